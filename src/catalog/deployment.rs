@@ -1,0 +1,96 @@
+//! One entry of `model_list`, ready to be called.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use serde_json::value::RawValue;
+
+use super::price::Price;
+use crate::dialect::{Dialect, Endpoint, Quirks};
+
+/// The stable name of a deployment: `model_info.id`, or a hash of what it calls.
+pub type DeploymentId = Arc<str>;
+
+/// One entry of `model_list`: a provider, a model, credentials and limits.
+#[derive(Debug)]
+pub struct Deployment {
+    pub id: DeploymentId,
+    /// `model_name`: the group this deployment belongs to. May hold a `*`.
+    pub group: Arc<str>,
+    /// LiteLLM's name of the provider: `openai`, `azure`, `groq`.
+    pub provider: Arc<str>,
+    pub dialect: Dialect,
+    pub quirks: Quirks,
+    /// The provider's model (Azure: the deployment name), without the provider prefix. A `*` is
+    /// replaced by what the group's `*` matched.
+    pub model: Arc<str>,
+    pub target: Target,
+    pub weight: Option<f64>,
+    /// Lower goes first; higher ones serve when no lower one can.
+    pub order: Option<i64>,
+    /// Requests per minute.
+    pub rpm: Option<u64>,
+    /// Tokens per minute.
+    pub tpm: Option<u64>,
+    /// Attempts in flight at one time.
+    pub max_parallel_requests: Option<u32>,
+    pub timeouts: Timeouts,
+    /// Overrides the router's `num_retries` when this deployment failed.
+    pub num_retries: Option<u32>,
+    /// Overrides the router's `cooldown_time`.
+    pub cooldown: Option<Duration>,
+    /// Default parameters of the body, in the order written: used where the client sent none.
+    pub defaults: Vec<(Box<str>, Box<RawValue>)>,
+    /// Body parameters removed before the call (`additional_drop_params`).
+    pub drop_params: Vec<Box<str>>,
+    pub tags: Vec<Box<str>>,
+    pub info: ModelInfo,
+}
+
+/// Where a deployment's requests go: everything that does not change from request to request.
+#[derive(Debug)]
+pub struct Target {
+    pub tls: bool,
+    /// Host name or address, without port; IPv6 without brackets.
+    pub host: Box<str>,
+    pub port: u16,
+    /// `Host` header / `:authority`: the port is left out where it is the scheme's own.
+    pub authority: HeaderValue,
+    /// Path and query for each endpoint, by [`Endpoint::index`]. `{model}` in it stands for the
+    /// upstream model (Azure's deployment path). `None`: the provider has no such API.
+    pub paths: [Option<Box<str>>; Endpoint::ALL.len()],
+    /// Credentials, version headers, then `extra_headers`. Credentials are marked sensitive.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Shown in `x-litellm-model-api-base` and in logs: no credentials, no query.
+    pub api_base: Box<str>,
+    /// Verify the certificate (`ssl_verify`).
+    pub verify_tls: bool,
+    /// PEM file of the authorities to trust instead of the system's.
+    pub ca_file: Option<Box<str>>,
+    /// Speak HTTP/2 where the upstream offers it. Over cleartext this is prior knowledge.
+    pub http2: bool,
+}
+
+/// Timeouts of one attempt; `None` leaves it to the router's settings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timeouts {
+    /// `timeout`: the whole attempt when not streaming, the wait for the head when streaming.
+    pub request: Option<Duration>,
+    /// `stream_timeout`: the longest silence of a stream, the wait for its first frame included.
+    pub stream: Option<Duration>,
+}
+
+/// What is known of the model behind a deployment: `model_info` over the price book.
+#[derive(Debug, Default)]
+pub struct ModelInfo {
+    /// `chat`, `embedding`, `completion`, ... as LiteLLM writes it.
+    pub mode: Option<Box<str>>,
+    /// Name under which price and limits are looked up (`base_model`).
+    pub base_model: Option<Box<str>>,
+    pub price: Option<Arc<Price>>,
+    pub max_input_tokens: Option<u64>,
+    pub max_output_tokens: Option<u64>,
+    /// Everything written under `model_info`, for `/model/info`.
+    pub written: serde_json::Map<String, serde_json::Value>,
+}

@@ -1,0 +1,74 @@
+//! The configuration in force: one immutable value, swapped whole.
+//!
+//! A request takes one `Arc<Snapshot>` at its start and sees one configuration to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+
+use crate::catalog::Catalog;
+use crate::routing;
+use crate::secret::Secret;
+
+/// Everything that the configuration file says, resolved.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub catalog: Catalog,
+    pub routing: routing::Settings,
+    pub access: Access,
+    pub traffic: Traffic,
+    pub logs: Logs,
+    /// What `check` warned about, one line each.
+    pub warnings: Vec<Arc<str>>,
+}
+
+/// Who may call.
+#[derive(Debug, Default)]
+pub struct Access {
+    /// `None`: no key is asked for, and the gateway listens on loopback only.
+    pub master_key: Option<Secret>,
+    /// A further header that may carry the key (`litellm_key_header_name`).
+    pub key_header: Option<HeaderName>,
+    pub require_auth_for_metrics: bool,
+    /// Origins that browsers may call from; `*` stands for all.
+    pub cors_origins: Vec<Box<str>>,
+}
+
+/// Bounds and timeouts of the data path.
+#[derive(Debug)]
+pub struct Traffic {
+    pub max_request_bytes: usize,
+    /// Bound of a reply that is held in memory (not streamed).
+    pub max_response_bytes: usize,
+    /// The whole request, all attempts included (`request_timeout`).
+    pub total_timeout: Duration,
+    pub connect_timeout: Duration,
+    /// From the request's last byte to the head of the response.
+    pub first_byte_timeout: Duration,
+    /// Longest silence between two frames of a stream.
+    pub stream_idle_timeout: Duration,
+    /// After how much silence a stream gets a `: ping`; `None` for never.
+    pub heartbeat: Option<Duration>,
+    /// Requests in flight at one time, over all clients; `None` for no bound.
+    pub max_parallel_requests: Option<usize>,
+    /// Drop parameters that a provider has no word for, instead of refusing the request.
+    pub drop_params: bool,
+    /// Repair requests that a provider would refuse (add a missing user turn, and so on).
+    pub modify_params: bool,
+    /// Certificate and key of the TLS listener (PEM files).
+    pub tls: Option<(Box<str>, Box<str>)>,
+}
+
+/// What is written to the log.
+#[derive(Debug)]
+pub struct Logs {
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: Box<str>,
+    /// JSON lines instead of text.
+    pub json: bool,
+    /// One line per request.
+    pub access_log: bool,
+    /// File for the access log; `None` is standard output.
+    pub file: Option<Box<str>>,
+}

@@ -1,0 +1,37 @@
+//! How many tokens a reply used, in one convention for all providers.
+//!
+//! The convention is OpenAI's: `input_tokens` includes what was read from or written to a prompt
+//! cache, `output_tokens` includes reasoning. The parts are never added to the totals again.
+
+/// Tokens of one reply. All fields count tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// The whole prompt, cached parts included.
+    pub input_tokens: u64,
+    /// The whole completion, reasoning included.
+    pub output_tokens: u64,
+    /// Part of `input_tokens` that a prompt cache answered.
+    pub cache_read_tokens: u64,
+    /// Part of `input_tokens` that was written to a prompt cache, whatever its lifetime.
+    pub cache_write_tokens: u64,
+    /// Part of `cache_write_tokens` that was written with a lifetime of one hour.
+    pub cache_write_1h_tokens: u64,
+    /// Part of `output_tokens` that was spent on reasoning.
+    pub reasoning_tokens: u64,
+    /// Part of `input_tokens` that was audio.
+    pub audio_input_tokens: u64,
+    /// Part of `output_tokens` that was audio.
+    pub audio_output_tokens: u64,
+    /// Part of `input_tokens` that was images.
+    pub image_input_tokens: u64,
+    /// The provider sent no usage and these numbers are our own estimate.
+    pub estimated: bool,
+}
+
+impl Usage {
+    /// Prompt and completion together.
+    #[must_use]
+    pub const fn total_tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+}
