@@ -22,8 +22,14 @@ use wildcard::Wildcard;
 /// The group that serves every name that nothing else serves.
 const ANY: &str = "*";
 
+/// How many aliases may lead to each other; more is a circle, or cannot be meant.
+const MAX_ALIAS_DEPTH: usize = 8;
+
 /// Deployments that may serve one name, in the order written.
 pub type Deployments = Arc<[Arc<Deployment>]>;
+
+/// Names and how much of the requests each of them gets.
+pub type Shares = Arc<[(Arc<str>, f64)]>;
 
 /// Another name for a group (`model_group_alias`), or for a mix of several.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +40,7 @@ pub struct Alias {
     pub hidden: bool,
 }
 
-/// What an alias stands for. Targets may be named in every way but by an alias.
+/// What an alias stands for. Targets may be named in every way that a client can name them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AliasTarget {
     Group(Arc<str>),
@@ -45,16 +51,15 @@ pub enum AliasTarget {
 /// What a name means. Cheap to clone: everything in it is shared.
 #[derive(Clone, Debug)]
 pub struct Resolved {
-    /// The group whose retries and fallbacks apply.
+    /// The group whose retries and fallbacks apply; for a weighted alias, the alias itself.
     pub group: Arc<str>,
+    /// Never empty. For a weighted alias, those of all its targets.
     pub deployments: Deployments,
-    /// Weights in the order of `deployments`, in place of the deployments' own. A weight of zero is
-    /// a deployment that the alias does not name: it serves only when the others cannot.
-    pub weights: Option<Arc<[f64]>>,
     /// What the `*` of a wildcard stands for; see [`Deployment::upstream_model`].
     pub captured: Option<Arc<str>>,
-    /// The alias that was asked for.
-    pub alias: Option<Arc<str>>,
+    /// The targets of a weighted alias and their shares, to be resolved one by one. A share of zero
+    /// serves only when the others cannot.
+    pub weighted: Option<Shares>,
 }
 
 /// Everything that can be called, and the names it can be called by.
@@ -139,71 +144,90 @@ impl Catalog {
     }
 
     fn add_aliases(&mut self, aliases: Vec<Alias>) {
-        let mut resolved_aliases = Vec::with_capacity(aliases.len());
-        for alias in aliases {
-            let own_group = self.groups.iter().find(|(name, _)| *name == alias.name);
-            let resolved = match &alias.target {
-                // A group goes before an alias of the same name.
-                AliasTarget::Group(_) if own_group.is_some() => None,
-                AliasTarget::Group(target) => self.resolve(target),
-                AliasTarget::Weighted(targets) => {
-                    self.mix(&alias.name, targets, own_group.map(|(_, members)| members.as_ref()))
-                }
+        let mut resolved = Vec::with_capacity(aliases.len());
+        for alias in &aliases {
+            let has_group = self.groups.iter().any(|(name, _)| *name == alias.name);
+            // A group goes before a plain alias of the same name. A weighted one would be pointless
+            // beside it, so it says how the group's requests are divided.
+            let found = match &alias.target {
+                AliasTarget::Group(_) if has_group => None,
+                target => self.follow(&alias.name, target, &aliases, 0),
             };
-            if let Some(resolved) = resolved {
-                let is_new = own_group.is_none() && !self.listed_aliases.contains(&alias.name);
-                if is_new && !alias.hidden {
-                    self.listed_aliases.push(Arc::clone(&alias.name));
-                }
-                let alias_name = Some(Arc::clone(&alias.name));
-                resolved_aliases.push((alias.name, Resolved { alias: alias_name, ..resolved }));
+            let Some(found) = found else { continue };
+            if !alias.hidden && !has_group && !self.listed_aliases.contains(&alias.name) {
+                self.listed_aliases.push(Arc::clone(&alias.name));
             }
+            resolved.push((Arc::clone(&alias.name), found));
         }
-        // Only now, so that no alias leads to another one.
-        self.exact.extend(resolved_aliases);
+        self.exact.extend(resolved);
     }
 
-    /// Puts several targets behind one name. The share of a target is divided among its
-    /// deployments by their own weights. A group of the same name adds its other deployments with
-    /// the weight zero, so that they are still there to fail over to.
-    fn mix(
+    /// What an alias leads to, over other aliases if it names them.
+    fn follow(
         &self,
         name: &Arc<str>,
-        targets: &[(Arc<str>, f64)],
-        own_group: Option<&[Arc<Deployment>]>,
+        target: &AliasTarget,
+        aliases: &[Alias],
+        depth: usize,
     ) -> Option<Resolved> {
+        if depth > MAX_ALIAS_DEPTH {
+            return None;
+        }
+        match target {
+            AliasTarget::Group(target) => self.named(target, aliases, depth),
+            AliasTarget::Weighted(shares) => {
+                let named: Vec<_> = shares
+                    .iter()
+                    .filter_map(|(target, share)| {
+                        let found = self.named(target, aliases, depth)?;
+                        Some(((Arc::clone(target), *share), found))
+                    })
+                    .collect();
+                self.mix(name, named)
+            }
+        }
+    }
+
+    /// What a name means while aliases are still being added.
+    fn named(&self, name: &Arc<str>, aliases: &[Alias], depth: usize) -> Option<Resolved> {
+        let group = self.groups.iter().find(|(group, _)| group == name);
+        let alias = aliases.iter().find(|alias| alias.name == *name);
+        match (group, alias) {
+            (Some((group, members)), _) => Some(Resolved::of(group, members)),
+            (None, Some(alias)) => self.follow(&alias.name, &alias.target, aliases, depth + 1),
+            (None, None) => self.resolve(name),
+        }
+    }
+
+    /// Puts several targets behind one name. A group of the same name adds its other deployments,
+    /// so that they are still there to fail over to.
+    fn mix(&self, name: &Arc<str>, named: Vec<((Arc<str>, f64), Resolved)>) -> Option<Resolved> {
+        if !named.iter().any(|((_, share), _)| *share > 0.0) {
+            return None;
+        }
         let mut members: Vec<Arc<Deployment>> = Vec::new();
-        let mut weights: Vec<f64> = Vec::new();
-        let mut add = |deployment: &Arc<Deployment>, weight: f64| match members
-            .iter()
-            .position(|member| Arc::ptr_eq(member, deployment))
-        {
-            Some(at) => weights[at] += weight,
-            None => {
-                members.push(Arc::clone(deployment));
-                weights.push(weight);
+        let mut shares = Vec::with_capacity(named.len());
+        for (share, target) in named {
+            for deployment in target.deployments.iter() {
+                if !members.iter().any(|member| Arc::ptr_eq(member, deployment)) {
+                    members.push(Arc::clone(deployment));
+                }
             }
-        };
-        let mut captured = None;
-        for (target, share) in targets {
-            let Some(resolved) = self.resolve(target) else { continue };
-            let own: Vec<f64> = own_weights(&resolved.deployments);
-            let sum: f64 = own.iter().sum();
-            for (deployment, weight) in resolved.deployments.iter().zip(own) {
-                add(deployment, share * weight / sum);
+            shares.push(share);
+        }
+        if let Some((_, own)) = self.groups.iter().find(|(group, _)| group == name) {
+            for deployment in own.iter() {
+                if !members.iter().any(|member| Arc::ptr_eq(member, deployment)) {
+                    members.push(Arc::clone(deployment));
+                    shares.push((Arc::clone(&deployment.id), 0.0));
+                }
             }
-            captured = captured.or(resolved.captured);
         }
-        for deployment in own_group.into_iter().flatten() {
-            add(deployment, 0.0);
-        }
-        let total: f64 = weights.iter().sum();
-        (total > 0.0).then(|| Resolved {
+        Some(Resolved {
             group: Arc::clone(name),
             deployments: members.into(),
-            weights: Some(weights.into()),
-            captured,
-            alias: None,
+            captured: None,
+            weighted: Some(shares.into()),
         })
     }
 }
@@ -222,18 +246,10 @@ impl Resolved {
         Self {
             group: Arc::clone(group),
             deployments: deployments.into(),
-            weights: None,
             captured: None,
-            alias: None,
+            weighted: None,
         }
     }
-}
-
-/// Weights of deployments among each other: as written, or alike where none is.
-fn own_weights(deployments: &[Arc<Deployment>]) -> Vec<f64> {
-    let written: Vec<f64> =
-        deployments.iter().map(|it| it.weight.unwrap_or(0.0).max(0.0)).collect();
-    if written.iter().any(|weight| *weight > 0.0) { written } else { vec![1.0; deployments.len()] }
 }
 
 /// Groups in the order of their first deployment.

@@ -29,7 +29,7 @@ pub struct Price {
     /// Other prices for long prompts, shortest first. The whole request is charged at one of them.
     pub tiers: Vec<Tier>,
     /// Other prices for other service levels.
-    pub levels: Vec<(ServiceLevel, Arc<Price>)>,
+    pub levels: Vec<(ServiceLevel, Arc<Self>)>,
 }
 
 /// The price of requests whose prompt is longer than a threshold.
@@ -131,7 +131,19 @@ impl Price {
     /// # Errors
     /// A field that should hold an amount holds something else.
     pub fn from_fields(fields: &Map<String, Value>) -> Result<Option<Self>, WrongPrice> {
-        Self::with_overrides(None, fields)
+        Self::read(None, fields)
+    }
+
+    /// This price, with the amounts that are written at a deployment in place of its own; see
+    /// [`Price::read`]. Amounts that are none are left out.
+    #[must_use]
+    pub fn with_overrides(&self, written: &[(Box<str>, f64)]) -> Self {
+        let fields = written
+            .iter()
+            .filter(|(_, dollars)| Usd::from_dollars(*dollars).is_some())
+            .map(|(name, dollars)| (name.to_string(), Value::from(*dollars)))
+            .collect();
+        Self::read(Some(self), &fields).ok().flatten().unwrap_or_else(|| self.clone())
     }
 
     /// The price of a deployment: `base` (from the price book) with what `written` says instead.
@@ -144,7 +156,7 @@ impl Price {
     ///
     /// # Errors
     /// A field that should hold an amount holds something else.
-    pub fn with_overrides(
+    pub fn read(
         base: Option<&Self>,
         written: &Map<String, Value>,
     ) -> Result<Option<Self>, WrongPrice> {
@@ -581,18 +593,20 @@ mod tests {
             ),
             ("null is not written", json!({"input_cost_per_token": null}), book_cost),
         ] {
-            let price = Price::with_overrides(Some(&book), &fields(written)).unwrap().unwrap();
+            let price = Price::read(Some(&book), &fields(written)).unwrap().unwrap();
             assert_eq!(price.cost(&usage), micro(expected), "{case}");
         }
+        let pairs = [("input_cost_per_token".into(), 2e-6), ("rpm".into(), f64::NAN)];
+        assert_eq!(book.with_overrides(&pairs).cost(&usage), micro(100 * 2 + 5 * 20 + 5 * 30));
         let long = Usage { input_tokens: 300_000, ..NONE };
         let written = fields(json!({"cache_read_input_token_cost": 0}));
-        let price = Price::with_overrides(Some(&book), &written).unwrap().unwrap();
+        let price = Price::read(Some(&book), &written).unwrap().unwrap();
         assert_eq!(price.cost(&long), micro(300_000 * 40), "the book's tier stays");
     }
 
     #[test]
     fn no_price_anywhere_is_none() {
-        assert_eq!(Price::with_overrides(None, &fields(json!({"rpm": 3}))), Ok(None));
+        assert_eq!(Price::read(None, &fields(json!({"rpm": 3}))), Ok(None));
         assert_eq!(Price::from_fields(&fields(json!({"output_cost_per_image": 0.04}))), Ok(None));
     }
 

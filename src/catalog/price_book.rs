@@ -78,8 +78,12 @@ fn flags(fields: &Map<String, Value>) -> Vec<(Box<str>, bool)> {
 
 /// A text that is not a price book.
 #[derive(Debug, Error)]
-#[error("not a price book: {0}")]
-pub struct NotAPriceBook(#[from] serde_json::Error);
+pub enum NotAPriceBook {
+    #[error("a price book must be UTF-8 text")]
+    NotText,
+    #[error("not a price book: {0}")]
+    NotJson(#[from] serde_json::Error),
+}
 
 /// Prices, limits and capabilities by model.
 pub struct PriceBook {
@@ -99,19 +103,24 @@ struct Entry {
 impl PriceBook {
     /// The book that was compiled in.
     #[must_use]
-    pub fn compiled_in() -> &'static Self {
-        static BOOK: LazyLock<PriceBook> = LazyLock::new(|| {
-            PriceBook::parse(Cow::Borrowed(include_str!("../../conf/prices.json")))
-                .expect("a test parses conf/prices.json")
+    pub fn built_in() -> Arc<Self> {
+        static BOOK: LazyLock<Arc<PriceBook>> = LazyLock::new(|| {
+            let text = Cow::Borrowed(include_str!("../../conf/prices.json"));
+            Arc::new(PriceBook::from_text(text).expect("a test parses conf/prices.json"))
         });
-        &BOOK
+        Arc::clone(&BOOK)
     }
 
     /// Reads a book: the form of `conf/prices.json`, or LiteLLM's table itself.
     ///
     /// # Errors
-    /// The text is not JSON, or not an object of objects.
-    pub fn parse(text: Cow<'static, str>) -> Result<Self, NotAPriceBook> {
+    /// The bytes are not JSON, or not an object of objects.
+    pub fn parse(bytes: &[u8]) -> Result<Self, NotAPriceBook> {
+        let text = std::str::from_utf8(bytes).map_err(|_| NotAPriceBook::NotText)?;
+        Self::from_text(Cow::Owned(text.to_owned()))
+    }
+
+    fn from_text(text: Cow<'static, str>) -> Result<Self, NotAPriceBook> {
         let head: Head<'_> = serde_json::from_str(&text)?;
         let names = match head.models {
             Some(models) => models,
@@ -336,8 +345,8 @@ mod tests {
     use crate::money::Usd;
     use crate::usage::Usage;
 
-    fn book() -> &'static PriceBook {
-        PriceBook::compiled_in()
+    fn book() -> Arc<PriceBook> {
+        PriceBook::built_in()
     }
 
     fn dollars(dollars: f64) -> Usd {
@@ -377,26 +386,29 @@ mod tests {
             ("gemini", "gemini-2.5-pro", 17.05),
             ("openai", "text-embedding-3-small", 0.02),
         ] {
-            let listed = book().get(provider, model).expect(model);
+            let book = book();
+            let listed = book.get(provider, model).expect(model);
             let price = listed.price.as_ref().expect(model);
             assert_eq!(price.cost(&usage), dollars(cost), "{provider}/{model}");
         }
-        let haiku = book().get("anthropic", "claude-haiku-4-5").unwrap().price.as_ref().unwrap();
+        let book = book();
+        let haiku = book.get("anthropic", "claude-haiku-4-5").unwrap().price.as_ref().unwrap();
         assert_eq!(haiku.cache_write, Some(dollars(1.25e-6)));
         assert_eq!(haiku.cache_write_1h, Some(dollars(2e-6)));
     }
 
     #[test]
     fn limits_modes_and_capabilities_are_known() {
-        let listed = book().get("openai", "gpt-4o").unwrap();
+        let book = book();
+        let listed = book.get("openai", "gpt-4o").unwrap();
         assert_eq!(listed.max_input_tokens, Some(128_000));
         assert_eq!(listed.max_output_tokens, Some(16_384));
         assert_eq!(listed.mode.as_deref(), Some("chat"));
         assert_eq!(listed.supports("vision"), Some(true));
         assert_eq!(listed.supports("telepathy"), None);
-        let newest = book().get("anthropic", "claude-haiku-5-5").unwrap();
+        let newest = book.get("anthropic", "claude-haiku-5-5").unwrap();
         assert_eq!(newest.supports("sampling_params"), Some(false));
-        let facts = book().facts("openai", "gpt-4o").unwrap();
+        let facts = book.facts("openai", "gpt-4o").unwrap();
         assert_eq!(facts["supports_vision"], true);
         assert_eq!(facts["key"], "gpt-4o");
         assert_eq!(facts["input_cost_per_token"], 2.5e-6);
@@ -404,8 +416,8 @@ mod tests {
 
     #[test]
     fn a_model_is_found_under_the_names_it_goes_by() {
-        let book = PriceBook::parse(Cow::Borrowed(
-            r#"{"models":{
+        let book = PriceBook::parse(
+            br#"{"models":{
             "gpt-4o":{"litellm_provider":"openai","max_input_tokens":1},
             "azure/gpt-4o":{"litellm_provider":"azure","max_input_tokens":2},
             "gpt-5":{"litellm_provider":"openai","max_input_tokens":3},
@@ -417,7 +429,7 @@ mod tests {
             "claude-9":{"litellm_provider":"anthropic","max_input_tokens":9},
             "together_ai/meta/llama":{"litellm_provider":"together_ai","max_input_tokens":10}
             }}"#,
-        ))
+        )
         .unwrap();
         for (base, provider, model, expected) in [
             (None, "openai", "gpt-4o", Some(1)),
@@ -451,12 +463,11 @@ mod tests {
 
     #[test]
     fn litellms_own_table_is_a_book_too() {
-        let book = PriceBook::parse(Cow::Owned(
-            r#"{"sample_spec": {"max_input_tokens": "words"},
+        let book = PriceBook::parse(
+            br#"{"sample_spec": {"max_input_tokens": "words"},
                 "some-\"model\"": {"litellm_provider": "openai", "input_cost_per_token": 1e-06,
-                                   "supports_vision": true, "supports_tool_choice": false}}"#
-                .to_owned(),
-        ))
+                                   "supports_vision": true, "supports_tool_choice": false}}"#,
+        )
         .unwrap();
         assert_eq!(book.len(), 1);
         let listed = book.get("openai", "some-\"model\"").unwrap();
@@ -468,9 +479,9 @@ mod tests {
     #[test]
     fn what_is_no_book_is_refused() {
         for text in ["", "[]", "{\"models\": 3}", "{\"models\": {\"a\": }}"] {
-            assert!(PriceBook::parse(Cow::Borrowed(text)).is_err(), "{text}");
+            assert!(PriceBook::parse(text.as_bytes()).is_err(), "{text}");
         }
-        let odd = PriceBook::parse(Cow::Borrowed(r#"{"models": {"a": 1}}"#)).unwrap();
+        let odd = PriceBook::parse(br#"{"models": {"a": 1}}"#).unwrap();
         assert!(odd.is_empty());
     }
 }

@@ -89,6 +89,9 @@ fn a_name_means_the_first_thing_in_the_order() {
             alias("by-wildcard", "openai/o9"),
             alias("nowhere", "no-such-group"),
             alias("chain", "gpt-4"),
+            alias("circle", "other-circle"),
+            alias("other-circle", "circle"),
+            alias("self", "self"),
         ],
     );
     for (name, expected) in [
@@ -102,7 +105,9 @@ fn a_name_means_the_first_thing_in_the_order() {
         ("by-upstream", "gpt-4o: three"),
         ("by-wildcard", "openai/*: four (o9)"),
         ("nowhere", "-"),
-        ("chain", "-"),
+        ("chain", "gpt-4o: one three"),
+        ("circle", "-"),
+        ("self", "-"),
         ("openai/o3", "openai/*: four (o3)"),
         ("openai/gpt-5-mini", "openai/gpt-5*: five (-mini)"),
         ("openai/gpt-4o", "openai/*: four (gpt-4o)"),
@@ -162,6 +167,7 @@ fn a_weighted_alias_mixes_its_targets() {
             "big = anthropic/claude #big3",
         ],
         vec![
+            alias("twice", "both"),
             weighted("both", &[("eu", 0.6), ("us", 0.4), ("gone", 5.0)]),
             weighted("big", &[("azure/gpt-4o", 0.7), ("openai/a", 0.3)]),
             weighted("none", &[("gone", 1.0)]),
@@ -169,34 +175,22 @@ fn a_weighted_alias_mixes_its_targets() {
         ],
     );
     let shares = |name: &str| -> Vec<(String, f64)> {
-        let found = catalog.resolve(name).unwrap();
-        let weights = found.weights.unwrap();
-        found.deployments.iter().map(|it| it.id.to_string()).zip(weights.to_vec()).collect()
+        let shares = catalog.resolve(name).unwrap().weighted.unwrap();
+        shares.iter().map(|(name, share)| (name.to_string(), *share)).collect()
     };
     let expected = |list: &[(&str, f64)]| -> Vec<(String, f64)> {
-        list.iter().map(|(id, weight)| ((*id).to_owned(), *weight)).collect()
+        list.iter().map(|(name, share)| ((*name).to_owned(), *share)).collect()
     };
-    assert_eq!(shares("both"), expected(&[("eu1", 0.3), ("eu2", 0.3), ("us1", 0.4)]));
-    assert_eq!(shares("big"), expected(&[("big2", 0.7), ("big1", 0.3), ("big3", 0.0)]));
-    assert_eq!(catalog.resolve("big").unwrap().group.as_ref(), "big");
-    assert_eq!(catalog.resolve("both").unwrap().alias.as_deref(), Some("both"));
+    assert_eq!(shares("both"), expected(&[("eu", 0.6), ("us", 0.4)]));
+    assert_eq!(meaning(&catalog, "both"), "both: eu1 eu2 us1");
+    // The deployment that the alias does not name is the group's last resort.
+    assert_eq!(shares("big"), expected(&[("azure/gpt-4o", 0.7), ("openai/a", 0.3), ("big3", 0.0)]));
+    assert_eq!(meaning(&catalog, "big"), "big: big2 big1 big3");
+    assert_eq!(shares("twice"), shares("both"), "an alias of a weighted alias");
     assert!(catalog.resolve("none").is_none());
     assert!(catalog.resolve("zero").is_none());
-}
-
-#[test]
-fn a_targets_share_is_divided_by_its_own_weights() {
-    let mut first = deployment("a = openai/x #a1");
-    first.weight = Some(3.0);
-    let mut second = deployment("a = openai/y #a2");
-    second.weight = Some(1.0);
-    let third = deployment("b = openai/z #b1");
-    let mixed = weighted("mix", &[("a", 0.8), ("b", 0.2)]);
-    let catalog = Catalog::build(vec![first, second, third], vec![mixed]);
-    let weights = catalog.resolve("mix").unwrap().weights.unwrap();
-    for (weight, expected) in weights.iter().zip([0.6, 0.2, 0.2]) {
-        assert!((weight - expected).abs() < 1e-9, "{weights:?}");
-    }
+    let names: Vec<&str> = catalog.names().map(|name| &**name).collect();
+    assert_eq!(names, ["eu", "us", "big", "twice", "both"]);
 }
 
 #[test]
@@ -219,4 +213,19 @@ fn names_are_listed_in_the_order_written_without_the_hidden_ones() {
 fn a_group_of_upstream_models_in_several_groups_has_all_of_them() {
     let catalog = catalog(&["a = openai/gpt-4 #one", "b = openai/gpt-4 #two"], Vec::new());
     assert_eq!(meaning(&catalog, "gpt-4"), "a: one two");
+}
+
+#[test]
+fn a_wildcard_deployment_has_the_price_of_the_model_that_is_called() {
+    let book = PriceBook::parse(
+        br#"{"models":{"m1":{"litellm_provider":"openai","max_output_tokens":7,
+            "input_cost_per_token":1e-6,"output_cost_per_token":2e-6}}}"#,
+    )
+    .unwrap();
+    let wildcard = deployment("openai/* = openai/* #a");
+    assert_eq!(wildcard.price("m1", &book).unwrap().input.pico(), 1_000_000);
+    assert_eq!(wildcard.max_output_tokens("m1", &book), Some(7));
+    assert_eq!(wildcard.price("m2", &book), None);
+    let fixed = deployment("g = openai/m1 #b");
+    assert_eq!(fixed.price("m1", &book), None, "config looked it up and found none");
 }
