@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod dialect;
 pub mod failure;
 pub mod money;
+pub mod provider;
 pub mod routing;
 pub mod secret;
 pub mod usage;
