@@ -273,3 +273,34 @@ impl Drop for InFlight {
         self.state.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_half_open_deployment_admits_one_probe_and_who_has_no_choice() {
+        let state = Arc::new(DeploymentState::default());
+        state.rest_until.store(10, Ordering::Release);
+        assert!(state.admit(None, Entry::Normal, 9).is_none(), "it rests");
+        assert!(state.admit(None, Entry::BesideProbe, 9).is_none(), "it rests");
+        assert!(state.admit(None, Entry::AfterRest, 9).is_some_and(|place| !place.probe));
+
+        let probe = state.admit(None, Entry::Normal, 10).unwrap();
+        assert!(probe.probe);
+        assert!(state.admit(None, Entry::Normal, 10).is_none());
+        assert!(state.admit(None, Entry::BesideProbe, 10).is_some_and(|place| !place.probe));
+        assert_eq!(state.in_flight(), 1, "who was refused or has left holds no place");
+        drop(probe);
+        assert!(state.admit(None, Entry::Normal, 10).is_some_and(|place| place.probe));
+    }
+
+    #[test]
+    fn no_place_is_given_beyond_the_bound() {
+        let state = Arc::new(DeploymentState::default());
+        let places = [(); 2].map(|()| state.admit(Some(2), Entry::Normal, 0).unwrap());
+        assert!(state.admit(Some(2), Entry::Normal, 0).is_none());
+        drop(places);
+        assert_eq!(state.in_flight(), 0);
+    }
+}

@@ -145,3 +145,22 @@ pub(super) fn nanos(duration: Duration) -> u64 {
 
 /// Far more than the groups of any configuration; the table starts anew beyond it.
 const MAX_ROSTERS: usize = 16_384;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::tests::deployment;
+
+    #[test]
+    fn a_roster_is_kept_and_lists_what_was_asked_for() {
+        let [a, b, c] = ["a", "b", "c"].map(|id| Arc::new(deployment("gpt", id)));
+        let state = State::new(Instant::now());
+        let first = state.roster(&[a.clone(), b.clone()]);
+        assert!(Arc::ptr_eq(&first, &state.roster(&[a.clone(), b])), "made once");
+
+        let second = state.roster(&[a, c]);
+        let ids: Vec<&str> = second.candidates.iter().map(|one| &*one.deployment.id).collect();
+        assert_eq!(ids, ["a", "c"], "same first deployment and length, another selection");
+        assert!(Arc::ptr_eq(&first.candidates[0].state, &second.candidates[0].state));
+    }
+}

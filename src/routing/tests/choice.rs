@@ -106,6 +106,15 @@ fn a_higher_order_is_tried_before_fallbacks_even_without_retries() {
 }
 
 #[test]
+fn a_higher_order_has_retries_of_its_own() {
+    let order = |id, order| Deployment { order: Some(order), ..deployment("gpt", id) };
+    let mut world = World::new(vec![order("one", 1), order("one", 1), order("two", 2)])
+        .with(|settings| settings.num_retries = 1);
+    let trace = world.request(ask("gpt"), |_| Err(failure(FailureClass::Server)));
+    assert_eq!(trace.called(), ["one", "one", "two", "two"]);
+}
+
+#[test]
 fn the_least_busy_deployment_serves_and_ties_are_drawn() {
     let mut world = World::new(group("gpt", &["a", "b", "c"]))
         .with(|settings| settings.strategy = Strategy::LeastBusy);

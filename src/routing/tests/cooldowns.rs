@@ -311,21 +311,41 @@ fn a_success_from_before_the_cooldown_does_not_end_it() {
 }
 
 #[test]
+fn a_failure_from_before_the_cooldown_is_no_failed_probe() {
+    let mut world = pair();
+    let (mut old_plan, old) = probe(&mut world);
+    rest_in_group(&mut world, 1, &failure(FailureClass::RateLimited));
+    world.pass(seconds(5));
+    let late = failure(FailureClass::Server);
+    let rest = old_plan.failed(old, &late, &world.settings, &world.state, world.now);
+    assert_eq!((rest, world.health("a")), (None, Health::HalfOpen));
+}
+
+#[test]
+fn a_deployment_comes_back_with_a_clean_record() {
+    let mut world = single().with(|settings| settings.allowed_fails = Some(1));
+    let broken = failure(FailureClass::Server);
+    let rest = rest_after(&mut world, 2, &broken).unwrap();
+    world.pass(rest);
+    assert!(world.failing("gpt", &[]).end.is_ok());
+    assert_eq!(rest_after(&mut world, 1, &broken), None, "the old failures do not count again");
+}
+
+#[test]
 fn a_request_that_failed_once_is_no_probe_while_others_are_healthy() {
-    for _ in 0..50 {
-        let mut deployments = group("gpt", &["a", "b", "c"]);
-        deployments[0].order = Some(1);
-        let mut world = World::new(deployments).with(|settings| settings.num_retries = 1);
-        world.failing("gpt", &[("a", failure(FailureClass::RateLimited))]);
-        world.pass(seconds(5));
-        let (_probe_plan, probe) = world.open("gpt");
-        drop(probe);
-        let trace = world.request(ask("gpt"), |attempt| match &*attempt.deployment.id {
-            "a" => Err(failure(FailureClass::Timeout)),
-            _ => Ok(()),
-        });
-        assert_eq!(trace.called().len(), 2);
+    let mut deployments = group("gpt", &["first", "a", "c"]);
+    deployments[0].order = Some(1);
+    let mut world = World::new(deployments).with(|settings| settings.num_retries = 1);
+    while world.rests_for("a").is_none() {
+        let down = failure(FailureClass::Conflict);
+        world.failing("gpt", &[("first", down), ("a", failure(FailureClass::RateLimited))]);
     }
+    world.pass(seconds(5));
+    for _ in 0..50 {
+        let trace = world.failing("gpt", &[("first", failure(FailureClass::Conflict))]);
+        assert_eq!(trace.called(), ["first", "c"]);
+    }
+    assert_eq!(world.health("a"), Health::HalfOpen);
 }
 
 #[test]

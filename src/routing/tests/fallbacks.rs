@@ -110,7 +110,7 @@ fn parameters_of_a_fallback_go_with_its_attempts() {
     let list = vec![Fallback { group: "two".into(), params }];
     let mut world = chain();
     let request = Ask { fallbacks: Some(list), ..ask("one") };
-    let mut seen = Vec::new();
+    let mut seen: Vec<Vec<String>> = Vec::new();
     world.request(request, |attempt| {
         seen.push(attempt.overrides.iter().map(|(k, v)| format!("{k}={}", v.get())).collect());
         Err(failure(FailureClass::Server))

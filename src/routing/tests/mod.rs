@@ -179,7 +179,7 @@ pub(super) fn weighted_alias(name: &str, shares: &[(&str, f64)]) -> Alias {
 }
 
 /// A deployment named `id` in `group` that nothing else is said of.
-pub(super) fn deployment(group: &str, id: &str) -> Deployment {
+pub(in crate::routing) fn deployment(group: &str, id: &str) -> Deployment {
     Deployment {
         id: id.into(),
         group: group.into(),

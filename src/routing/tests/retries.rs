@@ -201,6 +201,19 @@ fn a_providers_delay_is_waited_out_where_it_is_reasonable() {
 }
 
 #[test]
+fn the_jitter_ends_at_the_deadline_too() {
+    for seed in 0..20 {
+        let mut world = single();
+        world.seed = seed;
+        world.deadline = Some(Duration::from_millis(5010));
+        let begun = world.now;
+        let trace = world.failing("gpt", &[("a", rate_limit(seconds(5)))]);
+        assert_eq!(trace.calls.len(), 2);
+        assert!(world.now <= begun + Duration::from_millis(5010), "{trace:?}");
+    }
+}
+
+#[test]
 fn of_several_limited_deployments_the_one_that_returns_first_is_waited_for() {
     let mut world = World::new(group("gpt", &["slow", "quick"]));
     let failures = [("slow", rate_limit(seconds(30))), ("quick", rate_limit(seconds(2)))];
