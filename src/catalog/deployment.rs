@@ -48,6 +48,28 @@ pub struct Deployment {
     pub info: ModelInfo,
 }
 
+impl Deployment {
+    /// The model to name to the provider. Where it is written with a `*`, that stands for what the
+    /// group's `*` matched.
+    #[must_use]
+    pub fn upstream_model(&self, captured: Option<&str>) -> Arc<str> {
+        let Some((head, rest)) = self.model.split_once('*') else {
+            return Arc::clone(&self.model);
+        };
+        let Some(captured) = captured else {
+            return Arc::clone(&self.model);
+        };
+        // The group `*` matches whole names; the provider's prefix is not part of its model.
+        let captured = captured
+            .strip_prefix(&*self.provider)
+            .and_then(|model| model.strip_prefix('/'))
+            .filter(|_| &*self.group == "*")
+            .unwrap_or(captured);
+        let tail = rest.rsplit_once('*').map_or(rest, |(_, tail)| tail);
+        format!("{head}{captured}{tail}").into()
+    }
+}
+
 /// Where a deployment's requests go: everything that does not change from request to request.
 #[derive(Debug)]
 pub struct Target {

@@ -2,146 +2,273 @@
 //!
 //! Built once by `config` and immutable from then on. Knows nothing of requests, files, networks or
 //! time. A name is resolved in this order: group, alias, deployment id, wildcard (longest first),
-//! upstream model name.
+//! upstream model name, and at last the group `*`.
 
 mod deployment;
 pub mod price;
+pub mod price_book;
+mod wildcard;
 
-use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 pub use deployment::{Deployment, DeploymentId, ModelInfo, Target, Timeouts};
+pub use price::Price;
+pub use price_book::{Listed, PriceBook};
+use wildcard::Wildcard;
 
-/// Every deployment, and the names under which they can be asked for.
-#[derive(Debug, Default)]
-pub struct Catalog {
-    deployments: Vec<Arc<Deployment>>,
-    groups: HashMap<Arc<str>, Arc<[Arc<Deployment>]>>,
-    ids: HashMap<DeploymentId, Arc<[Arc<Deployment>]>>,
-    aliases: HashMap<Arc<str>, AliasTarget>,
-}
+/// The group that serves every name that nothing else serves.
+const ANY: &str = "*";
 
-/// Another name for a group.
-#[derive(Clone, Debug)]
+/// Deployments that may serve one name, in the order written.
+pub type Deployments = Arc<[Arc<Deployment>]>;
+
+/// Another name for a group (`model_group_alias`), or for a mix of several.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Alias {
     pub name: Arc<str>,
     pub target: AliasTarget,
-    /// Not listed in `/v1/models`.
+    /// Can be called, but is not listed.
     pub hidden: bool,
 }
 
-/// What an alias stands for.
-#[derive(Clone, Debug)]
+/// What an alias stands for. Targets may be named in every way but by an alias.
+#[derive(Clone, Debug, PartialEq)]
 pub enum AliasTarget {
-    /// One group.
     Group(Arc<str>),
-    /// Several groups, each with its share of the requests.
+    /// Each target gets its share of the requests.
     Weighted(Vec<(Arc<str>, f64)>),
 }
 
-/// What a name stands for.
+/// What a name means. Cheap to clone: everything in it is shared.
 #[derive(Clone, Debug)]
 pub struct Resolved {
-    /// The model group; for a weighted alias, the alias itself.
+    /// The group whose retries and fallbacks apply.
     pub group: Arc<str>,
-    /// Never empty, but for a weighted alias: its groups are resolved one by one.
-    pub deployments: Arc<[Arc<Deployment>]>,
-    /// What the `*` of a wildcard group matched.
+    pub deployments: Deployments,
+    /// Weights in the order of `deployments`, in place of the deployments' own. A weight of zero is
+    /// a deployment that the alias does not name: it serves only when the others cannot.
+    pub weights: Option<Arc<[f64]>>,
+    /// What the `*` of a wildcard stands for; see [`Deployment::upstream_model`].
     pub captured: Option<Arc<str>>,
-    /// The groups of a weighted alias and their shares.
-    pub weighted: Option<Arc<[(Arc<str>, f64)]>>,
+    /// The alias that was asked for.
+    pub alias: Option<Arc<str>>,
+}
+
+/// Everything that can be called, and the names it can be called by.
+#[derive(Default)]
+pub struct Catalog {
+    deployments: Vec<Arc<Deployment>>,
+    groups: Vec<(Arc<str>, Deployments)>,
+    listed_aliases: Vec<Arc<str>>,
+    /// Groups, aliases and deployment ids: one look-up answers most requests.
+    exact: FxHashMap<Arc<str>, Resolved>,
+    /// Longest first.
+    wildcards: Vec<(Wildcard, Resolved)>,
+    upstream: FxHashMap<Arc<str>, Resolved>,
+    any: Option<Resolved>,
 }
 
 impl Catalog {
-    /// Sorts the deployments into groups.
+    /// Orders the deployments into groups and makes every name known. An alias whose targets do
+    /// not exist is left out; `config` reports it.
     #[must_use]
     pub fn build(deployments: Vec<Deployment>, aliases: Vec<Alias>) -> Self {
         let deployments: Vec<_> = deployments.into_iter().map(Arc::new).collect();
-        let mut groups: HashMap<Arc<str>, Vec<Arc<Deployment>>> = HashMap::new();
-        for deployment in &deployments {
-            groups.entry(deployment.group.clone()).or_default().push(deployment.clone());
-        }
-        let single = |deployment: &Arc<Deployment>| -> Arc<[Arc<Deployment>]> {
-            Arc::from([deployment.clone()].as_slice())
+        let mut catalog = Self {
+            groups: group(&deployments),
+            upstream: upstream_names(&deployments),
+            ..Self::default()
         };
-        Self {
-            groups: groups.into_iter().map(|(name, members)| (name, members.into())).collect(),
-            ids: deployments.iter().map(|one| (one.id.clone(), single(one))).collect(),
-            aliases: aliases.into_iter().map(|alias| (alias.name, alias.target)).collect(),
-            deployments,
+        for (name, members) in &catalog.groups {
+            let resolved = Resolved::of(name, members);
+            if name.as_ref() == ANY {
+                catalog.any = Some(resolved);
+            } else if let Some(wildcard) = Wildcard::parse(name) {
+                catalog.wildcards.push((wildcard, resolved));
+            } else {
+                catalog.exact.insert(Arc::clone(name), resolved);
+            }
         }
+        catalog.wildcards.sort_by_key(|(wildcard, _)| std::cmp::Reverse(wildcard.literal_len()));
+        for deployment in &deployments {
+            catalog.exact.entry(Arc::clone(&deployment.id)).or_insert_with(|| {
+                Resolved::of(&deployment.group, std::slice::from_ref(deployment))
+            });
+        }
+        catalog.deployments = deployments;
+        catalog.add_aliases(aliases);
+        catalog
     }
 
-    /// Every deployment, in the order written.
+    /// What a client's model name means; `None` if it means nothing here.
+    #[must_use]
+    pub fn resolve(&self, name: &str) -> Option<Resolved> {
+        if let Some(resolved) = self.exact.get(name) {
+            return Some(resolved.clone());
+        }
+        for (wildcard, resolved) in &self.wildcards {
+            if let Some(captured) = wildcard.captured(name) {
+                return Some(Resolved { captured: Some(captured.into()), ..resolved.clone() });
+            }
+        }
+        if let Some(resolved) = self.upstream.get(name) {
+            return Some(resolved.clone());
+        }
+        let any = self.any.as_ref()?;
+        Some(Resolved { captured: Some(name.into()), ..any.clone() })
+    }
+
+    /// All deployments, in the order written.
     #[must_use]
     pub fn deployments(&self) -> &[Arc<Deployment>] {
         &self.deployments
     }
 
-    /// What `name` stands for; `None` if nothing does.
-    #[must_use]
-    pub fn resolve(&self, name: &str) -> Option<Resolved> {
-        if let Some((group, deployments)) = self.groups.get_key_value(name) {
-            return Some(Resolved::plain(group.clone(), deployments.clone(), None));
-        }
-        if let Some((alias, target)) = self.aliases.get_key_value(name) {
-            return match target {
-                AliasTarget::Group(group) if &**group == name => None,
-                AliasTarget::Group(group) => self.resolve(group),
-                AliasTarget::Weighted(shares) => Some(Resolved {
-                    group: alias.clone(),
-                    deployments: Arc::from([]),
-                    captured: None,
-                    weighted: Some(shares.as_slice().into()),
-                }),
-            };
-        }
-        if let Some(deployments) = self.ids.get(name) {
-            let group = deployments.first()?.group.clone();
-            return Some(Resolved::plain(group, deployments.clone(), None));
-        }
-        self.wildcard(name)
+    /// All groups with their deployments, in the order written.
+    pub fn groups(&self) -> impl Iterator<Item = (&Arc<str>, &[Arc<Deployment>])> {
+        self.groups.iter().map(|(name, members)| (name, members.as_ref()))
     }
 
-    fn wildcard(&self, name: &str) -> Option<Resolved> {
-        let mut best: Option<(usize, Resolved)> = None;
-        for deployment in &self.deployments {
-            let Some((before, after)) = deployment.group.split_once('*') else { continue };
-            let captured = name.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
-            let literal = before.len() + after.len();
-            let (Some(captured), Some(members)) = (captured, self.groups.get(&deployment.group))
-            else {
-                continue;
+    /// The names to show to clients: groups, wildcards as they are written, aliases that are not
+    /// hidden.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.groups.iter().map(|(name, _)| name).chain(&self.listed_aliases)
+    }
+
+    fn add_aliases(&mut self, aliases: Vec<Alias>) {
+        let mut resolved_aliases = Vec::with_capacity(aliases.len());
+        for alias in aliases {
+            let own_group = self.groups.iter().find(|(name, _)| *name == alias.name);
+            let resolved = match &alias.target {
+                // A group goes before an alias of the same name.
+                AliasTarget::Group(_) if own_group.is_some() => None,
+                AliasTarget::Group(target) => self.resolve(target),
+                AliasTarget::Weighted(targets) => {
+                    self.mix(&alias.name, targets, own_group.map(|(_, members)| members.as_ref()))
+                }
             };
-            if best.as_ref().is_none_or(|(length, _)| literal > *length) {
-                let group = deployment.group.clone();
-                best =
-                    Some((literal, Resolved::plain(group, members.clone(), Some(captured.into()))));
+            if let Some(resolved) = resolved {
+                let is_new = own_group.is_none() && !self.listed_aliases.contains(&alias.name);
+                if is_new && !alias.hidden {
+                    self.listed_aliases.push(Arc::clone(&alias.name));
+                }
+                let alias_name = Some(Arc::clone(&alias.name));
+                resolved_aliases.push((alias.name, Resolved { alias: alias_name, ..resolved }));
             }
         }
-        best.map(|(_, resolved)| resolved)
+        // Only now, so that no alias leads to another one.
+        self.exact.extend(resolved_aliases);
+    }
+
+    /// Puts several targets behind one name. The share of a target is divided among its
+    /// deployments by their own weights. A group of the same name adds its other deployments with
+    /// the weight zero, so that they are still there to fail over to.
+    fn mix(
+        &self,
+        name: &Arc<str>,
+        targets: &[(Arc<str>, f64)],
+        own_group: Option<&[Arc<Deployment>]>,
+    ) -> Option<Resolved> {
+        let mut members: Vec<Arc<Deployment>> = Vec::new();
+        let mut weights: Vec<f64> = Vec::new();
+        let mut add = |deployment: &Arc<Deployment>, weight: f64| match members
+            .iter()
+            .position(|member| Arc::ptr_eq(member, deployment))
+        {
+            Some(at) => weights[at] += weight,
+            None => {
+                members.push(Arc::clone(deployment));
+                weights.push(weight);
+            }
+        };
+        let mut captured = None;
+        for (target, share) in targets {
+            let Some(resolved) = self.resolve(target) else { continue };
+            let own: Vec<f64> = own_weights(&resolved.deployments);
+            let sum: f64 = own.iter().sum();
+            for (deployment, weight) in resolved.deployments.iter().zip(own) {
+                add(deployment, share * weight / sum);
+            }
+            captured = captured.or(resolved.captured);
+        }
+        for deployment in own_group.into_iter().flatten() {
+            add(deployment, 0.0);
+        }
+        let total: f64 = weights.iter().sum();
+        (total > 0.0).then(|| Resolved {
+            group: Arc::clone(name),
+            deployments: members.into(),
+            weights: Some(weights.into()),
+            captured,
+            alias: None,
+        })
+    }
+}
+
+impl fmt::Debug for Catalog {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Catalog")
+            .field("deployments", &self.deployments)
+            .field("aliases", &self.listed_aliases)
+            .finish_non_exhaustive()
     }
 }
 
 impl Resolved {
-    fn plain(
-        group: Arc<str>,
-        deployments: Arc<[Arc<Deployment>]>,
-        captured: Option<Arc<str>>,
-    ) -> Self {
-        Self { group, deployments, captured, weighted: None }
-    }
-}
-
-impl Deployment {
-    /// The provider's model, a `*` in it replaced by what the group's `*` matched.
-    #[must_use]
-    pub fn upstream_model(&self, captured: Option<&str>) -> Arc<str> {
-        match captured {
-            Some(captured) if self.model.contains('*') => {
-                self.model.replacen('*', captured, 1).into()
-            }
-            _ => self.model.clone(),
+    fn of(group: &Arc<str>, deployments: &[Arc<Deployment>]) -> Self {
+        Self {
+            group: Arc::clone(group),
+            deployments: deployments.into(),
+            weights: None,
+            captured: None,
+            alias: None,
         }
     }
 }
+
+/// Weights of deployments among each other: as written, or alike where none is.
+fn own_weights(deployments: &[Arc<Deployment>]) -> Vec<f64> {
+    let written: Vec<f64> =
+        deployments.iter().map(|it| it.weight.unwrap_or(0.0).max(0.0)).collect();
+    if written.iter().any(|weight| *weight > 0.0) { written } else { vec![1.0; deployments.len()] }
+}
+
+/// Groups in the order of their first deployment.
+fn group(deployments: &[Arc<Deployment>]) -> Vec<(Arc<str>, Deployments)> {
+    collect_by_name(deployments.iter().map(|it| (Arc::clone(&it.group), Arc::clone(it))))
+}
+
+/// Deployments by `provider/model` and by the model alone. The full name goes first: a model of one
+/// provider may be called like the full name of another's.
+fn upstream_names(deployments: &[Arc<Deployment>]) -> FxHashMap<Arc<str>, Resolved> {
+    let fixed = || deployments.iter().filter(|it| !it.model.contains('*'));
+    let full = fixed().map(|it| (format!("{}/{}", it.provider, it.model).into(), Arc::clone(it)));
+    let alone = fixed().map(|it| (Arc::clone(&it.model), Arc::clone(it)));
+    let mut names = FxHashMap::default();
+    for (name, members) in collect_by_name(full).into_iter().chain(collect_by_name(alone)) {
+        let group = Arc::clone(&members[0].group);
+        names.entry(name).or_insert_with(|| Resolved::of(&group, &members));
+    }
+    names
+}
+
+fn collect_by_name(
+    named: impl Iterator<Item = (Arc<str>, Arc<Deployment>)>,
+) -> Vec<(Arc<str>, Deployments)> {
+    let mut places: FxHashMap<Arc<str>, usize> = FxHashMap::default();
+    let mut lists: Vec<(Arc<str>, Vec<Arc<Deployment>>)> = Vec::new();
+    for (name, deployment) in named {
+        let place = *places.entry(Arc::clone(&name)).or_insert_with(|| {
+            lists.push((name, Vec::new()));
+            lists.len() - 1
+        });
+        lists[place].1.push(deployment);
+    }
+    lists.into_iter().map(|(name, members)| (name, members.into())).collect()
+}
+
+#[cfg(test)]
+mod tests;
