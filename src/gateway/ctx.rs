@@ -14,6 +14,7 @@ use crate::keys::Caller;
 use crate::money::Usd;
 use crate::routing::Fallback;
 use crate::snapshot::Snapshot;
+use crate::telemetry::{self, Counted, Metrics};
 use crate::usage::Usage;
 use crate::wire::json::Object;
 
@@ -29,8 +30,6 @@ pub struct RequestCtx {
     /// Set by admission.
     pub caller: Option<Caller>,
     pub client_ip: Option<IpAddr>,
-    /// Allowed origin, for a browser's sake.
-    pub origin: Option<http::HeaderValue>,
     /// Set by intake for inference routes.
     pub call: Option<Arc<Call>>,
     /// Set by relay.
@@ -40,6 +39,8 @@ pub struct RequestCtx {
     /// The status that was sent; `None` if the client left before.
     pub status: Option<u16>,
     pub client_gone: bool,
+    /// Held while a stream is open.
+    pub open_stream: Option<Counted>,
     pub in_flight: Option<InFlight>,
 }
 
@@ -67,7 +68,7 @@ pub struct Call {
 #[derive(Default)]
 pub struct Relayed {
     pub served_by: Option<Served>,
-    pub attempts: Vec<crate::telemetry::record::Attempt>,
+    pub attempts: Vec<telemetry::Attempt>,
     pub retries: u32,
     pub fallbacks: u32,
     pub usage: Option<Usage>,
@@ -98,20 +99,27 @@ pub struct Served {
 }
 
 /// One request among those in flight; counts itself out when dropped.
-pub struct InFlight(Arc<AtomicUsize>);
+pub struct InFlight {
+    count: Arc<AtomicUsize>,
+    _shown: Counted,
+}
 
 impl InFlight {
     /// Counts one more request in, unless `bound` are in flight already.
-    pub fn enter(count: &Arc<AtomicUsize>, bound: Option<usize>) -> Option<Self> {
+    pub fn enter(
+        count: &Arc<AtomicUsize>,
+        bound: Option<usize>,
+        metrics: &Metrics,
+    ) -> Option<Self> {
         let before = count.fetch_add(1, Ordering::AcqRel);
-        let entered = Self(Arc::clone(count));
+        let entered = Self { count: Arc::clone(count), _shown: metrics.in_flight() };
         bound.is_none_or(|bound| before < bound).then_some(entered)
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.count.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -127,12 +135,12 @@ impl RequestCtx {
             dialect: ClientDialect::OpenAi,
             caller: None,
             client_ip: None,
-            origin: None,
             call: None,
             relayed: Relayed::default(),
             error: None,
             status: None,
             client_gone: false,
+            open_stream: None,
             in_flight: None,
         }
     }
@@ -145,9 +153,10 @@ mod tests {
     #[test]
     fn requests_beyond_the_bound_are_refused_and_not_counted() {
         let count = Arc::new(AtomicUsize::new(0));
-        let first = InFlight::enter(&count, Some(1));
+        let metrics = Metrics::new("test", SystemTime::UNIX_EPOCH);
+        let first = InFlight::enter(&count, Some(1), &metrics);
         assert!(first.is_some());
-        assert!(InFlight::enter(&count, Some(1)).is_none());
+        assert!(InFlight::enter(&count, Some(1), &metrics).is_none());
         assert_eq!(count.load(Ordering::Relaxed), 1);
         drop(first);
         assert_eq!(count.load(Ordering::Relaxed), 0);

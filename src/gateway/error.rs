@@ -26,10 +26,6 @@ pub enum GatewayError {
     NoKey,
     /// A key came, and it is not one of ours.
     BadKey,
-    /// No such route.
-    NoRoute { path: String },
-    /// The route exists, with other methods.
-    BadMethod { allow: &'static str },
     /// The body is larger than `max_request_size_mb`.
     BodyTooLarge { limit_bytes: usize },
     /// The body did not arrive: too slow, or cut.
@@ -58,8 +54,7 @@ impl GatewayError {
     pub fn status(&self) -> u16 {
         match self {
             Self::NoKey | Self::BadKey => 401,
-            Self::NoRoute { .. } | Self::UnknownModel { .. } => 404,
-            Self::BadMethod { .. } => 405,
+            Self::UnknownModel { .. } => 404,
             Self::BodyTooLarge { .. } => 413,
             Self::BodyIncomplete { .. } => 408,
             Self::BadBody { .. } => 400,
@@ -76,8 +71,6 @@ impl GatewayError {
         Cow::Borrowed(match self {
             Self::NoKey => "missing_api_key",
             Self::BadKey => "invalid_api_key",
-            Self::NoRoute { .. } => "route_not_found",
-            Self::BadMethod { .. } => "method_not_allowed",
             Self::BodyTooLarge { .. } => "request_too_large",
             Self::BodyIncomplete { .. } => "request_incomplete",
             Self::BadBody { code, .. } => code,
@@ -96,9 +89,7 @@ impl GatewayError {
     pub fn kind(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
             Self::NoKey | Self::BadKey => "authentication_error",
-            Self::NoRoute { .. }
-            | Self::BadMethod { .. }
-            | Self::BodyTooLarge { .. }
+            Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
             | Self::BadBody { .. }
             | Self::UnknownModel { .. } => "invalid_request_error",
@@ -119,8 +110,6 @@ impl GatewayError {
                             `x-api-key: <key>` or `api-key: <key>`."
                 .into(),
             Self::BadKey => "The API key is not valid for this gateway.".into(),
-            Self::NoRoute { path } => format!("There is no route {path}."),
-            Self::BadMethod { allow } => format!("This route takes {allow} only."),
             Self::BodyTooLarge { limit_bytes } => {
                 format!("The request body is larger than the limit of {limit_bytes} bytes.")
             }
@@ -159,8 +148,6 @@ impl GatewayError {
             Self::Upstream(failure) => failure.param.as_deref(),
             Self::NoKey
             | Self::BadKey
-            | Self::NoRoute { .. }
-            | Self::BadMethod { .. }
             | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
             | Self::AllCooling { .. }
@@ -183,8 +170,6 @@ impl GatewayError {
             }),
             Self::NoKey
             | Self::BadKey
-            | Self::NoRoute { .. }
-            | Self::BadMethod { .. }
             | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
             | Self::BadBody { .. }

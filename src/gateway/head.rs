@@ -8,6 +8,7 @@ use pingora_proxy::Session;
 
 use super::ctx::RequestCtx;
 use super::error::{GatewayError, whole_seconds};
+use crate::admin::cors;
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
@@ -64,7 +65,6 @@ pub fn error(
         head.insert_header(RETRY_AFTER_MS, millis)?;
     }
     match error {
-        GatewayError::BadMethod { allow } => head.insert_header(header::ALLOW, *allow)?,
         GatewayError::NoKey | GatewayError::BadKey => {
             head.insert_header(header::WWW_AUTHENTICATE, "Bearer")?;
         }
@@ -73,8 +73,7 @@ pub fn error(
                 head.insert_header(SHOULD_RETRY, if should_retry { "true" } else { "false" })?;
             }
         }
-        GatewayError::NoRoute { .. }
-        | GatewayError::BodyTooLarge { .. }
+        GatewayError::BodyTooLarge { .. }
         | GatewayError::BodyIncomplete { .. }
         | GatewayError::BadBody { .. }
         | GatewayError::UnknownModel { .. }
@@ -114,11 +113,12 @@ fn common(
     }
     head.insert_header(REQUEST_ID, ctx.request_id.as_ref())?;
     head.insert_header(CALL_ID, ctx.request_id.as_ref())?;
-    if let Some(origin) = &ctx.origin {
-        head.insert_header(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone())?;
-        head.insert_header(header::ACCESS_CONTROL_EXPOSE_HEADERS, "*")?;
-        head.insert_header(header::VARY, "origin")?;
-    }
+    let origin = session.req_header().headers.get(header::ORIGIN);
+    let mut marked = Ok(());
+    cors::mark(&ctx.snapshot.access, origin, |name, value| {
+        marked = head.append_header(name, value).map(|_| ());
+    });
+    marked?;
     if ctx.call.is_some() {
         let relayed = &ctx.relayed;
         if let Some(served) = &relayed.served_by {

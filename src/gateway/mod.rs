@@ -18,7 +18,7 @@ mod route;
 mod settle;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicUsize;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -26,12 +26,14 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
+pub use self::admin::View;
 use self::ctx::RequestCtx;
 use self::error::GatewayError;
 use self::route::Route;
 use crate::routing;
 use crate::snapshot::Snapshot;
-use crate::telemetry::Telemetry;
+use crate::admin::Admin;
+use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Upstreams;
 
 /// Everything that requests share: the configuration in force and what outlives it.
@@ -39,13 +41,12 @@ pub struct Gateway {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub routing: Arc<routing::State>,
     pub upstreams: Arc<Upstreams>,
-    pub telemetry: Arc<Telemetry>,
+    pub metrics: Arc<Metrics>,
+    pub access_log: AccessLog,
     /// Requests that are being answered.
     pub in_flight: Arc<AtomicUsize>,
-    /// Set when the process has been told to stop.
-    pub draining: Arc<AtomicBool>,
     /// Answers everything that is not inference.
-    pub pages: axum::Router,
+    pub admin: Admin,
 }
 
 #[async_trait]
@@ -71,7 +72,6 @@ impl ProxyHttp for Gateway {
         let head = session.req_header();
         ctx.request_id = intake::request_id(&head.headers);
         ctx.dialect = route::client_dialect(head.uri.path());
-        ctx.origin = admit::allowed_origin(&ctx.snapshot.access, &head.headers);
         Ok(())
     }
 
@@ -165,13 +165,9 @@ impl Gateway {
     ) -> Result<bool, Refusal> {
         let head = session.req_header();
         let path = head.uri.path().to_owned();
-        match Route::find(&head.method, &path)? {
+        match Route::find(&head.method, &path) {
             Route::Admin => {
                 admin::answer(self, session, ctx).await.map_err(Refusal::Downstream)?;
-                Ok(true)
-            }
-            Route::Preflight => {
-                admin::preflight(session, ctx).await.map_err(Refusal::Downstream)?;
                 Ok(true)
             }
             Route::Inference { endpoint, model } => {

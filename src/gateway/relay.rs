@@ -22,7 +22,7 @@ use super::pump::{Interruption, Pump, Pumped};
 use crate::failure::Failure;
 use crate::provider;
 use crate::routing::{Ask, Attempt, Next, Plan, Stop};
-use crate::telemetry::record;
+use crate::telemetry;
 use crate::usage::Usage;
 
 /// How the relay of a request ended.
@@ -95,13 +95,13 @@ impl Relay<'_> {
             num_retries: call.num_retries,
             fallbacks: call.fallbacks.clone(),
             disable_fallbacks: call.disable_fallbacks,
-            tags: &call.tags,
+            tags: call.tags.clone(),
             seed: fastrand::u64(..),
         };
         let Ok(mut plan) = Plan::new(catalog, settings, ask) else {
             return Ok(End::Error(GatewayError::UnknownModel { model: call.model.to_string() }));
         };
-        let state = &self.gateway.routing;
+        let state = &*self.gateway.routing;
         let mut last: Option<Failure> = None;
         loop {
             let next = plan.next(catalog, settings, state, Instant::now(), Some(call.deadline));

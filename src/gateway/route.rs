@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-use super::error::{ClientDialect, GatewayError};
+use super::error::ClientDialect;
 use crate::dialect::Endpoint;
 
 /// What the path and method of a request ask for.
@@ -13,23 +13,19 @@ use crate::dialect::Endpoint;
 pub enum Route<'a> {
     /// A call to a model. The model may stand in the path, as Azure's SDK writes it.
     Inference { endpoint: Endpoint, model: Option<Cow<'a, str>> },
-    /// A browser asks whether it may call an inference route.
-    Preflight,
-    /// Everything else: answered by the router in `admin`, its 404 and 405 included.
+    /// Everything else: answered by `admin`, its 404, its 405 and preflights included.
     Admin,
 }
 
 impl<'a> Route<'a> {
     /// Finds the route.
-    ///
-    /// # Errors
-    /// `BadMethod` for an inference path that is not called with POST.
-    pub fn find(method: &Method, path: &'a str) -> Result<Self, GatewayError> {
-        let Some((endpoint, model)) = inference(path) else { return Ok(Self::Admin) };
-        match *method {
-            Method::POST => Ok(Self::Inference { endpoint, model }),
-            Method::OPTIONS => Ok(Self::Preflight),
-            _ => Err(GatewayError::BadMethod { allow: "POST" }),
+    #[must_use]
+    pub fn find(method: &Method, path: &'a str) -> Self {
+        match inference(path) {
+            Some((endpoint, model)) if method == Method::POST => {
+                Self::Inference { endpoint, model }
+            }
+            _ => Self::Admin,
         }
     }
 }
@@ -103,9 +99,8 @@ mod tests {
     }
 
     #[test]
-    fn other_methods_are_named() {
-        let error = Route::find(&Method::GET, "/v1/chat/completions").unwrap_err();
-        assert_eq!(error.status(), 405);
-        assert_eq!(Route::find(&Method::GET, "/health").unwrap(), Route::Admin);
+    fn other_methods_are_for_admin_to_refuse() {
+        assert_eq!(Route::find(&Method::GET, "/v1/chat/completions"), Route::Admin);
+        assert_eq!(Route::find(&Method::POST, "/health"), Route::Admin);
     }
 }

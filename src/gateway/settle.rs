@@ -9,7 +9,7 @@ use super::ctx::RequestCtx;
 use super::error::GatewayError;
 use super::route::Route as GatewayRoute;
 use crate::keys::Caller;
-use crate::telemetry::record::{
+use crate::telemetry::{
     Client, ClientText, Durations, ErrorRecord, KeyKind, RequestRecord, Route, Served, class_name,
 };
 
@@ -21,8 +21,8 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
     let head = session.req_header();
     let path = head.uri.path();
     let route = match GatewayRoute::find(&head.method, path) {
-        Ok(GatewayRoute::Inference { endpoint, .. }) => Route::Inference(endpoint),
-        _ => page(path),
+        GatewayRoute::Inference { endpoint, .. } => Route::Inference(endpoint),
+        GatewayRoute::Admin => page(path),
     };
     let mut record = RequestRecord::new(ctx.started_at, route, head.method.clone());
     record.request_id = ClientText::new(&ctx.request_id);
@@ -68,7 +68,10 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
     record.retries = relayed.retries;
     record.fallbacks = relayed.fallbacks;
     record.bytes_out = relayed.bytes_sent;
-    gateway.telemetry.request(record, ctx.snapshot.logs.access_log);
+    gateway.metrics.request(&record);
+    if ctx.snapshot.logs.access_log {
+        gateway.access_log.request(record);
+    }
 }
 
 /// Time that the gateway itself took. A stream's own duration is the provider's, so for streams it
@@ -99,7 +102,6 @@ fn error_of(ctx: &RequestCtx) -> Option<ErrorRecord> {
     };
     let class = match error {
         GatewayError::NoKey | GatewayError::BadKey => "key",
-        GatewayError::NoRoute { .. } | GatewayError::BadMethod { .. } => "route",
         GatewayError::BodyTooLarge { .. }
         | GatewayError::BodyIncomplete { .. }
         | GatewayError::BadBody { .. } => "body",
