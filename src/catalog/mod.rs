@@ -28,9 +28,6 @@ const MAX_ALIAS_DEPTH: usize = 8;
 /// Deployments that may serve one name, in the order written.
 pub type Deployments = Arc<[Arc<Deployment>]>;
 
-/// Names and how much of the requests each of them gets.
-pub type Shares = Arc<[(Arc<str>, f64)]>;
-
 /// Another name for a group (`model_group_alias`), or for a mix of several.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alias {
@@ -55,11 +52,13 @@ pub struct Resolved {
     pub group: Arc<str>,
     /// Never empty. For a weighted alias, those of all its targets.
     pub deployments: Deployments,
+    /// Weights in the order of `deployments`, in place of the deployments' own. A weight of zero is
+    /// a deployment that serves only when the others cannot.
+    pub weights: Option<Arc<[f64]>>,
     /// What the `*` of a wildcard stands for; see [`Deployment::upstream_model`].
     pub captured: Option<Arc<str>>,
-    /// The targets of a weighted alias and their shares, to be resolved one by one. A share of zero
-    /// serves only when the others cannot.
-    pub weighted: Option<Shares>,
+    /// The alias that was asked for.
+    pub alias: Option<Arc<str>>,
 }
 
 /// Everything that can be called, and the names it can be called by.
@@ -154,6 +153,7 @@ impl Catalog {
                 target => self.follow(&alias.name, target, &aliases, 0),
             };
             let Some(found) = found else { continue };
+            let found = Resolved { alias: Some(Arc::clone(&alias.name)), ..found };
             if !alias.hidden && !has_group && !self.listed_aliases.contains(&alias.name) {
                 self.listed_aliases.push(Arc::clone(&alias.name));
             }
@@ -176,14 +176,10 @@ impl Catalog {
         match target {
             AliasTarget::Group(target) => self.named(target, aliases, depth),
             AliasTarget::Weighted(shares) => {
-                let named: Vec<_> = shares
-                    .iter()
-                    .filter_map(|(target, share)| {
-                        let found = self.named(target, aliases, depth)?;
-                        Some(((Arc::clone(target), *share), found))
-                    })
-                    .collect();
-                self.mix(name, named)
+                let targets = shares.iter().filter_map(|(target, share)| {
+                    Some((*share, self.named(target, aliases, depth)?))
+                });
+                self.mix(name, targets)
             }
         }
     }
@@ -199,35 +195,46 @@ impl Catalog {
         }
     }
 
-    /// Puts several targets behind one name. A group of the same name adds its other deployments,
-    /// so that they are still there to fail over to.
-    fn mix(&self, name: &Arc<str>, named: Vec<((Arc<str>, f64), Resolved)>) -> Option<Resolved> {
-        if !named.iter().any(|((_, share), _)| *share > 0.0) {
-            return None;
-        }
+    /// Puts several targets behind one name. The share of a target is divided among its
+    /// deployments by their weights. A group of the same name adds its other deployments with the
+    /// weight zero, so that they are still there to fail over to.
+    fn mix(
+        &self,
+        name: &Arc<str>,
+        targets: impl Iterator<Item = (f64, Resolved)>,
+    ) -> Option<Resolved> {
         let mut members: Vec<Arc<Deployment>> = Vec::new();
-        let mut shares = Vec::with_capacity(named.len());
-        for (share, target) in named {
-            for deployment in target.deployments.iter() {
-                if !members.iter().any(|member| Arc::ptr_eq(member, deployment)) {
-                    members.push(Arc::clone(deployment));
-                }
+        let mut weights: Vec<f64> = Vec::new();
+        let mut add = |deployment: &Arc<Deployment>, weight: f64| match members
+            .iter()
+            .position(|member| Arc::ptr_eq(member, deployment))
+        {
+            Some(at) => weights[at] += weight,
+            None => {
+                members.push(Arc::clone(deployment));
+                weights.push(weight);
             }
-            shares.push(share);
+        };
+        let mut captured = None;
+        for (share, target) in targets {
+            let within = target.weights_within();
+            let sum: f64 = within.iter().sum();
+            for (deployment, weight) in target.deployments.iter().zip(within) {
+                add(deployment, share * weight / sum);
+            }
+            captured = captured.or(target.captured);
         }
         if let Some((_, own)) = self.groups.iter().find(|(group, _)| group == name) {
             for deployment in own.iter() {
-                if !members.iter().any(|member| Arc::ptr_eq(member, deployment)) {
-                    members.push(Arc::clone(deployment));
-                    shares.push((Arc::clone(&deployment.id), 0.0));
-                }
+                add(deployment, 0.0);
             }
         }
-        Some(Resolved {
+        weights.iter().any(|weight| *weight > 0.0).then(|| Resolved {
             group: Arc::clone(name),
             deployments: members.into(),
-            captured: None,
-            weighted: Some(shares.into()),
+            weights: Some(weights.into()),
+            captured,
+            alias: None,
         })
     }
 }
@@ -246,9 +253,21 @@ impl Resolved {
         Self {
             group: Arc::clone(group),
             deployments: deployments.into(),
+            weights: None,
             captured: None,
-            weighted: None,
+            alias: None,
         }
+    }
+
+    /// Weights of the deployments among each other: the alias's, else as written, else alike.
+    fn weights_within(&self) -> Vec<f64> {
+        if let Some(weights) = &self.weights {
+            return weights.to_vec();
+        }
+        let written = self.deployments.iter().map(|it| it.weight.unwrap_or(0.0).max(0.0));
+        let written: Vec<f64> = written.collect();
+        let has_any = written.iter().any(|weight| *weight > 0.0);
+        if has_any { written } else { vec![1.0; self.deployments.len()] }
     }
 }
 

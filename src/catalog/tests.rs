@@ -175,22 +175,39 @@ fn a_weighted_alias_mixes_its_targets() {
         ],
     );
     let shares = |name: &str| -> Vec<(String, f64)> {
-        let shares = catalog.resolve(name).unwrap().weighted.unwrap();
-        shares.iter().map(|(name, share)| (name.to_string(), *share)).collect()
+        let found = catalog.resolve(name).unwrap();
+        let weights = found.weights.unwrap();
+        found.deployments.iter().map(|it| it.id.to_string()).zip(weights.to_vec()).collect()
     };
     let expected = |list: &[(&str, f64)]| -> Vec<(String, f64)> {
-        list.iter().map(|(name, share)| ((*name).to_owned(), *share)).collect()
+        list.iter().map(|(id, weight)| ((*id).to_owned(), *weight)).collect()
     };
-    assert_eq!(shares("both"), expected(&[("eu", 0.6), ("us", 0.4)]));
-    assert_eq!(meaning(&catalog, "both"), "both: eu1 eu2 us1");
+    assert_eq!(shares("both"), expected(&[("eu1", 0.3), ("eu2", 0.3), ("us1", 0.4)]));
     // The deployment that the alias does not name is the group's last resort.
-    assert_eq!(shares("big"), expected(&[("azure/gpt-4o", 0.7), ("openai/a", 0.3), ("big3", 0.0)]));
-    assert_eq!(meaning(&catalog, "big"), "big: big2 big1 big3");
+    assert_eq!(shares("big"), expected(&[("big2", 0.7), ("big1", 0.3), ("big3", 0.0)]));
     assert_eq!(shares("twice"), shares("both"), "an alias of a weighted alias");
+    assert_eq!(catalog.resolve("big").unwrap().group.as_ref(), "big");
+    assert_eq!(catalog.resolve("twice").unwrap().group.as_ref(), "both");
+    assert_eq!(catalog.resolve("twice").unwrap().alias.as_deref(), Some("twice"));
     assert!(catalog.resolve("none").is_none());
     assert!(catalog.resolve("zero").is_none());
     let names: Vec<&str> = catalog.names().map(|name| &**name).collect();
     assert_eq!(names, ["eu", "us", "big", "twice", "both"]);
+}
+
+#[test]
+fn a_targets_share_is_divided_by_its_own_weights() {
+    let mut first = deployment("a = openai/x #a1");
+    first.weight = Some(3.0);
+    let mut second = deployment("a = openai/y #a2");
+    second.weight = Some(1.0);
+    let third = deployment("b = openai/z #b1");
+    let mixed = weighted("mix", &[("a", 0.8), ("b", 0.2)]);
+    let catalog = Catalog::build(vec![first, second, third], vec![mixed]);
+    let weights = catalog.resolve("mix").unwrap().weights.unwrap();
+    for (weight, expected) in weights.iter().zip([0.6, 0.2, 0.2]) {
+        assert!((weight - expected).abs() < 1e-9, "{weights:?}");
+    }
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Providers: where they are, how they are called, and what their errors mean.
 //!
 //! [`table`] lists them as data. [`target`] turns what the configuration says into an address, paths
-//! and headers, once; [`classify`] reads their errors. The formats of bodies are `wire`'s.
+//! and headers, once. Each call is then [`request`], and [`reply`], [`stream`] or [`classify`], which
+//! choose the format by the dialect; the formats themselves are `wire`'s.
 //! Knows no file, no network and no clock.
 
 mod anthropic;
 mod azure;
+mod call;
 mod classify;
 mod openai;
 mod retry_after;
@@ -16,6 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use thiserror::Error;
 
 pub use azure::DEFAULT_API_VERSION;
+pub use call::{Call, Outgoing, reply, request, stream};
 pub use classify::{class_of, classify};
 
 pub use table::{Support, VENDORS, Vendor, names, recognise, vendor};
