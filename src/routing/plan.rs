@@ -24,9 +24,9 @@ use super::fallback::{self, Queue, Target};
 use super::health::InFlight;
 use super::retry::{self, Allowance, Reach};
 use super::settings::{Fallback, Settings};
-use super::stage::{Choice, Context, Member, Overrides, Resort, Stage, Survey, Tried, Verdict};
+use super::stage::{Choice, Context, Overrides, Resort, Stage, Survey, Tried, Verdict};
 use super::stats::State;
-use super::{strategy, tags};
+use super::tags;
 use crate::catalog::{Catalog, Deployment, DeploymentId, Resolved};
 use crate::failure::{Failure, FailureClass};
 
@@ -65,7 +65,6 @@ pub struct Plan {
     start: Option<(Arc<str>, Resolved)>,
     stages: Vec<Stage>,
     current: usize,
-    visited: Vec<Identity>,
     queue: Queue,
     tried: Vec<Tried>,
     attempts: Vec<AttemptRecord>,
@@ -122,9 +121,6 @@ pub struct AttemptRecord {
     pub status: Option<u16>,
 }
 
-/// What tells two targets apart: the group, how much of it, and what the wildcard matched.
-type Identity = (Arc<str>, usize, Option<Arc<str>>);
-
 impl Plan {
     /// Looks up the name; chooses nothing yet.
     ///
@@ -145,7 +141,6 @@ impl Plan {
             start: Some((name, resolved)),
             stages: Vec::with_capacity(1),
             current: 0,
-            visited: Vec::with_capacity(1),
             queue: Queue::default(),
             tried: Vec::new(),
             attempts: Vec::with_capacity(1),
@@ -169,9 +164,7 @@ impl Plan {
             return Next::Stop(Stop::LastFailure);
         }
         if let Some((name, resolved)) = self.start.take() {
-            let members = self.members(catalog, state, &resolved);
-            let identity = identity(&members, &resolved);
-            self.enter(name, members, identity, Vec::new());
+            self.enter(name, resolved, Vec::new(), state);
         }
         let mut survey = Survey::default();
         let clock = Clock { settings, state, now, deadline };
@@ -216,8 +209,7 @@ impl Plan {
         }
         let stage = self.stages.get_mut(attempt.stage)?;
         let names = stage.names();
-        let alternatives =
-            stage.candidates().nth(1).is_some() || fallback::exists(settings, &names);
+        let alternatives = stage.candidates().len() > 1 || fallback::exists(settings, &names);
         let rest = attempt.in_flight.failed(
             failure,
             settings,
@@ -292,12 +284,13 @@ impl Plan {
     ) -> Option<Attempt> {
         let Clock { settings, state, now, deadline } = *clock;
         let stage = self.stages.get_mut(index)?;
-        if !stage.may_try() && !(resort == Resort::First && stage.ascend()) {
+        let ascends = |stage: &mut Stage| resort == Resort::First && stage.ascend();
+        if !stage.may_try() && !ascends(stage) {
             return None;
         }
         let context =
             Context { settings, state, tried: &self.tried, stage: index, now, deadline, resort };
-        let Choice { deployment, group, captured, from, in_flight } =
+        let Choice { deployment, captured, from, in_flight } =
             stage.choose(&context, survey, &mut self.rng)?;
 
         if stage.attempts > 1 {
@@ -312,14 +305,14 @@ impl Plan {
         }
         self.attempts.push(AttemptRecord {
             deployment: deployment.id.clone(),
-            group: group.clone(),
+            group: deployment.group.clone(),
             class: None,
             status: None,
         });
         Some(Attempt {
             model: deployment.upstream_model(captured.as_deref()),
+            group: deployment.group.clone(),
             deployment,
-            group,
             overrides: stage.overrides.clone(),
             wait,
             in_flight,
@@ -355,18 +348,15 @@ impl Plan {
         while self.fallbacks < clock.settings.max_fallbacks {
             let Some(Target { fallback, origin }) = self.queue.pop() else { return false };
             let Some(resolved) = catalog.resolve(&fallback.group) else { continue };
-            let members = self.members(catalog, clock.state, &resolved);
-            let identity = identity(&members, &resolved);
             // A group in its own list means its other deployments. LiteLLM does nothing then.
-            let repeated = self.visited.contains(&identity);
+            let repeated = self.stages.iter().any(|stage| stage.is(&resolved));
             if repeated {
-                let itself = self.visited.get(origin) == Some(&identity);
-                let Some(origin) = self.stages.get_mut(origin).filter(|_| itself) else { continue };
-                if std::mem::replace(&mut origin.repeated, true) {
+                let Some(origin) = self.stages.get_mut(origin) else { continue };
+                if !origin.is(&resolved) || std::mem::replace(&mut origin.repeated, true) {
                     continue;
                 }
             }
-            self.enter(fallback.group, members, identity, fallback.params);
+            self.enter(fallback.group, resolved, fallback.params, clock.state);
             if let Some(stage) = self.stages.last_mut() {
                 stage.repeated = repeated;
             }
@@ -378,31 +368,19 @@ impl Plan {
     fn enter(
         &mut self,
         name: Arc<str>,
-        members: Vec<Member>,
-        identity: Identity,
+        resolved: Resolved,
         params: Vec<(Box<str>, Box<RawValue>)>,
+        state: &State,
     ) {
-        self.visited.push(identity);
-        self.stages.push(Stage::new(name, members, params.into()));
-        self.current = self.stages.len() - 1;
-    }
-
-    fn members(&self, catalog: &Catalog, state: &State, resolved: &Resolved) -> Vec<Member> {
-        let member = |resolved: &Resolved, weight: f64| Member {
-            group: resolved.group.clone(),
-            captured: resolved.captured.clone(),
-            weight,
-            roster: match &self.tags {
-                None => state.roster(&resolved.deployments),
-                Some(tags) => Arc::new(state.enrol(&tags::select(&resolved.deployments, tags))),
-            },
+        let roster = match &self.tags {
+            None => state.roster(&resolved),
+            Some(tags) => {
+                let (list, weights) = tags::select(&resolved, tags);
+                Arc::new(state.enrol(list, weights.as_deref()))
+            }
         };
-        let Some(shares) = &resolved.weighted else { return vec![member(resolved, 1.0)] };
-        let groups = shares.iter().filter_map(|(name, weight)| {
-            let resolved = catalog.resolve(name)?;
-            Some(member(&resolved, strategy::share(Some(*weight))))
-        });
-        groups.collect()
+        self.stages.push(Stage::new(name, resolved, roster, params.into()));
+        self.current = self.stages.len() - 1;
     }
 
     fn stop(&self, survey: &Survey, clock: &Clock<'_>) -> Stop {
@@ -427,11 +405,6 @@ struct Clock<'a> {
     state: &'a State,
     now: Instant,
     deadline: Option<Instant>,
-}
-
-fn identity(members: &[Member], resolved: &Resolved) -> Identity {
-    let size = members.iter().map(|member| member.roster.candidates.len()).sum();
-    (resolved.group.clone(), size, resolved.captured.clone())
 }
 
 /// Over all groups of one request; more than any configuration in its senses asks for.

@@ -12,6 +12,7 @@
 //! 4. an untried one that someone else is probing;
 //! 5. one that failed this request, at the time its provider named.
 
+use std::iter;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,7 +24,7 @@ use super::retry::{Again, Reach};
 use super::settings::Settings;
 use super::stats::{Candidate, Roster, State, nanos};
 use super::strategy::{Draw, Rank};
-use crate::catalog::Deployment;
+use crate::catalog::{Deployment, Deployments, Resolved};
 use crate::failure::FailureClass;
 
 /// A group in the course of one request.
@@ -31,7 +32,13 @@ use crate::failure::FailureClass;
 pub(super) struct Stage {
     /// As the client or the fallback list wrote it.
     pub(super) name: Arc<str>,
-    pub(super) members: Vec<Member>,
+    /// The groups behind the name: one, or several behind a weighted alias.
+    groups: Vec<Arc<str>>,
+    /// What the `*` of a wildcard stands for.
+    captured: Option<Arc<str>>,
+    /// What the catalog has under the name; tells two targets apart.
+    list: Deployments,
+    roster: Arc<Roster>,
     /// Parameters that the fallback list gave with the name.
     pub(super) overrides: Overrides,
     /// All attempts made here.
@@ -51,15 +58,6 @@ pub(super) struct Stage {
 
 /// Body parameters that replace those of the request.
 pub type Overrides = Arc<[(Box<str>, Box<RawValue>)]>;
-
-/// A real group behind the name: one, or several behind a weighted alias.
-#[derive(Debug)]
-pub(super) struct Member {
-    pub(super) group: Arc<str>,
-    pub(super) captured: Option<Arc<str>>,
-    pub(super) weight: f64,
-    pub(super) roster: Arc<Roster>,
-}
 
 /// What the last failure of a stage means for the next attempt.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +111,6 @@ pub(super) struct Survey {
 /// A deployment with a place taken.
 pub(super) struct Choice {
     pub(super) deployment: Arc<Deployment>,
-    pub(super) group: Arc<str>,
     pub(super) captured: Option<Arc<str>>,
     /// When the attempt may begin.
     pub(super) from: Instant,
@@ -134,15 +131,31 @@ enum Kind {
 #[derive(Clone, Copy)]
 struct Sight {
     kind: Kind,
-    member: usize,
     candidate: usize,
 }
 
 impl Stage {
-    pub(super) fn new(name: Arc<str>, members: Vec<Member>, overrides: Overrides) -> Self {
+    /// `roster` holds what the request may use of `resolved`.
+    pub(super) fn new(
+        name: Arc<str>,
+        resolved: Resolved,
+        roster: Arc<Roster>,
+        overrides: Overrides,
+    ) -> Self {
+        let mut groups = vec![resolved.group];
+        if resolved.weights.is_some() {
+            for deployment in resolved.deployments.iter() {
+                if !groups.contains(&deployment.group) {
+                    groups.push(deployment.group.clone());
+                }
+            }
+        }
         Self {
             name,
-            members,
+            groups,
+            captured: resolved.captured,
+            list: resolved.deployments,
+            roster,
             overrides,
             attempts: 0,
             level_attempts: 0,
@@ -156,17 +169,17 @@ impl Stage {
 
     /// The names under which settings may speak of this group, the one asked for first.
     pub(super) fn names(&self) -> Vec<&str> {
-        let mut names = vec![&*self.name];
-        for member in &self.members {
-            if !names.contains(&&*member.group) {
-                names.push(&member.group);
-            }
-        }
-        names
+        let groups = self.groups.iter().map(|group| &**group);
+        iter::once(&*self.name).chain(groups.filter(|group| **group != *self.name)).collect()
     }
 
-    pub(super) fn candidates(&self) -> impl Iterator<Item = &Candidate> {
-        self.members.iter().flat_map(|member| &member.roster.candidates)
+    /// Whether this is what `resolved` means.
+    pub(super) fn is(&self, resolved: &Resolved) -> bool {
+        Arc::ptr_eq(&self.list, &resolved.deployments) && self.captured == resolved.captured
+    }
+
+    pub(super) fn candidates(&self) -> &[Candidate] {
+        &self.roster.candidates
     }
 
     /// Whether the group may have another attempt.
@@ -179,7 +192,7 @@ impl Stage {
     /// Moves on to the deployments with a higher `order` than any tried; they get retries anew.
     pub(super) fn ascend(&mut self) -> bool {
         let ascends = self.last.is_some_and(|last| last.reach >= Reach::Others)
-            && self.candidates().any(|candidate| candidate.order > self.highest);
+            && self.candidates().iter().any(|candidate| candidate.order > self.highest);
         if ascends {
             self.above = Some(self.highest);
             self.level_attempts = 0;
@@ -206,31 +219,7 @@ impl Stage {
     }
 
     fn look(&self, context: &Context<'_>, survey: &mut Survey, rng: &mut Rng) -> Option<Sight> {
-        if self.members.len() == 1 {
-            return self.look_in(0, context, survey, rng);
-        }
-        // A weighted alias: first the group by its share, then the deployment.
-        let mut draw = Draw::default();
-        let mut sights = Vec::with_capacity(self.members.len());
-        for (index, member) in self.members.iter().enumerate() {
-            if let Some(sight) = self.look_in(index, context, survey, rng) {
-                let rank = Rank { load: sight.kind as u64, weight: member.weight };
-                draw.offer(sights.len(), 0, rank, rng);
-                sights.push(sight);
-            }
-        }
-        draw.winner().and_then(|winner| sights.get(winner).copied())
-    }
-
-    fn look_in(
-        &self,
-        member: usize,
-        context: &Context<'_>,
-        survey: &mut Survey,
-        rng: &mut Rng,
-    ) -> Option<Sight> {
         let (strategy, now) = (context.settings.strategy, context.state.nanos(context.now));
-        let group = self.members.get(member)?;
         let mut draws: [(Kind, Draw); 5] = [
             (Kind::Fresh, Draw::default()),
             (Kind::Probe, Draw::default()),
@@ -238,7 +227,7 @@ impl Stage {
             (Kind::BesideProbe, Draw::default()),
             (Kind::AsAsked, Draw::default()),
         ];
-        for (index, candidate) in group.roster.candidates.iter().enumerate() {
+        for (index, candidate) in self.candidates().iter().enumerate() {
             if self.above.is_some_and(|above| candidate.order <= above) {
                 continue;
             }
@@ -251,7 +240,7 @@ impl Stage {
                 survey.full = true;
                 continue;
             }
-            match context.find(candidate, group.captured.as_ref()) {
+            match context.find(candidate, self.captured.as_ref()) {
                 None => {
                     let kind = match standing {
                         Standing::Closed => Kind::Fresh,
@@ -275,13 +264,12 @@ impl Stage {
         }
         let admitted = |kind: Kind| kind <= Kind::Again || context.resort == Resort::Last;
         draws.iter().filter(|(kind, _)| admitted(*kind)).find_map(|(kind, draw)| {
-            draw.winner().map(|candidate| Sight { kind: *kind, member, candidate })
+            draw.winner().map(|candidate| Sight { kind: *kind, candidate })
         })
     }
 
     fn grip(&mut self, context: &Context<'_>, sight: Sight) -> Option<Choice> {
-        let member = self.members.get(sight.member)?;
-        let candidate = member.roster.candidates.get(sight.candidate)?;
+        let candidate = self.roster.candidates.get(sight.candidate)?;
         let entry = match sight.kind {
             Kind::Fresh | Kind::Probe => Entry::Normal,
             Kind::Again | Kind::BesideProbe => Entry::BesideProbe,
@@ -291,14 +279,13 @@ impl Stage {
         let standing = candidate.state.standing(now);
         let bound = bound(candidate, context.settings);
         let in_flight = candidate.state.admit(bound, entry, now)?;
-        let from = match context.find(candidate, member.captured.as_ref()) {
+        let from = match context.find(candidate, self.captured.as_ref()) {
             None => context.now,
             Some(tried) => context.again(tried, standing)?.1,
         };
         let choice = Choice {
             deployment: candidate.deployment.clone(),
-            group: member.group.clone(),
-            captured: member.captured.clone(),
+            captured: self.captured.clone(),
             from,
             in_flight,
         };

@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 
 use super::health::{DeploymentState, View};
 use super::strategy;
-use crate::catalog::{Catalog, Deployment, DeploymentId};
+use crate::catalog::{Catalog, Deployment, DeploymentId, Deployments, Resolved};
 
 /// The states of all deployments.
 #[derive(Debug)]
@@ -25,13 +25,15 @@ pub struct State {
     rosters: ArcSwap<Rosters>,
 }
 
-/// Rosters by the address of their first deployment and their length. The roster holds the
-/// deployment, so its address stands for it as long as the entry exists.
-type Rosters = FxHashMap<(usize, usize), Arc<Roster>>;
+/// Rosters by the address of the catalog's list. The roster holds the list, so no other can have
+/// its address while the entry exists.
+type Rosters = FxHashMap<usize, Arc<Roster>>;
 
-/// The deployments of one group, each with its state.
+/// The deployments behind one name, each with its state.
 #[derive(Debug)]
 pub(super) struct Roster {
+    /// The catalog's list; holding it keeps its address.
+    list: Deployments,
     pub(super) candidates: Box<[Candidate]>,
 }
 
@@ -81,16 +83,16 @@ impl State {
         self.len() == 0
     }
 
-    /// The states of a group's deployments.
-    pub(super) fn roster(&self, group: &[Arc<Deployment>]) -> Arc<Roster> {
-        let Some(first) = group.first() else { return Arc::new(self.enrol(group)) };
-        let key = (Arc::as_ptr(first) as usize, group.len());
+    /// The deployments that a name stands for, with their states.
+    pub(super) fn roster(&self, resolved: &Resolved) -> Arc<Roster> {
+        let key = Arc::as_ptr(&resolved.deployments).addr();
         if let Some(roster) = self.rosters.load().get(&key)
-            && roster.lists(group)
+            && Arc::ptr_eq(&roster.list, &resolved.deployments)
         {
             return roster.clone();
         }
-        let roster = Arc::new(self.enrol(group));
+        let roster =
+            Arc::new(self.enrol(resolved.deployments.clone(), resolved.weights.as_deref()));
         self.rosters.rcu(|rosters| {
             // Requests that began before a reload may bring back rosters that `retain` dropped.
             let mut rosters = if rosters.len() < MAX_ROSTERS {
@@ -105,16 +107,16 @@ impl State {
     }
 
     /// A roster outside the table, for a selection of deployments that belongs to one request.
-    pub(super) fn enrol(&self, group: &[Arc<Deployment>]) -> Roster {
-        let shares = strategy::shares(group.iter().map(|deployment| &**deployment));
+    pub(super) fn enrol(&self, list: Deployments, weights: Option<&[f64]>) -> Roster {
+        let shares = strategy::shares(&list, weights);
         let mut states = self.states.lock();
-        let candidates = group.iter().zip(shares).map(|(deployment, weight)| Candidate {
+        let candidates = list.iter().zip(shares).map(|(deployment, weight)| Candidate {
             deployment: deployment.clone(),
             state: states.entry(deployment.id.clone()).or_default().clone(),
             weight,
             order: deployment.order.unwrap_or(i64::MAX),
         });
-        Roster { candidates: candidates.collect() }
+        Roster { candidates: candidates.collect(), list: list.clone() }
     }
 
     /// Nanoseconds since the state was made; a `u64` of them lasts 584 years.
@@ -128,17 +130,6 @@ impl State {
     }
 }
 
-impl Roster {
-    fn lists(&self, group: &[Arc<Deployment>]) -> bool {
-        self.candidates.len() == group.len()
-            && self
-                .candidates
-                .iter()
-                .zip(group)
-                .all(|(known, one)| Arc::ptr_eq(&known.deployment, one))
-    }
-}
-
 pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -149,18 +140,16 @@ const MAX_ROSTERS: usize = 16_384;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::routing::tests::deployment;
+    use crate::routing::tests::group;
 
     #[test]
-    fn a_roster_is_kept_and_lists_what_was_asked_for() {
-        let [a, b, c] = ["a", "b", "c"].map(|id| Arc::new(deployment("gpt", id)));
+    fn a_roster_is_made_once_and_shares_its_states_with_others() {
+        let catalog = Catalog::build(group("gpt", &["a", "b"]), Vec::new());
         let state = State::new(Instant::now());
-        let first = state.roster(&[a.clone(), b.clone()]);
-        assert!(Arc::ptr_eq(&first, &state.roster(&[a.clone(), b])), "made once");
-
-        let second = state.roster(&[a, c]);
-        let ids: Vec<&str> = second.candidates.iter().map(|one| &*one.deployment.id).collect();
-        assert_eq!(ids, ["a", "c"], "same first deployment and length, another selection");
-        assert!(Arc::ptr_eq(&first.candidates[0].state, &second.candidates[0].state));
+        let resolve = |name| state.roster(&catalog.resolve(name).unwrap());
+        let (all, one) = (resolve("gpt"), resolve("a"));
+        assert!(Arc::ptr_eq(&all, &resolve("gpt")));
+        assert_eq!((all.candidates.len(), one.candidates.len()), (2, 1));
+        assert!(Arc::ptr_eq(&all.candidates[0].state, &one.candidates[0].state));
     }
 }

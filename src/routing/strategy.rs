@@ -3,6 +3,8 @@
 //! A strategy gives each candidate a [`Rank`]; a [`Draw`] sees the candidates one by one and keeps
 //! the winner. A new strategy is a new arm in [`Strategy::rank`].
 
+use std::sync::Arc;
+
 use fastrand::Rng;
 
 use super::settings::Strategy;
@@ -29,27 +31,30 @@ impl Strategy {
 }
 
 /// The share of each deployment of a group: by `weight`, else `rpm`, else `tpm`, whichever is the
-/// first that any of them has; evenly if none has any.
+/// first that any of them has; evenly if none has any. An alias brings weights of its own.
 ///
 /// As in LiteLLM, a deployment without the metric that counts has no share. Other than there, it
 /// serves when nothing else can: see [`Draw::offer`].
-pub(super) fn shares<'a>(group: impl Iterator<Item = &'a Deployment> + Clone) -> Vec<f64> {
+pub(super) fn shares(group: &[Arc<Deployment>], weights: Option<&[f64]>) -> Vec<f64> {
+    if let Some(weights) = weights {
+        return weights.iter().map(|weight| share(Some(*weight))).collect();
+    }
     let metrics: [fn(&Deployment) -> Option<f64>; 3] = [
         |deployment| deployment.weight,
         |deployment| deployment.rpm.map(|rpm| rpm as f64),
         |deployment| deployment.tpm.map(|tpm| tpm as f64),
     ];
     for metric in metrics {
-        let shares: Vec<f64> = group.clone().map(|one| share(metric(one))).collect();
+        let shares: Vec<f64> = group.iter().map(|one| share(metric(one))).collect();
         if shares.iter().any(|share| *share > 0.0) {
             return shares;
         }
     }
-    group.map(|_| EVEN).collect()
+    vec![EVEN; group.len()]
 }
 
 /// A usable weight: negative ones and those that are no number count as none.
-pub(super) fn share(written: Option<f64>) -> f64 {
+fn share(written: Option<f64>) -> f64 {
     written.filter(|weight| weight.is_finite() && *weight > 0.0).unwrap_or(0.0)
 }
 

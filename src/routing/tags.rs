@@ -1,22 +1,25 @@
 //! Which deployments take a request with these tags (`enable_tag_filtering`).
 
-use std::sync::Arc;
+use crate::catalog::{Deployment, Deployments, Resolved};
 
-use crate::catalog::Deployment;
-
-/// The deployments that share a tag with the request, else those tagged `default`. A request
-/// without tags goes to the latter, or to all where there are none.
-pub(super) fn select(group: &[Arc<Deployment>], tags: &[Box<str>]) -> Vec<Arc<Deployment>> {
-    let tagged = |wanted: &dyn Fn(&str) -> bool| -> Vec<Arc<Deployment>> {
-        let takes = |one: &&Arc<Deployment>| one.tags.iter().any(|tag| wanted(tag));
-        group.iter().filter(takes).cloned().collect()
+/// The deployments that share a tag with the request, else those tagged `default`, and their
+/// weights. A request without tags goes to the latter, or to all where there are none.
+pub(super) fn select(resolved: &Resolved, tags: &[Box<str>]) -> (Deployments, Option<Vec<f64>>) {
+    let matching = |one: &Deployment| one.tags.iter().any(|tag| tags.contains(tag));
+    let default = |one: &Deployment| one.tags.iter().any(|tag| **tag == *"default");
+    let any = |eligible: &dyn Fn(&Deployment) -> bool| {
+        resolved.deployments.iter().any(|one| eligible(one))
     };
-    let mut chosen = tagged(&|tag| tags.iter().any(|asked| **asked == *tag));
-    if chosen.is_empty() {
-        chosen = tagged(&|tag| tag == "default");
-    }
-    if chosen.is_empty() && tags.is_empty() {
-        chosen = group.to_vec();
-    }
-    chosen
+    let eligible: &dyn Fn(&Deployment) -> bool = if any(&matching) {
+        &matching
+    } else if tags.is_empty() && !any(&default) {
+        &|_| true
+    } else {
+        &default
+    };
+    let weight = |index| resolved.weights.as_ref().and_then(|weights| weights.get(index)).copied();
+    let chosen = resolved.deployments.iter().enumerate().filter(|(_, one)| eligible(one));
+    let (list, weights): (Vec<_>, Vec<_>) =
+        chosen.map(|(index, one)| (one.clone(), weight(index).unwrap_or(0.0))).unzip();
+    (list.into(), resolved.weights.is_some().then_some(weights))
 }

@@ -90,7 +90,8 @@ fn the_requests_own_list_replaces_the_configured_ones() {
     let mut world =
         chain().with(|s| s.fallbacks = lists(&[("one", &["two"]), ("three", &["two"])]));
     // the request's list, whether fallbacks are disabled; groups called
-    let cases: [(Option<&[&str]>, bool, &[&str]); 4] = [
+    type Case<'a> = (Option<&'a [&'a str]>, bool, &'a [&'a str]);
+    let cases: [Case<'_>; 4] = [
         (Some(&["three", "nowhere", "four"]), false, &["one", "three", "four"]),
         (Some(&[]), false, &["one"]),
         (Some(&["three"]), true, &["one"]),
