@@ -5,11 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
-
 use crate::catalog::Catalog;
+pub use crate::keys::Access;
 use crate::routing;
-use crate::secret::Secret;
 
 /// Everything that the configuration file says, resolved.
 #[derive(Debug)]
@@ -21,18 +19,6 @@ pub struct Snapshot {
     pub logs: Logs,
     /// What `check` warned about, one line each.
     pub warnings: Vec<Arc<str>>,
-}
-
-/// Who may call.
-#[derive(Debug, Default)]
-pub struct Access {
-    /// `None`: no key is asked for, and the gateway listens on loopback only.
-    pub master_key: Option<Secret>,
-    /// A further header that may carry the key (`litellm_key_header_name`).
-    pub key_header: Option<HeaderName>,
-    pub require_auth_for_metrics: bool,
-    /// Origins that browsers may call from; `*` stands for all.
-    pub cors_origins: Vec<Box<str>>,
 }
 
 /// Bounds and timeouts of the data path.
