@@ -5,11 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
-
 use crate::catalog::Catalog;
+pub use crate::keys::Access;
 use crate::routing;
-use crate::secret::Secret;
 
 /// Everything that the configuration file says, resolved.
 #[derive(Debug)]
@@ -21,18 +19,6 @@ pub struct Snapshot {
     pub logs: Logs,
     /// What `check` warned about, one line each.
     pub warnings: Vec<Arc<str>>,
-}
-
-/// Who may call.
-#[derive(Debug, Default)]
-pub struct Access {
-    /// `None`: no key is asked for, and the gateway listens on loopback only.
-    pub master_key: Option<Secret>,
-    /// A further header that may carry the key (`litellm_key_header_name`).
-    pub key_header: Option<HeaderName>,
-    pub require_auth_for_metrics: bool,
-    /// Origins that browsers may call from; `*` stands for all.
-    pub cors_origins: Vec<Box<str>>,
 }
 
 /// Bounds and timeouts of the data path.
@@ -48,6 +34,8 @@ pub struct Traffic {
     pub first_byte_timeout: Duration,
     /// Longest silence between two frames of a stream.
     pub stream_idle_timeout: Duration,
+    /// How long requests in flight may go on after the process was told to stop.
+    pub drain_timeout: Duration,
     /// After how much silence a stream gets a `: ping`; `None` for never.
     pub heartbeat: Option<Duration>,
     /// Requests in flight at one time, over all clients; `None` for no bound.

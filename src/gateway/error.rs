@@ -40,6 +40,8 @@ pub enum GatewayError {
     AllCooling { model: String, retry_after: Duration },
     /// Every deployment that could serve has its `max_parallel_requests` in flight.
     DeploymentsFull { model: String },
+    /// Tags were sent, and no deployment takes them.
+    NoTaggedDeployment { model: String },
     /// The gateway has its `global_max_parallel_requests` in flight.
     GatewayFull,
     /// The whole request took longer than `request_timeout`.
@@ -55,6 +57,7 @@ impl GatewayError {
         match self {
             Self::NoKey | Self::BadKey => 401,
             Self::UnknownModel { .. } => 404,
+            Self::NoTaggedDeployment { .. } => 400,
             Self::BodyTooLarge { .. } => 413,
             Self::BodyIncomplete { .. } => 408,
             Self::BadBody { .. } => 400,
@@ -78,6 +81,7 @@ impl GatewayError {
             Self::Upstream(failure) => upstream_code(failure),
             Self::AllCooling { .. } => "all_deployments_in_cooldown",
             Self::DeploymentsFull { .. } => "deployments_at_max_parallel_requests",
+            Self::NoTaggedDeployment { .. } => "no_deployment_for_tags",
             Self::GatewayFull => "gateway_at_max_parallel_requests",
             Self::Deadline { .. } => "request_timeout",
             Self::Internal => "internal_error",
@@ -92,7 +96,8 @@ impl GatewayError {
             Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
             | Self::BadBody { .. }
-            | Self::UnknownModel { .. } => "invalid_request_error",
+            | Self::UnknownModel { .. }
+            | Self::NoTaggedDeployment { .. } => "invalid_request_error",
             Self::Upstream(failure) => upstream_kind(failure),
             Self::AllCooling { .. } | Self::DeploymentsFull { .. } | Self::GatewayFull => {
                 "rate_limit_error"
@@ -126,6 +131,9 @@ impl GatewayError {
             Self::DeploymentsFull { model } => format!(
                 "Every deployment of `{model}` has as many requests in flight as it may."
             ),
+            Self::NoTaggedDeployment { model } => {
+                format!("No deployment of `{model}` takes requests with these tags.")
+            }
             Self::GatewayFull => {
                 "The gateway has as many requests in flight as it may. Try again shortly.".into()
             }
@@ -152,6 +160,7 @@ impl GatewayError {
             | Self::BodyIncomplete { .. }
             | Self::AllCooling { .. }
             | Self::DeploymentsFull { .. }
+            | Self::NoTaggedDeployment { .. }
             | Self::GatewayFull
             | Self::Deadline { .. }
             | Self::Internal => None,
@@ -174,6 +183,7 @@ impl GatewayError {
             | Self::BodyIncomplete { .. }
             | Self::BadBody { .. }
             | Self::UnknownModel { .. }
+            | Self::NoTaggedDeployment { .. }
             | Self::Deadline { .. }
             | Self::Internal => None,
         }

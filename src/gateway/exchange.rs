@@ -24,7 +24,7 @@ const ERROR_BODY_MAX: usize = 256 * 1024;
 
 /// Bounds of one exchange.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub(super) struct Bounds {
     pub connect: Duration,
     /// From the end of the request to the head of the response.
     pub first_byte: Duration,
@@ -36,14 +36,14 @@ pub struct Bounds {
 }
 
 /// What came back.
-pub struct Exchange {
+pub(super) struct Exchange {
     pub head: ResponseHeader,
     /// The body, unless the answer is a stream that is still to be read from the connection.
     pub content: Content,
 }
 
 /// The body of an answer, or the way to it.
-pub enum Content {
+pub(super) enum Content {
     Body(Bytes),
     Stream(Connection),
 }
@@ -52,7 +52,7 @@ pub enum Content {
 ///
 /// # Errors
 /// A [`Failure`] without status: nothing that could be classified came back.
-pub async fn perform(
+pub(super) async fn perform(
     upstreams: &Upstreams,
     deployment: &Deployment,
     outgoing: &Outgoing<'_>,
@@ -250,7 +250,7 @@ fn is_stale(error: &Error) -> bool {
 
 /// An upstream that broke off or does not speak HTTP.
 #[must_use]
-pub fn broken(error: &Error) -> Failure {
+pub(super) fn broken(error: &Error) -> Failure {
     let message = match error.etype() {
         ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::H2Error
         | ErrorType::InvalidH2 => "the provider did not answer in HTTP",
@@ -261,13 +261,13 @@ pub fn broken(error: &Error) -> Failure {
 
 /// The answer began and then nothing came any more.
 #[must_use]
-pub fn went_silent(bound: Duration) -> Failure {
+pub(super) fn went_silent(bound: Duration) -> Failure {
     timed_out("upstream_idle_timeout", "the provider went silent in the middle of its answer", bound)
 }
 
 /// A bound that ran out. `code` tells which.
 #[must_use]
-pub fn timed_out(code: &'static str, what: &str, bound: Duration) -> Failure {
+pub(super) fn timed_out(code: &'static str, what: &str, bound: Duration) -> Failure {
     let mut failure = Failure::new(
         FailureClass::Timeout,
         format!("{what} (limit {} seconds)", bound.as_secs_f64()),

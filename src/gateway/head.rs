@@ -29,7 +29,7 @@ const HEADERS_MAX: usize = 32;
 
 /// What the body of a response is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Body {
+pub(super) enum Body {
     /// JSON of so many bytes.
     Json(usize),
     /// An event stream of unknown length.
@@ -37,7 +37,7 @@ pub enum Body {
 }
 
 /// The head of an answered call.
-pub fn answer(
+pub(super) fn answer(
     session: &Session,
     ctx: &RequestCtx,
     body: Body,
@@ -51,7 +51,7 @@ pub fn answer(
 }
 
 /// The head of an error. `upstream` is the head of the provider's own error, if that is the cause.
-pub fn error(
+pub(super) fn error(
     session: &Session,
     ctx: &RequestCtx,
     error: &GatewayError,
@@ -79,6 +79,7 @@ pub fn error(
         | GatewayError::UnknownModel { .. }
         | GatewayError::AllCooling { .. }
         | GatewayError::DeploymentsFull { .. }
+        | GatewayError::NoTaggedDeployment { .. }
         | GatewayError::GatewayFull
         | GatewayError::Deadline { .. }
         | GatewayError::Internal => {}

@@ -24,7 +24,7 @@ const REQUEST_ID_MAX: usize = 128;
 
 /// The client's request id if it is fit to be printed, else a new one.
 #[must_use]
-pub fn request_id(headers: &HeaderMap) -> Arc<str> {
+pub(super) fn request_id(headers: &HeaderMap) -> Arc<str> {
     let given = ["x-request-id", "x-litellm-call-id"].into_iter().find_map(|name| {
         let id = headers.get(name)?.to_str().ok()?;
         (!id.is_empty() && id.len() <= REQUEST_ID_MAX && id.bytes().all(|b| b.is_ascii_graphic()))
@@ -37,7 +37,7 @@ pub fn request_id(headers: &HeaderMap) -> Arc<str> {
 ///
 /// # Errors
 /// `BodyTooLarge`, `BodyIncomplete`.
-pub async fn read_body(session: &mut Session, limit_bytes: usize) -> Result<Bytes, GatewayError> {
+pub(super) async fn read_body(session: &mut Session, limit_bytes: usize) -> Result<Bytes, GatewayError> {
     let too_large = || GatewayError::BodyTooLarge { limit_bytes };
     let header = session.req_header();
     let announced = header
@@ -89,7 +89,7 @@ pub async fn read_body(session: &mut Session, limit_bytes: usize) -> Result<Byte
 ///
 /// # Errors
 /// `BadBody` for what is not a JSON object or has fields of the wrong type.
-pub fn understand(
+pub(super) fn understand(
     ctx: &RequestCtx,
     headers: &HeaderMap,
     endpoint: Endpoint,
@@ -217,6 +217,6 @@ fn tags(body: &Object, headers: &HeaderMap) -> Vec<Box<str>> {
 
 /// What is left of a deadline.
 #[must_use]
-pub fn left(deadline: Instant) -> Duration {
+pub(super) fn left(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }

@@ -21,9 +21,9 @@ use super::intake::left;
 use super::relay::{Relay, estimate, unix_seconds};
 use crate::failure::{Failure, FailureClass};
 use crate::provider;
-use crate::routing::Attempt;
+use crate::routing::{Attempt, Plan};
 use crate::upstream::Connection;
-use crate::wire::stream::{Ending, StreamOptions, StreamRelay};
+use crate::wire::{Ending, StreamOptions, StreamRelay};
 
 /// What one write carries at most, so that a fast upstream cannot outrun a slow client's memory.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -57,7 +57,8 @@ pub(super) enum Pumped {
 pub(super) struct Pump<'a, 'r> {
     pub relay: &'a mut Relay<'r>,
     call: &'a Call,
-    attempt: &'a Attempt,
+    plan: &'a mut Plan,
+    attempt: &'a mut Attempt,
     bounds: Bounds,
     heartbeat: Option<Duration>,
     /// One timer for heartbeat, silence and deadline: armed for the earliest, checked when it fires.
@@ -74,7 +75,7 @@ impl<'a, 'r> Pump<'a, 'r> {
     pub(super) fn new(
         relay: &'a mut Relay<'r>,
         call: &'a Call,
-        attempt: &'a Attempt,
+        (plan, attempt): (&'a mut Plan, &'a mut Attempt),
         bounds: Bounds,
     ) -> Self {
         let heartbeat = relay.ctx.snapshot.traffic.heartbeat.filter(|_| call.stream);
@@ -83,6 +84,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         Self {
             relay,
             call,
+            plan,
             attempt,
             bounds,
             heartbeat,
@@ -206,7 +208,8 @@ impl<'a, 'r> Pump<'a, 'r> {
                 }
                 None => {}
             }
-            if may_fail_over && !batch.complete {
+            let held: usize = out.iter().map(Bytes::len).sum();
+            if may_fail_over && !batch.complete && held < BATCH_BYTES {
                 // Only a preamble so far: it is held back until something follows it.
                 continue;
             }
@@ -238,6 +241,9 @@ impl<'a, 'r> Pump<'a, 'r> {
     ) -> pingora_core::Result<Written> {
         let mut tasks = Vec::with_capacity(out.len() + 2);
         if !self.committed {
+            let gateway = self.relay.gateway;
+            self.plan.succeeded(self.attempt, &gateway.routing, self.heard.unwrap_or(self.wrote));
+            self.relay.ctx.open_stream = Some(gateway.metrics.open_stream());
             self.relay.served_by(self.attempt);
             self.relay.ctx.relayed.streamed = true;
             self.committed = true;

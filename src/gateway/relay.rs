@@ -19,7 +19,7 @@ use super::exchange::{self, Bounds, Content, Exchange};
 use super::head;
 use super::intake::left;
 use super::pump::{Interruption, Pump, Pumped};
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureClass};
 use crate::provider;
 use crate::routing::{Ask, Attempt, Next, Plan, Stop};
 use crate::telemetry;
@@ -55,7 +55,7 @@ pub(super) struct Relay<'a> {
     pub ctx: &'a mut RequestCtx,
     /// The head of an event stream was sent to carry heartbeats, before any content.
     pub head_out: bool,
-    /// Head of the last error that a provider answered, for its rate limits.
+    /// Head of the last answer of a provider, for its rate limits.
     pub upstream_head: Option<HeaderMap>,
 }
 
@@ -107,7 +107,7 @@ impl Relay<'_> {
             let next = plan.next(catalog, settings, state, Instant::now(), Some(call.deadline));
             self.ctx.relayed.retries = plan.retries();
             self.ctx.relayed.fallbacks = plan.fallbacks();
-            let attempt = match next {
+            let mut attempt = match next {
                 Next::Attempt(attempt) => attempt,
                 Next::Stop(stop) => return Ok(End::Error(stopped(stop, last, call))),
             };
@@ -118,24 +118,23 @@ impl Relay<'_> {
                 }
             }
             let began = Instant::now();
-            let outcome = self.attempt(call, &attempt).await?;
+            let outcome = self.attempt(call, &mut plan, &mut attempt).await?;
             self.note(&attempt, &outcome, began);
-            match outcome {
-                Outcome::Answered => {
-                    plan.succeeded(attempt, settings, state, Instant::now());
-                    return Ok(End::Answered);
-                }
-                Outcome::Failed(failure) => {
-                    plan.failed(attempt, &failure, settings, state, Instant::now());
-                    last = Some(failure);
-                }
-                Outcome::Broken(failure) => {
-                    plan.failed(attempt, &failure, settings, state, Instant::now());
-                    return Ok(End::Broken(GatewayError::Upstream(Box::new(failure))));
-                }
+            let (failure, content_is_out) = match outcome {
+                Outcome::Answered => return Ok(End::Answered),
                 Outcome::DeadlinePassed => return Ok(End::Error(self.deadline())),
                 Outcome::ClientGone => return Ok(End::ClientGone),
+                Outcome::Failed(failure) => (failure, false),
+                Outcome::Broken(failure) => (failure, true),
+            };
+            let rest = plan.failed(attempt, &failure, settings, state, Instant::now());
+            if let Some(noted) = self.ctx.relayed.attempts.last_mut() {
+                noted.cooled_down = rest.is_some();
             }
+            if content_is_out {
+                return Ok(End::Broken(GatewayError::Upstream(Box::new(failure))));
+            }
+            last = Some(failure);
         }
     }
 
@@ -151,19 +150,23 @@ impl Relay<'_> {
         }
     }
 
-    async fn attempt(&mut self, call: &Call, attempt: &Attempt) -> pingora_core::Result<Outcome> {
-        let deployment = &attempt.deployment;
-        let traffic = &self.ctx.snapshot.traffic;
-        let prepared = provider::request(&provider::Call {
-            deployment,
-            model: &attempt.model,
+    async fn attempt(
+        &mut self,
+        call: &Call,
+        plan: &mut Plan,
+        attempt: &mut Attempt,
+    ) -> pingora_core::Result<Outcome> {
+        let deployment = &*Arc::clone(&attempt.deployment);
+        let traffic = &Arc::clone(&self.ctx.snapshot).traffic;
+        let asked = provider::Call {
+            model: &Arc::clone(&attempt.model),
             endpoint: call.endpoint,
-            body: &call.body,
             stream: call.stream,
             overrides: &attempt.overrides,
             drop_params: traffic.drop_params,
             modify_params: traffic.modify_params,
-        });
+        };
+        let prepared = provider::request(deployment, &call.body, &asked);
         let outgoing = match prepared {
             Ok(outgoing) => outgoing,
             Err(failure) => return Ok(Outcome::Failed(failure)),
@@ -186,7 +189,7 @@ impl Relay<'_> {
         let performing =
             exchange::perform(&gateway.upstreams, deployment, &outgoing, call.stream, bounds);
         tokio::pin!(performing);
-        let mut pump = Pump::new(self, call, attempt, bounds);
+        let mut pump = Pump::new(self, call, (plan, attempt), bounds);
         let exchanged = loop {
             tokio::select! {
                 biased;
@@ -219,18 +222,19 @@ impl Relay<'_> {
         };
         self.ctx.relayed.upstream += began.elapsed();
         let (head, body) = answered;
-        self.judge(call, attempt, head, body).await
+        self.judge(call, plan, attempt, head, body).await
     }
 
     /// Decides what a complete body means: the reply, or a failure.
     async fn judge(
         &mut self,
         call: &Call,
-        attempt: &Attempt,
+        plan: &mut Plan,
+        attempt: &mut Attempt,
         head: pingora_http::ResponseHeader,
         body: Bytes,
     ) -> pingora_core::Result<Outcome> {
-        let deployment = &attempt.deployment;
+        let deployment = &*Arc::clone(&attempt.deployment);
         if !head.status.is_success() {
             let now = SystemTime::now();
             let status = head.status.as_u16();
@@ -245,15 +249,17 @@ impl Relay<'_> {
         };
         if call.stream {
             return Ok(Outcome::Failed(Failure::new(
-                crate::failure::FailureClass::Server,
+                FailureClass::Server,
                 "the provider answered a request for a stream with a single body",
             )));
         }
+        plan.succeeded(attempt, &self.gateway.routing, Instant::now());
         self.served_by(attempt);
         let usage = reply.usage.unwrap_or_else(|| estimate(call, reply.body.len() as u64));
         self.ctx.relayed.settle(usage);
         self.ctx.status = Some(200);
         let size = head::Body::Json(reply.body.len());
+        self.upstream_head = Some(head.headers.clone());
         let head = head::answer(self.session, self.ctx, size, Some(&head.headers))?;
         self.ctx.relayed.bytes_sent = reply.body.len() as u64;
         let tasks = vec![HttpTask::Header(head, false), HttpTask::Body(Some(reply.body), true)];
@@ -288,19 +294,27 @@ impl Relay<'_> {
     }
 
     fn note(&mut self, attempt: &Attempt, outcome: &Outcome, began: Instant) {
-        let (class, status) = match outcome {
+        let (outcome, status) = match outcome {
             Outcome::Failed(failure) | Outcome::Broken(failure) => {
-                (Some(failure.class), failure.status)
+                (telemetry::Outcome::Failed(failure.class), failure.status)
             }
-            Outcome::Answered => (None, Some(200)),
-            Outcome::DeadlinePassed => (Some(crate::failure::FailureClass::Timeout), None),
-            Outcome::ClientGone => (None, None),
+            Outcome::Answered => (telemetry::Outcome::Success, Some(200)),
+            Outcome::DeadlinePassed => (telemetry::Outcome::Failed(FailureClass::Timeout), None),
+            Outcome::ClientGone => (telemetry::Outcome::Cancelled, None),
         };
-        self.ctx.relayed.attempts.push(record::Attempt {
+        let remaining = |name| {
+            let value = self.upstream_head.as_ref()?.get(name)?;
+            value.to_str().ok()?.parse().ok()
+        };
+        self.ctx.relayed.attempts.push(telemetry::Attempt {
             deployment: Arc::clone(&attempt.deployment),
-            class,
+            group: Arc::clone(&attempt.group),
+            outcome,
             status,
             duration: began.elapsed(),
+            cooled_down: false,
+            remaining_requests: remaining("x-ratelimit-remaining-requests"),
+            remaining_tokens: remaining("x-ratelimit-remaining-tokens"),
         });
     }
 }
@@ -314,6 +328,7 @@ fn stopped(stop: Stop, last: Option<Failure>, call: &Call) -> GatewayError {
             GatewayError::AllCooling { model: model(), retry_after }
         }
         (Stop::Full, _) => GatewayError::DeploymentsFull { model: model() },
+        (Stop::NoneEligible, _) => GatewayError::NoTaggedDeployment { model: model() },
         (Stop::LastFailure, None) => GatewayError::Internal,
     }
 }

@@ -10,7 +10,7 @@ use crate::dialect::Endpoint;
 
 /// What the path and method of a request ask for.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Route<'a> {
+pub(super) enum Route<'a> {
     /// A call to a model. The model may stand in the path, as Azure's SDK writes it.
     Inference { endpoint: Endpoint, model: Option<Cow<'a, str>> },
     /// Everything else: answered by `admin`, its 404, its 405 and preflights included.
@@ -32,7 +32,7 @@ impl<'a> Route<'a> {
 
 /// The envelope that a client of this path expects.
 #[must_use]
-pub fn client_dialect(path: &str) -> ClientDialect {
+pub(super) fn client_dialect(path: &str) -> ClientDialect {
     let messages = path.strip_prefix("/v1").unwrap_or(path).starts_with("/messages");
     if messages { ClientDialect::Anthropic } else { ClientDialect::OpenAi }
 }

@@ -1,0 +1,128 @@
+//! What the metrics and the access log cost one request, on its own thread.
+//!
+//! `cargo bench --bench telemetry`
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::{HeaderValue, Method};
+use tollgate::catalog::{Deployment, ModelInfo, Target, Timeouts};
+use tollgate::dialect::{Dialect, Endpoint, Quirks};
+use tollgate::money::Usd;
+use tollgate::telemetry::{
+    AccessLog, Attempt, Durations, KeyKind, Metrics, Outcome, RequestRecord, Route, Served,
+};
+use tollgate::usage::Usage;
+
+fn main() {
+    divan::main();
+}
+
+fn deployment(number: usize) -> Arc<Deployment> {
+    Arc::new(Deployment {
+        id: format!("3f2a9c{number:034x}").into(),
+        group: "gpt-4o".into(),
+        provider: "openai".into(),
+        dialect: Dialect::OpenAi,
+        quirks: Quirks::default(),
+        model: "gpt-4o-2024-11-20".into(),
+        target: Target {
+            tls: true,
+            host: "api.example.com".into(),
+            port: 443,
+            authority: HeaderValue::from_static("api.example.com"),
+            paths: Default::default(),
+            headers: Vec::new(),
+            api_base: "https://api.example.com/v1".into(),
+            verify_tls: true,
+            ca_file: None,
+            http2: false,
+        },
+        weight: None,
+        order: None,
+        rpm: None,
+        tpm: None,
+        max_parallel_requests: None,
+        timeouts: Timeouts::default(),
+        num_retries: None,
+        cooldown: None,
+        defaults: Vec::new(),
+        drop_params: Vec::new(),
+        tags: Vec::new(),
+        info: ModelInfo::default(),
+    })
+}
+
+fn record(number: usize) -> RequestRecord {
+    let deployment = deployment(number);
+    let route = Route::Inference(Endpoint::Chat);
+    let mut record = RequestRecord::new(SystemTime::UNIX_EPOCH, route, Method::POST);
+    record.request_id = "0198c5f2-6a1e-7c3b-9d4f-2b1a0c9e8d7f".into();
+    record.call_id = "0198c5f2-6a1e-7c3b-9d4f-2b1a0c9e8d7f".into();
+    record.durations = Durations {
+        total: Duration::from_millis(850),
+        upstream: Some(Duration::from_millis(849)),
+        overhead: Duration::from_micros(90),
+        ttft: Some(Duration::from_millis(310)),
+    };
+    record.path = "/v1/chat/completions".into();
+    record.status = 200;
+    record.stream = true;
+    record.model_asked = Some("gpt-4o".into());
+    record.group_asked = Some("gpt-4o".into());
+    record.attempts = vec![Attempt {
+        deployment: Arc::clone(&deployment),
+        group: "gpt-4o".into(),
+        outcome: Outcome::Success,
+        status: Some(200),
+        duration: Duration::from_millis(849),
+        cooled_down: false,
+        remaining_requests: Some(4_999),
+        remaining_tokens: Some(149_000),
+    }];
+    record.served =
+        Some(Served { deployment, group: "gpt-4o".into(), model: "gpt-4o-2024-11-20".into() });
+    record.usage = Some(Usage { input_tokens: 1_200, output_tokens: 310, ..Usage::default() });
+    record.cost = Usd::from_dollars(0.0061);
+    record.client.ip = Some([192, 0, 2, 7].into());
+    record.client.key = KeyKind::Master;
+    record
+}
+
+/// One request on a gateway with this many deployments, all of them seen before.
+#[divan::bench(args = [1, 100, 1_000])]
+fn metrics_of_one_request(bencher: divan::Bencher<'_, '_>, deployments: usize) {
+    let metrics = Metrics::new("bench", SystemTime::UNIX_EPOCH);
+    let records: Vec<_> = (0..deployments).map(record).collect();
+    records.iter().for_each(|record| metrics.request(record));
+    let mut next = 0;
+    bencher.bench_local(|| {
+        next = (next + 1) % records.len();
+        metrics.request(&records[next]);
+    });
+}
+
+/// The same from two threads on the same series, the worst case for the counters.
+#[divan::bench(threads = [2])]
+fn metrics_from_two_threads(bencher: divan::Bencher<'_, '_>) {
+    let metrics = Metrics::new("bench", SystemTime::UNIX_EPOCH);
+    let record = record(0);
+    bencher.bench(|| metrics.request(&record));
+}
+
+/// Handing a record to a log whose writer does not run: a full queue, as under overload.
+#[divan::bench]
+fn access_log_full(bencher: divan::Bencher<'_, '_>) {
+    let metrics = Metrics::new("bench", SystemTime::UNIX_EPOCH);
+    let (log, _writer) = AccessLog::new(metrics.access_log_dropped());
+    let record = record(0);
+    bencher.with_inputs(|| record.clone()).bench_local_values(|record| log.request(record));
+}
+
+/// The page of a gateway with a thousand busy deployments.
+#[divan::bench(sample_count = 10)]
+fn scrape_of_1000_deployments(bencher: divan::Bencher<'_, '_>) {
+    let metrics = Metrics::new("bench", SystemTime::UNIX_EPOCH);
+    (0..1_000).map(record).for_each(|record| metrics.request(&record));
+    bencher.bench_local(|| metrics.render());
+}

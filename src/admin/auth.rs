@@ -1,0 +1,78 @@
+//! Where a request carries its key.
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// OpenAI's SDKs use `Authorization`, Anthropic's `x-api-key`, Azure's `api-key`.
+static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+static API_KEY: HeaderName = HeaderName::from_static("api-key");
+
+/// `WWW-Authenticate` of a 401.
+pub const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
+
+/// Everything in a request that may be meant as its key, for [`crate::keys::authorise`]. `further` is
+/// the configured header. A `Bearer ` in front is taken off wherever it stands; other schemes
+/// of `Authorization` (`Basic`) carry no key of ours.
+pub fn candidates<'a>(
+    headers: &'a HeaderMap,
+    further: Option<&'a HeaderName>,
+) -> impl Iterator<Item = &'a [u8]> {
+    let plain = further.into_iter().chain([&X_API_KEY, &API_KEY]);
+    let plain = plain
+        .filter(|name| **name != AUTHORIZATION)
+        .filter_map(|name| headers.get(name))
+        .map(|value| bearer(value.as_bytes()).unwrap_or_else(|| value.as_bytes().trim_ascii()));
+    let authorization = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
+    authorization.into_iter().chain(plain).filter(|key| !key.is_empty())
+}
+
+/// What follows `Bearer`, in any case and with any blanks.
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    let (scheme, key) = value.trim_ascii().split_at_checked("Bearer".len())?;
+    let separated = key.first().is_some_and(u8::is_ascii_whitespace);
+    (scheme.eq_ignore_ascii_case(b"Bearer") && separated).then(|| key.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(headers: &[(&str, &str)], further: Option<&str>) -> Vec<String> {
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
+            .collect();
+        let further = further.map(|name| name.parse().unwrap());
+        candidates(&headers, further.as_ref())
+            .map(|key| String::from_utf8(key.to_vec()).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn keys_are_found_where_the_sdks_put_them() {
+        for (name, value) in [
+            ("authorization", "Bearer sk-1"),
+            ("authorization", "bearer   sk-1 "),
+            ("x-api-key", "sk-1"),
+            ("api-key", " sk-1"),
+            ("x-api-key", "Bearer sk-1"),
+        ] {
+            assert_eq!(found(&[(name, value)], None), ["sk-1"], "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_left_alone() {
+        for value in ["Basic dXNlcjpwYXNz", "Bearer", "Bearer ", "Bearersk-1", "sk-1", ""] {
+            assert!(found(&[("authorization", value)], None).is_empty(), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_configured_header_counts_too() {
+        let headers = [("authorization", "Bearer a"), ("x-tollgate-key", "b")];
+        assert_eq!(found(&headers, Some("x-tollgate-key")), ["a", "b"]);
+        assert_eq!(found(&headers, None), ["a"]);
+        assert_eq!(found(&headers[..1], Some("authorization")), ["a"], "not twice");
+    }
+}

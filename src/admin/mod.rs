@@ -1,0 +1,232 @@
+//! Everything that is answered from memory: landing page, health, models, metrics, and the refusals
+//! for paths that nothing serves.
+//!
+//! The gateway sends each request that is not inference through [`Admin::answer`], a tower service
+//! called in memory: there is no second port. What the routes need of the rest of the program comes
+//! through one trait, [`Source`]; they know neither Pingora nor the catalog's structure.
+
+pub mod auth;
+pub mod cors;
+mod health;
+mod landing;
+mod models;
+mod problem;
+pub mod routes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
+use tower::ServiceExt;
+
+pub use self::problem::{envelope, problem};
+use crate::keys::{self, Access};
+use crate::telemetry::{DeploymentState, Metrics};
+
+/// The header that names a request, in both directions.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Beyond this an answer is replaced by an error. Lists of models and metrics grow with the
+/// configuration; 64 MiB is some hundred thousand of either.
+const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What the routes need to know. Asked anew for each request, so a reload is seen at once.
+pub trait Source: Send + Sync + 'static {
+    /// Who may call, as the configuration in force says.
+    fn access(&self) -> Access;
+    /// The models that can be asked for, in the order of the configuration; no hidden aliases.
+    fn models(&self) -> Vec<Model>;
+    /// What the traffic so far says of each model group.
+    fn groups(&self) -> Vec<GroupHealth>;
+    /// The process is about to end: no new work should be sent here.
+    fn draining(&self) -> bool;
+}
+
+/// One entry of `/v1/models`.
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub name: Arc<str>,
+    /// LiteLLM says `openai` for every model; a provider's name says more where there is one only.
+    pub owned_by: Arc<str>,
+}
+
+/// Passive health of one model group.
+#[derive(Clone, Debug)]
+pub struct GroupHealth {
+    pub name: Arc<str>,
+    pub deployments: Vec<DeploymentHealth>,
+}
+
+/// Passive health of one deployment.
+#[derive(Clone, Copy, Debug)]
+pub struct DeploymentHealth {
+    pub state: DeploymentState,
+    /// What is left of its cooldown.
+    pub cooldown_left: Option<Duration>,
+}
+
+/// The routes, ready to answer. Cheap to clone.
+#[derive(Clone)]
+pub struct Admin {
+    router: Router,
+}
+
+pub(crate) struct Shared {
+    source: Arc<dyn Source>,
+    metrics: Arc<Metrics>,
+    /// Unix time of the start: `created` of every model.
+    started: u64,
+}
+
+impl Admin {
+    /// `started` is the Unix time of the start, in seconds.
+    #[must_use]
+    pub fn new(source: Arc<dyn Source>, metrics: Arc<Metrics>, started: u64) -> Self {
+        Self { router: router(Arc::new(Shared { source, metrics, started })) }
+    }
+
+    /// Answers one request, completely. The caller sets `x-request-id` beforehand; the answer
+    /// carries it, and the CORS headers.
+    pub async fn answer(&self, request: http::Request<Bytes>) -> http::Response<Bytes> {
+        let request_id = request.headers().get(REQUEST_ID).cloned();
+        let answer = match self.router.clone().oneshot(request.map(Body::from)).await {
+            Ok(answer) => answer,
+            Err(never) => match never {},
+        };
+        let (mut head, body) = answer.into_parts();
+        if let Some(request_id) = request_id {
+            head.headers.insert(REQUEST_ID, request_id);
+        }
+        match axum::body::to_bytes(body, ANSWER_BYTES_MAX).await {
+            Ok(body) => http::Response::from_parts(head, body),
+            Err(_) => {
+                let mut answer = http::Response::new(Bytes::new());
+                *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                answer
+            }
+        }
+    }
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    let mut router = Router::new()
+        .route("/", get(landing::landing))
+        .route("/health", get(health::summary))
+        .route("/health/liveliness", get(health::alive))
+        .route("/health/liveness", get(health::alive))
+        .route("/health/readiness", get(health::ready))
+        .route("/metrics", get(metrics))
+        .route("/metrics/", get(metrics));
+    for prefix in ["", "/v1"] {
+        router = router
+            .route(&format!("{prefix}/models"), get(models::list))
+            .route(&format!("{prefix}/models/"), get(models::list))
+            // The names of models hold slashes.
+            .route(&format!("{prefix}/models/{{*name}}"), get(models::one));
+    }
+    // The gateway serves these for POST; whatever else comes for them ends here.
+    for (path, _) in routes::INFERENCE {
+        router = router.route(path, any(only_post));
+    }
+    router
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), across_origins))
+        .with_state(shared)
+}
+
+/// Answers preflights and marks every answer with what browsers may do with it.
+async fn across_origins(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let access = shared.source.access();
+    let headers = request.headers();
+    if let Some(preflight) = cors::preflight(&access, request.method(), headers) {
+        return (StatusCode::NO_CONTENT, preflight).into_response();
+    }
+    let origin = headers.get(http::header::ORIGIN).cloned();
+    let mut answer = next.run(request).await;
+    cors::mark(&access, origin.as_ref(), |name, value| {
+        answer.headers_mut().append(name, value);
+    });
+    answer
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let access = shared.source.access();
+    if access.require_auth_for_metrics
+        && let Err(refusal) = admit(&access, &headers)
+    {
+        return refusal;
+    }
+    // The page of a thousand busy deployments takes tens of milliseconds to write; no request may
+    // wait behind it.
+    match tokio::task::spawn_blocking(move || shared.metrics.render()).await {
+        Ok(page) => ([(CONTENT_TYPE, Metrics::CONTENT_TYPE)], page).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics could not be rendered");
+            let message = "The metrics could not be rendered.";
+            let (status, kind) = (StatusCode::INTERNAL_SERVER_ERROR, "internal_error");
+            problem(status, kind, "internal_error", message, request_id(&headers))
+        }
+    }
+}
+
+/// Lets the request pass or says why not.
+#[expect(clippy::result_large_err, reason = "the refusal is the response, made once per refusal")]
+pub(crate) fn admit(access: &Access, headers: &HeaderMap) -> Result<keys::Caller, Response> {
+    keys::authorise(access, auth::candidates(headers, access.key_header.as_ref())).map_err(
+        |error| {
+            let message = error.to_string();
+            let status = StatusCode::UNAUTHORIZED;
+            let mut refusal =
+                problem(status, error.kind(), error.code(), &message, request_id(headers));
+            refusal.headers_mut().insert(http::header::WWW_AUTHENTICATE, auth::CHALLENGE);
+            refusal
+        },
+    )
+}
+
+async fn unknown_route(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let message = format!("Unknown route: {method} {}", shortened(uri.path()));
+    let (kind, code) = ("invalid_request_error", "unknown_route");
+    problem(StatusCode::NOT_FOUND, kind, code, &message, request_id(&headers))
+}
+
+/// The router adds the `Allow` header.
+async fn wrong_method(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let message = format!("Method {method} is not allowed for {}", shortened(uri.path()));
+    let (kind, code) = ("invalid_request_error", "method_not_allowed");
+    problem(StatusCode::METHOD_NOT_ALLOWED, kind, code, &message, request_id(&headers))
+}
+
+async fn only_post(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let mut refusal = wrong_method(method, uri, headers).await;
+    refusal.headers_mut().insert(ALLOW, http::HeaderValue::from_static("POST, OPTIONS"));
+    refusal
+}
+
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get(REQUEST_ID)?.to_str().ok()
+}
+
+/// The part of a client's text that is worth repeating to it.
+pub(crate) fn shortened(text: &str) -> String {
+    const CHARS_MAX: usize = 200;
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}...", text.split_at(end).0),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,49 @@
+//! The paths that exist, for the router, the landing page and the documentation.
+
+use crate::dialect::Endpoint;
+
+/// Inference, served by the gateway for POST. `{model}` stands for one path segment.
+pub const INFERENCE: [(&str, Endpoint); 12] = [
+    ("/v1/chat/completions", Endpoint::Chat),
+    ("/chat/completions", Endpoint::Chat),
+    ("/engines/{model}/chat/completions", Endpoint::Chat),
+    ("/openai/deployments/{model}/chat/completions", Endpoint::Chat),
+    ("/v1/completions", Endpoint::Completions),
+    ("/completions", Endpoint::Completions),
+    ("/engines/{model}/completions", Endpoint::Completions),
+    ("/openai/deployments/{model}/completions", Endpoint::Completions),
+    ("/v1/embeddings", Endpoint::Embeddings),
+    ("/embeddings", Endpoint::Embeddings),
+    ("/engines/{model}/embeddings", Endpoint::Embeddings),
+    ("/openai/deployments/{model}/embeddings", Endpoint::Embeddings),
+];
+
+/// A line of the landing page.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed {
+    pub method: &'static str,
+    pub path: &'static str,
+    pub what: &'static str,
+}
+
+/// What a person should know of; other spellings of the same paths are left out.
+pub const LISTED: [Listed; 10] = [
+    post("/v1/chat/completions", "Chat completions"),
+    post("/openai/deployments/{model}/chat/completions", "Chat completions, as Azure's SDK asks"),
+    post("/v1/completions", "Text completions"),
+    post("/v1/embeddings", "Embeddings"),
+    fetch("/v1/models", "The models that can be asked for"),
+    fetch("/v1/models/{id}", "One model"),
+    fetch("/health", "Health of the model groups, from the traffic so far"),
+    fetch("/health/liveliness", "Whether the process runs"),
+    fetch("/health/readiness", "Whether the process takes requests"),
+    fetch("/metrics", "Metrics for Prometheus"),
+];
+
+const fn post(path: &'static str, what: &'static str) -> Listed {
+    Listed { method: "POST", path, what }
+}
+
+const fn fetch(path: &'static str, what: &'static str) -> Listed {
+    Listed { method: "GET", path, what }
+}

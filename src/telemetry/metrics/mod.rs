@@ -1,0 +1,269 @@
+//! The numbers that Prometheus scrapes.
+//!
+//! [`names`] is the list of them. [`Metrics::request`] is called once for each request, when it is
+//! over; [`Metrics::render`] writes the page. Label values come from the configuration or from closed
+//! lists in the code; what a client sends never becomes one, except the model names that a wildcard
+//! lets through, once a provider has answered to them, and of those only [`WILDCARD_MODELS_MAX`].
+
+mod families;
+pub mod names;
+mod scrape;
+mod series;
+mod status;
+
+use std::sync::{Arc, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::{Mutex, RwLock};
+use prometheus::{IntCounter, IntGauge, Registry, TextEncoder};
+use rustc_hash::FxHashSet;
+
+use self::families::Families;
+pub use self::scrape::{DeploymentState, Scrape};
+use self::series::{DeploymentSeries, OTHER, RequestSeries, Table};
+use super::record::{Attempt, Outcome, RequestRecord, Route, Served};
+
+/// The most models behind wildcards that get a label value of their own.
+const WILDCARD_MODELS_MAX: usize = 500;
+/// One for each class of failure, success and cancelled, with room to spare.
+const OUTCOMES_MAX: usize = 32;
+
+type Scraper = Box<dyn Fn(&mut Scrape) + Send + Sync>;
+
+/// All metrics of the process.
+pub struct Metrics {
+    registry: Registry,
+    families: Families,
+    requests: Table<RequestSeries, 6>,
+    deployments: Table<DeploymentSeries, 5>,
+    attempts: [OnceLock<IntCounter>; OUTCOMES_MAX],
+    wildcard_models: RwLock<FxHashSet<Arc<str>>>,
+    scrapers: Mutex<Vec<Scraper>>,
+}
+
+impl Metrics {
+    /// All at zero. `started` is when the process did.
+    #[must_use]
+    pub fn new(version: &str, started: SystemTime) -> Self {
+        let registry = Registry::new();
+        let families = Families::new(&registry);
+        families.build_info.with_label_values(&[version]).set(1);
+        let started = started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        families.process_start.set(i64::try_from(started).unwrap_or(i64::MAX));
+        Self {
+            registry,
+            families,
+            requests: Table::new(),
+            deployments: Table::new(),
+            attempts: [const { OnceLock::new() }; OUTCOMES_MAX],
+            wildcard_models: RwLock::default(),
+            scrapers: Mutex::default(),
+        }
+    }
+
+    /// Counts a request that is over.
+    pub fn request(&self, record: &RequestRecord) {
+        if !matches!(record.route, Route::Inference(_)) {
+            let labels = [record.route.name(), status::label(record.status)];
+            self.families.other_requests.with_label_values(&labels).inc();
+            return;
+        }
+        self.inference(record);
+        let output_tokens = record.usage.map(|usage| usage.output_tokens);
+        for attempt in &record.attempts {
+            self.attempt(attempt, output_tokens);
+        }
+        self.families.received_bytes.inc_by(record.bytes_in);
+        self.families.sent_bytes.inc_by(record.bytes_out);
+        if record.client.disconnected {
+            self.families.client_disconnects.inc();
+        }
+        if record.usage.is_some_and(|usage| usage.estimated) {
+            self.families.estimated_usage.inc();
+        }
+        if record.failed() {
+            self.failure(record);
+        }
+        if record.fallbacks > 0 {
+            self.fallback(record);
+        }
+    }
+
+    fn inference(&self, record: &RequestRecord) {
+        let served = record.served.as_ref();
+        let labels = [
+            group_label(record),
+            served.map_or("", |served| self.model_label(served, record.failed())),
+            served.map_or("", |served| &*served.deployment.id),
+            served.map_or("", |served| &*served.deployment.provider),
+            alias_label(record),
+            record.route.name(),
+        ];
+        self.requests.with(
+            labels,
+            &self.families.series_overflow,
+            |labels| RequestSeries::new(&self.families, labels),
+            |series, labels| series.record(&self.families, labels, record),
+        );
+    }
+
+    fn attempt(&self, attempt: &Attempt, output_tokens: Option<u64>) {
+        let place = match attempt.outcome {
+            Outcome::Success => 0,
+            Outcome::Cancelled => 1,
+            Outcome::Failed(class) => 2 + class as usize,
+        };
+        if let Some(counter) = self.attempts.get(place) {
+            let name = attempt.outcome.name();
+            counter.get_or_init(|| self.families.attempts.with_label_values(&[name])).inc();
+        }
+        let deployment = &attempt.deployment;
+        let labels = [
+            &*attempt.group,
+            &*deployment.model,
+            &*deployment.id,
+            &*deployment.target.api_base,
+            &*deployment.provider,
+        ];
+        self.deployments.with(
+            labels,
+            &self.families.series_overflow,
+            |labels| DeploymentSeries::new(&self.families, labels),
+            |series, labels| series.record(&self.families, labels, attempt, output_tokens),
+        );
+    }
+
+    fn failure(&self, record: &RequestRecord) {
+        let class = record.error.as_ref().map_or("unknown", |error| error.class);
+        let labels = [
+            group_label(record),
+            alias_label(record),
+            record.route.name(),
+            status::label(record.status),
+            class,
+        ];
+        self.families.failed_requests.with_label_values(&labels).inc();
+    }
+
+    /// The labels name the group that answered, or the last one that was tried, and the last
+    /// failure that made it necessary.
+    fn fallback(&self, record: &RequestRecord) {
+        let last_tried = record.attempts.last().map_or(OTHER, |attempt| &*attempt.group);
+        let group = record.served.as_ref().map_or(last_tried, |served| &*served.group);
+        let cause = record.attempts.iter().rev().find_map(|attempt| match attempt.outcome {
+            Outcome::Failed(_) => Some((attempt.status, attempt.outcome.name())),
+            Outcome::Success | Outcome::Cancelled => None,
+        });
+        let (status, class) = cause.unwrap_or((None, "unknown"));
+        let family = if record.failed() {
+            &self.families.failed_fallbacks
+        } else {
+            &self.families.successful_fallbacks
+        };
+        let status = status::label_or_none(status);
+        let labels = [group_label(record), group, alias_label(record), status, class];
+        family.with_label_values(&labels).inc();
+    }
+
+    /// The upstream model as a label value. One that a client put in the place of a `*` is shown
+    /// only after a success, so that invented names cannot use up the bound.
+    fn model_label<'a>(&self, served: &'a Served, failed: bool) -> &'a str {
+        let configured = &*served.deployment.model;
+        if !configured.contains('*') {
+            return &served.model;
+        }
+        {
+            let known = self.wildcard_models.read();
+            if known.contains(&served.model) {
+                return &served.model;
+            }
+            if failed || known.len() >= WILDCARD_MODELS_MAX {
+                return configured;
+            }
+        }
+        let mut known = self.wildcard_models.write();
+        if known.len() >= WILDCARD_MODELS_MAX && !known.contains(&served.model) {
+            return configured;
+        }
+        known.insert(Arc::clone(&served.model));
+        &served.model
+    }
+
+    /// Counts an inference request as being served until the guard is dropped.
+    #[must_use]
+    pub fn in_flight(&self) -> Counted {
+        Counted::new(&self.families.in_flight)
+    }
+
+    /// How many inference requests are being served, for whoever waits until none is.
+    #[must_use]
+    pub fn requests_in_flight(&self) -> u64 {
+        u64::try_from(self.families.in_flight.get()).unwrap_or(0)
+    }
+
+    /// Counts a streamed reply as open until the guard is dropped.
+    #[must_use]
+    pub fn open_stream(&self) -> Counted {
+        Counted::new(&self.families.open_streams)
+    }
+
+    /// The counter of lost access-log lines, for the log to count on.
+    #[must_use]
+    pub fn access_log_dropped(&self) -> IntCounter {
+        self.families.access_log_dropped.clone()
+    }
+
+    /// Adds a source of values that are computed at each scrape, such as the states of
+    /// deployments. It is called with a lock held: it must not call back into the metrics.
+    pub fn on_scrape(&self, scraper: impl Fn(&mut Scrape) + Send + Sync + 'static) {
+        self.scrapers.lock().push(Box::new(scraper));
+    }
+
+    /// The page in Prometheus' text format.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut scrape = Scrape::new();
+        scrape.process();
+        for scraper in &*self.scrapers.lock() {
+            scraper(&mut scrape);
+        }
+        let mut families = self.registry.gather();
+        families.extend(scrape.into_families());
+        families.sort_by(|a, b| a.name().cmp(b.name()));
+        TextEncoder::new().encode_to_string(&families).unwrap_or_else(|error| {
+            // Only an empty family can fail, and the registry leaves those out.
+            format!("# {error}\n")
+        })
+    }
+
+    /// The media type of [`Self::render`].
+    pub const CONTENT_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
+}
+
+/// One on a gauge, given back when dropped, also by a panic.
+#[derive(Debug)]
+pub struct Counted(IntGauge);
+
+impl Counted {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn group_label(record: &RequestRecord) -> &str {
+    record.group_asked.as_deref().unwrap_or(OTHER)
+}
+
+fn alias_label(record: &RequestRecord) -> &str {
+    record.client.key_alias.as_deref().unwrap_or("")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! Every metric: its name, what it says, its labels. There is no metric that is not in this list.
+//!
+//! Names and labels that begin with `litellm_` are LiteLLM's, so that its dashboards keep working.
+//! Counters are listed as they are exported, with `_total`. Labels that LiteLLM fills and that name
+//! something Tollgate does not have yet (`team`, `user`, `end_user`), and those whose values every
+//! client can invent (`client_ip`, `user_agent`), are left out: to PromQL a missing label and an empty
+//! one are the same.
+
+/// What a family counts.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// Whole numbers that only grow.
+    Counter,
+    /// Amounts that only grow.
+    AmountCounter,
+    /// Up and down.
+    Gauge,
+    /// Computed when somebody asks.
+    ScrapeGauge,
+    /// As [`Kind::ScrapeGauge`], but it only grows.
+    ScrapeCounter,
+    /// Seconds, by these upper bounds.
+    Seconds(&'static [f64]),
+}
+
+/// One metric.
+#[derive(Debug)]
+pub struct Family {
+    pub name: &'static str,
+    pub help: &'static str,
+    pub kind: Kind,
+    pub labels: &'static [&'static str],
+}
+
+/// LiteLLM's range, thinned out: every bucket is a series for each deployment.
+const REQUEST_SECONDS: &[f64] = &[
+    0.005, 0.0125, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0, 15.0,
+    20.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0,
+];
+/// What the gateway adds lies far below LiteLLM's first bucket of 5 ms.
+const OVERHEAD_SECONDS: &[f64] =
+    &[0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.0125, 0.025, 0.05, 0.1, 0.5, 1.0];
+const TOKEN_SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 5.0];
+
+/// Labels of a deployment, in this order wherever they occur.
+const DEPLOYMENT: &[&str] = &["litellm_model_name", "model_id", "api_base", "api_provider"];
+const DEPLOYMENT_IN_GROUP: &[&str] =
+    &["requested_model", "litellm_model_name", "model_id", "api_base", "api_provider"];
+const ANSWERED: &[&str] = &["requested_model", "model", "model_id", "api_provider"];
+const ANSWERED_TO_KEY: &[&str] =
+    &["requested_model", "model", "model_id", "api_provider", "api_key_alias"];
+const FALLBACK: &[&str] =
+    &["requested_model", "fallback_model", "api_key_alias", "exception_status", "exception_class"];
+
+macro_rules! families {
+    ($($constant:ident = $name:literal, $kind:expr, $labels:expr, $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $constant: Family =
+                Family { name: $name, help: $help, kind: $kind, labels: $labels };
+        )*
+        /// The whole list.
+        pub const ALL: &[&Family] = &[$(&$constant),*];
+    };
+}
+
+families! {
+    // Requests, as clients see them.
+    REQUESTS = "litellm_proxy_total_requests_metric_total", Kind::Counter,
+        &["requested_model", "model_id", "api_provider", "api_key_alias", "route", "status_code"],
+        "Inference requests, by the status that the client got.";
+    FAILED_REQUESTS = "litellm_proxy_failed_requests_metric_total", Kind::Counter,
+        &["requested_model", "api_key_alias", "route", "exception_status", "exception_class"],
+        "Inference requests whose client did not get the whole of a successful reply.";
+    REQUEST_LATENCY = "litellm_request_total_latency_metric", Kind::Seconds(REQUEST_SECONDS),
+        ANSWERED, "From a request's first byte to its reply's last, in seconds.";
+    OVERHEAD_LATENCY = "litellm_overhead_latency_metric", Kind::Seconds(OVERHEAD_SECONDS),
+        ANSWERED, "Time that the gateway itself added, in seconds.";
+    LLM_API_LATENCY = "litellm_llm_api_latency_metric", Kind::Seconds(REQUEST_SECONDS),
+        ANSWERED, "Time spent waiting for providers, in seconds.";
+    TTFT = "litellm_llm_api_time_to_first_token_metric", Kind::Seconds(REQUEST_SECONDS),
+        ANSWERED, "From a streamed request's first byte to the first frame with content, in seconds.";
+    IN_FLIGHT = "litellm_in_flight_requests", Kind::Gauge, &[], "Inference requests being served.";
+
+    // Tokens and money.
+    SPEND = "litellm_spend_metric_total", Kind::AmountCounter, ANSWERED_TO_KEY,
+        "Cost of the replies, in US dollars.";
+    INPUT_TOKENS = "litellm_input_tokens_metric_total", Kind::Counter, ANSWERED_TO_KEY,
+        "Prompt tokens, cached ones included.";
+    OUTPUT_TOKENS = "litellm_output_tokens_metric_total", Kind::Counter, ANSWERED_TO_KEY,
+        "Completion tokens, reasoning included.";
+    TOTAL_TOKENS = "litellm_total_tokens_metric_total", Kind::Counter, ANSWERED_TO_KEY,
+        "Prompt and completion tokens.";
+    CACHED_TOKENS = "litellm_input_cached_tokens_metric_total", Kind::Counter, ANSWERED_TO_KEY,
+        "Prompt tokens that the provider's prompt cache answered.";
+
+    // Deployments.
+    DEPLOYMENT_STATE = "litellm_deployment_state", Kind::ScrapeGauge, DEPLOYMENT,
+        "0: healthy, 1: failed lately or on probation, 2: cooling down.";
+    DEPLOYMENT_REQUESTS = "litellm_deployment_total_requests_total", Kind::Counter,
+        DEPLOYMENT_IN_GROUP, "Attempts on a deployment that ended.";
+    DEPLOYMENT_SUCCESSES = "litellm_deployment_success_responses_total", Kind::Counter,
+        DEPLOYMENT_IN_GROUP, "Attempts on a deployment that succeeded.";
+    DEPLOYMENT_FAILURES = "litellm_deployment_failure_responses_total", Kind::Counter,
+        &["requested_model", "litellm_model_name", "model_id", "api_base", "api_provider",
+          "exception_status", "exception_class"],
+        "Attempts on a deployment that failed, by the provider's status and the class of failure.";
+    COOLED_DOWN = "litellm_deployment_cooled_down_total", Kind::Counter,
+        &["litellm_model_name", "model_id", "api_base", "api_provider", "exception_status"],
+        "How often a failure put a deployment into cooldown.";
+    LATENCY_PER_TOKEN = "litellm_deployment_latency_per_output_token", Kind::Seconds(TOKEN_SECONDS),
+        DEPLOYMENT, "Duration of a successful attempt divided by its completion tokens, in seconds.";
+    SUCCESSFUL_FALLBACKS = "litellm_deployment_successful_fallbacks_total", Kind::Counter,
+        FALLBACK, "Requests that another group than the one asked for answered.";
+    FAILED_FALLBACKS = "litellm_deployment_failed_fallbacks_total", Kind::Counter, FALLBACK,
+        "Requests that failed although another group was tried.";
+    REMAINING_REQUESTS = "litellm_remaining_requests_metric", Kind::Gauge,
+        &["model_group", "litellm_model_name", "model_id", "api_base", "api_provider"],
+        "Requests that the provider last said are left in its window.";
+    REMAINING_TOKENS = "litellm_remaining_tokens_metric", Kind::Gauge,
+        &["model_group", "litellm_model_name", "model_id", "api_base", "api_provider"],
+        "Tokens that the provider last said are left in its window.";
+
+    // Tollgate's own.
+    BUILD_INFO = "tollgate_build_info", Kind::Gauge, &["version"], "Always 1; the version is a label.";
+    ATTEMPTS = "tollgate_attempts_total", Kind::Counter, &["outcome"],
+        "Attempts of all deployments, by how they ended.";
+    OPEN_STREAMS = "tollgate_open_streams", Kind::Gauge, &[],
+        "Streamed replies whose head was sent and whose end was not.";
+    CLIENT_DISCONNECTS = "tollgate_client_disconnects_total", Kind::Counter, &[],
+        "Requests whose client left before it had the whole reply.";
+    ESTIMATED_USAGE = "tollgate_estimated_usage_total", Kind::Counter, &[],
+        "Replies whose provider sent no usage, so that the tokens are an estimate.";
+    OTHER_REQUESTS = "tollgate_other_requests_total", Kind::Counter, &["route", "status_code"],
+        "Requests that are not inference: model lists, health, metrics, unknown paths.";
+    RECEIVED_BYTES = "tollgate_received_bytes_total", Kind::Counter, &[],
+        "Body bytes read from clients of inference.";
+    SENT_BYTES = "tollgate_sent_bytes_total", Kind::Counter, &[],
+        "Body bytes written to clients of inference.";
+    ACCESS_LOG_DROPPED = "tollgate_access_log_dropped_total", Kind::Counter, &[],
+        "Access-log lines lost because the queue was full or the file could not be written.";
+    SERIES_OVERFLOW = "tollgate_metric_series_overflow_total", Kind::Counter, &[],
+        "Records counted under `other` because the bound on series was reached.";
+
+    // The process, under the names that every Prometheus client uses.
+    PROCESS_START = "process_start_time_seconds", Kind::Gauge, &[],
+        "When the process started, in seconds since 1970.";
+    PROCESS_CPU = "process_cpu_seconds_total", Kind::ScrapeCounter, &[],
+        "Processor time used, user and system, in seconds.";
+    PROCESS_MEMORY = "process_resident_memory_bytes", Kind::ScrapeGauge, &[],
+        "Resident memory, in bytes.";
+    PROCESS_FDS = "process_open_fds", Kind::ScrapeGauge, &[], "Open file descriptors.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_counters_end_in_total() {
+        let mut seen = HashSet::new();
+        for family in ALL {
+            assert!(seen.insert(family.name), "{} is listed twice", family.name);
+            let counts =
+                matches!(family.kind, Kind::Counter | Kind::AmountCounter | Kind::ScrapeCounter);
+            assert_eq!(family.name.ends_with("_total"), counts, "{}", family.name);
+        }
+    }
+
+    #[test]
+    fn the_readme_lists_every_metric() {
+        let readme = include_str!("../../../README.md");
+        for family in ALL {
+            assert!(readme.contains(&format!("`{}`", family.name)), "{} is missing", family.name);
+        }
+    }
+}

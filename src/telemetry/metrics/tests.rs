@@ -1,0 +1,175 @@
+use std::time::Duration;
+
+use super::*;
+use crate::failure::FailureClass;
+use crate::telemetry::record::ErrorRecord;
+use crate::telemetry::sample;
+
+fn metrics() -> Metrics {
+    Metrics::new("1.2.3", UNIX_EPOCH + Duration::from_secs(1_700_000_000))
+}
+
+/// The value of the one line that starts with `name` and holds every one of `labels`.
+fn value(page: &str, name: &str, labels: &[&str]) -> f64 {
+    let found: Vec<&str> = page
+        .lines()
+        .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])))
+        .filter(|line| labels.iter().all(|label| line.contains(label)))
+        .collect();
+    assert_eq!(found.len(), 1, "{name} {labels:?} in\n{page}");
+    found[0].rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn an_answered_request_is_counted_everywhere_it_belongs() {
+    let metrics = metrics();
+    metrics.request(&sample::answered());
+    metrics.request(&sample::answered());
+    let page = metrics.render();
+
+    let group = "requested_model=\"gpt\"";
+    let model = "model=\"gpt-4o\"";
+    let id = "model_id=\"dep-1\"";
+    let count = |name: &str, labels: &[&str]| value(&page, name, labels);
+    assert_eq!(
+        count(
+            "litellm_proxy_total_requests_metric_total",
+            &[group, id, "status_code=\"200\"", "route=\"/v1/chat/completions\""]
+        ),
+        2.0
+    );
+    assert_eq!(count("litellm_input_tokens_metric_total", &[group, model, id]), 200.0);
+    assert_eq!(count("litellm_output_tokens_metric_total", &[group]), 40.0);
+    assert_eq!(count("litellm_total_tokens_metric_total", &[group]), 240.0);
+    assert_eq!(count("litellm_input_cached_tokens_metric_total", &[group]), 60.0);
+    assert!((count("litellm_spend_metric_total", &[group]) - 0.000_75).abs() < 1e-12);
+    assert_eq!(count("litellm_request_total_latency_metric_count", &[group, model, id]), 2.0);
+    assert_eq!(count("litellm_overhead_latency_metric_count", &[group]), 2.0);
+    assert_eq!(count("litellm_llm_api_latency_metric_count", &[group]), 2.0);
+    assert_eq!(count("litellm_llm_api_time_to_first_token_metric_count", &[group]), 2.0);
+    assert_eq!(count("litellm_deployment_total_requests_total", &[group, id]), 2.0);
+    assert_eq!(count("litellm_deployment_success_responses_total", &[group, id]), 2.0);
+    assert_eq!(count("litellm_deployment_latency_per_output_token_count", &[id]), 2.0);
+    assert_eq!(count("litellm_remaining_requests_metric", &["model_group=\"gpt\"", id]), 99.0);
+    assert_eq!(count("tollgate_attempts_total", &["outcome=\"success\""]), 2.0);
+    assert_eq!(count("tollgate_build_info", &["version=\"1.2.3\""]), 1.0);
+    assert_eq!(count("process_start_time_seconds", &[]), 1_700_000_000.0);
+    assert!(!page.contains("litellm_proxy_failed_requests_metric_total{"));
+}
+
+#[test]
+fn a_fallback_is_counted_with_what_made_it_necessary() {
+    let metrics = metrics();
+    metrics.request(&sample::after_fallback());
+    let page = metrics.render();
+    let labels = [
+        "requested_model=\"gpt\"",
+        "fallback_model=\"spare\"",
+        "exception_status=\"429\"",
+        "exception_class=\"rate_limited\"",
+    ];
+    assert_eq!(value(&page, "litellm_deployment_successful_fallbacks_total", &labels), 1.0);
+    let failure = ["model_id=\"dep-1\"", "exception_status=\"429\""];
+    assert_eq!(value(&page, "litellm_deployment_failure_responses_total", &failure), 1.0);
+    assert_eq!(value(&page, "litellm_deployment_cooled_down_total", &failure), 1.0);
+    assert_eq!(value(&page, "tollgate_attempts_total", &["outcome=\"rate_limited\""]), 1.0);
+}
+
+#[test]
+fn what_a_client_invents_does_not_become_a_label() {
+    let metrics = metrics();
+    for number in 0..50 {
+        let mut record = sample::refused();
+        record.model_asked = Some(format!("made-up-{number}").as_str().into());
+        record.status = 600 + number;
+        metrics.request(&record);
+    }
+    let page = metrics.render();
+    assert!(!page.contains("made-up"));
+    let labels = ["requested_model=\"other\"", "status_code=\"other\""];
+    assert_eq!(value(&page, "litellm_proxy_total_requests_metric_total", &labels), 50.0);
+}
+
+#[test]
+fn a_wildcards_models_are_shown_after_a_success_and_within_their_bound() {
+    let metrics = metrics();
+    let wildcard = sample::deployment("wild", "*");
+    let ask = |model: &str, status: u16| {
+        let mut record = sample::answered();
+        record.group_asked = Some("openai/*".into());
+        record.status = status;
+        record.served = Some(Served {
+            deployment: Arc::clone(&wildcard),
+            group: "openai/*".into(),
+            model: model.into(),
+        });
+        metrics.request(&record);
+    };
+    ask("invented", 404);
+    for number in 0..WILDCARD_MODELS_MAX + 5 {
+        ask(&format!("real-{number}"), 200);
+    }
+    let page = metrics.render();
+    assert!(!page.contains("invented"));
+    assert!(page.contains("model=\"real-0\""));
+    assert_eq!(
+        value(&page, "litellm_request_total_latency_metric_count", &["model=\"*\""]),
+        6.0,
+        "one failure and five beyond the bound"
+    );
+}
+
+#[test]
+fn other_routes_are_counted_apart() {
+    let metrics = metrics();
+    let mut record = sample::refused();
+    record.route = Route::Health;
+    record.status = 200;
+    metrics.request(&record);
+    let page = metrics.render();
+    let labels = ["route=\"/health\"", "status_code=\"200\""];
+    assert_eq!(value(&page, "tollgate_other_requests_total", &labels), 1.0);
+    assert!(!page.contains("litellm_proxy_total_requests_metric_total{"));
+}
+
+#[test]
+fn failures_carry_their_class_even_behind_a_200() {
+    let metrics = metrics();
+    let mut record = sample::answered();
+    record.error = Some(ErrorRecord { class: "server", code: "upstream_cut".into() });
+    record.client.disconnected = true;
+    record.attempts[0].outcome = Outcome::Failed(FailureClass::Server);
+    metrics.request(&record);
+    let page = metrics.render();
+    let labels = ["exception_status=\"200\"", "exception_class=\"server\""];
+    assert_eq!(value(&page, "litellm_proxy_failed_requests_metric_total", &labels), 1.0);
+    assert_eq!(value(&page, "tollgate_client_disconnects_total", &[]), 1.0);
+}
+
+#[test]
+fn gauges_go_down_with_their_guards() {
+    let metrics = metrics();
+    let (first, second, stream) = (metrics.in_flight(), metrics.in_flight(), metrics.open_stream());
+    drop(first);
+    let page = metrics.render();
+    assert_eq!(value(&page, "litellm_in_flight_requests", &[]), 1.0);
+    assert_eq!(value(&page, "tollgate_open_streams", &[]), 1.0);
+    drop((second, stream));
+    assert_eq!(value(&metrics.render(), "litellm_in_flight_requests", &[]), 0.0);
+}
+
+#[test]
+fn states_are_asked_for_at_each_scrape() {
+    let metrics = metrics();
+    let deployment = sample::deployment("dep-1", "gpt-4o");
+    let rests = Arc::new(Mutex::new(true));
+    let seen = Arc::clone(&rests);
+    metrics.on_scrape(move |scrape| {
+        let state = if *seen.lock() { DeploymentState::Down } else { DeploymentState::Healthy };
+        scrape.deployment(&deployment, state);
+    });
+    let state = |page: &str| value(page, "litellm_deployment_state", &["model_id=\"dep-1\""]);
+    assert_eq!(state(&metrics.render()), 2.0);
+    *rests.lock() = false;
+    assert_eq!(state(&metrics.render()), 0.0);
+}

@@ -1,0 +1,23 @@
+//! What is known of a request afterwards, and who is told.
+//!
+//! The gateway fills one [`RequestRecord`] and, when the request is over, hands it to the metrics
+//! (a few atomic adds) and then to the access log (a bounded queue; a background writer turns it into
+//! a line). Neither waits, neither can fail the request.
+//!
+//! Nothing here knows prompts, replies or keys: a record has no field for them.
+
+pub mod access_log;
+pub mod logging;
+pub mod metrics;
+mod process;
+mod record;
+#[cfg(test)]
+mod sample;
+mod timestamp;
+
+pub use access_log::AccessLog;
+pub use metrics::{Counted, DeploymentState, Metrics};
+pub use record::{
+    Attempt, Client, ClientText, Durations, ErrorRecord, KeyKind, Outcome, RequestRecord, Route,
+    Served, class_name,
+};
