@@ -1,24 +1,26 @@
 //! When a deployment rests, and for how long.
 //!
-//! `allowed_fails`, where written, decides alone: the deployment rests when the failures of the last
-//! minute exceed it. Any number counts as written, 3 too (LiteLLM takes 3 for "not written").
+//! `allowed_fails`, where written, decides alone: the deployment rests when the failures of the
+//! last minute exceed it. Any number counts as written, 3 too (LiteLLM takes 3 for "not written").
 //!
 //! Where nothing is written, this rule decides:
 //!
-//! | failure | rests |
-//! | --- | --- |
-//! | rate limit | at once if there is an alternative; without one, only if the provider said for how long: clients then get an exact 429 instead of hammering a provider that named its time |
-//! | quota, credentials, unknown model | at once if there is an alternative. Without one never: the provider's own words ("invalid key") help the operator, a 429 would hide them. LiteLLM rests here |
-//! | overloaded with a Retry-After | at once if there is an alternative |
-//! | overloaded, timeout, connection, server | if there is an alternative: 3 failures in a row, or more than half of at least 5 attempts within the minute |
+//! - rate limit: at once if there is an alternative. Without one, only if the provider said for how
+//!   long: clients then get an exact 429 instead of hammering a provider that named its time.
+//! - quota, credentials, unknown model: at once if there is an alternative. Without one never: the
+//!   provider's own words ("invalid key") help the operator, a 429 would hide them. LiteLLM rests a
+//!   single deployment after 401 and 404.
+//! - overloaded with a Retry-After: at once if there is an alternative.
+//! - overloaded, timeout, connection, server: if there is an alternative, after 3 failures in a row
+//!   or when more than half of at least 5 attempts within the minute failed.
 //!
 //! An alternative is another deployment in the group or a fallback in the configuration (not one in
 //! the request: a client must not decide what rests for others).
 //!
 //! What a client did wrong never counts, not even if `allowed_fails_policy` names its class: one
 //! client's bad requests would take the deployment from everyone. Behind a wildcard the client also
-//! chooses the model, so "unknown model" and "forbidden" do not count there either, and a rate limit
-//! (providers limit by model) rests the deployment only if there is an alternative.
+//! chooses the model, so "unknown model" and "forbidden" do not count there either, and a rate
+//! limit (providers limit by model) rests the deployment only if there is an alternative.
 //!
 //! At the end of the time the deployment is half-open: one attempt probes it. Its success ends the
 //! matter; its failure makes the deployment rest again, twice as long each time, up to

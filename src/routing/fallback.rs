@@ -1,10 +1,10 @@
 //! Which other groups may serve a request, and in what order.
 //!
 //! A list in the request replaces those of the configuration. Else the list for the class of the
-//! failure comes first and the general one serves groups that have none; LiteLLM leaves such a group
-//! without any fallback as soon as another group has a list for the class. Within a table, the name
-//! that was asked for goes before the group it stands for, then the name without its provider,
-//! then `*`.
+//! failure comes first and the general one serves groups that have none; LiteLLM leaves such a
+//! group without any fallback as soon as another group has a list for the class. Within a table,
+//! the name that was asked for goes before the group it stands for, then the name without its
+//! provider, then `*`.
 //!
 //! The groups of a list are tried in order; a group that fails brings its own list before the rest.
 

@@ -5,7 +5,7 @@
 //! ```text
 //! loop {
 //!     match plan.next(..) {
-//!         Next::Attempt(attempt) => { sleep attempt.wait, call;  plan.succeeded(..) or plan.failed(..) }
+//!         Next::Attempt(attempt) => sleep attempt.wait; call; plan.succeeded or plan.failed,
 //!         Next::Stop(why) => break,
 //!     }
 //! }
@@ -104,7 +104,7 @@ pub struct Attempt {
     pub overrides: Overrides,
     /// How long to sleep before the call. Never past the deadline.
     pub wait: Duration,
-    /// The deployment's place; held until the attempt is dropped, so keep it to the end of a stream.
+    /// The deployment's place, held until the attempt is dropped: keep it to the end of a stream.
     pub in_flight: InFlight,
     stage: usize,
     record: usize,

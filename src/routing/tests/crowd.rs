@@ -1,6 +1,6 @@
 //! Many requests at once: nothing leaks, whatever way they end.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::*;
 use crate::routing::Strategy;
@@ -22,21 +22,28 @@ fn crowd(strategy: Strategy, seed: u64) {
         settings.cooldown = Duration::from_millis(20);
     });
     let World { catalog, settings, state, now: start, .. } = &world;
+    // One clock for all, as in life: with one each, a thread that waits would put a deployment to
+    // rest until long after the others' last request.
+    let clock_ms = AtomicU64::new(0);
+    let pass = |wait: Duration| {
+        let passed = u64::try_from(wait.as_millis()).unwrap() + 1;
+        *start + Duration::from_millis(clock_ms.fetch_add(passed, Ordering::SeqCst) + passed)
+    };
     let in_flight: Vec<AtomicU32> = ids.iter().map(|_| AtomicU32::new(0)).collect();
 
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
-            let (in_flight, ids) = (&in_flight, &ids);
+            let (in_flight, ids, pass) = (&in_flight, &ids, &pass);
             scope.spawn(move || {
                 let mut rng = fastrand::Rng::with_seed(seed * 1000 + thread);
-                for request in 0..REQUESTS {
-                    let mut now = *start + Duration::from_millis(request);
+                for _ in 0..REQUESTS {
+                    let mut now = pass(Duration::ZERO);
                     let ask = Ask { seed: rng.u64(..), ..ask("gpt") };
                     let mut plan = Plan::new(catalog, settings, ask).unwrap();
                     while let Next::Attempt(mut attempt) =
                         plan.next(catalog, settings, state, now, None)
                     {
-                        now += attempt.wait;
+                        now = pass(attempt.wait);
                         let place = ids.iter().position(|id| **id == *attempt.deployment.id);
                         let counter = place.map(|index| &in_flight[index]);
                         if let Some(counter) = counter {
@@ -86,7 +93,7 @@ fn crowd(strategy: Strategy, seed: u64) {
         }
     });
 
-    let later = *start + seconds(3600);
+    let later = pass(seconds(3600));
     for id in ids.iter().chain(["o"].iter()) {
         let view = state.view(id, later).unwrap();
         assert_eq!(view.in_flight, 0, "{id}");
