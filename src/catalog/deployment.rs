@@ -82,7 +82,7 @@ pub struct Timeouts {
 }
 
 /// What is known of the model behind a deployment: `model_info` over the price book.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ModelInfo {
     /// `chat`, `embedding`, `completion`, ... as LiteLLM writes it.
     pub mode: Option<Box<str>>,

@@ -4,7 +4,9 @@
 //! time. A name is resolved in this order: group, alias, deployment id, wildcard (longest first),
 //! upstream model name.
 
+mod book;
 mod deployment;
 pub mod price;
 
+pub use book::{Alias, AliasTarget, Catalog};
 pub use deployment::{Deployment, DeploymentId, ModelInfo, Target, Timeouts};
