@@ -4,6 +4,7 @@
 use std::fs;
 use std::sync::Arc;
 
+use super::include::reason;
 use super::problem::Finding;
 use super::resolve::{Context, Draft, Sections};
 use crate::catalog::price::PriceBook;
@@ -15,7 +16,7 @@ use crate::secret::Secret;
 pub(super) fn prices(sections: &mut Sections<'_>, context: &Context<'_>) -> Arc<PriceBook> {
     let Some(at) = sections.general.text("prices_file") else { return PriceBook::built_in() };
     let path = context.folder.join(at.value);
-    let read = fs::read(&path).map_err(|error| error.to_string());
+    let read = fs::read(&path).map_err(|error| reason(&error));
     match read.and_then(|bytes| PriceBook::parse(&bytes)) {
         Ok(book) => Arc::new(book),
         Err(reason) => {

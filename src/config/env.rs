@@ -98,13 +98,25 @@ fn expand_under(name: &str, node: &mut Node, env: &dyn Env, problems: &Problems)
                 .help("write `${NAME}` for a variable within a text"),
         );
     }
+    let secret = mask::is_secret_name(name);
     match replaced(written, env, 0) {
+        Ok(None) if secret => problems.keep_secret(written),
         Ok(None) => {}
-        Ok(Some(value)) if value.is_empty() && mask::is_secret_name(name) => {
+        Ok(Some(value)) if value.is_empty() && secret => {
             problems.push(empty(node.spot, name, written));
+            scalar.give_up();
         }
-        Ok(Some(value)) => scalar.expand(value),
-        Err(missing) => problems.push(missing.finding(node.spot)),
+        Ok(Some(value)) => {
+            // A variable that is named like a key is one, whatever option it was put under.
+            if secret || mask::is_secret_name(written.trim_end_matches('}')) {
+                problems.keep_secret(&value);
+            }
+            scalar.expand(value);
+        }
+        Err(missing) => {
+            problems.push(missing.finding(node.spot));
+            scalar.give_up();
+        }
     }
 }
 

@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
                 if from.is_none() {
                     self.sources.add(&path.display().to_string(), String::new());
                 }
-                refuse(plain(&error));
+                refuse(reason(&error));
                 return None;
             }
         };
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
                 if from.is_none() {
                     self.sources.add(&path.display().to_string(), String::new());
                 }
-                refuse(plain(&error));
+                refuse(reason(&error));
                 return None;
             }
         };
@@ -193,7 +193,7 @@ fn read(path: &Path) -> io::Result<String> {
 }
 
 /// The error without its number, which means nothing to most readers.
-fn plain(error: &io::Error) -> String {
+pub(super) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),

@@ -6,8 +6,20 @@
 pub(crate) fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('-', "_");
     let last = name.rsplit('_').next().unwrap_or_default();
-    const LAST: [&str; 9] =
-        ["key", "apikey", "secret", "password", "passwd", "token", "credentials", "auth", "sig"];
+    const LAST: [&str; 12] = [
+        "key",
+        "keys",
+        "apikey",
+        "secret",
+        "secrets",
+        "password",
+        "passwords",
+        "passwd",
+        "token",
+        "credentials",
+        "auth",
+        "sig",
+    ];
     // `input_cost_per_token` is a price.
     let price = name.contains("cost");
     !price
@@ -25,6 +37,17 @@ pub(crate) fn line(line: &str) -> String {
     mask_url_passwords(&mut chars);
     mask_words(&mut chars);
     chars.into_iter().collect()
+}
+
+/// The text with as many stars in place of each secret.
+pub(crate) fn hide(text: String, secrets: &[String]) -> String {
+    secrets.iter().fold(text, |text, secret| {
+        if text.contains(secret.as_str()) {
+            text.replace(secret.as_str(), &"*".repeat(secret.chars().count()))
+        } else {
+            text
+        }
+    })
 }
 
 /// The value if it may be shown; a message that quotes a value goes through here.

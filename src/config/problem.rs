@@ -74,40 +74,57 @@ impl Finding {
     }
 }
 
+/// What a message about a faulty deployment ends in where such deployments are tolerated.
+pub(crate) const LEFT_OUT: &str = "; the deployment is left out";
+
 /// What was found so far. Shared by all readers of one run, so it hands out no `&mut`.
 #[derive(Debug, Default)]
-pub(crate) struct Problems(RefCell<Vec<Finding>>);
+pub(crate) struct Problems {
+    found: RefCell<Vec<Finding>>,
+    /// Keys and passwords met so far: whatever quotes one shows stars.
+    secrets: RefCell<Vec<String>>,
+}
 
 impl Problems {
     pub(crate) fn push(&self, finding: Finding) {
-        self.0.borrow_mut().push(finding);
+        self.found.borrow_mut().push(finding);
     }
 
     /// Takes over the findings of a part; `lenient` makes warnings of its errors.
     pub(crate) fn absorb(&self, part: Self, lenient: bool) {
-        let part = part.0.into_inner().into_iter().map(|finding| match finding.severity {
+        self.secrets.borrow_mut().extend(part.secrets.into_inner());
+        let part = part.found.into_inner().into_iter().map(|finding| match finding.severity {
             Severity::Error if lenient => Finding {
                 severity: Severity::Warning,
-                message: format!("{}; the deployment is left out", finding.message),
+                message: format!("{}{LEFT_OUT}", finding.message),
                 ..finding
             },
             Severity::Error | Severity::Warning => finding,
         });
-        self.0.borrow_mut().extend(part);
+        self.found.borrow_mut().extend(part);
+    }
+
+    /// Nothing that is shown may hold this text.
+    pub(crate) fn keep_secret(&self, text: &str) {
+        // Shorter ones are words like `none` or `EMPTY`, and would star out half a message.
+        if text.chars().count() >= 8 {
+            self.secrets.borrow_mut().push(text.to_owned());
+        }
     }
 
     pub(crate) fn has_errors(&self) -> bool {
-        self.0.borrow().iter().any(|finding| finding.severity == Severity::Error)
+        self.found.borrow().iter().any(|finding| finding.severity == Severity::Error)
     }
 
     /// The problems in the order of the files and lines, each with its source line.
     pub(crate) fn finish(self, sources: &Sources) -> Vec<Problem> {
-        let mut findings = self.0.into_inner();
+        let mut findings = self.found.into_inner();
+        let secrets = self.secrets.into_inner();
         findings.sort_by(|a, b| {
             (a.spot, a.severity, &a.message).cmp(&(b.spot, b.severity, &b.message))
         });
         findings.dedup_by(|a, b| a.spot == b.spot && a.message == b.message);
-        findings.into_iter().map(|finding| Problem::new(finding, sources)).collect()
+        findings.into_iter().map(|finding| Problem::new(finding, sources, &secrets)).collect()
     }
 }
 
@@ -167,7 +184,8 @@ struct Excerpt {
 }
 
 impl Problem {
-    fn new(finding: Finding, sources: &Sources) -> Self {
+    fn new(finding: Finding, sources: &Sources, secrets: &[String]) -> Self {
+        let hide = |text: String| mask::hide(text, secrets);
         let spot = finding.spot;
         let place =
             |spot: Spot| format!("{}:{}:{}", sources.name(spot.file), spot.line, spot.column);
@@ -178,10 +196,13 @@ impl Problem {
             file: sources.name(spot.map_or(0, |spot| spot.file)),
             line: spot.map_or(0, |spot| spot.line),
             column: spot.map_or(0, |spot| spot.column),
-            message: finding.message,
-            help: finding.help,
+            message: hide(finding.message),
+            help: finding.help.map(hide),
             notes: notes.collect(),
-            excerpt: spot.and_then(|spot| Excerpt::new(sources.line(spot)?, spot)),
+            excerpt: spot.and_then(|spot| {
+                let line = hide(mask::line(sources.line(spot)?));
+                Excerpt::new(&line, spot)
+            }),
         }
     }
 
@@ -225,7 +246,7 @@ impl Problem {
 
 impl Excerpt {
     fn new(line: &str, spot: Spot) -> Option<Self> {
-        let line: Vec<char> = mask::line(line).trim_end().chars().collect();
+        let line: Vec<char> = line.trim_end().chars().collect();
         let column = (spot.column as usize).checked_sub(1)?.min(line.len());
         let start = if line.len() > LINE_CHARS_MAX { column.saturating_sub(40) } else { 0 };
         let end = line.len().min(start + LINE_CHARS_MAX);

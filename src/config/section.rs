@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::mask;
-use super::options::{BODY_PARAMETERS, Kind, Opt, TOP, Table, Verdict, homes, is_price};
+use super::options::{BODY_PARAMETERS, Kind, Opt, TOP, Table, Verdict, home, is_price};
 use super::problem::{Finding, Problems, Spot, nearest};
 use super::yaml::{Entry, Node, Typed, Value};
 
@@ -50,7 +50,7 @@ impl<'a> Section<'a> {
             None => {
                 if !node.is_null() {
                     let found = node.found(table.name);
-                    let message = format!("`{}` must be a mapping, found {found}", table.name);
+                    let message = format!("{} must be a mapping, found {found}", table.subject());
                     problems.push(Finding::error(spot, message).help("write `name: value` lines"));
                 }
                 &[]
@@ -81,6 +81,12 @@ impl<'a> Section<'a> {
     /// Like [`Section::entry`], for an option that is looked at without being supported.
     pub(crate) fn written(&self, name: &str) -> Option<&'a Entry> {
         self.entries.iter().find(|entry| &*entry.key == name && !entry.node.is_null())
+    }
+
+    /// Whether something is written under a name, though a variable in it may not be set.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        let mut entries = self.entries.iter().filter(|entry| &*entry.key == name);
+        entries.any(|entry| !entry.node.is_null() || entry.node.is_unresolved())
     }
 
     /// Where an option is written, or else where the section is.
@@ -205,6 +211,7 @@ impl<'a> Section<'a> {
         for item in items {
             match item.text() {
                 Some(value) => texts.push(At { value, spot: item.spot }),
+                None if item.is_unresolved() => {}
                 None => self.problems.push(Finding::error(
                     item.spot,
                     format!("`{name}` takes texts, found {}", item.found(name)),
@@ -260,22 +267,30 @@ impl<'a> Section<'a> {
 
     /// A name that is not listed, in a section that is closed.
     fn unknown(&self, entry: &Entry) {
-        let (name, section) = (&*entry.key, self.table.name);
+        let name = &*entry.key;
         // Where files keep their anchors (`x-defaults: &defaults`), as in Compose files.
-        if section == TOP.name {
+        if self.table.name == TOP.name {
             if name.starts_with("x-") || name.starts_with('.') {
                 return;
             }
         }
-        let message = format!("unknown option `{name}` in `{section}`");
+        let message = if self.table.name == TOP.name {
+            format!("unknown section `{name}`")
+        } else {
+            format!("unknown option `{name}` in {}", self.table.subject())
+        };
         let near = nearest(name, self.table.names());
         if let Some((near, score)) = near.filter(|(_, score)| *score >= SURELY_MEANT) {
             let help = format!("did you mean `{near}`?");
             debug_assert!(score <= 1.0);
             return self.problems.push(Finding::error(entry.spot, message).help(help));
         }
-        if let Some(home) = homes(name).next() {
-            let message = format!("`{name}` has no effect in `{section}`");
+        if let Some(home) = home(name, self.table) {
+            let message = if self.table.name == TOP.name {
+                format!("`{name}` has no effect outside its section")
+            } else {
+                format!("`{name}` has no effect in {}", self.table.subject())
+            };
             let help = format!("move it to `{}`", home.name);
             // A key that is not asked for must not go by with a warning.
             let finding = if mask::is_secret_name(name) {

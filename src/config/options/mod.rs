@@ -88,6 +88,14 @@ pub struct Table {
 }
 
 impl Table {
+    /// How a sentence names the section: ``an entry of `model_list` ``.
+    pub(crate) fn subject(&self) -> String {
+        match self.place.strip_prefix("An entry of ") {
+            Some(list) => format!("an entry of {list}"),
+            None => format!("`{}`", self.name),
+        }
+    }
+
     /// The row of a name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&'static Opt> {
@@ -113,14 +121,17 @@ pub const TABLES: [&Table; 10] = [
     &CREDENTIAL,
 ];
 
-/// Sections in which an option with this name does something.
-pub(crate) fn homes(name: &str) -> impl Iterator<Item = &'static Table> {
-    let name = name.to_owned();
-    let sections: [&'static Table; 5] =
-        [&LITELLM_PARAMS, &ROUTER_SETTINGS, &LITELLM_SETTINGS, &GENERAL_SETTINGS, &TOP];
-    sections.into_iter().filter(move |table| {
-        table.find(&name).is_some_and(|option| option.verdict == Verdict::Supported)
-    })
+/// The section in which an option with this name does something; the likeliest one, seen from
+/// where it was written.
+pub(crate) fn home(name: &str, from: &Table) -> Option<&'static Table> {
+    let mut sections: [&'static Table; 5] =
+        [&ROUTER_SETTINGS, &LITELLM_SETTINGS, &GENERAL_SETTINGS, &LITELLM_PARAMS, &TOP];
+    if from.name == ENTRY.name {
+        sections.rotate_right(2);
+    }
+    sections
+        .into_iter()
+        .find(|table| table.find(name).is_some_and(|option| option.verdict == Verdict::Supported))
 }
 
 /// The whole table as text for a terminal.

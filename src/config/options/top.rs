@@ -4,7 +4,7 @@ use super::{Kind, Table, ignored, later, on};
 
 /// The sections themselves.
 pub(crate) const TOP: Table = Table {
-    name: "top level",
+    name: "sections",
     place: "The sections of a file",
     open: false,
     options: &[

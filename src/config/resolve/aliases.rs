@@ -86,12 +86,12 @@ fn weighted(entry: &Entry, items: &[Node], problems: &Problems) -> Option<Target
         }
         targets.push((group, spot));
     }
-    if !shares.iter().any(|(_, share)| *share > 0.0) {
+    let all_read = shares.len() == items.len();
+    if all_read && !shares.iter().any(|(_, share)| *share > 0.0) {
         problems.push(Finding::error(
             entry.spot,
             format!("no share of the alias `{}` has a weight above 0", entry.key),
         ));
-        return None;
     }
     Some((AliasTarget::Weighted(shares), targets))
 }
@@ -151,4 +151,37 @@ fn leads_back(name: &str, from: &str, aliases: &[WrittenAlias]) -> bool {
         next.extend(alias.into_iter().flat_map(|a| a.targets.iter().map(|(target, _)| &**target)));
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::options::{GENERAL_SETTINGS, LITELLM_SETTINGS, ROUTER_SETTINGS, TOP};
+    use crate::config::section::Section;
+    use crate::config::yaml::parse;
+
+    fn aliases(yaml: &str) -> Vec<Alias> {
+        let problems = Problems::default();
+        let node = parse(&format!("model_group_alias: {yaml}"), 0, &problems).unwrap();
+        let mut sections = Sections {
+            top: Section::empty(&TOP, &problems),
+            router: Section::new(&ROUTER_SETTINGS, &node, node.spot, &problems),
+            litellm: Section::empty(&LITELLM_SETTINGS, &problems),
+            general: Section::empty(&GENERAL_SETTINGS, &problems),
+        };
+        let aliases = read(&mut sections).into_iter().map(|alias| alias.alias).collect();
+        assert!(!problems.has_errors(), "{yaml}");
+        aliases
+    }
+
+    #[test]
+    fn an_alias_is_a_group_a_hidden_group_or_shares() {
+        let found = aliases("{a: b, c: {model: d, hidden: true}, e: [{model: f, weight: 0.7}, g]}");
+        assert_eq!(
+            format!("{found:?}"),
+            "[Alias { name: \"a\", target: Group(\"b\"), hidden: false }, \
+             Alias { name: \"c\", target: Group(\"d\"), hidden: true }, \
+             Alias { name: \"e\", target: Weighted([(\"f\", 0.7), (\"g\", 1.0)]), hidden: false }]"
+        );
+    }
 }

@@ -83,18 +83,20 @@ fn preferred<'a>(sections: &mut Sections<'a>, name: &'static str) -> Option<&'a 
 
 fn add(rules: &mut Rules, rule: Rule, names: &Names, problems: &Problems) {
     let Rule { group: At { value: group, spot }, targets } = rule;
-    if &*group != EVERY_GROUP && !names.resolves(&group) {
+    if !names.resolves(&group) && &*group != EVERY_GROUP {
         problems.push(
             Finding::warning(spot, format!("fallbacks for `{group}`, which nothing serves"))
                 .help(names.help(&group)),
         );
     }
+    let every = &*group == EVERY_GROUP;
+    let who = if every { "every group".to_owned() } else { format!("`{group}`") };
     for Target { spot, fallback } in &targets {
         if !names.resolves(&fallback.group) {
             problems.push(
                 Finding::error(
                     *spot,
-                    format!("`{group}` falls back to `{}`, which nothing serves", fallback.group),
+                    format!("{who} falls back to `{}`, which nothing serves", fallback.group),
                 )
                 .help(names.help(&fallback.group)),
             );

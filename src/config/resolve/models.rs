@@ -9,8 +9,9 @@ use super::router::{AttemptDefaults, RETRIES_MAX};
 use super::vendor::{self, Access};
 use super::{Context, Sections, credentials, params};
 use crate::catalog::{ModelInfo, Timeouts};
+use crate::config::mask;
 use crate::config::options::{ENTRY, LITELLM_PARAMS, MODEL_INFO};
-use crate::config::problem::{Finding, Problems, Spot, nearest};
+use crate::config::problem::{Finding, LEFT_OUT, Problems, Spot, nearest};
 use crate::config::section::{At, Section};
 use crate::config::yaml::{Entry, Node};
 use crate::provider::{TargetProblem, Vendor};
@@ -53,13 +54,21 @@ pub(crate) struct Place {
 impl Place {
     /// The problem that the provider has with this deployment, at the option that it is about.
     pub(crate) fn refused(&self, problem: &TargetProblem, lenient: bool) -> Finding {
-        let about = self.options.iter().find(|(name, _)| **name == *problem.option);
+        let same = |name: &str| {
+            name == problem.option || (name == "base_url" && problem.option == "api_base")
+        };
+        let about = self.options.iter().find(|(name, _)| same(name));
         let (spot, help) = match about {
             Some((_, spot)) => (*spot, None),
             None => (self.model, Some(format!("add `{}:` beside `model`", problem.option))),
         };
-        let finding = if lenient { Finding::warning } else { Finding::error };
-        finding(spot, &*problem.message).maybe_help(help)
+        let message = mask::line(&problem.message);
+        let finding = if lenient {
+            Finding::warning(spot, format!("{message}{LEFT_OUT}"))
+        } else {
+            Finding::error(spot, message)
+        };
+        finding.maybe_help(help)
     }
 }
 
@@ -111,7 +120,8 @@ pub(super) fn read<'a>(
     for item in items {
         let own = Problems::default();
         let drafts = deployment(item, &shared, &own, &mut models.entries);
-        let faulty = own.has_errors();
+        // What a missing variable would have said is unknown, so its consequences are not judged.
+        let faulty = own.has_errors() || item.is_unresolved();
         problems.absorb(own, lenient);
         if !faulty {
             models.drafts.extend(drafts);
@@ -121,7 +131,7 @@ pub(super) fn read<'a>(
     models
 }
 
-/// One entry. Empty if it cannot be read.
+/// One entry. What it yields is used only if it has no problems.
 fn deployment(
     item: &Node,
     shared: &Shared<'_>,
@@ -133,25 +143,25 @@ fn deployment(
     let written = entry.entry("litellm_params");
     let mut info = entry.section("model_info", &MODEL_INFO);
     let info_node = entry.written("model_info").map(|entry| &entry.node);
-    for (name, missing) in [("model_name", group.is_none()), ("litellm_params", written.is_none())]
-    {
-        if missing && item.map().is_some() && entry.written(name).is_none() {
+    for (name, missing, help) in [
+        ("model_name", group.is_none(), "add `model_name:`, the name that clients ask for"),
+        ("litellm_params", written.is_none(), "add `litellm_params:` with the `model:` to call"),
+    ] {
+        if missing && item.map().is_some() && !entry.has(name) {
             let message = format!("this deployment has no `{name}`");
-            let help = "write `model_name:` for what clients ask for, and under `litellm_params:` \
-                        the `model:` to call";
             problems.push(Finding::error(item.spot, message).help(help));
         }
     }
     entry.finish();
     let id = info.text("id");
-    let Some(group) = group else { return Vec::new() };
-    let name: Arc<str> = group.value.into();
-    entries.push(Named {
-        group: Arc::clone(&name),
-        id: id.map(|at| at.value.into()),
-        upstream: None,
-        spot: id.map_or(group.spot, |at| at.spot),
-    });
+    if let Some(group) = group {
+        entries.push(Named {
+            group: group.value.into(),
+            id: id.map(|at| at.value.into()),
+            upstream: None,
+            spot: id.map_or(group.spot, |at| at.spot),
+        });
+    }
     let Some(written) = written else { return Vec::new() };
     if written.node.map().is_none() {
         Section::new(&LITELLM_PARAMS, &written.node, written.spot, problems);
@@ -160,18 +170,20 @@ fn deployment(
     let all = credentials::apply(written.node.map().unwrap_or(&[]), &shared.credentials, problems);
     let all = Node { spot: written.node.spot, value: crate::config::yaml::Value::Map(all) };
     let mut section = Section::new(&LITELLM_PARAMS, &all, written.spot, problems);
-    let named = entries.last_mut();
     let model = section.text("model");
-    if model.is_none() && section.written("model").is_none() {
+    if model.is_none() && !section.has("model") {
         problems.push(
             Finding::error(written.spot, "`litellm_params` has no `model`")
                 .help("add `model: provider/model`, for example `model: openai/gpt-4o`"),
         );
     }
-    let served = vendor::recognise(&mut section, model, group);
-    if let (Some(named), Some((vendor, model))) = (named, &served) {
+    // Without a name the entry is still read, so that all its problems are known.
+    let name = group.unwrap_or(At { value: "", spot: item.spot });
+    let served = vendor::recognise(&mut section, model, name);
+    if let (Some(named), Some((vendor, model)), Some(_)) = (entries.last_mut(), &served, group) {
         named.upstream = Some(format!("{}/{model}", vendor.name));
     }
+    let name = name.value.into();
     draft(section, info, info_node, shared, Head { name, id, served, model, all: &all })
 }
 

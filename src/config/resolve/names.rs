@@ -29,14 +29,14 @@ impl Names {
             names.exact.push(entry.group.to_string());
             names.groups.push(entry.group.to_string());
             names.exact.extend(entry.id.iter().map(ToString::to_string));
-            for upstream in &entry.upstream {
+            if let Some(upstream) = &entry.upstream {
                 names.upstream.push(upstream.clone());
                 let bare = upstream.split_once('/').map(|(_, model)| model.to_owned());
                 names.upstream.extend(bare);
             }
         }
         names.exact.extend(aliases.iter().map(|alias| alias.alias.name.to_string()));
-        for list in [&mut names.exact, &mut names.upstream] {
+        for list in [&mut names.exact, &mut names.groups, &mut names.upstream] {
             list.sort();
             list.dedup();
         }
@@ -67,11 +67,11 @@ impl Names {
     pub(crate) fn help(&self, name: &str) -> String {
         match nearest(name, self.exact.iter().map(String::as_str)) {
             Some((near, _)) => format!("did you mean `{near}`?"),
-            None if self.exact.is_empty() => "add a deployment with this `model_name`".to_owned(),
+            None if self.groups.is_empty() => "add a deployment with this `model_name`".to_owned(),
             None => {
                 let shown: Vec<_> =
-                    self.exact.iter().take(NAMES_SHOWN).map(|name| format!("`{name}`")).collect();
-                let more = if self.exact.len() > NAMES_SHOWN { ", ..." } else { "" };
+                    self.groups.iter().take(NAMES_SHOWN).map(|name| format!("`{name}`")).collect();
+                let more = if self.groups.len() > NAMES_SHOWN { ", ..." } else { "" };
                 format!("this file has {}{more}", shown.join(", "))
             }
         }

@@ -61,7 +61,7 @@ pub(super) fn recognise(
         problems.push(Finding::error(spot, "a name may hold one `*`"));
         return None;
     }
-    if stars(model) == 1 && stars(group.value) == 0 {
+    if stars(model) == 1 && stars(group.value) == 0 && !group.value.is_empty() {
         problems.push(Finding::error(spot, format!("nothing fills the `*` of `{model}`")).help(
             format!("`model_name` has no `*`: write `model_name: {model}`, or name the model"),
         ));
@@ -174,6 +174,9 @@ pub(super) fn access(
     // Marked as read even if there is nothing to check it against.
     let key = params.entry("api_key");
     let (vendor, _) = served?;
+    if key.is_none() && params.has("api_key") {
+        return None;
+    }
     let from_env = |names: &[&str]| {
         let found = names.iter().find_map(|name| Some((*name, context.env.var(name)?)));
         let found = found.map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
@@ -198,6 +201,7 @@ pub(super) fn access(
                 if let Some(host) = base.as_deref().filter(|_| own_base).and_then(host) {
                     warn_of_foreign_host(params, vendor, host, &variable);
                 }
+                params.problems.keep_secret(&key);
                 Some(Secret::new(key))
             }
             None if vendor.needs_key && token.is_none() => {

@@ -54,6 +54,15 @@ impl Node {
         matches!(&self.value, Value::Scalar(scalar) if scalar.typed() == Typed::Null)
     }
 
+    /// Whether a variable here or below could not be replaced.
+    pub(crate) fn is_unresolved(&self) -> bool {
+        match &self.value {
+            Value::Scalar(scalar) => scalar.is_unresolved(),
+            Value::List(items) => items.iter().any(Self::is_unresolved),
+            Value::Map(entries) => entries.iter().any(|entry| entry.node.is_unresolved()),
+        }
+    }
+
     /// The text of a scalar, whatever its type: `3` is `"3"`. `None` for nothing.
     pub(crate) fn text(&self) -> Option<&str> {
         match &self.value {

@@ -245,6 +245,8 @@ fn syntax_error(error: &ScanError, text: &str, file: u32) -> Finding {
     let line = mark.line().clamp(1, lines);
     let column = if mark.line() > lines { 0 } else { mark.col() };
     let source = text.lines().nth(line - 1).unwrap_or_default();
+    let (line, column, source) =
+        tab_after(line, text, error.info()).unwrap_or((line, column, source));
     let spot = Spot {
         file,
         line: u32::try_from(line).unwrap_or(u32::MAX),
@@ -255,12 +257,22 @@ fn syntax_error(error: &ScanError, text: &str, file: u32) -> Finding {
     Finding::error(spot, format!("not valid YAML: {info}")).maybe_help(advice(source, &info))
 }
 
+/// The parser notices a tab in the indentation one line too early.
+fn tab_after<'a>(line: usize, text: &'a str, info: &str) -> Option<(usize, usize, &'a str)> {
+    let lines = text.lines().enumerate().skip(line.checked_sub(1)?).take(3);
+    let lines = lines.filter(|_| info.contains("tab"));
+    lines.map(|(at, source)| (at + 1, source)).find_map(|(line, source)| {
+        let column = source.find('\t')?;
+        source.get(..column)?.trim().is_empty().then_some((line, column, source))
+    })
+}
+
 /// What is usually wrong when the parser says this.
 fn advice(source: &str, info: &str) -> Option<String> {
     let indent = source.len() - source.trim_start().len();
     let text = if source.get(..indent).is_some_and(|blank| blank.contains('\t')) {
         "indent with spaces: YAML does not take tabs"
-    } else if info.contains("mapping values are not allowed") || info.contains("simple key") {
+    } else if info.contains("mapping values") || info.contains("key") || info.contains("block") {
         "check the indentation of this line and the one above, and put a text that holds `: ` in \
          quotes"
     } else if info.contains("quoted scalar") || info.contains("quote") {
@@ -268,7 +280,7 @@ fn advice(source: &str, info: &str) -> Option<String> {
     } else if info.contains("unknown anchor") || info.contains("anchor") {
         "`*name` stands for the value marked `&name` further up; put a text that starts with `*` \
          in quotes"
-    } else if info.contains("flow") || info.contains("bracket") || info.contains("',' or") {
+    } else if ["flow", "bracket", "',' or", "placement of ':'"].iter().any(|w| info.contains(w)) {
         "close the `[` or `{` that was opened"
     } else if source.trim_start().starts_with(['@', '`', '%']) {
         "put a text that starts with this character in quotes"

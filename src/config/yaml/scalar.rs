@@ -7,6 +7,9 @@ pub(crate) struct Scalar {
     /// After variables were replaced; `None` if there were none. May be secret.
     expanded: Option<Box<str>>,
     plain: bool,
+    /// A variable in it could not be replaced; that has been reported, and from then on nothing
+    /// is written here.
+    unresolved: bool,
 }
 
 /// What a scalar says.
@@ -21,7 +24,7 @@ pub(crate) enum Typed {
 
 impl Scalar {
     pub(crate) fn new(written: &str, plain: bool) -> Self {
-        Self { written: written.into(), expanded: None, plain }
+        Self { written: written.into(), expanded: None, plain, unresolved: false }
     }
 
     /// As it stands in the file.
@@ -42,11 +45,19 @@ impl Scalar {
         self.expanded = Some(text.into());
     }
 
+    pub(crate) fn give_up(&mut self) {
+        self.unresolved = true;
+    }
+
+    pub(crate) fn is_unresolved(&self) -> bool {
+        self.unresolved
+    }
+
     /// The type, by the rules of PyYAML's YAML 1.1 where they differ from 1.2 and files rely on it
     /// (`yes`, `on`); a date stays a text (`api_version: 2024-10-21`).
     pub(crate) fn typed(&self) -> Typed {
         let text = self.text();
-        if text.is_empty() && (self.plain || self.is_expanded()) {
+        if self.unresolved || (text.is_empty() && (self.plain || self.is_expanded())) {
             return Typed::Null;
         }
         if !self.plain {
@@ -66,6 +77,9 @@ impl Scalar {
 
     /// The number that the text says, quoted or not: `rpm: "100"` is meant as a number.
     pub(crate) fn number(&self) -> Option<f64> {
+        if self.unresolved {
+            return None;
+        }
         number(self.text().trim())
     }
 
