@@ -2,6 +2,8 @@
 //!
 //! Works on text rather than on the parsed tree, because a line with a syntax error has no tree.
 
+use std::collections::BTreeSet;
+
 /// Whether a value under this name is a key, a password or the like.
 pub(crate) fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('-', "_");
@@ -40,7 +42,7 @@ pub(crate) fn line(line: &str) -> String {
 }
 
 /// The text with as many stars in place of each secret.
-pub(crate) fn hide(text: String, secrets: &[String]) -> String {
+pub(crate) fn hide(text: String, secrets: &BTreeSet<String>) -> String {
     secrets.iter().fold(text, |text, secret| {
         if text.contains(secret.as_str()) {
             text.replace(secret.as_str(), &"*".repeat(secret.chars().count()))

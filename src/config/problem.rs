@@ -4,6 +4,7 @@
 //! [`Problem`]s, which carry the source line and can be shown without the file.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -82,7 +83,7 @@ pub(crate) const LEFT_OUT: &str = "; the deployment is left out";
 pub(crate) struct Problems {
     found: RefCell<Vec<Finding>>,
     /// Keys and passwords met so far: whatever quotes one shows stars.
-    secrets: RefCell<Vec<String>>,
+    secrets: RefCell<BTreeSet<String>>,
 }
 
 impl Problems {
@@ -108,7 +109,7 @@ impl Problems {
     pub(crate) fn keep_secret(&self, text: &str) {
         // Shorter ones are words like `none` or `EMPTY`, and would star out half a message.
         if text.chars().count() >= 8 {
-            self.secrets.borrow_mut().push(text.to_owned());
+            self.secrets.borrow_mut().insert(text.to_owned());
         }
     }
 
@@ -184,7 +185,7 @@ struct Excerpt {
 }
 
 impl Problem {
-    fn new(finding: Finding, sources: &Sources, secrets: &[String]) -> Self {
+    fn new(finding: Finding, sources: &Sources, secrets: &BTreeSet<String>) -> Self {
         let hide = |text: String| mask::hide(text, secrets);
         let spot = finding.spot;
         let place =

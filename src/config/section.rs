@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::mask;
-use super::options::{BODY_PARAMETERS, Kind, Opt, TOP, Table, Verdict, home, is_price};
+use super::options::{BODY_PARAMETERS, FLAG, Opt, SECONDS, TOP, Table, Verdict, home, is_price};
 use super::problem::{Finding, Problems, Spot, nearest};
 use super::yaml::{Entry, Node, Typed, Value};
 
@@ -16,6 +16,12 @@ use super::yaml::{Entry, Node, Typed, Value};
 pub(crate) struct At<T> {
     pub(crate) value: T,
     pub(crate) spot: Spot,
+}
+
+/// The first that is written. Takes values and not closures: all of them must have been asked for,
+/// so that the others are checked as well and not reported as unread.
+pub(crate) fn first<T, const N: usize>(written: [Option<T>; N]) -> Option<T> {
+    written.into_iter().flatten().next()
 }
 
 /// The options written in one section.
@@ -123,7 +129,7 @@ impl<'a> Section<'a> {
         };
         match value {
             Some(value) => Some(At { value, spot: entry.node.spot }),
-            None => self.refuse(entry, Kind::Flag.expected()),
+            None => self.refuse(entry, FLAG),
         }
     }
 
@@ -156,7 +162,7 @@ impl<'a> Section<'a> {
         match value {
             // The cast cannot truncate: fraction and range were checked above.
             Some(value) => Some(At { value: value as i64, spot: entry.node.spot }),
-            None => self.refuse(entry, Kind::Count.expected()),
+            None => self.refuse(entry, "a whole number"),
         }
     }
 
@@ -185,7 +191,7 @@ impl<'a> Section<'a> {
             Some(seconds) => {
                 Some(At { value: Duration::from_secs_f64(seconds), spot: entry.node.spot })
             }
-            None => self.refuse(entry, Kind::Seconds.expected()),
+            None => self.refuse(entry, SECONDS),
         }
     }
 
@@ -269,10 +275,8 @@ impl<'a> Section<'a> {
     fn unknown(&self, entry: &Entry) {
         let name = &*entry.key;
         // Where files keep their anchors (`x-defaults: &defaults`), as in Compose files.
-        if self.table.name == TOP.name {
-            if name.starts_with("x-") || name.starts_with('.') {
-                return;
-            }
+        if self.table.name == TOP.name && (name.starts_with("x-") || name.starts_with('.')) {
+            return;
         }
         let message = if self.table.name == TOP.name {
             format!("unknown section `{name}`")
@@ -280,9 +284,8 @@ impl<'a> Section<'a> {
             format!("unknown option `{name}` in {}", self.table.subject())
         };
         let near = nearest(name, self.table.names());
-        if let Some((near, score)) = near.filter(|(_, score)| *score >= SURELY_MEANT) {
+        if let Some((near, _)) = near.filter(|(_, score)| *score >= SURELY_MEANT) {
             let help = format!("did you mean `{near}`?");
-            debug_assert!(score <= 1.0);
             return self.problems.push(Finding::error(entry.spot, message).help(help));
         }
         if let Some(home) = home(name, self.table) {

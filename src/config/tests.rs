@@ -161,6 +161,45 @@ fn every_supported_option_has_a_reader() {
 }
 
 #[test]
+fn a_thousand_deployments_are_read_and_told_apart() {
+    let mut text = "model_list:\n".to_owned();
+    for n in 0..1_000 {
+        text += &format!(
+            "  - model_name: group-{}\n    litellm_params:\n      model: openai/model-{n}\n      \
+             api_key: {SECRET}-{n}\n      rpm: {}\n    model_info: {{id: d{n}}}\n",
+            n % 10,
+            n + 1
+        );
+    }
+    let loaded = load_text(Path::new("t.yaml"), &text, &env());
+    let snapshot = loaded.snapshot.unwrap();
+    assert_eq!(snapshot.catalog.deployments().len(), 1_000);
+    assert_eq!(snapshot.catalog.groups().count(), 10);
+}
+
+/// A file that is being edited is broken in every way.
+#[test]
+fn no_cut_or_missing_line_ends_in_a_panic() {
+    let folders = ["tests/config/good", "tests/config/good/seeds", "tests/config/bad", "conf"];
+    for path in folders.into_iter().flat_map(yaml_files) {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        // The bodies of these few are long lines of one kind.
+        for at in (0..lines.len()).take(120) {
+            let (before, after) = (lines[..at].join("\n"), lines[at + 1..].join("\n"));
+            let half: String = lines[at].chars().take(lines[at].chars().count() / 2).collect();
+            for text in [before.clone(), format!("{before}\n{half}"), format!("{before}\n{after}")]
+            {
+                let loaded = load_text(&path, &text, &full_env());
+                let (report, _) = report(&loaded.problems, false, false);
+                assert!(!report.contains(SECRET), "{report}");
+                assert!(loaded.snapshot.is_some() || !loaded.problems.is_empty(), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
 fn strict_makes_errors_of_warnings() {
     let path = Path::new("tests/config/good/seeds/c1-multi-provider.yaml");
     let loaded = load(path, &full_env());

@@ -69,8 +69,8 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
             "include_cost_in_streaming_usage",
             "the cost is in the response headers and the log",
         ),
-        later("cache", "no reply is cached; every request goes to a provider"),
-        later("cache_params", "no reply is cached; every request goes to a provider"),
+        later("cache", NO_CACHE),
+        later("cache_params", NO_CACHE),
         later("enable_redis_auth_cache", "nothing is shared through Redis"),
         later("guardrails", "no guardrail looks at requests or replies"),
         later("service_callbacks", NO_CALLBACK),
@@ -131,6 +131,52 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
     ],
 };
 
+/// `cache_params`: listed for reference; a file that has the section gets one warning for all of it.
+pub(crate) const CACHE_PARAMS: Table = Table {
+    name: "cache_params",
+    place: "`cache_params` of `litellm_settings`",
+    open: false,
+    options: &[
+        later("type", NO_CACHE),
+        later("ttl", NO_CACHE),
+        later("namespace", NO_CACHE),
+        later("mode", NO_CACHE),
+        later("supported_call_types", NO_CACHE),
+        later("host", NO_CACHE),
+        later("port", NO_CACHE),
+        later("username", NO_CACHE),
+        later("password", NO_CACHE),
+        later("url", NO_CACHE),
+        later("db", NO_CACHE),
+        later("ssl", NO_CACHE),
+        later("redis_startup_nodes", NO_CACHE),
+        later("sentinel_nodes", NO_CACHE),
+        later("sentinel_password", NO_CACHE),
+        later("service_name", NO_CACHE),
+        later("max_connections", NO_CACHE),
+        later("redis_flush_size", NO_CACHE),
+        later("default_in_memory_ttl", NO_CACHE),
+        later("default_in_redis_ttl", NO_CACHE),
+        later("similarity_threshold", NO_CACHE),
+        later("semantic_cache_scope", NO_CACHE),
+        later("redis_semantic_cache_embedding_model", NO_CACHE),
+        later("qdrant_semantic_cache_embedding_model", NO_CACHE),
+        later("qdrant_api_base", NO_CACHE),
+        later("qdrant_api_key", NO_CACHE),
+        later("qdrant_collection_name", NO_CACHE),
+        later("qdrant_quantization_config", NO_CACHE),
+        later("s3_bucket_name", NO_CACHE),
+        later("s3_region_name", NO_CACHE),
+        later("s3_endpoint_url", NO_CACHE),
+        later("s3_path", NO_CACHE),
+        later("gcs_bucket_name", NO_CACHE),
+        later("gcs_path", NO_CACHE),
+        later("disk_cache_dir", NO_CACHE),
+        later("enable_caching_on_provider_specific_optional_params", NO_CACHE),
+    ],
+};
+
+const NO_CACHE: &str = "no reply is cached; every request goes to a provider";
 const NO_BUDGET: &str = "no budget is held";
 const NO_KEYS: &str = "only the master key opens the gateway";
 const NO_CALLBACK: &str = "no callback is called";

@@ -10,11 +10,9 @@ mod litellm;
 mod router;
 mod top;
 
-use std::fmt::Write as _;
-
 pub(crate) use deployment::{BODY_PARAMETERS, ENTRY, LITELLM_PARAMS, MODEL_INFO, is_price};
 pub(crate) use general::GENERAL_SETTINGS;
-pub(crate) use litellm::LITELLM_SETTINGS;
+pub(crate) use litellm::{CACHE_PARAMS, LITELLM_SETTINGS};
 pub(crate) use router::{ALLOWED_FAILS_POLICY, RETRY_POLICY, ROUTER_SETTINGS};
 pub(crate) use top::{CREDENTIAL, FALLBACK_CONFIG, TOP};
 
@@ -57,23 +55,28 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The kind as messages and the reference name it.
+    /// The kind in one word, for lists of options.
     #[must_use]
-    pub fn expected(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
-            Self::Text => "a text",
-            Self::Secret => "a text (secret)",
-            Self::Flag => "`true` or `false`",
-            Self::Count => "a whole number",
-            Self::Number => "a number",
-            Self::Seconds => "seconds (`30`, `0.5`, `30s`, `500ms`, `2m`)",
-            Self::Megabytes => "a number of megabytes",
-            Self::List => "a list",
-            Self::Map => "a mapping",
+            Self::Text => "text",
+            Self::Secret => "secret",
+            Self::Flag => "true/false",
+            Self::Count => "whole number",
+            Self::Number => "number",
+            Self::Seconds => "seconds",
+            Self::Megabytes => "megabytes",
+            Self::List => "list",
+            Self::Map => "mapping",
             Self::Any => "",
         }
     }
 }
+
+/// What is expected where a flag is not one.
+pub(crate) const FLAG: &str = "`true` or `false`";
+/// What is expected where a time is not one.
+pub(crate) const SECONDS: &str = "seconds (`30`, `0.5`, `30s`, `500ms`, `2m`)";
 
 /// The options of one section.
 #[derive(Debug)]
@@ -108,7 +111,7 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 10] = [
+pub const TABLES: [&Table; 11] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
@@ -116,6 +119,7 @@ pub const TABLES: [&Table; 10] = [
     &ROUTER_SETTINGS,
     &RETRY_POLICY,
     &LITELLM_SETTINGS,
+    &CACHE_PARAMS,
     &GENERAL_SETTINGS,
     &FALLBACK_CONFIG,
     &CREDENTIAL,
@@ -141,9 +145,11 @@ pub fn plain() -> String {
     for table in TABLES {
         out.push_str(&format!("{} ({})\n", table.name, table.place));
         for Opt { name, kind, default, doc, .. } in of(table, Verdict::Supported) {
-            let default = if default.is_empty() { String::new() } else { format!(" [{default}]") };
-            out.push_str(&format!("  {name:<36} {}{default}\n", kind.expected()));
-            out.push_str(&format!("  {:<36} {doc}\n", ""));
+            let mut takes = kind.word().to_owned();
+            if !default.is_empty() {
+                takes += &format!(", default {default}");
+            }
+            out.push_str(&format!("  {name:<44} {doc}\n  {:<44} ({takes})\n", ""));
         }
         for (verdict, head) in [(Verdict::NotYet, NOT_YET), (Verdict::Ignored, IGNORED)] {
             let mut rows = of(table, verdict).peekable();
@@ -151,7 +157,7 @@ pub fn plain() -> String {
                 out.push_str(&format!("  -- {head}\n"));
             }
             for Opt { name, doc, .. } in rows {
-                out.push_str(&format!("  {name:<36} {doc}\n"));
+                out.push_str(&format!("  {name:<44} {doc}\n"));
             }
         }
         out.push('\n');
@@ -173,9 +179,9 @@ pub fn options_markdown() -> String {
                 Verdict::Ignored => format!("_{IGNORED}:_ {doc}"),
             };
             let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
-            let row = format!("| `{name}` | {} | {default} | {effect} |", kind.expected());
-            // Writing to a String cannot fail.
-            let _ = writeln!(out, "{}", row.replace("||", "\\|\\|"));
+            let row = format!("| `{name}` | {} | {default} | {effect} |", kind.word());
+            out.push_str(&row);
+            out.push('\n');
         }
         out.push('\n');
     }

@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 
@@ -210,7 +211,7 @@ pub(super) fn param(entry: &Entry) -> Option<(Box<str>, Box<RawValue>)> {
 #[derive(Default)]
 pub(super) struct PerGroup {
     pub(super) num_retries: HashMap<Arc<str>, u32>,
-    pub(super) retry_after: HashMap<Arc<str>, std::time::Duration>,
+    pub(super) retry_after: HashMap<Arc<str>, Duration>,
 }
 
 /// Reads `fallback_config` and adds its fallbacks to the general ones.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::{Context, Sections};
-use crate::config::problem::{Finding, Problems, nearest};
-use crate::config::section::{At, Section};
+use crate::config::problem::{Finding, Problems, Spot, nearest};
+use crate::config::section::{At, Section, first};
 use crate::secret::Secret;
 use crate::snapshot::{Access, Logs, Traffic};
 
@@ -80,8 +80,10 @@ pub(super) fn access(sections: &mut Sections<'_>, context: &Context<'_>, fragmen
         }
         name.ok()
     });
-    let metrics = general.flag("require_auth_for_metrics_endpoint");
-    let metrics = metrics.or(sections.litellm.flag("require_auth_for_metrics_endpoint"));
+    let metrics = first([
+        general.flag("require_auth_for_metrics_endpoint"),
+        sections.litellm.flag("require_auth_for_metrics_endpoint"),
+    ]);
     Access {
         master_key: key.map(Secret::new),
         key_header,
@@ -111,11 +113,15 @@ fn origins(general: &mut Section<'_>) -> Vec<Box<str>> {
 
 pub(super) fn traffic(sections: &mut Sections<'_>, context: &Context<'_>) -> Traffic {
     let (general, litellm) = (&mut sections.general, &mut sections.litellm);
-    let own = general.positive("global_max_parallel_requests");
-    let max_parallel = own.or(litellm.positive("max_parallel_requests"));
+    let max_parallel = first([
+        general.positive("global_max_parallel_requests"),
+        litellm.positive("max_parallel_requests"),
+    ]);
     // Zero is how one says never; it is not a time.
-    let heartbeat = general.seconds("heartbeat");
-    let heartbeat = heartbeat.or(litellm.seconds("sse_keepalive_ping_interval_seconds"));
+    let heartbeat = first([
+        general.seconds("heartbeat"),
+        litellm.seconds("sse_keepalive_ping_interval_seconds"),
+    ]);
     let heartbeat = heartbeat.map_or(HEARTBEAT, |at| at.value);
     let time = |found: Option<At<Duration>>, default| found.map_or(default, |at| at.value);
     let total = general.timeout("total_timeout");
@@ -162,7 +168,7 @@ fn tls(general: &mut Section<'_>, context: &Context<'_>) -> Option<(Box<str>, Bo
     }
 }
 
-fn lacks<T>(context: &Context<'_>, spot: crate::config::problem::Spot, name: &str) -> Option<T> {
+fn lacks<T>(context: &Context<'_>, spot: Spot, name: &str) -> Option<T> {
     let message = format!("TLS takes a certificate and its key: `{name}` is missing");
     context.problems.push(Finding::error(spot, message));
     None

@@ -1,8 +1,11 @@
 //! `model_list`: each entry becomes the draft of one deployment, or of one per organization.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
 use super::router::{AttemptDefaults, RETRIES_MAX};
@@ -12,8 +15,8 @@ use crate::catalog::{ModelInfo, Timeouts};
 use crate::config::mask;
 use crate::config::options::{ENTRY, LITELLM_PARAMS, MODEL_INFO};
 use crate::config::problem::{Finding, LEFT_OUT, Problems, Spot, nearest};
-use crate::config::section::{At, Section};
-use crate::config::yaml::{Entry, Node};
+use crate::config::section::{At, Section, first};
+use crate::config::yaml::{Entry, Node, Value};
 use crate::provider::{TargetProblem, Vendor};
 
 /// A deployment before its address and price are worked out.
@@ -34,8 +37,8 @@ pub(crate) struct Draft {
     pub(crate) max_parallel_requests: Option<u32>,
     pub(crate) timeouts: Timeouts,
     pub(crate) num_retries: Option<u32>,
-    pub(crate) cooldown: Option<std::time::Duration>,
-    pub(crate) defaults: Vec<(Box<str>, Box<serde_json::value::RawValue>)>,
+    pub(crate) cooldown: Option<Duration>,
+    pub(crate) defaults: Vec<(Box<str>, Box<RawValue>)>,
     pub(crate) drop_params: Vec<Box<str>>,
     pub(crate) tags: Vec<Box<str>>,
     /// Without price; limits only where they are written.
@@ -168,7 +171,7 @@ fn deployment(
         return Vec::new();
     }
     let all = credentials::apply(written.node.map().unwrap_or(&[]), &shared.credentials, problems);
-    let all = Node { spot: written.node.spot, value: crate::config::yaml::Value::Map(all) };
+    let all = Node { spot: written.node.spot, value: Value::Map(all) };
     let mut section = Section::new(&LITELLM_PARAMS, &all, written.spot, problems);
     let model = section.text("model");
     if model.is_none() && !section.has("model") {
@@ -207,10 +210,10 @@ fn draft(
     let organizations = params.texts("organization").unwrap_or_default();
     let access = vendor::access(&mut params, shared.context, shared.defaults, head.served.as_ref());
     let headers = params::headers(&mut params);
-    let weight = params.number("weight").or(info.number("weight"));
-    let order = params.integer("order").or(info.integer("order"));
-    let cooldown = info.seconds("cooldown_time").or(params.seconds("cooldown_time"));
-    let tags = params.texts("tags").or(info.texts("tags"));
+    let weight = first([params.number("weight"), info.number("weight")]);
+    let order = first([params.integer("order"), info.integer("order")]);
+    let cooldown = first([info.seconds("cooldown_time"), params.seconds("cooldown_time")]);
+    let tags = first([params.texts("tags"), info.texts("tags")]);
     let (rpm, tpm) = (params.positive("rpm"), params.positive("tpm"));
     let parallel = params.count("max_parallel_requests", u32::MAX);
     let (request, stream) = (params.timeout("timeout"), params.timeout("stream_timeout"));
@@ -318,7 +321,7 @@ fn model_info(info: &mut Section<'_>, node: Option<&Node>) -> ModelInfo {
     let base_model = info.text("base_model");
     let (input, output) = (info.positive("max_input_tokens"), info.positive("max_output_tokens"));
     // As in LiteLLM's price list: the older name of the limit on the completion.
-    let output = output.or(info.positive("max_tokens"));
+    let output = first([output, info.positive("max_tokens")]);
     let written = node.and_then(|node| serde_json::from_str(&node.json()).ok());
     ModelInfo {
         mode: mode.map(|at| at.value.into()),
@@ -356,27 +359,29 @@ const ID_BYTES: usize = 12;
 
 /// Written ids must differ. An entry that is written twice word for word gets a number.
 fn unique_ids(models: &mut Models, problems: &Problems) {
-    let mut seen: Vec<(&str, Spot)> = Vec::new();
+    let mut written: HashMap<Arc<str>, Spot> = HashMap::new();
     for Named { id, spot, .. } in &models.entries {
         let Some(id) = id else { continue };
-        match seen.iter().find(|(known, _)| *known == &**id) {
-            Some((_, first)) => problems.push(
+        match written.get(id) {
+            Some(first) => problems.push(
                 Finding::error(*spot, format!("two deployments have the id `{id}`"))
                     .note(*first, "first written here")
                     .help("each deployment needs an id of its own, or none"),
             ),
-            None => seen.push((id, *spot)),
+            None => {
+                written.insert(Arc::clone(id), *spot);
+            }
         }
     }
-    let mut ids: std::collections::HashMap<Arc<str>, usize> = std::collections::HashMap::new();
+    let mut times: HashMap<Arc<str>, usize> = HashMap::new();
     for draft in &mut models.drafts {
-        let times = ids.entry(Arc::clone(&draft.id)).or_default();
-        *times += 1;
-        if *times > 1 && !seen.iter().any(|(known, _)| *known == &*draft.id) {
+        let count = times.entry(Arc::clone(&draft.id)).or_default();
+        *count += 1;
+        if *count > 1 && !written.contains_key(&draft.id) {
             let message = "this deployment is written twice, word for word";
             let help = "remove one of the two, or set `weight`";
             problems.push(Finding::warning(draft.place.model, message).help(help));
-            draft.id = format!("{}-{times}", draft.id).into();
+            draft.id = format!("{}-{count}", draft.id).into();
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{Sections, fallbacks};
 use crate::catalog::Timeouts;
 use crate::config::options::{ALLOWED_FAILS_POLICY, RETRY_POLICY, Table};
 use crate::config::problem::{Finding, nearest};
-use crate::config::section::{At, Section};
+use crate::config::section::{At, Section, first};
 use crate::failure::FailureClass;
 use crate::routing::{ByClass, RetryPolicy, Settings, Strategy};
 
@@ -37,11 +37,13 @@ pub(super) struct AttemptDefaults {
 /// whole request is `total_timeout`.
 pub(super) fn attempt_defaults(sections: &mut Sections<'_>) -> AttemptDefaults {
     let (router, litellm) = (&mut sections.router, &mut sections.litellm);
-    let of_router = [router.timeout("timeout"), router.timeout("request_timeout")];
-    let of_litellm = [litellm.timeout("request_timeout"), litellm.timeout("timeout")];
-    let request = of_router.into_iter().chain(of_litellm).flatten().next();
-    let stream = [router.timeout("stream_timeout"), litellm.timeout("stream_timeout")];
-    let stream = stream.into_iter().flatten().next();
+    let request = first([
+        router.timeout("timeout"),
+        router.timeout("request_timeout"),
+        litellm.timeout("request_timeout"),
+        litellm.timeout("timeout"),
+    ]);
+    let stream = first([router.timeout("stream_timeout"), litellm.timeout("stream_timeout")]);
     let value = |at: At<Duration>| at.value;
     AttemptDefaults {
         timeouts: Timeouts { request: request.map(value), stream: stream.map(value) },
@@ -58,17 +60,13 @@ pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
 
     let (router, litellm) = (&mut sections.router, &mut sections.litellm);
     let strategy = strategy(router);
-    let mut count = |name, max| {
-        let (first, second) = (router.count(name, max), litellm.count(name, max));
-        first.or(second).map(|at| at.value)
-    };
+    let mut count =
+        |name, max| first([router.count(name, max), litellm.count(name, max)]).map(|at| at.value);
     let num_retries = count("num_retries", RETRIES_MAX);
     let max_fallbacks = count("max_fallbacks", RETRIES_MAX);
     let allowed_fails = count("allowed_fails", FAILS_MAX);
-    let mut seconds = |name| {
-        let (first, second) = (router.seconds(name), litellm.seconds(name));
-        first.or(second).map(|at| at.value)
-    };
+    let mut seconds =
+        |name| first([router.seconds(name), litellm.seconds(name)]).map(|at| at.value);
     let retry_after = seconds("retry_after");
     let cooldown = seconds("cooldown_time");
     Settings {

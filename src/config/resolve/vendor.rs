@@ -4,7 +4,7 @@ use super::Context;
 use super::router::AttemptDefaults;
 use crate::config::deployments;
 use crate::config::problem::{Finding, Spot, nearest};
-use crate::config::section::{At, Section};
+use crate::config::section::{At, Section, first};
 use crate::provider::{self, Vendor};
 use crate::secret::Secret;
 
@@ -165,8 +165,7 @@ pub(super) fn access(
     served: Option<&(&'static Vendor, Box<str>)>,
 ) -> Option<Access> {
     let boxed = |at: At<&str>| -> Box<str> { at.value.into() };
-    let base = params.text("api_base");
-    let base = base.or(params.text("base_url")).map(boxed);
+    let base = first([params.text("api_base"), params.text("base_url")]).map(boxed);
     let version = params.text("api_version").map(boxed);
     let token = params.text("azure_ad_token").map(|at| Secret::new(at.value));
     let ssl_verify = params.text("ssl_verify").map(boxed).or_else(|| defaults.ssl_verify.clone());
