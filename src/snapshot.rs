@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, PriceBook};
 use crate::routing;
 use crate::secret::Secret;
 
@@ -15,6 +15,8 @@ use crate::secret::Secret;
 #[derive(Debug)]
 pub struct Snapshot {
     pub catalog: Catalog,
+    /// What models cost that no deployment names: those that a `*` stands for.
+    pub prices: Arc<PriceBook>,
     pub routing: routing::Settings,
     pub access: Access,
     pub traffic: Traffic,

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use super::include::reason;
 use super::problem::Finding;
 use super::resolve::{Context, Draft, Sections};
-use crate::catalog::price::PriceBook;
-use crate::catalog::{Deployment, ModelInfo};
+use crate::catalog::{Deployment, ModelInfo, Price, PriceBook};
 use crate::provider::{self, TargetProblem, Written};
 use crate::secret::Secret;
 
@@ -17,7 +16,8 @@ pub(super) fn prices(sections: &mut Sections<'_>, context: &Context<'_>) -> Arc<
     let Some(at) = sections.general.text("prices_file") else { return PriceBook::built_in() };
     let path = context.folder.join(at.value);
     let read = fs::read(&path).map_err(|error| reason(&error));
-    match read.and_then(|bytes| PriceBook::parse(&bytes)) {
+    let parsed = |bytes: Vec<u8>| PriceBook::parse(&bytes).map_err(|error| error.to_string());
+    match read.and_then(parsed) {
         Ok(book) => Arc::new(book),
         Err(reason) => {
             let message = format!("cannot read the prices in `{}`: {reason}", path.display());
@@ -27,52 +27,34 @@ pub(super) fn prices(sections: &mut Sections<'_>, context: &Context<'_>) -> Arc<
     }
 }
 
-/// The names of all providers.
+/// The names of all providers that can be called.
 pub(super) fn vendor_names() -> impl Iterator<Item = &'static str> {
-    provider::VENDORS.iter().map(|vendor| vendor.name)
+    provider::names()
 }
 
-/// Works out address, headers and price of a draft.
-pub(super) fn build(draft: Draft, prices: &PriceBook) -> Result<Deployment, TargetProblem> {
+/// Works out address, headers and price of a draft. The second value: what is assumed or looks like
+/// a mistake.
+pub(super) fn build(
+    draft: Draft,
+    prices: &PriceBook,
+) -> Result<(Deployment, Vec<TargetProblem>), TargetProblem> {
     let (vendor, access) = (draft.vendor, &draft.access);
-    let target = provider::target(
-        vendor,
-        &Written {
-            model: &draft.model,
-            api_base: access.api_base.as_deref(),
-            api_key: access.api_key.as_ref().map(Secret::expose),
-            api_version: access.api_version.as_deref(),
-            organization: access.organization.as_deref(),
-            azure_ad_token: access.azure_ad_token.as_ref().map(Secret::expose),
-            extra_headers: &draft.headers,
-            verify_tls: access.verify_tls(),
-            ca_file: access.ca_file(),
-            http2: access.http2,
-        },
-    )?;
-    let name = draft.info.base_model.as_deref().unwrap_or(&draft.model);
-    let listed = prices.get(vendor.name, name);
-    let price = match (draft.prices.as_slice(), listed) {
-        ([], None) => None,
-        ([], Some(listed)) => Some(Arc::clone(&listed.price)),
-        (written, listed) => {
-            let base = listed.map(|listed| (*listed.price).clone()).unwrap_or_default();
-            Some(Arc::new(base.with_overrides(written)))
-        }
+    let written = Written {
+        model: &draft.model,
+        api_base: access.api_base.as_deref(),
+        api_key: access.api_key.as_ref().map(Secret::expose),
+        api_version: access.api_version.as_deref(),
+        organization: access.organization.as_deref(),
+        azure_ad_token: access.azure_ad_token.as_ref().map(Secret::expose),
+        extra_headers: &draft.headers,
+        verify_tls: access.verify_tls(),
+        ca_file: access.ca_file(),
+        http2: access.http2,
     };
-    let info = ModelInfo {
-        price,
-        max_input_tokens: draft
-            .info
-            .max_input_tokens
-            .or_else(|| listed.and_then(|listed| listed.max_input_tokens)),
-        max_output_tokens: draft
-            .info
-            .max_output_tokens
-            .or_else(|| listed.and_then(|listed| listed.max_output_tokens)),
-        ..draft.info
-    };
-    Ok(Deployment {
+    let target = provider::target(vendor, &written)?;
+    let remarks = provider::remarks(vendor, &written);
+    let info = model_info(&draft, prices);
+    let deployment = Deployment {
         id: draft.id,
         group: draft.group,
         provider: vendor.name.into(),
@@ -92,5 +74,31 @@ pub(super) fn build(draft: Draft, prices: &PriceBook) -> Result<Deployment, Targ
         drop_params: draft.drop_params,
         tags: draft.tags,
         info,
-    })
+    };
+    Ok((deployment, remarks))
+}
+
+/// What is written, over what the price book knows.
+fn model_info(draft: &Draft, prices: &PriceBook) -> ModelInfo {
+    let info = draft.info.clone();
+    let listed = prices.lookup(info.base_model.as_deref(), draft.vendor.name, &draft.model);
+    let listed_price = listed.and_then(|listed| listed.price.clone());
+    let price = if draft.prices.is_empty() {
+        listed_price
+    } else {
+        // The amounts were checked where they are written, so this reads all of them.
+        let price = Price::read(listed_price.as_deref(), &draft.prices);
+        price.ok().flatten().map(Arc::new).or(listed_price)
+    };
+    ModelInfo {
+        mode: info.mode.or_else(|| listed.and_then(|listed| listed.mode.clone())),
+        price,
+        max_input_tokens: info
+            .max_input_tokens
+            .or_else(|| listed.and_then(|listed| listed.max_input_tokens)),
+        max_output_tokens: info
+            .max_output_tokens
+            .or_else(|| listed.and_then(|listed| listed.max_output_tokens)),
+        ..info
+    }
 }

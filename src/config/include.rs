@@ -2,7 +2,7 @@
 //!
 //! As in LiteLLM, lists of an included file are added to those of the including one, so that
 //! `model_list` may be spread over files. Sections are merged option by option: LiteLLM replaces a
-//! section that both files have as a whole, which silently drops, say, the `master_key` of the first.
+//! section that both files have as a whole, which silently drops the `master_key` of the first.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -145,8 +145,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Adds the sections of an included file. Within sections the included file wins, as in LiteLLM, but
-/// not silently.
+/// Adds the sections of an included file. Within sections the included file wins, as in LiteLLM,
+/// but not silently.
 fn merge(into: &mut Vec<Entry>, from: Vec<Entry>, sections: bool, problems: &Problems) {
     for entry in from {
         let Some(known) = into.iter_mut().find(|known| known.key == entry.key) else {

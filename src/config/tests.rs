@@ -1,6 +1,6 @@
 //! The messages are the interface: every file under `tests/config` is held to the report beside it.
-//! After a change that is meant, `TOLLGATE_BLESS=1 cargo test --lib config::` writes the reports anew;
-//! read the difference before committing it.
+//! After a change that is meant, `TOLLGATE_BLESS=1 cargo test --lib config::` writes the reports
+//! anew; read the difference before committing it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -57,7 +57,10 @@ pub(crate) const LITELLM_PARAMS: Table = Table {
         ignored("stream", "the request says whether the reply is streamed"),
         ignored("use_litellm_proxy", "every provider is called directly"),
         ignored("model_info", "it is read beside `litellm_params`, not within"),
-        later("metadata", "it is not sent to the provider and does not change the choice"),
+        ignored(
+            "metadata",
+            "only its `cost` is read, as the price of 1000 tokens; nothing is sent",
+        ),
         later("itpm", "no limit on input tokens is held; set `tpm`"),
         later("otpm", "no limit on output tokens is held; set `tpm`"),
         later("timeout_by_service_tier", "`timeout` holds for every tier"),

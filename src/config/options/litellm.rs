@@ -131,7 +131,7 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
     ],
 };
 
-/// `cache_params`: listed for reference; a file that has the section gets one warning for all of it.
+/// `cache_params`: listed for reference; a file that has it gets one warning for all of it.
 pub(crate) const CACHE_PARAMS: Table = Table {
     name: "cache_params",
     place: "`cache_params` of `litellm_settings`",

@@ -104,8 +104,9 @@ fn model_of(node: &Node) -> Option<(Arc<str>, Spot)> {
 /// Reports aliases of nothing, and aliases that lead back to themselves.
 pub(super) fn check(aliases: &[WrittenAlias], names: &Names, problems: &Problems) {
     for WrittenAlias { alias, spot, targets } in aliases {
-        // A group is found before an alias, so an alias with its name is in nobody's way.
+        // A group goes before an alias of its name, unless that divides its requests by weight.
         let shadowed = names.has_group(&alias.name);
+        let unused = shadowed && matches!(alias.target, AliasTarget::Group(_));
         for (target, at) in targets {
             if !shadowed && leads_back(&alias.name, target, aliases) {
                 let message = format!("the alias `{}` leads back to itself", alias.name);
@@ -123,7 +124,7 @@ pub(super) fn check(aliases: &[WrittenAlias], names: &Names, problems: &Problems
                 );
             }
         }
-        if shadowed {
+        if unused {
             problems.push(
                 Finding::warning(
                     *spot,

@@ -84,7 +84,10 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     for draft in models.drafts {
         let (place, lenient) = (draft.place.clone(), models.lenient);
         match deployments::build(draft, &prices) {
-            Ok(deployment) => built.push(deployment),
+            Ok((deployment, remarks)) => {
+                built.push(deployment);
+                remarks.iter().for_each(|remark| problems.push(place.remark(remark)));
+            }
             Err(problem) => problems.push(place.refused(&problem, lenient)),
         }
     }
@@ -94,5 +97,5 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let aliases = aliases.into_iter().map(|alias| alias.alias).collect();
     let catalog = Catalog::build(built, aliases);
     let warnings: Vec<Arc<str>> = Vec::new();
-    Some(Snapshot { catalog, routing, access, traffic, logs, warnings })
+    Some(Snapshot { catalog, prices, routing, access, traffic, logs, warnings })
 }

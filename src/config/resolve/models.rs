@@ -43,28 +43,23 @@ pub(crate) struct Draft {
     pub(crate) tags: Vec<Box<str>>,
     /// Without price; limits only where they are written.
     pub(crate) info: ModelInfo,
-    /// Prices in USD by LiteLLM's names, later ones winning.
-    pub(crate) prices: Vec<(Box<str>, f64)>,
+    /// Prices in USD under the names that they have in the file.
+    pub(crate) prices: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Where the options of a deployment are written.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     model: Spot,
+    /// The variable that usually holds the provider's key.
+    key_var: Option<&'static str>,
     options: Vec<(Box<str>, Spot)>,
 }
 
 impl Place {
     /// The problem that the provider has with this deployment, at the option that it is about.
     pub(crate) fn refused(&self, problem: &TargetProblem, lenient: bool) -> Finding {
-        let same = |name: &str| {
-            name == problem.option || (name == "base_url" && problem.option == "api_base")
-        };
-        let about = self.options.iter().find(|(name, _)| same(name));
-        let (spot, help) = match about {
-            Some((_, spot)) => (*spot, None),
-            None => (self.model, Some(format!("add `{}:` beside `model`", problem.option))),
-        };
+        let (spot, help) = self.about(problem);
         let message = mask::line(&problem.message);
         let finding = if lenient {
             Finding::warning(spot, format!("{message}{LEFT_OUT}"))
@@ -72,6 +67,28 @@ impl Place {
             Finding::error(spot, message)
         };
         finding.maybe_help(help)
+    }
+
+    /// What the provider remarks on this deployment.
+    pub(crate) fn remark(&self, remark: &TargetProblem) -> Finding {
+        let (spot, help) = self.about(remark);
+        Finding::warning(spot, mask::line(&remark.message)).maybe_help(help)
+    }
+
+    fn about(&self, problem: &TargetProblem) -> (Spot, Option<String>) {
+        let same = |name: &str| {
+            name == problem.option || (name == "base_url" && problem.option == "api_base")
+        };
+        match self.options.iter().find(|(name, _)| same(name)) {
+            Some((_, spot)) => (*spot, None),
+            None => {
+                let line = match (problem.option, self.key_var) {
+                    ("api_key", Some(variable)) => format!("api_key: os.environ/{variable}"),
+                    (option, _) => format!("{option}:"),
+                };
+                (self.model, Some(format!("add `{line}` beside `model`")))
+            }
+        }
     }
 }
 
@@ -230,11 +247,14 @@ fn draft(
     info.entry("cost_per_1k_output_tokens");
     let model_info = model_info(&mut info, info_node);
     info.finish();
-    let mut prices = params::prices(info_node.and_then(Node::map).unwrap_or(&[]), problems);
-    prices.extend(params::prices(head.all.map().unwrap_or(&[]), problems));
+    let mut prices = serde_json::Map::new();
+    for entries in [head.all.map(), info_node.and_then(Node::map)].into_iter().flatten() {
+        params::prices(entries, &mut prices, problems);
+    }
     let options = head.all.map().unwrap_or(&[]).iter();
     let place = Place {
         model: head.model.map_or(params.spot, |at| at.spot),
+        key_var: head.served.as_ref().and_then(|(vendor, _)| vendor.key_vars.first().copied()),
         options: options.map(|entry| (entry.key.clone(), entry.value_spot())).collect(),
     };
     let defaults = params::defaults(&params.finish(), extra_body, problems);

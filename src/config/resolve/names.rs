@@ -11,7 +11,7 @@ pub(crate) struct Names {
     /// Groups, aliases and deployment ids.
     exact: Vec<String>,
     groups: Vec<String>,
-    /// Groups with a `*`, as prefix and suffix.
+    /// Groups with a `*`, as what stands before the first and after the last.
     patterns: Vec<(String, String)>,
     /// `provider/model`, and `model` without its prefix.
     upstream: Vec<String>,
@@ -23,7 +23,8 @@ impl Names {
     pub(super) fn new(entries: &[Named], aliases: &[WrittenAlias], fragment: bool) -> Self {
         let mut names = Self { fragment, ..Self::default() };
         for entry in entries {
-            if let Some((before, after)) = entry.group.split_once('*') {
+            if let Some((before, _)) = entry.group.split_once('*') {
+                let after = entry.group.rsplit_once('*').map_or("", |(_, after)| after);
                 names.patterns.push((before.to_owned(), after.to_owned()));
             }
             names.exact.push(entry.group.to_string());

@@ -2,12 +2,13 @@
 
 use http::{HeaderName, HeaderValue};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value as Json, json};
 
 use super::fallbacks::param;
 use crate::config::options::is_price;
 use crate::config::problem::{Finding, Problems};
 use crate::config::section::Section;
-use crate::config::yaml::{Entry, Value};
+use crate::config::yaml::{Entry, Node, Value};
 use crate::money::Usd;
 
 /// `extra_headers` and `headers`.
@@ -65,31 +66,34 @@ pub(super) fn defaults(
         .collect()
 }
 
-/// Prices in USD by LiteLLM's names, later ones winning over earlier ones.
-pub(super) fn prices(entries: &[Entry], problems: &Problems) -> Vec<(Box<str>, f64)> {
-    let mut prices = Vec::new();
-    for entry in entries.iter().filter(|entry| is_price(&entry.key) && !entry.node.is_null()) {
-        // Some prices have parts (`search_context_cost_per_query`); they belong to the price book.
-        let Value::Scalar(scalar) = &entry.node.value else { continue };
+/// Adds the prices that are written, under the names that they have in the file; those that are
+/// there already stay.
+pub(super) fn prices(entries: &[Entry], prices: &mut Map<String, Json>, problems: &Problems) {
+    for entry in entries.iter().filter(|entry| !entry.node.is_null()) {
         let name = &*entry.key;
-        let Some(price) = scalar.number().filter(|price| Usd::from_dollars(*price).is_some())
-        else {
-            let found = entry.node.found(name);
-            let message = format!("`{name}` must be a price in USD, found {found}");
-            problems.push(Finding::error(entry.node.spot, message));
-            continue;
+        let number = |node: &Node| match &node.value {
+            Value::Scalar(scalar) => {
+                scalar.number().filter(|price| Usd::from_dollars(*price).is_some())
+            }
+            Value::List(_) | Value::Map(_) => None,
         };
-        match PER_THOUSAND.iter().find(|(written, _)| *written == name) {
-            // In front: the price of one token wins over the price of a thousand.
-            Some((_, per_token)) => prices.insert(0, ((*per_token).into(), price / 1_000.0)),
-            None => prices.push((name.into(), price)),
+        let price = if name == "metadata" {
+            // One number for both directions; everything else in there is the user's own.
+            entry.node.get("cost").and_then(|cost| number(&cost.node)).map(|p| json!({"cost": p}))
+        } else if is_price(name) && entry.node.text().is_some() {
+            let price = number(&entry.node).map(Json::from);
+            if price.is_none() {
+                let found = entry.node.found(name);
+                let message = format!("`{name}` must be a price in USD, found {found}");
+                problems.push(Finding::error(entry.node.spot, message));
+            }
+            price
+        } else {
+            // Some prices have parts (`search_context_cost_per_query`); those are not per token.
+            None
+        };
+        if let Some(price) = price {
+            prices.entry(name).or_insert(price);
         }
     }
-    prices
 }
-
-/// Prices for a thousand tokens, which LiteLLM accepts and ignores.
-const PER_THOUSAND: [(&str, &str); 2] = [
-    ("cost_per_1k_input_tokens", "input_cost_per_token"),
-    ("cost_per_1k_output_tokens", "output_cost_per_token"),
-];

@@ -3,9 +3,9 @@
 use super::Context;
 use super::router::AttemptDefaults;
 use crate::config::deployments;
-use crate::config::problem::{Finding, Spot, nearest};
+use crate::config::problem::{Finding, Problems, Spot, nearest};
 use crate::config::section::{At, Section, first};
-use crate::provider::{self, Vendor};
+use crate::provider::{self, Support, Vendor};
 use crate::secret::Secret;
 
 /// Address and credentials of a deployment, as written or from the provider's variables.
@@ -48,20 +48,13 @@ pub(super) fn recognise(
     let problems = params.problems;
     let chosen = params.text("custom_llm_provider");
     let At { value: model, spot } = model?;
-    let stars = |text: &str| text.matches('*').count();
     if model == "*" && chosen.is_none() {
         problems.push(
-            Finding::error(spot, "`model: \"*\"` does not say which provider is called")
+            Finding::warning(spot, "`model: \"*\"` names no provider: OpenAI is called")
                 .help("write one entry for each: `model_name: openai/*` with `model: openai/*`"),
         );
-        return None;
     }
-    if stars(model) > 1 || stars(group.value) > 1 {
-        let spot = if stars(model) > 1 { spot } else { group.spot };
-        problems.push(Finding::error(spot, "a name may hold one `*`"));
-        return None;
-    }
-    if stars(model) == 1 && stars(group.value) == 0 && !group.value.is_empty() {
+    if model.contains('*') && !group.value.contains('*') && !group.value.is_empty() {
         problems.push(Finding::error(spot, format!("nothing fills the `*` of `{model}`")).help(
             format!("`model_name` has no `*`: write `model_name: {model}`, or name the model"),
         ));
@@ -74,59 +67,29 @@ pub(super) fn recognise(
             return None;
         };
         let prefix = format!("{name}/");
-        return Some((vendor, model.strip_prefix(&prefix).unwrap_or(model).into()));
+        let model = model.strip_prefix(&prefix).unwrap_or(model).into();
+        return available((vendor, model), spot, problems);
     }
     match provider::recognise(model) {
         Some((_, "")) => {
             problems.push(Finding::error(spot, format!("`{model}` names no model")));
             None
         }
-        Some((vendor, model)) => Some((vendor, model.into())),
+        Some((vendor, model)) => available((vendor, model.into()), spot, problems),
         None => {
-            problems.push(unrecognised(model, spot));
+            problems.push(unrecognised(model, spot, params.has("api_base")));
             None
         }
     }
 }
 
-/// Providers of LiteLLM that this version does not call.
-const LATER_PROVIDERS: [&str; 27] = [
-    "aiml",
-    "azure_ai",
-    "bedrock",
-    "cohere",
-    "cohere_chat",
-    "databricks",
-    "gemini",
-    "github",
-    "github_copilot",
-    "huggingface",
-    "jina_ai",
-    "litellm_proxy",
-    "oci",
-    "ollama_chat",
-    "palm",
-    "petals",
-    "predibase",
-    "replicate",
-    "sagemaker",
-    "sagemaker_chat",
-    "snowflake",
-    "text-completion-openai",
-    "triton",
-    "vertex_ai",
-    "vertex_ai_beta",
-    "voyage",
-    "watsonx",
-];
-
-fn unrecognised(model: &str, spot: Spot) -> Finding {
+/// `own_server`: the address is written, so a prefix that no provider has is likely part of the model.
+fn unrecognised(model: &str, spot: Spot, own_server: bool) -> Finding {
     match model.split_once('/') {
-        Some((prefix, _)) if LATER_PROVIDERS.contains(&prefix) => unknown_provider(prefix, spot),
         Some((prefix, rest)) => {
             let near = nearest(prefix, deployments::vendor_names());
             let message = format!("`{prefix}` is not a provider");
-            let help = match near.filter(|(_, score)| *score >= 0.7) {
+            let help = match near.filter(|(_, score)| *score >= 0.7 && !own_server) {
                 Some((near, _)) => format!("did you mean `{near}/{rest}`?"),
                 None => format!(
                     "write `openai/{model}` and `api_base:` for a server that speaks OpenAI's API"
@@ -146,15 +109,25 @@ fn unrecognised(model: &str, spot: Spot) -> Finding {
 }
 
 fn unknown_provider(name: &str, spot: Spot) -> Finding {
-    if LATER_PROVIDERS.contains(&name) {
-        let message = format!("the provider `{name}` is not available in this version");
-        let help = "remove the deployment, or set `ignore_invalid_deployments: true` under \
-                    `router_settings` to leave it out";
-        return Finding::error(spot, message).help(help);
-    }
     let near = nearest(name, deployments::vendor_names());
     Finding::error(spot, format!("`{name}` is not a provider"))
         .maybe_help(near.map(|(near, _)| format!("did you mean `{near}`?")))
+}
+
+/// The provider, if this version calls it.
+fn available(
+    served: (&'static Vendor, Box<str>),
+    spot: Spot,
+    problems: &Problems,
+) -> Option<(&'static Vendor, Box<str>)> {
+    if served.0.support == Support::NotYet {
+        let message = format!("the provider `{}` is not available in this version", served.0.name);
+        let help = "remove the deployment, or set `ignore_invalid_deployments: true` under \
+                    `router_settings` to leave it out";
+        problems.push(Finding::error(spot, message).help(help));
+        return None;
+    }
+    Some(served)
 }
 
 /// Address and credentials. `None`: a key is missing, and that has been reported.
@@ -183,7 +156,6 @@ pub(super) fn access(
     };
     let own_base = base.is_some();
     let base = base.or_else(|| from_env(vendor.base_vars).map(|(_, base)| base.into()));
-    let spot = params.spot_of("model");
     let api_key = match key {
         Some(entry) => match entry.node.text().map(str::trim) {
             Some("") | None if vendor.needs_key && token.is_none() => {
@@ -195,6 +167,7 @@ pub(super) fn access(
             Some("") | None => None,
             Some(text) => Some(Secret::new(text)),
         },
+        // Whether the provider can do without one is its own affair.
         None => match from_env(vendor.key_vars) {
             Some((variable, key)) => {
                 if let Some(host) = base.as_deref().filter(|_| own_base).and_then(host) {
@@ -202,20 +175,6 @@ pub(super) fn access(
                 }
                 params.problems.keep_secret(&key);
                 Some(Secret::new(key))
-            }
-            None if vendor.needs_key && token.is_none() => {
-                let variables: Vec<_> =
-                    vendor.key_vars.iter().map(|name| format!("`{name}`")).collect();
-                let message = match variables.as_slice() {
-                    [] => format!("`{}` needs an `api_key`", vendor.name),
-                    names => format!(
-                        "`{}` needs an `api_key`: none is written, and {} is not set",
-                        vendor.name,
-                        names.join(" or ")
-                    ),
-                };
-                params.problems.push(Finding::error(spot, message).help(key_help(vendor)));
-                return None;
             }
             None => None,
         },
@@ -238,7 +197,8 @@ fn key_help(vendor: &Vendor) -> String {
 
 /// A key that the file does not mention is about to be sent to an address that the file chose.
 fn warn_of_foreign_host(params: &Section<'_>, vendor: &Vendor, host: &str, variable: &str) {
-    let foreign = vendor.base_url.and_then(self::host).is_some_and(|own| own != host);
+    let foreign =
+        vendor.needs_key && vendor.base_url.and_then(self::host).is_some_and(|own| own != host);
     if foreign {
         params.problems.push(
             Finding::warning(

@@ -1,10 +1,10 @@
 //! A YAML file as a tree in which every key and every value knows its place.
 //!
-//! Why not `serde_yaml`: it gives a position for syntax errors only. Once a value is deserialised
-//! its line is lost, so neither `unknown option` nor `variable not set` could name one, it keeps the
-//! last of two equal keys without a word, and it is no longer maintained. `saphyr-parser` is
-//! maintained and reports every event with its span; this module builds the tree from them. Merge
-//! keys, anchors and the bounds on depth and expansion are ours.
+//! Why not `serde_yaml`: it gives positions for its own errors only. Once a value is deserialised
+//! its line is lost, so neither `unknown option` nor `variable not set` could name one; it stops at
+//! the first error; and it is no longer maintained. `saphyr-parser` is maintained and reports every
+//! event with its span; this module builds the tree from them. Merge keys, anchors and the bounds on
+//! depth and expansion are ours.
 
 mod parse;
 mod scalar;
