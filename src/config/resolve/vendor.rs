@@ -83,7 +83,7 @@ pub(super) fn recognise(
     }
 }
 
-/// `own_server`: the address is written, so a prefix that no provider has is likely part of the model.
+/// `own_server`: an address is written, so a prefix that no provider has is likely the model's own.
 fn unrecognised(model: &str, spot: Spot, own_server: bool) -> Finding {
     match model.split_once('/') {
         Some((prefix, rest)) => {

@@ -3,8 +3,8 @@
 //! Why not `serde_yaml`: it gives positions for its own errors only. Once a value is deserialised
 //! its line is lost, so neither `unknown option` nor `variable not set` could name one; it stops at
 //! the first error; and it is no longer maintained. `saphyr-parser` is maintained and reports every
-//! event with its span; this module builds the tree from them. Merge keys, anchors and the bounds on
-//! depth and expansion are ours.
+//! event with its span; this module builds the tree from them. Merge keys, anchors and the bounds
+//! on depth and expansion are ours.
 
 mod parse;
 mod scalar;
