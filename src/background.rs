@@ -12,10 +12,12 @@ use parking_lot::Mutex;
 use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::mock::Demo;
 use crate::reload::Reload;
-use crate::telemetry::LogWriter;
+use crate::telemetry::AccessLog;
+use crate::telemetry::access_log::{Sink, Writer};
 use crate::upstream::Upstreams;
 
 /// How often the names of upstreams are looked up again.
@@ -28,30 +30,25 @@ const DRAIN_TICK: Duration = Duration::from_millis(10);
 const LISTEN_MAX: Duration = Duration::from_secs(10);
 
 /// The background service.
-pub struct Background {
-    address: SocketAddr,
-    reload: Reload,
-    upstreams: Arc<Upstreams>,
-    in_flight: Arc<AtomicUsize>,
-    draining: Arc<AtomicBool>,
+pub(crate) struct Background {
+    pub address: SocketAddr,
+    pub reload: Reload,
+    pub upstreams: Arc<Upstreams>,
+    pub in_flight: Arc<AtomicUsize>,
+    pub draining: Arc<AtomicBool>,
+    pub access_log: AccessLog,
     /// Taken when the service starts.
-    once: Mutex<Option<(LogWriter, Option<Demo>)>>,
+    pub once: Mutex<Option<Once>>,
+}
+
+/// What the service consumes.
+pub(crate) struct Once {
+    pub log_writer: Writer,
+    pub log_sink: Sink,
+    pub demo: Option<Demo>,
 }
 
 impl Background {
-    pub(crate) fn new(
-        address: SocketAddr,
-        reload: Reload,
-        upstreams: Arc<Upstreams>,
-        in_flight: Arc<AtomicUsize>,
-        draining: Arc<AtomicBool>,
-        log_writer: LogWriter,
-        demo: Option<Demo>,
-    ) -> Self {
-        let once = Mutex::new(Some((log_writer, demo)));
-        Self { address, reload, upstreams, in_flight, draining, once }
-    }
-
     /// Says that the gateway listens, once it does; ends the process if it does not come to it.
     async fn announce(&self) {
         let deadline = Instant::now() + LISTEN_MAX;
@@ -74,10 +71,12 @@ impl Background {
         }
     }
 
-    async fn reload_on_signal(&self, hangup: std::io::Result<tokio::signal::unix::Signal>) {
+    async fn on_hangup(&self, hangup: std::io::Result<tokio::signal::unix::Signal>) {
         match hangup {
             Ok(mut hangup) => {
                 while hangup.recv().await.is_some() {
+                    // Log rotation and a new configuration come by the same signal.
+                    self.access_log.reopen();
                     self.reload.reload();
                 }
             }
@@ -110,29 +109,33 @@ impl BackgroundService for Background {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         // Registered first of all: until then a SIGHUP would end the process.
         let hangup = signal(SignalKind::hangup());
-        let Some((log_writer, demo)) = self.once.lock().take() else { return };
-        if let Some(demo) = demo {
-            demo.start().await;
-        }
-        let (stop_log, log_stopped) = tokio::sync::oneshot::channel();
-        let logging = log_writer.run(log_stopped);
-        tokio::pin!(logging);
+        let Some(once) = self.once.lock().take() else { return };
+        let (drained, is_drained) = watch::channel(false);
+        let mut until_drained = is_drained.clone();
+        let logging = once.log_writer.run(once.log_sink, async move {
+            // An error means that the sender is gone: the same end.
+            drop(until_drained.wait_for(|drained| *drained).await);
+        });
+        let demonstrating = async {
+            if let Some(demo) = once.demo
+                && let Err(error) = demo.serve(is_drained).await
+            {
+                tracing::error!(%error, "the scripted providers stopped");
+            }
+        };
         let working = async {
             let forever = async {
-                tokio::join!(self.announce(), self.resolve(), self.reload_on_signal(hangup));
+                tokio::join!(self.announce(), self.resolve(), self.on_hangup(hangup));
             };
             tokio::select! {
                 () = forever => {}
                 _ = shutdown.changed() => {}
             }
             self.drain().await;
+            drained.send_replace(true);
         };
-        tokio::select! {
-            () = working => {}
-            () = &mut logging => {}
-        }
-        if stop_log.send(()).is_ok() {
-            logging.await;
+        if let (Err(error), (), ()) = tokio::join!(logging, demonstrating, working) {
+            tracing::error!(%error, "the access log was not written");
         }
         end(0);
     }

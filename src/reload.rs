@@ -29,7 +29,7 @@ impl Reload {
         };
         let loaded = config::load(path, &config::ProcessEnv);
         let Some(snapshot) = loaded.snapshot else {
-            let report = config::report(&loaded.problems, false).text;
+            let (report, _) = config::report(&loaded.problems, false, false);
             tracing::error!(file = %path.display(), %report, "reload refused: nothing is changed");
             return;
         };

@@ -5,8 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use pingora_core::apps::HttpServerOptions;
 use pingora_core::listeners::tls::TlsSettings;
 use pingora_core::server::Server;
@@ -15,14 +17,15 @@ use pingora_core::services::background::background_service;
 use pingora_proxy::ProxyServiceBuilder;
 use thiserror::Error;
 
-use crate::admin;
-use crate::background::Background;
-use crate::gateway::Gateway;
+use crate::admin::Admin;
+use crate::background::{Background, Once};
+use crate::gateway::{Gateway, View};
 use crate::mock::Demo;
 use crate::reload::Reload;
 use crate::routing;
 use crate::snapshot::Snapshot;
-use crate::telemetry::Telemetry;
+use crate::telemetry::access_log::Sink;
+use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Upstreams;
 
 /// How the server is to run: what the command line says.
@@ -50,6 +53,8 @@ pub enum StartError {
     Tls { certificate: String, key: String, cause: Box<pingora_core::Error> },
     #[error("{0}")]
     Upstream(String),
+    #[error("cannot write the access log {path}: {cause}")]
+    AccessLog { path: Box<str>, cause: io::Error },
 }
 
 /// The longest time that Pingora waits after the signal to stop. `Background` ends the process
@@ -76,28 +81,36 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
 
     let upstreams = Arc::new(Upstreams::new());
     upstreams.apply(&snapshot.catalog, &snapshot.traffic).map_err(StartError::Upstream)?;
-    let routing = Arc::new(routing::State::new());
-    let (telemetry, log_writer) = Telemetry::new(&snapshot.logs);
-    let telemetry = Arc::new(telemetry);
+    let started = SystemTime::now();
+    let routing = Arc::new(routing::State::new(Instant::now()));
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), started));
+    let (access_log, log_writer) = AccessLog::new(metrics.access_log_dropped());
+    let log_sink = log_sink(&snapshot)?;
     let in_flight = Arc::new(AtomicUsize::new(0));
     let draining = Arc::new(AtomicBool::new(false));
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
 
-    let pages = admin::router(admin::AdminState {
+    let view = Arc::new(View {
         snapshot: Arc::clone(&snapshot),
         routing: Arc::clone(&routing),
-        telemetry: Arc::clone(&telemetry),
-        in_flight: Arc::clone(&in_flight),
         draining: Arc::clone(&draining),
     });
+    let scraped = Arc::clone(&view);
+    metrics.on_scrape(move |scrape| {
+        for deployment in scraped.snapshot.load().catalog.deployments() {
+            scrape.deployment(deployment, scraped.deployment(&deployment.id).state);
+        }
+    });
+    let since = started.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let admin = Admin::new(view, Arc::clone(&metrics), since);
     let gateway = Gateway {
         snapshot: Arc::clone(&snapshot),
         routing: Arc::clone(&routing),
         upstreams: Arc::clone(&upstreams),
-        telemetry,
+        metrics,
+        access_log: access_log.clone(),
         in_flight: Arc::clone(&in_flight),
-        draining: Arc::clone(&draining),
-        pages,
+        admin,
     };
 
     let mut http = HttpServerOptions::default();
@@ -124,8 +137,15 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         upstreams: Arc::clone(&upstreams),
         routing,
     };
-    let background =
-        Background::new(address, reload, upstreams, in_flight, draining, log_writer, options.demo);
+    let background = Background {
+        address,
+        reload,
+        upstreams,
+        in_flight,
+        draining,
+        access_log,
+        once: Mutex::new(Some(Once { log_writer, log_sink, demo: options.demo })),
+    };
     let mut background = background_service("background", background);
     background.threads = Some(1);
     server.add_service(background);
@@ -151,6 +171,16 @@ fn listening_address(snapshot: &Snapshot, options: &Options) -> Result<SocketAdd
     // out in time, and picks the port where any will do.
     let found = TcpListener::bind(wanted).and_then(|listener| listener.local_addr());
     found.map_err(|cause| StartError::Listen { address: wanted, cause })
+}
+
+/// Where the access log goes; its file is tried now, while the start can still fail.
+fn log_sink(snapshot: &Snapshot) -> Result<Sink, StartError> {
+    let Some(path) = snapshot.logs.file.as_ref().filter(|_| snapshot.logs.access_log) else {
+        return Ok(Sink::Stdout);
+    };
+    let opened = std::fs::OpenOptions::new().append(true).create(true).open(path.as_ref());
+    opened.map_err(|cause| StartError::AccessLog { path: path.clone(), cause })?;
+    Ok(Sink::File(path.as_ref().into()))
 }
 
 fn processors() -> usize {

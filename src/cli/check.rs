@@ -1,5 +1,6 @@
 //! `tollgate check FILE`: what a reviewer, `ExecReload` and CI ask before a file goes live.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -26,7 +27,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         return ExitCode::from(super::BAD_CONFIG);
     };
     let loaded = config::load(file, &ProcessEnv);
-    let report = config::report(&loaded.problems, arguments.strict);
-    out(&report.text);
-    ExitCode::from(report.exit_code)
+    let colour = std::io::stdout().is_terminal();
+    let (report, code) = config::report(&loaded.problems, arguments.strict, colour);
+    out(&report);
+    out(&format!("{}\n", loaded.summary(&file.display().to_string(), arguments.strict)));
+    ExitCode::from(code)
 }

@@ -61,7 +61,7 @@ pub fn main() -> ExitCode {
         Some(Command::Demo(arguments)) => demo::run(&arguments),
         Some(Command::Mock(arguments)) => mock::run(arguments),
         Some(Command::Options) => {
-            out(&crate::config::options_text());
+            out(&crate::config::options::plain());
             ExitCode::SUCCESS
         }
     }

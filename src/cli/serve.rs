@@ -1,5 +1,6 @@
 //! `tollgate serve`: the gateway on a configuration file, or on one model from environment keys.
 
+use std::io::IsTerminal;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,6 +36,13 @@ pub(super) struct Arguments {
     /// Quick start: Azure's API version
     #[arg(long = "api_version", alias = "api-version", value_name = "V", requires = "model")]
     pub api_version: Option<String>,
+    /// Quick start: seconds that one attempt may take
+    #[arg(long = "request_timeout", alias = "request-timeout", value_name = "S",
+          requires = "model")]
+    pub request_timeout: Option<f64>,
+    /// Quick start: drop parameters that the provider has no word for
+    #[arg(long = "drop_params", alias = "drop-params", requires = "model")]
+    pub drop_params: bool,
     /// Worker threads [default: one for each processor]
     #[arg(long = "num_workers", alias = "num-workers", env = "NUM_WORKERS", value_name = "N")]
     pub num_workers: Option<std::num::NonZeroUsize>,
@@ -54,21 +62,44 @@ pub(super) struct Arguments {
     pub ssl_keyfile_path: Option<String>,
 }
 
+impl Arguments {
+    /// Plain HTTP on loopback.
+    pub(super) fn loopback(port: u16) -> Self {
+        Self {
+            config: None,
+            host: Ipv4Addr::LOCALHOST.to_string(),
+            port,
+            model: None,
+            alias: None,
+            api_base: None,
+            api_version: None,
+            request_timeout: None,
+            drop_params: false,
+            num_workers: None,
+            debug: false,
+            detailed_debug: false,
+            ssl_certfile_path: None,
+            ssl_keyfile_path: None,
+        }
+    }
+}
+
 pub(super) fn run(arguments: Arguments) -> ExitCode {
     let path = arguments.config.clone().or_else(|| {
         ProcessEnv.var("CONFIG_FILE_PATH").filter(|_| arguments.model.is_none()).map(PathBuf::from)
     });
     let loaded = match (&path, &arguments.model) {
         (Some(path), _) => config::load(path, &ProcessEnv),
-        (None, Some(model)) => config::quick_start(
-            &config::QuickStart {
-                model,
-                alias: arguments.alias.as_deref(),
-                api_base: arguments.api_base.as_deref(),
-                api_version: arguments.api_version.as_deref(),
-            },
-            &ProcessEnv,
-        ),
+        (None, Some(model)) => {
+            let options = config::QuickStart {
+                alias: arguments.alias.clone(),
+                api_base: arguments.api_base.clone(),
+                api_version: arguments.api_version.clone(),
+                request_timeout: arguments.request_timeout,
+                drop_params: arguments.drop_params,
+            };
+            config::quick_start(model, &options, &ProcessEnv)
+        }
         (None, None) => {
             complain(
                 "tollgate: nothing to serve\n\
@@ -88,15 +119,19 @@ pub(super) fn serve(
     config: Option<PathBuf>,
     demo: Option<crate::mock::Demo>,
 ) -> ExitCode {
-    let report = config::report(&loaded.problems, false);
-    complain(&report.text);
+    let colour = std::io::stderr().is_terminal();
+    let (report, _) = config::report(&loaded.problems, false, colour);
+    complain(&report);
     let Some(snapshot) = loaded.snapshot else { return ExitCode::from(BAD_CONFIG) };
     let level = match (arguments.detailed_debug, arguments.debug) {
-        (true, _) => Some("trace"),
-        (false, true) => Some("debug"),
-        (false, false) => None,
+        (true, _) => "trace",
+        (false, true) => "debug",
+        (false, false) => &snapshot.logs.level,
     };
-    logging::start(&snapshot.logs, level, &ProcessEnv);
+    if let Err(error) = logging::init(level, snapshot.logs.json, |name| ProcessEnv.var(name)) {
+        complain(&format!("tollgate: {error}\n"));
+        return ExitCode::from(START_FAILED);
+    }
     let Some(host) = parse_host(&arguments.host) else {
         complain(&format!("tollgate: --host {} is not an IP address\n", arguments.host));
         return ExitCode::from(START_FAILED);

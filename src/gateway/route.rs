@@ -20,7 +20,7 @@ pub(super) enum Route<'a> {
 impl<'a> Route<'a> {
     /// Finds the route.
     #[must_use]
-    pub fn find(method: &Method, path: &'a str) -> Self {
+    pub(super) fn find(method: &Method, path: &'a str) -> Self {
         match inference(path) {
             Some((endpoint, model)) if method == Method::POST => {
                 Self::Inference { endpoint, model }
