@@ -9,17 +9,16 @@ use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use pingora_core::apps::HttpServerOptions;
 use pingora_core::listeners::tls::TlsSettings;
 use pingora_core::server::Server;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::services::background::background_service;
-use pingora_proxy::ProxyServiceBuilder;
+use pingora_core::services::listening::Service;
 use thiserror::Error;
 
 use crate::admin::Admin;
 use crate::background::{Background, Once};
-use crate::gateway::{Gateway, View};
+use crate::gateway::{AnyHttp, Gateway, View};
 use crate::mock::Demo;
 use crate::reload::Reload;
 use crate::routing;
@@ -113,12 +112,8 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         admin,
     };
 
-    let mut http = HttpServerOptions::default();
-    http.h2c = true;
-    let mut service = ProxyServiceBuilder::new(&server.configuration, gateway)
-        .name("gateway")
-        .server_options(http)
-        .build();
+    let app = AnyHttp::new(&server.configuration, gateway);
+    let mut service = Service::new("gateway".to_owned(), app);
     let address_text = address.to_string();
     match tls {
         None => service.add_tcp(&address_text),
