@@ -58,9 +58,7 @@ pub(super) async fn read_body(session: &mut Session, limit_bytes: usize) -> Resu
         let chunk = match tokio::time::timeout(BODY_READ_TIMEOUT, reading).await {
             Ok(Ok(Some(chunk))) => chunk,
             Ok(Ok(None)) => break,
-            Ok(Err(_)) => {
-                return Err(GatewayError::BodyIncomplete { why: "the connection was closed" });
-            }
+            Ok(Err(error)) => return Err(unreadable(&error)),
             Err(_elapsed) => {
                 return Err(GatewayError::BodyIncomplete { why: "the client stopped sending" });
             }
@@ -83,6 +81,20 @@ pub(super) async fn read_body(session: &mut Session, limit_bytes: usize) -> Resu
         }
     }
     Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() })
+}
+
+/// A body that broke off, or whose transfer coding is none.
+fn unreadable(error: &pingora_core::Error) -> GatewayError {
+    match error.etype().as_str() {
+        // Pingora's own names; it keeps the constants to itself.
+        "InvalidChunk" | "InvalidTrailerEnd" => GatewayError::BadBody {
+            message: "The request body is not in the chunked transfer coding that was announced."
+                .into(),
+            param: None,
+            code: "invalid_body",
+        },
+        _ => GatewayError::BodyIncomplete { why: "the connection was closed" },
+    }
 }
 
 /// Understands the body as far as the gateway acts on it.
