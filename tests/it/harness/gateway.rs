@@ -19,6 +19,9 @@ use super::{eventually_some, patience};
 /// The executable under test.
 pub const TOLLGATE: &str = env!("CARGO_BIN_EXE_tollgate");
 
+/// How much of the access log is shown when a test fails.
+const LAST_LINES: usize = 20;
+
 /// A gateway that has not started yet: the configuration it will have.
 #[derive(Debug, Default)]
 #[must_use = "it runs only after `start`"]
@@ -285,7 +288,9 @@ impl Drop for Gateway {
         drop(self.child.wait());
         if std::thread::panicking() {
             eprintln!("--- the gateway's standard error ---\n{}", self.messages.text());
-            eprintln!("--- the gateway's standard output ---\n{}", self.output.text());
+            let lines = self.output.all();
+            let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+            eprintln!("--- the end of its standard output ---\n{}", last.join("\n"));
         }
     }
 }

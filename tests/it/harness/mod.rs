@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 pub use client::{Client, Reply, Stream};
 pub use gateway::Gateway;
 pub use group::{Deployment, Group, anthropic, azure, group, openai};
-pub use tollgate::mock::*;
+pub use tollgate::mock::{self, *};
 
 /// Between two looks at a condition.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
