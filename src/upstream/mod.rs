@@ -163,26 +163,24 @@ fn is_tls(error: &Error) -> bool {
 }
 
 fn connect_timeout(target: &Target) -> Failure {
-    Failure::new(
-        FailureClass::Timeout,
-        format!("connecting to {} took too long", target.api_base),
-    )
+    tracing::debug!(api_base = %target.api_base, "connecting took too long");
+    let mut failure =
+        Failure::new(FailureClass::Timeout, "connecting to the provider took too long");
+    failure.code = Some("upstream_connect_timeout".into());
+    failure
 }
 
-/// Says what went wrong without Pingora's internals: clients may see the text.
+/// Says what went wrong without Pingora's internals and without the address: clients see the text.
 fn connect_failure(error: &Error, target: &Target) -> Failure {
-    let base = &target.api_base;
-    match error.etype() {
-        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => connect_timeout(target),
-        ErrorType::ConnectRefused => {
-            Failure::new(FailureClass::Connection, format!("{base} refused the connection"))
+    tracing::debug!(api_base = %target.api_base, %error, "cannot connect");
+    let message = match error.etype() {
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => {
+            return connect_timeout(target);
         }
-        ErrorType::ConnectNoRoute => {
-            Failure::new(FailureClass::Connection, format!("there is no route to {base}"))
-        }
-        _ if is_tls(error) => {
-            Failure::new(FailureClass::Connection, format!("TLS handshake with {base} failed"))
-        }
-        _ => Failure::new(FailureClass::Connection, format!("cannot connect to {base}")),
-    }
+        ErrorType::ConnectRefused => "the provider refused the connection",
+        ErrorType::ConnectNoRoute => "there is no route to the provider",
+        _ if is_tls(error) => "the TLS handshake with the provider failed",
+        _ => "cannot connect to the provider",
+    };
+    Failure::new(FailureClass::Connection, message)
 }
