@@ -1,5 +1,6 @@
 //! Builds the Pingora server: the only place where all parts meet.
 
+use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ use pingora_core::server::Server;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::services::background::background_service;
 use pingora_core::services::listening::Service;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 
 use crate::admin::Admin;
@@ -49,7 +52,7 @@ pub enum StartError {
     #[error("cannot listen on {address}: {cause}")]
     Listen { address: SocketAddr, cause: io::Error },
     #[error("cannot use the certificate {certificate} with the key {key}: {cause}")]
-    Tls { certificate: String, key: String, cause: Box<pingora_core::Error> },
+    Tls { certificate: String, key: String, cause: String },
     #[error("{0}")]
     Upstream(String),
     #[error("cannot write the access log {path}: {cause}")]
@@ -118,7 +121,10 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     match tls {
         None => service.add_tcp(&address_text),
         Some((certificate, key)) => {
-            let mut settings = TlsSettings::intermediate(&certificate, &key)
+            let mut settings = usable(&certificate, &key)
+                .and_then(|()| {
+                    TlsSettings::intermediate(&certificate, &key).map_err(|error| error.to_string())
+                })
                 .map_err(|cause| StartError::Tls { certificate, key, cause })?;
             settings.enable_h2();
             service.add_tls_with_settings(&address_text, None, settings);
@@ -166,6 +172,25 @@ fn listening_address(snapshot: &Snapshot, options: &Options) -> Result<SocketAdd
     // out in time, and picks the port where any will do.
     let found = TcpListener::bind(wanted).and_then(|listener| listener.local_addr());
     found.map_err(|cause| StartError::Listen { address: wanted, cause })
+}
+
+/// Whether certificate and key can be read and belong together. Pingora would find out when it
+/// starts to listen, and report it by a panic.
+fn usable(certificate: &str, key: &str) -> Result<(), String> {
+    let unread = |path: &str, error: &dyn Display| format!("{path}: {error}");
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificate)
+        .map_err(|error| unread(certificate, &error))?
+        .collect();
+    let chain = chain.map_err(|error| unread(certificate, &error))?;
+    if chain.is_empty() {
+        return Err(unread(certificate, &"it holds no certificate"));
+    }
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unread(key, &error))?;
+    rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private))
+        .map_err(|error| error.to_string())?;
+    Ok(())
 }
 
 /// Where the access log goes; its file is tried now, while the start can still fail.

@@ -19,6 +19,9 @@ use crate::wire::json::Object;
 /// Longest silence while a client sends its body.
 const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Code of a body whose end cannot be found.
+pub(super) const UNREADABLE: &str = "invalid_body";
+
 /// Longest `x-request-id` that is taken over.
 const REQUEST_ID_MAX: usize = 128;
 
@@ -91,7 +94,7 @@ fn unreadable(error: &pingora_core::Error) -> GatewayError {
             message: "The request body is not in the chunked transfer coding that was announced."
                 .into(),
             param: None,
-            code: "invalid_body",
+            code: UNREADABLE,
         },
         _ => GatewayError::BodyIncomplete { why: "the connection was closed" },
     }
