@@ -9,5 +9,6 @@
 
 mod harness;
 
+mod bodies;
 mod matrix;
 mod smoke;

@@ -13,14 +13,17 @@
 //! Nothing here sleeps for a fixed time: what is waited for is watched, by [`eventually`] if there
 //! is no better way.
 
+mod authority;
 pub mod client;
 pub mod gateway;
 mod group;
+pub mod http2;
 pub mod raw;
 pub mod upstream;
 
 use std::time::{Duration, Instant};
 
+pub use authority::{Authority, Certified};
 pub use client::{Client, Reply, Stream};
 pub use gateway::Gateway;
 pub use group::{Deployment, Group, anthropic, azure, group, openai};
