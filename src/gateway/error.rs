@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::failure::{Failure, FailureClass};
 
@@ -192,26 +192,28 @@ impl GatewayError {
     /// The body in the client's envelope. Errors of the gateway's own making carry the request id.
     #[must_use]
     pub fn body(&self, dialect: ClientDialect, request_id: &str) -> Bytes {
-        let mut error = json!({
-            "message": self.message(),
-            "type": self.kind(),
-            "param": self.param(),
-            "code": self.code(),
-        });
-        let body = match dialect {
+        let message = &*self.message();
+        let written = match dialect {
             ClientDialect::OpenAi => {
-                if self.status() >= 500 && !matches!(self, Self::Upstream(_)) {
-                    error["request_id"] = json!(request_id);
-                }
-                json!({ "error": error })
+                let ours = self.status() >= 500 && !matches!(self, Self::Upstream(_));
+                serde_json::to_vec(&OpenAiEnvelope {
+                    error: OpenAiError {
+                        message,
+                        kind: &self.kind(),
+                        param: self.param(),
+                        code: &self.code(),
+                        request_id: ours.then_some(request_id),
+                    },
+                })
             }
-            ClientDialect::Anthropic => json!({
-                "type": "error",
-                "error": { "type": anthropic_kind(self.status()), "message": self.message() },
-                "request_id": request_id,
+            ClientDialect::Anthropic => serde_json::to_vec(&AnthropicEnvelope {
+                kind: "error",
+                error: AnthropicError { kind: anthropic_kind(self.status()), message },
+                request_id,
             }),
         };
-        Bytes::from(body.to_string())
+        // Texts and names always become JSON; an empty body would still carry the status.
+        written.map(Bytes::from).unwrap_or_default()
     }
 
     /// The same as one frame of an event stream whose head is out already.
@@ -224,6 +226,37 @@ impl GatewayError {
         };
         Bytes::from([start, &body, b"\n\n"].concat())
     }
+}
+
+#[derive(Serialize)]
+struct OpenAiEnvelope<'a> {
+    error: OpenAiError<'a>,
+}
+
+#[derive(Serialize)]
+struct OpenAiError<'a> {
+    message: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    param: Option<&'a str>,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct AnthropicEnvelope<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    error: AnthropicError<'a>,
+    request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct AnthropicError<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    message: &'a str,
 }
 
 /// `Retry-After` takes whole seconds: rounded up, so that nobody comes back too early.

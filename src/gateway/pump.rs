@@ -157,7 +157,8 @@ impl<'a, 'r> Pump<'a, 'r> {
         if self.committed {
             let usage =
                 stream.usage().unwrap_or_else(|| estimate(self.call, stream.text_bytes()));
-            self.relay.ctx.relayed.settle(usage);
+            let ctx = &mut *self.relay.ctx;
+            ctx.relayed.settle(usage, &ctx.snapshot.prices);
         }
         if matches!(pumped, Pumped::Complete) {
             // The reply is out; what is left is to see the body's end, so that the connection can

@@ -96,6 +96,7 @@ fn from_error(status: Option<u16>, detail: Detail<'_>) -> Failure {
         kind,
         param,
         should_retry,
+        blameless: false,
         ..Failure::new(class, message)
     }
 }
