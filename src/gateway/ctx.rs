@@ -74,8 +74,8 @@ pub struct Relayed {
     pub fallbacks: u32,
     pub usage: Option<Usage>,
     pub cost: Option<Usd>,
-    /// Time spent waiting for upstreams: connecting, sending, waiting for the head and, when not
-    /// streaming, for the body.
+    /// Time spent waiting for upstreams: before a retry, connecting, sending, waiting for the head
+    /// and, when not streaming, for the body.
     pub upstream: Duration,
     /// From the request's start to the first meaningful frame.
     pub first_token: Option<Duration>,

@@ -143,6 +143,7 @@ impl Relay<'_> {
         if attempt.wait >= left(call.deadline) {
             return Err(End::Error(self.deadline()));
         }
+        self.ctx.relayed.upstream += attempt.wait;
         let wait = tokio::time::sleep(attempt.wait);
         tokio::select! {
             () = wait => Ok(()),

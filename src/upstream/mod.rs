@@ -18,7 +18,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType};
 use rustc_hash::FxHashMap;
 
-use crate::catalog::{Catalog, Deployment, DeploymentId, Target};
+use crate::catalog::{Catalog, Deployment, DeploymentId};
 use crate::failure::{Failure, FailureClass};
 use crate::snapshot::Traffic;
 
@@ -115,7 +115,7 @@ impl Upstreams {
                 }
                 Ok(Err(error)) => {
                     upstream.refused(&peer);
-                    let failure = connect_failure(&error, &deployment.target);
+                    let failure = connect_failure(&error);
                     // A certificate that is wrong on one address is wrong on the others too.
                     let pointless = is_tls(&error) || upstream.addresses() <= 1;
                     last = Some(failure);
@@ -125,12 +125,12 @@ impl Upstreams {
                 }
                 Err(_elapsed) => {
                     upstream.refused(&peer);
-                    last = Some(connect_timeout(&deployment.target));
+                    last = Some(connect_timeout());
                     break;
                 }
             }
         }
-        Err(last.unwrap_or_else(|| connect_timeout(&deployment.target)))
+        Err(last.unwrap_or_else(connect_timeout))
     }
 
     /// Gives back a session whose response was read to its end.
@@ -162,27 +162,22 @@ fn is_tls(error: &Error) -> bool {
     )
 }
 
-fn connect_timeout(target: &Target) -> Failure {
-    Failure::new(
-        FailureClass::Timeout,
-        format!("connecting to {} took too long", target.api_base),
-    )
+/// The texts below name no address: clients may see them. The access log names the deployment.
+fn connect_timeout() -> Failure {
+    let mut failure =
+        Failure::new(FailureClass::Timeout, "connecting to the provider took too long");
+    failure.code = Some("upstream_connect_timeout".into());
+    failure
 }
 
-/// Says what went wrong without Pingora's internals: clients may see the text.
-fn connect_failure(error: &Error, target: &Target) -> Failure {
-    let base = &target.api_base;
-    match error.etype() {
-        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => connect_timeout(target),
-        ErrorType::ConnectRefused => {
-            Failure::new(FailureClass::Connection, format!("{base} refused the connection"))
-        }
-        ErrorType::ConnectNoRoute => {
-            Failure::new(FailureClass::Connection, format!("there is no route to {base}"))
-        }
-        _ if is_tls(error) => {
-            Failure::new(FailureClass::Connection, format!("TLS handshake with {base} failed"))
-        }
-        _ => Failure::new(FailureClass::Connection, format!("cannot connect to {base}")),
-    }
+fn connect_failure(error: &Error) -> Failure {
+    let what = match error.etype() {
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => return connect_timeout(),
+        ErrorType::ConnectRefused => "the provider refused the connection",
+        ErrorType::ConnectNoRoute => "there is no route to the provider",
+        _ if is_tls(error) => "the TLS handshake with the provider failed",
+        _ => "the provider cannot be connected to",
+    };
+    tracing::debug!(%error, "connecting failed");
+    Failure::new(FailureClass::Connection, what)
 }
