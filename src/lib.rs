@@ -3,6 +3,7 @@
 pub mod catalog;
 pub mod dialect;
 pub mod failure;
+pub mod mock;
 pub mod money;
 pub mod routing;
 pub mod secret;
