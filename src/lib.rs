@@ -1,12 +1,23 @@
 //! Tollgate: an edge proxy for LLM APIs, built on Pingora.
 
 pub mod admin;
+pub mod background;
 pub mod catalog;
+pub mod cli;
+pub mod config;
 pub mod dialect;
 pub mod failure;
+pub mod gateway;
 pub mod keys;
+pub mod mock;
 pub mod money;
+pub mod provider;
+pub mod reload;
 pub mod routing;
 pub mod secret;
+pub mod snapshot;
+pub mod server;
 pub mod telemetry;
+pub mod upstream;
 pub mod usage;
+pub mod wire;

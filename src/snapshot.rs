@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, PriceBook};
 pub use crate::keys::Access;
 use crate::routing;
 
@@ -13,6 +13,8 @@ use crate::routing;
 #[derive(Debug)]
 pub struct Snapshot {
     pub catalog: Catalog,
+    /// What models cost that no deployment names: those that a `*` stands for.
+    pub prices: Arc<PriceBook>,
     pub routing: routing::Settings,
     pub access: Access,
     pub traffic: Traffic,
@@ -27,13 +29,15 @@ pub struct Traffic {
     pub max_request_bytes: usize,
     /// Bound of a reply that is held in memory (not streamed).
     pub max_response_bytes: usize,
-    /// The whole request, all attempts included (`request_timeout`).
+    /// The whole request, all attempts included.
     pub total_timeout: Duration,
     pub connect_timeout: Duration,
     /// From the request's last byte to the head of the response.
     pub first_byte_timeout: Duration,
     /// Longest silence between two frames of a stream.
     pub stream_idle_timeout: Duration,
+    /// How long requests in flight may go on after the process was told to stop.
+    pub drain_timeout: Duration,
     /// After how much silence a stream gets a `: ping`; `None` for never.
     pub heartbeat: Option<Duration>,
     /// Requests in flight at one time, over all clients; `None` for no bound.

@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 
 use super::price::Price;
+use super::price_book::PriceBook;
 use crate::dialect::{Dialect, Endpoint, Quirks};
 
 /// The stable name of a deployment: `model_info.id`, or a hash of what it calls.
@@ -48,6 +49,47 @@ pub struct Deployment {
     pub info: ModelInfo,
 }
 
+impl Deployment {
+    /// The model to name to the provider. Where it is written with a `*`, that stands for what the
+    /// group's `*` matched.
+    #[must_use]
+    pub fn upstream_model(&self, captured: Option<&str>) -> Arc<str> {
+        let Some((head, rest)) = self.model.split_once('*') else {
+            return Arc::clone(&self.model);
+        };
+        let Some(captured) = captured else {
+            return Arc::clone(&self.model);
+        };
+        // The group `*` matches whole names; the provider's prefix is not part of its model.
+        let captured = captured
+            .strip_prefix(&*self.provider)
+            .and_then(|model| model.strip_prefix('/'))
+            .filter(|_| &*self.group == "*")
+            .unwrap_or(captured);
+        let tail = rest.rsplit_once('*').map_or(rest, |(_, tail)| tail);
+        format!("{head}{captured}{tail}").into()
+    }
+
+    /// What `model`, the one that was called, costs here. A wildcard deployment has as many prices
+    /// as models; they are looked up in `book`.
+    #[must_use]
+    pub fn price(&self, model: &str, book: &PriceBook) -> Option<Arc<Price>> {
+        let listed = || book.get(&self.provider, model).and_then(|listed| listed.price.clone());
+        self.info.price.clone().or_else(|| if self.is_wildcard() { listed() } else { None })
+    }
+
+    /// How many tokens `model`, the one that is called, generates at most.
+    #[must_use]
+    pub fn max_output_tokens(&self, model: &str, book: &PriceBook) -> Option<u64> {
+        let listed = || book.get(&self.provider, model).and_then(|listed| listed.max_output_tokens);
+        self.info.max_output_tokens.or_else(|| if self.is_wildcard() { listed() } else { None })
+    }
+
+    fn is_wildcard(&self) -> bool {
+        self.model.contains('*')
+    }
+}
+
 /// Where a deployment's requests go: everything that does not change from request to request.
 #[derive(Debug)]
 pub struct Target {
@@ -82,7 +124,7 @@ pub struct Timeouts {
 }
 
 /// What is known of the model behind a deployment: `model_info` over the price book.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ModelInfo {
     /// `chat`, `embedding`, `completion`, ... as LiteLLM writes it.
     pub mode: Option<Box<str>>,

@@ -2,9 +2,308 @@
 //!
 //! Built once by `config` and immutable from then on. Knows nothing of requests, files, networks or
 //! time. A name is resolved in this order: group, alias, deployment id, wildcard (longest first),
-//! upstream model name.
+//! upstream model name, and at last the group `*`.
 
 mod deployment;
 pub mod price;
+pub mod price_book;
+mod wildcard;
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 pub use deployment::{Deployment, DeploymentId, ModelInfo, Target, Timeouts};
+pub use price::Price;
+pub use price_book::{Listed, PriceBook};
+use wildcard::Wildcard;
+
+/// The group that serves every name that nothing else serves.
+const ANY: &str = "*";
+
+/// How many aliases may lead to each other; more is a circle, or cannot be meant.
+const MAX_ALIAS_DEPTH: usize = 8;
+
+/// Deployments that may serve one name, in the order written.
+pub type Deployments = Arc<[Arc<Deployment>]>;
+
+/// Another name for a group (`model_group_alias`), or for a mix of several.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alias {
+    pub name: Arc<str>,
+    pub target: AliasTarget,
+    /// Can be called, but is not listed.
+    pub hidden: bool,
+}
+
+/// What an alias stands for. Targets may be named in every way that a client can name them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AliasTarget {
+    Group(Arc<str>),
+    /// Each target gets its share of the requests.
+    Weighted(Vec<(Arc<str>, f64)>),
+}
+
+/// What a name means. Cheap to clone: everything in it is shared.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The group whose retries and fallbacks apply; for a weighted alias, the alias itself.
+    pub group: Arc<str>,
+    /// Never empty. For a weighted alias, those of all its targets.
+    pub deployments: Deployments,
+    /// Weights in the order of `deployments`, in place of the deployments' own. A weight of zero is
+    /// a deployment that serves only when the others cannot.
+    pub weights: Option<Arc<[f64]>>,
+    /// What the `*` of a wildcard stands for; see [`Deployment::upstream_model`].
+    pub captured: Option<Arc<str>>,
+    /// The alias that was asked for.
+    pub alias: Option<Arc<str>>,
+}
+
+/// Everything that can be called, and the names it can be called by.
+#[derive(Default)]
+pub struct Catalog {
+    deployments: Vec<Arc<Deployment>>,
+    groups: Vec<(Arc<str>, Deployments)>,
+    listed_aliases: Vec<Arc<str>>,
+    /// Groups, aliases and deployment ids: one look-up answers most requests.
+    exact: FxHashMap<Arc<str>, Resolved>,
+    /// Longest first.
+    wildcards: Vec<(Wildcard, Resolved)>,
+    upstream: FxHashMap<Arc<str>, Resolved>,
+    any: Option<Resolved>,
+}
+
+impl Catalog {
+    /// Orders the deployments into groups and makes every name known. An alias whose targets do
+    /// not exist is left out; `config` reports it.
+    #[must_use]
+    pub fn build(deployments: Vec<Deployment>, aliases: Vec<Alias>) -> Self {
+        let deployments: Vec<_> = deployments.into_iter().map(Arc::new).collect();
+        let mut catalog = Self {
+            groups: group(&deployments),
+            upstream: upstream_names(&deployments),
+            ..Self::default()
+        };
+        for (name, members) in &catalog.groups {
+            let resolved = Resolved::of(name, members);
+            if name.as_ref() == ANY {
+                catalog.any = Some(resolved);
+            } else if let Some(wildcard) = Wildcard::parse(name) {
+                catalog.wildcards.push((wildcard, resolved));
+            } else {
+                catalog.exact.insert(Arc::clone(name), resolved);
+            }
+        }
+        catalog.wildcards.sort_by_key(|(wildcard, _)| std::cmp::Reverse(wildcard.literal_len()));
+        for deployment in &deployments {
+            catalog.exact.entry(Arc::clone(&deployment.id)).or_insert_with(|| {
+                Resolved::of(&deployment.group, std::slice::from_ref(deployment))
+            });
+        }
+        catalog.deployments = deployments;
+        catalog.add_aliases(aliases);
+        catalog
+    }
+
+    /// What a client's model name means; `None` if it means nothing here.
+    #[must_use]
+    pub fn resolve(&self, name: &str) -> Option<Resolved> {
+        if let Some(resolved) = self.exact.get(name) {
+            return Some(resolved.clone());
+        }
+        for (wildcard, resolved) in &self.wildcards {
+            if let Some(captured) = wildcard.captured(name) {
+                return Some(Resolved { captured: Some(captured.into()), ..resolved.clone() });
+            }
+        }
+        if let Some(resolved) = self.upstream.get(name) {
+            return Some(resolved.clone());
+        }
+        let any = self.any.as_ref()?;
+        Some(Resolved { captured: Some(name.into()), ..any.clone() })
+    }
+
+    /// All deployments, in the order written.
+    #[must_use]
+    pub fn deployments(&self) -> &[Arc<Deployment>] {
+        &self.deployments
+    }
+
+    /// All groups with their deployments, in the order written.
+    pub fn groups(&self) -> impl Iterator<Item = (&Arc<str>, &[Arc<Deployment>])> {
+        self.groups.iter().map(|(name, members)| (name, members.as_ref()))
+    }
+
+    /// The names to show to clients: groups, wildcards as they are written, aliases that are not
+    /// hidden.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.groups.iter().map(|(name, _)| name).chain(&self.listed_aliases)
+    }
+
+    fn add_aliases(&mut self, aliases: Vec<Alias>) {
+        let mut resolved = Vec::with_capacity(aliases.len());
+        for alias in &aliases {
+            let has_group = self.groups.iter().any(|(name, _)| *name == alias.name);
+            // A group goes before a plain alias of the same name. A weighted one would be pointless
+            // beside it, so it says how the group's requests are divided.
+            let found = match &alias.target {
+                AliasTarget::Group(_) if has_group => None,
+                target => self.follow(&alias.name, target, &aliases, 0),
+            };
+            let Some(found) = found else { continue };
+            let found = Resolved { alias: Some(Arc::clone(&alias.name)), ..found };
+            if !alias.hidden && !has_group && !self.listed_aliases.contains(&alias.name) {
+                self.listed_aliases.push(Arc::clone(&alias.name));
+            }
+            resolved.push((Arc::clone(&alias.name), found));
+        }
+        self.exact.extend(resolved);
+    }
+
+    /// What an alias leads to, over other aliases if it names them.
+    fn follow(
+        &self,
+        name: &Arc<str>,
+        target: &AliasTarget,
+        aliases: &[Alias],
+        depth: usize,
+    ) -> Option<Resolved> {
+        if depth > MAX_ALIAS_DEPTH {
+            return None;
+        }
+        match target {
+            AliasTarget::Group(target) => self.named(target, aliases, depth),
+            AliasTarget::Weighted(shares) => {
+                let targets = shares.iter().filter_map(|(target, share)| {
+                    Some((*share, self.named(target, aliases, depth)?))
+                });
+                self.mix(name, targets)
+            }
+        }
+    }
+
+    /// What a name means while aliases are still being added.
+    fn named(&self, name: &Arc<str>, aliases: &[Alias], depth: usize) -> Option<Resolved> {
+        let group = self.groups.iter().find(|(group, _)| group == name);
+        let alias = aliases.iter().find(|alias| alias.name == *name);
+        match (group, alias) {
+            (Some((group, members)), _) => Some(Resolved::of(group, members)),
+            (None, Some(alias)) => self.follow(&alias.name, &alias.target, aliases, depth + 1),
+            (None, None) => self.resolve(name),
+        }
+    }
+
+    /// Puts several targets behind one name. The share of a target is divided among its
+    /// deployments by their weights. A group of the same name adds its other deployments with the
+    /// weight zero, so that they are still there to fail over to.
+    fn mix(
+        &self,
+        name: &Arc<str>,
+        targets: impl Iterator<Item = (f64, Resolved)>,
+    ) -> Option<Resolved> {
+        let mut members: Vec<Arc<Deployment>> = Vec::new();
+        let mut weights: Vec<f64> = Vec::new();
+        let mut add = |deployment: &Arc<Deployment>, weight: f64| match members
+            .iter()
+            .position(|member| Arc::ptr_eq(member, deployment))
+        {
+            Some(at) => weights[at] += weight,
+            None => {
+                members.push(Arc::clone(deployment));
+                weights.push(weight);
+            }
+        };
+        let mut captured = None;
+        for (share, target) in targets {
+            let within = target.weights_within();
+            let sum: f64 = within.iter().sum();
+            for (deployment, weight) in target.deployments.iter().zip(within) {
+                add(deployment, share * weight / sum);
+            }
+            captured = captured.or(target.captured);
+        }
+        if let Some((_, own)) = self.groups.iter().find(|(group, _)| group == name) {
+            for deployment in own.iter() {
+                add(deployment, 0.0);
+            }
+        }
+        weights.iter().any(|weight| *weight > 0.0).then(|| Resolved {
+            group: Arc::clone(name),
+            deployments: members.into(),
+            weights: Some(weights.into()),
+            captured,
+            alias: None,
+        })
+    }
+}
+
+impl fmt::Debug for Catalog {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Catalog")
+            .field("deployments", &self.deployments)
+            .field("aliases", &self.listed_aliases)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Resolved {
+    fn of(group: &Arc<str>, deployments: &[Arc<Deployment>]) -> Self {
+        Self {
+            group: Arc::clone(group),
+            deployments: deployments.into(),
+            weights: None,
+            captured: None,
+            alias: None,
+        }
+    }
+
+    /// Weights of the deployments among each other: the alias's, else as written, else alike.
+    fn weights_within(&self) -> Vec<f64> {
+        if let Some(weights) = &self.weights {
+            return weights.to_vec();
+        }
+        let written = self.deployments.iter().map(|it| it.weight.unwrap_or(0.0).max(0.0));
+        let written: Vec<f64> = written.collect();
+        let has_any = written.iter().any(|weight| *weight > 0.0);
+        if has_any { written } else { vec![1.0; self.deployments.len()] }
+    }
+}
+
+/// Groups in the order of their first deployment.
+fn group(deployments: &[Arc<Deployment>]) -> Vec<(Arc<str>, Deployments)> {
+    collect_by_name(deployments.iter().map(|it| (Arc::clone(&it.group), Arc::clone(it))))
+}
+
+/// Deployments by `provider/model` and by the model alone. The full name goes first: a model of one
+/// provider may be called like the full name of another's.
+fn upstream_names(deployments: &[Arc<Deployment>]) -> FxHashMap<Arc<str>, Resolved> {
+    let fixed = || deployments.iter().filter(|it| !it.model.contains('*'));
+    let full = fixed().map(|it| (format!("{}/{}", it.provider, it.model).into(), Arc::clone(it)));
+    let alone = fixed().map(|it| (Arc::clone(&it.model), Arc::clone(it)));
+    let mut names = FxHashMap::default();
+    for (name, members) in collect_by_name(full).into_iter().chain(collect_by_name(alone)) {
+        let group = Arc::clone(&members[0].group);
+        names.entry(name).or_insert_with(|| Resolved::of(&group, &members));
+    }
+    names
+}
+
+fn collect_by_name(
+    named: impl Iterator<Item = (Arc<str>, Arc<Deployment>)>,
+) -> Vec<(Arc<str>, Deployments)> {
+    let mut places: FxHashMap<Arc<str>, usize> = FxHashMap::default();
+    let mut lists: Vec<(Arc<str>, Vec<Arc<Deployment>>)> = Vec::new();
+    for (name, deployment) in named {
+        let place = *places.entry(Arc::clone(&name)).or_insert_with(|| {
+            lists.push((name, Vec::new()));
+            lists.len() - 1
+        });
+        lists[place].1.push(deployment);
+    }
+    lists.into_iter().map(|(name, members)| (name, members.into())).collect()
+}
+
+#[cfg(test)]
+mod tests;

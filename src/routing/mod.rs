@@ -1,7 +1,36 @@
 //! Which deployment next: strategies, cooldowns, retries and fallbacks.
 //!
-//! Pure: knows nothing of HTTP and takes the time as an argument.
+//! Pure: knows nothing of HTTP, takes the time as an argument and its randomness from a seed.
+//!
+//! ```text
+//! Plan (plan.rs)            one request: asks for attempts, hears how they ended
+//!  |- Queue (fallback.rs)   the groups that may stand in
+//!  '- Stage (stage.rs)      one group of the request: who is eligible, who has been tried
+//!      |- Draw (strategy.rs)     the choice among equals
+//!      '- Reach (retry.rs)       what a failure leaves possible, and after what delay
+//! State (stats.rs)          all requests: what is known of each deployment
+//!  '- DeploymentState (health.rs)   in flight, closed / cooling / half-open
+//!      |- Window (window.rs)     the last minute
+//!      '- rest (cooldown.rs)     when it rests and for how long
+//! ```
 
+mod cooldown;
+mod fallback;
+mod health;
+mod plan;
+mod retry;
 mod settings;
+mod stage;
+mod stats;
+mod strategy;
+mod tags;
+mod window;
 
+#[cfg(test)]
+mod tests;
+
+pub use health::{Health, InFlight, LastFailure, View};
+pub use plan::{Ask, Attempt, AttemptRecord, Next, Plan, Stop, UnknownModel};
 pub use settings::{ByClass, Fallback, RetryPolicy, Settings, Strategy};
+pub use stage::Overrides;
+pub use stats::State;

@@ -42,6 +42,33 @@ pub struct Settings {
     pub enable_tag_filtering: bool,
 }
 
+/// LiteLLM's defaults, but for `max_retry_after`: there, no bound.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            strategy: Strategy::default(),
+            num_retries: 2,
+            retry_after: Duration::ZERO,
+            retry_policy: RetryPolicy::default(),
+            group_retry_policy: HashMap::new(),
+            allowed_fails: None,
+            allowed_fails_policy: ByClass::new(),
+            cooldown: Duration::from_secs(5),
+            max_retry_after: Duration::from_secs(60),
+            disable_cooldowns: false,
+            fallbacks: HashMap::new(),
+            context_window_fallbacks: HashMap::new(),
+            content_policy_fallbacks: HashMap::new(),
+            max_fallbacks: 5,
+            group_num_retries: HashMap::new(),
+            group_retry_after: HashMap::new(),
+            default_max_parallel_requests: None,
+            enable_pre_call_checks: false,
+            enable_tag_filtering: false,
+        }
+    }
+}
+
 /// The rule of choice within a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Strategy {

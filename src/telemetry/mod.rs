@@ -16,7 +16,7 @@ mod sample;
 mod timestamp;
 
 pub use access_log::AccessLog;
-pub use metrics::{DeploymentState, Metrics};
+pub use metrics::{Counted, DeploymentState, Metrics};
 pub use record::{
     Attempt, Client, ClientText, Durations, ErrorRecord, KeyKind, Outcome, RequestRecord, Route,
     Served, class_name,

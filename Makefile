@@ -1,0 +1,29 @@
+# Two commands for a newcomer; the rest is what they are made of.
+.PHONY: run build test lint unit clients bench clean
+
+# The gateway on scripted providers: no key, no database, no internet.
+run: build
+	target/release/tollgate demo
+
+build:
+	cargo build --release --locked
+
+# Installs what the tests need and runs all of them.
+test: lint unit clients
+
+lint:
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	scripts/deny
+
+unit:
+	cargo test --locked
+
+# The official SDKs, Python and Node, against the real binary.
+clients:
+	cargo build --locked
+	scripts/clients
+
+# End to end: this gateway, nginx, an empty Pingora proxy (and LiteLLM if installed) in one run.
+bench: build
+	benches/load/run --quick

@@ -1,0 +1,161 @@
+//! `tollgate serve`: the gateway on a configuration file, or on one model from environment keys.
+
+use std::io::IsTerminal;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{BAD_CONFIG, START_FAILED, complain};
+use crate::config::{self, Env, Loaded, ProcessEnv};
+use crate::server;
+use crate::telemetry::logging;
+
+/// The flags, spelled as LiteLLM spells them; a dash may stand for each underscore.
+#[derive(Args, Clone, Debug)]
+pub(super) struct Arguments {
+    /// Configuration file [env: CONFIG_FILE_PATH]
+    #[arg(long, short = 'c', value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Address to listen on
+    #[arg(long, default_value = "0.0.0.0", value_name = "ADDRESS", env = "HOST")]
+    pub host: String,
+    /// Port to listen on; 0 picks a free one
+    #[arg(long, short = 'p', default_value_t = 4000, env = "PORT")]
+    pub port: u16,
+    /// Quick start without a file: one model, with its key from the environment
+    #[arg(long, short = 'm', value_name = "PROVIDER/MODEL", conflicts_with = "config")]
+    pub model: Option<String>,
+    /// Quick start: the name that clients use for the model
+    #[arg(long, value_name = "NAME", requires = "model")]
+    pub alias: Option<String>,
+    /// Quick start: base URL of the provider
+    #[arg(long = "api_base", alias = "api-base", value_name = "URL", requires = "model")]
+    pub api_base: Option<String>,
+    /// Quick start: Azure's API version
+    #[arg(long = "api_version", alias = "api-version", value_name = "V", requires = "model")]
+    pub api_version: Option<String>,
+    /// Quick start: seconds that one attempt may take
+    #[arg(long = "request_timeout", alias = "request-timeout", value_name = "S",
+          requires = "model")]
+    pub request_timeout: Option<f64>,
+    /// Quick start: drop parameters that the provider has no word for
+    #[arg(long = "drop_params", alias = "drop-params", requires = "model")]
+    pub drop_params: bool,
+    /// Worker threads [default: one for each processor]
+    #[arg(long = "num_workers", alias = "num-workers", env = "NUM_WORKERS", value_name = "N")]
+    pub num_workers: Option<std::num::NonZeroUsize>,
+    /// Log decisions, not only events
+    #[arg(long)]
+    pub debug: bool,
+    /// Log everything but secrets and bodies
+    #[arg(long = "detailed_debug", alias = "detailed-debug")]
+    pub detailed_debug: bool,
+    /// Certificate for TLS (PEM)
+    #[arg(long = "ssl_certfile_path", alias = "ssl-certfile-path", value_name = "FILE",
+          requires = "ssl_keyfile_path", env = "SSL_CERTFILE_PATH")]
+    pub ssl_certfile_path: Option<String>,
+    /// Key of the certificate (PEM)
+    #[arg(long = "ssl_keyfile_path", alias = "ssl-keyfile-path", value_name = "FILE",
+          requires = "ssl_certfile_path", env = "SSL_KEYFILE_PATH")]
+    pub ssl_keyfile_path: Option<String>,
+}
+
+impl Arguments {
+    /// Plain HTTP on loopback.
+    pub(super) fn loopback(port: u16) -> Self {
+        Self {
+            config: None,
+            host: Ipv4Addr::LOCALHOST.to_string(),
+            port,
+            model: None,
+            alias: None,
+            api_base: None,
+            api_version: None,
+            request_timeout: None,
+            drop_params: false,
+            num_workers: None,
+            debug: false,
+            detailed_debug: false,
+            ssl_certfile_path: None,
+            ssl_keyfile_path: None,
+        }
+    }
+}
+
+pub(super) fn run(arguments: Arguments) -> ExitCode {
+    let path = arguments.config.clone().or_else(|| {
+        ProcessEnv.var("CONFIG_FILE_PATH").filter(|_| arguments.model.is_none()).map(PathBuf::from)
+    });
+    let loaded = match (&path, &arguments.model) {
+        (Some(path), _) => config::load(path, &ProcessEnv),
+        (None, Some(model)) => {
+            let options = config::QuickStart {
+                alias: arguments.alias.clone(),
+                api_base: arguments.api_base.clone(),
+                api_version: arguments.api_version.clone(),
+                request_timeout: arguments.request_timeout,
+                drop_params: arguments.drop_params,
+            };
+            config::quick_start(model, &options, &ProcessEnv)
+        }
+        (None, None) => {
+            complain(
+                "tollgate: nothing to serve\n\
+                 help: tollgate --config FILE, tollgate --model PROVIDER/MODEL, or, without any \
+                 key, tollgate demo\n",
+            );
+            return ExitCode::from(BAD_CONFIG);
+        }
+    };
+    serve(loaded, &arguments, path, None)
+}
+
+/// Runs the server on what was loaded; shared with `tollgate demo`.
+pub(super) fn serve(
+    loaded: Loaded,
+    arguments: &Arguments,
+    config: Option<PathBuf>,
+    demo: Option<crate::mock::Demo>,
+) -> ExitCode {
+    let colour = std::io::stderr().is_terminal();
+    let (report, _) = config::report(&loaded.problems, false, colour);
+    complain(&report);
+    let Some(snapshot) = loaded.snapshot else { return ExitCode::from(BAD_CONFIG) };
+    let level = match (arguments.detailed_debug, arguments.debug) {
+        (true, _) => "trace",
+        (false, true) => "debug",
+        (false, false) => &snapshot.logs.level,
+    };
+    if let Err(error) = logging::init(level, snapshot.logs.json, |name| ProcessEnv.var(name)) {
+        complain(&format!("tollgate: {error}\n"));
+        return ExitCode::from(START_FAILED);
+    }
+    let Some(host) = parse_host(&arguments.host) else {
+        complain(&format!("tollgate: --host {} is not an IP address\n", arguments.host));
+        return ExitCode::from(START_FAILED);
+    };
+    let options = server::Options {
+        host,
+        port: arguments.port,
+        threads: arguments.num_workers.map(std::num::NonZeroUsize::get),
+        config,
+        tls: arguments.ssl_certfile_path.clone().zip(arguments.ssl_keyfile_path.clone()),
+        demo,
+    };
+    match server::run(snapshot, options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("tollgate: {error}\n"));
+            ExitCode::from(START_FAILED)
+        }
+    }
+}
+
+fn parse_host(host: &str) -> Option<IpAddr> {
+    if host == "localhost" {
+        return Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    host.trim_matches(['[', ']']).parse().ok()
+}

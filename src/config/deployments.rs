@@ -1,0 +1,104 @@
+//! Where drafts meet the provider table and the price book: the only file of `config` that knows
+//! how a target and a price are made.
+
+use std::fs;
+use std::sync::Arc;
+
+use super::include::reason;
+use super::problem::Finding;
+use super::resolve::{Context, Draft, Sections};
+use crate::catalog::{Deployment, ModelInfo, Price, PriceBook};
+use crate::provider::{self, TargetProblem, Written};
+use crate::secret::Secret;
+
+/// The built-in price book, or the one that `prices_file` names.
+pub(super) fn prices(sections: &mut Sections<'_>, context: &Context<'_>) -> Arc<PriceBook> {
+    let Some(at) = sections.general.text("prices_file") else { return PriceBook::built_in() };
+    let path = context.folder.join(at.value);
+    let read = fs::read(&path).map_err(|error| reason(&error));
+    let parsed = |bytes: Vec<u8>| PriceBook::parse(&bytes).map_err(|error| error.to_string());
+    match read.and_then(parsed) {
+        Ok(book) => Arc::new(book),
+        Err(reason) => {
+            let message = format!("cannot read the prices in `{}`: {reason}", path.display());
+            context.problems.push(Finding::error(at.spot, message));
+            PriceBook::built_in()
+        }
+    }
+}
+
+/// The names of all providers that can be called.
+pub(super) fn vendor_names() -> impl Iterator<Item = &'static str> {
+    provider::names()
+}
+
+/// Works out address, headers and price of a draft. The second value: what is assumed or looks like
+/// a mistake.
+pub(super) fn build(
+    draft: Draft,
+    prices: &PriceBook,
+) -> Result<(Deployment, Vec<TargetProblem>), TargetProblem> {
+    let (vendor, access) = (draft.vendor, &draft.access);
+    let written = Written {
+        model: &draft.model,
+        api_base: access.api_base.as_deref(),
+        api_key: access.api_key.as_ref().map(Secret::expose),
+        api_version: access.api_version.as_deref(),
+        organization: access.organization.as_deref(),
+        azure_ad_token: access.azure_ad_token.as_ref().map(Secret::expose),
+        extra_headers: &draft.headers,
+        verify_tls: access.verify_tls(),
+        ca_file: access.ca_file(),
+        http2: access.http2,
+    };
+    let target = provider::target(vendor, &written)?;
+    let remarks = provider::remarks(vendor, &written);
+    let info = model_info(&draft, prices);
+    let deployment = Deployment {
+        id: draft.id,
+        group: draft.group,
+        provider: vendor.name.into(),
+        dialect: vendor.dialect,
+        quirks: vendor.quirks,
+        model: draft.model.into(),
+        target,
+        weight: draft.weight,
+        order: draft.order,
+        rpm: draft.rpm,
+        tpm: draft.tpm,
+        max_parallel_requests: draft.max_parallel_requests,
+        timeouts: draft.timeouts,
+        num_retries: draft.num_retries,
+        cooldown: draft.cooldown,
+        defaults: draft.defaults,
+        drop_params: draft.drop_params,
+        tags: draft.tags,
+        info,
+    };
+    Ok((deployment, remarks))
+}
+
+/// What is written, over what the price book knows.
+fn model_info(draft: &Draft, prices: &PriceBook) -> ModelInfo {
+    let info = draft.info.clone();
+    let listed = prices.lookup(info.base_model.as_deref(), draft.vendor.name, &draft.model);
+    let listed_price = listed.and_then(|listed| listed.price.clone());
+    let price = if draft.prices.is_empty() {
+        listed_price
+    } else {
+        // The amounts were checked where they are written, so this reads all of them.
+        let price = Price::read(listed_price.as_deref(), &draft.prices);
+        price.ok().flatten().map(Arc::new).or(listed_price)
+    };
+    ModelInfo {
+        mode: info.mode.or_else(|| listed.and_then(|listed| listed.mode.clone())),
+        price,
+        max_input_tokens: info
+            .max_input_tokens
+            .or_else(|| listed.and_then(|listed| listed.max_input_tokens)),
+        max_output_tokens: info
+            .max_output_tokens
+            .or_else(|| listed.and_then(|listed| listed.max_output_tokens)),
+        ..info
+    }
+}

@@ -1,0 +1,115 @@
+//! YAML -> [`Snapshot`]: the LiteLLM dialect, read like source code by a compiler.
+//!
+//! ```text
+//! include   files -> one tree          yaml      text -> tree with positions
+//! env       variables in every text    options   THE table of options
+//! section   options with their types   resolve   tree -> snapshot, names looked up
+//! problem   what is wrong, and how it is shown
+//! ```
+//!
+//! Nothing stops at the first mistake: one run names every problem of a file, each with its line.
+//! Reading files and variables happens here and nowhere below.
+
+mod deployments;
+mod env;
+mod include;
+mod mask;
+pub mod options;
+mod problem;
+mod quick_start;
+mod resolve;
+mod section;
+mod yaml;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use env::{Env, ProcessEnv};
+pub use problem::{BAD_FILE, Problem, Severity, count, report};
+pub use quick_start::{QuickStart, quick_start};
+
+use crate::snapshot::Snapshot;
+use env::Layered;
+use include::Reader;
+use problem::Problems;
+use resolve::Context;
+use yaml::{Node, Value};
+
+/// What became of a file.
+#[derive(Debug)]
+pub struct Loaded {
+    /// `None` if there are errors among the problems.
+    pub snapshot: Option<Snapshot>,
+    /// All errors and warnings, in the order of the files and lines.
+    pub problems: Vec<Problem>,
+}
+
+impl Loaded {
+    /// The last line of `check`: how many problems there are, or what a good file holds.
+    #[must_use]
+    pub fn summary(&self, file: &str, strict: bool) -> String {
+        let counted = count(&self.problems);
+        match (&self.snapshot, counted) {
+            (Some(snapshot), None) => format!("{file}: good: {}", contents(snapshot)),
+            (Some(snapshot), Some(counted)) if !strict => {
+                format!("{file}: good, with {counted}: {}", contents(snapshot))
+            }
+            (Some(_), Some(counted)) => format!("{file}: {counted}, refused by --strict"),
+            (None, counted) => format!("{file}: {}", counted.unwrap_or_default()),
+        }
+    }
+}
+
+fn contents(snapshot: &Snapshot) -> String {
+    let plural = |number: usize, word: &str| match number {
+        1 => format!("1 {word}"),
+        number => format!("{number} {word}s"),
+    };
+    let deployments = snapshot.catalog.deployments().len();
+    let groups = snapshot.catalog.groups().count();
+    format!("{} in {}", plural(deployments, "deployment"), plural(groups, "model group"))
+}
+
+/// Reads a file and all it includes.
+#[must_use]
+pub fn load(path: &Path, env: &dyn Env) -> Loaded {
+    load_with(path, env, |reader| reader.file(path))
+}
+
+/// Reads a text as if it stood in a file of this name.
+#[must_use]
+pub fn load_text(name: &Path, text: &str, env: &dyn Env) -> Loaded {
+    load_with(name, env, |reader| reader.text(name, text.to_owned()))
+}
+
+fn load_with(
+    path: &Path,
+    env: &dyn Env,
+    read: impl FnOnce(&mut Reader<'_>) -> Option<Node>,
+) -> Loaded {
+    let problems = Problems::default();
+    let mut reader = Reader::new(env, &problems);
+    let root = read(&mut reader);
+    let sources = reader.sources;
+    let snapshot = root.and_then(|mut root| {
+        let mut layered = Layered::new(env);
+        if let Value::Map(entries) = &mut root.value
+            && let Some(section) =
+                entries.iter_mut().find(|entry| &*entry.key == "environment_variables")
+        {
+            layered.read(&mut section.node, &problems);
+        }
+        env::expand(&mut root, &layered, &problems);
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        resolve::resolve(&root, &Context { env: &layered, problems: &problems, folder })
+    });
+    let problems = problems.finish(&sources);
+    let snapshot = snapshot.map(|snapshot| Snapshot {
+        warnings: problems.iter().map(|problem| Arc::from(problem.one_line())).collect(),
+        ..snapshot
+    });
+    Loaded { snapshot, problems }
+}
+
+#[cfg(test)]
+mod tests;

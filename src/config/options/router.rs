@@ -1,0 +1,116 @@
+//! `router_settings`, and the policies within it.
+
+use super::{Kind, Table, ignored, later, on};
+
+/// `router_settings`.
+pub(crate) const ROUTER_SETTINGS: Table = Table {
+    name: "router_settings",
+    place: "Section `router_settings`",
+    open: false,
+    options: &[
+        on("routing_strategy", Kind::Text, "simple-shuffle", "`simple-shuffle` or `least-busy`"),
+        on("num_retries", Kind::Count, "2", "further attempts in the same group"),
+        on(
+            "retry_after",
+            Kind::Seconds,
+            "0",
+            "shortest sleep before a retry on the same deployment",
+        ),
+        on("max_retry_after", Kind::Seconds, "60", "longest wait a provider's Retry-After may ask"),
+        on("timeout", Kind::Seconds, "600", "one attempt; of a stream, the wait for its head"),
+        on("request_timeout", Kind::Seconds, "", "another spelling of `timeout`"),
+        on("stream_timeout", Kind::Seconds, "300", "longest silence of a stream"),
+        on("retry_policy", Kind::Map, "{}", "retries by kind of error"),
+        on("model_group_retry_policy", Kind::Map, "{}", "the same, by model group"),
+        on("allowed_fails", Kind::Count, "", "failures in a minute before a deployment rests"),
+        on("allowed_fails_policy", Kind::Map, "{}", "the same, by kind of error"),
+        on("cooldown_time", Kind::Seconds, "5", "how long a deployment rests"),
+        on("disable_cooldowns", Kind::Flag, "false", "deployments never rest"),
+        on("fallbacks", Kind::List, "[]", "groups to try instead: `[{a: [b, c]}]` or `[a, b, c]`"),
+        on("default_fallbacks", Kind::List, "[]", "for every group without fallbacks of its own"),
+        on("context_window_fallbacks", Kind::List, "[]", "when a prompt is too long"),
+        on("content_policy_fallbacks", Kind::List, "[]", "when a provider refuses the content"),
+        on("max_fallbacks", Kind::Count, "5", "groups that one request may fall back to"),
+        on("model_group_alias", Kind::Map, "{}", "other names: a group, or groups with weights"),
+        on("enable_pre_call_checks", Kind::Flag, "false", "skip deployments that cannot take it"),
+        on("enable_tag_filtering", Kind::Flag, "false", "route by the tags of requests"),
+        on("default_max_parallel_requests", Kind::Count, "", "per deployment without own limits"),
+        on("ignore_invalid_deployments", Kind::Flag, "false", "leave out faulty deployments"),
+        ignored("set_verbose", "set `log_level` under `litellm_settings`"),
+        ignored("debug_level", "set `log_level` under `litellm_settings`"),
+        ignored("client_ttl", "connections are pooled by the gateway"),
+        later("routing_strategy_args", "the strategies have no arguments"),
+        later("routing_groups", "every group uses `routing_strategy`"),
+        later("custom_routing", "no rule is applied; clients name the model"),
+        later("model_weights", "no group is made of these models; clients name the model"),
+        later("optional_pre_call_checks", "none of these checks is made"),
+        later("deployment_affinity_ttl_seconds", "requests are not bound to deployments"),
+        later("tag_filtering_match_any", "one common tag is enough"),
+        later("tag_routing_prefix", "tags are compared as they are"),
+        later("provider_budget_config", "no budget per provider is held"),
+        later("default_litellm_params", "set the parameters in each deployment"),
+        later("default_priority", "requests are served as they come"),
+        later("polling_interval", "requests are served as they come"),
+        later("redis_url", NO_REDIS),
+        later("redis_host", NO_REDIS),
+        later("redis_port", NO_REDIS),
+        later("redis_password", NO_REDIS),
+        later("redis_db", NO_REDIS),
+        later("cache_responses", "no reply is cached"),
+        later("cache_kwargs", "no reply is cached"),
+        later("caching_groups", "no reply is cached"),
+        later("alerting_config", "no alert is sent; alert on `/metrics`"),
+        later("enable_weighted_failover", "another deployment is drawn by the same weights"),
+        later("enable_health_check_routing", NO_PROBES),
+        later("health_check_staleness_threshold", NO_PROBES),
+        later("health_check_ignore_transient_errors", NO_PROBES),
+        later("plugins", "no plugin is loaded"),
+        later("search_tools", "no search tool is offered"),
+        later("guardrail_list", "no guardrail looks at requests or replies"),
+        later("assistants_config", "the assistants API is not served"),
+    ],
+};
+
+/// `retry_policy`, and each value of `model_group_retry_policy`.
+pub(crate) const RETRY_POLICY: Table = Table {
+    name: "retry_policy",
+    place: "`retry_policy`; `allowed_fails_policy` has the same names, ending in `AllowedFails`",
+    open: false,
+    options: &[
+        on("BadRequestErrorRetries", Kind::Count, "0", "the request is wrong (400)"),
+        on(
+            "AuthenticationErrorRetries",
+            Kind::Count,
+            "",
+            "the provider refused our key (401, 403)",
+        ),
+        on("TimeoutErrorRetries", Kind::Count, "", "nothing came in time (408, 504)"),
+        on("RateLimitErrorRetries", Kind::Count, "", "too many requests, or no quota (429)"),
+        on("ContentPolicyViolationErrorRetries", Kind::Count, "", "the content was refused"),
+        on("InternalServerErrorRetries", Kind::Count, "", "the provider broke, or no connection"),
+        on("ServiceUnavailableErrorRetries", Kind::Count, "", "no capacity (503, 529)"),
+        on("NotFoundErrorRetries", Kind::Count, "", "unknown model or path (404)"),
+        on("DefaultRetries", Kind::Count, "num_retries", "every other failure"),
+    ],
+};
+
+/// `allowed_fails_policy`.
+pub(crate) const ALLOWED_FAILS_POLICY: Table = Table {
+    name: "allowed_fails_policy",
+    place: "`allowed_fails_policy`",
+    open: false,
+    options: &[
+        on("BadRequestErrorAllowedFails", Kind::Count, "", "the request is wrong (400)"),
+        on("AuthenticationErrorAllowedFails", Kind::Count, "", "the provider refused our key"),
+        on("TimeoutErrorAllowedFails", Kind::Count, "", "nothing came in time"),
+        on("RateLimitErrorAllowedFails", Kind::Count, "", "too many requests, or no quota"),
+        on("ContentPolicyViolationErrorAllowedFails", Kind::Count, "", "the content was refused"),
+        on("InternalServerErrorAllowedFails", Kind::Count, "", "the provider broke"),
+        on("ServiceUnavailableErrorAllowedFails", Kind::Count, "", "no capacity (503, 529)"),
+        on("BadGatewayErrorAllowedFails", Kind::Count, "", "counted as the provider broke (502)"),
+        on("NotFoundErrorAllowedFails", Kind::Count, "", "unknown model or path (404)"),
+    ],
+};
+
+const NO_REDIS: &str = "nothing is shared through Redis; each gateway keeps its own state";
+const NO_PROBES: &str = "health is known from the traffic; no request is made to learn it";

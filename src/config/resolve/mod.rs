@@ -1,0 +1,101 @@
+//! From the tree to the snapshot: parse, don't validate.
+//!
+//! Every section is read once, into values that cannot be wrong any more; what they refer to in
+//! each other (groups, aliases, fallbacks) is looked up when all names are known. Problems are
+//! collected, and only a run without errors yields a snapshot.
+
+mod aliases;
+mod credentials;
+mod fallbacks;
+mod general;
+mod models;
+mod names;
+mod params;
+mod router;
+mod vendor;
+
+pub(crate) use models::Draft;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::deployments;
+use super::env::Env;
+use super::options::{GENERAL_SETTINGS, LITELLM_SETTINGS, ROUTER_SETTINGS, TOP};
+use super::problem::{Finding, Problems};
+use super::section::Section;
+use super::yaml::Node;
+use crate::catalog::Catalog;
+use crate::snapshot::Snapshot;
+
+/// What the readers need besides the section they read.
+pub(crate) struct Context<'a> {
+    pub(crate) env: &'a dyn Env,
+    pub(crate) problems: &'a Problems,
+    /// Files named in options are relative to this folder.
+    pub(crate) folder: &'a Path,
+}
+
+/// The sections that several readers share.
+pub(crate) struct Sections<'a> {
+    pub(crate) top: Section<'a>,
+    pub(crate) router: Section<'a>,
+    pub(crate) litellm: Section<'a>,
+    pub(crate) general: Section<'a>,
+}
+
+/// Reads the whole tree. `None`: there are errors among the problems.
+pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
+    let problems = context.problems;
+    let mut top = Section::new(&TOP, root, root.spot, problems);
+    let mut sections = Sections {
+        router: top.section("router_settings", &ROUTER_SETTINGS),
+        litellm: top.section("litellm_settings", &LITELLM_SETTINGS),
+        general: top.section("general_settings", &GENERAL_SETTINGS),
+        top,
+    };
+    // Both were read before: variables and files had to be known to get here.
+    sections.top.entry("environment_variables");
+    sections.top.entry("include");
+
+    let fragment = sections.top.entry("model_list").is_none();
+    let access = general::access(&mut sections, context, fragment);
+    let traffic = general::traffic(&mut sections, context);
+    let logs = general::logs(&mut sections, context);
+    let defaults = router::attempt_defaults(&mut sections);
+    let prices = deployments::prices(&mut sections, context);
+    let models = models::read(&mut sections, context, &defaults);
+    let aliases = aliases::read(&mut sections);
+    let known = names::Names::new(&models.entries, &aliases, fragment);
+    aliases::check(&aliases, &known, problems);
+    let routing = router::settings(&mut sections, &known);
+
+    let Sections { top, router, litellm, general } = sections;
+    for section in [top, router, litellm, general] {
+        section.finish();
+    }
+    if fragment {
+        problems.push(
+            Finding::warning(None, "there is no `model_list`: no model can be called")
+                .help("add `model_list:` with at least one deployment"),
+        );
+    }
+    let mut built = Vec::with_capacity(models.drafts.len());
+    for draft in models.drafts {
+        let (place, lenient) = (draft.place.clone(), models.lenient);
+        match deployments::build(draft, &prices) {
+            Ok((deployment, remarks)) => {
+                built.push(deployment);
+                remarks.iter().for_each(|remark| problems.push(place.remark(remark)));
+            }
+            Err(problem) => problems.push(place.refused(&problem, lenient)),
+        }
+    }
+    if problems.has_errors() {
+        return None;
+    }
+    let aliases = aliases.into_iter().map(|alias| alias.alias).collect();
+    let catalog = Catalog::build(built, aliases);
+    let warnings: Vec<Arc<str>> = Vec::new();
+    Some(Snapshot { catalog, prices, routing, access, traffic, logs, warnings })
+}

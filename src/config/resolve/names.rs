@@ -1,0 +1,83 @@
+//! Every name by which something of this file can be called; for finding references to nothing.
+
+use super::aliases::WrittenAlias;
+use super::models::Named;
+use crate::config::problem::nearest;
+
+/// Names of groups, aliases, deployments and upstream models. Entries with errors count, so that
+/// one mistake is reported once.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    /// Groups, aliases and deployment ids.
+    exact: Vec<String>,
+    groups: Vec<String>,
+    /// Groups with a `*`, as what stands before the first and after the last.
+    patterns: Vec<(String, String)>,
+    /// `provider/model`, and `model` without its prefix.
+    upstream: Vec<String>,
+    /// The file has no `model_list`: it is a part of some other, and names cannot be checked.
+    fragment: bool,
+}
+
+impl Names {
+    pub(super) fn new(entries: &[Named], aliases: &[WrittenAlias], fragment: bool) -> Self {
+        let mut names = Self { fragment, ..Self::default() };
+        for entry in entries {
+            if let Some((before, _)) = entry.group.split_once('*') {
+                let after = entry.group.rsplit_once('*').map_or("", |(_, after)| after);
+                names.patterns.push((before.to_owned(), after.to_owned()));
+            }
+            names.exact.push(entry.group.to_string());
+            names.groups.push(entry.group.to_string());
+            names.exact.extend(entry.id.iter().map(ToString::to_string));
+            if let Some(upstream) = &entry.upstream {
+                names.upstream.push(upstream.clone());
+                let bare = upstream.split_once('/').map(|(_, model)| model.to_owned());
+                names.upstream.extend(bare);
+            }
+        }
+        names.exact.extend(aliases.iter().map(|alias| alias.alias.name.to_string()));
+        for list in [&mut names.exact, &mut names.groups, &mut names.upstream] {
+            list.sort();
+            list.dedup();
+        }
+        names
+    }
+
+    /// Whether a request for this name would find a deployment.
+    pub(crate) fn resolves(&self, name: &str) -> bool {
+        let among =
+            |list: &[String]| list.binary_search_by(|known| known.as_str().cmp(name)).is_ok();
+        let fits = |(before, after): &(String, String)| {
+            name.len() >= before.len() + after.len()
+                && name.starts_with(before)
+                && name.ends_with(after)
+        };
+        self.fragment
+            || among(&self.exact)
+            || among(&self.upstream)
+            || self.patterns.iter().any(fits)
+    }
+
+    /// Whether a deployment has this `model_name`.
+    pub(super) fn has_group(&self, name: &str) -> bool {
+        self.groups.iter().any(|group| group == name)
+    }
+
+    /// What to write instead of a name that nothing has.
+    pub(crate) fn help(&self, name: &str) -> String {
+        match nearest(name, self.exact.iter().map(String::as_str)) {
+            Some((near, _)) => format!("did you mean `{near}`?"),
+            None if self.groups.is_empty() => "add a deployment with this `model_name`".to_owned(),
+            None => {
+                let shown: Vec<_> =
+                    self.groups.iter().take(NAMES_SHOWN).map(|name| format!("`{name}`")).collect();
+                let more = if self.groups.len() > NAMES_SHOWN { ", ..." } else { "" };
+                format!("this file has {}{more}", shown.join(", "))
+            }
+        }
+    }
+}
+
+/// How many names a message lists.
+const NAMES_SHOWN: usize = 6;

@@ -1,0 +1,99 @@
+//! The parts of an entry of `model_list` that are lists or free: headers, body parameters, prices.
+
+use http::{HeaderName, HeaderValue};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value as Json, json};
+
+use super::fallbacks::param;
+use crate::config::options::is_price;
+use crate::config::problem::{Finding, Problems};
+use crate::config::section::Section;
+use crate::config::yaml::{Entry, Node, Value};
+use crate::money::Usd;
+
+/// `extra_headers` and `headers`.
+pub(super) fn headers(params: &mut Section<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    let problems = params.problems;
+    let mut headers = Vec::new();
+    for option in ["extra_headers", "headers"] {
+        let Some(entry) = params.entry(option) else { continue };
+        let Some(entries) = entry.node.map() else {
+            let found = entry.node.found(option);
+            let message = format!("`{option}` must be a mapping, found {found}");
+            problems.push(
+                Finding::error(entry.value_spot(), message).help("write `Name: value` lines"),
+            );
+            continue;
+        };
+        for header in entries {
+            let Ok(name) = header.key.parse::<HeaderName>() else {
+                let message = format!("`{}` cannot be the name of a header", header.key);
+                problems.push(Finding::error(header.spot, message));
+                continue;
+            };
+            let value = header.node.text().and_then(|text| HeaderValue::from_str(text).ok());
+            match value {
+                Some(value) => headers.push((name, value)),
+                None => problems.push(Finding::error(
+                    header.value_spot(),
+                    format!("`{}` must be a text on one line", header.key),
+                )),
+            }
+        }
+    }
+    headers
+}
+
+/// Body parameters: what the section passed on, and the entries of `extra_body`.
+pub(super) fn defaults(
+    passed_on: &[&Entry],
+    extra_body: Option<&Entry>,
+    problems: &Problems,
+) -> Vec<(Box<str>, Box<RawValue>)> {
+    let extra: &[Entry] = match extra_body {
+        Some(entry) => entry.node.map().unwrap_or_else(|| {
+            let found = entry.node.found("");
+            let message = format!("`extra_body` must be a mapping, found {found}");
+            problems.push(Finding::error(entry.value_spot(), message));
+            &[]
+        }),
+        None => &[],
+    };
+    let written = passed_on.iter().copied().chain(extra);
+    written
+        .filter(|entry| !entry.node.is_null() && !is_price(&entry.key))
+        .filter_map(param)
+        .collect()
+}
+
+/// Adds the prices that are written, under the names that they have in the file; those that are
+/// there already stay.
+pub(super) fn prices(entries: &[Entry], prices: &mut Map<String, Json>, problems: &Problems) {
+    for entry in entries.iter().filter(|entry| !entry.node.is_null()) {
+        let name = &*entry.key;
+        let number = |node: &Node| match &node.value {
+            Value::Scalar(scalar) => {
+                scalar.number().filter(|price| Usd::from_dollars(*price).is_some())
+            }
+            Value::List(_) | Value::Map(_) => None,
+        };
+        let price = if name == "metadata" {
+            // One number for both directions; everything else in there is the user's own.
+            entry.node.get("cost").and_then(|cost| number(&cost.node)).map(|p| json!({"cost": p}))
+        } else if is_price(name) && entry.node.text().is_some() {
+            let price = number(&entry.node).map(Json::from);
+            if price.is_none() {
+                let found = entry.node.found(name);
+                let message = format!("`{name}` must be a price in USD, found {found}");
+                problems.push(Finding::error(entry.node.spot, message));
+            }
+            price
+        } else {
+            // Some prices have parts (`search_context_cost_per_query`); those are not per token.
+            None
+        };
+        if let Some(price) = price {
+            prices.entry(name).or_insert(price);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Hands everything that is not inference to the `admin` routes, in memory: no second port needed.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::{HeaderValue, Request};
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+
+use super::Gateway;
+use super::ctx::RequestCtx;
+use super::intake;
+use super::reply;
+use crate::admin::{DeploymentHealth, GroupHealth, Model, Source};
+use crate::keys::Access;
+use crate::routing::{self, Health};
+use crate::snapshot::Snapshot;
+use crate::telemetry::DeploymentState;
+
+/// Bound of a management request's body.
+const BODY_MAX: usize = 1024 * 1024;
+
+/// Answers one request from the routes.
+pub(super) async fn answer(
+    gateway: &Gateway,
+    session: &mut Session,
+    ctx: &mut RequestCtx,
+) -> pingora_core::Result<()> {
+    let body = match intake::read_body(session, BODY_MAX).await {
+        Ok(body) => body,
+        Err(error) => return reply::write_error(session, ctx, error, None).await,
+    };
+    let head = session.req_header();
+    let mut request = Request::new(body);
+    *request.method_mut() = head.method.clone();
+    *request.uri_mut() = head.uri.clone();
+    *request.headers_mut() = head.headers.clone();
+    if let Ok(id) = HeaderValue::from_str(&ctx.request_id) {
+        request.headers_mut().insert("x-request-id", id);
+    }
+    let (parts, body) = gateway.admin.answer(request).await.into_parts();
+    let mut head = ResponseHeader::build_no_case(parts.status, Some(parts.headers.len() + 1))?;
+    for (name, value) in &parts.headers {
+        head.append_header(name.clone(), value.clone())?;
+    }
+    if !head.headers.contains_key(http::header::CONTENT_LENGTH) && parts.status != 204 {
+        head.insert_header(http::header::CONTENT_LENGTH, body.len())?;
+    }
+    ctx.status = Some(parts.status.as_u16());
+    ctx.relayed.bytes_sent = body.len() as u64;
+    reply::write_whole(session, Box::new(head), body).await
+}
+
+/// What the routes are told of the running gateway.
+pub struct View {
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    pub routing: Arc<routing::State>,
+    pub draining: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl View {
+    /// Passive health of one deployment; one that was never called is healthy.
+    #[must_use]
+    pub fn deployment(&self, id: &str) -> DeploymentHealth {
+        let now = std::time::Instant::now();
+        let (state, cooldown_left) = match self.routing.view(id, now) {
+            None => (DeploymentState::Healthy, None),
+            Some(view) => match view.health {
+                Health::Cooling { remaining } => (DeploymentState::Down, Some(remaining)),
+                Health::HalfOpen => (DeploymentState::Partial, None),
+                Health::Healthy if view.recent_failures > 0 => (DeploymentState::Partial, None),
+                Health::Healthy => (DeploymentState::Healthy, None),
+            },
+        };
+        DeploymentHealth { state, cooldown_left }
+    }
+}
+
+impl Source for View {
+    fn access(&self) -> Access {
+        self.snapshot.load().access.clone()
+    }
+
+    fn models(&self) -> Vec<Model> {
+        let snapshot = self.snapshot.load();
+        let catalog = &snapshot.catalog;
+        let owner = |name: &str| {
+            let found = catalog.resolve(name)?;
+            let first = Arc::clone(&found.deployments.first()?.provider);
+            found.deployments.iter().all(|deployment| deployment.provider == first).then_some(first)
+        };
+        catalog
+            .names()
+            .map(|name| Model {
+                name: Arc::clone(name),
+                owned_by: owner(name).unwrap_or_else(|| "tollgate".into()),
+            })
+            .collect()
+    }
+
+    fn groups(&self) -> Vec<GroupHealth> {
+        let snapshot = self.snapshot.load();
+        snapshot
+            .catalog
+            .groups()
+            .map(|(name, deployments)| GroupHealth {
+                name: Arc::clone(name),
+                deployments: deployments.iter().map(|one| self.deployment(&one.id)).collect(),
+            })
+            .collect()
+    }
+
+    fn draining(&self) -> bool {
+        self.draining.load(std::sync::atomic::Ordering::Acquire)
+    }
+}

@@ -1,0 +1,166 @@
+//! What is known of one request, stage by stage.
+//!
+//! Each field is set by one stage and read by later ones; what must be given back at the end is a
+//! guard that does so when the context is dropped, however the request ended.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::error::{ClientDialect, GatewayError};
+use crate::catalog::PriceBook;
+use crate::dialect::Endpoint;
+use crate::keys::Caller;
+use crate::money::Usd;
+use crate::routing::Fallback;
+use crate::snapshot::Snapshot;
+use crate::telemetry::{self, Counted, Metrics};
+use crate::usage::Usage;
+use crate::wire::json::Object;
+
+/// The state of one request.
+pub struct RequestCtx {
+    /// The configuration that this request sees to its end.
+    pub snapshot: Arc<Snapshot>,
+    pub started: Instant,
+    pub started_at: SystemTime,
+    /// `x-request-id` of the client, or ours.
+    pub request_id: Arc<str>,
+    pub dialect: ClientDialect,
+    /// Set by admission.
+    pub caller: Option<Caller>,
+    pub client_ip: Option<IpAddr>,
+    /// Set by intake for inference routes.
+    pub call: Option<Arc<Call>>,
+    /// Set by relay.
+    pub relayed: Relayed,
+    /// Why the client got an error, if it did.
+    pub error: Option<GatewayError>,
+    /// The status that was sent; `None` if the client left before.
+    pub status: Option<u16>,
+    pub client_gone: bool,
+    /// Held while a stream is open.
+    pub open_stream: Option<Counted>,
+    pub in_flight: Option<InFlight>,
+}
+
+/// An inference call, as intake understood it.
+pub struct Call {
+    pub endpoint: Endpoint,
+    /// The model as the client named it.
+    pub model: Box<str>,
+    pub body: Object,
+    pub stream: bool,
+    /// The client asked for a usage chunk at the end of its stream.
+    pub show_usage: bool,
+    pub num_retries: Option<u32>,
+    pub fallbacks: Option<Vec<Fallback>>,
+    pub disable_fallbacks: bool,
+    pub tags: Vec<Box<str>>,
+    /// The end of the whole request.
+    pub deadline: Instant,
+    /// The client's own bound (`timeout`, `x-litellm-timeout`) of one attempt.
+    pub timeout: Option<Duration>,
+    pub stream_timeout: Option<Duration>,
+}
+
+/// What the attempts came to.
+#[derive(Default)]
+pub struct Relayed {
+    pub served_by: Option<Served>,
+    pub attempts: Vec<telemetry::Attempt>,
+    pub retries: u32,
+    pub fallbacks: u32,
+    pub usage: Option<Usage>,
+    pub cost: Option<Usd>,
+    /// Time spent waiting for upstreams: before a retry, connecting, sending, waiting for the head
+    /// and, when not streaming, for the body.
+    pub upstream: Duration,
+    /// From the request's start to the first meaningful frame.
+    pub first_token: Option<Duration>,
+    pub streamed: bool,
+    pub bytes_sent: u64,
+}
+
+impl Relayed {
+    /// Takes down what the reply used and what that costs at the deployment's price.
+    pub fn settle(&mut self, usage: Usage, prices: &PriceBook) {
+        let served = self.served_by.as_ref();
+        let price = served.and_then(|by| by.deployment.price(&by.model, prices));
+        self.cost = price.map(|price| price.cost(&usage));
+        self.usage = Some(usage);
+    }
+}
+
+/// The deployment that gave the answer.
+pub struct Served {
+    pub deployment: Arc<crate::catalog::Deployment>,
+    pub group: Arc<str>,
+    pub model: Arc<str>,
+}
+
+/// One request among those in flight; counts itself out when dropped.
+pub struct InFlight {
+    count: Arc<AtomicUsize>,
+    _shown: Counted,
+}
+
+impl InFlight {
+    /// Counts one more request in, unless `bound` are in flight already.
+    pub fn enter(
+        count: &Arc<AtomicUsize>,
+        bound: Option<usize>,
+        metrics: &Metrics,
+    ) -> Option<Self> {
+        let before = count.fetch_add(1, Ordering::AcqRel);
+        let entered = Self { count: Arc::clone(count), _shown: metrics.in_flight() };
+        bound.is_none_or(|bound| before < bound).then_some(entered)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl RequestCtx {
+    /// A request that has just begun.
+    #[must_use]
+    pub fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self {
+            snapshot,
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            request_id: Arc::from(""),
+            dialect: ClientDialect::OpenAi,
+            caller: None,
+            client_ip: None,
+            call: None,
+            relayed: Relayed::default(),
+            error: None,
+            status: None,
+            client_gone: false,
+            open_stream: None,
+            in_flight: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_beyond_the_bound_are_refused_and_not_counted() {
+        let count = Arc::new(AtomicUsize::new(0));
+        let metrics = Metrics::new("test", SystemTime::UNIX_EPOCH);
+        let first = InFlight::enter(&count, Some(1), &metrics);
+        assert!(first.is_some());
+        assert!(InFlight::enter(&count, Some(1), &metrics).is_none());
+        assert_eq!(count.load(Ordering::Relaxed), 1);
+        drop(first);
+        assert_eq!(count.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,401 @@
+//! Every way in which a request can fail, and how each is told to the client.
+//!
+//! The one place where an error becomes a status, a body and headers, in the client's dialect. The
+//! codes are part of the interface (README, "Errors"); texts may change.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::failure::{Failure, FailureClass};
+
+/// The envelope that the client expects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientDialect {
+    #[default]
+    OpenAi,
+    Anthropic,
+}
+
+/// Why a request was not answered as asked.
+#[derive(Debug)]
+pub enum GatewayError {
+    /// No key came with the request.
+    NoKey,
+    /// A key came, and it is not one of ours.
+    BadKey,
+    /// The body is larger than `max_request_size_mb`.
+    BodyTooLarge { limit_bytes: usize },
+    /// The body did not arrive: too slow, or cut.
+    BodyIncomplete { why: &'static str },
+    /// The body is not what the endpoint takes.
+    BadBody { message: String, param: Option<&'static str>, code: &'static str },
+    /// Nothing is called that.
+    UnknownModel { model: String },
+    /// The last attempt failed, and no other follows.
+    Upstream(Box<Failure>),
+    /// Every deployment that could serve is resting.
+    AllCooling { model: String, retry_after: Duration },
+    /// Every deployment that could serve has its `max_parallel_requests` in flight.
+    DeploymentsFull { model: String },
+    /// Tags were sent, and no deployment takes them.
+    NoTaggedDeployment { model: String },
+    /// The gateway has its `global_max_parallel_requests` in flight.
+    GatewayFull,
+    /// The whole request took longer than `request_timeout`.
+    Deadline { after: Duration },
+    /// The gateway broke; the log has the reason under the request id.
+    Internal,
+}
+
+impl GatewayError {
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::NoKey | Self::BadKey => 401,
+            Self::UnknownModel { .. } => 404,
+            Self::NoTaggedDeployment { .. } => 400,
+            Self::BodyTooLarge { .. } => 413,
+            Self::BodyIncomplete { .. } => 408,
+            Self::BadBody { .. } => 400,
+            Self::Upstream(failure) => upstream_status(failure),
+            Self::AllCooling { .. } | Self::DeploymentsFull { .. } | Self::GatewayFull => 429,
+            Self::Deadline { .. } => 504,
+            Self::Internal => 500,
+        }
+    }
+
+    /// The machine code: stable, documented.
+    #[must_use]
+    pub fn code(&self) -> Cow<'_, str> {
+        Cow::Borrowed(match self {
+            Self::NoKey => "missing_api_key",
+            Self::BadKey => "invalid_api_key",
+            Self::BodyTooLarge { .. } => "request_too_large",
+            Self::BodyIncomplete { .. } => "request_incomplete",
+            Self::BadBody { code, .. } => code,
+            Self::UnknownModel { .. } => "model_not_found",
+            Self::Upstream(failure) => upstream_code(failure),
+            Self::AllCooling { .. } => "all_deployments_in_cooldown",
+            Self::DeploymentsFull { .. } => "deployments_at_max_parallel_requests",
+            Self::NoTaggedDeployment { .. } => "no_deployment_for_tags",
+            Self::GatewayFull => "gateway_at_max_parallel_requests",
+            Self::Deadline { .. } => "request_timeout",
+            Self::Internal => "internal_error",
+        })
+    }
+
+    /// The error's `type` in OpenAI's envelope.
+    #[must_use]
+    pub fn kind(&self) -> Cow<'_, str> {
+        Cow::Borrowed(match self {
+            Self::NoKey | Self::BadKey => "authentication_error",
+            Self::BodyTooLarge { .. }
+            | Self::BodyIncomplete { .. }
+            | Self::BadBody { .. }
+            | Self::UnknownModel { .. }
+            | Self::NoTaggedDeployment { .. } => "invalid_request_error",
+            Self::Upstream(failure) => upstream_kind(failure),
+            Self::AllCooling { .. } | Self::DeploymentsFull { .. } | Self::GatewayFull => {
+                "rate_limit_error"
+            }
+            Self::Deadline { .. } => "timeout_error",
+            Self::Internal => "internal_server_error",
+        })
+    }
+
+    /// What a person reads. Holds nothing internal: no key, no deployment, no fallback.
+    #[must_use]
+    pub fn message(&self) -> Cow<'_, str> {
+        Cow::Owned(match self {
+            Self::NoKey => "No API key was given. Send it as `Authorization: Bearer <key>`, \
+                            `x-api-key: <key>` or `api-key: <key>`."
+                .into(),
+            Self::BadKey => "The API key is not valid for this gateway.".into(),
+            Self::BodyTooLarge { limit_bytes } => {
+                format!("The request body is larger than the limit of {limit_bytes} bytes.")
+            }
+            Self::BodyIncomplete { why } => format!("The request body did not arrive: {why}."),
+            Self::BadBody { message, .. } => message.clone(),
+            Self::UnknownModel { model } => format!(
+                "The model `{model}` does not exist here. GET /v1/models lists those that do."
+            ),
+            Self::Upstream(failure) => return upstream_message(failure),
+            Self::AllCooling { model, retry_after } => format!(
+                "Every deployment of `{model}` is resting after failures. Try again in {} seconds.",
+                whole_seconds(*retry_after)
+            ),
+            Self::DeploymentsFull { model } => format!(
+                "Every deployment of `{model}` has as many requests in flight as it may."
+            ),
+            Self::NoTaggedDeployment { model } => {
+                format!("No deployment of `{model}` takes requests with these tags.")
+            }
+            Self::GatewayFull => {
+                "The gateway has as many requests in flight as it may. Try again shortly.".into()
+            }
+            Self::Deadline { after } => format!(
+                "The request was not finished within its limit of {} seconds.",
+                after.as_secs_f64()
+            ),
+            Self::Internal => {
+                "The gateway failed. The request id finds the reason in its log.".into()
+            }
+        })
+    }
+
+    /// The request field to blame.
+    #[must_use]
+    pub fn param(&self) -> Option<&str> {
+        match self {
+            Self::BadBody { param, .. } => *param,
+            Self::UnknownModel { .. } => Some("model"),
+            Self::Upstream(failure) => failure.param.as_deref(),
+            Self::NoKey
+            | Self::BadKey
+            | Self::BodyTooLarge { .. }
+            | Self::BodyIncomplete { .. }
+            | Self::AllCooling { .. }
+            | Self::DeploymentsFull { .. }
+            | Self::NoTaggedDeployment { .. }
+            | Self::GatewayFull
+            | Self::Deadline { .. }
+            | Self::Internal => None,
+        }
+    }
+
+    /// How long the client should wait, where that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::AllCooling { retry_after, .. } => Some(*retry_after),
+            Self::DeploymentsFull { .. } | Self::GatewayFull => Some(Duration::from_secs(1)),
+            Self::Upstream(failure) => failure.retry_after.or_else(|| {
+                // SDKs retry these at once otherwise; a second is what the providers ask for.
+                matches!(failure.class, FailureClass::Overloaded).then_some(Duration::from_secs(1))
+            }),
+            Self::NoKey
+            | Self::BadKey
+            | Self::BodyTooLarge { .. }
+            | Self::BodyIncomplete { .. }
+            | Self::BadBody { .. }
+            | Self::UnknownModel { .. }
+            | Self::NoTaggedDeployment { .. }
+            | Self::Deadline { .. }
+            | Self::Internal => None,
+        }
+    }
+
+    /// The body in the client's envelope. Errors of the gateway's own making carry the request id.
+    #[must_use]
+    pub fn body(&self, dialect: ClientDialect, request_id: &str) -> Bytes {
+        let message = &*self.message();
+        let written = match dialect {
+            ClientDialect::OpenAi => {
+                let ours = self.status() >= 500 && !matches!(self, Self::Upstream(_));
+                serde_json::to_vec(&OpenAiEnvelope {
+                    error: OpenAiError {
+                        message,
+                        kind: &self.kind(),
+                        param: self.param(),
+                        code: &self.code(),
+                        request_id: ours.then_some(request_id),
+                    },
+                })
+            }
+            ClientDialect::Anthropic => serde_json::to_vec(&AnthropicEnvelope {
+                kind: "error",
+                error: AnthropicError { kind: anthropic_kind(self.status()), message },
+                request_id,
+            }),
+        };
+        // Texts and names always become JSON; an empty body would still carry the status.
+        written.map(Bytes::from).unwrap_or_default()
+    }
+
+    /// The same as one frame of an event stream whose head is out already.
+    #[must_use]
+    pub fn frame(&self, dialect: ClientDialect, request_id: &str) -> Bytes {
+        let body = self.body(dialect, request_id);
+        let start: &[u8] = match dialect {
+            ClientDialect::OpenAi => b"data: ",
+            ClientDialect::Anthropic => b"event: error\ndata: ",
+        };
+        Bytes::from([start, &body, b"\n\n"].concat())
+    }
+}
+
+#[derive(Serialize)]
+struct OpenAiEnvelope<'a> {
+    error: OpenAiError<'a>,
+}
+
+#[derive(Serialize)]
+struct OpenAiError<'a> {
+    message: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    param: Option<&'a str>,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct AnthropicEnvelope<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    error: AnthropicError<'a>,
+    request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct AnthropicError<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    message: &'a str,
+}
+
+/// `Retry-After` takes whole seconds: rounded up, so that nobody comes back too early.
+#[must_use]
+pub fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+fn upstream_status(failure: &Failure) -> u16 {
+    match (failure.status, failure.class) {
+        // 529 is not a registered status; OpenAI clients know 503.
+        (Some(529), _) => 503,
+        (Some(status @ 400..=599), _) => status,
+        (_, FailureClass::BadRequest | FailureClass::ContextWindow | FailureClass::ContentPolicy) => 400,
+        (_, FailureClass::NotFound) => 404,
+        (_, FailureClass::Auth) => 401,
+        (_, FailureClass::Quota | FailureClass::RateLimited) => 429,
+        (_, FailureClass::Overloaded) => 503,
+        (_, FailureClass::Timeout) => 504,
+        (_, FailureClass::Connection | FailureClass::Server) => 502,
+        (_, FailureClass::Conflict) => 409,
+    }
+}
+
+fn upstream_code(failure: &Failure) -> &str {
+    let own = match failure.class {
+        // The provider's words about its credentials stay here: they are ours, not the client's.
+        FailureClass::Auth => return "upstream_authentication_error",
+        FailureClass::BadRequest => "invalid_request",
+        FailureClass::ContextWindow => "context_length_exceeded",
+        FailureClass::ContentPolicy => "content_policy_violation",
+        FailureClass::NotFound => "upstream_not_found",
+        FailureClass::Quota => "insufficient_quota",
+        FailureClass::RateLimited => "rate_limit_exceeded",
+        FailureClass::Overloaded => "overloaded",
+        FailureClass::Timeout => "upstream_timeout",
+        FailureClass::Connection => "upstream_connection_error",
+        FailureClass::Server => "upstream_error",
+        FailureClass::Conflict => "conflict",
+    };
+    failure.code.as_deref().unwrap_or(own)
+}
+
+fn upstream_kind(failure: &Failure) -> &str {
+    let own = match failure.class {
+        FailureClass::Auth => return "authentication_error",
+        FailureClass::BadRequest
+        | FailureClass::ContextWindow
+        | FailureClass::ContentPolicy
+        | FailureClass::NotFound
+        | FailureClass::Conflict => "invalid_request_error",
+        FailureClass::Quota => "insufficient_quota",
+        FailureClass::RateLimited => "rate_limit_error",
+        FailureClass::Overloaded => "overloaded_error",
+        FailureClass::Timeout => "timeout_error",
+        FailureClass::Connection | FailureClass::Server => "upstream_error",
+    };
+    failure.kind.as_deref().unwrap_or(own)
+}
+
+fn upstream_message(failure: &Failure) -> Cow<'_, str> {
+    match failure.class {
+        FailureClass::Auth => Cow::Borrowed(
+            "The provider refused the gateway's credentials for this model. \
+             The gateway's operator has to mend them; your key is fine.",
+        ),
+        FailureClass::BadRequest
+        | FailureClass::ContextWindow
+        | FailureClass::ContentPolicy
+        | FailureClass::NotFound
+        | FailureClass::Quota
+        | FailureClass::RateLimited
+        | FailureClass::Overloaded
+        | FailureClass::Timeout
+        | FailureClass::Connection
+        | FailureClass::Server
+        | FailureClass::Conflict => Cow::Borrowed(&failure.message),
+    }
+}
+
+const fn anthropic_kind(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        402 => "billing_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        409 => "conflict_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        503 | 529 => "overloaded_error",
+        504 => "timeout_error",
+        500.. => "api_error",
+        _ => "invalid_request_error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(body: &Bytes) -> serde_json::Value {
+        serde_json::from_slice(body).unwrap()
+    }
+
+    #[test]
+    fn credentials_of_the_gateway_are_not_the_clients_business() {
+        let mut failure = Failure::new(FailureClass::Auth, "Incorrect API key provided: sk-pro***");
+        failure.status = Some(401);
+        failure.code = Some("invalid_api_key".into());
+
+        let error = GatewayError::Upstream(Box::new(failure));
+        let body = parsed(&error.body(ClientDialect::OpenAi, "id"));
+
+        assert_eq!(error.status(), 401);
+        assert_eq!(body["error"]["code"], "upstream_authentication_error");
+        assert!(!body.to_string().contains("sk-pro"));
+    }
+
+    #[test]
+    fn a_529_becomes_a_503_that_asks_for_a_second() {
+        let mut failure = Failure::new(FailureClass::Overloaded, "Overloaded");
+        failure.status = Some(529);
+        let error = GatewayError::Upstream(Box::new(failure));
+        assert_eq!((error.status(), error.retry_after()), (503, Some(Duration::from_secs(1))));
+    }
+
+    #[test]
+    fn anthropic_clients_see_their_own_envelope() {
+        let error = GatewayError::NoKey;
+        let body = parsed(&error.body(ClientDialect::Anthropic, "req-1"));
+        assert_eq!(body["type"], "error");
+        assert_eq!(body["error"]["type"], "authentication_error");
+        assert_eq!(body["request_id"], "req-1");
+        assert!(error.frame(ClientDialect::Anthropic, "r").starts_with(b"event: error\ndata: {"));
+    }
+
+    #[test]
+    fn waits_are_rounded_up() {
+        assert_eq!(whole_seconds(Duration::from_millis(1001)), 2);
+        assert_eq!(whole_seconds(Duration::from_secs(3)), 3);
+    }
+}

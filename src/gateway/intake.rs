@@ -1,0 +1,222 @@
+//! Intake: reads the body of an inference call within its limits and takes from it, and from the
+//! headers, what the gateway itself acts on. The rest of the body stays as the client wrote it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use pingora_proxy::Session;
+use serde_json::Value;
+
+use super::ctx::{Call, RequestCtx};
+use super::error::GatewayError;
+use crate::dialect::Endpoint;
+use crate::routing::Fallback;
+use crate::wire::json::Object;
+
+/// Longest silence while a client sends its body.
+const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longest `x-request-id` that is taken over.
+const REQUEST_ID_MAX: usize = 128;
+
+/// The client's request id if it is fit to be printed, else a new one.
+#[must_use]
+pub(super) fn request_id(headers: &HeaderMap) -> Arc<str> {
+    let given = ["x-request-id", "x-litellm-call-id"].into_iter().find_map(|name| {
+        let id = headers.get(name)?.to_str().ok()?;
+        (!id.is_empty() && id.len() <= REQUEST_ID_MAX && id.bytes().all(|b| b.is_ascii_graphic()))
+            .then_some(id)
+    });
+    given.map_or_else(|| Arc::from(uuid::Uuid::now_v7().to_string()), Arc::from)
+}
+
+/// Reads the whole body of the request.
+///
+/// # Errors
+/// `BodyTooLarge`, `BodyIncomplete`.
+pub(super) async fn read_body(session: &mut Session, limit_bytes: usize) -> Result<Bytes, GatewayError> {
+    let too_large = || GatewayError::BodyTooLarge { limit_bytes };
+    let header = session.req_header();
+    let announced = header
+        .headers
+        .get(http::header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit_bytes) {
+        return Err(too_large());
+    }
+    let expects = header.headers.get(http::header::EXPECT).is_some_and(|v| v == "100-continue");
+    if expects && session.as_downstream_mut().write_continue_response().await.is_err() {
+        return Err(GatewayError::BodyIncomplete { why: "the connection was closed" });
+    }
+    let mut first: Option<Bytes> = None;
+    let mut rest = BytesMut::new();
+    loop {
+        let reading = session.as_downstream_mut().read_request_body();
+        let chunk = match tokio::time::timeout(BODY_READ_TIMEOUT, reading).await {
+            Ok(Ok(Some(chunk))) => chunk,
+            Ok(Ok(None)) => break,
+            Ok(Err(_)) => {
+                return Err(GatewayError::BodyIncomplete { why: "the connection was closed" });
+            }
+            Err(_elapsed) => {
+                return Err(GatewayError::BodyIncomplete { why: "the client stopped sending" });
+            }
+        };
+        let have = first.as_ref().map_or(0, Bytes::len) + rest.len();
+        if have + chunk.len() > limit_bytes {
+            return Err(too_large());
+        }
+        match &first {
+            None => first = Some(chunk),
+            Some(start) => {
+                if rest.is_empty() {
+                    // One allocation for bodies that say how long they are.
+                    rest.reserve(announced.unwrap_or_else(|| 2 * (have + chunk.len())));
+                    rest.extend_from_slice(start);
+                    first = Some(Bytes::new());
+                }
+                rest.extend_from_slice(&chunk);
+            }
+        }
+    }
+    Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() })
+}
+
+/// Understands the body as far as the gateway acts on it.
+///
+/// # Errors
+/// `BadBody` for what is not a JSON object or has fields of the wrong type.
+pub(super) fn understand(
+    ctx: &RequestCtx,
+    headers: &HeaderMap,
+    endpoint: Endpoint,
+    path_model: Option<Cow<'_, str>>,
+    body: Bytes,
+) -> Result<Call, GatewayError> {
+    let body = Object::parse(body).map_err(|malformed| GatewayError::BadBody {
+        message: format!("The request body is not a JSON object: {malformed}"),
+        param: None,
+        code: "invalid_json",
+    })?;
+    let model = match path_model {
+        Some(model) => model.into_owned(),
+        None => match body.str("model") {
+            Some(model) if !model.is_empty() => model.into_owned(),
+            _ => return Err(bad("model", "`model` must be a string that names a model.")),
+        },
+    };
+    check_shape(&body, endpoint)?;
+    let stream = flag(&body, "stream", "`stream` must be true or false.")?
+        && endpoint != Endpoint::Embeddings;
+    let show_usage = body
+        .value("stream_options")
+        .is_some_and(|options| options.get("include_usage").and_then(Value::as_bool) == Some(true));
+    let traffic = &ctx.snapshot.traffic;
+    let seconds = |name: &str, header: &str| {
+        let given = headers
+            .get(header)
+            .and_then(|value| value.to_str().ok()?.trim().parse::<f64>().ok())
+            .or_else(|| body.value(name)?.as_f64());
+        given.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    };
+    Ok(Call {
+        endpoint,
+        model: model.into(),
+        stream,
+        show_usage,
+        num_retries: headers
+            .get("x-litellm-num-retries")
+            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+            .or_else(|| body.u64("num_retries").and_then(|count| count.try_into().ok())),
+        fallbacks: fallbacks(&body)?,
+        disable_fallbacks: flag(
+            &body,
+            "disable_fallbacks",
+            "`disable_fallbacks` must be true or false.",
+        )?,
+        tags: tags(&body, headers),
+        deadline: ctx.started + traffic.total_timeout,
+        timeout: seconds("timeout", "x-litellm-timeout"),
+        stream_timeout: seconds("stream_timeout", "x-litellm-stream-timeout"),
+        body,
+    })
+}
+
+fn bad(param: &'static str, message: impl Into<String>) -> GatewayError {
+    GatewayError::BadBody { message: message.into(), param: Some(param), code: "invalid_type" }
+}
+
+/// The field that an endpoint cannot do without; everything else is the provider's to judge.
+fn check_shape(body: &Object, endpoint: Endpoint) -> Result<(), GatewayError> {
+    let starts = |name: &str, with: &[u8]| {
+        body.raw(name).and_then(|raw| raw.bytes().next()).is_some_and(|byte| with.contains(&byte))
+    };
+    match endpoint {
+        Endpoint::Chat if !starts("messages", b"[") => {
+            Err(bad("messages", "`messages` must be an array of messages."))
+        }
+        Endpoint::Embeddings if !starts("input", b"\"[") => {
+            Err(bad("input", "`input` must be a string or an array."))
+        }
+        Endpoint::Chat | Endpoint::Completions | Endpoint::Embeddings => Ok(()),
+    }
+}
+
+fn flag(body: &Object, name: &'static str, message: &str) -> Result<bool, GatewayError> {
+    match body.raw(name) {
+        None | Some("null" | "false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(bad(name, message)),
+    }
+}
+
+/// The request's own fallbacks: names, or objects with a `model` and parameters to replace.
+fn fallbacks(body: &Object) -> Result<Option<Vec<Fallback>>, GatewayError> {
+    const EXPECTED: &str =
+        "`fallbacks` must be an array of model names, or of objects with a `model`.";
+    let written = match body.value("fallbacks") {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Array(written)) => written,
+        Some(_) => return Err(bad("fallbacks", EXPECTED)),
+    };
+    let fallback = |entry: Value| match entry {
+        Value::String(group) => Some(Fallback { group: group.into(), params: Vec::new() }),
+        Value::Object(mut params) => {
+            let group = params.remove("model")?.as_str().map(Arc::from)?;
+            let params = params
+                .into_iter()
+                .filter_map(|(name, value)| {
+                    Some((name.into(), serde_json::value::to_raw_value(&value).ok()?))
+                })
+                .collect();
+            Some(Fallback { group, params })
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
+    };
+    let understood: Option<Vec<_>> = written.into_iter().map(fallback).collect();
+    understood.map(Some).ok_or_else(|| bad("fallbacks", EXPECTED))
+}
+
+fn tags(body: &Object, headers: &HeaderMap) -> Vec<Box<str>> {
+    let listed = |value: Option<&Value>| -> Vec<Box<str>> {
+        let tags = value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        tags.iter().filter_map(|tag| tag.as_str().map(Box::from)).collect()
+    };
+    let mut tags = listed(body.value("tags").as_ref());
+    if body.contains("metadata") {
+        tags.extend(listed(body.value("metadata").as_ref().and_then(|given| given.get("tags"))));
+    }
+    if let Some(given) = headers.get("x-litellm-tags").and_then(|value| value.to_str().ok()) {
+        tags.extend(given.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(Box::from));
+    }
+    tags
+}
+
+/// What is left of a deadline.
+#[must_use]
+pub(super) fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}

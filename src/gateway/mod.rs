@@ -1,0 +1,186 @@
+//! One request, from Pingora's first phase to its last.
+//!
+//! The only part that touches a `Session`. A chat completion runs through `intake` (what is asked),
+//! `admit` (may it be), `relay` (the attempts; `exchange` talks to an upstream, `pump` moves a
+//! stream) and `settle` (what it was). Pages and health checks are handed to the `admin` router.
+
+mod admin;
+mod admit;
+mod ctx;
+pub mod error;
+mod exchange;
+mod head;
+mod intake;
+mod pump;
+mod relay;
+mod reply;
+mod route;
+mod settle;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::{Error, ErrorType};
+use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+
+pub use self::admin::View;
+use self::ctx::RequestCtx;
+use self::error::GatewayError;
+use self::route::Route;
+use crate::routing;
+use crate::snapshot::Snapshot;
+use crate::admin::Admin;
+use crate::telemetry::{AccessLog, Metrics};
+use crate::upstream::Upstreams;
+
+/// Everything that requests share: the configuration in force and what outlives it.
+pub struct Gateway {
+    pub snapshot: Arc<ArcSwap<Snapshot>>,
+    pub routing: Arc<routing::State>,
+    pub upstreams: Arc<Upstreams>,
+    pub metrics: Arc<Metrics>,
+    pub access_log: AccessLog,
+    /// Requests that are being answered.
+    pub in_flight: Arc<AtomicUsize>,
+    /// Answers everything that is not inference.
+    pub admin: Admin,
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = RequestCtx;
+
+    fn new_ctx(&self) -> RequestCtx {
+        RequestCtx::new(self.snapshot.load_full())
+    }
+
+    async fn early_request_filter(
+        &self,
+        session: &mut Session,
+        ctx: &mut RequestCtx,
+    ) -> pingora_core::Result<()> {
+        // Bytes that a client sends ahead belong to its next request; without this the watch for
+        // its disconnect would take them for an error.
+        session.as_downstream_mut().set_pipelining_enabled(true);
+        ctx.client_ip = session
+            .client_addr()
+            .and_then(|address| address.as_inet())
+            .map(std::net::SocketAddr::ip);
+        let head = session.req_header();
+        ctx.request_id = intake::request_id(&head.headers);
+        ctx.dialect = route::client_dialect(head.uri.path());
+        Ok(())
+    }
+
+    /// Intake and admission. `Ok(true)` means that the response is out already.
+    async fn request_filter(
+        &self,
+        session: &mut Session,
+        ctx: &mut RequestCtx,
+    ) -> pingora_core::Result<bool> {
+        match self.take_in(session, ctx).await {
+            Ok(true) => Ok(true),
+            Ok(false) => Ok(false),
+            Err(Refusal::Told(error)) => {
+                reply::write_error(session, ctx, error, None).await?;
+                Ok(true)
+            }
+            Err(Refusal::Downstream(error)) => Err(error),
+        }
+    }
+
+    /// The attempt loop; the response is written here. See ARCHITECTURE.md for why it is ours.
+    async fn proxy_upstream_filter(
+        &self,
+        session: &mut Session,
+        ctx: &mut RequestCtx,
+    ) -> pingora_core::Result<bool> {
+        if let Some(call) = ctx.call.clone() {
+            relay::relay(self, session, ctx, &call).await?;
+        }
+        Ok(false)
+    }
+
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        _ctx: &mut RequestCtx,
+    ) -> pingora_core::Result<Box<HttpPeer>> {
+        // Unreachable by design: `proxy_upstream_filter` never lets a request through.
+        Error::e_explain(ErrorType::InternalError, "no request is left to Pingora's own pipeline")
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        ctx: &mut RequestCtx,
+    ) -> FailToProxy {
+        let downstream = *error.esource() == pingora_core::ErrorSource::Downstream
+            || session.response_written().is_some();
+        if downstream {
+            ctx.client_gone = true;
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        }
+        tracing::error!(request_id = %ctx.request_id, %error, "the gateway failed");
+        let code = GatewayError::Internal.status();
+        if reply::write_error(session, ctx, GatewayError::Internal, None).await.is_err() {
+            ctx.client_gone = true;
+        }
+        FailToProxy { error_code: code, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut RequestCtx) {
+        settle::settle(self, session, ctx);
+    }
+
+    fn suppress_error_log(&self, _session: &Session, ctx: &RequestCtx, _error: &Error) -> bool {
+        // Clients come and go; that is in the access log.
+        ctx.client_gone
+    }
+}
+
+/// Why intake ended early.
+enum Refusal {
+    /// The client is told.
+    Told(GatewayError),
+    /// There is no client any more.
+    Downstream(Box<Error>),
+}
+
+impl From<GatewayError> for Refusal {
+    fn from(error: GatewayError) -> Self {
+        Self::Told(error)
+    }
+}
+
+impl Gateway {
+    async fn take_in(
+        &self,
+        session: &mut Session,
+        ctx: &mut RequestCtx,
+    ) -> Result<bool, Refusal> {
+        let head = session.req_header();
+        let path = head.uri.path().to_owned();
+        match Route::find(&head.method, &path) {
+            Route::Admin => {
+                admin::answer(self, session, ctx).await.map_err(Refusal::Downstream)?;
+                Ok(true)
+            }
+            Route::Inference { endpoint, model } => {
+                // The key is checked before a byte of the body is read.
+                ctx.caller = Some(admit::caller(&ctx.snapshot.access, &head.headers)?);
+                ctx.in_flight = Some(admit::enter(self, ctx)?);
+                let limit = ctx.snapshot.traffic.max_request_bytes;
+                let body = intake::read_body(session, limit).await?;
+                let headers = &session.req_header().headers;
+                let call = intake::understand(ctx, headers, endpoint, model, body)?;
+                ctx.call = Some(Arc::new(call));
+                Ok(false)
+            }
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! The pump: moves a stream from the upstream to the client.
+//!
+//! Frames go out as soon as they are readable; several go out in one write only if they are there
+//! already. The head of our response waits for the first meaningful frame, so that an error frame in
+//! a 200 can still be answered by another deployment. While the client does not read, nothing is
+//! read from the upstream either: what is in memory is one batch.
+
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use http::HeaderMap;
+use pingora_core::protocols::http::HttpTask;
+use tokio::time::Sleep;
+
+use super::ctx::Call;
+use super::exchange::{Bounds, broken, went_silent};
+use super::head;
+use super::intake::left;
+use super::relay::{Relay, estimate, unix_seconds};
+use crate::failure::{Failure, FailureClass};
+use crate::provider;
+use crate::routing::{Attempt, Plan};
+use crate::upstream::Connection;
+use crate::wire::{Ending, StreamOptions, StreamRelay};
+
+/// What one write carries at most, so that a fast upstream cannot outrun a slow client's memory.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// How long the end of a chunked body may lag behind the provider's own end mark.
+const TRAILER_WAIT: Duration = Duration::from_millis(20);
+
+const HEARTBEAT: &[u8] = b": ping\n\n";
+
+/// Something that happened while the upstream was waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Interruption {
+    Heartbeat,
+    /// Nothing came from the upstream for longer than allowed.
+    Silence,
+    DeadlinePassed,
+    ClientGone,
+}
+
+/// How a stream ended.
+pub(super) enum Pumped {
+    Complete,
+    /// Before any content was sent.
+    Failed(Failure),
+    /// After content was sent.
+    Broken(Failure),
+    DeadlinePassed,
+    ClientGone,
+}
+
+pub(super) struct Pump<'a, 'r> {
+    pub relay: &'a mut Relay<'r>,
+    call: &'a Call,
+    plan: &'a mut Plan,
+    attempt: &'a mut Attempt,
+    bounds: Bounds,
+    heartbeat: Option<Duration>,
+    /// One timer for heartbeat, silence and deadline: armed for the earliest, checked when it fires.
+    timer: Pin<Box<Sleep>>,
+    /// When the upstream was last heard; `None` while the exchange keeps its own time.
+    heard: Option<Instant>,
+    /// When the client was last written to.
+    wrote: Instant,
+    /// Content of this stream is out.
+    committed: bool,
+}
+
+impl<'a, 'r> Pump<'a, 'r> {
+    pub(super) fn new(
+        relay: &'a mut Relay<'r>,
+        call: &'a Call,
+        (plan, attempt): (&'a mut Plan, &'a mut Attempt),
+        bounds: Bounds,
+    ) -> Self {
+        let heartbeat = relay.ctx.snapshot.traffic.heartbeat.filter(|_| call.stream);
+        let now = Instant::now();
+        let first = heartbeat.map_or(call.deadline, |every| call.deadline.min(now + every));
+        Self {
+            relay,
+            call,
+            plan,
+            attempt,
+            bounds,
+            heartbeat,
+            timer: Box::pin(tokio::time::sleep_until(first.into())),
+            heard: None,
+            wrote: now,
+            committed: false,
+        }
+    }
+
+    /// Resolves when there is something else to do than wait for the upstream.
+    pub(super) async fn interruption(&mut self) -> Interruption {
+        let downstream = self.relay.session.as_downstream_mut();
+        let client = downstream.read_body_or_idle(true);
+        tokio::pin!(client);
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut client => return Interruption::ClientGone,
+                () = self.timer.as_mut() => {}
+            }
+            let now = Instant::now();
+            let silence = if self.committed { self.bounds.idle } else { self.bounds.first_byte };
+            let silent_at = self.heard.map(|heard| heard + silence);
+            let beat_at = self.heartbeat.map(|every| self.wrote + every);
+            if now >= self.call.deadline {
+                return Interruption::DeadlinePassed;
+            }
+            if silent_at.is_some_and(|at| now >= at) {
+                return Interruption::Silence;
+            }
+            if beat_at.is_some_and(|at| now >= at) {
+                return Interruption::Heartbeat;
+            }
+            let next = [Some(self.call.deadline), silent_at, beat_at].into_iter().flatten().min();
+            self.timer.as_mut().reset(next.unwrap_or(self.call.deadline).into());
+        }
+    }
+
+    /// Sends a comment that clients ignore and that keeps proxies from closing a silent stream.
+    pub(super) async fn beat(&mut self) -> pingora_core::Result<()> {
+        let mut tasks = Vec::with_capacity(2);
+        if !self.relay.head_out {
+            tasks.push(HttpTask::Header(self.head(None)?, false));
+            self.relay.head_out = true;
+            self.relay.ctx.status = Some(200);
+        }
+        tasks.push(HttpTask::Body(Some(Bytes::from_static(HEARTBEAT)), false));
+        self.wrote = Instant::now();
+        // A client that is gone is noticed where it is watched.
+        if let Err(error) = self.relay.session.write_response_tasks(tasks).await {
+            tracing::debug!(%error, "heartbeat not sent");
+        }
+        Ok(())
+    }
+
+    /// Moves the stream to its end.
+    pub(super) async fn run(
+        &mut self,
+        upstream_head: &HeaderMap,
+        mut connection: Connection,
+    ) -> pingora_core::Result<Pumped> {
+        let options = StreamOptions {
+            show_usage: self.call.show_usage,
+            created: unix_seconds(self.relay.ctx.started_at),
+            quirks: self.attempt.deployment.quirks,
+        };
+        let mut stream = provider::stream(&self.attempt.deployment, self.call.endpoint, options);
+        let pumped = self.frames(upstream_head, &mut connection, &mut stream).await?;
+        if self.committed {
+            let usage =
+                stream.usage().unwrap_or_else(|| estimate(self.call, stream.text_bytes()));
+            let ctx = &mut *self.relay.ctx;
+            ctx.relayed.settle(usage, &ctx.snapshot.prices);
+        }
+        if matches!(pumped, Pumped::Complete) {
+            // The reply is out; what is left is to see the body's end, so that the connection can
+            // serve again.
+            let rest = connection.session.read_response_body();
+            if matches!(tokio::time::timeout(TRAILER_WAIT, rest).await, Ok(Ok(None))) {
+                self.relay.gateway.upstreams.release(connection).await;
+            }
+        }
+        Ok(pumped)
+    }
+
+    async fn frames(
+        &mut self,
+        upstream_head: &HeaderMap,
+        connection: &mut Connection,
+        stream: &mut StreamRelay,
+    ) -> pingora_core::Result<Pumped> {
+        self.heard = Some(Instant::now());
+        self.timer.as_mut().reset(Instant::now().into());
+        let mut out: Vec<Bytes> = Vec::new();
+        loop {
+            let read = loop {
+                tokio::select! {
+                    biased;
+                    read = connection.session.read_response_body() => break read,
+                    interruption = self.interruption() => match interruption {
+                        Interruption::Heartbeat => self.beat().await?,
+                        Interruption::Silence => return Ok(self.fell_silent()),
+                        Interruption::DeadlinePassed => return Ok(Pumped::DeadlinePassed),
+                        Interruption::ClientGone => return Ok(Pumped::ClientGone),
+                    },
+                }
+            };
+            self.heard = Some(Instant::now());
+            let batch = collect(read, connection, stream, &mut out);
+            if batch.meaningful && self.relay.ctx.relayed.first_token.is_none() {
+                self.relay.ctx.relayed.first_token = Some(self.relay.ctx.started.elapsed());
+            }
+            let may_fail_over = !self.committed && !batch.meaningful;
+            match batch.failure {
+                Some(failure) if may_fail_over => return Ok(Pumped::Failed(failure)),
+                Some(failure) => {
+                    return Ok(match self.write(upstream_head, &mut out, false).await? {
+                        Written::Out => Pumped::Broken(failure),
+                        Written::ClientGone => Pumped::ClientGone,
+                    });
+                }
+                None => {}
+            }
+            let held: usize = out.iter().map(Bytes::len).sum();
+            if may_fail_over && !batch.complete && held < BATCH_BYTES {
+                // Only a preamble so far: it is held back until something follows it.
+                continue;
+            }
+            match self.write(upstream_head, &mut out, batch.complete).await? {
+                Written::Out if batch.complete => return Ok(Pumped::Complete),
+                Written::Out => {}
+                Written::ClientGone => return Ok(Pumped::ClientGone),
+            }
+        }
+    }
+
+    fn fell_silent(&self) -> Pumped {
+        if self.committed {
+            Pumped::Broken(went_silent(self.bounds.idle))
+        } else {
+            Pumped::Failed(super::exchange::timed_out(
+                "upstream_first_byte_timeout",
+                "the provider's stream did not begin in time",
+                self.bounds.first_byte,
+            ))
+        }
+    }
+
+    async fn write(
+        &mut self,
+        upstream_head: &HeaderMap,
+        out: &mut Vec<Bytes>,
+        end: bool,
+    ) -> pingora_core::Result<Written> {
+        let mut tasks = Vec::with_capacity(out.len() + 2);
+        if !self.committed {
+            let gateway = self.relay.gateway;
+            self.plan.succeeded(self.attempt, &gateway.routing, self.heard.unwrap_or(self.wrote));
+            self.relay.ctx.open_stream = Some(gateway.metrics.open_stream());
+            self.relay.served_by(self.attempt);
+            self.relay.ctx.relayed.streamed = true;
+            self.committed = true;
+            if !self.relay.head_out {
+                tasks.push(HttpTask::Header(self.head(Some(upstream_head))?, false));
+                self.relay.ctx.status = Some(200);
+            }
+            self.relay.head_out = true;
+        }
+        for bytes in out.drain(..) {
+            self.relay.ctx.relayed.bytes_sent += bytes.len() as u64;
+            tasks.push(HttpTask::Body(Some(bytes), false));
+        }
+        if end {
+            tasks.push(HttpTask::Done);
+        }
+        if tasks.is_empty() {
+            return Ok(Written::Out);
+        }
+        let writing = self.relay.session.write_response_tasks(tasks);
+        let written = tokio::time::timeout(left(self.call.deadline), writing).await;
+        self.wrote = Instant::now();
+        Ok(if matches!(written, Ok(Ok(_))) { Written::Out } else { Written::ClientGone })
+    }
+
+    fn head(
+        &self,
+        upstream: Option<&HeaderMap>,
+    ) -> pingora_core::Result<Box<pingora_http::ResponseHeader>> {
+        head::answer(self.relay.session, self.relay.ctx, head::Body::EventStream, upstream)
+    }
+}
+
+enum Written {
+    Out,
+    ClientGone,
+}
+
+/// What one batch of reads brought.
+struct Batch {
+    meaningful: bool,
+    complete: bool,
+    failure: Option<Failure>,
+}
+
+/// Puts what was read, and what is readable without waiting, through the stream's format.
+fn collect(
+    first: pingora_core::Result<Option<Bytes>>,
+    connection: &mut Connection,
+    stream: &mut StreamRelay,
+    out: &mut Vec<Bytes>,
+) -> Batch {
+    let mut batch = Batch { meaningful: false, complete: false, failure: None };
+    let mut read = Some(first);
+    let mut room = BATCH_BYTES;
+    while let Some(this) = read {
+        match this {
+            Ok(Some(chunk)) => {
+                room = room.saturating_sub(chunk.len());
+                let progress = stream.push(chunk, out);
+                batch.meaningful |= progress.meaningful;
+                batch.complete |= progress.done;
+                batch.failure = progress.failure;
+                if batch.failure.is_some() || batch.complete || room == 0 {
+                    break;
+                }
+                read = connection.session.read_response_body().now_or_never();
+            }
+            Ok(None) => {
+                match stream.finish(out) {
+                    Ending::Complete => batch.complete = true,
+                    Ending::Cut => {
+                        batch.failure = Some(Failure::new(
+                            FailureClass::Connection,
+                            "the provider's stream ended before its end mark",
+                        ));
+                    }
+                }
+                break;
+            }
+            Err(error) => {
+                batch.failure = Some(broken(&error));
+                break;
+            }
+        }
+    }
+    batch
+}

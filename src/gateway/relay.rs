@@ -1,0 +1,352 @@
+//! The attempt loop: asks routing for the next deployment until one of them has answered.
+//!
+//! One attempt is an exchange (`exchange.rs`) and, for a stream, the pump (`pump.rs`). This file
+//! decides nothing about *which* deployment is next, that is `routing`; it decides when an answer
+//! begins, when another attempt may follow, and it watches client and deadline all along.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use pingora_core::protocols::http::HttpTask;
+use pingora_proxy::Session;
+
+use super::Gateway;
+use super::ctx::{Call, RequestCtx, Served};
+use super::error::GatewayError;
+use super::exchange::{self, Bounds, Content, Exchange};
+use super::head;
+use super::intake::left;
+use super::pump::{Interruption, Pump, Pumped};
+use crate::failure::{Failure, FailureClass};
+use crate::provider;
+use crate::routing::{Ask, Attempt, Next, Plan, Stop};
+use crate::telemetry;
+use crate::usage::Usage;
+
+/// How the relay of a request ended.
+enum End {
+    /// The whole reply is out.
+    Answered,
+    /// Nothing meaningful is out; the client gets this error.
+    Error(GatewayError),
+    /// A part of a stream is out; it ends with this error.
+    Broken(GatewayError),
+    /// Nobody is left to answer.
+    ClientGone,
+}
+
+/// What one attempt came to.
+enum Outcome {
+    Answered,
+    /// Another attempt may follow.
+    Failed(Failure),
+    /// Content is out already: no other attempt may follow.
+    Broken(Failure),
+    DeadlinePassed,
+    ClientGone,
+}
+
+/// One request on its way through the attempts.
+pub(super) struct Relay<'a> {
+    pub gateway: &'a Gateway,
+    pub session: &'a mut Session,
+    pub ctx: &'a mut RequestCtx,
+    /// The head of an event stream was sent to carry heartbeats, before any content.
+    pub head_out: bool,
+    /// Head of the last answer of a provider, for its rate limits.
+    pub upstream_head: Option<HeaderMap>,
+}
+
+/// Relays the call in `ctx` and writes the response, whatever it is.
+///
+/// # Errors
+/// Pingora's, if writing to the client failed in a way that ends the connection.
+pub(super) async fn relay(
+    gateway: &Gateway,
+    session: &mut Session,
+    ctx: &mut RequestCtx,
+    call: &Call,
+) -> pingora_core::Result<()> {
+    let mut relay = Relay { gateway, session, ctx, head_out: false, upstream_head: None };
+    match relay.run(call).await? {
+        End::Answered => Ok(()),
+        End::Error(error) if relay.head_out => relay.end_stream_with(error).await,
+        End::Error(error) => {
+            let upstream = relay.upstream_head.take();
+            super::reply::write_error(relay.session, relay.ctx, error, upstream.as_ref()).await
+        }
+        End::Broken(error) => relay.end_stream_with(error).await,
+        End::ClientGone => {
+            relay.ctx.client_gone = true;
+            relay.session.set_keepalive(None);
+            Ok(())
+        }
+    }
+}
+
+impl Relay<'_> {
+    async fn run(&mut self, call: &Call) -> pingora_core::Result<End> {
+        let snapshot = Arc::clone(&self.ctx.snapshot);
+        let (catalog, settings) = (&snapshot.catalog, &snapshot.routing);
+        let ask = Ask {
+            model: &call.model,
+            num_retries: call.num_retries,
+            fallbacks: call.fallbacks.clone(),
+            disable_fallbacks: call.disable_fallbacks,
+            tags: call.tags.clone(),
+            seed: fastrand::u64(..),
+        };
+        let Ok(mut plan) = Plan::new(catalog, settings, ask) else {
+            return Ok(End::Error(GatewayError::UnknownModel { model: call.model.to_string() }));
+        };
+        let state = &*self.gateway.routing;
+        let mut last: Option<Failure> = None;
+        loop {
+            let next = plan.next(catalog, settings, state, Instant::now(), Some(call.deadline));
+            self.ctx.relayed.retries = plan.retries();
+            self.ctx.relayed.fallbacks = plan.fallbacks();
+            let mut attempt = match next {
+                Next::Attempt(attempt) => attempt,
+                Next::Stop(stop) => return Ok(End::Error(stopped(stop, last, call))),
+            };
+            if !attempt.wait.is_zero() {
+                match self.pause(call, &attempt).await {
+                    Ok(()) => {}
+                    Err(end) => return Ok(end),
+                }
+            }
+            let began = Instant::now();
+            let outcome = self.attempt(call, &mut plan, &mut attempt).await?;
+            self.note(&attempt, &outcome, began);
+            let (failure, content_is_out) = match outcome {
+                Outcome::Answered => return Ok(End::Answered),
+                Outcome::DeadlinePassed => return Ok(End::Error(self.deadline())),
+                Outcome::ClientGone => return Ok(End::ClientGone),
+                Outcome::Failed(failure) => (failure, false),
+                Outcome::Broken(failure) => (failure, true),
+            };
+            let rest = plan.failed(attempt, &failure, settings, state, Instant::now());
+            if let Some(noted) = self.ctx.relayed.attempts.last_mut() {
+                noted.cooled_down = rest.is_some();
+            }
+            if content_is_out {
+                return Ok(End::Broken(GatewayError::Upstream(Box::new(failure))));
+            }
+            last = Some(failure);
+        }
+    }
+
+    /// Waits before an attempt, as long as the client does.
+    async fn pause(&mut self, call: &Call, attempt: &Attempt) -> Result<(), End> {
+        if attempt.wait >= left(call.deadline) {
+            return Err(End::Error(self.deadline()));
+        }
+        self.ctx.relayed.upstream += attempt.wait;
+        let wait = tokio::time::sleep(attempt.wait);
+        tokio::select! {
+            () = wait => Ok(()),
+            _ = self.session.as_downstream_mut().read_body_or_idle(true) => Err(End::ClientGone),
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        call: &Call,
+        plan: &mut Plan,
+        attempt: &mut Attempt,
+    ) -> pingora_core::Result<Outcome> {
+        let deployment = &*Arc::clone(&attempt.deployment);
+        let traffic = &Arc::clone(&self.ctx.snapshot).traffic;
+        let asked = provider::Call {
+            model: &Arc::clone(&attempt.model),
+            endpoint: call.endpoint,
+            stream: call.stream,
+            overrides: &attempt.overrides,
+            drop_params: traffic.drop_params,
+            modify_params: traffic.modify_params,
+        };
+        let prepared = provider::request(deployment, &call.body, &asked);
+        let outgoing = match prepared {
+            Ok(outgoing) => outgoing,
+            Err(failure) => return Ok(Outcome::Failed(failure.without_blame())),
+        };
+        let silence = call.stream_timeout.or(deployment.timeouts.stream);
+        let whole = call.timeout.or(deployment.timeouts.request);
+        let bounds = Bounds {
+            connect: traffic.connect_timeout.min(left(call.deadline)),
+            first_byte: if call.stream {
+                silence.or(whole).unwrap_or(traffic.first_byte_timeout)
+            } else {
+                traffic.first_byte_timeout
+            },
+            whole: if call.stream { None } else { whole },
+            idle: silence.unwrap_or(traffic.stream_idle_timeout),
+            body_bytes: traffic.max_response_bytes,
+        };
+        let began = Instant::now();
+        let gateway = self.gateway;
+        let performing =
+            exchange::perform(&gateway.upstreams, deployment, &outgoing, call.stream, bounds);
+        tokio::pin!(performing);
+        let mut pump = Pump::new(self, call, (plan, attempt), bounds);
+        let exchanged = loop {
+            tokio::select! {
+                biased;
+                exchanged = &mut performing => break exchanged,
+                interruption = pump.interruption() => match interruption {
+                    Interruption::Heartbeat => pump.beat().await?,
+                    Interruption::DeadlinePassed => return Ok(Outcome::DeadlinePassed),
+                    Interruption::ClientGone => return Ok(Outcome::ClientGone),
+                    // The exchange keeps its own time.
+                    Interruption::Silence => {}
+                },
+            }
+        };
+        let answered = match exchanged {
+            Ok(Exchange { head, content: Content::Stream(connection) }) => {
+                pump.relay.ctx.relayed.upstream += began.elapsed();
+                return Ok(match pump.run(&head.headers, connection).await? {
+                    Pumped::Complete => Outcome::Answered,
+                    Pumped::Failed(failure) => Outcome::Failed(failure),
+                    Pumped::Broken(failure) => Outcome::Broken(failure),
+                    Pumped::DeadlinePassed => Outcome::DeadlinePassed,
+                    Pumped::ClientGone => Outcome::ClientGone,
+                });
+            }
+            Ok(Exchange { head, content: Content::Body(body) }) => (head, body),
+            Err(mut failure) => {
+                self.ctx.relayed.upstream += began.elapsed();
+                let own_limit = call.timeout.is_some() || call.stream_timeout.is_some();
+                failure.blameless = own_limit && failure.class == FailureClass::Timeout;
+                return Ok(Outcome::Failed(failure));
+            }
+        };
+        self.ctx.relayed.upstream += began.elapsed();
+        let (head, body) = answered;
+        self.judge(call, plan, attempt, head, body).await
+    }
+
+    /// Decides what a complete body means: the reply, or a failure.
+    async fn judge(
+        &mut self,
+        call: &Call,
+        plan: &mut Plan,
+        attempt: &mut Attempt,
+        head: pingora_http::ResponseHeader,
+        body: Bytes,
+    ) -> pingora_core::Result<Outcome> {
+        let deployment = &*Arc::clone(&attempt.deployment);
+        if !head.status.is_success() {
+            let now = SystemTime::now();
+            let status = head.status.as_u16();
+            let failure = provider::classify(deployment, status, &head.headers, &body, now);
+            self.upstream_head = Some(head.headers.clone());
+            return Ok(Outcome::Failed(failure));
+        }
+        let created = unix_seconds(self.ctx.started_at);
+        let reply = match provider::reply(deployment, call.endpoint, body, created) {
+            Ok(reply) => reply,
+            Err(failure) => return Ok(Outcome::Failed(failure)),
+        };
+        if call.stream {
+            return Ok(Outcome::Failed(Failure::new(
+                FailureClass::Server,
+                "the provider answered a request for a stream with a single body",
+            )));
+        }
+        plan.succeeded(attempt, &self.gateway.routing, Instant::now());
+        self.served_by(attempt);
+        let usage = reply.usage.unwrap_or_else(|| estimate(call, reply.body.len() as u64));
+        self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
+        self.ctx.status = Some(200);
+        let size = head::Body::Json(reply.body.len());
+        self.upstream_head = Some(head.headers.clone());
+        let head = head::answer(self.session, self.ctx, size, Some(&head.headers))?;
+        self.ctx.relayed.bytes_sent = reply.body.len() as u64;
+        let tasks = vec![HttpTask::Header(head, false), HttpTask::Body(Some(reply.body), true)];
+        match self.session.write_response_tasks(tasks).await {
+            Ok(_) => Ok(Outcome::Answered),
+            Err(_) => Ok(Outcome::ClientGone),
+        }
+    }
+
+    pub(super) fn served_by(&mut self, attempt: &Attempt) {
+        self.ctx.relayed.served_by = Some(Served {
+            deployment: Arc::clone(&attempt.deployment),
+            group: Arc::clone(&attempt.group),
+            model: Arc::clone(&attempt.model),
+        });
+    }
+
+    /// Ends a stream whose head is out with an error frame in the client's dialect.
+    async fn end_stream_with(&mut self, error: GatewayError) -> pingora_core::Result<()> {
+        let frame = error.frame(self.ctx.dialect, &self.ctx.request_id);
+        self.ctx.relayed.bytes_sent += frame.len() as u64;
+        self.ctx.error = Some(error);
+        let tasks = vec![HttpTask::Body(Some(frame), false), HttpTask::Body(None, true)];
+        if self.session.write_response_tasks(tasks).await.is_err() {
+            self.ctx.client_gone = true;
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> GatewayError {
+        GatewayError::Deadline { after: self.ctx.snapshot.traffic.total_timeout }
+    }
+
+    fn note(&mut self, attempt: &Attempt, outcome: &Outcome, began: Instant) {
+        let (outcome, status) = match outcome {
+            Outcome::Failed(failure) | Outcome::Broken(failure) => {
+                (telemetry::Outcome::Failed(failure.class), failure.status)
+            }
+            Outcome::Answered => (telemetry::Outcome::Success, Some(200)),
+            Outcome::DeadlinePassed => (telemetry::Outcome::Failed(FailureClass::Timeout), None),
+            Outcome::ClientGone => (telemetry::Outcome::Cancelled, None),
+        };
+        let remaining = |name| {
+            let value = self.upstream_head.as_ref()?.get(name)?;
+            value.to_str().ok()?.parse().ok()
+        };
+        self.ctx.relayed.attempts.push(telemetry::Attempt {
+            deployment: Arc::clone(&attempt.deployment),
+            group: Arc::clone(&attempt.group),
+            outcome,
+            status,
+            duration: began.elapsed(),
+            cooled_down: false,
+            remaining_requests: remaining("x-ratelimit-remaining-requests"),
+            remaining_tokens: remaining("x-ratelimit-remaining-tokens"),
+        });
+    }
+}
+
+/// The error of a plan that has no further attempt.
+fn stopped(stop: Stop, last: Option<Failure>, call: &Call) -> GatewayError {
+    let model = || call.model.to_string();
+    match (stop, last) {
+        (Stop::LastFailure, Some(failure)) => GatewayError::Upstream(Box::new(failure)),
+        (Stop::AllCooling { retry_after }, _) => {
+            GatewayError::AllCooling { model: model(), retry_after }
+        }
+        (Stop::Full, _) => GatewayError::DeploymentsFull { model: model() },
+        (Stop::NoneEligible, _) => GatewayError::NoTaggedDeployment { model: model() },
+        (Stop::LastFailure, None) => GatewayError::Internal,
+    }
+}
+
+/// Tokens by length, where a provider counts none: four bytes to a token, as English text has.
+pub(super) fn estimate(call: &Call, text_bytes: u64) -> Usage {
+    const BYTES_PER_TOKEN: u64 = 4;
+    Usage {
+        input_tokens: call.body.bytes().len() as u64 / BYTES_PER_TOKEN,
+        output_tokens: text_bytes / BYTES_PER_TOKEN,
+        estimated: true,
+        ..Usage::default()
+    }
+}
+
+pub(super) fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,47 @@
+//! Writes whole responses: errors, and what the `admin` router answered.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use pingora_core::protocols::http::HttpTask;
+use pingora_http::ResponseHeader;
+use pingora_proxy::Session;
+
+use super::ctx::RequestCtx;
+use super::error::GatewayError;
+use super::head;
+
+/// Writes an error in the client's dialect and notes it in the context.
+///
+/// # Errors
+/// Pingora's, if the client is gone.
+pub(super) async fn write_error(
+    session: &mut Session,
+    ctx: &mut RequestCtx,
+    error: GatewayError,
+    upstream: Option<&HeaderMap>,
+) -> pingora_core::Result<()> {
+    let body = error.body(ctx.dialect, &ctx.request_id);
+    let head = head::error(session, ctx, &error, body.len(), upstream)?;
+    ctx.status = Some(error.status());
+    ctx.error = Some(error);
+    ctx.relayed.bytes_sent = body.len() as u64;
+    if !session.as_downstream_mut().is_body_done() {
+        // The rest of the request's body would be taken for the next request.
+        session.set_keepalive(None);
+    }
+    write_whole(session, head, body).await
+}
+
+/// Writes head and body in one go.
+pub(super) async fn write_whole(
+    session: &mut Session,
+    head: Box<ResponseHeader>,
+    body: Bytes,
+) -> pingora_core::Result<()> {
+    let tasks = if body.is_empty() {
+        vec![HttpTask::Header(head, true), HttpTask::Done]
+    } else {
+        vec![HttpTask::Header(head, false), HttpTask::Body(Some(body), true)]
+    };
+    session.write_response_tasks(tasks).await.map(|_| ())
+}

@@ -1,0 +1,118 @@
+//! Settling: when a request is over, what it was goes into the metrics and the access log.
+
+use std::time::Duration;
+
+use pingora_proxy::Session;
+
+use super::Gateway;
+use super::ctx::RequestCtx;
+use super::error::GatewayError;
+use super::route::Route as GatewayRoute;
+use crate::keys::Caller;
+use crate::telemetry::{
+    Client, ClientText, Durations, ErrorRecord, KeyKind, RequestRecord, Route, Served, class_name,
+};
+
+/// The status of a request whose client left before it had one; nginx made it known.
+const CLIENT_CLOSED: u16 = 499;
+
+/// Records the request. Called once for each, however it ended.
+pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx) {
+    let head = session.req_header();
+    let path = head.uri.path();
+    let route = match GatewayRoute::find(&head.method, path) {
+        GatewayRoute::Inference { endpoint, .. } => Route::Inference(endpoint),
+        GatewayRoute::Admin => page(path),
+    };
+    let mut record = RequestRecord::new(ctx.started_at, route, head.method.clone());
+    record.request_id = ClientText::new(&ctx.request_id);
+    record.call_id = ClientText::new(&ctx.request_id);
+    record.path = ClientText::new(path);
+    record.status = ctx.status.unwrap_or(CLIENT_CLOSED);
+    record.client = Client {
+        ip: ctx.client_ip,
+        user_agent: head
+            .headers
+            .get(http::header::USER_AGENT)
+            .map(|value| ClientText::from_bytes(value.as_bytes())),
+        key: match ctx.caller {
+            Some(Caller::Master) => KeyKind::Master,
+            Some(Caller::Anonymous) | None => KeyKind::None,
+        },
+        key_alias: None,
+        disconnected: ctx.client_gone,
+    };
+    record.bytes_in = session.body_bytes_read() as u64;
+    record.error = error_of(ctx);
+    let relayed = std::mem::take(&mut ctx.relayed);
+    let total = ctx.started.elapsed();
+    record.durations = Durations {
+        total,
+        upstream: (!relayed.attempts.is_empty()).then_some(relayed.upstream),
+        overhead: overhead(total, &relayed),
+        ttft: relayed.first_token,
+    };
+    if let Some(call) = &ctx.call {
+        record.stream = call.stream;
+        record.model_asked = Some(ClientText::new(&call.model));
+        record.group_asked = ctx.snapshot.catalog.resolve(&call.model).map(|found| found.group);
+    }
+    record.served = relayed.served_by.map(|by| Served {
+        deployment: by.deployment,
+        group: by.group,
+        model: by.model,
+    });
+    record.usage = relayed.usage;
+    record.cost = relayed.cost;
+    record.attempts = relayed.attempts;
+    record.retries = relayed.retries;
+    record.fallbacks = relayed.fallbacks;
+    record.bytes_out = relayed.bytes_sent;
+    gateway.metrics.request(&record);
+    if ctx.snapshot.logs.access_log {
+        gateway.access_log.request(record);
+    }
+}
+
+/// Time that the gateway itself took. A stream's own duration is the provider's, so for streams it
+/// is what came before the first frame.
+fn overhead(total: Duration, relayed: &super::ctx::Relayed) -> Duration {
+    let until = if relayed.streamed { relayed.first_token.unwrap_or(total) } else { total };
+    until.saturating_sub(relayed.upstream)
+}
+
+fn page(path: &str) -> Route {
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    if path.starts_with("/models") {
+        Route::Models
+    } else if path.starts_with("/health") {
+        Route::Health
+    } else if path.starts_with("/metrics") {
+        Route::Metrics
+    } else {
+        Route::Other
+    }
+}
+
+fn error_of(ctx: &RequestCtx) -> Option<ErrorRecord> {
+    let Some(error) = &ctx.error else {
+        return ctx
+            .client_gone
+            .then(|| ErrorRecord { class: "client_closed", code: "client_closed".into() });
+    };
+    let class = match error {
+        GatewayError::NoKey | GatewayError::BadKey => "key",
+        GatewayError::BodyTooLarge { .. }
+        | GatewayError::BodyIncomplete { .. }
+        | GatewayError::BadBody { .. } => "body",
+        GatewayError::UnknownModel { .. } => "model",
+        GatewayError::Upstream(failure) => class_name(failure.class),
+        GatewayError::AllCooling { .. } => "all_cooling",
+        GatewayError::NoTaggedDeployment { .. } => "tags",
+        GatewayError::DeploymentsFull { .. } => "deployments_full",
+        GatewayError::GatewayFull => "gateway_full",
+        GatewayError::Deadline { .. } => "deadline",
+        GatewayError::Internal => "internal",
+    };
+    Some(ErrorRecord { class, code: ClientText::new(&error.code()) })
+}

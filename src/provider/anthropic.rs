@@ -1,0 +1,43 @@
+//! Anthropic's address form and key. The version header belongs to the translation of the body, and
+//! so is not here.
+
+use http::{HeaderName, header};
+
+use super::azure::is_foundry;
+use super::url::BaseUrl;
+use super::{Headers, Layout, TargetProblem, Written, filled};
+use crate::dialect::Endpoint;
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// Azure AI Foundry asks for its own header besides.
+const FOUNDRY_API_KEY: HeaderName = HeaderName::from_static("api-key");
+
+/// Completes an `api_base`: with or without `/v1`, with or without the endpoint, under any prefix.
+pub(super) fn layout(base: &BaseUrl) -> Layout {
+    let path = base.path.as_str();
+    let path = path.strip_suffix("/messages").unwrap_or(path);
+    let root = path.strip_suffix("/v1").unwrap_or(path);
+    // Claude at a Foundry resource is under a prefix of its own.
+    let root = if root.is_empty() && is_foundry(base) { "/anthropic" } else { root };
+    let query = base.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+    let mut paths = [const { None }; Endpoint::ALL.len()];
+    paths[Endpoint::Chat.index()] = Some(format!("{root}/v1/messages{query}").into());
+    Layout { root: root.to_owned(), paths }
+}
+
+pub(super) fn authenticate(
+    headers: &mut Headers,
+    base: &BaseUrl,
+    written: &Written<'_>,
+) -> Result<(), TargetProblem> {
+    if let Some(token) = filled(written.azure_ad_token) {
+        return headers.add_secret("azure_ad_token", header::AUTHORIZATION, "Bearer ", token);
+    }
+    if let Some(key) = filled(written.api_key) {
+        headers.add_secret("api_key", API_KEY, "", key)?;
+        if is_foundry(base) {
+            headers.add_secret("api_key", FOUNDRY_API_KEY, "", key)?;
+        }
+    }
+    Ok(())
+}

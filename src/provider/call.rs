@@ -1,0 +1,298 @@
+//! One call of a deployment: from a client's body to the provider's, and back.
+//!
+//! Chooses the format by the deployment's dialect; the formats themselves are `wire`'s.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::value::RawValue;
+
+use crate::catalog::{Deployment, PriceBook};
+use crate::dialect::{Dialect, Endpoint, Quirks};
+use crate::failure::{Failure, FailureClass};
+use crate::wire::json::Object;
+use crate::wire::{self, Reply, RequestOptions, StreamOptions, StreamRelay};
+
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+/// What stands for the model in a deployment's path.
+const MODEL_PLACE: &str = "{model}";
+/// What is encoded in a segment of a path: everything but RFC 3986's unreserved characters.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What is asked of a deployment, besides the client's body.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The provider's model: see [`Deployment::upstream_model`].
+    pub model: &'a str,
+    pub endpoint: Endpoint,
+    pub stream: bool,
+    /// Parameters of the fallback that is being tried.
+    pub overrides: &'a [(Box<str>, Box<RawValue>)],
+    pub drop_params: bool,
+    pub modify_params: bool,
+}
+
+/// A request as the provider gets it.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    /// Path and query.
+    pub path: Cow<'a, str>,
+    /// Headers of this request, which replace those of the same name in the deployment's target.
+    /// Framing and content type are the connection's.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    pub body: Bytes,
+}
+
+/// Writes a client's request for a deployment.
+///
+/// # Errors
+/// [`FailureClass::BadRequest`]: this provider has no words for the request.
+/// [`FailureClass::NotFound`]: the provider has no such API.
+pub fn request<'a>(
+    deployment: &'a Deployment,
+    body: &Object,
+    call: &Call<'_>,
+) -> Result<Outgoing<'a>, Failure> {
+    let Some(template) = deployment.target.paths[call.endpoint.index()].as_deref() else {
+        let message =
+            format!("the provider {} has no API for {}", deployment.provider, noun(call.endpoint));
+        return Err(Failure::new(FailureClass::NotFound, message));
+    };
+    let path = path(template, call.model)?;
+    // A deployment in the path hides the model; Azure takes no other word for it.
+    let is_named_by_path =
+        deployment.dialect == Dialect::Azure && template.contains("/deployments/");
+    let options = RequestOptions {
+        endpoint: call.endpoint,
+        model: (!is_named_by_path).then_some(call.model),
+        stream: call.stream,
+        quirks: deployment.quirks,
+        defaults: &deployment.defaults,
+        overrides: call.overrides,
+        drop: &deployment.drop_params,
+        drop_params: call.drop_params,
+        modify_params: call.modify_params,
+        max_output_tokens: deployment.max_output_tokens(call.model, &PriceBook::built_in()),
+        model_hint: deployment.info.base_model.as_deref().unwrap_or(call.model),
+    };
+    match deployment.dialect {
+        Dialect::OpenAi | Dialect::Azure => {
+            let body = wire::openai::request(body, &options)?;
+            Ok(Outgoing { path, headers: Vec::new(), body })
+        }
+        Dialect::Anthropic => {
+            let outgoing = wire::anthropic::request(body, &options)?;
+            let headers = anthropic_headers(deployment, outgoing.version, &outgoing.betas);
+            Ok(Outgoing { path, headers, body: outgoing.body })
+        }
+    }
+}
+
+/// Reads a provider's whole reply.
+///
+/// # Errors
+/// The body is an error, or not a reply at all, although the status said that all is well.
+pub fn reply(
+    deployment: &Deployment,
+    endpoint: Endpoint,
+    body: Bytes,
+    created: u64,
+) -> Result<Reply, Failure> {
+    match deployment.dialect {
+        Dialect::OpenAi | Dialect::Azure => wire::openai::reply(body, deployment.quirks, endpoint),
+        Dialect::Anthropic => wire::anthropic::reply(body, created),
+    }
+}
+
+/// The relay for a provider's stream.
+#[must_use]
+pub fn stream(deployment: &Deployment, endpoint: Endpoint, options: StreamOptions) -> StreamRelay {
+    // Departures are known of chat chunks; other streams have other fields and pass as they are.
+    if endpoint != Endpoint::Chat {
+        return StreamRelay::openai(StreamOptions { quirks: Quirks::default(), ..options });
+    }
+    let options = StreamOptions { quirks: deployment.quirks, ..options };
+    match deployment.dialect {
+        Dialect::OpenAi => StreamRelay::openai(options),
+        Dialect::Azure => StreamRelay::azure(options),
+        Dialect::Anthropic => StreamRelay::anthropic(options),
+    }
+}
+
+/// The path with the model in it. The model may come from a client (by a wildcard), so it must not
+/// lead to another path.
+fn path<'a>(template: &'a str, model: &str) -> Result<Cow<'a, str>, Failure> {
+    if !template.contains(MODEL_PLACE) {
+        return Ok(Cow::Borrowed(template));
+    }
+    if matches!(model, "" | "." | "..") {
+        let message = format!("{model:?} is not a model");
+        return Err(Failure::new(FailureClass::BadRequest, message));
+    }
+    let segment = utf8_percent_encode(model, SEGMENT).to_string();
+    Ok(Cow::Owned(template.replacen(MODEL_PLACE, &segment, 1)))
+}
+
+/// The version and the beta features of a request. What the configuration wrote as extra headers
+/// stays: its version wins, its features are added.
+fn anthropic_headers(
+    deployment: &Deployment,
+    version: &'static str,
+    betas: &[String],
+) -> Vec<(HeaderName, HeaderValue)> {
+    let written = |name: &HeaderName| {
+        let headers = deployment.target.headers.iter();
+        headers.rev().find(|(other, _)| other == name).map(|(_, value)| value)
+    };
+    let mut headers = Vec::with_capacity(2);
+    if written(&ANTHROPIC_VERSION).is_none() {
+        headers.push((ANTHROPIC_VERSION, HeaderValue::from_static(version)));
+    }
+    let mut features: Vec<&str> = written(&ANTHROPIC_BETA)
+        .and_then(|value| value.to_str().ok())
+        .map(|list| list.split(',').map(str::trim).collect())
+        .unwrap_or_default();
+    let own = features.len();
+    for beta in betas {
+        if !features.contains(&beta.as_str()) {
+            features.push(beta);
+        }
+    }
+    if features.len() > own {
+        // A feature that cannot be sent is one that the provider does not know.
+        if let Ok(value) = HeaderValue::from_str(&features.join(",")) {
+            headers.push((ANTHROPIC_BETA, value));
+        }
+    }
+    headers
+}
+
+const fn noun(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Chat => "chat completions",
+        Endpoint::Completions => "text completions",
+        Endpoint::Embeddings => "embeddings",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::catalog::{ModelInfo, Timeouts};
+    use crate::provider::{Written, target, vendor};
+
+    fn deployment(
+        provider: &str,
+        model: &str,
+        extra_headers: &[(HeaderName, HeaderValue)],
+    ) -> Deployment {
+        let vendor = vendor(provider).unwrap();
+        let api_base = Some("http://127.0.0.1:9001");
+        let written = Written { api_base, api_key: Some("k"), extra_headers, ..Written::default() };
+        Deployment {
+            id: "id".into(),
+            group: "group".into(),
+            provider: provider.into(),
+            dialect: vendor.dialect,
+            quirks: vendor.quirks,
+            model: model.into(),
+            target: target(vendor, &written).unwrap(),
+            weight: None,
+            order: None,
+            rpm: None,
+            tpm: None,
+            max_parallel_requests: None,
+            timeouts: Timeouts::default(),
+            num_retries: None,
+            cooldown: None,
+            defaults: Vec::new(),
+            drop_params: Vec::new(),
+            tags: Vec::new(),
+            info: ModelInfo::default(),
+        }
+    }
+
+    fn call(model: &str, endpoint: Endpoint) -> Call<'_> {
+        Call {
+            model,
+            endpoint,
+            stream: false,
+            overrides: &[],
+            drop_params: false,
+            modify_params: false,
+        }
+    }
+
+    fn chat() -> Object {
+        let body = br#"{"model":"public","messages":[{"role":"user","content":"hi"}]}"#;
+        Object::parse(Bytes::from_static(body)).unwrap()
+    }
+
+    #[test]
+    fn the_model_goes_where_the_provider_looks_for_it() {
+        for (provider, model, path, in_body) in [
+            ("openai", "gpt-4o", "/v1/chat/completions", Some("gpt-4o")),
+            ("groq", "a/b", "/openai/v1/chat/completions", Some("a/b")),
+            ("anthropic", "claude-haiku-4-5", "/v1/messages", Some("claude-haiku-4-5")),
+            (
+                "azure",
+                "my dep/x",
+                "/openai/deployments/my%20dep%2Fx/chat/completions?api-version=2024-10-21",
+                None,
+            ),
+        ] {
+            let deployment = deployment(provider, model, &[]);
+            let outgoing = request(&deployment, &chat(), &call(model, Endpoint::Chat)).unwrap();
+            assert_eq!(outgoing.path, path);
+            let body: serde_json::Value = serde_json::from_slice(&outgoing.body).unwrap();
+            assert_eq!(body.get("model").and_then(|model| model.as_str()), in_body, "{provider}");
+        }
+    }
+
+    #[test]
+    fn a_clients_model_does_not_lead_to_another_path() {
+        let deployment = deployment("azure", "*", &[]);
+        for model in ["..", ".", ""] {
+            let refused = request(&deployment, &chat(), &call(model, Endpoint::Chat)).unwrap_err();
+            assert_eq!(refused.class, FailureClass::BadRequest);
+        }
+        let outgoing = request(&deployment, &chat(), &call("../x?y#z", Endpoint::Chat)).unwrap();
+        assert!(outgoing.path.starts_with("/openai/deployments/..%2Fx%3Fy%23z/"), "{outgoing:?}");
+    }
+
+    #[test]
+    fn an_api_that_the_provider_lacks_is_not_found_there() {
+        let deployment = deployment("anthropic", "m", &[]);
+        let refused = request(&deployment, &chat(), &call("m", Endpoint::Embeddings)).unwrap_err();
+        assert_eq!(refused.class, FailureClass::NotFound);
+        assert!(refused.message.contains("embeddings"));
+    }
+
+    #[test]
+    fn anthropics_headers_respect_what_is_written() {
+        let written = [
+            (ANTHROPIC_VERSION, HeaderValue::from_static("2026-10-21")),
+            (ANTHROPIC_BETA, HeaderValue::from_static("a, b")),
+        ];
+        let betas = ["b".to_owned(), "c".to_owned()];
+        for (extra, betas, expected) in [
+            (&[][..], &[][..], vec![("anthropic-version", "2023-06-01")]),
+            (&[], &betas, vec![("anthropic-version", "2023-06-01"), ("anthropic-beta", "b,c")]),
+            (&written, &[], vec![]),
+            (&written, &betas, vec![("anthropic-beta", "a,b,c")]),
+        ] {
+            let deployment = deployment("anthropic", "m", extra);
+            let headers = anthropic_headers(&deployment, "2023-06-01", betas);
+            let found: Vec<(&str, &str)> = headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+                .collect();
+            assert_eq!(found, expected);
+        }
+    }
+}

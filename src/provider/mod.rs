@@ -1,0 +1,279 @@
+//! Providers: where they are, how they are called, and what their errors mean.
+//!
+//! [`table`] lists them as data. [`target`] turns what the configuration says into an address, paths
+//! and headers, once. Each call is then [`request`], and [`reply`], [`stream`] or [`classify`], which
+//! choose the format by the dialect; the formats themselves are `wire`'s.
+//! Knows no file, no network and no clock.
+
+mod anthropic;
+mod azure;
+mod call;
+mod classify;
+mod openai;
+mod retry_after;
+mod table;
+mod url;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use thiserror::Error;
+
+pub use azure::DEFAULT_API_VERSION;
+pub use call::{Call, Outgoing, reply, request, stream};
+pub use classify::{class_of, classify};
+
+pub use table::{Support, VENDORS, Vendor, names, recognise, vendor};
+use url::BaseUrl;
+
+use crate::catalog::Target;
+use crate::dialect::{Dialect, Endpoint};
+
+/// What the configuration says about calling a deployment, environment variables already resolved.
+#[derive(Clone, Copy, Debug)]
+pub struct Written<'a> {
+    /// The provider's model, without the provider's prefix.
+    pub model: &'a str,
+    pub api_base: Option<&'a str>,
+    pub api_key: Option<&'a str>,
+    /// Azure: a date, `v1`, `preview` or `latest`.
+    pub api_version: Option<&'a str>,
+    pub organization: Option<&'a str>,
+    /// A token of Microsoft Entra ID, in place of a key.
+    pub azure_ad_token: Option<&'a str>,
+    /// In the order written; a later one replaces an earlier one of the same name, and all of them
+    /// what the provider's own authentication sets.
+    pub extra_headers: &'a [(HeaderName, HeaderValue)],
+    pub verify_tls: bool,
+    /// PEM file of the authorities to trust.
+    pub ca_file: Option<&'a str>,
+    /// Default: yes where there is TLS to agree on it.
+    pub http2: Option<bool>,
+}
+
+/// Only what is always there: a model without a name, and certificates that are checked.
+impl Default for Written<'_> {
+    fn default() -> Self {
+        Self {
+            model: "",
+            api_base: None,
+            api_key: None,
+            api_version: None,
+            organization: None,
+            azure_ad_token: None,
+            extra_headers: &[],
+            verify_tls: true,
+            ca_file: None,
+            http2: None,
+        }
+    }
+}
+
+/// Why a deployment cannot be called as it is written.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct TargetProblem {
+    /// The option of `litellm_params` to change.
+    pub option: &'static str,
+    /// A sentence for the user; holds no secret.
+    pub message: String,
+}
+
+impl TargetProblem {
+    fn new(option: &'static str, message: impl Into<String>) -> Self {
+        Self { option, message: message.into() }
+    }
+
+    fn missing(option: &'static str, vendor: &Vendor, variables: &[&str]) -> Self {
+        let mut message = format!("the provider `{}` needs an `{option}`", vendor.name);
+        if let Some(variable) = variables.first() {
+            message.push_str(&format!(" (or the environment variable `{variable}`)"));
+        }
+        Self { option, message }
+    }
+}
+
+/// The paths of a provider's API, as its dialect lays them out.
+struct Layout {
+    /// What all paths begin with; shown to people.
+    root: String,
+    paths: [Option<Box<str>>; Endpoint::ALL.len()],
+}
+
+/// Where a deployment's requests go.
+///
+/// # Errors
+/// Something that is written cannot be right, or something that is needed is missing.
+pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetProblem> {
+    if vendor.support == Support::NotYet {
+        let message = format!("the provider `{}` is not supported yet", vendor.name);
+        return Err(TargetProblem::new("model", message));
+    }
+    let api_base = filled(written.api_base)
+        .or(vendor.base_url)
+        .ok_or_else(|| TargetProblem::missing("api_base", vendor, vendor.base_vars))?;
+    let base = BaseUrl::parse(api_base)
+        .map_err(|wrong| TargetProblem::new("api_base", format!("`api_base` {wrong}")))?;
+    let mut layout = match vendor.dialect {
+        Dialect::OpenAi => openai::layout(vendor, &base),
+        Dialect::Azure => azure::layout(vendor, &base, filled(written.api_version))?,
+        Dialect::Anthropic => anthropic::layout(&base),
+    };
+    if vendor.support == Support::CompletionsOnly {
+        for endpoint in Endpoint::ALL {
+            if endpoint != Endpoint::Completions {
+                layout.paths[endpoint.index()] = None;
+            }
+        }
+    }
+
+    let mut headers = Headers::default();
+    match vendor.dialect {
+        Dialect::OpenAi => openai::authenticate(&mut headers, written)?,
+        Dialect::Azure => azure::authenticate(&mut headers, &base, written)?,
+        Dialect::Anthropic => anthropic::authenticate(&mut headers, &base, written)?,
+    }
+    let mut authority = HeaderValue::from_str(&base.authority).map_err(|_| {
+        TargetProblem::new("api_base", "`api_base` has a host that cannot be sent in a header")
+    })?;
+    for (name, value) in written.extra_headers {
+        if *name == header::HOST {
+            authority = value.clone();
+        } else {
+            headers.add_extra(name, value)?;
+        }
+    }
+    // A server of one's own may do without a key; the provider's own address will not.
+    let is_own_address = filled(written.api_base).is_none() || vendor.dialect == Dialect::Azure;
+    if vendor.needs_key && is_own_address && !headers.has_credentials() {
+        return Err(TargetProblem::missing("api_key", vendor, vendor.key_vars));
+    }
+
+    Ok(Target {
+        tls: base.tls,
+        port: base.port,
+        authority,
+        paths: layout.paths,
+        headers: headers.0,
+        api_base: base.shown(&layout.root).into(),
+        verify_tls: written.verify_tls,
+        ca_file: filled(written.ca_file).map(Box::from),
+        http2: written.http2.unwrap_or(base.tls),
+        host: base.host.into(),
+    })
+}
+
+/// What is assumed for a deployment or looks like a mistake, for `check` to warn of.
+#[must_use]
+pub fn remarks(vendor: &Vendor, written: &Written<'_>) -> Vec<TargetProblem> {
+    let mut remarks = Vec::new();
+    let Some(base) = filled(written.api_base).and_then(|text| BaseUrl::parse(text).ok()) else {
+        return remarks;
+    };
+    if vendor.dialect == Dialect::Azure
+        && azure::assumes_version(vendor, &base, filled(written.api_version))
+    {
+        let message = format!("no `api_version` is written: `{DEFAULT_API_VERSION}` is used");
+        remarks.push(TargetProblem::new("api_version", message));
+    }
+    let has_secret =
+        [written.api_key, written.azure_ad_token].into_iter().any(|it| filled(it).is_some());
+    let is_near = base.host == "localhost"
+        || !base.host.contains('.') && !base.host.contains(':')
+        || base.host.parse().is_ok_and(is_private);
+    if has_secret && !base.tls && !is_near {
+        remarks.push(TargetProblem::new(
+            "api_base",
+            "`api_base` is not https: the key is sent in clear",
+        ));
+    }
+    remarks
+}
+
+fn is_private(address: std::net::IpAddr) -> bool {
+    match address {
+        std::net::IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
+        std::net::IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local(),
+    }
+}
+
+/// An option that is written and not empty.
+fn filled(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
+}
+
+/// Headers that go with every request to a deployment.
+#[derive(Default)]
+struct Headers(Vec<(HeaderName, HeaderValue)>);
+
+impl Headers {
+    /// Headers that belong to the connection or to the body, and are not the configuration's.
+    const NOT_EXTRA: [HeaderName; 8] = [
+        header::CONNECTION,
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::EXPECT,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+    ];
+
+    /// Adds a credential: `option` is where it was written, `scheme` what stands before it.
+    fn add_secret(
+        &mut self,
+        option: &'static str,
+        name: HeaderName,
+        scheme: &str,
+        secret: &str,
+    ) -> Result<(), TargetProblem> {
+        let wrong = || {
+            let message = if secret.ends_with(['\n', '\r']) {
+                "ends with a line break, which cannot be sent"
+            } else {
+                "holds a character that cannot be sent in a header"
+            };
+            TargetProblem::new(option, format!("`{option}` {message}"))
+        };
+        // Headers may hold other bytes, but no key does: it is a typographic quote from a web page.
+        if !secret.is_ascii() {
+            return Err(wrong());
+        }
+        let mut value = HeaderValue::from_str(&format!("{scheme}{secret}")).map_err(|_| wrong())?;
+        value.set_sensitive(true);
+        self.set(name, value);
+        Ok(())
+    }
+
+    fn add_extra(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), TargetProblem> {
+        if Self::NOT_EXTRA.contains(name) {
+            let message = format!("`extra_headers` must not set `{name}`");
+            return Err(TargetProblem::new("extra_headers", message));
+        }
+        let mut value = value.clone();
+        value.set_sensitive(value.is_sensitive() || is_secret(name));
+        self.set(name.clone(), value);
+        Ok(())
+    }
+
+    fn set(&mut self, name: HeaderName, value: HeaderValue) {
+        self.0.retain(|(other, _)| *other != name);
+        self.0.push((name, value));
+    }
+
+    fn has_credentials(&self) -> bool {
+        self.0.iter().any(|(_, value)| value.is_sensitive())
+    }
+}
+
+/// Whether a header's value is a secret, judged by its name.
+fn is_secret(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    ["authorization", "cookie", "key", "token", "secret"].iter().any(|part| name.contains(part))
+}
+
+/// A response header as text.
+fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok().map(str::trim)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,488 @@
+//! The providers that can be called, as data: address, key, dialect and departures from it.
+//!
+//! Names, addresses and environment variables are LiteLLM's, so that its configuration files work.
+
+use crate::dialect::{Dialect, Quirks};
+
+/// A provider: where it is and what it speaks.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Vendor {
+    /// LiteLLM's name, which is also the prefix of its models.
+    pub name: &'static str,
+    pub dialect: Dialect,
+    /// Where it is if no `api_base` is written; `None`: it has no address of its own.
+    pub base_url: Option<&'static str>,
+    /// Environment variables that hold the address, best first.
+    pub base_vars: &'static [&'static str],
+    /// Environment variables that hold the key, best first.
+    pub key_vars: &'static [&'static str],
+    pub quirks: Quirks,
+    /// Refuses calls without a key.
+    pub needs_key: bool,
+    /// Paths of an `api_base` that lead to the provider's native API, and stand for the path of
+    /// `base_url` here.
+    pub native_paths: &'static [&'static str],
+    pub support: Support,
+}
+
+/// How far Tollgate can call a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    Yes,
+    /// Only legacy text completions.
+    CompletionsOnly,
+    /// Its name is known, its API is not spoken.
+    NotYet,
+}
+
+/// OpenAI itself; the others are described by how they differ from it.
+const OPENAI: Vendor = Vendor {
+    name: "openai",
+    dialect: Dialect::OpenAi,
+    base_url: Some("https://api.openai.com/v1"),
+    base_vars: &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
+    key_vars: &["OPENAI_API_KEY"],
+    quirks: PLAIN,
+    needs_key: true,
+    native_paths: &[],
+    support: Support::Yes,
+};
+
+const PLAIN: Quirks = Quirks {
+    max_tokens_only: false,
+    no_stream_options: false,
+    mistral: false,
+    strip_strict_and_names: false,
+    null_content_with_tool_calls: false,
+    reasoning_outside_completion: false,
+    normalise_stream: false,
+};
+
+const MAX_TOKENS_ONLY: Quirks = Quirks { max_tokens_only: true, ..PLAIN };
+const NORMALISE: Quirks = Quirks { normalise_stream: true, ..PLAIN };
+const MAX_TOKENS_NORMALISE: Quirks = Quirks { normalise_stream: true, ..MAX_TOKENS_ONLY };
+const MISTRAL: Quirks = Quirks { mistral: true, no_stream_options: true, ..MAX_TOKENS_NORMALISE };
+const DEEPSEEK: Quirks = Quirks { null_content_with_tool_calls: true, ..MAX_TOKENS_NORMALISE };
+const NO_STREAM_OPTIONS: Quirks = Quirks { no_stream_options: true, ..MAX_TOKENS_NORMALISE };
+const XAI: Quirks = Quirks {
+    strip_strict_and_names: true,
+    reasoning_outside_completion: true,
+    normalise_stream: true,
+    ..PLAIN
+};
+
+/// A provider with an API like OpenAI's: name, start of its environment variables, address,
+/// departures, and further variables that may hold the key.
+macro_rules! hosted {
+    ($name:literal, $vars:literal, $base_url:literal, $quirks:expr $(, $key_var:literal)*) => {
+        Vendor {
+            name: $name,
+            base_url: Some($base_url),
+            base_vars: &[concat!($vars, "_API_BASE")],
+            key_vars: &[concat!($vars, "_API_KEY") $(, $key_var)*],
+            quirks: $quirks,
+            ..OPENAI
+        }
+    };
+}
+
+/// The same for a server that people run themselves, often without a key.
+macro_rules! own_server {
+    ($name:literal, $vars:literal, $base_url:expr, $quirks:expr) => {
+        Vendor {
+            name: $name,
+            base_url: $base_url,
+            base_vars: &[concat!($vars, "_API_BASE")],
+            key_vars: &[concat!($vars, "_API_KEY")],
+            quirks: $quirks,
+            needs_key: false,
+            ..OPENAI
+        }
+    };
+}
+
+/// A provider that LiteLLM calls and Tollgate does not.
+const fn not_yet(name: &'static str) -> Vendor {
+    Vendor {
+        name,
+        base_url: None,
+        base_vars: &[],
+        key_vars: &[],
+        needs_key: false,
+        support: Support::NotYet,
+        ..OPENAI
+    }
+}
+
+const AZURE: Vendor = Vendor {
+    name: "azure",
+    dialect: Dialect::Azure,
+    base_url: None,
+    base_vars: &["AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT"],
+    key_vars: &["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"],
+    ..OPENAI
+};
+
+const ANTHROPIC: Vendor = Vendor {
+    name: "anthropic",
+    dialect: Dialect::Anthropic,
+    base_url: Some("https://api.anthropic.com"),
+    base_vars: &["ANTHROPIC_API_BASE", "ANTHROPIC_BASE_URL"],
+    key_vars: &["ANTHROPIC_API_KEY"],
+    ..OPENAI
+};
+
+const COHERE: Vendor = Vendor {
+    native_paths: &["/v1", "/v2", "/v1/chat", "/v2/chat"],
+    ..hosted!(
+        "cohere",
+        "COHERE",
+        "https://api.cohere.ai/compatibility/v1",
+        MAX_TOKENS_NORMALISE,
+        "CO_API_KEY"
+    )
+};
+
+const DASHSCOPE: Vendor = hosted!(
+    "dashscope",
+    "DASHSCOPE",
+    "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+    MAX_TOKENS_NORMALISE
+);
+
+const DOCKER: Vendor = own_server!(
+    "docker_model_runner",
+    "DOCKER_MODEL_RUNNER",
+    Some("http://localhost:12434/engines/v1"),
+    MAX_TOKENS_ONLY
+);
+
+const FIREWORKS: Vendor = hosted!(
+    "fireworks_ai",
+    "FIREWORKS",
+    "https://api.fireworks.ai/inference/v1",
+    NORMALISE,
+    "FIREWORKS_AI_API_KEY",
+    "FIREWORKSAI_API_KEY",
+    "FIREWORKS_AI_TOKEN"
+);
+
+const FRIENDLI: Vendor = hosted!(
+    "friendliai",
+    "FRIENDLI",
+    "https://api.friendli.ai/serverless/v1",
+    MAX_TOKENS_ONLY,
+    "FRIENDLIAI_API_KEY",
+    "FRIENDLI_TOKEN"
+);
+
+/// Gemini by its endpoint that is like OpenAI's; the native API is not spoken.
+const GEMINI: Vendor = Vendor {
+    native_paths: &["/v1", "/v1beta", "/v1beta/models"],
+    ..hosted!(
+        "gemini",
+        "GEMINI",
+        "https://generativelanguage.googleapis.com/v1beta/openai",
+        NORMALISE,
+        "GOOGLE_API_KEY"
+    )
+};
+
+const OLLAMA: Vendor = Vendor {
+    native_paths: &["/api", "/api/chat", "/api/generate"],
+    ..own_server!("ollama", "OLLAMA", Some("http://localhost:11434/v1"), MAX_TOKENS_NORMALISE)
+};
+
+const OVHCLOUD: Vendor = hosted!(
+    "ovhcloud",
+    "OVHCLOUD",
+    "https://oai.endpoints.kepler.ai.cloud.ovh.net/v1",
+    MAX_TOKENS_ONLY
+);
+
+const PERPLEXITY: Vendor = hosted!(
+    "perplexity",
+    "PERPLEXITY",
+    "https://api.perplexity.ai",
+    NO_STREAM_OPTIONS,
+    "PERPLEXITYAI_API_KEY"
+);
+
+const TOGETHER: Vendor = hosted!(
+    "together_ai",
+    "TOGETHER_AI",
+    "https://api.together.ai/v1",
+    MAX_TOKENS_NORMALISE,
+    "TOGETHER_API_KEY",
+    "TOGETHERAI_API_KEY",
+    "TOGETHER_AI_TOKEN"
+);
+
+const VOLCENGINE: Vendor = hosted!(
+    "volcengine",
+    "VOLCENGINE",
+    "https://ark.cn-beijing.volces.com/api/v3",
+    MAX_TOKENS_ONLY,
+    "ARK_API_KEY"
+);
+
+/// All of them, by name.
+pub const VENDORS: &[Vendor] = &[
+    OPENAI,
+    AZURE,
+    ANTHROPIC,
+    Vendor {
+        name: "azure_ai",
+        base_vars: &["AZURE_AI_API_BASE"],
+        key_vars: &["AZURE_AI_API_KEY"],
+        ..AZURE
+    },
+    Vendor { name: "azure_text", support: Support::CompletionsOnly, ..AZURE },
+    Vendor { name: "text-completion-openai", support: Support::CompletionsOnly, ..OPENAI },
+    // Servers that people run themselves.
+    own_server!("custom_openai", "CUSTOM_OPENAI", None, PLAIN),
+    own_server!("databricks", "DATABRICKS", None, MAX_TOKENS_NORMALISE),
+    DOCKER,
+    own_server!("hosted_vllm", "HOSTED_VLLM", None, PLAIN),
+    own_server!("lemonade", "LEMONADE", Some("http://localhost:8000/api/v1"), MAX_TOKENS_ONLY),
+    own_server!("litellm_proxy", "LITELLM_PROXY", None, PLAIN),
+    own_server!("llamafile", "LLAMAFILE", Some("http://127.0.0.1:8080/v1"), MAX_TOKENS_ONLY),
+    own_server!("lm_studio", "LM_STUDIO", Some("http://localhost:1234/v1"), MAX_TOKENS_NORMALISE),
+    OLLAMA,
+    Vendor { name: "ollama_chat", ..OLLAMA },
+    own_server!("openai_like", "OPENAI_LIKE", None, PLAIN),
+    own_server!("vllm", "VLLM", None, PLAIN),
+    own_server!("xinference", "XINFERENCE", None, MAX_TOKENS_ONLY),
+    // Hosted.
+    hosted!("ai21", "AI21", "https://api.ai21.com/studio/v1", MAX_TOKENS_ONLY),
+    hosted!("ai21_chat", "AI21", "https://api.ai21.com/studio/v1", MAX_TOKENS_ONLY),
+    hosted!("aiml", "AIML", "https://api.aimlapi.com/v1", MAX_TOKENS_ONLY),
+    hosted!("anyscale", "ANYSCALE", "https://api.endpoints.anyscale.com/v1", MAX_TOKENS_ONLY),
+    hosted!("baseten", "BASETEN", "https://inference.baseten.co/v1", MAX_TOKENS_ONLY),
+    hosted!("cerebras", "CEREBRAS", "https://api.cerebras.ai/v1", PLAIN),
+    hosted!("chutes", "CHUTES", "https://llm.chutes.ai/v1", MAX_TOKENS_ONLY),
+    hosted!("codestral", "CODESTRAL", "https://codestral.mistral.ai/v1", MISTRAL),
+    COHERE,
+    Vendor { name: "cohere_chat", ..COHERE },
+    DASHSCOPE,
+    hosted!("deepinfra", "DEEPINFRA", "https://api.deepinfra.com/v1/openai", MAX_TOKENS_NORMALISE),
+    hosted!("deepseek", "DEEPSEEK", "https://api.deepseek.com", DEEPSEEK),
+    hosted!("empower", "EMPOWER", "https://app.empower.dev/api/v1", MAX_TOKENS_ONLY),
+    hosted!("featherless_ai", "FEATHERLESS_AI", "https://api.featherless.ai/v1", MAX_TOKENS_ONLY),
+    FIREWORKS,
+    FRIENDLI,
+    hosted!("galadriel", "GALADRIEL", "https://api.galadriel.com/v1", MAX_TOKENS_ONLY),
+    GEMINI,
+    hosted!("github", "GITHUB", "https://models.inference.ai.azure.com", PLAIN, "GITHUB_TOKEN"),
+    hosted!("groq", "GROQ", "https://api.groq.com/openai/v1", PLAIN),
+    hosted!("hyperbolic", "HYPERBOLIC", "https://api.hyperbolic.xyz/v1", MAX_TOKENS_ONLY),
+    hosted!("inception", "INCEPTION", "https://api.inceptionlabs.ai/v1", MAX_TOKENS_ONLY),
+    hosted!("inference_net", "INFERENCE_NET", "https://api.inference.net/v1", MAX_TOKENS_ONLY),
+    hosted!("lambda_ai", "LAMBDA", "https://api.lambda.ai/v1", MAX_TOKENS_ONLY),
+    hosted!("meta_llama", "LLAMA", "https://api.llama.com/compat/v1", NORMALISE),
+    hosted!("minimax", "MINIMAX", "https://api.minimax.io/v1", NORMALISE),
+    hosted!("mistral", "MISTRAL", "https://api.mistral.ai/v1", MISTRAL),
+    hosted!("modelscope", "MODELSCOPE", "https://api-inference.modelscope.cn/v1", MAX_TOKENS_ONLY),
+    hosted!("moonshot", "MOONSHOT", "https://api.moonshot.ai/v1", MAX_TOKENS_NORMALISE),
+    hosted!("morph", "MORPH", "https://api.morphllm.com/v1", MAX_TOKENS_ONLY),
+    hosted!("nano-gpt", "NANOGPT", "https://nano-gpt.com/api/v1", MAX_TOKENS_ONLY),
+    hosted!("nebius", "NEBIUS", "https://api.studio.nebius.ai/v1", MAX_TOKENS_ONLY),
+    hosted!("novita", "NOVITA", "https://api.novita.ai/v3/openai", MAX_TOKENS_NORMALISE),
+    hosted!("nscale", "NSCALE", "https://inference.api.nscale.com/v1", MAX_TOKENS_ONLY),
+    hosted!(
+        "nvidia_nim",
+        "NVIDIA_NIM",
+        "https://integrate.api.nvidia.com/v1",
+        MAX_TOKENS_NORMALISE
+    ),
+    hosted!("openrouter", "OPENROUTER", "https://openrouter.ai/api/v1", NORMALISE, "OR_API_KEY"),
+    OVHCLOUD,
+    PERPLEXITY,
+    hosted!("poe", "POE", "https://api.poe.com/v1", MAX_TOKENS_ONLY),
+    hosted!("publicai", "PUBLICAI", "https://api.publicai.co/v1", MAX_TOKENS_ONLY),
+    hosted!("sambanova", "SAMBANOVA", "https://api.sambanova.ai/v1", MAX_TOKENS_ONLY),
+    hosted!(
+        "scaleway",
+        "SCALEWAY",
+        "https://api.scaleway.ai/v1",
+        MAX_TOKENS_ONLY,
+        "SCW_SECRET_KEY"
+    ),
+    TOGETHER,
+    hosted!("v0", "V0", "https://api.v0.dev/v1", MAX_TOKENS_ONLY),
+    hosted!("veniceai", "VENICE_AI", "https://api.venice.ai/api/v1", NORMALISE),
+    hosted!("vercel_ai_gateway", "VERCEL_AI_GATEWAY", "https://ai-gateway.vercel.sh/v1", NORMALISE),
+    VOLCENGINE,
+    hosted!("wandb", "WANDB", "https://api.inference.wandb.ai/v1", MAX_TOKENS_ONLY),
+    hosted!("xai", "XAI", "https://api.x.ai/v1", XAI),
+    hosted!("zai", "ZAI", "https://api.z.ai/api/paas/v4", MAX_TOKENS_NORMALISE),
+    // Known, and not spoken.
+    not_yet("aws_polly"),
+    not_yet("bedrock"),
+    not_yet("bedrock_converse"),
+    not_yet("bedrock_mantle"),
+    not_yet("cloudflare"),
+    not_yet("github_copilot"),
+    not_yet("huggingface"),
+    not_yet("oci"),
+    not_yet("predibase"),
+    not_yet("replicate"),
+    not_yet("sagemaker"),
+    not_yet("sagemaker_chat"),
+    not_yet("snowflake"),
+    not_yet("triton"),
+    not_yet("vertex_ai"),
+    not_yet("vertex_ai_beta"),
+    not_yet("watsonx"),
+    not_yet("watsonx_text"),
+];
+
+/// Names of models that tell their provider without a prefix. The first that fits decides.
+const BY_MODEL: &[(&str, &str)] = &[
+    // Open weights: many serve them, OpenAI does not.
+    ("gpt-oss", ""),
+    ("gpt", "openai"),
+    ("chatgpt", "openai"),
+    ("ft:gpt", "openai"),
+    ("ft:davinci", "openai"),
+    ("ft:babbage", "openai"),
+    ("o1", "openai"),
+    ("o3", "openai"),
+    ("o4", "openai"),
+    ("codex-", "openai"),
+    ("computer-use-preview", "openai"),
+    ("text-embedding-3-", "openai"),
+    ("text-embedding-ada-", "openai"),
+    ("text-davinci-", "openai"),
+    ("davinci", "openai"),
+    ("babbage", "openai"),
+    ("claude", "anthropic"),
+    ("gemini", "gemini"),
+    ("command", "cohere"),
+    ("c4ai-aya", "cohere"),
+    ("embed-english", "cohere"),
+    ("embed-multilingual", "cohere"),
+    ("embed-v", "cohere"),
+    ("mistral-", "mistral"),
+    ("ministral-", "mistral"),
+    ("magistral-", "mistral"),
+    ("open-mistral-", "mistral"),
+    ("open-mixtral-", "mistral"),
+    ("pixtral-", "mistral"),
+    ("devstral-", "mistral"),
+    ("codestral", "mistral"),
+    ("deepseek-", "deepseek"),
+    ("grok-", "xai"),
+    ("sonar", "perplexity"),
+    ("kimi-", "moonshot"),
+    ("moonshot-", "moonshot"),
+    ("jamba-", "ai21_chat"),
+    ("glm-", "zai"),
+];
+
+/// Parts that LiteLLM puts before a model to choose a translation; not part of the model's name.
+const MODEL_MARKS: &[(&str, &str)] =
+    &[("azure", "o_series/"), ("azure", "gpt5_series/"), ("openai", "chat/")];
+
+/// The provider with this name.
+#[must_use]
+pub fn vendor(name: &str) -> Option<&'static Vendor> {
+    VENDORS.iter().find(|vendor| vendor.name == name)
+}
+
+/// Names of all providers that can be called.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    VENDORS.iter().filter(|vendor| vendor.support != Support::NotYet).map(|vendor| vendor.name)
+}
+
+/// The provider that `model` belongs to, and the model's name there: by the prefix (`groq/llama`),
+/// else by the model's own name. `None` if neither tells.
+#[must_use]
+pub fn recognise(model: &str) -> Option<(&'static Vendor, &str)> {
+    if let Some((prefix, rest)) = model.split_once('/') {
+        let vendor = vendor(prefix)?;
+        let rest = MODEL_MARKS
+            .iter()
+            .filter(|(name, _)| *name == vendor.name)
+            .find_map(|(_, mark)| rest.strip_prefix(mark))
+            .unwrap_or(rest);
+        return Some((vendor, rest));
+    }
+    if model == "*" {
+        return Some((&VENDORS[0], model));
+    }
+    let (pattern, name) = BY_MODEL.iter().find(|(start, _)| model.starts_with(start))?;
+    // `o1` and `o1-mini` are OpenAI's; `o1abc` is somebody's own name.
+    let is_reasoning = matches!(*pattern, "o1" | "o3" | "o4");
+    if is_reasoning && !matches!(model.as_bytes().get(2), None | Some(b'-')) {
+        return None;
+    }
+    vendor(name).map(|vendor| (vendor, model))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_tells_its_provider_by_prefix_or_by_name() {
+        for (written, expected) in [
+            ("openai/gpt-4o", Some(("openai", "gpt-4o"))),
+            ("gpt-4o", Some(("openai", "gpt-4o"))),
+            ("gpt-3.5-turbo-instruct", Some(("openai", "gpt-3.5-turbo-instruct"))),
+            ("chatgpt-4o-latest", Some(("openai", "chatgpt-4o-latest"))),
+            ("ft:gpt-4o:acme::x", Some(("openai", "ft:gpt-4o:acme::x"))),
+            ("o1", Some(("openai", "o1"))),
+            ("o3-mini", Some(("openai", "o3-mini"))),
+            ("o1abc", None),
+            ("text-embedding-3-small", Some(("openai", "text-embedding-3-small"))),
+            ("text-embedding-004", None),
+            ("davinci-002", Some(("openai", "davinci-002"))),
+            ("*", Some(("openai", "*"))),
+            ("openai/*", Some(("openai", "*"))),
+            ("azure/my/deployment", Some(("azure", "my/deployment"))),
+            ("azure/o_series/mine", Some(("azure", "mine"))),
+            ("claude-3-opus-20240229", Some(("anthropic", "claude-3-opus-20240229"))),
+            ("anthropic/claude-x", Some(("anthropic", "claude-x"))),
+            ("gemini-2.5-pro", Some(("gemini", "gemini-2.5-pro"))),
+            ("command", Some(("cohere", "command"))),
+            ("command-r-plus", Some(("cohere", "command-r-plus"))),
+            ("embed-english-v3.0", Some(("cohere", "embed-english-v3.0"))),
+            ("mistral-large-latest", Some(("mistral", "mistral-large-latest"))),
+            ("codestral-latest", Some(("mistral", "codestral-latest"))),
+            ("codestral/codestral-latest", Some(("codestral", "codestral-latest"))),
+            ("deepseek-chat", Some(("deepseek", "deepseek-chat"))),
+            ("grok-4", Some(("xai", "grok-4"))),
+            ("vllm/meta-llama/Llama-2-70b-hf", Some(("vllm", "meta-llama/Llama-2-70b-hf"))),
+            ("openrouter/openai/gpt-4o", Some(("openrouter", "openai/gpt-4o"))),
+            ("bedrock/anthropic.claude", Some(("bedrock", "anthropic.claude"))),
+            ("meta-llama/Llama-2-70b-hf", None),
+            ("gpt-oss-20b", None),
+            ("my-model", None),
+            ("", None),
+        ] {
+            let found = recognise(written).map(|(vendor, model)| (vendor.name, model));
+            assert_eq!(found, expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn the_table_is_sound() {
+        for (at, vendor) in VENDORS.iter().enumerate() {
+            let first = VENDORS.iter().position(|other| other.name == vendor.name);
+            assert_eq!(first, Some(at), "{} is listed twice", vendor.name);
+            if let Some(base) = vendor.base_url {
+                assert!(base.starts_with("http"), "{base}");
+                assert!(!base.ends_with('/'), "{base}");
+            }
+            if vendor.needs_key {
+                assert!(!vendor.key_vars.is_empty(), "{}", vendor.name);
+            }
+        }
+        for (start, name) in BY_MODEL {
+            assert!(name.is_empty() || vendor(name).is_some(), "{start} leads to {name}");
+        }
+        assert!(names().any(|name| name == "groq"));
+        assert!(names().all(|name| name != "bedrock"));
+    }
+}

@@ -1,0 +1,411 @@
+//! The way of one request through deployments, groups and fallbacks, one attempt at a time.
+//!
+//! The caller asks for an attempt, makes it, says how it ended, and asks again:
+//!
+//! ```text
+//! loop {
+//!     match plan.next(..) {
+//!         Next::Attempt(attempt) => sleep attempt.wait; call; plan.succeeded or plan.failed,
+//!         Next::Stop(why) => break,
+//!     }
+//! }
+//! ```
+//!
+//! A wait belongs to the attempt that follows it: when none follows, nobody sleeps. (LiteLLM sleeps
+//! after the last failure too, before it fails or falls back.)
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use serde_json::value::RawValue;
+
+use super::fallback::{self, Queue, Target};
+use super::health::InFlight;
+use super::retry::{self, Allowance, Reach};
+use super::settings::{Fallback, Settings};
+use super::stage::{Choice, Context, Overrides, Resort, Stage, Survey, Tried, Verdict};
+use super::stats::State;
+use super::tags;
+use crate::catalog::{Catalog, Deployment, DeploymentId, Resolved};
+use crate::failure::{Failure, FailureClass};
+
+/// What a request wants of routing.
+#[derive(Clone, Debug, Default)]
+pub struct Ask<'a> {
+    /// The name the client wrote: a group, an alias, a deployment id, or what a wildcard matches.
+    pub model: &'a str,
+    /// Overrides the configuration's retries, but never exceeds a written retry policy.
+    pub num_retries: Option<u32>,
+    /// Replaces the configuration's fallbacks; an empty list means none.
+    pub fallbacks: Option<Vec<Fallback>>,
+    pub disable_fallbacks: bool,
+    /// Used only if the configuration turns tag filtering on.
+    pub tags: Vec<Box<str>>,
+    /// Every random choice of this request follows from it.
+    pub seed: u64,
+}
+
+/// Nothing in the catalog has this name.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("no model group, alias or deployment is named {name:?}")]
+pub struct UnknownModel {
+    pub name: String,
+}
+
+/// The state of one request's routing.
+#[derive(Debug)]
+pub struct Plan {
+    rng: Rng,
+    num_retries: Option<u32>,
+    own_fallbacks: Option<Vec<Fallback>>,
+    disable_fallbacks: bool,
+    /// `None`: tag filtering is off.
+    tags: Option<Vec<Box<str>>>,
+    start: Option<(Arc<str>, Resolved)>,
+    stages: Vec<Stage>,
+    current: usize,
+    queue: Queue,
+    tried: Vec<Tried>,
+    attempts: Vec<AttemptRecord>,
+    retries: u32,
+    fallbacks: u32,
+}
+
+/// What the plan says to do.
+#[derive(Debug)]
+pub enum Next {
+    Attempt(Attempt),
+    Stop(Stop),
+}
+
+/// Why no attempt follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The client gets the last failure.
+    LastFailure,
+    /// No attempt was made: every deployment rests, the first one for this long.
+    AllCooling { retry_after: Duration },
+    /// No attempt was made: the deployments that do not rest have no place left.
+    Full,
+    /// No attempt was made: no deployment of the group takes requests with these tags.
+    NoneEligible,
+}
+
+/// One call to make. Dropped without an outcome (the client went away), it leaves no trace.
+#[derive(Debug)]
+pub struct Attempt {
+    pub deployment: Arc<Deployment>,
+    /// The name under which the provider knows the model.
+    pub model: Arc<str>,
+    /// The group the deployment belongs to.
+    pub group: Arc<str>,
+    /// Body parameters that the fallback list gave with the group.
+    pub overrides: Overrides,
+    /// How long to sleep before the call. Never past the deadline.
+    pub wait: Duration,
+    /// The deployment's place, held until the attempt is dropped: keep it to the end of a stream.
+    pub in_flight: InFlight,
+    stage: usize,
+    record: usize,
+    captured: Option<Arc<str>>,
+}
+
+/// An attempt as the log shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRecord {
+    pub deployment: DeploymentId,
+    pub group: Arc<str>,
+    /// `None`: it succeeded, or has not ended.
+    pub class: Option<FailureClass>,
+    pub status: Option<u16>,
+}
+
+impl Plan {
+    /// Looks up the name; chooses nothing yet.
+    ///
+    /// # Errors
+    /// Nothing has that name.
+    pub fn new(catalog: &Catalog, settings: &Settings, ask: Ask<'_>) -> Result<Self, UnknownModel> {
+        let Some(resolved) = catalog.resolve(ask.model) else {
+            return Err(UnknownModel { name: ask.model.to_owned() });
+        };
+        let name =
+            if *resolved.group == *ask.model { resolved.group.clone() } else { ask.model.into() };
+        Ok(Self {
+            rng: Rng::with_seed(ask.seed),
+            num_retries: ask.num_retries,
+            own_fallbacks: ask.fallbacks,
+            disable_fallbacks: ask.disable_fallbacks,
+            tags: settings.enable_tag_filtering.then_some(ask.tags),
+            start: Some((name, resolved)),
+            stages: Vec::with_capacity(1),
+            current: 0,
+            queue: Queue::default(),
+            tried: Vec::new(),
+            attempts: Vec::with_capacity(1),
+            retries: 0,
+            fallbacks: 0,
+        })
+    }
+
+    /// The next attempt, with its place taken, or why there is none. No wait ends at or after
+    /// `deadline`.
+    pub fn next(
+        &mut self,
+        catalog: &Catalog,
+        settings: &Settings,
+        state: &State,
+        now: Instant,
+        deadline: Option<Instant>,
+    ) -> Next {
+        let late = deadline.is_some_and(|deadline| deadline <= now);
+        if self.attempts.len() >= MAX_ATTEMPTS || (late && !self.attempts.is_empty()) {
+            return Next::Stop(Stop::LastFailure);
+        }
+        if let Some((name, resolved)) = self.start.take() {
+            self.enter(name, resolved, Vec::new(), state);
+        }
+        let mut survey = Survey::default();
+        let clock = Clock { settings, state, now, deadline };
+        loop {
+            if let Some(attempt) = self.attempt_in(self.current, Resort::First, &clock, &mut survey)
+            {
+                return Next::Attempt(attempt);
+            }
+            self.leave(settings);
+            if !self.fall_back(catalog, &clock) {
+                break;
+            }
+        }
+        for stage in 0..self.stages.len() {
+            if let Some(attempt) = self.attempt_in(stage, Resort::Last, &clock, &mut survey) {
+                self.current = stage;
+                return Next::Attempt(attempt);
+            }
+        }
+        Next::Stop(self.stop(&survey, &clock))
+    }
+
+    /// Records that the deployment answered as it should. For a stream this is said when its first
+    /// meaningful frame has come; should it break later, [`Plan::failed`] follows.
+    pub fn succeeded(&mut self, attempt: &mut Attempt, state: &State, now: Instant) {
+        attempt.in_flight.succeeded(state.nanos(now));
+    }
+
+    /// Records a failure and gives the place back. Returns for how long the deployment rests, if
+    /// this failure put it to rest.
+    pub fn failed(
+        &mut self,
+        mut attempt: Attempt,
+        failure: &Failure,
+        settings: &Settings,
+        state: &State,
+        now: Instant,
+    ) -> Option<Duration> {
+        if let Some(record) = self.attempts.get_mut(attempt.record) {
+            record.class = Some(failure.class);
+            record.status = failure.status;
+        }
+        let stage = self.stages.get_mut(attempt.stage)?;
+        let names = stage.names();
+        let alternatives = stage.candidates().len() > 1 || fallback::exists(settings, &names);
+        let rest = attempt.in_flight.failed(
+            failure,
+            settings,
+            (&attempt.deployment, alternatives, attempt.captured.is_some()),
+            state.nanos(now),
+        );
+
+        let allowance = retry::allowance(settings, &names, failure.class);
+        let retries =
+            retry::retries(settings, &names, self.num_retries, &attempt.deployment, allowance);
+        let by_class = retry::reach(failure);
+        let reach = match allowance {
+            // Whoever writes a number for a class that is not retried wants it retried.
+            Allowance::ForClass(written) if written > 0 && failure.should_retry.is_none() => {
+                Reach::Same
+            }
+            _ => by_class,
+        };
+        let falls_back = by_class != Reach::Nowhere;
+
+        let known = self.tried.iter().position(|tried| {
+            Arc::ptr_eq(&tried.deployment, &attempt.deployment)
+                && tried.captured == attempt.captured
+        });
+        let failures = known.and_then(|index| self.tried.get(index)).map_or(0, |t| t.failures) + 1;
+        let again = retry::again(settings, &names, failure, reach, failures, now);
+        stage.last = Some(Verdict { class: failure.class, reach, falls_back, retries });
+        let tried = Tried {
+            deployment: attempt.deployment.clone(),
+            captured: attempt.captured.take(),
+            stage: attempt.stage,
+            failures,
+            again,
+        };
+        match known.and_then(|index| self.tried.get_mut(index)) {
+            Some(before) => *before = tried,
+            None => self.tried.push(tried),
+        }
+        rest
+    }
+
+    /// Attempts beyond the first in each group.
+    #[must_use]
+    pub fn retries(&self) -> u32 {
+        self.retries
+    }
+
+    /// Groups that were called in place of the one asked for.
+    #[must_use]
+    pub fn fallbacks(&self) -> u32 {
+        self.fallbacks
+    }
+
+    /// The group of the last attempt.
+    #[must_use]
+    pub fn group(&self) -> Option<&Arc<str>> {
+        self.attempts.last().map(|attempt| &attempt.group)
+    }
+
+    /// Every attempt so far, in order.
+    #[must_use]
+    pub fn attempts(&self) -> &[AttemptRecord] {
+        &self.attempts
+    }
+
+    fn attempt_in(
+        &mut self,
+        index: usize,
+        resort: Resort,
+        clock: &Clock<'_>,
+        survey: &mut Survey,
+    ) -> Option<Attempt> {
+        let Clock { settings, state, now, deadline } = *clock;
+        let stage = self.stages.get_mut(index)?;
+        let ascends = |stage: &mut Stage| resort == Resort::First && stage.ascend();
+        if !stage.may_try() && !ascends(stage) {
+            return None;
+        }
+        let context =
+            Context { settings, state, tried: &self.tried, stage: index, now, deadline, resort };
+        let Choice { deployment, captured, from, in_flight } =
+            stage.choose(&context, survey, &mut self.rng)?;
+
+        if stage.attempts > 1 {
+            self.retries += 1;
+        } else if index > 0 {
+            self.fallbacks += 1;
+        }
+        let mut wait = from.saturating_duration_since(now);
+        if !wait.is_zero() {
+            wait += retry::jitter(&mut self.rng);
+            wait = deadline.map_or(wait, |deadline| wait.min(deadline - now));
+        }
+        self.attempts.push(AttemptRecord {
+            deployment: deployment.id.clone(),
+            group: deployment.group.clone(),
+            class: None,
+            status: None,
+        });
+        Some(Attempt {
+            model: deployment.upstream_model(captured.as_deref()),
+            group: deployment.group.clone(),
+            deployment,
+            overrides: stage.overrides.clone(),
+            wait,
+            in_flight,
+            stage: index,
+            record: self.attempts.len() - 1,
+            captured,
+        })
+    }
+
+    /// Queues what may stand in for the current group, once.
+    fn leave(&mut self, settings: &Settings) {
+        let Some(stage) = self.stages.get_mut(self.current) else { return };
+        if std::mem::replace(&mut stage.left, true)
+            || self.disable_fallbacks
+            || stage.last.is_some_and(|last| !last.falls_back)
+        {
+            return;
+        }
+        match &self.own_fallbacks {
+            // The request's list is its last word: what it falls back to brings no further ones.
+            Some(list) if self.current == 0 => self.queue.put_first(list, 0),
+            Some(_) => {}
+            None => {
+                let class = stage.last.map(|last| last.class);
+                let list = fallback::list(settings, &stage.names(), class);
+                self.queue.put_first(list, self.current);
+            }
+        }
+    }
+
+    /// Enters the next group of the queue that exists and was not visited.
+    fn fall_back(&mut self, catalog: &Catalog, clock: &Clock<'_>) -> bool {
+        while self.fallbacks < clock.settings.max_fallbacks {
+            let Some(Target { fallback, origin }) = self.queue.pop() else { return false };
+            let Some(resolved) = catalog.resolve(&fallback.group) else { continue };
+            // A group in its own list means its other deployments. LiteLLM does nothing then.
+            let repeated = self.stages.iter().any(|stage| stage.is(&resolved));
+            if repeated {
+                let Some(origin) = self.stages.get_mut(origin) else { continue };
+                if !origin.is(&resolved) || std::mem::replace(&mut origin.repeated, true) {
+                    continue;
+                }
+            }
+            self.enter(fallback.group, resolved, fallback.params, clock.state);
+            if let Some(stage) = self.stages.last_mut() {
+                stage.repeated = repeated;
+            }
+            return true;
+        }
+        false
+    }
+
+    fn enter(
+        &mut self,
+        name: Arc<str>,
+        resolved: Resolved,
+        params: Vec<(Box<str>, Box<RawValue>)>,
+        state: &State,
+    ) {
+        let roster = match &self.tags {
+            None => state.roster(&resolved),
+            Some(tags) => {
+                let (list, weights) = tags::select(&resolved, tags);
+                Arc::new(state.enrol(list, weights.as_deref()))
+            }
+        };
+        self.stages.push(Stage::new(name, resolved, roster, params.into()));
+        self.current = self.stages.len() - 1;
+    }
+
+    fn stop(&self, survey: &Survey, clock: &Clock<'_>) -> Stop {
+        if !self.attempts.is_empty() {
+            return Stop::LastFailure;
+        }
+        match survey.earliest {
+            _ if survey.full => Stop::Full,
+            Some(until) => {
+                let retry_after = clock.state.instant(until).saturating_duration_since(clock.now);
+                Stop::AllCooling { retry_after }
+            }
+            None => Stop::NoneEligible,
+        }
+    }
+}
+
+/// What stays the same during one call of [`Plan::next`].
+#[derive(Clone, Copy)]
+struct Clock<'a> {
+    settings: &'a Settings,
+    state: &'a State,
+    now: Instant,
+    deadline: Option<Instant>,
+}
+
+/// Over all groups of one request; more than any configuration in its senses asks for.
+const MAX_ATTEMPTS: usize = 100;

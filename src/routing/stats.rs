@@ -1,0 +1,155 @@
+//! What is known of each deployment at run time: attempts in flight, cooldown, counts.
+//!
+//! Survives reloads: everything hangs on the deployment's id. The path of a request takes no lock
+//! that requests to other deployments share: it finds the states of a whole group at once in an
+//! immutable table (a [`Roster`]) and then only touches atomics and, when an attempt ends, the one
+//! deployment's own short lock.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+
+use super::health::{DeploymentState, View};
+use super::strategy;
+use crate::catalog::{Catalog, Deployment, DeploymentId, Deployments, Resolved};
+
+/// The states of all deployments.
+#[derive(Debug)]
+pub struct State {
+    /// Times are kept as nanoseconds since then, so that they fit an atomic.
+    origin: Instant,
+    states: Mutex<FxHashMap<DeploymentId, Arc<DeploymentState>>>,
+    rosters: ArcSwap<Rosters>,
+}
+
+/// Rosters by the address of the catalog's list. The roster holds the list, so no other can have
+/// its address while the entry exists.
+type Rosters = FxHashMap<usize, Arc<Roster>>;
+
+/// The deployments behind one name, each with its state.
+#[derive(Debug)]
+pub(super) struct Roster {
+    /// The catalog's list; holding it keeps its address.
+    list: Deployments,
+    pub(super) candidates: Box<[Candidate]>,
+}
+
+/// One deployment as the choice sees it.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) deployment: Arc<Deployment>,
+    pub(super) state: Arc<DeploymentState>,
+    /// The share in a weighted draw: see [`strategy::shares`].
+    pub(super) weight: f64,
+    /// Lower goes first. One without `order` comes after all that have one; LiteLLM never picks it.
+    pub(super) order: i64,
+}
+
+impl State {
+    /// No deployment known yet. No time passed in later may be before `now`.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self { origin: now, states: Mutex::default(), rosters: ArcSwap::default() }
+    }
+
+    /// What health pages and metrics show of a deployment; `None` if nothing was ever sent to it.
+    #[must_use]
+    pub fn view(&self, id: &str, now: Instant) -> Option<View> {
+        let state = self.states.lock().get(id).cloned();
+        state.map(|state| state.view(self.nanos(now)))
+    }
+
+    /// Forgets the deployments that a new configuration no longer has. Called after every reload.
+    pub fn retain(&self, catalog: &Catalog) {
+        let known: rustc_hash::FxHashSet<&str> =
+            catalog.deployments().iter().map(|deployment| &*deployment.id).collect();
+        let mut states = self.states.lock();
+        states.retain(|id, _| known.contains(&**id));
+        self.rosters.store(Arc::default());
+    }
+
+    /// How many deployments have a state.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.states.lock().len()
+    }
+
+    /// Whether nothing was sent anywhere yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The deployments that a name stands for, with their states.
+    pub(super) fn roster(&self, resolved: &Resolved) -> Arc<Roster> {
+        let key = Arc::as_ptr(&resolved.deployments).addr();
+        if let Some(roster) = self.rosters.load().get(&key)
+            && Arc::ptr_eq(&roster.list, &resolved.deployments)
+        {
+            return roster.clone();
+        }
+        let roster =
+            Arc::new(self.enrol(resolved.deployments.clone(), resolved.weights.as_deref()));
+        self.rosters.rcu(|rosters| {
+            // Requests that began before a reload may bring back rosters that `retain` dropped.
+            let mut rosters = if rosters.len() < MAX_ROSTERS {
+                Rosters::clone(rosters)
+            } else {
+                Rosters::default()
+            };
+            rosters.insert(key, roster.clone());
+            rosters
+        });
+        roster
+    }
+
+    /// A roster outside the table, for a selection of deployments that belongs to one request.
+    pub(super) fn enrol(&self, list: Deployments, weights: Option<&[f64]>) -> Roster {
+        let shares = strategy::shares(&list, weights);
+        let mut states = self.states.lock();
+        let candidates = list.iter().zip(shares).map(|(deployment, weight)| Candidate {
+            deployment: deployment.clone(),
+            state: states.entry(deployment.id.clone()).or_default().clone(),
+            weight,
+            order: deployment.order.unwrap_or(i64::MAX),
+        });
+        Roster { candidates: candidates.collect(), list: list.clone() }
+    }
+
+    /// Nanoseconds since the state was made; a `u64` of them lasts 584 years.
+    pub(super) fn nanos(&self, now: Instant) -> u64 {
+        nanos(now.saturating_duration_since(self.origin))
+    }
+
+    /// The reverse of [`State::nanos`].
+    pub(super) fn instant(&self, nanos: u64) -> Instant {
+        self.origin + Duration::from_nanos(nanos)
+    }
+}
+
+pub(super) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Far more than the groups of any configuration; the table starts anew beyond it.
+const MAX_ROSTERS: usize = 16_384;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::tests::group;
+
+    #[test]
+    fn a_roster_is_made_once_and_shares_its_states_with_others() {
+        let catalog = Catalog::build(group("gpt", &["a", "b"]), Vec::new());
+        let state = State::new(Instant::now());
+        let resolve = |name| state.roster(&catalog.resolve(name).unwrap());
+        let (all, one) = (resolve("gpt"), resolve("a"));
+        assert!(Arc::ptr_eq(&all, &resolve("gpt")));
+        assert_eq!((all.candidates.len(), one.candidates.len()), (2, 1));
+        assert!(Arc::ptr_eq(&all.candidates[0].state, &one.candidates[0].state));
+    }
+}

@@ -1,0 +1,188 @@
+//! Builds the Pingora server: the only place where all parts meet.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::{Instant, SystemTime};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use pingora_core::apps::HttpServerOptions;
+use pingora_core::listeners::tls::TlsSettings;
+use pingora_core::server::Server;
+use pingora_core::server::configuration::ServerConf;
+use pingora_core::services::background::background_service;
+use pingora_proxy::ProxyServiceBuilder;
+use thiserror::Error;
+
+use crate::admin::Admin;
+use crate::background::{Background, Once};
+use crate::gateway::{Gateway, View};
+use crate::mock::Demo;
+use crate::reload::Reload;
+use crate::routing;
+use crate::snapshot::Snapshot;
+use crate::telemetry::access_log::Sink;
+use crate::telemetry::{AccessLog, Metrics};
+use crate::upstream::Upstreams;
+
+/// How the server is to run: what the command line says.
+#[derive(Debug)]
+pub struct Options {
+    pub host: IpAddr,
+    /// Zero picks a free one.
+    pub port: u16,
+    /// Worker threads; `None` is one for each processor.
+    pub threads: Option<usize>,
+    /// The file to read again on SIGHUP.
+    pub config: Option<PathBuf>,
+    /// Certificate and key (PEM files); the configuration's if `None`.
+    pub tls: Option<(String, String)>,
+    /// Scripted providers to run in this process.
+    pub demo: Option<Demo>,
+}
+
+/// Why the server did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error("cannot listen on {address}: {cause}")]
+    Listen { address: SocketAddr, cause: io::Error },
+    #[error("cannot use the certificate {certificate} with the key {key}: {cause}")]
+    Tls { certificate: String, key: String, cause: Box<pingora_core::Error> },
+    #[error("{0}")]
+    Upstream(String),
+    #[error("cannot write the access log {path}: {cause}")]
+    AccessLog { path: Box<str>, cause: io::Error },
+}
+
+/// The longest time that Pingora waits after the signal to stop. `Background` ends the process
+/// before that, when the last request is done or its own bound is reached.
+const GRACE_SECONDS: u64 = 24 * 60 * 60;
+
+/// Serves until the process is told to stop.
+///
+/// # Errors
+/// [`StartError`], before the first request is accepted.
+pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
+    let address = listening_address(&snapshot, &options)?;
+    let tls = options.tls.take().or_else(|| {
+        let (certificate, key) = snapshot.traffic.tls.as_ref()?;
+        Some((certificate.to_string(), key.to_string()))
+    });
+
+    let mut conf = ServerConf::default();
+    conf.threads = options.threads.unwrap_or_else(processors);
+    conf.grace_period_seconds = Some(GRACE_SECONDS);
+    conf.graceful_shutdown_timeout_seconds = Some(0);
+    let mut server = Server::new_with_opt_and_conf(None, conf);
+    server.bootstrap();
+
+    let upstreams = Arc::new(Upstreams::new());
+    upstreams.apply(&snapshot.catalog, &snapshot.traffic).map_err(StartError::Upstream)?;
+    let started = SystemTime::now();
+    let routing = Arc::new(routing::State::new(Instant::now()));
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), started));
+    let (access_log, log_writer) = AccessLog::new(metrics.access_log_dropped());
+    let log_sink = log_sink(&snapshot)?;
+    let in_flight = Arc::new(AtomicUsize::new(0));
+    let draining = Arc::new(AtomicBool::new(false));
+    let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
+
+    let view = Arc::new(View {
+        snapshot: Arc::clone(&snapshot),
+        routing: Arc::clone(&routing),
+        draining: Arc::clone(&draining),
+    });
+    let scraped = Arc::clone(&view);
+    metrics.on_scrape(move |scrape| {
+        for deployment in scraped.snapshot.load().catalog.deployments() {
+            scrape.deployment(deployment, scraped.deployment(&deployment.id).state);
+        }
+    });
+    let since = started.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let admin = Admin::new(view, Arc::clone(&metrics), since);
+    let gateway = Gateway {
+        snapshot: Arc::clone(&snapshot),
+        routing: Arc::clone(&routing),
+        upstreams: Arc::clone(&upstreams),
+        metrics,
+        access_log: access_log.clone(),
+        in_flight: Arc::clone(&in_flight),
+        admin,
+    };
+
+    let mut http = HttpServerOptions::default();
+    http.h2c = true;
+    let mut service = ProxyServiceBuilder::new(&server.configuration, gateway)
+        .name("gateway")
+        .server_options(http)
+        .build();
+    let address_text = address.to_string();
+    match tls {
+        None => service.add_tcp(&address_text),
+        Some((certificate, key)) => {
+            let mut settings = TlsSettings::intermediate(&certificate, &key)
+                .map_err(|cause| StartError::Tls { certificate, key, cause })?;
+            settings.enable_h2();
+            service.add_tls_with_settings(&address_text, None, settings);
+        }
+    }
+    server.add_service(service);
+
+    let reload = Reload {
+        config: options.config,
+        snapshot,
+        upstreams: Arc::clone(&upstreams),
+        routing,
+    };
+    let background = Background {
+        address,
+        reload,
+        upstreams,
+        in_flight,
+        draining,
+        access_log,
+        once: Mutex::new(Some(Once { log_writer, log_sink, demo: options.demo })),
+    };
+    let mut background = background_service("background", background);
+    background.threads = Some(1);
+    server.add_service(background);
+
+    server.run(pingora_core::server::RunArgs::default());
+    Ok(())
+}
+
+/// The address to listen on: loopback only if nobody has to show a key.
+fn listening_address(snapshot: &Snapshot, options: &Options) -> Result<SocketAddr, StartError> {
+    let mut host = options.host;
+    if snapshot.access.master_key.is_none() {
+        if !host.is_loopback() {
+            host = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        }
+        tracing::warn!(
+            "NO MASTER KEY IS SET: everybody who reaches this gateway can use it. \
+             It therefore listens on loopback only. Set general_settings.master_key."
+        );
+    }
+    let wanted = SocketAddr::new(host, options.port);
+    // Pingora would report a taken port by a panic in one of its threads. Binding here first finds
+    // out in time, and picks the port where any will do.
+    let found = TcpListener::bind(wanted).and_then(|listener| listener.local_addr());
+    found.map_err(|cause| StartError::Listen { address: wanted, cause })
+}
+
+/// Where the access log goes; its file is tried now, while the start can still fail.
+fn log_sink(snapshot: &Snapshot) -> Result<Sink, StartError> {
+    let Some(path) = snapshot.logs.file.as_ref().filter(|_| snapshot.logs.access_log) else {
+        return Ok(Sink::Stdout);
+    };
+    let opened = std::fs::OpenOptions::new().append(true).create(true).open(path.as_ref());
+    opened.map_err(|cause| StartError::AccessLog { path: path.clone(), cause })?;
+    Ok(Sink::File(path.as_ref().into()))
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

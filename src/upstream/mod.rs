@@ -1,0 +1,183 @@
+//! Connections to providers: one load balancer per upstream host, one pool for all of them.
+//!
+//! `gateway/attempt.rs` asks [`Upstreams`] for a session to a deployment's target and gives it back
+//! when the exchange was clean. Which *deployment* is called was decided before, in `routing`; here
+//! is decided which *address*. Knows nothing of bodies, keys or retries.
+
+mod dns;
+mod peer;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use pingora_core::connectors::ConnectorOptions;
+use pingora_core::connectors::http::Connector;
+use pingora_core::protocols::http::client::HttpSession;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::{Error, ErrorType};
+use rustc_hash::FxHashMap;
+
+use crate::catalog::{Catalog, Deployment, DeploymentId};
+use crate::failure::{Failure, FailureClass};
+use crate::snapshot::Traffic;
+
+pub use peer::Upstream;
+
+/// Idle upstream connections kept per process, over all hosts.
+const POOL_SIZE: usize = 4096;
+
+/// How many addresses of one upstream an attempt tries before it counts as failed.
+const ADDRESSES_PER_ATTEMPT: usize = 3;
+
+/// Every upstream of the configuration in force, and the pool of connections to them.
+pub struct Upstreams {
+    connector: Connector,
+    by_deployment: ArcSwap<FxHashMap<DeploymentId, Arc<Upstream>>>,
+}
+
+/// An exchange with an upstream that has begun: a session and where it goes.
+pub struct Connection {
+    pub session: HttpSession,
+    /// The session has served a request before; a close before the first byte proves nothing.
+    pub reused: bool,
+    peer: Arc<HttpPeer>,
+}
+
+impl Upstreams {
+    /// An empty registry with its pool; trusts the system's certificate authorities.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut options = ConnectorOptions::new(POOL_SIZE);
+        options.ca_file = None;
+        Self {
+            connector: Connector::new(Some(options)),
+            by_deployment: ArcSwap::from_pointee(FxHashMap::default()),
+        }
+    }
+
+    /// Takes over the upstreams of a new configuration. Those that are unchanged keep their
+    /// addresses and connections.
+    ///
+    /// # Errors
+    /// A text that names the deployment whose `ca_file` cannot be used; nothing is changed then.
+    pub fn apply(&self, catalog: &Catalog, traffic: &Traffic) -> Result<(), String> {
+        let old = self.by_deployment.load();
+        let mut by_key: FxHashMap<peer::Key, Arc<Upstream>> = FxHashMap::default();
+        for upstream in old.values() {
+            by_key.insert(upstream.key().clone(), Arc::clone(upstream));
+        }
+        let mut new = FxHashMap::default();
+        for deployment in catalog.deployments() {
+            let key = peer::Key::new(&deployment.target, traffic);
+            let upstream = match by_key.get(&key) {
+                Some(upstream) => Arc::clone(upstream),
+                None => {
+                    let upstream = Arc::new(Upstream::new(key.clone()).map_err(|problem| {
+                        format!("deployment `{}`: {problem}", deployment.id)
+                    })?);
+                    by_key.insert(key, Arc::clone(&upstream));
+                    upstream
+                }
+            };
+            new.insert(Arc::clone(&deployment.id), upstream);
+        }
+        self.by_deployment.store(Arc::new(new));
+        Ok(())
+    }
+
+    /// A session with the deployment's upstream: pooled if there is one, else newly connected.
+    /// Addresses that refuse are passed over while others are left and `budget` lasts.
+    ///
+    /// # Errors
+    /// A [`Failure`] of class `Connection` or `Timeout`.
+    pub async fn connect(
+        &self,
+        deployment: &Deployment,
+        budget: Duration,
+    ) -> Result<Connection, Failure> {
+        let upstream = self
+            .by_deployment
+            .load()
+            .get(&deployment.id)
+            .cloned()
+            .ok_or_else(|| Failure::new(FailureClass::Connection, "the upstream was removed"))?;
+        let until = Instant::now() + budget;
+        let mut last = None;
+        for _ in 0..ADDRESSES_PER_ATTEMPT {
+            let Some(peer) = upstream.pick(until).await? else { break };
+            let left = until.saturating_duration_since(Instant::now());
+            let connecting = self.connector.get_http_session(peer.as_ref());
+            match tokio::time::timeout(left, connecting).await {
+                Ok(Ok((session, reused))) => {
+                    upstream.answered(&peer);
+                    return Ok(Connection { session, reused, peer });
+                }
+                Ok(Err(error)) => {
+                    upstream.refused(&peer);
+                    let failure = connect_failure(&error);
+                    // A certificate that is wrong on one address is wrong on the others too.
+                    let pointless = is_tls(&error) || upstream.addresses() <= 1;
+                    last = Some(failure);
+                    if pointless {
+                        break;
+                    }
+                }
+                Err(_elapsed) => {
+                    upstream.refused(&peer);
+                    last = Some(connect_timeout());
+                    break;
+                }
+            }
+        }
+        Err(last.unwrap_or_else(connect_timeout))
+    }
+
+    /// Gives back a session whose response was read to its end.
+    pub async fn release(&self, connection: Connection) {
+        let idle = connection.peer.options.idle_timeout;
+        self.connector.release_http_session(connection.session, connection.peer.as_ref(), idle).await;
+    }
+
+    /// Resolves the names of all upstreams that were used before; called again and again by
+    /// `background.rs`, so that a provider's moved address is noticed without a failed request.
+    pub async fn refresh(&self) {
+        let upstreams: Vec<_> = self.by_deployment.load().values().cloned().collect();
+        for upstream in upstreams {
+            upstream.refresh().await;
+        }
+    }
+}
+
+impl Default for Upstreams {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn is_tls(error: &Error) -> bool {
+    matches!(
+        error.etype(),
+        ErrorType::TLSHandshakeFailure | ErrorType::InvalidCert | ErrorType::HandshakeError
+    )
+}
+
+/// The texts below name no address: clients may see them. The access log names the deployment.
+fn connect_timeout() -> Failure {
+    let mut failure =
+        Failure::new(FailureClass::Timeout, "connecting to the provider took too long");
+    failure.code = Some("upstream_connect_timeout".into());
+    failure
+}
+
+fn connect_failure(error: &Error) -> Failure {
+    let what = match error.etype() {
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => return connect_timeout(),
+        ErrorType::ConnectRefused => "the provider refused the connection",
+        ErrorType::ConnectNoRoute => "there is no route to the provider",
+        _ if is_tls(error) => "the TLS handshake with the provider failed",
+        _ => "the provider cannot be connected to",
+    };
+    tracing::debug!(%error, "connecting failed");
+    Failure::new(FailureClass::Connection, what)
+}

@@ -1,0 +1,265 @@
+//! One upstream: its addresses behind a Pingora load balancer, and a ready peer for each address.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use pingora_core::listeners::ALPN;
+use pingora_core::protocols::TcpKeepalive;
+use pingora_core::protocols::l4::socket::SocketAddr as PeerAddr;
+use pingora_core::protocols::tls::CaType;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::utils::tls::{WrappedX509, parse_x509};
+use pingora_load_balancing::selection::RoundRobin;
+use pingora_load_balancing::{Backends, LoadBalancer};
+use rustc_hash::FxHashMap;
+use tokio::sync::Mutex;
+
+use super::dns::{Dns, backend};
+use crate::catalog::Target;
+use crate::failure::{Failure, FailureClass};
+use crate::snapshot::Traffic;
+
+/// Shorter than the idle timeouts of the providers' front ends (60 s and more), so that we close
+/// first and no request is written into a connection that is being closed.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
+
+/// Bound of one write to an upstream that does not read.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long an address that refused a connection is passed over while others are left.
+const REFUSED_REST: Duration = Duration::from_secs(10);
+
+/// Streams of one upstream HTTP/2 connection.
+const MAX_H2_STREAMS: usize = 100;
+
+/// What makes two targets the same upstream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    tls: bool,
+    host: Box<str>,
+    port: u16,
+    verify_tls: bool,
+    ca_file: Option<Box<str>>,
+    http2: bool,
+    connect_timeout: Duration,
+}
+
+impl Key {
+    pub(super) fn new(target: &Target, traffic: &Traffic) -> Self {
+        Self {
+            tls: target.tls,
+            host: target.host.clone(),
+            port: target.port,
+            verify_tls: target.verify_tls,
+            ca_file: target.ca_file.clone(),
+            http2: target.http2,
+            connect_timeout: traffic.connect_timeout,
+        }
+    }
+}
+
+/// One upstream host.
+pub struct Upstream {
+    key: Key,
+    balancer: LoadBalancer<RoundRobin>,
+    ca: Option<Arc<CaType>>,
+    peers: ArcSwap<FxHashMap<SocketAddr, Arc<Address>>>,
+    /// Held while a first look-up is under way, so that a burst causes one.
+    resolving: Mutex<()>,
+    resolved: AtomicBool,
+    /// Origin of `Address::refused_ms`.
+    born: Instant,
+}
+
+struct Address {
+    peer: Arc<HttpPeer>,
+    /// When it last refused, in milliseconds since `Upstream::born`; zero for never.
+    refused_ms: AtomicU64,
+}
+
+impl Upstream {
+    pub(super) fn new(key: Key) -> Result<Self, String> {
+        let ca = key.ca_file.as_deref().map(load_ca).transpose()?;
+        let literal = key.host.parse::<IpAddr>().ok();
+        let balancer = match literal {
+            Some(ip) => {
+                let only = backend(SocketAddr::new(ip, key.port));
+                let discovery = pingora_load_balancing::discovery::Static::new([only].into());
+                LoadBalancer::from_backends(Backends::new(discovery))
+            }
+            None => {
+                let discovery = Box::new(Dns { host: key.host.clone(), port: key.port });
+                LoadBalancer::from_backends(Backends::new(discovery))
+            }
+        };
+        Ok(Self {
+            key,
+            balancer,
+            ca,
+            peers: ArcSwap::from_pointee(FxHashMap::default()),
+            resolving: Mutex::new(()),
+            resolved: AtomicBool::new(false),
+            born: Instant::now(),
+        })
+    }
+
+    pub(super) const fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// How many addresses are known.
+    pub(super) fn addresses(&self) -> usize {
+        self.peers.load().len()
+    }
+
+    /// The next address in turn; one that has just refused only if there is no other.
+    pub(super) async fn pick(&self, until: Instant) -> Result<Option<Arc<HttpPeer>>, Failure> {
+        if !self.resolved.load(Ordering::Acquire) {
+            self.resolve_first(until).await?;
+        }
+        let peers = self.peers.load();
+        let resting = |address: &Address| {
+            let refused_ms = address.refused_ms.load(Ordering::Relaxed);
+            let rest_ms = u64::try_from(REFUSED_REST.as_millis()).unwrap_or(u64::MAX);
+            refused_ms != 0 && self.now_ms() < refused_ms.saturating_add(rest_ms)
+        };
+        let known = |backend: &pingora_load_balancing::Backend| match &backend.addr {
+            PeerAddr::Inet(address) => peers.get(address),
+            PeerAddr::Unix(_) => None,
+        };
+        let bound = peers.len().max(1) * 2;
+        let picked = self
+            .balancer
+            .select_with(b"", bound, |backend, ready| {
+                ready && known(backend).is_some_and(|address| !resting(address))
+            })
+            .or_else(|| self.balancer.select(b"", bound));
+        Ok(picked.as_ref().and_then(known).map(|address| Arc::clone(&address.peer)))
+    }
+
+    pub(super) fn refused(&self, peer: &HttpPeer) {
+        if let Some(address) = self.address(peer) {
+            address.refused_ms.store(self.now_ms().max(1), Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn answered(&self, peer: &HttpPeer) {
+        if let Some(address) = self.address(peer)
+            && address.refused_ms.load(Ordering::Relaxed) != 0
+        {
+            address.refused_ms.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Looks the name up again. A failed look-up keeps the addresses that are known.
+    pub(super) async fn refresh(&self) {
+        if self.resolved.load(Ordering::Acquire) && self.key.host.parse::<IpAddr>().is_err() {
+            let _one_at_a_time = self.resolving.lock().await;
+            if let Err(error) = self.discover().await {
+                tracing::warn!(host = %self.key.host, %error, "keeping the known addresses");
+            }
+        }
+    }
+
+    async fn resolve_first(&self, until: Instant) -> Result<(), Failure> {
+        let left = until.saturating_duration_since(Instant::now());
+        let looking_up = async {
+            let _one_at_a_time = self.resolving.lock().await;
+            if self.resolved.load(Ordering::Acquire) {
+                return Ok(());
+            }
+            self.discover().await
+        };
+        match tokio::time::timeout(left, looking_up).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                tracing::warn!(host = %self.key.host, %error, "a name cannot be resolved");
+                Err(Failure::new(
+                    FailureClass::Connection,
+                    "the provider's name cannot be resolved",
+                ))
+            }
+            Err(_elapsed) => Err(super::connect_timeout()),
+        }
+    }
+
+    async fn discover(&self) -> pingora_core::Result<()> {
+        self.balancer.update().await?;
+        let known = self.peers.load();
+        let mut peers = FxHashMap::default();
+        for backend in self.balancer.backends().get_backend().iter() {
+            if let PeerAddr::Inet(address) = backend.addr {
+                let entry = match known.get(&address) {
+                    Some(entry) => Arc::clone(entry),
+                    None => Arc::new(Address {
+                        peer: Arc::new(self.peer(address)),
+                        refused_ms: AtomicU64::new(0),
+                    }),
+                };
+                peers.insert(address, entry);
+            }
+        }
+        self.peers.store(Arc::new(peers));
+        self.resolved.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn peer(&self, address: SocketAddr) -> HttpPeer {
+        let key = &self.key;
+        let mut peer = HttpPeer::new(address, key.tls, key.host.to_string());
+        let options = &mut peer.options;
+        options.connection_timeout = Some(key.connect_timeout);
+        options.total_connection_timeout = Some(key.connect_timeout);
+        options.write_timeout = Some(WRITE_TIMEOUT);
+        options.idle_timeout = Some(IDLE_TIMEOUT);
+        options.verify_cert = key.verify_tls;
+        options.verify_hostname = key.verify_tls;
+        options.ca.clone_from(&self.ca);
+        options.max_h2_streams = MAX_H2_STREAMS;
+        options.tcp_keepalive = Some(TcpKeepalive {
+            idle: Duration::from_secs(30),
+            interval: Duration::from_secs(10),
+            count: 3,
+            #[cfg(target_os = "linux")]
+            user_timeout: Duration::ZERO,
+        });
+        match (key.http2, key.tls) {
+            (false, _) => options.alpn = ALPN::H1,
+            (true, true) => options.alpn = ALPN::H2H1,
+            // Without TLS there is no negotiation: HTTP/2 is spoken by prior knowledge.
+            (true, false) => options.alpn = ALPN::H2,
+        }
+        peer
+    }
+
+    fn address(&self, peer: &HttpPeer) -> Option<Arc<Address>> {
+        match &peer._address {
+            PeerAddr::Inet(address) => self.peers.load().get(address).cloned(),
+            PeerAddr::Unix(_) => None,
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Reads a PEM file of certificate authorities.
+fn load_ca(path: &str) -> Result<Arc<CaType>, String> {
+    let unusable = |why: &dyn std::fmt::Display| format!("ca_file {path}: {why}");
+    let pem = std::fs::read(path).map_err(|error| unusable(&error))?;
+    let mut certificates = Vec::new();
+    for block in x509_parser::pem::Pem::iter_from_buffer(&pem) {
+        let block = block.map_err(|error| unusable(&error))?;
+        // `parse_x509` panics on what it cannot parse, so the block is parsed here first.
+        block.parse_x509().map_err(|error| unusable(&error))?;
+        certificates.push(WrappedX509::new(block.contents, parse_x509));
+    }
+    if certificates.is_empty() {
+        return Err(unusable(&"holds no certificate"));
+    }
+    Ok(Arc::from(certificates))
+}

@@ -1,0 +1,502 @@
+//! A conversation in OpenAI's form, turned into Anthropic's `system` and `messages`.
+//!
+//! OpenAI has one message per event; Anthropic has turns. Messages of one side are gathered into one
+//! turn, tool results first in it, because every tool call has to be answered at the start of the
+//! very next turn. System messages at the start become the system prompt.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::content::{Block, Raw, ResultContent, Speaker, Typed, blocks, thinking};
+use super::fields::{Text, impossible, invalid, read};
+use super::models::Capabilities;
+use super::names::{tool_id, tool_name};
+use crate::failure::Failure;
+
+/// Said for a side that has to speak and said nothing.
+const PLACEHOLDER: &str = ".";
+
+/// Said for a tool whose result the client did not send (`modify_params`).
+const NO_RESULT: &str = "The result of this tool call is not available.";
+
+/// What the provider is sent of the conversation.
+#[derive(Debug, Default)]
+pub(super) struct Conversation<'a> {
+    pub(super) system: Vec<Block<'a>>,
+    pub(super) turns: Vec<Turn<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Turn<'a> {
+    pub(super) role: Role,
+    pub(super) content: Vec<Block<'a>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Role {
+    User,
+    Assistant,
+    System,
+}
+
+#[derive(Debug, Deserialize)]
+struct Message<'a> {
+    #[serde(borrow)]
+    role: Text<'a>,
+    #[serde(borrow)]
+    content: Option<Raw<'a>>,
+    #[serde(borrow)]
+    refusal: Option<Text<'a>>,
+    #[serde(borrow)]
+    tool_calls: Option<Vec<ToolCall<'a>>>,
+    #[serde(borrow)]
+    function_call: Option<Function<'a>>,
+    #[serde(borrow)]
+    tool_call_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    thinking_blocks: Option<Raw<'a>>,
+    #[serde(borrow)]
+    cache_control: Option<Raw<'a>>,
+    /// Not OpenAI's; the only way to say it.
+    is_error: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ToolCall<'a> {
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
+    #[serde(borrow)]
+    function: Option<Function<'a>>,
+    #[serde(borrow)]
+    custom: Option<Custom<'a>>,
+    #[serde(borrow)]
+    cache_control: Option<Raw<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Function<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    arguments: Option<Raw<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Custom<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    input: Option<Text<'a>>,
+}
+
+/// Turns the messages of a request.
+///
+/// # Errors
+/// A message that cannot be said to this model.
+pub(super) fn translate<'a>(
+    raw: &'a str,
+    model: &Capabilities,
+    modify: bool,
+) -> Result<Conversation<'a>, Failure> {
+    let messages: Vec<Raw<'a>> = read("messages", raw)?;
+    if messages.is_empty() {
+        return Err(invalid("messages", "`messages` is empty"));
+    }
+    let mut builder = Builder { mid_system: model.mid_system, ..Builder::default() };
+    for (position, message) in messages.into_iter().enumerate() {
+        builder.message(position, message)?;
+    }
+    let mut conversation = builder.finish();
+    if modify {
+        answer_every_call(&mut conversation.turns);
+    }
+    settle_ends(&mut conversation, model, modify)?;
+    Ok(conversation)
+}
+
+#[derive(Default)]
+struct Builder<'a> {
+    conversation: Conversation<'a>,
+    /// The model takes system messages between turns.
+    mid_system: bool,
+    /// System messages that wait for the end of a user turn.
+    waiting: Vec<Block<'a>>,
+    /// Ids made up for calls of the deprecated form, which have none.
+    function_calls: usize,
+    /// The last message was the user's and said nothing.
+    silent_user: bool,
+}
+
+impl<'a> Builder<'a> {
+    fn message(&mut self, position: usize, raw: Raw<'a>) -> Result<(), Failure> {
+        let param = format!("messages.{position}");
+        let message: Message<'a> = read(&param, raw.get())?;
+        let content = format!("{param}.content");
+        let mut said = Vec::new();
+        self.silent_user = false;
+        match &*message.role.0 {
+            "system" | "developer" => {
+                blocks(Speaker::System, &content, message.content, &mut said)?;
+                mark(&mut said, message.cache_control);
+                self.system(said);
+            }
+            "user" => {
+                blocks(Speaker::User, &content, message.content, &mut said)?;
+                mark(&mut said, message.cache_control);
+                self.silent_user = said.is_empty();
+                self.user(said);
+            }
+            "assistant" => {
+                self.assistant(&param, message, &mut said)?;
+                self.say(Role::Assistant, said);
+            }
+            "tool" | "function" => {
+                let result = self.tool_result(&param, &message)?;
+                self.user(vec![result]);
+            }
+            role => {
+                let known = "system, developer, user, assistant and tool are";
+                return Err(invalid(
+                    &format!("{param}.role"),
+                    format!("`{param}.role`: `{role}` is not a role; {known}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn system(&mut self, mut said: Vec<Block<'a>>) {
+        if self.conversation.turns.is_empty() {
+            self.conversation.system.append(&mut said);
+        } else if self.mid_system {
+            self.waiting.append(&mut said);
+        } else {
+            self.user(said);
+        }
+    }
+
+    fn user(&mut self, said: Vec<Block<'a>>) {
+        let (results, rest): (Vec<_>, Vec<_>) =
+            said.into_iter().partition(|block| block.kind() == "tool_result");
+        if !results.is_empty() {
+            let turn = self.turn(Role::User);
+            let at = turn.content.iter().take_while(|block| block.kind() == "tool_result").count();
+            turn.content.splice(at..at, results);
+        }
+        self.say(Role::User, rest);
+    }
+
+    fn say(&mut self, role: Role, mut said: Vec<Block<'a>>) {
+        if !said.is_empty() {
+            self.turn(role).content.append(&mut said);
+        }
+    }
+
+    /// The open turn of a side; begins one if the other side spoke last.
+    fn turn(&mut self, role: Role) -> &mut Turn<'a> {
+        if self.conversation.turns.last().is_none_or(|turn| turn.role != role) {
+            if role == Role::Assistant {
+                self.place_waiting();
+            }
+            self.conversation.turns.push(Turn { role, content: Vec::new() });
+        }
+        let last = self.conversation.turns.len() - 1;
+        &mut self.conversation.turns[last]
+    }
+
+    /// A system message must follow a user turn and end there: elsewhere it is said by the user.
+    fn place_waiting(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() {
+            return;
+        }
+        let after_user =
+            self.conversation.turns.last().is_some_and(|turn| turn.role == Role::User);
+        let role = if after_user { Role::System } else { Role::User };
+        self.conversation.turns.push(Turn { role, content: waiting });
+    }
+
+    fn assistant(
+        &mut self,
+        param: &str,
+        message: Message<'a>,
+        said: &mut Vec<Block<'a>>,
+    ) -> Result<(), Failure> {
+        blocks(Speaker::Assistant, &format!("{param}.content"), message.content, said)?;
+        if let Some(raw) = message.thinking_blocks {
+            // A client that replays Anthropic's own content has the blocks in it already.
+            if !said.iter().any(Block::is_thinking) {
+                let mut thoughts = Vec::new();
+                thinking(&format!("{param}.thinking_blocks"), raw, &mut thoughts)?;
+                said.splice(0..0, thoughts);
+            }
+        }
+        if let Some(refusal) = message.refusal {
+            said.extend(Block::text(refusal.0, None));
+        }
+        for (position, call) in message.tool_calls.into_iter().flatten().enumerate() {
+            said.push(tool_use(&format!("{param}.tool_calls.{position}"), call)?);
+        }
+        if let Some(function) = message.function_call {
+            self.function_calls += 1;
+            let id = Cow::Owned(format!("function_call_{}", self.function_calls));
+            said.push(call(&format!("{param}.function_call"), id, function, None)?);
+        }
+        mark(said, message.cache_control);
+        Ok(())
+    }
+
+    fn tool_result(&self, param: &str, message: &Message<'a>) -> Result<Block<'a>, Failure> {
+        let tool_use_id = match &message.tool_call_id {
+            Some(Text(Cow::Borrowed(id))) => tool_id(id),
+            Some(Text(Cow::Owned(id))) => Cow::Owned(tool_id(id).into_owned()),
+            None if message.role.0 == "function" => {
+                Cow::Owned(format!("function_call_{}", self.function_calls))
+            }
+            None => {
+                let field = format!("{param}.tool_call_id");
+                return Err(invalid(&field, format!("`{field}` is missing")));
+            }
+        };
+        let mut parts = Vec::new();
+        blocks(Speaker::Tool, &format!("{param}.content"), message.content, &mut parts)?;
+        // A marker inside a result has no effect; on the result it does what the client meant.
+        let mut cache_control = message.cache_control;
+        for part in &mut parts {
+            if let Some(marker) = part.cache_control().and_then(Option::take) {
+                cache_control = cache_control.or(Some(marker));
+            }
+        }
+        let is_string = message.content.is_some_and(|raw| raw.get().starts_with('"'));
+        let content = match parts.pop() {
+            None => None,
+            Some(Block::Typed(Typed::Text { text, .. })) if is_string => {
+                Some(ResultContent::Text(text))
+            }
+            Some(last) => {
+                parts.push(last);
+                Some(ResultContent::Blocks(parts))
+            }
+        };
+        Ok(Block::Typed(Typed::ToolResult {
+            tool_use_id,
+            content,
+            is_error: message.is_error.filter(|is_error| *is_error),
+            cache_control,
+        }))
+    }
+
+    fn finish(mut self) -> Conversation<'a> {
+        self.place_waiting();
+        let asks = self.conversation.turns.last().is_some_and(|turn| turn.role != Role::Assistant);
+        if self.silent_user && !asks {
+            // Without this turn the assistant's last one would be taken for the start of its answer.
+            self.say(Role::User, placeholder());
+        }
+        self.conversation
+    }
+}
+
+fn placeholder<'a>() -> Vec<Block<'a>> {
+    Block::text(Cow::Borrowed(PLACEHOLDER), None).into_iter().collect()
+}
+
+/// Puts a message's cache marker on its last block, as Anthropic has none on messages.
+fn mark<'a>(said: &mut [Block<'a>], cache_control: Option<Raw<'a>>) {
+    if let Some(marker) = said.last_mut().and_then(Block::cache_control) {
+        *marker = marker.or(cache_control);
+    }
+}
+
+fn tool_use<'a>(param: &str, tool_call: ToolCall<'a>) -> Result<Block<'a>, Failure> {
+    let ToolCall { id, function, custom, cache_control } = tool_call;
+    let Some(id) = id else {
+        let field = format!("{param}.id");
+        return Err(invalid(&field, format!("`{field}` is missing")));
+    };
+    if let Some(function) = function {
+        return call(param, encoded(id.0, tool_id), function, cache_control);
+    }
+    let Some(custom) = custom else {
+        return Err(invalid(param, format!("`{param}`: a tool call needs `function`")));
+    };
+    let text = custom.input.map(|input| input.0).unwrap_or_default();
+    Ok(Block::Typed(Typed::ToolUse {
+        id: encoded(id.0, tool_id),
+        name: name(param, custom.name.0)?,
+        input: Cow::Owned(wrapped("input", &text)),
+        cache_control,
+    }))
+}
+
+fn call<'a>(
+    param: &str,
+    id: Cow<'a, str>,
+    function: Function<'a>,
+    cache_control: Option<Raw<'a>>,
+) -> Result<Block<'a>, Failure> {
+    let input = match function.arguments {
+        None => Cow::Owned(nothing()),
+        Some(raw) if raw.get().starts_with('"') => {
+            let text: Text<'a> = read(&format!("{param}.arguments"), raw.get())?;
+            arguments(text.0)
+        }
+        Some(raw) => object(Cow::Borrowed(raw)),
+    };
+    let name = name(param, function.name.0)?;
+    Ok(Block::Typed(Typed::ToolUse { id, name, input, cache_control }))
+}
+
+/// The input that a string of arguments stands for. History may hold arguments that were cut off
+/// or that a model got wrong; the conversation has to go on with them.
+fn arguments(text: Cow<'_, str>) -> Cow<'_, RawValue> {
+    if text.trim().is_empty() {
+        return Cow::Owned(nothing());
+    }
+    let parsed = match &text {
+        Cow::Borrowed(text) => serde_json::from_str::<&RawValue>(text).map(Cow::Borrowed),
+        Cow::Owned(text) => serde_json::from_str::<Box<RawValue>>(text).map(Cow::Owned),
+    };
+    match parsed {
+        Ok(value) => object(value),
+        Err(_) => Cow::Owned(wrapped("INVALID_JSON", &text)),
+    }
+}
+
+fn object(value: Cow<'_, RawValue>) -> Cow<'_, RawValue> {
+    if value.get().starts_with('{') {
+        return value;
+    }
+    Cow::Owned(if value.get() == "null" { nothing() } else { wrapped("INVALID_JSON", value.get()) })
+}
+
+fn nothing() -> Box<RawValue> {
+    RawValue::from_string("{}".to_owned()).expect("an empty object is valid JSON")
+}
+
+fn wrapped(key: &str, text: &str) -> Box<RawValue> {
+    let object = serde_json::Map::from_iter([(key.to_owned(), text.into())]);
+    serde_json::value::to_raw_value(&object).expect("a map of strings can be written as JSON")
+}
+
+fn name<'a>(param: &str, name: Cow<'a, str>) -> Result<Cow<'a, str>, Failure> {
+    let too_long = || invalid(param, format!("`{param}`: the tool name {name:?} is too long"));
+    match &name {
+        Cow::Borrowed(name) => tool_name(name).ok_or_else(too_long),
+        Cow::Owned(owned) => {
+            tool_name(owned).map(|name| Cow::Owned(name.into_owned())).ok_or_else(too_long)
+        }
+    }
+}
+
+fn encoded<'a>(text: Cow<'a, str>, encode: fn(&str) -> Cow<'_, str>) -> Cow<'a, str> {
+    match text {
+        Cow::Borrowed(text) => encode(text),
+        Cow::Owned(text) => Cow::Owned(encode(&text).into_owned()),
+    }
+}
+
+/// Gives every tool call a result and drops results without a call.
+fn answer_every_call(turns: &mut Vec<Turn<'_>>) {
+    let mut called: Vec<String> = Vec::new();
+    let mut at = 0;
+    while at < turns.len() {
+        match turns[at].role {
+            Role::System => {}
+            Role::User => {
+                let calls: HashSet<String> = called.drain(..).collect();
+                turns[at].content.retain(|block| answered(block).is_none_or(|id| calls.contains(id)));
+                if turns[at].content.is_empty() {
+                    turns[at].content = placeholder();
+                }
+            }
+            Role::Assistant => {
+                called = turns[at].content.iter().filter_map(calling).map(str::to_owned).collect();
+                let next = turns.get(at + 1).filter(|turn| turn.role == Role::User);
+                let results: HashSet<&str> =
+                    next.iter().flat_map(|turn| &turn.content).filter_map(answered).collect();
+                let missing: Vec<String> =
+                    called.iter().filter(|id| !results.contains(id.as_str())).cloned().collect();
+                if !missing.is_empty() {
+                    if next.is_none() {
+                        turns.insert(at + 1, Turn { role: Role::User, content: Vec::new() });
+                    }
+                    let made_up = missing.into_iter().map(|id| {
+                        Block::Typed(Typed::ToolResult {
+                            tool_use_id: Cow::Owned(id),
+                            content: Some(ResultContent::Text(Cow::Borrowed(NO_RESULT))),
+                            is_error: None,
+                            cache_control: None,
+                        })
+                    });
+                    turns[at + 1].content.splice(0..0, made_up);
+                }
+            }
+        }
+        at += 1;
+    }
+}
+
+fn calling<'b>(block: &'b Block<'_>) -> Option<&'b str> {
+    match block {
+        Block::Typed(Typed::ToolUse { id, .. }) => Some(id),
+        _ => None,
+    }
+}
+
+fn answered<'b>(block: &'b Block<'_>) -> Option<&'b str> {
+    match block {
+        Block::Typed(Typed::ToolResult { tool_use_id, .. }) => Some(tool_use_id),
+        _ => None,
+    }
+}
+
+/// Makes the first turn the user's, and the last one something that the model can answer.
+fn settle_ends(
+    conversation: &mut Conversation<'_>,
+    model: &Capabilities,
+    modify: bool,
+) -> Result<(), Failure> {
+    let Conversation { system, turns } = conversation;
+    match turns.first().map(|turn| turn.role) {
+        Some(Role::User) => {}
+        Some(_) => turns.insert(0, Turn { role: Role::User, content: placeholder() }),
+        // OpenAI answers a lone system message as if the user had said it.
+        None => match system.pop() {
+            Some(last) => turns.push(Turn { role: Role::User, content: vec![last] }),
+            None => return Err(invalid("messages", "no message in `messages` says anything")),
+        },
+    }
+    let Some(last) = turns.last_mut().filter(|turn| turn.role == Role::Assistant) else {
+        return Ok(());
+    };
+    if last.content.last().is_some_and(|block| block.kind() == "tool_use") {
+        return Ok(());
+    }
+    if model.prefill {
+        if let Some(Block::Typed(Typed::Text { text, .. })) = last.content.last_mut() {
+            trim_end(text);
+        }
+        return Ok(());
+    }
+    if modify {
+        turns.push(Turn { role: Role::User, content: placeholder() });
+        return Ok(());
+    }
+    Err(impossible(
+        "messages",
+        "this model does not continue an answer that was begun for it: the last message must not be \
+         the assistant's",
+    ))
+}
+
+fn trim_end(text: &mut Cow<'_, str>) {
+    match text {
+        Cow::Borrowed(text) => *text = text.trim_end(),
+        Cow::Owned(text) => text.truncate(text.trim_end().len()),
+    }
+}

@@ -1,0 +1,34 @@
+//! Anthropic's Messages API behind an OpenAI chat client.
+//!
+//! ```text
+//! chat completion request --request--> Messages request
+//! chat completion <---------reply----- message
+//! chunks <------------------stream---- named events
+//! OpenAI's error fields <---error----- error body or error event
+//! ```
+//!
+//! The rule of this module: nothing is remembered between a request and its reply. What a reply has
+//! to undo (escaped tool names, an answer that was given as a tool call) can be read off the reply
+//! itself, so any attempt's reply can be translated by itself.
+
+mod betas;
+mod chunk;
+mod content;
+mod error;
+mod fields;
+mod messages;
+mod models;
+mod names;
+mod reply;
+mod request;
+mod schema;
+mod source;
+mod stream;
+mod thinking;
+mod tools;
+mod usage;
+
+pub use error::failure;
+pub use reply::reply;
+pub use request::{Outgoing, VERSION, request};
+pub use stream::StreamTranslator;

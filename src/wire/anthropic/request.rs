@@ -1,0 +1,425 @@
+//! A chat completion request, turned into a Messages request.
+//!
+//! Every parameter that OpenAI or this gateway knows has one place here: translated, left out
+//! because leaving it out changes nothing that the client can see, or refused. What nobody knows is
+//! passed on, so that Anthropic's own parameters can be used from an OpenAI client.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::betas;
+use super::content::{self, Block, Raw, Speaker};
+use super::fields::{Fields, Text, impossible, invalid, read, unsupported};
+use super::messages::{Turn, translate};
+use super::models::Capabilities;
+use super::thinking::{Around, Config, Thinking, is_one};
+use super::tools::{Choice, Format, Tool, Tooling};
+use crate::failure::{Failure, FailureClass};
+use crate::wire::RequestOptions;
+use crate::wire::json::Object;
+
+/// The version of the API that an OpenAI client is served by. The later one, 2026-10-21, refuses
+/// `temperature` and `top_p`, which OpenAI's clients send and many models still honour.
+pub const VERSION: &str = "2023-06-01";
+
+/// Room for the answer beside a thinking budget that is larger than the default of `max_tokens`.
+const ANSWER_TOKENS: u64 = 4_096;
+
+/// Told to the model where the client asked for JSON without a schema.
+const JSON_ONLY: &str = "Answer with a single valid JSON object and nothing else: no explanation \
+                         and no code fence.";
+
+/// A request for the provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    pub body: Bytes,
+    /// For the header `anthropic-version`.
+    pub version: &'static str,
+    /// For the header `anthropic-beta`: named by the client in `betas`, or needed by a field.
+    pub betas: Vec<String>,
+}
+
+/// Turns a chat completion request into a Messages request.
+///
+/// # Errors
+/// [`FailureClass::BadRequest`]: the request is wrong, or cannot be said to this model. The
+/// parameter is named.
+pub fn request(request: &Object, options: &RequestOptions<'_>) -> Result<Outgoing, Failure> {
+    let fields = Fields::gather(request, options);
+    let hint = if options.model_hint.is_empty() { options.model } else { Some(options.model_hint) };
+    let model = Capabilities::of(hint.unwrap_or_default());
+    let body = Body::translate(&fields, options, &model)?;
+    let mut bytes = Vec::with_capacity(request.bytes().len() + 512);
+    serde_json::to_writer(&mut bytes, &body).map_err(|error| {
+        Failure::new(FailureClass::BadRequest, format!("the request cannot be written: {error}"))
+    })?;
+    Ok(Outgoing { body: bytes.into(), version: VERSION, betas: betas::needed(&fields) })
+}
+
+#[derive(Debug, Serialize)]
+struct Body<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    max_tokens: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    system: Vec<Block<'a>>,
+    messages: Vec<Turn<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<Tool<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<Choice<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stop_sequences: Vec<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    temperature: Option<Cow<'a, RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_p: Option<Cow<'a, RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_k: Option<Raw<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<Config<'a>>,
+    #[serde(skip_serializing_if = "OutputConfig::is_empty")]
+    output_config: OutputConfig,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<Metadata<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'static str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stream: bool,
+    #[serde(flatten)]
+    passed: Passed<'a>,
+}
+
+impl<'a> Body<'a> {
+    fn translate(
+        fields: &Fields<'a>,
+        options: &RequestOptions<'a>,
+        model: &Capabilities,
+    ) -> Result<Self, Failure> {
+        let passed = Passed::of(fields, options.drop_params)?;
+        let Some(messages) = fields.raw("messages") else {
+            return Err(invalid("messages", "`messages` is missing"));
+        };
+        let mut conversation = translate(messages, model, options.modify_params)?;
+        let tooling = Tooling::of(fields, model, options.drop_params)?;
+        let written_limit = limit(fields, options)?;
+        let around = Around {
+            model,
+            max_tokens: written_limit,
+            forced: tooling.choice.as_ref().is_some_and(Choice::is_forced),
+            turns: &conversation.turns,
+            drop_params: options.drop_params,
+        };
+        let thinking = Thinking::of(fields, around)?;
+        let default_limit = options.max_output_tokens.unwrap_or(model.max_output_tokens);
+        let max_tokens = written_limit.unwrap_or_else(|| {
+            let least = thinking.budget.map_or(0, |budget| budget + 1);
+            if default_limit < least { least + ANSWER_TOKENS } else { default_limit }
+        });
+        let sampling = Sampling::of(fields, model, thinking.is_on())?;
+
+        let mut system = Vec::new();
+        content::blocks(Speaker::System, "system", fields.pass("system")?, &mut system)?;
+        system.append(&mut conversation.system);
+        if tooling.json_object {
+            system.extend(Block::text(Cow::Borrowed(JSON_ONLY), None));
+        }
+        let mut output_config: Map<String, Value> =
+            fields.read("output_config")?.unwrap_or_default();
+        if let Some(effort) = thinking.effort {
+            output_config.entry("effort").or_insert_with(|| effort.into());
+        }
+        Ok(Self {
+            model: options.model,
+            max_tokens,
+            system,
+            messages: conversation.turns,
+            tools: tooling.tools,
+            tool_choice: tooling.choice,
+            stop_sequences: stop(fields)?,
+            temperature: sampling.temperature,
+            top_p: sampling.top_p,
+            top_k: sampling.top_k,
+            thinking: thinking.config,
+            output_config: OutputConfig { format: tooling.format, rest: output_config },
+            metadata: Metadata::of(fields),
+            service_tier: service_tier(fields),
+            stream: options.stream,
+            passed,
+        })
+    }
+}
+
+/// `output_config`: what the client wrote itself wins over what we translate.
+#[derive(Debug)]
+struct OutputConfig {
+    format: Option<Format>,
+    rest: Map<String, Value>,
+}
+
+impl OutputConfig {
+    fn is_empty(&self) -> bool {
+        self.format.is_none() && self.rest.is_empty()
+    }
+}
+
+impl Serialize for OutputConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if let (Some(format), false) = (&self.format, self.rest.contains_key("format")) {
+            map.serialize_entry("format", format)?;
+        }
+        for (name, value) in &self.rest {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+/// Parameters of which nothing is known here: Anthropic's own, or newer than this program.
+#[derive(Debug)]
+struct Passed<'a>(Vec<(&'a str, Raw<'a>)>);
+
+impl<'a> Passed<'a> {
+    /// Sorts out everything that is not passed on.
+    ///
+    /// # Errors
+    /// A parameter that asks for what Anthropic cannot do, unless it may be dropped.
+    fn of(fields: &Fields<'a>, drop_params: bool) -> Result<Self, Failure> {
+        let mut passed = Vec::new();
+        for (name, raw) in fields.iter() {
+            match fate(name) {
+                Fate::Translated | Fate::Ignored => {}
+                Fate::Unsupported => {
+                    if name == "n" && !asks_nothing(name, raw) {
+                        let message = "`n`: Anthropic models give one answer per request";
+                        return Err(impossible(name, message));
+                    }
+                    if !drop_params && !asks_nothing(name, raw) {
+                        return Err(unsupported(name));
+                    }
+                }
+                Fate::Passed => passed.push((name, read(name, raw)?)),
+            }
+        }
+        Ok(Self(passed))
+    }
+}
+
+impl Serialize for Passed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// What becomes of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// Read by name elsewhere in this module.
+    Translated,
+    /// Left out: the answer is the same without it, or it is meant for the gateway.
+    Ignored,
+    /// Anthropic has nothing like it.
+    Unsupported,
+    Passed,
+}
+
+fn fate(name: &str) -> Fate {
+    match name {
+        "model" | "messages" | "system" | "tools" | "tool_choice" | "functions"
+        | "function_call" | "parallel_tool_calls" | "web_search_options" | "response_format"
+        | "max_tokens" | "max_completion_tokens" | "stop" | "stop_sequences" | "temperature"
+        | "top_p" | "top_k" | "reasoning_effort" | "thinking" | "output_config" | "user"
+        | "safety_identifier" | "metadata" | "service_tier" | "stream" | "betas"
+        | "anthropic_beta" | "extra_headers" => Fate::Translated,
+        // Hints to OpenAI's own storage, caches and speed.
+        "store" | "stream_options" | "prompt_cache_key" | "prompt_cache_retention"
+        | "prompt_cache_options" | "prediction" => Fate::Ignored,
+        "n" | "seed" | "logprobs" | "top_logprobs" | "logit_bias" | "presence_penalty"
+        | "frequency_penalty" | "modalities" | "audio" | "verbosity" | "moderation" => {
+            Fate::Unsupported
+        }
+        name if is_gateways(name) => Fate::Ignored,
+        _ => Fate::Passed,
+    }
+}
+
+/// Parameters by which a client steers this gateway.
+fn is_gateways(name: &str) -> bool {
+    matches!(
+        name,
+        "fallbacks"
+            | "context_window_fallbacks"
+            | "content_policy_fallbacks"
+            | "disable_fallbacks"
+            | "num_retries"
+            | "max_retries"
+            | "cache"
+            | "caching"
+            | "ttl"
+            | "tags"
+            | "guardrails"
+            | "timeout"
+            | "stream_timeout"
+            | "request_timeout"
+            | "api_key"
+            | "api_base"
+            | "base_url"
+            | "api_version"
+            | "custom_llm_provider"
+            | "drop_params"
+            | "additional_drop_params"
+            | "allowed_openai_params"
+            | "extra_body"
+            | "no-log"
+    ) || name.starts_with("mock_")
+        || name.starts_with("litellm_")
+}
+
+/// Whether an unsupported parameter has the value that it has when it is not sent.
+fn asks_nothing(name: &str, raw: &str) -> bool {
+    match name {
+        "n" => raw.parse::<f64>().is_ok_and(|n| n <= 1.0),
+        "logprobs" => raw == "false",
+        "top_logprobs" | "presence_penalty" | "frequency_penalty" => {
+            raw.parse::<f64>().is_ok_and(|number| number == 0.0)
+        }
+        "logit_bias" => serde_json::from_str::<Map<String, Value>>(raw).is_ok_and(|m| m.is_empty()),
+        "modalities" => {
+            serde_json::from_str::<Vec<String>>(raw).is_ok_and(|all| all.iter().all(|m| m == "text"))
+        }
+        "verbosity" => raw == "\"medium\"",
+        _ => false,
+    }
+}
+
+/// The client's bound of the answer.
+fn limit(fields: &Fields<'_>, options: &RequestOptions<'_>) -> Result<Option<u64>, Failure> {
+    for name in ["max_completion_tokens", "max_tokens"] {
+        let Some(raw) = fields.raw(name) else { continue };
+        let number: Option<u64> = raw.parse().ok().or_else(|| raw.strip_suffix(".0")?.parse().ok());
+        let Some(limit) = number else {
+            return Err(invalid(name, format!("`{name}`: {raw} is not a number of tokens")));
+        };
+        let most = options.max_output_tokens.filter(|_| options.modify_params).unwrap_or(u64::MAX);
+        return Ok(Some(limit.min(most)));
+    }
+    Ok(None)
+}
+
+/// `stop` and `stop_sequences`. The API refuses strings of white space alone.
+fn stop<'a>(fields: &Fields<'a>) -> Result<Vec<Text<'a>>, Failure> {
+    let mut sequences: Vec<Text<'a>> = Vec::new();
+    for name in ["stop", "stop_sequences"] {
+        match fields.raw(name) {
+            None => {}
+            Some(raw) if raw.starts_with('"') => sequences.push(read(name, raw)?),
+            Some(raw) => sequences.extend(read::<Vec<Text<'a>>>(name, raw)?),
+        }
+    }
+    sequences.retain(|sequence| !sequence.0.trim().is_empty());
+    Ok(sequences)
+}
+
+/// The sampling parameters that are sent. Models that no longer have them refuse any value, so they
+/// are left out there, `drop_params` or not: OpenAI's clients set them as a matter of course.
+#[derive(Debug, Default)]
+struct Sampling<'a> {
+    temperature: Option<Cow<'a, RawValue>>,
+    top_p: Option<Cow<'a, RawValue>>,
+    top_k: Option<Raw<'a>>,
+}
+
+impl<'a> Sampling<'a> {
+    fn of(fields: &Fields<'a>, model: &Capabilities, thinks: bool) -> Result<Self, Failure> {
+        if !model.sampling {
+            return Ok(Self::default());
+        }
+        let mut sampling = Self {
+            temperature: share(fields, "temperature")?,
+            top_p: share(fields, "top_p")?,
+            top_k: fields.pass("top_k")?,
+        };
+        if thinks {
+            // With thinking on the API takes only these.
+            sampling.temperature = sampling.temperature.filter(|value| is_one(value));
+            sampling.top_p = sampling.top_p.filter(|value| number(value.get()) >= Some(0.95));
+            sampling.top_k = None;
+        }
+        // Many models refuse the two together, and a `top_p` of 1 says nothing.
+        if sampling.temperature.is_some() && sampling.top_p.as_deref().is_some_and(is_one) {
+            sampling.top_p = None;
+        }
+        Ok(sampling)
+    }
+}
+
+/// A number that Anthropic wants between 0 and 1; OpenAI's temperature goes up to 2.
+fn share<'a>(fields: &Fields<'a>, name: &str) -> Result<Option<Cow<'a, RawValue>>, Failure> {
+    let Some(raw) = fields.pass(name)? else {
+        return Ok(None);
+    };
+    let Some(value) = number(raw.get()) else {
+        return Err(invalid(name, format!("`{name}`: {raw} is not a number")));
+    };
+    let bound = |text: &str| {
+        Cow::Owned(RawValue::from_string(text.to_owned()).expect("a digit is a JSON number"))
+    };
+    Ok(Some(match value {
+        value if value > 1.0 => bound("1"),
+        value if value < 0.0 => bound("0"),
+        _ => Cow::Borrowed(raw),
+    }))
+}
+
+fn number(raw: &str) -> Option<f64> {
+    raw.parse().ok()
+}
+
+#[derive(Debug, Serialize)]
+struct Metadata<'a> {
+    user_id: Cow<'a, str>,
+}
+
+impl<'a> Metadata<'a> {
+    /// Who asks, unless the name is one that Anthropic refuses because it identifies a person.
+    /// OpenAI's other metadata has no place in the request.
+    fn of(fields: &Fields<'a>) -> Option<Self> {
+        let text = |raw: &'a str| serde_json::from_str::<Text<'a>>(raw).ok();
+        let named = |name| fields.raw(name).and_then(text);
+        let within = || {
+            let metadata: std::collections::HashMap<&str, Raw<'a>> =
+                serde_json::from_str(fields.raw("metadata")?).ok()?;
+            text(metadata.get("user_id")?.get())
+        };
+        let user = named("user").or_else(|| named("safety_identifier")).or_else(within)?.0;
+        (!user.is_empty() && !is_email(&user) && !is_phone(&user)).then_some(Self { user_id: user })
+    }
+}
+
+fn is_email(user: &str) -> bool {
+    user.split_once('@').is_some_and(|(name, host)| {
+        let ending = host.rsplit_once('.').map_or("", |(_, ending)| ending);
+        !name.is_empty() && ending.len() >= 2 && ending.bytes().all(|b| b.is_ascii_alphabetic())
+    })
+}
+
+fn is_phone(user: &str) -> bool {
+    let digits = user.strip_prefix('+').unwrap_or(user);
+    let of_phones = |c: char| c.is_ascii_digit() || c.is_whitespace() || matches!(c, '(' | ')' | '-');
+    digits.len() >= 7 && digits.chars().all(of_phones)
+}
+
+/// OpenAI's tiers in Anthropic's words; a tier that Anthropic does not have is not asked for.
+fn service_tier(fields: &Fields<'_>) -> Option<&'static str> {
+    match fields.raw("service_tier")?.trim_matches('"') {
+        "auto" | "priority" => Some("auto"),
+        "default" | "standard_only" => Some("standard_only"),
+        _ => None,
+    }
+}

@@ -1,0 +1,242 @@
+//! How much the model thinks before it answers.
+//!
+//! OpenAI's clients name an effort. Newer models take it as it is and think as they see fit
+//! (adaptive); older ones are given a budget of tokens. A client may also send Anthropic's own
+//! `thinking`, which is passed on unless the model is known to refuse its type.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::content::Raw;
+use super::fields::{Fields, Text, invalid, read, unsupported};
+use super::messages::{Role, Turn};
+use super::models::Capabilities;
+use crate::failure::Failure;
+
+/// The smallest budget that the API takes.
+const MIN_BUDGET: u64 = 1_024;
+
+/// Efforts with the budgets that stand for them; LiteLLM's numbers.
+const BUDGETS: [(&str, u64); 6] = [
+    ("minimal", MIN_BUDGET),
+    ("low", 1_024),
+    ("medium", 2_048),
+    ("high", 4_096),
+    ("xhigh", 8_192),
+    ("max", 16_384),
+];
+
+/// What is sent about thinking.
+#[derive(Debug, Default)]
+pub(super) struct Thinking<'a> {
+    pub(super) config: Option<Config<'a>>,
+    /// `output_config.effort`.
+    pub(super) effort: Option<&'static str>,
+    /// The budget, if there is one: `max_tokens` has to be larger.
+    pub(super) budget: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Config<'a> {
+    Ours(Ours),
+    Native(Raw<'a>),
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Ours {
+    /// Without `display` some models send signatures only, and the client sees no reasoning.
+    Adaptive { display: &'static str },
+    Enabled { budget_tokens: u64 },
+    Disabled,
+}
+
+const ADAPTIVE: Ours = Ours::Adaptive { display: "summarized" };
+
+#[derive(Deserialize)]
+struct Written<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+    budget_tokens: Option<u64>,
+}
+
+/// What the rest of the request says that thinking depends on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Around<'a, 'b> {
+    pub(super) model: &'b Capabilities,
+    /// `max_tokens`, if the client set it.
+    pub(super) max_tokens: Option<u64>,
+    /// A tool call is demanded.
+    pub(super) forced: bool,
+    pub(super) turns: &'b [Turn<'a>],
+    pub(super) drop_params: bool,
+}
+
+impl<'a> Thinking<'a> {
+    pub(super) fn of(fields: &Fields<'a>, around: Around<'a, '_>) -> Result<Self, Failure> {
+        let effort = effort(fields)?;
+        let model = around.model;
+        let mut thinking = match fields.pass("thinking")? {
+            Some(native) => Self::native(native, effort, model)?,
+            None => match effort {
+                None => Self::default(),
+                Some(_) if !model.thinks() && !around.drop_params && effort != Some("none") => {
+                    return Err(unsupported("reasoning_effort"));
+                }
+                Some(effort) => Self::effort(effort, around),
+            },
+        };
+        // The API refuses both of these. The client gets what it demanded and loses the thinking.
+        let refused = around.forced || (thinking.has_budget() && !resumes(around.turns));
+        if refused && thinking.is_on() && !model.always_thinks {
+            (thinking.config, thinking.budget) = (None, None);
+        }
+        Ok(thinking)
+    }
+
+    /// Whether the model will think because of this.
+    pub(super) fn is_on(&self) -> bool {
+        match &self.config {
+            None | Some(Config::Ours(Ours::Disabled)) => false,
+            Some(Config::Ours(_)) => true,
+            Some(Config::Native(raw)) => !raw.get().contains("\"disabled\""),
+        }
+    }
+
+    const fn has_budget(&self) -> bool {
+        self.budget.is_some()
+    }
+
+    fn ours(config: Ours, effort: Option<&'static str>) -> Self {
+        let budget = match &config {
+            Ours::Enabled { budget_tokens } => Some(*budget_tokens),
+            _ => None,
+        };
+        Self { config: Some(Config::Ours(config)), effort, budget }
+    }
+
+    fn effort(effort: &'static str, around: Around<'a, '_>) -> Self {
+        let model = around.model;
+        match effort {
+            "none" if model.always_thinks => Self { effort: Some("low"), ..Self::default() },
+            "none" if model.thinks() => Self::ours(Ours::Disabled, None),
+            "none" => Self::default(),
+            _ if model.adaptive_thinking => Self::ours(ADAPTIVE, Some(known(effort, model))),
+            _ if model.budget_thinking => match fitting(budget(effort), around.max_tokens) {
+                Some(budget_tokens) => Self::ours(Ours::Enabled { budget_tokens }, None),
+                None => Self::default(),
+            },
+            _ => Self::default(),
+        }
+    }
+
+    fn native(
+        raw: Raw<'a>,
+        effort: Option<&'static str>,
+        model: &Capabilities,
+    ) -> Result<Self, Failure> {
+        let written: Written<'a> = read("thinking", raw.get())?;
+        let adaptive = model.adaptive_thinking;
+        let effort_sent = effort.filter(|_| adaptive).map(|effort| known(effort, model));
+        Ok(match (&*written.kind.0, written.budget_tokens) {
+            ("enabled", budget) if adaptive && !model.budget_thinking => {
+                let nearest = budget.map_or("high", nearest_effort);
+                Self::ours(ADAPTIVE, effort_sent.or(Some(nearest)))
+            }
+            ("adaptive", _) if !adaptive && model.budget_thinking => {
+                let budget_tokens = budget(effort.unwrap_or("medium"));
+                Self::ours(Ours::Enabled { budget_tokens }, None)
+            }
+            ("disabled", _) if model.always_thinks => {
+                Self { effort: effort_sent, ..Self::default() }
+            }
+            (kind, budget) => Self {
+                config: Some(Config::Native(raw)),
+                effort: effort_sent,
+                budget: budget.filter(|_| kind == "enabled"),
+            },
+        })
+    }
+}
+
+/// `reasoning_effort`, as a word or as LiteLLM's `{effort, summary}`.
+fn effort(fields: &Fields<'_>) -> Result<Option<&'static str>, Failure> {
+    #[derive(Deserialize)]
+    struct Object<'a> {
+        #[serde(borrow)]
+        effort: Option<Text<'a>>,
+    }
+
+    let param = "reasoning_effort";
+    let Some(raw) = fields.raw(param) else {
+        return Ok(None);
+    };
+    let word: Cow<'_, str> = if raw.starts_with('{') {
+        match read::<Object<'_>>(param, raw)?.effort {
+            Some(word) => word.0,
+            None => return Ok(None),
+        }
+    } else {
+        read::<Text<'_>>(param, raw)?.0
+    };
+    if word == "none" {
+        return Ok(Some("none"));
+    }
+    match BUDGETS.iter().find(|(name, _)| *name == word) {
+        Some((name, _)) => Ok(Some(name)),
+        None => Err(invalid(param, format!("`{param}`: {word:?} is not an effort"))),
+    }
+}
+
+fn budget(effort: &str) -> u64 {
+    BUDGETS.iter().find(|(name, _)| *name == effort).map_or(MIN_BUDGET, |(_, budget)| *budget)
+}
+
+/// The effort in the words of a model.
+fn known(effort: &'static str, model: &Capabilities) -> &'static str {
+    match effort {
+        "minimal" | "none" => "low",
+        "xhigh" if !model.xhigh_effort => "high",
+        "max" if !model.max_effort => "high",
+        effort => effort,
+    }
+}
+
+fn nearest_effort(budget: u64) -> &'static str {
+    let least = BUDGETS.iter().skip(1).find(|(_, known)| budget <= *known);
+    match least {
+        Some((name @ ("low" | "medium"), _)) => name,
+        _ => "high",
+    }
+}
+
+/// A budget below `max_tokens`, which the answer shares with it. `None`: not even the smallest fits.
+fn fitting(budget: u64, max_tokens: Option<u64>) -> Option<u64> {
+    match max_tokens {
+        Some(limit) if limit <= MIN_BUDGET => None,
+        Some(limit) if limit <= budget => Some((limit / 2).max(MIN_BUDGET)),
+        _ => Some(budget),
+    }
+}
+
+/// Whether the assistant's last turn can be continued with thinking on. One that is still going on,
+/// because it waits for tool results or is itself the start of the answer, has to begin with its
+/// thinking block; OpenAI's clients do not keep it.
+fn resumes(turns: &[Turn<'_>]) -> bool {
+    let Some(last) = turns.iter().rposition(|turn| turn.role == Role::Assistant) else {
+        return true;
+    };
+    let goes_on = match turns.get(last + 1) {
+        None => true,
+        Some(next) => next.content.iter().any(|block| block.kind() == "tool_result"),
+    };
+    !goes_on || turns[last].content.first().is_some_and(super::content::Block::is_thinking)
+}
+
+/// Whether JSON text is a number that leaves thinking alone.
+pub(super) fn is_one(raw: &RawValue) -> bool {
+    raw.get().parse::<f64>().is_ok_and(|number| (number - 1.0).abs() < f64::EPSILON)
+}
