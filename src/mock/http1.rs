@@ -117,11 +117,9 @@ impl Connection {
                 self.input.advance(2);
             }
             match Head::parse(&self.input) {
-                Ok(Some(head)) => return Ok(Ok(Some(head))),
-                Ok(None) if self.input.len() > HEAD_BYTES_MAX => {
-                    return Ok(Err(Refusal(431, "the request head is too large")));
-                }
-                Ok(None) => {}
+                Ok(Some(head)) if head.length <= HEAD_BYTES_MAX => return Ok(Ok(Some(head))),
+                Ok(None) if self.input.len() <= HEAD_BYTES_MAX => {}
+                Ok(_) => return Ok(Err(Refusal(431, "the request head is too large"))),
                 Err(refusal) => return Ok(Err(refusal)),
             }
             if self.socket.read(&mut self.input).await? == 0 {
