@@ -7,3 +7,4 @@ pub mod money;
 pub mod routing;
 pub mod secret;
 pub mod usage;
+pub mod wire;

@@ -1,0 +1,25 @@
+//! Formats: what goes over the wire to a provider and back, as pure functions from bytes to bytes.
+//!
+//! ```text
+//! client's body --json::Object--> openai::request ----> provider's body
+//! client's reply <--------------- openai::reply <------ provider's body
+//! client's events <-- StreamRelay (sse, one translator per dialect) <-- provider's events
+//! ```
+//!
+//! The rule of this module: what need not change is not rebuilt. A request is read one level deep
+//! and edited in place, a stream in the client's own format is forwarded as the bytes that were
+//! read. No sockets, no clock, and memory bounded by one body or one event.
+
+pub mod json;
+pub mod openai;
+mod reply;
+mod request;
+pub mod sse;
+pub mod stream;
+
+pub use reply::Reply;
+pub use request::RequestOptions;
+pub use stream::{Ending, Progress, StreamOptions, StreamRelay};
+
+#[cfg(test)]
+mod golden_tests;

@@ -1,0 +1,126 @@
+//! Messages and tools, respelled for providers whose schemas are narrower than OpenAI's.
+//!
+//! Each message is read one level deep and edited where a quirk concerns it; its content, however
+//! large, is copied and not built as a tree.
+
+use bytes::Bytes;
+
+use super::request::Draft;
+use super::tool_calls::nine_letters;
+use crate::dialect::Quirks;
+use crate::wire::RequestOptions;
+use crate::wire::json::{Edits, Object, map_elements};
+
+/// What clients send back in messages because some provider, or a gateway, once put it there.
+/// Mistral's schema knows none of it.
+const FOREIGN_TO_MISTRAL: [&str; 10] = [
+    "refusal",
+    "annotations",
+    "audio",
+    "function_call",
+    "reasoning",
+    "reasoning_content",
+    "thinking_blocks",
+    "provider_specific_fields",
+    "cache_control",
+    "images",
+];
+
+/// Respells messages and tools where a quirk asks for it.
+pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) {
+    let quirks = options.quirks;
+    if quirks.mistral || quirks.strip_strict_and_names || quirks.null_content_with_tool_calls {
+        let messages = draft.slice("messages");
+        if let Some(changed) =
+            messages.and_then(|all| map_elements(&all, |message| adapt_message(message, quirks)))
+        {
+            draft.edits.set_raw("messages", changed.to_vec());
+        }
+    }
+    if quirks.mistral || quirks.strip_strict_and_names {
+        let tools = draft.slice("tools");
+        if let Some(changed) = tools.and_then(|tools| map_elements(&tools, without_strict)) {
+            draft.edits.set_raw("tools", changed.to_vec());
+        }
+    }
+}
+
+fn adapt_message(message: &Object, quirks: Quirks) -> Option<Bytes> {
+    let mut edits = Edits::new();
+    if quirks.strip_strict_and_names {
+        edits.remove("name");
+    }
+    if quirks.null_content_with_tool_calls
+        && message.raw_bytes("content") == Some(b"\"\"")
+        && message.raw_bytes("tool_calls").is_some_and(|calls| calls.starts_with(b"["))
+    {
+        edits.set_raw("content", &b"null"[..]);
+    }
+    if quirks.mistral {
+        adapt_to_mistral(message, &mut edits);
+    }
+    message.changed(&edits)
+}
+
+fn adapt_to_mistral<'a>(message: &'a Object, edits: &mut Edits<'a>) {
+    let role = message.str("role").unwrap_or_default();
+    if role == "developer" {
+        edits.set("role", "system");
+    }
+    if role != "tool" {
+        edits.remove("name");
+    }
+    for name in FOREIGN_TO_MISTRAL {
+        edits.remove(name);
+    }
+    for (name, value) in message.iter() {
+        if value == "null" && name != "content" {
+            edits.remove(name);
+        }
+    }
+    if let Some(id) = message.str("tool_call_id") {
+        edits.set("tool_call_id", &nine_letters(&id));
+    }
+    let calls = message.slice("tool_calls").and_then(|calls| {
+        map_elements(&calls, |call| {
+            let mut edits = Edits::new();
+            if let Some(id) = call.str("id") {
+                edits.set("id", &nine_letters(&id));
+            }
+            edits.remove("provider_specific_fields");
+            edits.remove("extra_content");
+            call.changed(&edits)
+        })
+    });
+    if let Some(calls) = calls {
+        edits.set_raw("tool_calls", calls.to_vec());
+    }
+    let parts = message.slice("content").and_then(|parts| map_elements(&parts, part_for_mistral));
+    if let Some(parts) = parts {
+        edits.set_raw("content", parts.to_vec());
+    }
+}
+
+fn part_for_mistral(part: &Object) -> Option<Bytes> {
+    let mut edits = Edits::new();
+    edits.remove("cache_control");
+    edits.remove("prompt_cache_breakpoint");
+    // OpenAI wraps audio in an object with its format; Mistral takes the base64 text alone.
+    if let Some(data) = part.object("input_audio").and_then(|audio| audio.slice("data")) {
+        edits.set_raw("input_audio", data.to_vec());
+    }
+    if let Some(id) = part.object("file").and_then(|file| file.slice("file_id")) {
+        edits.remove("file");
+        edits.set_raw("file_id", id.to_vec());
+    }
+    part.changed(&edits)
+}
+
+fn without_strict(tool: &Object) -> Option<Bytes> {
+    let mut edits = Edits::new();
+    edits.remove("strict");
+    let function = tool.object("function")?.changed(&edits)?;
+    let mut edits = Edits::new();
+    edits.set_raw("function", function.to_vec());
+    tool.changed(&edits)
+}

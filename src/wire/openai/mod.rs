@@ -1,0 +1,25 @@
+//! OpenAI's formats (chat completions, completions, embeddings) and those of its many imitators.
+//!
+//! The client speaks this format too, so the rule is to change as little as possible: a request is
+//! edited field by field, a reply is passed as it came unless a quirk of the provider says
+//! otherwise, and a stream is scanned, not parsed. `messages` and `normalise` hold the quirks.
+
+mod azure;
+mod chunk;
+mod error;
+mod messages;
+mod normalise;
+mod reasoning;
+mod reply;
+mod request;
+mod stream;
+mod tool_calls;
+mod usage;
+
+pub use azure::Azure;
+pub use chunk::Chunk;
+pub use error::{ErrorBody, error_body, error_frame};
+pub use normalise::Normalise;
+pub use reply::reply;
+pub use request::request;
+pub use stream::{AsSent, ChatStream, Rewrite, Verdict};

@@ -1,0 +1,312 @@
+//! Streams and replies of providers that nearly follow OpenAI.
+//!
+//! Content chunks go on as they were sent. Rewritten are: usage on a chunk with choices (it moves to
+//! a chunk of its own at the end), the end of a choice together with content (it becomes a chunk of
+//! its own), finish reasons OpenAI does not have, tool calls that lack parts, content as a list, and
+//! reasoning under another name.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::chunk::Chunk;
+use super::stream::{ChoiceSet, Rewrite, Verdict, event, object};
+use super::tool_calls::ToolCalls;
+use super::usage;
+use crate::dialect::Quirks;
+use crate::failure::{Failure, FailureClass};
+use crate::wire::json::{Edits, Object};
+use crate::wire::stream::StreamOptions;
+
+/// Brings the chunks of a provider to OpenAI's form.
+#[derive(Debug, Default)]
+pub struct Normalise {
+    tool_calls: ToolCalls,
+    chunks: u64,
+    /// Choices whose end the client has seen.
+    finished: ChoiceSet,
+    /// Choices that got `""` for a finish reason.
+    blank: ChoiceSet,
+    /// A chunk without choices, to write the ends of blank choices into.
+    head: Option<Bytes>,
+    /// The usage chunk, held back until the end: providers send it with the last choice, alone
+    /// after it, in both places or in every chunk.
+    usage: Option<Bytes>,
+}
+
+impl Rewrite for Normalise {
+    // Keep-alives of the provider are of no use to the client: the gateway sends its own.
+    const KEEPS_COMMENTS: bool = false;
+
+    fn chunk(
+        &mut self,
+        chunk: &Chunk,
+        data: &[u8],
+        options: &StreamOptions,
+    ) -> Result<Verdict, Failure> {
+        self.chunks += 1;
+        let plain = chunk.usage.is_none()
+            && !chunk.finish
+            && !chunk.blank_finish
+            && !chunk.tool_calls
+            && !chunk.foreign_delta;
+        if plain {
+            return Ok(Verdict::Keep);
+        }
+        let object = object(data)?;
+        if chunk.usage.is_some() {
+            self.hold_usage(&object, options);
+            if !chunk.choices {
+                return Ok(Verdict::Drop);
+            }
+        }
+        let Some(Value::Array(mut choices)) = object.value("choices") else {
+            return Ok(Verdict::Keep);
+        };
+        let before = choices.clone();
+        let ends = self.choices(&mut choices, &object)?;
+        let mut edits = Edits::new();
+        if object.is_set("usage") {
+            if options.show_usage {
+                edits.set_raw("usage", &b"null"[..]);
+            } else {
+                edits.remove("usage");
+            }
+        }
+        if self.head.is_none() && chunk.blank_finish {
+            self.head = Some(without_choices(&object));
+        }
+        if choices != before {
+            edits.set("choices", &choices);
+        }
+        if choices.is_empty() && ends.is_empty() {
+            return Ok(Verdict::Drop);
+        }
+        if ends.is_empty() {
+            let edited = object.edit(&edits);
+            return Ok(if edited == data {
+                Verdict::Keep
+            } else {
+                Verdict::Replace(event(&edited))
+            });
+        }
+        let first = event(&object.edit(&edits));
+        edits.set("choices", &ends);
+        let second = event(&object.edit(&edits));
+        Ok(Verdict::Replace(Bytes::from([first, second].concat())))
+    }
+
+    fn closing(&mut self, _: &StreamOptions) -> Bytes {
+        let mut events = Vec::new();
+        // A choice whose only finish reason was `""` has ended all the same.
+        let ends: Vec<Value> = self
+            .blank
+            .missing_in(self.finished)
+            .map(|index| {
+                let reason = if self.tool_calls.any(index) { "tool_calls" } else { "stop" };
+                end_of(index, reason)
+            })
+            .collect();
+        let head = self.head.take().filter(|_| !ends.is_empty());
+        if let Some(head) = head.and_then(|head| Object::parse(head).ok()) {
+            let mut edits = Edits::new();
+            edits.set("choices", &ends);
+            events.extend_from_slice(&event(&head.edit(&edits)));
+        }
+        if let Some(usage) = self.usage.take() {
+            events.extend_from_slice(&usage);
+        }
+        Bytes::from(events)
+    }
+}
+
+impl Normalise {
+    /// Normalises the choices of one chunk; ends that must follow in their own chunk are returned.
+    fn choices(
+        &mut self,
+        choices: &mut Vec<Value>,
+        object: &Object,
+    ) -> Result<Vec<Value>, Failure> {
+        let seed = object.str("id").unwrap_or_default();
+        let mut ends = Vec::new();
+        let mut repeated = Vec::new();
+        for (place, choice) in choices.iter_mut().enumerate() {
+            let Some(choice) = choice.as_object_mut() else { continue };
+            let index = choice.get("index").and_then(Value::as_u64).unwrap_or_default();
+            let mut generates = false;
+            if let Some(delta) = choice.get_mut("delta").and_then(Value::as_object_mut) {
+                flatten(delta);
+                if let Some(calls) = delta.get_mut("tool_calls").and_then(Value::as_array_mut) {
+                    self.tool_calls.normalise(calls, index, self.chunks, &seed);
+                }
+                generates = delta.iter().any(|(name, value)| name != "role" && !is_empty(value));
+            }
+            let Some(reason) = choice.get("finish_reason").and_then(Value::as_str) else {
+                continue;
+            };
+            if reason.is_empty() {
+                self.blank.add(index);
+                choice.insert("finish_reason".to_owned(), Value::Null);
+                continue;
+            }
+            let reason = finish_reason(reason, self.tool_calls.any(index))?.to_owned();
+            let is_text = choice.contains_key("text");
+            if self.finished.contains(index) {
+                choice.insert("finish_reason".to_owned(), Value::Null);
+                if !generates && !is_text {
+                    repeated.push(place);
+                }
+            } else if generates {
+                choice.insert("finish_reason".to_owned(), Value::Null);
+                ends.push(end_of(index, &reason));
+            } else {
+                choice.insert("finish_reason".to_owned(), Value::String(reason));
+            }
+            self.finished.add(index);
+        }
+        for place in repeated.into_iter().rev() {
+            choices.remove(place);
+        }
+        Ok(ends)
+    }
+
+    fn hold_usage(&mut self, object: &Object, options: &StreamOptions) {
+        if !options.show_usage {
+            return;
+        }
+        let Some(mut counts) = object.value("usage").filter(Value::is_object) else {
+            return;
+        };
+        let mut edits = Edits::new();
+        edits.set_raw("choices", &b"[]"[..]);
+        if usage::correct(&mut counts, options.quirks) {
+            edits.set("usage", &counts);
+        }
+        self.usage = Some(event(&object.edit(&edits)));
+    }
+}
+
+/// Brings the choices of a whole reply to OpenAI's form. True if something changed.
+///
+/// # Errors
+/// A choice says that the provider failed.
+pub(super) fn reply(choices: &mut [Value], id: &str) -> Result<bool, Failure> {
+    let mut changed = false;
+    for choice in choices.iter_mut().filter_map(Value::as_object_mut) {
+        let index = choice.get("index").and_then(Value::as_u64).unwrap_or_default();
+        let mut calls = false;
+        if let Some(message) = choice.get_mut("message").and_then(Value::as_object_mut) {
+            changed |= flatten(message);
+            changed |= super::tool_calls::complete_all(message, index, id);
+            calls = message.get("tool_calls").is_some_and(|calls| !is_empty(calls));
+        }
+        if let Some(reason) = choice.get("finish_reason").and_then(Value::as_str) {
+            let meant = match reason {
+                "" if calls => "tool_calls",
+                "" => "stop",
+                reason => finish_reason(reason, calls)?,
+            };
+            if meant != reason {
+                let meant = Value::from(meant);
+                choice.insert("finish_reason".to_owned(), meant);
+                changed = true;
+            }
+        }
+    }
+    Ok(changed)
+}
+
+/// Whether replies of a provider with these quirks need a look.
+pub(super) const fn applies(quirks: Quirks) -> bool {
+    quirks.normalise_stream || quirks.mistral || quirks.reasoning_outside_completion
+}
+
+/// OpenAI's word for a provider's finish reason. One that is not known here stays.
+///
+/// # Errors
+/// The reason is that the provider could not go on.
+fn finish_reason(reason: &str, tool_calls: bool) -> Result<&str, Failure> {
+    Ok(match reason {
+        "stop" | "eos" | "eos_token" | "stop_sequence" | "end_turn" if tool_calls => "tool_calls",
+        "eos" | "eos_token" | "stop_sequence" | "end_turn" => "stop",
+        "model_length" | "max_tokens" => "length",
+        "tool_call" | "tool_use" => "tool_calls",
+        "insufficient_system_resource" => {
+            return Err(Failure::new(
+                FailureClass::Overloaded,
+                "the provider ran out of capacity while generating",
+            ));
+        }
+        "error" | "abort" => {
+            return Err(Failure::new(
+                FailureClass::Server,
+                format!("the provider stopped generating (finish reason `{reason}`)"),
+            ));
+        }
+        reason => reason,
+    })
+}
+
+/// Turns a list of content parts into text and reasoning, and gives reasoning its documented name.
+/// True if something changed.
+fn flatten(message: &mut Map<String, Value>) -> bool {
+    let mut changed = false;
+    if let Some(Value::Array(parts)) = message.get("content") {
+        let (mut text, mut reasoning) = (String::new(), String::new());
+        for part in parts {
+            match part {
+                Value::String(piece) => text.push_str(piece),
+                part => match part.get("thinking") {
+                    Some(thinking) => push_text(&mut reasoning, thinking),
+                    None => push_text(&mut text, part),
+                },
+            }
+        }
+        let nothing = text.is_empty() && !reasoning.is_empty();
+        let text = if nothing { Value::Null } else { Value::String(text) };
+        message.insert("content".to_owned(), text);
+        if !reasoning.is_empty() {
+            message.insert("reasoning_content".to_owned(), Value::String(reasoning));
+        }
+        changed = true;
+    }
+    for name in ["reasoning", "thinking"] {
+        if !message.get("reasoning_content").is_some_and(Value::is_string)
+            && message.get(name).is_some_and(Value::is_string)
+            && let Some(reasoning) = message.remove(name)
+        {
+            message.insert("reasoning_content".to_owned(), reasoning);
+            changed = true;
+        }
+    }
+    changed
+}
+
+/// Appends the text of a part, or of the parts of a list.
+fn push_text(to: &mut String, part: &Value) {
+    match part {
+        Value::String(text) => to.push_str(text),
+        Value::Array(parts) => parts.iter().for_each(|part| push_text(to, part)),
+        part => to.push_str(part.get("text").and_then(Value::as_str).unwrap_or_default()),
+    }
+}
+
+fn end_of(index: u64, reason: &str) -> Value {
+    json!({"index": index, "delta": {}, "finish_reason": reason})
+}
+
+fn without_choices(object: &Object) -> Bytes {
+    let mut edits = Edits::new();
+    edits.set_raw("choices", &b"[]"[..]);
+    edits.remove("usage");
+    object.edit(&edits)
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    }
+}

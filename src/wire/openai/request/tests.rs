@@ -1,0 +1,285 @@
+use serde_json::json;
+
+use super::*;
+use crate::dialect::Quirks;
+
+const PLAIN: RequestOptions<'static> = RequestOptions {
+    endpoint: Endpoint::Chat,
+    model: Some("gpt-4o"),
+    stream: false,
+    quirks: Quirks {
+        max_tokens_only: false,
+        no_stream_options: false,
+        mistral: false,
+        strip_strict_and_names: false,
+        null_content_with_tool_calls: false,
+        reasoning_outside_completion: false,
+        normalise_stream: false,
+    },
+    defaults: &[],
+    overrides: &[],
+    drop: &[],
+    drop_params: false,
+    modify_params: false,
+    max_output_tokens: None,
+    model_hint: "gpt-4o",
+};
+
+fn sent(body: &str, options: &RequestOptions<'_>) -> String {
+    let object = Object::parse(Bytes::copy_from_slice(body.as_bytes())).unwrap();
+    let sent = request(&object, options).unwrap();
+    Object::parse(sent.clone()).expect("valid JSON is sent");
+    String::from_utf8(sent.to_vec()).unwrap()
+}
+
+fn tree(body: &Value, options: &RequestOptions<'_>) -> Value {
+    serde_json::from_str(&sent(&body.to_string(), options)).unwrap()
+}
+
+fn params(pairs: &[(&str, &str)]) -> Vec<(Box<str>, Box<RawValue>)> {
+    let raw = |json: &str| RawValue::from_string(json.to_owned()).unwrap();
+    pairs.iter().map(|(name, value)| ((*name).into(), raw(value))).collect()
+}
+
+#[test]
+fn the_list_of_own_fields_is_sorted() {
+    assert!(OWN_FIELDS.is_sorted(), "it is searched by halves");
+}
+
+#[test]
+fn what_needs_no_change_is_the_same_memory() {
+    let body = Bytes::from_static(br#"{"model":"gpt-4o", "messages":[], "brand_new":1.50}"#);
+    let object = Object::parse(body.clone()).unwrap();
+    assert_eq!(request(&object, &PLAIN).unwrap().as_ptr(), body.as_ptr());
+}
+
+#[test]
+fn only_the_model_is_replaced() {
+    let body = r#"{ "x": 1e2, "model": "group", "messages":[{"role":"user","content":"\u00e9"}]}"#;
+    assert_eq!(sent(body, &PLAIN), body.replace("group", "gpt-4o"));
+    let dated = RequestOptions { model: None, ..PLAIN };
+    assert_eq!(
+        sent(body, &dated),
+        r#"{ "x": 1e2, "messages":[{"role":"user","content":"\u00e9"}]}"#
+    );
+    assert_eq!(sent("{}", &PLAIN), r#"{"model":"gpt-4o"}"#);
+}
+
+#[test]
+fn the_fields_of_the_gateway_do_not_leave_it() {
+    let body = json!({
+        "model": "gpt-4o", "messages": [], "fallbacks": ["a"], "num_retries": 3, "tags": ["t"],
+        "mock_response": "x", "mock_testing_fallbacks": true, "litellm_trace_id": "t", "ttl": 1,
+        "api_key": "secret", "cache": {"no-cache": true}, "timeout": 3, "stream_timeout": 1,
+        "guardrails": ["g"], "disable_fallbacks": true, "no-log": true, "user": "kept",
+        "metadata": {"tags": ["a"]},
+    });
+    let expected = json!({"model": "gpt-4o", "messages": [], "user": "kept"});
+    assert_eq!(tree(&body, &PLAIN), expected);
+}
+
+#[test]
+fn metadata_of_strings_is_the_providers() {
+    let strings = json!({"model": "gpt-4o", "metadata": {"a": "b"}});
+    assert_eq!(tree(&strings, &PLAIN), strings);
+    for other in [json!({"a": 1}), json!({}), json!("text"), json!(null)] {
+        let body = json!({"model": "gpt-4o", "metadata": other});
+        assert_eq!(tree(&body, &PLAIN), json!({"model": "gpt-4o"}));
+    }
+    let embeddings = RequestOptions { endpoint: Endpoint::Embeddings, ..PLAIN };
+    assert_eq!(tree(&strings, &embeddings), json!({"model": "gpt-4o"}));
+}
+
+#[test]
+fn usage_is_asked_for_in_streams() {
+    let stream = RequestOptions { stream: true, ..PLAIN };
+    let body = json!({"model": "gpt-4o", "stream": true});
+    assert_eq!(tree(&body, &stream)["stream_options"], json!({"include_usage": true}));
+    let body = json!({"stream": true, "stream_options": {"include_obfuscation": false, "include_usage": false}});
+    assert_eq!(
+        tree(&body, &stream)["stream_options"],
+        json!({"include_obfuscation": false, "include_usage": true})
+    );
+    assert_eq!(tree(&json!({}), &stream)["stream"], true);
+    assert_eq!(tree(&json!({"stream": true}), &PLAIN)["stream"], false);
+    let quirks = Quirks { no_stream_options: true, ..Quirks::default() };
+    let without = RequestOptions { quirks, ..stream };
+    assert_eq!(tree(&body, &without).get("stream_options"), None);
+    let embeddings = RequestOptions { endpoint: Endpoint::Embeddings, ..stream };
+    assert_eq!(tree(&json!({"input": "a"}), &embeddings), json!({"input": "a", "model": "gpt-4o"}));
+}
+
+#[test]
+fn defaults_fill_gaps_and_overrides_win() {
+    let defaults = params(&[
+        ("temperature", "0.20"),
+        ("max_tokens", "100"),
+        ("extra_body", r#"{"top_k":5,"seed":1}"#),
+        ("stream_options", "{}"),
+    ]);
+    let overrides = params(&[("top_p", "0.5"), ("max_tokens", "7")]);
+    let options = RequestOptions { defaults: &defaults, ..PLAIN };
+    let body =
+        json!({"model": "gpt-4o", "temperature": null, "max_completion_tokens": 3, "seed": 2});
+    assert_eq!(
+        tree(&body, &options),
+        json!({"model": "gpt-4o", "temperature": 0.20, "max_completion_tokens": 3, "seed": 2, "top_k": 5})
+    );
+    let options = RequestOptions { overrides: &overrides, ..options };
+    assert_eq!(
+        tree(&body, &options),
+        json!({"model": "gpt-4o", "temperature": 0.20, "max_tokens": 7, "seed": 2, "top_k": 5, "top_p": 0.5})
+    );
+    let body = r#"{"model":"gpt-4o","temperature":1}"#;
+    assert_eq!(
+        sent(body, &RequestOptions { defaults: &defaults[..1], ..PLAIN }),
+        body,
+        "the client's own value stays"
+    );
+}
+
+#[test]
+fn the_extra_body_of_a_client_is_merged() {
+    let body = json!({"model": "g", "extra_body": {"top_k": 5, "api_key": "k", "model": "other"}});
+    assert_eq!(tree(&body, &PLAIN), json!({"model": "gpt-4o", "top_k": 5}));
+}
+
+#[test]
+fn dropped_parameters_may_be_paths() {
+    let drop: Vec<Box<str>> =
+        ["user", "tools[*].function.strict", "a[1].b", "response_format.json_schema", "x.y"]
+            .map(Box::from)
+            .into();
+    let options = RequestOptions { drop: &drop, ..PLAIN };
+    let body = json!({
+        "model": "gpt-4o", "user": "u", "n": 1,
+        "tools": [{"function": {"name": "f", "strict": true}}, {"function": {"name": "g"}}],
+        "a": [{"b": 1}, {"b": 2}],
+    });
+    assert_eq!(
+        tree(&body, &options),
+        json!({
+            "model": "gpt-4o", "n": 1,
+            "tools": [{"function": {"name": "f"}}, {"function": {"name": "g"}}],
+            "a": [{"b": 1}, {}],
+        })
+    );
+}
+
+#[test]
+fn servers_that_know_only_max_tokens_get_it() {
+    let quirks = Quirks { max_tokens_only: true, ..Quirks::default() };
+    let options = RequestOptions { quirks, model_hint: "gpt-5", ..PLAIN };
+    let body = json!({"model": "gpt-4o", "max_completion_tokens": 5});
+    assert_eq!(tree(&body, &options), json!({"model": "gpt-4o", "max_tokens": 5}));
+    let body = json!({"model": "gpt-4o", "max_completion_tokens": 5, "max_tokens": 6});
+    assert_eq!(tree(&body, &options), json!({"model": "gpt-4o", "max_tokens": 6}));
+}
+
+#[test]
+fn reasoning_models_are_not_sent_what_they_refuse() {
+    let body = json!({
+        "model": "m", "max_tokens": 5, "temperature": 0.5, "top_p": 1, "stop": ["a"],
+        "tools": [{"type": "function"}],
+    });
+    let options = RequestOptions { model: Some("m"), model_hint: "azure/gpt-5.6", ..PLAIN };
+    let mut expected = body.clone();
+    expected.as_object_mut().unwrap().remove("max_tokens");
+    expected["max_completion_tokens"] = json!(5);
+    assert_eq!(tree(&body, &options), expected, "the rest is for the provider to judge");
+
+    let dropping = RequestOptions { drop_params: true, ..options };
+    let expected = json!({"model": "m", "max_completion_tokens": 5, "tools": body["tools"]});
+    assert_eq!(tree(&body, &dropping), expected);
+
+    let repairing = RequestOptions { modify_params: true, ..dropping };
+    let seen = tree(&body, &repairing);
+    assert_eq!(seen["reasoning_effort"], "none", "tools need it");
+    assert_eq!(seen["temperature"], 0.5, "and then sampling is allowed");
+
+    let warm = json!({"model": "m", "temperature": 1});
+    assert_eq!(tree(&warm, &dropping), warm);
+    let plain = RequestOptions { model_hint: "gpt-4o", ..dropping };
+    assert_eq!(tree(&body, &plain), body);
+}
+
+#[test]
+fn mistral_gets_its_own_spellings() {
+    let quirks = Quirks { mistral: true, ..Quirks::default() };
+    let options = RequestOptions { quirks, stream: true, model: Some("m"), ..PLAIN };
+    let body = json!({
+        "model": "m", "stream": true, "stream_options": {"include_usage": true}, "seed": 3,
+        "max_completion_tokens": 9, "user": "u", "logit_bias": {}, "tool_choice": "required",
+        "top_p": null,
+        "tools": [{"type": "function", "function": {"name": "f", "strict": true}}],
+        "messages": [
+            {"role": "developer", "content": "s", "name": "n"},
+            {"role": "user", "content": [
+                {"type": "text", "text": "t", "cache_control": {"type": "ephemeral"}},
+                {"type": "input_audio", "input_audio": {"data": "QUJD", "format": "wav"}},
+                {"type": "file", "file": {"file_id": "f1"}},
+            ]},
+            {"role": "assistant", "content": null, "refusal": null, "reasoning_content": "hm",
+             "tool_calls": [
+                {"id": "call_abc", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+                {"id": "Ab3dE5gH1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+             ]},
+            {"role": "tool", "tool_call_id": "call_abc", "name": "f", "content": "1"},
+            {"role": "tool", "tool_call_id": "Ab3dE5gH1", "content": "2"},
+        ],
+    });
+    let seen = tree(&body, &options);
+    let id = seen["messages"][2]["tool_calls"][0]["id"].clone();
+    assert_eq!(id.as_str().map(str::len), Some(9));
+    assert_eq!(
+        seen,
+        json!({
+            "model": "m", "stream": true, "random_seed": 3, "max_tokens": 9, "tool_choice": "any",
+            "tools": [{"type": "function", "function": {"name": "f"}}],
+            "messages": [
+                {"role": "system", "content": "s"},
+                {"role": "user", "content": [
+                    {"type": "text", "text": "t"},
+                    {"type": "input_audio", "input_audio": "QUJD"},
+                    {"type": "file", "file_id": "f1"},
+                ]},
+                {"role": "assistant", "content": null, "tool_calls": [
+                    {"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}},
+                    {"id": "Ab3dE5gH1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+                ]},
+                {"role": "tool", "tool_call_id": id, "name": "f", "content": "1"},
+                {"role": "tool", "tool_call_id": "Ab3dE5gH1", "content": "2"},
+            ],
+        })
+    );
+}
+
+#[test]
+fn xai_gets_no_names_and_no_strict() {
+    let quirks = Quirks { strip_strict_and_names: true, ..Quirks::default() };
+    let options = RequestOptions { quirks, ..PLAIN };
+    let body = r#"{"model":"gpt-4o","messages":[{"role":"user","name":"n","content":"a" }],"tools":[ {"type":"function","function":{"name":"f","strict":false,"parameters":{"z":1,"a":2}}} ]}"#;
+    assert_eq!(
+        sent(body, &options),
+        r#"{"model":"gpt-4o","messages":[{"role":"user","content":"a" }],"tools":[ {"type":"function","function":{"name":"f","parameters":{"z":1,"a":2}}} ]}"#
+    );
+}
+
+#[test]
+fn deepseek_gets_null_beside_tool_calls() {
+    let quirks = Quirks { null_content_with_tool_calls: true, ..Quirks::default() };
+    let options = RequestOptions { quirks, ..PLAIN };
+    let body = r#"{"model":"gpt-4o","messages":[{"content":"","tool_calls":[]},{"content":""},{"content":"a","tool_calls":[]}]}"#;
+    assert_eq!(
+        sent(body, &options),
+        r#"{"model":"gpt-4o","messages":[{"content":null,"tool_calls":[]},{"content":""},{"content":"a","tool_calls":[]}]}"#
+    );
+}
+
+#[test]
+fn messages_that_are_no_list_are_left_to_the_provider() {
+    let quirks = Quirks { mistral: true, strip_strict_and_names: true, ..Quirks::default() };
+    let options = RequestOptions { quirks, ..PLAIN };
+    let body = r#"{"model":"gpt-4o","messages":"hello","tools":{}}"#;
+    assert_eq!(sent(body, &options), body);
+}

@@ -1,0 +1,107 @@
+//! Streams: whatever the provider speaks, the client reads chat completion chunks.
+//!
+//! A relay takes the provider's bytes as they are read and gives back whole events for the client.
+//! It also tells what the attempt loop must know: when the reply has really begun, whether it ended
+//! or was cut, and what it used.
+
+use bytes::Bytes;
+
+use super::openai::{AsSent, Azure, ChatStream, Normalise};
+use crate::dialect::Quirks;
+use crate::failure::Failure;
+use crate::usage::Usage;
+
+/// What a relay needs to know of the request it answers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StreamOptions {
+    /// The client asked for usage. Otherwise it is counted and kept from the client.
+    pub show_usage: bool,
+    /// When the reply began, in seconds since 1970, for formats that do not say.
+    pub created: u64,
+    pub quirks: Quirks,
+}
+
+/// What one read brought.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Something was generated: content, a tool call, a refusal, reasoning, or the end of a choice.
+    /// A chunk with only a role, a ping or a comment is passed on but is not meaningful.
+    pub meaningful: bool,
+    /// The provider's own end of the stream was seen; what follows is ignored.
+    pub done: bool,
+    /// The provider sent an error instead of going on. Events before it are in the output, nothing
+    /// of it is, and what follows is ignored.
+    pub failure: Option<Failure>,
+}
+
+/// How a stream ended when the provider closed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything was generated, and the client has been told so.
+    Complete,
+    /// The provider stopped in the middle, or had failed before.
+    Cut,
+}
+
+/// One stream, from a provider's dialect to chat completion chunks.
+#[derive(Debug)]
+pub enum StreamRelay {
+    /// The provider follows OpenAI: events are forwarded as the bytes that were read.
+    PassThrough(ChatStream<AsSent>),
+    /// The provider nearly follows OpenAI: the chunks that differ are rewritten.
+    Normalise(ChatStream<Normalise>),
+    /// Azure: frames about its content filter are taken out.
+    Azure(ChatStream<Azure>),
+}
+
+/// Calls the same method on whichever relay it is.
+macro_rules! each {
+    ($relay:expr, $stream:ident => $call:expr) => {
+        match $relay {
+            StreamRelay::PassThrough($stream) => $call,
+            StreamRelay::Normalise($stream) => $call,
+            StreamRelay::Azure($stream) => $call,
+        }
+    };
+}
+
+impl StreamRelay {
+    /// The relay for a provider of the OpenAI dialect.
+    #[must_use]
+    pub fn openai(options: StreamOptions) -> Self {
+        let Quirks { normalise_stream, mistral, reasoning_outside_completion, .. } = options.quirks;
+        if normalise_stream || mistral || reasoning_outside_completion {
+            Self::Normalise(ChatStream::new(options))
+        } else {
+            Self::PassThrough(ChatStream::new(options))
+        }
+    }
+
+    /// The relay for Azure.
+    #[must_use]
+    pub fn azure(options: StreamOptions) -> Self {
+        Self::Azure(ChatStream::new(options))
+    }
+
+    /// Takes one read and appends whole events for the client to `out`.
+    pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Progress {
+        each!(self, stream => stream.push(chunk, out))
+    }
+
+    /// Takes the end of the provider's body; appends what the client still lacks.
+    pub fn finish(&mut self, out: &mut Vec<Bytes>) -> Ending {
+        each!(self, stream => stream.finish(out))
+    }
+
+    /// What the provider said it used, so far.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        each!(self, stream => stream.usage())
+    }
+
+    /// Bytes of generated text so far, to estimate usage when the provider sends none.
+    #[must_use]
+    pub fn text_bytes(&self) -> u64 {
+        each!(self, stream => stream.text_bytes())
+    }
+}
