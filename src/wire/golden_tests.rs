@@ -112,8 +112,8 @@ impl Case {
 
     /// Without what the gateway makes up, and without `null`: a missing key is the same.
     fn comparable(&self, text: &[u8]) -> Value {
-        let mut value: Value = serde_json::from_slice(text)
-            .unwrap_or_else(|_| json!(String::from_utf8_lossy(text)));
+        let mut value: Value =
+            serde_json::from_slice(text).unwrap_or_else(|_| json!(String::from_utf8_lossy(text)));
         for path in self.meta["volatile"].as_array().unwrap() {
             let path = path.as_str().unwrap();
             let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));

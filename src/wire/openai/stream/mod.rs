@@ -321,3 +321,6 @@ impl ChoiceSet {
         (0..Self::LIMIT).filter(move |index| self.contains(*index) && !other.contains(*index))
     }
 }
+
+#[cfg(test)]
+mod tests;
