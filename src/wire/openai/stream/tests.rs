@@ -181,7 +181,7 @@ fn a_missing_last_blank_line_is_forgiven() {
     }
     let seen = relay(SHOWN, &format!("{}data: {FINISH}", events(&[TEXT])));
     assert_eq!(seen.text, events(&[TEXT, FINISH, "[DONE]"]));
-    let cut = &FINISH[..FINISH.len() - 1];
+    let cut = FINISH.strip_suffix('}').unwrap();
     let seen = relay(SHOWN, &format!("{}data: {cut}", events(&[TEXT])));
     assert_eq!((seen.text, seen.ending), (events(&[TEXT]), Ending::Cut));
 }
