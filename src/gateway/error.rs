@@ -128,9 +128,9 @@ impl GatewayError {
                 "Every deployment of `{model}` is resting after failures. Try again in {} seconds.",
                 whole_seconds(*retry_after)
             ),
-            Self::DeploymentsFull { model } => format!(
-                "Every deployment of `{model}` has as many requests in flight as it may."
-            ),
+            Self::DeploymentsFull { model } => {
+                format!("Every deployment of `{model}` has as many requests in flight as it may.")
+            }
             Self::NoTaggedDeployment { model } => {
                 format!("No deployment of `{model}` takes requests with these tags.")
             }
@@ -270,7 +270,10 @@ fn upstream_status(failure: &Failure) -> u16 {
         // 529 is not a registered status; OpenAI clients know 503.
         (Some(529), _) => 503,
         (Some(status @ 400..=599), _) => status,
-        (_, FailureClass::BadRequest | FailureClass::ContextWindow | FailureClass::ContentPolicy) => 400,
+        (
+            _,
+            FailureClass::BadRequest | FailureClass::ContextWindow | FailureClass::ContentPolicy,
+        ) => 400,
         (_, FailureClass::NotFound) => 404,
         (_, FailureClass::Auth) => 401,
         (_, FailureClass::Quota | FailureClass::RateLimited) => 429,

@@ -30,9 +30,9 @@ pub use self::admin::View;
 use self::ctx::RequestCtx;
 use self::error::GatewayError;
 use self::route::Route;
+use crate::admin::Admin;
 use crate::routing;
 use crate::snapshot::Snapshot;
-use crate::admin::Admin;
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Upstreams;
 
@@ -158,11 +158,7 @@ impl From<GatewayError> for Refusal {
 }
 
 impl Gateway {
-    async fn take_in(
-        &self,
-        session: &mut Session,
-        ctx: &mut RequestCtx,
-    ) -> Result<bool, Refusal> {
+    async fn take_in(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<bool, Refusal> {
         let head = session.req_header();
         let path = head.uri.path().to_owned();
         match Route::find(&head.method, &path) {

@@ -73,9 +73,10 @@ impl Upstreams {
             let upstream = match by_key.get(&key) {
                 Some(upstream) => Arc::clone(upstream),
                 None => {
-                    let upstream = Arc::new(Upstream::new(key.clone()).map_err(|problem| {
-                        format!("deployment `{}`: {problem}", deployment.id)
-                    })?);
+                    let upstream =
+                        Arc::new(Upstream::new(key.clone()).map_err(|problem| {
+                            format!("deployment `{}`: {problem}", deployment.id)
+                        })?);
                     by_key.insert(key, Arc::clone(&upstream));
                     upstream
                 }
@@ -96,12 +97,10 @@ impl Upstreams {
         deployment: &Deployment,
         budget: Duration,
     ) -> Result<Connection, Failure> {
-        let upstream = self
-            .by_deployment
-            .load()
-            .get(&deployment.id)
-            .cloned()
-            .ok_or_else(|| Failure::new(FailureClass::Connection, "the upstream was removed"))?;
+        let upstream =
+            self.by_deployment.load().get(&deployment.id).cloned().ok_or_else(|| {
+                Failure::new(FailureClass::Connection, "the upstream was removed")
+            })?;
         let until = Instant::now() + budget;
         let mut last = None;
         for _ in 0..ADDRESSES_PER_ATTEMPT {
@@ -136,7 +135,9 @@ impl Upstreams {
     /// Gives back a session whose response was read to its end.
     pub async fn release(&self, connection: Connection) {
         let idle = connection.peer.options.idle_timeout;
-        self.connector.release_http_session(connection.session, connection.peer.as_ref(), idle).await;
+        self.connector
+            .release_http_session(connection.session, connection.peer.as_ref(), idle)
+            .await;
     }
 
     /// Resolves the names of all upstreams that were used before; called again and again by
