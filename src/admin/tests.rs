@@ -1,3 +1,5 @@
+//! The routes, asked as a client asks them.
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
