@@ -132,12 +132,8 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     }
     server.add_service(service);
 
-    let reload = Reload {
-        config: options.config,
-        snapshot,
-        upstreams: Arc::clone(&upstreams),
-        routing,
-    };
+    let reload =
+        Reload { config: options.config, snapshot, upstreams: Arc::clone(&upstreams), routing };
     let background = Background {
         address,
         reload,

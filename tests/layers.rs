@@ -27,8 +27,20 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
-            "admin", "telemetry", "upstream", "provider", "wire", "snapshot", "routing", "keys",
-            "catalog", "usage", "money", "failure", "dialect", "secret",
+            "admin",
+            "telemetry",
+            "upstream",
+            "provider",
+            "wire",
+            "snapshot",
+            "routing",
+            "keys",
+            "catalog",
+            "usage",
+            "money",
+            "failure",
+            "dialect",
+            "secret",
         ],
     ),
     (
@@ -44,15 +56,24 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "background", "reload", "gateway", "admin", "telemetry", "upstream", "snapshot",
-            "routing", "mock", "config",
+            "background",
+            "reload",
+            "gateway",
+            "admin",
+            "telemetry",
+            "upstream",
+            "snapshot",
+            "routing",
+            "mock",
+            "config",
         ],
     ),
     ("cli", &["server", "config", "mock", "telemetry", "snapshot"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    let mut entries: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut entries: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     entries.sort();
     for path in entries {
         if path.is_dir() {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::failure::{Failure, FailureClass};
 
@@ -128,9 +128,9 @@ impl GatewayError {
                 "Every deployment of `{model}` is resting after failures. Try again in {} seconds.",
                 whole_seconds(*retry_after)
             ),
-            Self::DeploymentsFull { model } => format!(
-                "Every deployment of `{model}` has as many requests in flight as it may."
-            ),
+            Self::DeploymentsFull { model } => {
+                format!("Every deployment of `{model}` has as many requests in flight as it may.")
+            }
             Self::NoTaggedDeployment { model } => {
                 format!("No deployment of `{model}` takes requests with these tags.")
             }
@@ -192,26 +192,28 @@ impl GatewayError {
     /// The body in the client's envelope. Errors of the gateway's own making carry the request id.
     #[must_use]
     pub fn body(&self, dialect: ClientDialect, request_id: &str) -> Bytes {
-        let mut error = json!({
-            "message": self.message(),
-            "type": self.kind(),
-            "param": self.param(),
-            "code": self.code(),
-        });
-        let body = match dialect {
+        let message = &*self.message();
+        let written = match dialect {
             ClientDialect::OpenAi => {
-                if self.status() >= 500 && !matches!(self, Self::Upstream(_)) {
-                    error["request_id"] = json!(request_id);
-                }
-                json!({ "error": error })
+                let ours = self.status() >= 500 && !matches!(self, Self::Upstream(_));
+                serde_json::to_vec(&OpenAiEnvelope {
+                    error: OpenAiError {
+                        message,
+                        kind: &self.kind(),
+                        param: self.param(),
+                        code: &self.code(),
+                        request_id: ours.then_some(request_id),
+                    },
+                })
             }
-            ClientDialect::Anthropic => json!({
-                "type": "error",
-                "error": { "type": anthropic_kind(self.status()), "message": self.message() },
-                "request_id": request_id,
+            ClientDialect::Anthropic => serde_json::to_vec(&AnthropicEnvelope {
+                kind: "error",
+                error: AnthropicError { kind: anthropic_kind(self.status()), message },
+                request_id,
             }),
         };
-        Bytes::from(body.to_string())
+        // Texts and names always become JSON; an empty body would still carry the status.
+        written.map(Bytes::from).unwrap_or_default()
     }
 
     /// The same as one frame of an event stream whose head is out already.
@@ -226,6 +228,37 @@ impl GatewayError {
     }
 }
 
+#[derive(Serialize)]
+struct OpenAiEnvelope<'a> {
+    error: OpenAiError<'a>,
+}
+
+#[derive(Serialize)]
+struct OpenAiError<'a> {
+    message: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    param: Option<&'a str>,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct AnthropicEnvelope<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    error: AnthropicError<'a>,
+    request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct AnthropicError<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    message: &'a str,
+}
+
 /// `Retry-After` takes whole seconds: rounded up, so that nobody comes back too early.
 #[must_use]
 pub fn whole_seconds(wait: Duration) -> u64 {
@@ -237,7 +270,10 @@ fn upstream_status(failure: &Failure) -> u16 {
         // 529 is not a registered status; OpenAI clients know 503.
         (Some(529), _) => 503,
         (Some(status @ 400..=599), _) => status,
-        (_, FailureClass::BadRequest | FailureClass::ContextWindow | FailureClass::ContentPolicy) => 400,
+        (
+            _,
+            FailureClass::BadRequest | FailureClass::ContextWindow | FailureClass::ContentPolicy,
+        ) => 400,
         (_, FailureClass::NotFound) => 404,
         (_, FailureClass::Auth) => 401,
         (_, FailureClass::Quota | FailureClass::RateLimited) => 429,

@@ -13,7 +13,6 @@ use crate::admin::cors;
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
 const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
-const API_BASE: HeaderName = HeaderName::from_static("x-litellm-model-api-base");
 const RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
 const FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
 const COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
@@ -125,7 +124,6 @@ fn common(
         if let Some(served) = &relayed.served_by {
             insert_text(&mut head, MODEL_ID, &served.deployment.id)?;
             insert_text(&mut head, MODEL_GROUP, &served.group)?;
-            insert_text(&mut head, API_BASE, &served.deployment.target.api_base)?;
         }
         head.insert_header(RETRIES, relayed.retries)?;
         head.insert_header(FALLBACKS, relayed.fallbacks)?;

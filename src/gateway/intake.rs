@@ -40,7 +40,10 @@ pub(super) fn request_id(headers: &HeaderMap) -> Arc<str> {
 ///
 /// # Errors
 /// `BodyTooLarge`, `BodyIncomplete`.
-pub(super) async fn read_body(session: &mut Session, limit_bytes: usize) -> Result<Bytes, GatewayError> {
+pub(super) async fn read_body(
+    session: &mut Session,
+    limit_bytes: usize,
+) -> Result<Bytes, GatewayError> {
     let too_large = || GatewayError::BodyTooLarge { limit_bytes };
     let header = session.req_header();
     let announced = header

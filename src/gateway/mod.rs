@@ -32,9 +32,9 @@ pub use self::preface::AnyHttp;
 use self::ctx::RequestCtx;
 use self::error::GatewayError;
 use self::route::Route;
+use crate::admin::Admin;
 use crate::routing;
 use crate::snapshot::Snapshot;
-use crate::admin::Admin;
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Upstreams;
 
@@ -161,11 +161,7 @@ impl From<GatewayError> for Refusal {
 }
 
 impl Gateway {
-    async fn take_in(
-        &self,
-        session: &mut Session,
-        ctx: &mut RequestCtx,
-    ) -> Result<bool, Refusal> {
+    async fn take_in(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<bool, Refusal> {
         let head = session.req_header();
         let path = head.uri.path().to_owned();
         match Route::find(&head.method, &path) {

@@ -143,6 +143,7 @@ impl Relay<'_> {
         if attempt.wait >= left(call.deadline) {
             return Err(End::Error(self.deadline()));
         }
+        self.ctx.relayed.upstream += attempt.wait;
         let wait = tokio::time::sleep(attempt.wait);
         tokio::select! {
             () = wait => Ok(()),
@@ -169,7 +170,7 @@ impl Relay<'_> {
         let prepared = provider::request(deployment, &call.body, &asked);
         let outgoing = match prepared {
             Ok(outgoing) => outgoing,
-            Err(failure) => return Ok(Outcome::Failed(failure)),
+            Err(failure) => return Ok(Outcome::Failed(failure.without_blame())),
         };
         let silence = call.stream_timeout.or(deployment.timeouts.stream);
         let whole = call.timeout.or(deployment.timeouts.request);
@@ -215,8 +216,10 @@ impl Relay<'_> {
                 });
             }
             Ok(Exchange { head, content: Content::Body(body) }) => (head, body),
-            Err(failure) => {
+            Err(mut failure) => {
                 self.ctx.relayed.upstream += began.elapsed();
+                let own_limit = call.timeout.is_some() || call.stream_timeout.is_some();
+                failure.blameless = own_limit && failure.class == FailureClass::Timeout;
                 return Ok(Outcome::Failed(failure));
             }
         };
@@ -256,7 +259,7 @@ impl Relay<'_> {
         plan.succeeded(attempt, &self.gateway.routing, Instant::now());
         self.served_by(attempt);
         let usage = reply.usage.unwrap_or_else(|| estimate(call, reply.body.len() as u64));
-        self.ctx.relayed.settle(usage);
+        self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
         self.ctx.status = Some(200);
         let size = head::Body::Json(reply.body.len());
         self.upstream_head = Some(head.headers.clone());

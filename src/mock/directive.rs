@@ -143,9 +143,8 @@ fn numbered(reply: Reply, word: &str) -> Result<Reply, String> {
         Some((code, wait)) => (code, Some(wait)),
         None => (word, None),
     };
-    let code = match code.parse::<u16>() {
-        Ok(code @ 200..=599) => code,
-        _ => return Err(format!("`{code}` is no status; expected 200 to 599")),
+    let Ok(code @ 200..=599) = code.parse::<u16>() else {
+        return Err(format!("`{code}` is no status; expected 200 to 599"));
     };
     let mut reply = says(reply, status(code));
     reply.status = Some(code);
@@ -179,5 +178,7 @@ const WORDS_MAX: u32 = 100_000;
 pub(super) fn long_text(words: u32) -> String {
     const LATIN: [&str; 8] =
         ["lorem ", "ipsum ", "dolor ", "sit ", "amet ", "consectetur ", "elit ", "sed "];
-    (0..words.min(WORDS_MAX) as usize).filter_map(|index| LATIN.get(index % LATIN.len()).copied()).collect()
+    (0..words.min(WORDS_MAX) as usize)
+        .filter_map(|index| LATIN.get(index % LATIN.len()).copied())
+        .collect()
 }

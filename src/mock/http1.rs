@@ -80,7 +80,7 @@ pub(super) async fn serve(socket: Socket, input: BytesMut, stage: Arc<Stage>, nu
     match connection.run().await {
         End::Close => connection.socket.close().await,
         End::Reset => connection.socket.abort(),
-        End::Left => {},
+        End::Left => {}
     }
 }
 
@@ -92,9 +92,7 @@ impl Connection {
                 Ok(Ok(None)) | Err(_) => return End::Left,
                 Ok(Err(refusal)) => return self.refuse(&refusal).await,
             };
-            if head.expects_continue
-                && self.send(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_err()
-            {
+            if head.expects_continue && self.send(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_err() {
                 return End::Left;
             }
             let body = match self.body(&head).await {
@@ -119,11 +117,9 @@ impl Connection {
                 self.input.advance(2);
             }
             match Head::parse(&self.input) {
-                Ok(Some(head)) => return Ok(Ok(Some(head))),
-                Ok(None) if self.input.len() > HEAD_BYTES_MAX => {
-                    return Ok(Err(Refusal(431, "the request head is too large")));
-                },
-                Ok(None) => {},
+                Ok(Some(head)) if head.length <= HEAD_BYTES_MAX => return Ok(Ok(Some(head))),
+                Ok(None) if self.input.len() <= HEAD_BYTES_MAX => {}
+                Ok(_) => return Ok(Err(Refusal(431, "the request head is too large"))),
                 Err(refusal) => return Ok(Err(refusal)),
             }
             if self.socket.read(&mut self.input).await? == 0 {
@@ -142,7 +138,7 @@ impl Connection {
         let length = match head.content_length {
             Some(length) if length > limit as u64 => {
                 return Ok(Err(Refusal(413, "the request body is too large")));
-            },
+            }
             length => usize::try_from(length.unwrap_or(0)).unwrap_or(0),
         };
         let end = head.length + length;
@@ -169,11 +165,11 @@ impl Connection {
                 Ok(httparse::Status::Complete((used, size))) => {
                     at += used;
                     usize::try_from(size).unwrap_or(usize::MAX)
-                },
+                }
                 Ok(httparse::Status::Partial) if rest.len() < 1024 => {
                     self.more().await?;
                     continue;
-                },
+                }
                 _ => return Ok(Err(Refusal(400, "the request body is not chunked properly"))),
             };
             if size == 0 {
@@ -198,7 +194,11 @@ impl Connection {
     }
 
     /// Reads what follows the last chunk, up to the empty line.
-    async fn trailers(&mut self, mut at: usize, whole: BytesMut) -> io::Result<Result<Body, Refusal>> {
+    async fn trailers(
+        &mut self,
+        mut at: usize,
+        whole: BytesMut,
+    ) -> io::Result<Result<Body, Refusal>> {
         loop {
             let rest = self.input.get(at..).unwrap_or_default();
             match memchr::memchr(b'\n', rest) {
@@ -207,10 +207,10 @@ impl Connection {
                     if rest.get(..end).is_some_and(|line| line.is_empty() || line == b"\r") {
                         return Ok(Ok(Body::Chunked { whole: whole.freeze(), end: at }));
                     }
-                },
+                }
                 None if rest.len() > HEAD_BYTES_MAX => {
                     return Ok(Err(Refusal(431, "the trailers are too large")));
-                },
+                }
                 None => self.more().await?,
             }
         }
@@ -261,11 +261,11 @@ impl Connection {
                 let mut message = self.input.split_to(head.length + length);
                 let body = message.split_off(head.length).freeze();
                 self.recorded(&message, head, body)
-            },
+            }
             Body::Chunked { whole, end } => {
                 let message = self.input.split_to(end);
                 self.recorded(&message, head, whole)
-            },
+            }
         };
         record.request(&request);
         tracing::debug!(method = %request.method, path = request.path, "request");
@@ -280,11 +280,11 @@ impl Connection {
         let played = play.run(self, &performance).await;
         match played {
             Ok(Some(end)) => return Some(end),
-            Ok(None) => {},
+            Ok(None) => {}
             Err(Gone) => {
                 record.disconnect(self.number, play.body_bytes);
                 return Some(End::Left);
-            },
+            }
         }
         if memorable && let Some(answer) = play.single_write {
             let target = Bytes::copy_from_slice(request.path.as_bytes());
@@ -295,7 +295,7 @@ impl Connection {
         match performance.conduct.afterwards {
             Afterwards::KeepAlive if performance.conduct.framing == Framing::UntilClose => {
                 Some(End::Close)
-            },
+            }
             Afterwards::KeepAlive => None,
             Afterwards::Close | Afterwards::HangUp => Some(End::Close),
         }
@@ -371,9 +371,10 @@ impl Head {
     fn note(&mut self, header: &httparse::Header<'_>) -> Result<(), Refusal> {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         let says = |word: &str| {
-            header.value.split(|it| *it == b',').any(|it| {
-                it.trim_ascii().eq_ignore_ascii_case(word.as_bytes())
-            })
+            header
+                .value
+                .split(|it| *it == b',')
+                .any(|it| it.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
         };
         // The length of a name rules out most of them at the cost of one comparison.
         match header.name.len() {
@@ -385,7 +386,7 @@ impl Head {
                 } else if says("keep-alive") {
                     self.keep_alive = true;
                 }
-            },
+            }
             13 if is(SCRIPT_HEADER) => self.facts.scripted = true,
             14 if is("content-length") => {
                 let digits = std::str::from_utf8(header.value).ok().map(str::trim);
@@ -394,10 +395,10 @@ impl Head {
                     return Err(Refusal(400, "content-length is not a number"));
                 }
                 self.content_length = length;
-            },
+            }
             17 if is("anthropic-version") => self.facts.anthropic_version = true,
             17 if is("transfer-encoding") => self.chunked = says("chunked"),
-            _ => {},
+            _ => {}
         }
         Ok(())
     }
@@ -435,7 +436,7 @@ impl Play {
                 Step::Wait(time) => {
                     self.write(connection).await?;
                     connection.socket.pause(*time, &mut connection.input).await?;
-                },
+                }
                 Step::Head => {
                     self.head(performance);
                     if let Some(per_byte) = performance.conduct.slow_head {
@@ -444,32 +445,32 @@ impl Play {
                             connection.socket.pause(per_byte, &mut connection.input).await?;
                         }
                     }
-                },
+                }
                 Step::Data(bytes) => {
                     self.data(bytes);
                     if self.output.len() >= WRITE_BYTES {
                         self.write(connection).await?;
                     }
-                },
+                }
                 Step::Flush => self.write(connection).await?,
                 Step::Stall => {
                     self.write(connection).await?;
                     connection.socket.stall(&mut connection.input).await?;
-                },
+                }
                 Step::Raw(bytes) => self.output.extend_from_slice(bytes),
                 Step::End => {
                     if self.chunked {
                         self.output.extend_from_slice(b"0\r\n\r\n");
                     }
-                },
+                }
                 Step::Close => {
                     self.write(connection).await?;
                     return Ok(Some(End::Close));
-                },
+                }
                 Step::Reset => {
                     self.write(connection).await?;
                     return Ok(Some(End::Reset));
-                },
+                }
             }
         }
         if self.unwritten {

@@ -63,3 +63,6 @@ fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, word)| word)
 }
+
+#[cfg(test)]
+mod tests;

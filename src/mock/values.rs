@@ -28,8 +28,8 @@ impl Check for Span {
             None => millis(value).map(|it| Self(it..=it)),
             Some([least, most]) => {
                 let (least, most) = (millis(least)?, millis(most)?);
-                (least <= most).then(|| Self(least..=most))
-            },
+                (least <= most).then_some(Self(least..=most))
+            }
             Some(_) => None,
         }
     }
@@ -122,11 +122,11 @@ impl Check for Pieces {
         match value {
             Value::String(text) => {
                 Some(Self(text.split_inclusive(' ').map(str::to_owned).collect()))
-            },
+            }
             Value::Sequence(list) => {
                 let texts = list.iter().map(|it| it.as_str().map(str::to_owned));
                 texts.collect::<Option<_>>().map(Self)
-            },
+            }
             _ => None,
         }
     }
@@ -164,7 +164,7 @@ impl Check for Problem {
                     _ => return None,
                 };
                 Some(Self::of(cause))
-            },
+            }
             Value::Mapping(map) => {
                 let mut problem = Self::default();
                 for (name, value) in map {
@@ -178,7 +178,7 @@ impl Check for Problem {
                     }
                 }
                 Some(problem)
-            },
+            }
             _ => None,
         }
     }

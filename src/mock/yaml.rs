@@ -7,9 +7,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde::Deserialize;
 use serde_yaml::Value;
 
 use super::directive::{error_frame, long_text};
@@ -291,7 +291,7 @@ impl Then {
                 tree => {
                     let text = serde_json::to_string(tree).unwrap_or_default();
                     body_of(content_type("application/json"), text)
-                },
+                }
             };
         }
         if let Some(lines) = &self.frames {

@@ -18,7 +18,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType};
 use rustc_hash::FxHashMap;
 
-use crate::catalog::{Catalog, Deployment, DeploymentId, Target};
+use crate::catalog::{Catalog, Deployment, DeploymentId};
 use crate::failure::{Failure, FailureClass};
 use crate::snapshot::Traffic;
 
@@ -73,9 +73,10 @@ impl Upstreams {
             let upstream = match by_key.get(&key) {
                 Some(upstream) => Arc::clone(upstream),
                 None => {
-                    let upstream = Arc::new(Upstream::new(key.clone()).map_err(|problem| {
-                        format!("deployment `{}`: {problem}", deployment.id)
-                    })?);
+                    let upstream =
+                        Arc::new(Upstream::new(key.clone()).map_err(|problem| {
+                            format!("deployment `{}`: {problem}", deployment.id)
+                        })?);
                     by_key.insert(key, Arc::clone(&upstream));
                     upstream
                 }
@@ -96,12 +97,10 @@ impl Upstreams {
         deployment: &Deployment,
         budget: Duration,
     ) -> Result<Connection, Failure> {
-        let upstream = self
-            .by_deployment
-            .load()
-            .get(&deployment.id)
-            .cloned()
-            .ok_or_else(|| Failure::new(FailureClass::Connection, "the upstream was removed"))?;
+        let upstream =
+            self.by_deployment.load().get(&deployment.id).cloned().ok_or_else(|| {
+                Failure::new(FailureClass::Connection, "the upstream was removed")
+            })?;
         let until = Instant::now() + budget;
         let mut last = None;
         for _ in 0..ADDRESSES_PER_ATTEMPT {
@@ -115,7 +114,7 @@ impl Upstreams {
                 }
                 Ok(Err(error)) => {
                     upstream.refused(&peer);
-                    let failure = connect_failure(&error, &deployment.target);
+                    let failure = connect_failure(&error);
                     // A certificate that is wrong on one address is wrong on the others too.
                     let pointless = is_tls(&error) || upstream.addresses() <= 1;
                     last = Some(failure);
@@ -125,18 +124,20 @@ impl Upstreams {
                 }
                 Err(_elapsed) => {
                     upstream.refused(&peer);
-                    last = Some(connect_timeout(&deployment.target));
+                    last = Some(connect_timeout());
                     break;
                 }
             }
         }
-        Err(last.unwrap_or_else(|| connect_timeout(&deployment.target)))
+        Err(last.unwrap_or_else(connect_timeout))
     }
 
     /// Gives back a session whose response was read to its end.
     pub async fn release(&self, connection: Connection) {
         let idle = connection.peer.options.idle_timeout;
-        self.connector.release_http_session(connection.session, connection.peer.as_ref(), idle).await;
+        self.connector
+            .release_http_session(connection.session, connection.peer.as_ref(), idle)
+            .await;
     }
 
     /// Resolves the names of all upstreams that were used before; called again and again by
@@ -162,25 +163,22 @@ fn is_tls(error: &Error) -> bool {
     )
 }
 
-fn connect_timeout(target: &Target) -> Failure {
-    tracing::debug!(api_base = %target.api_base, "connecting took too long");
+/// The texts below name no address: clients may see them. The access log names the deployment.
+fn connect_timeout() -> Failure {
     let mut failure =
         Failure::new(FailureClass::Timeout, "connecting to the provider took too long");
     failure.code = Some("upstream_connect_timeout".into());
     failure
 }
 
-/// Says what went wrong without Pingora's internals and without the address: clients see the text.
-fn connect_failure(error: &Error, target: &Target) -> Failure {
-    tracing::debug!(api_base = %target.api_base, %error, "cannot connect");
-    let message = match error.etype() {
-        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => {
-            return connect_timeout(target);
-        }
+fn connect_failure(error: &Error) -> Failure {
+    let what = match error.etype() {
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => return connect_timeout(),
         ErrorType::ConnectRefused => "the provider refused the connection",
         ErrorType::ConnectNoRoute => "there is no route to the provider",
         _ if is_tls(error) => "the TLS handshake with the provider failed",
-        _ => "cannot connect to the provider",
+        _ => "the provider cannot be connected to",
     };
-    Failure::new(FailureClass::Connection, message)
+    tracing::debug!(%error, "connecting failed");
+    Failure::new(FailureClass::Connection, what)
 }

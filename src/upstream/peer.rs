@@ -175,19 +175,14 @@ impl Upstream {
         };
         match tokio::time::timeout(left, looking_up).await {
             Ok(Ok(())) => Ok(()),
-            // Clients see these texts, so the name is for the log only.
             Ok(Err(error)) => {
-                tracing::debug!(host = %self.key.host, %error, "the name cannot be resolved");
-                let message = "the provider's name cannot be resolved";
-                Err(Failure::new(FailureClass::Connection, message))
+                tracing::warn!(host = %self.key.host, %error, "a name cannot be resolved");
+                Err(Failure::new(
+                    FailureClass::Connection,
+                    "the provider's name cannot be resolved",
+                ))
             }
-            Err(_elapsed) => {
-                tracing::debug!(host = %self.key.host, "resolving the name took too long");
-                let message = "resolving the provider's name took too long";
-                let mut failure = Failure::new(FailureClass::Timeout, message);
-                failure.code = Some("upstream_connect_timeout".into());
-                Err(failure)
-            }
+            Err(_elapsed) => Err(super::connect_timeout()),
         }
     }
 
