@@ -5,7 +5,6 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-
 use tollgate::mock::Reply as Scripted;
 
 use crate::harness::http2::Http2;
@@ -239,8 +238,7 @@ fn in_flight(gateway: &Gateway) -> f64 {
 fn who_leaves_while_waiting_for_an_answer_ends_it_upstream() {
     for http2 in ["http2: false", "http2: true"] {
         let upstream = upstream::openai().replies(never_answers()).start();
-        let gateway =
-            gateway::with(group("gpt").deployment(openai(&upstream).with(http2))).start();
+        let gateway = gateway::with(group("gpt").deployment(openai(&upstream).with(http2))).start();
         let mut asked = 0;
 
         for stream in [false, true] {
@@ -282,9 +280,8 @@ fn logged_after(gateway: &Gateway, lines_before: usize, left: Instant) -> Durati
 #[test]
 fn who_leaves_while_a_connection_is_made_is_not_waited_for() {
     let upstream = upstream::openai().never_accepts().start();
-    let gateway = gateway::with(group("gpt").deployment(&upstream))
-        .general("connect_timeout: 600")
-        .start();
+    let gateway =
+        gateway::with(group("gpt").deployment(&upstream)).general("connect_timeout: 600").start();
 
     leaves_at_once("HTTP/1.1 client", || {
         let lines = gateway.access_log().len();
@@ -363,8 +360,7 @@ fn memory(gateway: &Gateway) -> usize {
 fn a_client_that_does_not_read_slows_the_upstream() {
     for http2 in ["http2: false", "http2: true"] {
         let upstream = upstream::openai().replies(long_stream()).send_buffer(64 * 1024).start();
-        let gateway =
-            gateway::with(group("gpt").deployment(openai(&upstream).with(http2))).start();
+        let gateway = gateway::with(group("gpt").deployment(openai(&upstream).with(http2))).start();
         let client = Http2::connect(&gateway);
         assert_eq!(client.get("/health").status, 200);
         let before = memory(&gateway);
@@ -429,7 +425,10 @@ fn median(mut times: Vec<Duration>) -> Duration {
 #[test]
 fn small_writes_do_not_wait_for_acknowledgements() {
     let upstream = upstream::openai()
-        .when(|request| request.json()["stream"] == true, stream(["a", "b", "c"]).each_frame_alone())
+        .when(
+            |request| request.json()["stream"] == true,
+            stream(["a", "b", "c"]).each_frame_alone(),
+        )
         .replies(chat("hello"))
         .start();
     let gateway = gateway::with(group("gpt").deployment(&upstream)).start();
