@@ -10,6 +10,7 @@ use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use pingora_core::listeners::TcpSocketOptions;
 use pingora_core::listeners::tls::TlsSettings;
 use pingora_core::server::Server;
 use pingora_core::server::configuration::ServerConf;
@@ -18,6 +19,7 @@ use pingora_core::services::listening::Service;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
+use tokio::net::TcpSocket;
 
 use crate::admin::Admin;
 use crate::background::{Background, Once};
@@ -68,7 +70,7 @@ const GRACE_SECONDS: u64 = 24 * 60 * 60;
 /// # Errors
 /// [`StartError`], before the first request is accepted.
 pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
-    let address = listening_address(&snapshot, &options)?;
+    let Place { address, held } = place(&snapshot, &options)?;
     let tls = options.tls.take().or_else(|| {
         let (certificate, key) = snapshot.traffic.tls.as_ref()?;
         Some((certificate.to_string(), key.to_string()))
@@ -118,8 +120,11 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let app = AnyHttp::new(&server.configuration, gateway);
     let mut service = Service::new("gateway".to_owned(), app);
     let address_text = address.to_string();
+    let mut socket = TcpSocketOptions::default();
+    // With the held socket, and only then: it would let a second gateway take a port unnoticed.
+    socket.so_reuseport = held.is_some().then_some(true);
     match tls {
-        None => service.add_tcp(&address_text),
+        None => service.add_tcp_with_settings(&address_text, socket),
         Some((certificate, key)) => {
             let mut settings = usable(&certificate, &key)
                 .and_then(|()| {
@@ -127,7 +132,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
                 })
                 .map_err(|cause| StartError::Tls { certificate, key, cause })?;
             settings.enable_h2();
-            service.add_tls_with_settings(&address_text, None, settings);
+            service.add_tls_with_settings(&address_text, Some(socket), settings);
         }
     }
     server.add_service(service);
@@ -148,11 +153,19 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     server.add_service(background);
 
     server.run(pingora_core::server::RunArgs::default());
+    drop(held);
     Ok(())
 }
 
+/// Where to listen.
+struct Place {
+    address: SocketAddr,
+    /// Keeps a port that was picked from being given to somebody else before Pingora has bound it.
+    held: Option<TcpSocket>,
+}
+
 /// The address to listen on: loopback only if nobody has to show a key.
-fn listening_address(snapshot: &Snapshot, options: &Options) -> Result<SocketAddr, StartError> {
+fn place(snapshot: &Snapshot, options: &Options) -> Result<Place, StartError> {
     let mut host = options.host;
     if snapshot.access.master_key.is_none() {
         if !host.is_loopback() {
@@ -164,10 +177,22 @@ fn listening_address(snapshot: &Snapshot, options: &Options) -> Result<SocketAdd
         );
     }
     let wanted = SocketAddr::new(host, options.port);
-    // Pingora would report a taken port by a panic in one of its threads. Binding here first finds
-    // out in time, and picks the port where any will do.
-    let found = TcpListener::bind(wanted).and_then(|listener| listener.local_addr());
+    let found = if options.port == 0 { pick(wanted) } else { probe(wanted) };
     found.map_err(|cause| StartError::Listen { address: wanted, cause })
+}
+
+/// Pingora would report a taken port by a panic in one of its threads. This finds out in time.
+fn probe(address: SocketAddr) -> io::Result<Place> {
+    TcpListener::bind(address)?;
+    Ok(Place { address, held: None })
+}
+
+/// Picks a free port. The socket is bound and does not listen, so no connection goes to it.
+fn pick(wanted: SocketAddr) -> io::Result<Place> {
+    let socket = if wanted.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseport(true)?;
+    socket.bind(wanted)?;
+    Ok(Place { address: socket.local_addr()?, held: Some(socket) })
 }
 
 /// Whether certificate and key can be read and belong together. Pingora would find out when it
