@@ -249,7 +249,7 @@ impl Cell<'_> {
             let reply = ask.send();
             (reply.request_id().to_owned(), in_reply(&reply))
         };
-        let cooling = gateway.cooling(&self.group);
+        let health = gateway.health_of(&self.group);
         let line = gateway.logged(&request_id);
         let (mut attempts, mut rests) = (Vec::new(), Vec::new());
         for attempt in line["attempts"].as_array().into_iter().flatten() {
@@ -258,7 +258,13 @@ impl Cell<'_> {
             rests.extend(letter.filter(|_| attempt["cooled_down"] == true));
         }
         rests.dedup();
-        assert_eq!(rests.len() as u64, cooling, "{}: the log and /health differ", self.group);
+        // A short rest may be over when a busy machine comes to ask; the deployment is on probation
+        // then.
+        let [cooling, partial] =
+            ["cooling", "partial"].map(|state| health[state].as_u64().unwrap());
+        let rested = rests.len() as u64;
+        let agrees = cooling == rested || (cooling < rested && cooling + partial == rested);
+        assert!(agrees, "{}: by the log {rests:?} rests, by /health {health}", self.group);
         Found { client_gets, attempts: attempts.join(" "), rests: rests.join(" ") }
     }
 }
