@@ -1,4 +1,4 @@
-//! Further attempts in the same group: how many, after what wait, and that nobody waits for nothing.
+//! Further attempts in the same group: how many, after what wait, and no wait for nothing.
 
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -172,7 +172,8 @@ fn nobody_waits_between_the_last_attempt_and_the_fallback() {
 
 #[test]
 fn a_retry_comes_when_the_provider_asked_for_it_in_whatever_form() {
-    let google = json!({"error": {"code": 429, "message": "slow down", "status": "RESOURCE_EXHAUSTED",
+    let google = json!({"error": {
+        "code": 429, "message": "slow down", "status": "RESOURCE_EXHAUSTED",
         "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.2s"}]}});
     let forms = [
         ("seconds", 1000, status(429).retry_after(1)),
