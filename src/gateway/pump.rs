@@ -65,8 +65,6 @@ pub(super) struct Pump<'a, 'r> {
     timer: Pin<Box<Sleep>>,
     /// When the upstream was last heard; `None` while the exchange keeps its own time.
     heard: Option<Instant>,
-    /// When the client was last written to.
-    wrote: Instant,
     /// Content of this stream is out.
     committed: bool,
 }
@@ -79,8 +77,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         bounds: Bounds,
     ) -> Self {
         let heartbeat = relay.ctx.snapshot.traffic.heartbeat.filter(|_| call.stream);
-        let now = Instant::now();
-        let first = heartbeat.map_or(call.deadline, |every| call.deadline.min(now + every));
+        let first = heartbeat.map_or(call.deadline, |every| call.deadline.min(relay.wrote + every));
         Self {
             relay,
             call,
@@ -90,7 +87,6 @@ impl<'a, 'r> Pump<'a, 'r> {
             heartbeat,
             timer: Box::pin(tokio::time::sleep_until(first.into())),
             heard: None,
-            wrote: now,
             committed: false,
         }
     }
@@ -109,7 +105,7 @@ impl<'a, 'r> Pump<'a, 'r> {
             let now = Instant::now();
             let silence = if self.committed { self.bounds.idle } else { self.bounds.first_byte };
             let silent_at = self.heard.map(|heard| heard + silence);
-            let beat_at = self.heartbeat.map(|every| self.wrote + every);
+            let beat_at = self.heartbeat.map(|every| self.relay.wrote + every);
             if now >= self.call.deadline {
                 return Interruption::DeadlinePassed;
             }
@@ -133,7 +129,7 @@ impl<'a, 'r> Pump<'a, 'r> {
             self.relay.ctx.status = Some(200);
         }
         tasks.push(HttpTask::Body(Some(Bytes::from_static(HEARTBEAT)), false));
-        self.wrote = Instant::now();
+        self.relay.wrote = Instant::now();
         // A client that is gone is noticed where it is watched.
         if let Err(error) = self.relay.session.write_response_tasks(tasks).await {
             tracing::debug!(%error, "heartbeat not sent");
@@ -242,7 +238,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         let mut tasks = Vec::with_capacity(out.len() + 2);
         if !self.committed {
             let gateway = self.relay.gateway;
-            self.plan.succeeded(self.attempt, &gateway.routing, self.heard.unwrap_or(self.wrote));
+            self.plan.succeeded(self.attempt, &gateway.routing, self.heard.unwrap_or(self.relay.wrote));
             self.relay.ctx.open_stream = Some(gateway.metrics.open_stream());
             self.relay.served_by(self.attempt);
             self.relay.ctx.relayed.streamed = true;
@@ -265,7 +261,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         }
         let writing = self.relay.session.write_response_tasks(tasks);
         let written = tokio::time::timeout(left(self.call.deadline), writing).await;
-        self.wrote = Instant::now();
+        self.relay.wrote = Instant::now();
         Ok(if matches!(written, Ok(Ok(_))) { Written::Out } else { Written::ClientGone })
     }
 
