@@ -2,7 +2,10 @@
 
 import asyncio
 
+import openai
 import pytest
+
+from processes import MASTER_KEY
 
 
 def ask(text="hello"):
@@ -86,10 +89,9 @@ def test_tokens_out_of_a_cache(client, upstream):
     assert usage.prompt_tokens_details.cache_write_tokens == 100
 
 
-def test_several_choices(client, upstream):
-    if upstream.is_anthropic:
-        pytest.skip("the provider has no word for it; see test_errors.py")
-    reply = client.chat.completions.create(model=upstream.model, messages=ask(), n=3)
+@pytest.mark.parametrize("model", ["gpt", "azure-gpt"])
+def test_several_choices(client, model):
+    reply = client.chat.completions.create(model=model, messages=ask(), n=3)
     assert [choice.index for choice in reply.choices] == [0, 1, 2]
 
 
@@ -130,4 +132,11 @@ def test_fields_that_the_sdk_does_not_know(client, upstream):
         extra_body={"tags": ["a"], "metadata": {"trace": "1"}, "num_retries": 1},
         extra_headers={"x-own": "1"},
     )
+    assert reply.choices[0].message.content
+
+
+@pytest.mark.parametrize("header", ["x-api-key", "api-key"])
+def test_the_key_in_other_headers(client, header):
+    headers = {"Authorization": openai.Omit(), header: MASTER_KEY}
+    reply = client.chat.completions.create(model="gpt", messages=ask(), extra_headers=headers)
     assert reply.choices[0].message.content
