@@ -56,15 +56,33 @@ def gateway(providers):
 
 
 @pytest.fixture(scope="session")
-def resting_gateway(providers, tmp_path_factory):
-    """The same, but deployments that fail are left alone for a while."""
-    text = (CLIENTS / "gateway.yaml").read_text()
-    assert "disable_cooldowns: true" in text
-    config = tmp_path_factory.mktemp("resting") / "gateway.yaml"
-    config.write_text(text.replace("disable_cooldowns: true", "disable_cooldowns: false"))
-    running = Gateway(config, providers)
-    yield running
-    assert running.stop() == 0
+def variant(providers, tmp_path_factory):
+    """Starts gateways whose configuration differs in one line."""
+    started = []
+
+    def variant(line, instead):
+        text = (CLIENTS / "gateway.yaml").read_text()
+        assert text.count(line) == 1
+        config = tmp_path_factory.mktemp("variant") / "gateway.yaml"
+        config.write_text(text.replace(line, instead))
+        started.append(Gateway(config, providers))
+        return started[-1]
+
+    yield variant
+    for gateway in started:
+        assert gateway.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def resting_gateway(variant):
+    """Deployments that fail are left alone for a while."""
+    return variant("disable_cooldowns: true", "disable_cooldowns: false")
+
+
+@pytest.fixture(scope="session")
+def pinging_gateway(variant):
+    """Streams get a heartbeat when their provider is silent, and soon."""
+    return variant("heartbeat: 15", "heartbeat: 50ms")
 
 
 @pytest.fixture(scope="session")

@@ -47,8 +47,21 @@ def test_streamed_text_completions(client, provider):
     stream = client.completions.create(
         model=f"{provider}/gpt-3.5-turbo-instruct", prompt="Once", stream=True
     )
-    text = "".join(choice.text for chunk in stream for choice in chunk.choices)
-    assert "You said: Once" in text
+    chunks = list(stream)
+    assert "You said: Once" in "".join(chunk.choices[0].text for chunk in chunks)
+    assert all(chunk.usage is None for chunk in chunks)
+
+
+@OPENAI_LIKE
+def test_streamed_text_completions_with_usage(client, provider):
+    *_, last = client.completions.create(
+        model=f"{provider}/gpt-3.5-turbo-instruct",
+        prompt="Once",
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    assert last.choices == []
+    assert last.usage.completion_tokens > 0
 
 
 @pytest.mark.parametrize("endpoint", ["embeddings", "completions"])
@@ -79,8 +92,14 @@ def test_one_model(client):
     assert caught.value.code == "model_not_found"
 
 
-def test_base_url_without_version(connect, gateway):
-    client = connect(base_url=gateway.url)
+def test_every_model_that_is_listed(client):
+    for model in client.models.list():
+        assert client.models.retrieve(model.id).id == model.id
+
+
+@pytest.mark.parametrize("path", ["", "/v1/", "/openai/v1/"])
+def test_base_urls(connect, gateway, path):
+    client = connect(base_url=f"{gateway.url}{path}")
     reply = client.chat.completions.create(model="gpt", messages=ask())
     assert reply.choices[0].message.content
 
@@ -94,7 +113,7 @@ def azure(connect, gateway):
     )
 
 
-@pytest.mark.parametrize("model", ["gpt", "azure-gpt", "claude"])
+@pytest.mark.parametrize("model", ["gpt", "azure-gpt", "claude", "openai/gpt-4o"])
 def test_the_azure_client(azure, model):
     """It sends the key as `api-key` and the model in the path; any provider may serve it."""
     reply = azure.chat.completions.create(model=model, messages=ask())
@@ -117,6 +136,16 @@ def test_the_azure_client_with_a_deployment(connect, gateway):
     )
     reply = client.chat.completions.create(model="whatever", messages=ask())
     assert "You said: hello" in reply.choices[0].message.content
+
+
+async def test_the_async_azure_client(gateway):
+    async with openai.AsyncAzureOpenAI(
+        azure_endpoint=gateway.url, api_version="2024-10-21", api_key=MASTER_KEY, max_retries=0
+    ) as client:
+        stream = await client.chat.completions.create(
+            model="azure-gpt", messages=ask(), stream=True
+        )
+        assert "You said: hello" in text_of([chunk async for chunk in stream])
 
 
 def test_the_azure_client_with_a_token(connect, gateway):

@@ -72,6 +72,14 @@ def test_a_field_of_the_wrong_type(client):
     assert (caught.value.param, caught.value.code) == ("messages", "invalid_type")
 
 
+def test_a_body_that_is_too_large(client):
+    """The refusal comes while the client is still sending; it is understood all the same."""
+    text = "x" * (65 * 1024 * 1024)
+    with pytest.raises(openai.APIStatusError) as caught:
+        client.chat.completions.create(model="gpt", messages=ask(text))
+    assert (caught.value.status_code, caught.value.code) == (413, "request_too_large")
+
+
 # The providers'.
 
 

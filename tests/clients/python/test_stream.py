@@ -217,6 +217,21 @@ def test_a_stream_that_is_cut(client, upstream, behaviour):
     assert caught.value.type == "upstream_error"
 
 
+def test_no_fallback_in_the_middle(client, upstream):
+    """Nothing of another answer may follow words that are out."""
+    stream = client.chat.completions.create(
+        model=upstream("mock-cut-2"),
+        messages=ask(),
+        stream=True,
+        extra_body={"fallbacks": ["claude"], "num_retries": 3},
+    )
+    chunks = []
+    with pytest.raises(openai.APIError):
+        for chunk in stream:
+            chunks.append(chunk)
+    assert text_of(chunks) == "Hello from "
+
+
 def test_an_error_in_the_middle(client, upstream):
     stream = client.chat.completions.create(
         model=upstream("breaks-down"), messages=ask(), stream=True
@@ -238,3 +253,48 @@ async def test_an_async_stream_that_is_cut(async_client, upstream):
         async for _ in stream:
             pass
     assert caught.value.code == "upstream_connection_error"
+
+
+@pytest.fixture(scope="module")
+def pinged(connect, pinging_gateway):
+    return connect(base_url=f"{pinging_gateway.url}/v1")
+
+
+def test_heartbeats(pinged, upstream):
+    with pinged.chat.completions.with_streaming_response.create(
+        model=upstream("mock-ttft-200"), messages=ask(), stream=True
+    ) as response:
+        lines = [line for line in response.iter_lines() if line]
+    assert lines[0] == ": ping"
+    assert lines[-1] == "data: [DONE]"
+
+
+def test_heartbeats_mean_nothing_to_the_sdk(pinged, upstream):
+    chunks = list(
+        pinged.chat.completions.create(
+            model=upstream("mock-ttft-200"), messages=ask(), stream=True
+        )
+    )
+    assert "You said: hello" in text_of(chunks)
+    assert len({chunk.id for chunk in chunks}) == 1
+
+
+def test_an_error_after_heartbeats(pinged, upstream):
+    """The head is out: the error can only be a frame."""
+    stream = pinged.chat.completions.create(
+        model=upstream("fails-late"), messages=ask(), stream=True
+    )
+    with pytest.raises(openai.APIError) as caught:
+        list(stream)
+    assert not isinstance(caught.value, openai.APIConnectionError)
+    assert caught.value.message
+
+
+def test_a_fallback_after_heartbeats(pinged, upstream):
+    stream = pinged.chat.completions.create(
+        model=upstream("fails-late"),
+        messages=ask(),
+        stream=True,
+        extra_body={"fallbacks": ["claude"]},
+    )
+    assert "You said: hello" in text_of(stream)
