@@ -72,10 +72,12 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         Some((certificate.to_string(), key.to_string()))
     });
 
-    let mut conf = ServerConf::default();
-    conf.threads = options.threads.unwrap_or_else(processors);
-    conf.grace_period_seconds = Some(GRACE_SECONDS);
-    conf.graceful_shutdown_timeout_seconds = Some(0);
+    let conf = ServerConf {
+        threads: options.threads.unwrap_or_else(processors),
+        grace_period_seconds: Some(GRACE_SECONDS),
+        graceful_shutdown_timeout_seconds: Some(0),
+        ..ServerConf::default()
+    };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
 

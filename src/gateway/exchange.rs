@@ -45,7 +45,7 @@ pub(super) struct Exchange {
 /// The body of an answer, or the way to it.
 pub(super) enum Content {
     Body(Bytes),
-    Stream(Connection),
+    Stream(Box<Connection>),
 }
 
 /// Performs the exchange. `stream` says that an event stream was asked for.
@@ -189,7 +189,7 @@ async fn receive(
 ) -> Result<Exchange, Failure> {
     let success = head.status.is_success();
     if success && stream && !is_json(&head) {
-        return Ok(Exchange { head, content: Content::Stream(connection) });
+        return Ok(Exchange { head, content: Content::Stream(Box::new(connection)) });
     }
     let limit = if success { bounds.body_bytes } else { ERROR_BODY_MAX };
     let mut first = Bytes::new();

@@ -151,7 +151,8 @@ fn insert_text(
 
 /// Milliseconds with three decimals.
 fn millis(duration: Duration) -> String {
-    format!("{:.3}", duration.as_secs_f64() * 1e3)
+    let micros = duration.as_micros();
+    format!("{}.{:03}", micros / 1000, micros % 1000)
 }
 
 /// Passes the provider's rate limits on under OpenAI's names.

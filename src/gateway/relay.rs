@@ -187,9 +187,14 @@ impl Relay<'_> {
         };
         let began = Instant::now();
         let gateway = self.gateway;
-        let performing =
-            exchange::perform(&gateway.upstreams, deployment, &outgoing, call.stream, bounds);
-        tokio::pin!(performing);
+        // Boxed, so that a stream does not carry the state of its exchange to its end.
+        let mut performing = Box::pin(exchange::perform(
+            &gateway.upstreams,
+            deployment,
+            &outgoing,
+            call.stream,
+            bounds,
+        ));
         let mut pump = Pump::new(self, call, (plan, attempt), bounds);
         let exchanged = loop {
             tokio::select! {
@@ -206,8 +211,9 @@ impl Relay<'_> {
         };
         let answered = match exchanged {
             Ok(Exchange { head, content: Content::Stream(connection) }) => {
+                drop(performing);
                 pump.relay.ctx.relayed.upstream += began.elapsed();
-                return Ok(match pump.run(&head.headers, connection).await? {
+                return Ok(match pump.run(&head.headers, *connection).await? {
                     Pumped::Complete => Outcome::Answered,
                     Pumped::Failed(failure) => Outcome::Failed(failure),
                     Pumped::Broken(failure) => Outcome::Broken(failure),
