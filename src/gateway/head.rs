@@ -8,7 +8,7 @@ use pingora_proxy::Session;
 
 use super::ctx::RequestCtx;
 use super::error::{GatewayError, whole_seconds};
-use crate::admin::cors;
+use crate::admin::{auth, cors};
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
@@ -64,8 +64,8 @@ pub(super) fn error(
         head.insert_header(RETRY_AFTER_MS, millis)?;
     }
     match error {
-        GatewayError::NoKey | GatewayError::BadKey => {
-            head.insert_header(header::WWW_AUTHENTICATE, "Bearer")?;
+        GatewayError::Key(_) => {
+            head.insert_header(header::WWW_AUTHENTICATE, auth::CHALLENGE)?;
         }
         GatewayError::Upstream(failure) => {
             if let Some(should_retry) = failure.should_retry {
