@@ -282,13 +282,12 @@ impl Upstream {
         UpstreamBuilder::new(Dialect::Anthropic)
     }
 
-    /// Scheme, host and port, without a path.
+    /// Scheme, host and port, without a path. The host is 127.0.0.1 with TLS, too: `localhost`
+    /// may also mean `::1`, where nobody listens.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.secure { "https" } else { "http" };
-        // Certificates of tests are made out to a name.
-        let host = if self.secure { "localhost" } else { "127.0.0.1" };
-        format!("{scheme}://{host}:{}", self.port())
+        format!("{scheme}://{}", self.address)
     }
 
     /// What a deployment's `api_base` is for this provider: OpenAI's ends with `/v1`.
