@@ -11,6 +11,7 @@ pub mod error;
 mod exchange;
 mod head;
 mod intake;
+mod preface;
 mod pump;
 mod relay;
 mod reply;
@@ -27,6 +28,7 @@ use pingora_core::{Error, ErrorType};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 pub use self::admin::View;
+pub use self::preface::AnyHttp;
 use self::ctx::RequestCtx;
 use self::error::GatewayError;
 use self::route::Route;
@@ -37,6 +39,7 @@ use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Upstreams;
 
 /// Everything that requests share: the configuration in force and what outlives it.
+#[derive(Clone)]
 pub struct Gateway {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub routing: Arc<routing::State>,
