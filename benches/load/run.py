@@ -113,7 +113,8 @@ def arguments():
     )
     parser.add_argument("--litellm", type=Path, metavar="VENV", help="a venv with litellm[proxy]")
     parser.add_argument("--only", type=names(NAMES), help=f"some of {','.join(NAMES)}")
-    parser.add_argument("--parts", type=names(PARTS), default=PARTS, help=f"some of {','.join(PARTS)}")
+    parts = f"some of {','.join(PARTS)}"
+    parser.add_argument("--parts", type=names(PARTS), default=PARTS, help=parts)
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="a long mixed run instead")
     parser.add_argument("--no-build", action="store_true", help="the binaries are up to date")
     parser.add_argument("--keep", action="store_true", help="keep configurations and logs")

@@ -1,9 +1,10 @@
-//! What the scripted upstream answers: replies of a chat model, computed once, and how a request chooses among them.
+//! What the scripted upstream answers: replies of a chat model, computed once, and how a request
+//! chooses among them.
 //!
 //! The choice is made by the request body and not by the path, because a gateway forwards the body
-//! and picks the path itself. Only the two ends of a body are looked at: a gateway that serialises a
-//! body again may move a field to the end, and looking through 100 KB would cost more than all the
-//! rest here.
+//! and picks the path itself. Only the two ends of a body are looked at: a gateway that serialises
+//! a body again may move a field to the end, and looking through 100 KB would cost more than all
+//! the rest here.
 
 use std::ops::Range;
 
@@ -96,7 +97,8 @@ impl Script {
         let mut start = 0;
         for frame in frames() {
             chunk(&mut stream, &frame);
-            // The head leaves with the first frame, as it does from a provider that waits for the first token.
+            // The head leaves with the first frame, as it does from a provider that waits for the
+            // first token.
             pieces.push(start..stream.len());
             start = stream.len();
         }
