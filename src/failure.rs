@@ -53,6 +53,9 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// `x-should-retry`: the provider's own word, which wins over the status.
     pub should_retry: Option<bool>,
+    /// It says nothing about the deployment: the request was not sent, or the client's own limit
+    /// ran out. Such a failure does not count towards a cooldown.
+    pub blameless: bool,
 }
 
 impl Failure {
@@ -68,6 +71,14 @@ impl Failure {
             param: None,
             retry_after: None,
             should_retry: None,
+            blameless: false,
         }
+    }
+
+    /// The same failure, not to be counted against the deployment.
+    #[must_use]
+    pub fn without_blame(mut self) -> Self {
+        self.blameless = true;
+        self
     }
 }

@@ -1,5 +1,6 @@
 //! Builds the Pingora server: the only place where all parts meet.
 
+use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -9,17 +10,18 @@ use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use pingora_core::apps::HttpServerOptions;
 use pingora_core::listeners::tls::TlsSettings;
 use pingora_core::server::Server;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::services::background::background_service;
-use pingora_proxy::ProxyServiceBuilder;
+use pingora_core::services::listening::Service;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 
 use crate::admin::Admin;
 use crate::background::{Background, Once};
-use crate::gateway::{Gateway, View};
+use crate::gateway::{AnyHttp, Gateway, View};
 use crate::mock::Demo;
 use crate::reload::Reload;
 use crate::routing;
@@ -50,7 +52,7 @@ pub enum StartError {
     #[error("cannot listen on {address}: {cause}")]
     Listen { address: SocketAddr, cause: io::Error },
     #[error("cannot use the certificate {certificate} with the key {key}: {cause}")]
-    Tls { certificate: String, key: String, cause: Box<pingora_core::Error> },
+    Tls { certificate: String, key: String, cause: String },
     #[error("{0}")]
     Upstream(String),
     #[error("cannot write the access log {path}: {cause}")]
@@ -72,10 +74,12 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         Some((certificate.to_string(), key.to_string()))
     });
 
-    let mut conf = ServerConf::default();
-    conf.threads = options.threads.unwrap_or_else(processors);
-    conf.grace_period_seconds = Some(GRACE_SECONDS);
-    conf.graceful_shutdown_timeout_seconds = Some(0);
+    let conf = ServerConf {
+        threads: options.threads.unwrap_or_else(processors),
+        grace_period_seconds: Some(GRACE_SECONDS),
+        graceful_shutdown_timeout_seconds: Some(0),
+        ..ServerConf::default()
+    };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
 
@@ -113,17 +117,16 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         admin,
     };
 
-    let mut http = HttpServerOptions::default();
-    http.h2c = true;
-    let mut service = ProxyServiceBuilder::new(&server.configuration, gateway)
-        .name("gateway")
-        .server_options(http)
-        .build();
+    let app = AnyHttp::new(&server.configuration, gateway);
+    let mut service = Service::new("gateway".to_owned(), app);
     let address_text = address.to_string();
     match tls {
         None => service.add_tcp(&address_text),
         Some((certificate, key)) => {
-            let mut settings = TlsSettings::intermediate(&certificate, &key)
+            let mut settings = usable(&certificate, &key)
+                .and_then(|()| {
+                    TlsSettings::intermediate(&certificate, &key).map_err(|error| error.to_string())
+                })
                 .map_err(|cause| StartError::Tls { certificate, key, cause })?;
             settings.enable_h2();
             service.add_tls_with_settings(&address_text, None, settings);
@@ -131,12 +134,8 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     }
     server.add_service(service);
 
-    let reload = Reload {
-        config: options.config,
-        snapshot,
-        upstreams: Arc::clone(&upstreams),
-        routing,
-    };
+    let reload =
+        Reload { config: options.config, snapshot, upstreams: Arc::clone(&upstreams), routing };
     let background = Background {
         address,
         reload,
@@ -171,6 +170,25 @@ fn listening_address(snapshot: &Snapshot, options: &Options) -> Result<SocketAdd
     // out in time, and picks the port where any will do.
     let found = TcpListener::bind(wanted).and_then(|listener| listener.local_addr());
     found.map_err(|cause| StartError::Listen { address: wanted, cause })
+}
+
+/// Whether certificate and key can be read and belong together. Pingora would find out when it
+/// starts to listen, and report it by a panic.
+fn usable(certificate: &str, key: &str) -> Result<(), String> {
+    let unread = |path: &str, error: &dyn Display| format!("{path}: {error}");
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificate)
+        .map_err(|error| unread(certificate, &error))?
+        .collect();
+    let chain = chain.map_err(|error| unread(certificate, &error))?;
+    if chain.is_empty() {
+        return Err(unread(certificate, &"it holds no certificate"));
+    }
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unread(key, &error))?;
+    rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private))
+        .map_err(|error| error.to_string())?;
+    Ok(())
 }
 
 /// Where the access log goes; its file is tried now, while the start can still fail.

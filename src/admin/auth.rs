@@ -10,9 +10,9 @@ static API_KEY: HeaderName = HeaderName::from_static("api-key");
 /// `WWW-Authenticate` of a 401.
 pub const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
 
-/// Everything in a request that may be meant as its key, for [`crate::keys::authorise`]. `further` is
-/// the configured header. A `Bearer ` in front is taken off wherever it stands; other schemes
-/// of `Authorization` (`Basic`) carry no key of ours.
+/// Everything in a request that may be meant as its key, for [`crate::keys::authorise`]. `further`
+/// is the configured header. A `Bearer ` in front is taken off wherever it stands; other schemes of
+/// `Authorization` (`Basic`) carry no key of ours.
 pub fn candidates<'a>(
     headers: &'a HeaderMap,
     further: Option<&'a HeaderName>,

@@ -23,7 +23,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use tower::ServiceExt;
 
@@ -101,6 +101,10 @@ impl Admin {
             Err(never) => match never {},
         };
         let (mut head, body) = answer.into_parts();
+        if head.status == StatusCode::NO_CONTENT {
+            // The router adds a length of zero, which a 204 must not have (RFC 9110, 8.6).
+            head.headers.remove(CONTENT_LENGTH);
+        }
         if let Some(request_id) = request_id {
             head.headers.insert(REQUEST_ID, request_id);
         }

@@ -3,17 +3,23 @@
 use crate::dialect::Endpoint;
 
 /// Inference, served by the gateway for POST. `{model}` stands for one path segment.
-pub const INFERENCE: [(&str, Endpoint); 12] = [
+pub const INFERENCE: [(&str, Endpoint); 18] = [
     ("/v1/chat/completions", Endpoint::Chat),
     ("/chat/completions", Endpoint::Chat),
+    ("/openai/v1/chat/completions", Endpoint::Chat),
+    ("/v1/engines/{model}/chat/completions", Endpoint::Chat),
     ("/engines/{model}/chat/completions", Endpoint::Chat),
     ("/openai/deployments/{model}/chat/completions", Endpoint::Chat),
     ("/v1/completions", Endpoint::Completions),
     ("/completions", Endpoint::Completions),
+    ("/openai/v1/completions", Endpoint::Completions),
+    ("/v1/engines/{model}/completions", Endpoint::Completions),
     ("/engines/{model}/completions", Endpoint::Completions),
     ("/openai/deployments/{model}/completions", Endpoint::Completions),
     ("/v1/embeddings", Endpoint::Embeddings),
     ("/embeddings", Endpoint::Embeddings),
+    ("/openai/v1/embeddings", Endpoint::Embeddings),
+    ("/v1/engines/{model}/embeddings", Endpoint::Embeddings),
     ("/engines/{model}/embeddings", Endpoint::Embeddings),
     ("/openai/deployments/{model}/embeddings", Endpoint::Embeddings),
 ];

@@ -37,8 +37,12 @@ pub(super) struct Arguments {
     #[arg(long = "api_version", alias = "api-version", value_name = "V", requires = "model")]
     pub api_version: Option<String>,
     /// Quick start: seconds that one attempt may take
-    #[arg(long = "request_timeout", alias = "request-timeout", value_name = "S",
-          requires = "model")]
+    #[arg(
+        long = "request_timeout",
+        alias = "request-timeout",
+        value_name = "S",
+        requires = "model"
+    )]
     pub request_timeout: Option<f64>,
     /// Quick start: drop parameters that the provider has no word for
     #[arg(long = "drop_params", alias = "drop-params", requires = "model")]
@@ -53,12 +57,22 @@ pub(super) struct Arguments {
     #[arg(long = "detailed_debug", alias = "detailed-debug")]
     pub detailed_debug: bool,
     /// Certificate for TLS (PEM)
-    #[arg(long = "ssl_certfile_path", alias = "ssl-certfile-path", value_name = "FILE",
-          requires = "ssl_keyfile_path", env = "SSL_CERTFILE_PATH")]
+    #[arg(
+        long = "ssl_certfile_path",
+        alias = "ssl-certfile-path",
+        value_name = "FILE",
+        requires = "ssl_keyfile_path",
+        env = "SSL_CERTFILE_PATH"
+    )]
     pub ssl_certfile_path: Option<String>,
     /// Key of the certificate (PEM)
-    #[arg(long = "ssl_keyfile_path", alias = "ssl-keyfile-path", value_name = "FILE",
-          requires = "ssl_certfile_path", env = "SSL_KEYFILE_PATH")]
+    #[arg(
+        long = "ssl_keyfile_path",
+        alias = "ssl-keyfile-path",
+        value_name = "FILE",
+        requires = "ssl_certfile_path",
+        env = "SSL_KEYFILE_PATH"
+    )]
     pub ssl_keyfile_path: Option<String>,
 }
 

@@ -108,7 +108,9 @@ fn good_files_become_the_snapshot_beside_them() {
 
 #[test]
 fn every_file_in_conf_is_good() {
-    for path in ["conf", "conf/examples"].into_iter().flat_map(yaml_files) {
+    let files = ["conf", "conf/examples"].into_iter().flat_map(yaml_files);
+    // The one file there that `tollgate mock` reads, not the gateway.
+    for path in files.filter(|path| !path.ends_with("mock-script.yaml")) {
         let loaded = load(&path, &full_env());
         let report = shown(&path, &loaded, true);
         assert!(loaded.problems.is_empty(), "{}:\n{report}", path.display());

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::error::{ClientDialect, GatewayError};
+use crate::catalog::PriceBook;
 use crate::dialect::Endpoint;
 use crate::keys::Caller;
 use crate::money::Usd;
@@ -73,8 +74,8 @@ pub struct Relayed {
     pub fallbacks: u32,
     pub usage: Option<Usage>,
     pub cost: Option<Usd>,
-    /// Time spent waiting for upstreams: connecting, sending, waiting for the head and, when not
-    /// streaming, for the body.
+    /// Time spent waiting for upstreams: before a retry, connecting, sending, waiting for the head
+    /// and, when not streaming, for the body.
     pub upstream: Duration,
     /// From the request's start to the first meaningful frame.
     pub first_token: Option<Duration>,
@@ -84,8 +85,9 @@ pub struct Relayed {
 
 impl Relayed {
     /// Takes down what the reply used and what that costs at the deployment's price.
-    pub fn settle(&mut self, usage: Usage) {
-        let price = self.served_by.as_ref().and_then(|by| by.deployment.info.price.as_ref());
+    pub fn settle(&mut self, usage: Usage, prices: &PriceBook) {
+        let served = self.served_by.as_ref();
+        let price = served.and_then(|by| by.deployment.price(&by.model, prices));
         self.cost = price.map(|price| price.cost(&usage));
         self.usage = Some(usage);
     }

@@ -7,9 +7,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::failure::{Failure, FailureClass};
+use crate::keys::AuthError;
 
 /// The envelope that the client expects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,10 +23,8 @@ pub enum ClientDialect {
 /// Why a request was not answered as asked.
 #[derive(Debug)]
 pub enum GatewayError {
-    /// No key came with the request.
-    NoKey,
-    /// A key came, and it is not one of ours.
-    BadKey,
+    /// No key came with the request, or none of ours.
+    Key(AuthError),
     /// The body is larger than `max_request_size_mb`.
     BodyTooLarge { limit_bytes: usize },
     /// The body did not arrive: too slow, or cut.
@@ -55,7 +54,7 @@ impl GatewayError {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::NoKey | Self::BadKey => 401,
+            Self::Key(_) => 401,
             Self::UnknownModel { .. } => 404,
             Self::NoTaggedDeployment { .. } => 400,
             Self::BodyTooLarge { .. } => 413,
@@ -72,8 +71,7 @@ impl GatewayError {
     #[must_use]
     pub fn code(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
-            Self::NoKey => "missing_api_key",
-            Self::BadKey => "invalid_api_key",
+            Self::Key(error) => error.code(),
             Self::BodyTooLarge { .. } => "request_too_large",
             Self::BodyIncomplete { .. } => "request_incomplete",
             Self::BadBody { code, .. } => code,
@@ -92,7 +90,7 @@ impl GatewayError {
     #[must_use]
     pub fn kind(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
-            Self::NoKey | Self::BadKey => "authentication_error",
+            Self::Key(error) => error.kind(),
             Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
             | Self::BadBody { .. }
@@ -111,10 +109,7 @@ impl GatewayError {
     #[must_use]
     pub fn message(&self) -> Cow<'_, str> {
         Cow::Owned(match self {
-            Self::NoKey => "No API key was given. Send it as `Authorization: Bearer <key>`, \
-                            `x-api-key: <key>` or `api-key: <key>`."
-                .into(),
-            Self::BadKey => "The API key is not valid for this gateway.".into(),
+            Self::Key(error) => error.to_string(),
             Self::BodyTooLarge { limit_bytes } => {
                 format!("The request body is larger than the limit of {limit_bytes} bytes.")
             }
@@ -128,9 +123,9 @@ impl GatewayError {
                 "Every deployment of `{model}` is resting after failures. Try again in {} seconds.",
                 whole_seconds(*retry_after)
             ),
-            Self::DeploymentsFull { model } => format!(
-                "Every deployment of `{model}` has as many requests in flight as it may."
-            ),
+            Self::DeploymentsFull { model } => {
+                format!("Every deployment of `{model}` has as many requests in flight as it may.")
+            }
             Self::NoTaggedDeployment { model } => {
                 format!("No deployment of `{model}` takes requests with these tags.")
             }
@@ -154,8 +149,7 @@ impl GatewayError {
             Self::BadBody { param, .. } => *param,
             Self::UnknownModel { .. } => Some("model"),
             Self::Upstream(failure) => failure.param.as_deref(),
-            Self::NoKey
-            | Self::BadKey
+            Self::Key(_)
             | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
             | Self::AllCooling { .. }
@@ -177,8 +171,7 @@ impl GatewayError {
                 // SDKs retry these at once otherwise; a second is what the providers ask for.
                 matches!(failure.class, FailureClass::Overloaded).then_some(Duration::from_secs(1))
             }),
-            Self::NoKey
-            | Self::BadKey
+            Self::Key(_)
             | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
             | Self::BadBody { .. }
@@ -192,26 +185,28 @@ impl GatewayError {
     /// The body in the client's envelope. Errors of the gateway's own making carry the request id.
     #[must_use]
     pub fn body(&self, dialect: ClientDialect, request_id: &str) -> Bytes {
-        let mut error = json!({
-            "message": self.message(),
-            "type": self.kind(),
-            "param": self.param(),
-            "code": self.code(),
-        });
-        let body = match dialect {
+        let message = &*self.message();
+        let written = match dialect {
             ClientDialect::OpenAi => {
-                if self.status() >= 500 && !matches!(self, Self::Upstream(_)) {
-                    error["request_id"] = json!(request_id);
-                }
-                json!({ "error": error })
+                let ours = self.status() >= 500 && !matches!(self, Self::Upstream(_));
+                serde_json::to_vec(&OpenAiEnvelope {
+                    error: OpenAiError {
+                        message,
+                        kind: &self.kind(),
+                        param: self.param(),
+                        code: &self.code(),
+                        request_id: ours.then_some(request_id),
+                    },
+                })
             }
-            ClientDialect::Anthropic => json!({
-                "type": "error",
-                "error": { "type": anthropic_kind(self.status()), "message": self.message() },
-                "request_id": request_id,
+            ClientDialect::Anthropic => serde_json::to_vec(&AnthropicEnvelope {
+                kind: "error",
+                error: AnthropicError { kind: anthropic_kind(self.status()), message },
+                request_id,
             }),
         };
-        Bytes::from(body.to_string())
+        // Texts and names always become JSON; an empty body would still carry the status.
+        written.map(Bytes::from).unwrap_or_default()
     }
 
     /// The same as one frame of an event stream whose head is out already.
@@ -226,6 +221,37 @@ impl GatewayError {
     }
 }
 
+#[derive(Serialize)]
+struct OpenAiEnvelope<'a> {
+    error: OpenAiError<'a>,
+}
+
+#[derive(Serialize)]
+struct OpenAiError<'a> {
+    message: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    param: Option<&'a str>,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct AnthropicEnvelope<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    error: AnthropicError<'a>,
+    request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct AnthropicError<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    message: &'a str,
+}
+
 /// `Retry-After` takes whole seconds: rounded up, so that nobody comes back too early.
 #[must_use]
 pub fn whole_seconds(wait: Duration) -> u64 {
@@ -237,7 +263,10 @@ fn upstream_status(failure: &Failure) -> u16 {
         // 529 is not a registered status; OpenAI clients know 503.
         (Some(529), _) => 503,
         (Some(status @ 400..=599), _) => status,
-        (_, FailureClass::BadRequest | FailureClass::ContextWindow | FailureClass::ContentPolicy) => 400,
+        (
+            _,
+            FailureClass::BadRequest | FailureClass::ContextWindow | FailureClass::ContentPolicy,
+        ) => 400,
         (_, FailureClass::NotFound) => 404,
         (_, FailureClass::Auth) => 401,
         (_, FailureClass::Quota | FailureClass::RateLimited) => 429,
@@ -352,7 +381,7 @@ mod tests {
 
     #[test]
     fn anthropic_clients_see_their_own_envelope() {
-        let error = GatewayError::NoKey;
+        let error = GatewayError::Key(AuthError::Missing);
         let body = parsed(&error.body(ClientDialect::Anthropic, "req-1"));
         assert_eq!(body["type"], "error");
         assert_eq!(body["error"]["type"], "authentication_error");

@@ -45,7 +45,7 @@ pub(super) struct Exchange {
 /// The body of an answer, or the way to it.
 pub(super) enum Content {
     Body(Bytes),
-    Stream(Connection),
+    Stream(Box<Connection>),
 }
 
 /// Performs the exchange. `stream` says that an event stream was asked for.
@@ -152,8 +152,7 @@ fn request_head(
 ) -> pingora_core::Result<RequestHeader> {
     let target = &deployment.target;
     let size = target.headers.len() + outgoing.headers.len() + 6;
-    let mut head =
-        RequestHeader::build_no_case("POST", outgoing.path.as_bytes(), Some(size))?;
+    let mut head = RequestHeader::build_no_case("POST", outgoing.path.as_bytes(), Some(size))?;
     if http2 {
         let scheme = if target.tls { "https" } else { "http" };
         let uri = http::Uri::builder()
@@ -190,7 +189,7 @@ async fn receive(
 ) -> Result<Exchange, Failure> {
     let success = head.status.is_success();
     if success && stream && !is_json(&head) {
-        return Ok(Exchange { head, content: Content::Stream(connection) });
+        return Ok(Exchange { head, content: Content::Stream(Box::new(connection)) });
     }
     let limit = if success { bounds.body_bytes } else { ERROR_BODY_MAX };
     let mut first = Bytes::new();
@@ -252,7 +251,9 @@ fn is_stale(error: &Error) -> bool {
 #[must_use]
 pub(super) fn broken(error: &Error) -> Failure {
     let message = match error.etype() {
-        ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::H2Error
+        ErrorType::InvalidHTTPHeader
+        | ErrorType::H1Error
+        | ErrorType::H2Error
         | ErrorType::InvalidH2 => "the provider did not answer in HTTP",
         _ => "the provider broke the connection",
     };
@@ -262,7 +263,11 @@ pub(super) fn broken(error: &Error) -> Failure {
 /// The answer began and then nothing came any more.
 #[must_use]
 pub(super) fn went_silent(bound: Duration) -> Failure {
-    timed_out("upstream_idle_timeout", "the provider went silent in the middle of its answer", bound)
+    timed_out(
+        "upstream_idle_timeout",
+        "the provider went silent in the middle of its answer",
+        bound,
+    )
 }
 
 /// A bound that ran out. `code` tells which.

@@ -8,12 +8,11 @@ use pingora_proxy::Session;
 
 use super::ctx::RequestCtx;
 use super::error::{GatewayError, whole_seconds};
-use crate::admin::cors;
+use crate::admin::{auth, cors};
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
 const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
-const API_BASE: HeaderName = HeaderName::from_static("x-litellm-model-api-base");
 const RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
 const FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
 const COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
@@ -65,8 +64,8 @@ pub(super) fn error(
         head.insert_header(RETRY_AFTER_MS, millis)?;
     }
     match error {
-        GatewayError::NoKey | GatewayError::BadKey => {
-            head.insert_header(header::WWW_AUTHENTICATE, "Bearer")?;
+        GatewayError::Key(_) => {
+            head.insert_header(header::WWW_AUTHENTICATE, auth::CHALLENGE)?;
         }
         GatewayError::Upstream(failure) => {
             if let Some(should_retry) = failure.should_retry {
@@ -125,7 +124,6 @@ fn common(
         if let Some(served) = &relayed.served_by {
             insert_text(&mut head, MODEL_ID, &served.deployment.id)?;
             insert_text(&mut head, MODEL_GROUP, &served.group)?;
-            insert_text(&mut head, API_BASE, &served.deployment.target.api_base)?;
         }
         head.insert_header(RETRIES, relayed.retries)?;
         head.insert_header(FALLBACKS, relayed.fallbacks)?;
@@ -153,7 +151,8 @@ fn insert_text(
 
 /// Milliseconds with three decimals.
 fn millis(duration: Duration) -> String {
-    format!("{:.3}", duration.as_secs_f64() * 1e3)
+    let micros = duration.as_micros();
+    format!("{}.{:03}", micros / 1000, micros % 1000)
 }
 
 /// Passes the provider's rate limits on under OpenAI's names.

@@ -19,6 +19,9 @@ use crate::wire::json::Object;
 /// Longest silence while a client sends its body.
 const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Code of a body whose end cannot be found.
+pub(super) const UNREADABLE: &str = "invalid_body";
+
 /// Longest `x-request-id` that is taken over.
 const REQUEST_ID_MAX: usize = 128;
 
@@ -37,7 +40,10 @@ pub(super) fn request_id(headers: &HeaderMap) -> Arc<str> {
 ///
 /// # Errors
 /// `BodyTooLarge`, `BodyIncomplete`.
-pub(super) async fn read_body(session: &mut Session, limit_bytes: usize) -> Result<Bytes, GatewayError> {
+pub(super) async fn read_body(
+    session: &mut Session,
+    limit_bytes: usize,
+) -> Result<Bytes, GatewayError> {
     let too_large = || GatewayError::BodyTooLarge { limit_bytes };
     let header = session.req_header();
     let announced = header
@@ -58,9 +64,7 @@ pub(super) async fn read_body(session: &mut Session, limit_bytes: usize) -> Resu
         let chunk = match tokio::time::timeout(BODY_READ_TIMEOUT, reading).await {
             Ok(Ok(Some(chunk))) => chunk,
             Ok(Ok(None)) => break,
-            Ok(Err(_)) => {
-                return Err(GatewayError::BodyIncomplete { why: "the connection was closed" });
-            }
+            Ok(Err(error)) => return Err(unreadable(&error)),
             Err(_elapsed) => {
                 return Err(GatewayError::BodyIncomplete { why: "the client stopped sending" });
             }
@@ -83,6 +87,20 @@ pub(super) async fn read_body(session: &mut Session, limit_bytes: usize) -> Resu
         }
     }
     Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() })
+}
+
+/// A body that broke off, or whose transfer coding is none.
+fn unreadable(error: &pingora_core::Error) -> GatewayError {
+    match error.etype().as_str() {
+        // Pingora's own names; it keeps the constants to itself.
+        "InvalidChunk" | "InvalidTrailerEnd" => GatewayError::BadBody {
+            message: "The request body is not in the chunked transfer coding that was announced."
+                .into(),
+            param: None,
+            code: UNREADABLE,
+        },
+        _ => GatewayError::BodyIncomplete { why: "the connection was closed" },
+    }
 }
 
 /// Understands the body as far as the gateway acts on it.

@@ -11,6 +11,7 @@ pub mod error;
 mod exchange;
 mod head;
 mod intake;
+mod preface;
 mod pump;
 mod relay;
 mod reply;
@@ -27,16 +28,18 @@ use pingora_core::{Error, ErrorType};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 pub use self::admin::View;
+pub use self::preface::AnyHttp;
 use self::ctx::RequestCtx;
 use self::error::GatewayError;
 use self::route::Route;
+use crate::admin::Admin;
 use crate::routing;
 use crate::snapshot::Snapshot;
-use crate::admin::Admin;
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Upstreams;
 
 /// Everything that requests share: the configuration in force and what outlives it.
+#[derive(Clone)]
 pub struct Gateway {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub routing: Arc<routing::State>,
@@ -158,11 +161,7 @@ impl From<GatewayError> for Refusal {
 }
 
 impl Gateway {
-    async fn take_in(
-        &self,
-        session: &mut Session,
-        ctx: &mut RequestCtx,
-    ) -> Result<bool, Refusal> {
+    async fn take_in(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<bool, Refusal> {
         let head = session.req_header();
         let path = head.uri.path().to_owned();
         match Route::find(&head.method, &path) {

@@ -155,9 +155,9 @@ impl<'a, 'r> Pump<'a, 'r> {
         let mut stream = provider::stream(&self.attempt.deployment, self.call.endpoint, options);
         let pumped = self.frames(upstream_head, &mut connection, &mut stream).await?;
         if self.committed {
-            let usage =
-                stream.usage().unwrap_or_else(|| estimate(self.call, stream.text_bytes()));
-            self.relay.ctx.relayed.settle(usage);
+            let usage = stream.usage().unwrap_or_else(|| estimate(self.call, stream.text_bytes()));
+            let ctx = &mut *self.relay.ctx;
+            ctx.relayed.settle(usage, &ctx.snapshot.prices);
         }
         if matches!(pumped, Pumped::Complete) {
             // The reply is out; what is left is to see the body's end, so that the connection can

@@ -143,6 +143,7 @@ impl Relay<'_> {
         if attempt.wait >= left(call.deadline) {
             return Err(End::Error(self.deadline()));
         }
+        self.ctx.relayed.upstream += attempt.wait;
         let wait = tokio::time::sleep(attempt.wait);
         tokio::select! {
             () = wait => Ok(()),
@@ -169,7 +170,7 @@ impl Relay<'_> {
         let prepared = provider::request(deployment, &call.body, &asked);
         let outgoing = match prepared {
             Ok(outgoing) => outgoing,
-            Err(failure) => return Ok(Outcome::Failed(failure)),
+            Err(failure) => return Ok(Outcome::Failed(failure.without_blame())),
         };
         let silence = call.stream_timeout.or(deployment.timeouts.stream);
         let whole = call.timeout.or(deployment.timeouts.request);
@@ -186,9 +187,14 @@ impl Relay<'_> {
         };
         let began = Instant::now();
         let gateway = self.gateway;
-        let performing =
-            exchange::perform(&gateway.upstreams, deployment, &outgoing, call.stream, bounds);
-        tokio::pin!(performing);
+        // Boxed, so that a stream does not carry the state of its exchange to its end.
+        let mut performing = Box::pin(exchange::perform(
+            &gateway.upstreams,
+            deployment,
+            &outgoing,
+            call.stream,
+            bounds,
+        ));
         let mut pump = Pump::new(self, call, (plan, attempt), bounds);
         let exchanged = loop {
             tokio::select! {
@@ -205,8 +211,9 @@ impl Relay<'_> {
         };
         let answered = match exchanged {
             Ok(Exchange { head, content: Content::Stream(connection) }) => {
+                drop(performing);
                 pump.relay.ctx.relayed.upstream += began.elapsed();
-                return Ok(match pump.run(&head.headers, connection).await? {
+                return Ok(match pump.run(&head.headers, *connection).await? {
                     Pumped::Complete => Outcome::Answered,
                     Pumped::Failed(failure) => Outcome::Failed(failure),
                     Pumped::Broken(failure) => Outcome::Broken(failure),
@@ -215,8 +222,10 @@ impl Relay<'_> {
                 });
             }
             Ok(Exchange { head, content: Content::Body(body) }) => (head, body),
-            Err(failure) => {
+            Err(mut failure) => {
                 self.ctx.relayed.upstream += began.elapsed();
+                let own_limit = call.timeout.is_some() || call.stream_timeout.is_some();
+                failure.blameless = own_limit && failure.class == FailureClass::Timeout;
                 return Ok(Outcome::Failed(failure));
             }
         };
@@ -256,7 +265,7 @@ impl Relay<'_> {
         plan.succeeded(attempt, &self.gateway.routing, Instant::now());
         self.served_by(attempt);
         let usage = reply.usage.unwrap_or_else(|| estimate(call, reply.body.len() as u64));
-        self.ctx.relayed.settle(usage);
+        self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
         self.ctx.status = Some(200);
         let size = head::Body::Json(reply.body.len());
         self.upstream_head = Some(head.headers.clone());

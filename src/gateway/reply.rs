@@ -8,7 +8,7 @@ use pingora_proxy::Session;
 
 use super::ctx::RequestCtx;
 use super::error::GatewayError;
-use super::head;
+use super::{head, intake};
 
 /// Writes an error in the client's dialect and notes it in the context.
 ///
@@ -21,11 +21,16 @@ pub(super) async fn write_error(
     upstream: Option<&HeaderMap>,
 ) -> pingora_core::Result<()> {
     let body = error.body(ctx.dialect, &ctx.request_id);
+    let broke_off = match &error {
+        GatewayError::BodyIncomplete { .. } => true,
+        GatewayError::BadBody { code, .. } => *code == intake::UNREADABLE,
+        _ => false,
+    };
     let head = head::error(session, ctx, &error, body.len(), upstream)?;
     ctx.status = Some(error.status());
     ctx.error = Some(error);
     ctx.relayed.bytes_sent = body.len() as u64;
-    if !session.as_downstream_mut().is_body_done() {
+    if broke_off || !session.as_downstream_mut().is_body_done() {
         // The rest of the request's body would be taken for the next request.
         session.set_keepalive(None);
     }

@@ -42,11 +42,11 @@ fn inference(path: &str) -> Option<(Endpoint, Option<Cow<'_, str>>)> {
     let path = path.strip_suffix('/').unwrap_or(path);
     for base in ["/openai/deployments/", "/engines/", "/v1/engines/"] {
         if let Some(rest) = path.strip_prefix(base) {
-            return Endpoint::ALL.into_iter().find_map(|endpoint| {
-                let model = rest.strip_suffix(suffix(endpoint))?;
-                let model = percent_decode_str(model).decode_utf8().ok()?;
-                (!model.is_empty()).then_some((endpoint, Some(model)))
-            });
+            let named = |endpoint| Some((endpoint, rest.strip_suffix(suffix(endpoint))?));
+            // Chat comes first: `/chat/completions` ends like `/completions`.
+            let (endpoint, model) = Endpoint::ALL.into_iter().find_map(named)?;
+            let model = percent_decode_str(model).decode_utf8().ok()?;
+            return (!model.is_empty()).then_some((endpoint, Some(model)));
         }
     }
     let path = path.strip_prefix("/openai").unwrap_or(path);

@@ -1,7 +1,7 @@
 //! Who may call.
 //!
-//! Today there is one key, the operator's. Knows nothing of HTTP: the caller picks the candidates out
-//! of the request's headers (`admin/auth.rs`) and turns an [`AuthError`] into a response.
+//! Today there is one key, the operator's. Knows nothing of HTTP: the caller picks the candidates
+//! out of the request's headers (`admin/auth.rs`) and turns an [`AuthError`] into a response.
 
 use http::HeaderName;
 use thiserror::Error;

@@ -38,7 +38,8 @@ pub(super) fn frames(asked: &Asked, speech: &Speech) -> Vec<Frame> {
         events.start(json!({"type": "thinking", "thinking": "", "signature": ""}), true);
         events.ping();
         for chunk in &speech.reasoning {
-            events.delta(rough_tokens(chunk), json!({"type": "thinking_delta", "thinking": **chunk}));
+            events
+                .delta(rough_tokens(chunk), json!({"type": "thinking_delta", "thinking": **chunk}));
         }
         events.delta(0, json!({"type": "signature_delta", "signature": SIGNATURE}));
         events.stop();
@@ -116,7 +117,7 @@ impl Events {
                 Some(frame) => self.frames.push(frame),
                 None => {
                     self.delta(rough_tokens(chunk), json!({"type": "text_delta", "text": **chunk}));
-                },
+                }
             }
             previous = Some(chunk);
         }

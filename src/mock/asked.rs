@@ -85,6 +85,11 @@ pub(super) enum Forced {
     Named(String),
 }
 
+/// The longest start of a text that has at most `most` bytes and ends between two letters.
+pub(super) fn first_bytes(text: &str, most: usize) -> &str {
+    (0..=most.min(text.len())).rev().find_map(|end| text.get(..end)).unwrap_or_default()
+}
+
 /// Tokens of a text, roughly. Never zero for a text that is not empty.
 pub(super) fn rough_tokens(text: &str) -> u64 {
     text.len().div_ceil(BYTES_PER_TOKEN) as u64
@@ -129,7 +134,7 @@ impl Asked {
             Operation::Unknown => {
                 asked.refused = Some(Problem::saying(404, format!("Unknown path {path}")));
                 return asked;
-            },
+            }
         };
         if request.method != method {
             asked.refused = Some(Problem::saying(
@@ -149,7 +154,7 @@ impl Asked {
                 let message = format!("We could not parse the JSON body of your request: {error}");
                 self.refused = Some(Problem::saying(400, message));
                 return;
-            },
+            }
         };
         if self.model.is_empty() {
             self.model = text(body.model).unwrap_or_default().into_owned();
@@ -202,7 +207,7 @@ impl Asked {
                 self.tool_answered |= parts.iter().any(|part| part.kind == "tool_result");
                 let said = parts.iter().find_map(|part| text(part.text.or(part.content)));
                 shortened(said.unwrap_or_default())
-            },
+            }
         };
     }
 
@@ -223,7 +228,7 @@ impl Asked {
                     None if choice.get("type").is_some_and(|it| it == "any") => Forced::Any,
                     None => Forced::No,
                 }
-            },
+            }
             _ => Forced::No,
         };
     }
@@ -272,7 +277,7 @@ fn route(path: &str, request: &Recorded, usual: Dialect) -> (Operation, Dialect,
         Some((_, rest)) => {
             let name = rest.split('/').next().unwrap_or_default();
             (Dialect::Azure, Some(name.to_owned()))
-        },
+        }
         None if request.header("api-key").is_some() => (Dialect::Azure, None),
         None => (usual, None),
     };
@@ -304,12 +309,12 @@ fn route(path: &str, request: &Recorded, usual: Dialect) -> (Operation, Dialect,
             if dialect == Dialect::Anthropic =>
         {
             Dialect::OpenAi
-        },
+        }
         Operation::Models | Operation::Model(_)
             if request.header("anthropic-version").is_some() =>
         {
             Dialect::Anthropic
-        },
+        }
         _ => dialect,
     };
     (operation, dialect, deployment)
@@ -324,7 +329,7 @@ fn wanted_schema(body: &Body<'_>) -> Option<Value> {
         "json_schema" => {
             let schema = format.get("json_schema").map_or(&format["schema"], |it| &it["schema"]);
             Some(schema.clone())
-        },
+        }
         "json_object" => Some(Value::Null),
         _ => None,
     }
@@ -334,7 +339,7 @@ fn shortened(text: Cow<'_, str>) -> String {
     if text.len() <= ECHO_BYTES_MAX {
         return text.into_owned();
     }
-    let start = text.get(..text.floor_char_boundary(ECHO_BYTES_MAX)).unwrap_or_default();
+    let start = first_bytes(&text, ECHO_BYTES_MAX);
     format!("{start}...")
 }
 

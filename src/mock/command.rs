@@ -81,8 +81,7 @@ pub fn run(options: &MockOptions) -> Result<(), RunError> {
     let failed = |error: io::Error| {
         RunError::Start(format!("cannot listen on {}:{}: {error}", options.host, options.port))
     };
-    let listener =
-        TcpListener::bind((options.host.as_str(), options.port)).map_err(failed)?;
+    let listener = TcpListener::bind((options.host.as_str(), options.port)).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let record = Arc::new(Record::new(false));
@@ -99,8 +98,7 @@ pub fn run(options: &MockOptions) -> Result<(), RunError> {
     let greeting = greeting(address, options.tls.is_some());
     io::stdout().write_all(greeting.as_bytes()).map_err(failed)?;
     let served = block_on(listener, stage, record, stop_signal());
-    // The helpers may have failed and gone: nobody is left to be told then.
-    drop(stop.send(true));
+    stop.send_replace(true);
     for helper in helpers {
         drop(helper.join());
     }
@@ -135,7 +133,7 @@ async fn stop_signal() {
                 _ = term.recv() => {},
                 _ = int.recv() => {},
             }
-        },
+        }
         // Without handlers, the signals end the process by themselves.
         _ => std::future::pending().await,
     }
@@ -148,9 +146,8 @@ fn script(options: &MockOptions) -> Result<Script, RunError> {
             let file = path.display().to_string();
             let text = std::fs::read_to_string(path)
                 .map_err(|error| RunError::BadScript(format!("{file}: error: {error}")))?;
-            Script::from_yaml(&text)
-                .map_err(|bad| RunError::BadScript(bad.render(&file, &text)))?
-        },
+            Script::from_yaml(&text).map_err(|bad| RunError::BadScript(bad.render(&file, &text)))?
+        }
     };
     if let Some(latency) = options.latency_ms.map(Duration::from_millis) {
         script.pace.latency = Some(latency..=latency);
@@ -171,9 +168,9 @@ fn tls(options: &MockOptions) -> Result<Option<Tls>, RunError> {
         std::fs::read_to_string(path)
             .map_err(|error| RunError::BadScript(format!("{}: error: {error}", path.display())))
     };
-    Tls::from_pem(&read(certificates)?, &read(key)?, true).map(Some).map_err(|error| {
-        RunError::BadScript(format!("{}: error: {error}", certificates.display()))
-    })
+    Tls::from_pem(&read(certificates)?, &read(key)?, true)
+        .map(Some)
+        .map_err(|error| RunError::BadScript(format!("{}: error: {error}", certificates.display())))
 }
 
 fn greeting(address: SocketAddr, secure: bool) -> String {

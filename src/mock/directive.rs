@@ -26,9 +26,10 @@
 
 use std::time::Duration;
 
+use super::conduct::Point;
 use super::reply::{
-    self, Point, Reply, chat, close_before_head, content_filtered, garbage, garbage_json,
-    never_answers, refusal, reset, status,
+    self, Reply, chat, close_before_head, content_filtered, garbage, garbage_json, never_answers,
+    refusal, reset, status,
 };
 use super::yaml;
 
@@ -143,9 +144,8 @@ fn numbered(reply: Reply, word: &str) -> Result<Reply, String> {
         Some((code, wait)) => (code, Some(wait)),
         None => (word, None),
     };
-    let code = match code.parse::<u16>() {
-        Ok(code @ 200..=599) => code,
-        _ => return Err(format!("`{code}` is no status; expected 200 to 599")),
+    let Ok(code @ 200..=599) = code.parse::<u16>() else {
+        return Err(format!("`{code}` is no status; expected 200 to 599"));
     };
     let mut reply = says(reply, status(code));
     reply.status = Some(code);
@@ -179,5 +179,7 @@ const WORDS_MAX: u32 = 100_000;
 pub(super) fn long_text(words: u32) -> String {
     const LATIN: [&str; 8] =
         ["lorem ", "ipsum ", "dolor ", "sit ", "amet ", "consectetur ", "elit ", "sed "];
-    (0..words.min(WORDS_MAX) as usize).filter_map(|index| LATIN.get(index % LATIN.len()).copied()).collect()
+    (0..words.min(WORDS_MAX) as usize)
+        .filter_map(|index| LATIN.get(index % LATIN.len()).copied())
+        .collect()
 }

@@ -15,8 +15,9 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderName, HeaderValue, Request, Response, Version};
 use tokio::task::JoinSet;
 
+use super::conduct::Afterwards;
 use super::record::{Record, Recorded};
-use super::reply::{Afterwards, Reply};
+use super::reply::Reply;
 use super::script::Script;
 use super::serve::Stage;
 use super::socket::{Gone, Socket};
@@ -53,7 +54,7 @@ pub(super) async fn serve(socket: Socket, stage: Arc<Stage>, number: u64) {
         Err(error) => {
             tracing::debug!(%error, "HTTP/2 handshake");
             return;
-        },
+        }
     };
     let mut streams = JoinSet::new();
     loop {
@@ -117,7 +118,7 @@ async fn exchange(
         Err(Gone) => {
             record.disconnect(number, play.body_bytes);
             Verdict::Nothing
-        },
+        }
     }
 }
 
@@ -155,19 +156,19 @@ impl Play<'_> {
                         self.pause(per_byte * head_length(performance)).await?;
                     }
                     self.head(performance)?;
-                },
+                }
                 Step::Data(bytes) => self.data(bytes.clone()).await?,
                 Step::Flush => tokio::task::yield_now().await,
                 Step::Stall => self.stall().await?,
                 Step::Raw(_) => {
                     self.respond.send_reset(Reason::PROTOCOL_ERROR);
                     return Ok(Verdict::Nothing);
-                },
+                }
                 Step::End => {
                     if let Some(stream) = &mut self.stream {
                         stream.send_data(Bytes::new(), true).map_err(|_| Gone)?;
                     }
-                },
+                }
                 Step::Close | Step::Reset => return Ok(self.cut(step).await),
             }
         }
@@ -177,7 +178,7 @@ impl Play<'_> {
             Afterwards::HangUp => {
                 tokio::time::sleep(DRAIN).await;
                 Verdict::HangUp
-            },
+            }
         })
     }
 
@@ -187,7 +188,7 @@ impl Play<'_> {
                 tokio::time::sleep(DRAIN).await;
                 stream.send_reset(Reason::INTERNAL_ERROR);
                 Verdict::Nothing
-            },
+            }
             None if *step == Step::Reset => Verdict::Reset,
             None => Verdict::HangUp,
         }
@@ -220,7 +221,7 @@ impl Play<'_> {
             // Capacity that is there already is not announced again.
             while stream.capacity() == 0 {
                 match poll_fn(|cx| stream.poll_capacity(cx)).await {
-                    Some(Ok(_)) => {},
+                    Some(Ok(_)) => {}
                     Some(Err(_)) | None => return Err(Gone),
                 }
             }

@@ -110,7 +110,7 @@ pub(super) fn embeddings(asked: &Asked) -> Bytes {
             true => {
                 let bytes: Vec<u8> = numbers.iter().flat_map(|it| it.to_le_bytes()).collect();
                 json!(STANDARD.encode(bytes))
-            },
+            }
             false => json!(numbers),
         };
         json!({"object": "embedding", "index": index, "embedding": embedding})
@@ -256,12 +256,12 @@ impl<'a> Writer<'a> {
                 // A repeated chunk shares the bytes of the frame before it.
                 Some((text, from)) if text == chunk.as_ref() => {
                     frames.extend_from_within(from..start);
-                },
+                }
                 _ => {
                     let delta = json!({ "content": chunk.as_ref() });
                     self.push_delta(frames, Place::Content, rough_tokens(chunk), &delta);
                     previous = Some((chunk, start));
-                },
+                }
             }
             if let Some((_, from)) = &mut previous {
                 *from = start;

@@ -103,10 +103,10 @@ impl Problem {
                     fields.insert("details".to_owned(), Value::Null);
                 }
                 format!("event: error\ndata: {}\n\n", json!({"type": "error", "error": error}))
-            },
+            }
             Dialect::OpenAi | Dialect::Azure => {
                 format!("data: {}\n\n", json!({ "error": self.openai(dialect) }))
-            },
+            }
         };
         Bytes::from(text)
     }
@@ -130,7 +130,7 @@ impl Problem {
         let mut error = json!({
             "message": self.message.as_deref().unwrap_or(message),
             "type": self.kind.as_deref().or(kind),
-            "param": self.param.as_deref().or(param(self.cause)),
+            "param": self.param.as_deref().or_else(|| param(self.cause)),
             "code": self.code.as_deref().or(code),
         });
         if azure && self.cause == Cause::Policy {
@@ -245,7 +245,7 @@ fn anthropic_words(cause: Cause) -> Words {
         ),
         Cause::Policy => {
             Words("invalid_request_error", None, "Output blocked by content filtering policy")
-        },
+        }
         Cause::Quota => Words(
             "billing_error",
             None,

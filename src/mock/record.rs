@@ -163,9 +163,8 @@ impl Record {
     }
 
     pub(super) fn wait_for_stall(&self, patience: Duration) -> bool {
-        let stalled = self.wait(patience, |seen| {
-            (seen.stalls > seen.stalls_told).then(|| seen.stalls_told += 1)
-        });
+        let stalled = self
+            .wait(patience, |seen| (seen.stalls > seen.stalls_told).then(|| seen.stalls_told += 1));
         stalled.is_some()
     }
 

@@ -40,19 +40,17 @@ pub(super) fn render(asked: &Asked, reply: &Reply) -> Rendered {
         (None, Some((_, problem)), _) => {
             let (_, content_type, payload) = error(problem, dialect, &request_id);
             (200, content_type, payload)
-        },
+        }
         (None, None, Says::Problem(problem)) => error(problem, dialect, &request_id),
         (None, None, Says::Verbatim { content_type, body }) => {
             (200, Cow::Owned(content_type.clone()), Payload::Whole(body.clone()))
-        },
+        }
         (None, None, Says::Frames(frames)) => {
             let content =
                 |bytes: &Bytes| Frame { bytes: bytes.clone(), place: Place::Content, tokens: 1 };
             (200, EVENTS, Payload::Frames(frames.iter().map(content).collect()))
-        },
-        (None, None, Says::Answer(answer)) => {
-            answered(asked, || Speech::compose(asked, answer))
-        },
+        }
+        (None, None, Says::Answer(answer)) => answered(asked, || Speech::compose(asked, answer)),
     };
     let status = match asked.refused {
         Some(_) => status,
@@ -91,14 +89,14 @@ fn answered(asked: &Asked, speech: impl Fn() -> Speech) -> Parts {
             match (asked.dialect, asked.stream) {
                 (Dialect::Anthropic, true) => {
                     return (200, EVENTS, Payload::Frames(anthropic::frames(asked, &speech)));
-                },
+                }
                 (Dialect::OpenAi | Dialect::Azure, true) => {
                     return (200, EVENTS, Payload::Frames(openai::frames(asked, &speech, legacy)));
-                },
+                }
                 (Dialect::Anthropic, false) => anthropic::whole(asked, &speech),
                 (Dialect::OpenAi | Dialect::Azure, false) => openai::whole(asked, &speech, legacy),
             }
-        },
+        }
         Operation::Embeddings => openai::embeddings(asked),
         Operation::CountTokens => anthropic::count(asked),
         Operation::Models => models(asked.dialect),

@@ -158,7 +158,8 @@ impl Script {
     pub(super) fn perform(&self, request: &Recorded, usual: Dialect) -> Performance {
         let mut asked = Asked::read(request, usual);
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        if !self.keys.is_empty() && !request.key().is_some_and(|it| self.keys.iter().any(|k| k == it))
+        if !self.keys.is_empty()
+            && !request.key().is_some_and(|it| self.keys.iter().any(|k| k == it))
         {
             asked.refused = Some(Problem::of_status(401));
         }
@@ -224,7 +225,7 @@ impl When {
     fn counts(&self, count: u64) -> bool {
         (self.nth.is_empty() || self.nth.contains(&count))
             && self.first.is_none_or(|first| count <= first)
-            && self.every.is_none_or(|every| count % every.max(1) == 0)
+            && self.every.is_none_or(|every| count.is_multiple_of(every.max(1)))
     }
 }
 

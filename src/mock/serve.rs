@@ -109,6 +109,10 @@ impl Stage {
         self.script.load_full()
     }
 
+    pub(super) fn still_follows(&self, script: &Arc<Script>) -> bool {
+        Arc::ptr_eq(&self.script.load(), script)
+    }
+
     pub(super) fn change_script(&self, script: Script) {
         self.script.store(Arc::new(script));
     }
@@ -153,11 +157,11 @@ pub(super) async fn accept(
                     let open = Open(record);
                     connect(tcp, stage, Arc::clone(&open.0), number).await;
                 });
-            },
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_REST).await;
-            },
+            }
         }
     }
 }
@@ -189,7 +193,7 @@ async fn connect(tcp: TcpStream, stage: Arc<Stage>, record: Arc<Record>, number:
             } else {
                 http1::serve(socket, BytesMut::new(), stage, number).await;
             }
-        },
+        }
         Err(error) => tracing::debug!(%error, "TLS handshake"),
     }
 }
@@ -199,7 +203,7 @@ async fn by_preface(mut socket: Socket, stage: Arc<Stage>, number: u64) {
     let mut input = BytesMut::new();
     while input.len() < http2::PREFACE.len() && http2::PREFACE.starts_with(&input) {
         match socket.read(&mut input).await {
-            Ok(1..) => {},
+            Ok(1..) => {}
             Ok(0) | Err(_) => return,
         }
     }

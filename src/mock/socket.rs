@@ -140,7 +140,7 @@ impl Socket {
             ahead.truncate(start + filled);
             match polled {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(())) if filled > 0 => {},
+                Poll::Ready(Ok(())) if filled > 0 => {}
                 Poll::Ready(_) => return Poll::Ready(Gone),
             }
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::asked::{Asked, Forced, rough_tokens};
+use super::asked::{Asked, Forced, first_bytes, rough_tokens};
 use super::reply::{Answer, Calls, ToolCall};
 use crate::dialect::Dialect;
 
@@ -148,13 +148,10 @@ pub(super) fn fragments(text: &str) -> Vec<&str> {
     let mut rest = text;
     let mut pieces = Vec::new();
     while !rest.is_empty() {
-        let mut end = rest.floor_char_boundary(FRAGMENT_BYTES);
-        if end == 0 {
-            end = rest.ceil_char_boundary(1);
-        }
-        let (piece, tail) = rest.split_at(end);
+        // A letter has at most four bytes, so there is always a piece.
+        let piece = first_bytes(rest, FRAGMENT_BYTES);
+        rest = rest.strip_prefix(piece).unwrap_or_default();
         pieces.push(piece);
-        rest = tail;
     }
     pieces
 }
@@ -244,6 +241,6 @@ fn fitting(schema: &Value, root: &Value, depth: usize) -> Value {
                 .map(|(name, schema)| (name.clone(), fitting(schema, root, depth + 1)))
                 .collect();
             Value::Object(fields)
-        },
+        }
     }
 }

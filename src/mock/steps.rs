@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::asked::Asked;
+use super::conduct::{Afterwards, Conduct, Fault, Point};
 use super::problem::Problem;
 use super::render::{Payload, Rendered};
-use super::reply::{Afterwards, Conduct, Fault, Point};
 use super::speech::Place;
 use crate::dialect::Dialect;
 
@@ -84,14 +84,14 @@ fn plan(dialect: Dialect, payload: &Payload, conduct: &Conduct, roll: f64) -> Ve
         Some(Fault::Silence) => plan.steps.extend([Step::Stall, Step::Close]),
         Some(Fault::Garbage(bytes)) => {
             plan.steps.extend([Step::Raw(bytes.clone()), Step::Flush, Step::Close]);
-        },
+        }
         None => {
             plan.steps.push(Step::Head);
             let complete = plan.mark(payload) && plan.body(payload);
             if complete {
                 plan.steps.push(Step::End);
             }
-        },
+        }
     }
     match conduct.pieces {
         Some(size) => in_pieces(plan.steps, size),
@@ -189,17 +189,17 @@ impl Plan<'_> {
             Some((_, Event::Stall)) => {
                 self.steps.push(Step::Stall);
                 true
-            },
+            }
             Some((_, Event::Error(problem))) => {
                 self.steps.push(Step::Data(problem.frame(self.dialect)));
                 self.steps.push(Step::End);
                 false
-            },
+            }
             Some((_, Event::Cut)) => {
                 let end = if self.conduct.cut_with_reset { Step::Reset } else { Step::Close };
                 self.steps.push(end);
                 false
-            },
+            }
         }
     }
 
@@ -259,13 +259,13 @@ fn in_pieces(steps: Vec<Step>, size: usize) -> Vec<Step> {
     for step in steps {
         match step {
             Step::Data(bytes) => run.extend_from_slice(&bytes),
-            Step::Flush => {},
+            Step::Flush => {}
             other => {
                 for piece in run.split().chunks(size) {
                     pieces.extend([Step::Data(Bytes::copy_from_slice(piece)), Step::Flush]);
                 }
                 pieces.push(other);
-            },
+            }
         }
     }
     pieces

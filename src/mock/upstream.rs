@@ -85,8 +85,8 @@ impl UpstreamBuilder {
         self
     }
 
-    /// Replies this to every request that no earlier line took. The last one said wins nothing:
-    /// rules are asked in the order in which they were written.
+    /// Replies this to every request that no earlier rule takes: rules are asked in the order in
+    /// which they were written.
     pub fn replies(self, reply: Reply) -> Self {
         self.rule(When::default(), vec![reply], Repeat::Last)
     }
@@ -202,30 +202,31 @@ impl UpstreamBuilder {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stage_there, record_there) = (Arc::clone(&stage), Arc::clone(&record));
         let (door, port, send_buffer) = (self.door, self.port, self.send_buffer);
-        let thread = std::thread::Builder::new().name("mock-upstream".to_owned()).spawn(move || {
-            runtime.block_on(async move {
-                let opened = open(door, port, send_buffer).await;
-                let (address, held) = match opened {
-                    Ok((address, held)) => (Ok(address), Some(held)),
-                    Err(error) => (Err(error), None),
-                };
-                // A starter that no longer listens has dropped `stop` too.
-                if tell.send(address).is_err() {
-                    return;
-                }
-                let shutdown = async {
-                    // Told to stop, or the handle is gone: both end it.
-                    drop(stopped.await);
-                };
-                match held {
-                    Some(Held::Listener(listener)) => {
-                        accept(listener, stage_there, record_there, shutdown).await;
-                    },
-                    Some(_held) => shutdown.await,
-                    None => {},
-                }
-            });
-        })?;
+        let thread =
+            std::thread::Builder::new().name("mock-upstream".to_owned()).spawn(move || {
+                runtime.block_on(async move {
+                    let opened = open(door, port, send_buffer).await;
+                    let (address, held) = match opened {
+                        Ok((address, held)) => (Ok(address), Some(held)),
+                        Err(error) => (Err(error), None),
+                    };
+                    // A starter that no longer listens has dropped `stop` too.
+                    if tell.send(address).is_err() {
+                        return;
+                    }
+                    let shutdown = async {
+                        // Told to stop, or the handle is gone: both end it.
+                        drop(stopped.await);
+                    };
+                    match held {
+                        Some(Held::Listener(listener)) => {
+                            accept(listener, stage_there, record_there, shutdown).await;
+                        }
+                        Some(_held) => shutdown.await,
+                        None => {}
+                    }
+                });
+            })?;
         let address = told.recv().map_err(io::Error::other)??;
         Ok(Upstream { address, secure, stage, record, stop: Some(stop), thread: Some(thread) })
     }
@@ -260,7 +261,7 @@ async fn open(door: Door, port: u16, buffer: Option<u32>) -> io::Result<(SocketA
                 }
             }
             Held::Full(listener, fillers)
-        },
+        }
     };
     Ok((address, held))
 }
@@ -281,13 +282,12 @@ impl Upstream {
         UpstreamBuilder::new(Dialect::Anthropic)
     }
 
-    /// Scheme, host and port, without a path.
+    /// Scheme, host and port, without a path. The host is 127.0.0.1 with TLS, too: `localhost`
+    /// may also mean `::1`, where nobody listens.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.secure { "https" } else { "http" };
-        // Certificates of tests are made out to a name.
-        let host = if self.secure { "localhost" } else { "127.0.0.1" };
-        format!("{scheme}://{host}:{}", self.port())
+        format!("{scheme}://{}", self.address)
     }
 
     /// What a deployment's `api_base` is for this provider: OpenAI's ends with `/v1`.
@@ -409,10 +409,8 @@ impl Upstream {
 
 impl Drop for Upstream {
     fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            // It may have stopped by itself.
-            drop(stop.send(()));
-        }
+        // The thread waits for this to be sent or, as here, dropped.
+        drop(self.stop.take());
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {

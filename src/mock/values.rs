@@ -6,8 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_yaml::Value;
 
+use super::conduct::{Fault, Point};
 use super::problem::{Cause, Problem};
-use super::reply::{Calls, Fault, Point, ToolCall, garbage};
+use super::reply::{Calls, ToolCall, garbage};
 
 /// What a value accepts.
 pub(super) trait Check: Sized {
@@ -28,8 +29,8 @@ impl Check for Span {
             None => millis(value).map(|it| Self(it..=it)),
             Some([least, most]) => {
                 let (least, most) = (millis(least)?, millis(most)?);
-                (least <= most).then(|| Self(least..=most))
-            },
+                (least <= most).then_some(Self(least..=most))
+            }
             Some(_) => None,
         }
     }
@@ -122,11 +123,11 @@ impl Check for Pieces {
         match value {
             Value::String(text) => {
                 Some(Self(text.split_inclusive(' ').map(str::to_owned).collect()))
-            },
+            }
             Value::Sequence(list) => {
                 let texts = list.iter().map(|it| it.as_str().map(str::to_owned));
                 texts.collect::<Option<_>>().map(Self)
-            },
+            }
             _ => None,
         }
     }
@@ -164,7 +165,7 @@ impl Check for Problem {
                     _ => return None,
                 };
                 Some(Self::of(cause))
-            },
+            }
             Value::Mapping(map) => {
                 let mut problem = Self::default();
                 for (name, value) in map {
@@ -178,7 +179,7 @@ impl Check for Problem {
                     }
                 }
                 Some(problem)
-            },
+            }
             _ => None,
         }
     }

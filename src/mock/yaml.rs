@@ -7,16 +7,16 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde::Deserialize;
 use serde_yaml::Value;
 
+use super::conduct::{Fault, Point};
 use super::directive::{error_frame, long_text};
 use super::problem::{Cause, Problem};
 use super::reply::{
-    Calls, Fault, Point, Reply, body_of, chat, content_filtered, frames, garbage_json, refusal,
-    status, stream,
+    Calls, Reply, body_of, chat, content_filtered, frames, garbage_json, refusal, status, stream,
 };
 use super::script::{Pace, Pattern, Repeat, Rule, Script, When};
 use super::values::{
@@ -291,7 +291,7 @@ impl Then {
                 tree => {
                     let text = serde_json::to_string(tree).unwrap_or_default();
                     body_of(content_type("application/json"), text)
-                },
+                }
             };
         }
         if let Some(lines) = &self.frames {

@@ -64,6 +64,9 @@ pub(super) fn rest(settings: &Settings, failure: &Failure, scene: &Scene<'_>) ->
 
 /// Whether a failure says something about the deployment, rather than about the request.
 pub(super) fn counts(failure: &Failure, wildcard: bool) -> bool {
+    if failure.blameless {
+        return false;
+    }
     match failure.class {
         FailureClass::BadRequest
         | FailureClass::ContextWindow

@@ -1,8 +1,8 @@
 //! The program's own log: text or JSON lines on standard error.
 //!
 //! Messages are constant sentences, facts are fields. Levels: `error` somebody must act; `warn`
-//! somebody should look; `info` the life of the process; `debug` the life of a request. Nothing that
-//! happens once for each request is above `debug`: that is what the access log is for.
+//! somebody should look; `info` the life of the process; `debug` the life of a request. Nothing
+//! that happens once for each request is above `debug`: that is what the access log is for.
 
 use std::io::{self, IsTerminal};
 
@@ -14,8 +14,8 @@ use tracing_subscriber::util::TryInitError;
 /// because whoever sets one is debugging.
 pub const VARIABLES: [&str; 3] = ["TOLLGATE_LOG", "LITELLM_LOG", "RUST_LOG"];
 
-/// Libraries whose own idea of `info` is noise here, and what they may say up to which level of ours.
-/// Pingora logs every connection that a client resets as an error of its proxy.
+/// Libraries whose own idea of `info` is noise here, and what they may say up to which level of
+/// ours. Pingora logs every connection that a client resets as an error of its proxy.
 const QUIET: [(&str, &str, &str); 7] = [
     // Target, below `debug`, from `debug` on.
     ("pingora_proxy", "off", "warn"),

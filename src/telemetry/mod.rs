@@ -1,8 +1,8 @@
 //! What is known of a request afterwards, and who is told.
 //!
 //! The gateway fills one [`RequestRecord`] and, when the request is over, hands it to the metrics
-//! (a few atomic adds) and then to the access log (a bounded queue; a background writer turns it into
-//! a line). Neither waits, neither can fail the request.
+//! (a few atomic adds) and then to the access log (a bounded queue; a background writer turns it
+//! into a line). Neither waits, neither can fail the request.
 //!
 //! Nothing here knows prompts, replies or keys: a record has no field for them.
 

@@ -35,7 +35,9 @@ impl ServiceDiscovery for Dns {
 pub(super) fn backend(address: SocketAddr) -> Backend {
     let address = match address {
         SocketAddr::V4(v4) => SocketAddr::V4(SocketAddrV4::new(*v4.ip(), v4.port())),
-        SocketAddr::V6(v6) => SocketAddr::V6(SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id())),
+        SocketAddr::V6(v6) => {
+            SocketAddr::V6(SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()))
+        }
     };
     Backend {
         addr: pingora_core::protocols::l4::socket::SocketAddr::Inet(address),

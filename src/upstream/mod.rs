@@ -18,7 +18,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType};
 use rustc_hash::FxHashMap;
 
-use crate::catalog::{Catalog, Deployment, DeploymentId, Target};
+use crate::catalog::{Catalog, Deployment, DeploymentId};
 use crate::failure::{Failure, FailureClass};
 use crate::snapshot::Traffic;
 
@@ -63,19 +63,18 @@ impl Upstreams {
     /// A text that names the deployment whose `ca_file` cannot be used; nothing is changed then.
     pub fn apply(&self, catalog: &Catalog, traffic: &Traffic) -> Result<(), String> {
         let old = self.by_deployment.load();
-        let mut by_key: FxHashMap<peer::Key, Arc<Upstream>> = FxHashMap::default();
-        for upstream in old.values() {
-            by_key.insert(upstream.key().clone(), Arc::clone(upstream));
-        }
+        let mut by_key: FxHashMap<peer::Key, Arc<Upstream>> =
+            old.values().map(|known| (known.key().clone(), Arc::clone(known))).collect();
         let mut new = FxHashMap::default();
         for deployment in catalog.deployments() {
             let key = peer::Key::new(&deployment.target, traffic);
             let upstream = match by_key.get(&key) {
                 Some(upstream) => Arc::clone(upstream),
                 None => {
-                    let upstream = Arc::new(Upstream::new(key.clone()).map_err(|problem| {
-                        format!("deployment `{}`: {problem}", deployment.id)
-                    })?);
+                    let upstream =
+                        Arc::new(Upstream::new(key.clone()).map_err(|problem| {
+                            format!("deployment `{}`: {problem}", deployment.id)
+                        })?);
                     by_key.insert(key, Arc::clone(&upstream));
                     upstream
                 }
@@ -96,18 +95,17 @@ impl Upstreams {
         deployment: &Deployment,
         budget: Duration,
     ) -> Result<Connection, Failure> {
-        let upstream = self
-            .by_deployment
-            .load()
-            .get(&deployment.id)
-            .cloned()
-            .ok_or_else(|| Failure::new(FailureClass::Connection, "the upstream was removed"))?;
+        let upstream =
+            self.by_deployment.load().get(&deployment.id).cloned().ok_or_else(|| {
+                Failure::new(FailureClass::Connection, "the upstream was removed")
+            })?;
         let until = Instant::now() + budget;
         let mut last = None;
         for _ in 0..ADDRESSES_PER_ATTEMPT {
             let Some(peer) = upstream.pick(until).await? else { break };
             let left = until.saturating_duration_since(Instant::now());
-            let connecting = self.connector.get_http_session(peer.as_ref());
+            // Boxed: the state of a TLS handshake is large, and a stream would carry it to its end.
+            let connecting = Box::pin(self.connector.get_http_session(peer.as_ref()));
             match tokio::time::timeout(left, connecting).await {
                 Ok(Ok((session, reused))) => {
                     upstream.answered(&peer);
@@ -115,7 +113,7 @@ impl Upstreams {
                 }
                 Ok(Err(error)) => {
                     upstream.refused(&peer);
-                    let failure = connect_failure(&error, &deployment.target);
+                    let failure = connect_failure(&error);
                     // A certificate that is wrong on one address is wrong on the others too.
                     let pointless = is_tls(&error) || upstream.addresses() <= 1;
                     last = Some(failure);
@@ -125,18 +123,20 @@ impl Upstreams {
                 }
                 Err(_elapsed) => {
                     upstream.refused(&peer);
-                    last = Some(connect_timeout(&deployment.target));
+                    last = Some(connect_timeout());
                     break;
                 }
             }
         }
-        Err(last.unwrap_or_else(|| connect_timeout(&deployment.target)))
+        Err(last.unwrap_or_else(connect_timeout))
     }
 
     /// Gives back a session whose response was read to its end.
     pub async fn release(&self, connection: Connection) {
         let idle = connection.peer.options.idle_timeout;
-        self.connector.release_http_session(connection.session, connection.peer.as_ref(), idle).await;
+        self.connector
+            .release_http_session(connection.session, connection.peer.as_ref(), idle)
+            .await;
     }
 
     /// Resolves the names of all upstreams that were used before; called again and again by
@@ -162,27 +162,22 @@ fn is_tls(error: &Error) -> bool {
     )
 }
 
-fn connect_timeout(target: &Target) -> Failure {
-    Failure::new(
-        FailureClass::Timeout,
-        format!("connecting to {} took too long", target.api_base),
-    )
+/// The texts below name no address: clients may see them. The access log names the deployment.
+fn connect_timeout() -> Failure {
+    let mut failure =
+        Failure::new(FailureClass::Timeout, "connecting to the provider took too long");
+    failure.code = Some("upstream_connect_timeout".into());
+    failure
 }
 
-/// Says what went wrong without Pingora's internals: clients may see the text.
-fn connect_failure(error: &Error, target: &Target) -> Failure {
-    let base = &target.api_base;
-    match error.etype() {
-        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => connect_timeout(target),
-        ErrorType::ConnectRefused => {
-            Failure::new(FailureClass::Connection, format!("{base} refused the connection"))
-        }
-        ErrorType::ConnectNoRoute => {
-            Failure::new(FailureClass::Connection, format!("there is no route to {base}"))
-        }
-        _ if is_tls(error) => {
-            Failure::new(FailureClass::Connection, format!("TLS handshake with {base} failed"))
-        }
-        _ => Failure::new(FailureClass::Connection, format!("cannot connect to {base}")),
-    }
+fn connect_failure(error: &Error) -> Failure {
+    let what = match error.etype() {
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => return connect_timeout(),
+        ErrorType::ConnectRefused => "the provider refused the connection",
+        ErrorType::ConnectNoRoute => "there is no route to the provider",
+        _ if is_tls(error) => "the TLS handshake with the provider failed",
+        _ => "the provider cannot be connected to",
+    };
+    tracing::debug!(%error, "connecting failed");
+    Failure::new(FailureClass::Connection, what)
 }

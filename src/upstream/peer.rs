@@ -175,14 +175,14 @@ impl Upstream {
         };
         match tokio::time::timeout(left, looking_up).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Failure::new(
-                FailureClass::Connection,
-                format!("the name {} cannot be resolved", self.key.host),
-            )),
-            Err(_elapsed) => Err(Failure::new(
-                FailureClass::Timeout,
-                format!("resolving the name {} took too long", self.key.host),
-            )),
+            Ok(Err(error)) => {
+                tracing::warn!(host = %self.key.host, %error, "a name cannot be resolved");
+                Err(Failure::new(
+                    FailureClass::Connection,
+                    "the provider's name cannot be resolved",
+                ))
+            }
+            Err(_elapsed) => Err(super::connect_timeout()),
         }
     }
 

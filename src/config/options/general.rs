@@ -27,12 +27,7 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
             "300",
             "silence, where no `stream_timeout` is set",
         ),
-        on(
-            "drain_timeout",
-            Kind::Seconds,
-            "60",
-            "what requests in flight get after SIGTERM",
-        ),
+        on("drain_timeout", Kind::Seconds, "60", "what requests in flight get after SIGTERM"),
         on(
             "heartbeat",
             Kind::Seconds,

@@ -164,7 +164,9 @@ fn tls(general: &mut Section<'_>, context: &Context<'_>) -> Option<(Box<str>, Bo
     let certificate = general.text("ssl_certfile_path");
     let key = general.text("ssl_keyfile_path");
     match (certificate, key) {
-        (Some(certificate), Some(key)) => Some((certificate.value.into(), key.value.into())),
+        (Some(certificate), Some(key)) => {
+            Some((context.file(certificate.value), context.file(key.value)))
+        }
         (None, None) => None,
         (Some(At { spot, .. }), None) => lacks(context, spot, "ssl_keyfile_path"),
         (None, Some(At { spot, .. })) => lacks(context, spot, "ssl_certfile_path"),
@@ -208,7 +210,9 @@ pub(super) fn logs(sections: &mut Sections<'_>, context: &Context<'_>) -> Logs {
         level: level.into(),
         json: sections.litellm.flag("json_logs").is_some_and(|at| at.value),
         access_log: general.flag("access_log").is_none_or(|at| at.value),
-        file: path.filter(|_| to_file.is_none_or(|at| at.value)).map(|at| at.value.into()),
+        file: path
+            .filter(|_| to_file.is_none_or(|at| at.value))
+            .map(|at| context.file(at.value)),
     }
 }
 

@@ -36,6 +36,13 @@ pub(crate) struct Context<'a> {
     pub(crate) folder: &'a Path,
 }
 
+impl Context<'_> {
+    /// A file that an option names.
+    pub(crate) fn file(&self, written: &str) -> Box<str> {
+        self.folder.join(written).to_string_lossy().into()
+    }
+}
+
 /// The sections that several readers share.
 pub(crate) struct Sections<'a> {
     pub(crate) top: Section<'a>,

@@ -142,6 +142,10 @@ pub(super) fn access(
     let version = params.text("api_version").map(boxed);
     let token = params.text("azure_ad_token").map(|at| Secret::new(at.value));
     let ssl_verify = params.text("ssl_verify").map(boxed).or_else(|| defaults.ssl_verify.clone());
+    let ssl_verify = ssl_verify.map(|text| match text.to_ascii_lowercase().as_str() {
+        "true" | "false" => text,
+        _ => context.file(&text),
+    });
     let http2 = params.flag("http2").map(|at| at.value);
     // Marked as read even if there is nothing to check it against.
     let key = params.entry("api_key");

@@ -75,6 +75,7 @@ fn classify_response(status: u16, headers: &HeaderMap, body: &[u8], now: SystemT
         param,
         retry_after,
         should_retry,
+        blameless: false,
     }
 }
 

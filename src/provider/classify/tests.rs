@@ -369,6 +369,7 @@ fn overload_is_told_in_words_for_openai_clients() {
             kind: Some("overloaded_error".into()),
             code: Some("overloaded".into()),
             should_retry: Some(true),
+            blameless: false,
             ..Failure::new(Overloaded, "Overloaded")
         }
     );

@@ -1,8 +1,8 @@
 //! One JSON line for each request, written off the request's path.
 //!
-//! A request hands its record to a bounded queue and goes on. One background task makes lines of the
-//! records and writes them in batches. If the sink is slower than the traffic, or broken, records are
-//! dropped and counted: a log must never be what slows a gateway down.
+//! A request hands its record to a bounded queue and goes on. One background task makes lines of
+//! the records and writes them in batches. If the sink is slower than the traffic, or broken,
+//! records are dropped and counted: a log must never be what slows a gateway down.
 
 mod line;
 

@@ -1,3 +1,5 @@
+//! What becomes of records: lines, drops, rotation, the end.
+
 use std::fs;
 use std::path::Path;
 

@@ -1,9 +1,10 @@
 //! The numbers that Prometheus scrapes.
 //!
 //! [`names`] is the list of them. [`Metrics::request`] is called once for each request, when it is
-//! over; [`Metrics::render`] writes the page. Label values come from the configuration or from closed
-//! lists in the code; what a client sends never becomes one, except the model names that a wildcard
-//! lets through, once a provider has answered to them, and of those only [`WILDCARD_MODELS_MAX`].
+//! over; [`Metrics::render`] writes the page. Label values come from the configuration or from
+//! closed lists in the code; what a client sends never becomes one, except the model names that a
+//! wildcard lets through, once a provider has answered to them, and of those only
+//! [`WILDCARD_MODELS_MAX`].
 
 mod families;
 pub mod names;

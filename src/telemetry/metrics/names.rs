@@ -3,8 +3,8 @@
 //! Names and labels that begin with `litellm_` are LiteLLM's, so that its dashboards keep working.
 //! Counters are listed as they are exported, with `_total`. Labels that LiteLLM fills and that name
 //! something Tollgate does not have yet (`team`, `user`, `end_user`), and those whose values every
-//! client can invent (`client_ip`, `user_agent`), are left out: to PromQL a missing label and an empty
-//! one are the same.
+//! client can invent (`client_ip`, `user_agent`), are left out: to PromQL a missing label and an
+//! empty one are the same.
 
 /// What a family counts.
 #[derive(Clone, Copy, Debug)]
@@ -80,7 +80,8 @@ families! {
     LLM_API_LATENCY = "litellm_llm_api_latency_metric", Kind::Seconds(REQUEST_SECONDS),
         ANSWERED, "Time spent waiting for providers, in seconds.";
     TTFT = "litellm_llm_api_time_to_first_token_metric", Kind::Seconds(REQUEST_SECONDS),
-        ANSWERED, "From a streamed request's first byte to the first frame with content, in seconds.";
+        ANSWERED,
+        "From a streamed request's first byte to the first frame with content, in seconds.";
     IN_FLIGHT = "litellm_in_flight_requests", Kind::Gauge, &[], "Inference requests being served.";
 
     // Tokens and money.
@@ -110,7 +111,8 @@ families! {
         &["litellm_model_name", "model_id", "api_base", "api_provider", "exception_status"],
         "How often a failure put a deployment into cooldown.";
     LATENCY_PER_TOKEN = "litellm_deployment_latency_per_output_token", Kind::Seconds(TOKEN_SECONDS),
-        DEPLOYMENT, "Duration of a successful attempt divided by its completion tokens, in seconds.";
+        DEPLOYMENT,
+        "Duration of a successful attempt divided by its completion tokens, in seconds.";
     SUCCESSFUL_FALLBACKS = "litellm_deployment_successful_fallbacks_total", Kind::Counter,
         FALLBACK, "Requests that another group than the one asked for answered.";
     FAILED_FALLBACKS = "litellm_deployment_failed_fallbacks_total", Kind::Counter, FALLBACK,
@@ -123,7 +125,8 @@ families! {
         "Tokens that the provider last said are left in its window.";
 
     // Tollgate's own.
-    BUILD_INFO = "tollgate_build_info", Kind::Gauge, &["version"], "Always 1; the version is a label.";
+    BUILD_INFO = "tollgate_build_info", Kind::Gauge, &["version"],
+        "Always 1; the version is a label.";
     ATTEMPTS = "tollgate_attempts_total", Kind::Counter, &["outcome"],
         "Attempts of all deployments, by how they ended.";
     OPEN_STREAMS = "tollgate_open_streams", Kind::Gauge, &[],

@@ -1,3 +1,5 @@
+//! What a scrape shows after records of every kind.
+
 use std::time::Duration;
 
 use super::*;

@@ -55,7 +55,10 @@ pub(super) fn needed(fields: &Fields<'_>) -> Vec<String> {
     if fields.raw("speed") == Some("\"fast\"") {
         add_feature(&mut betas, "fast-mode-", "2026-02-01");
     }
-    if fields.raw("messages").is_some_and(|raw| memchr::memmem::find(raw.as_bytes(), b"\"file_id\"").is_some()) {
+    if fields
+        .raw("messages")
+        .is_some_and(|raw| memchr::memmem::find(raw.as_bytes(), b"\"file_id\"").is_some())
+    {
         add_feature(&mut betas, "files-api-", "2025-04-14");
     }
     betas
@@ -87,7 +90,9 @@ fn add_for_tools(fields: &Fields<'_>, betas: &mut Vec<String>) -> bool {
 /// `20250124` as `2025-01-24`.
 fn dashed(date: &str) -> Option<String> {
     let digits = date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| format!("{}-{}-{}", &date[..4], &date[4..6], &date[6..]))
+    let (year, rest) = date.split_at_checked(4).filter(|_| digits)?;
+    let (month, day) = rest.split_at_checked(2)?;
+    Some(format!("{year}-{month}-{day}"))
 }
 
 fn add_list(betas: &mut Vec<String>, list: &str) {

@@ -125,28 +125,21 @@ pub(super) enum Speaker {
     Tool,
 }
 
+/// A part of a message. What is in it is read once its type is known.
 #[derive(Debug, Deserialize)]
 struct Part<'a> {
     #[serde(borrow, rename = "type")]
     kind: Option<Text<'a>>,
     #[serde(borrow)]
-    cache_control: Option<Raw<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct TextPart<'a> {
+    text: Option<Raw<'a>>,
     #[serde(borrow)]
-    text: Option<Text<'a>>,
-    #[serde(borrow)]
-    refusal: Option<Text<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct MediaPart<'a> {
+    refusal: Option<Raw<'a>>,
     #[serde(borrow)]
     image_url: Option<Raw<'a>>,
     #[serde(borrow)]
     file: Option<Raw<'a>>,
+    #[serde(borrow)]
+    cache_control: Option<Raw<'a>>,
 }
 
 /// The blocks of a message's content: a string, a list of parts, or nothing.
@@ -180,15 +173,17 @@ fn block<'a>(speaker: Speaker, param: &str, raw: Raw<'a>) -> Result<Option<Block
     let refuse = |why: &str| Err(impossible(param, format!("`{param}`: {why}")));
     match (&*kind, speaker) {
         ("text" | "refusal", _) => {
-            let part: TextPart<'a> = read(param, raw.get())?;
-            let text = part.text.or(part.refusal).map(|text| text.0).unwrap_or_default();
-            Ok(Block::text(text, cache_control))
+            let Some(text) = part.text.or(part.refusal) else {
+                return Ok(None);
+            };
+            Ok(Block::text(read::<Text<'a>>(param, text.get())?.0, cache_control))
         }
         ("input_audio", _) => refuse("Anthropic models do not take audio"),
         ("image_url" | "file", Speaker::User | Speaker::Tool) => {
-            let part: MediaPart<'a> = read(param, raw.get())?;
             let typed = match (part.image_url, part.file) {
-                (Some(image), _) => Typed::Image { source: from_image(param, image)?, cache_control },
+                (Some(image), _) => {
+                    Typed::Image { source: from_image(param, image)?, cache_control }
+                }
                 (None, Some(file)) => match from_file(param, file)? {
                     (source, true) => Typed::Image { source, cache_control },
                     (source, false) => Typed::Document { source, cache_control },

@@ -96,6 +96,7 @@ fn from_error(status: Option<u16>, detail: Detail<'_>) -> Failure {
         kind,
         param,
         should_retry,
+        blameless: false,
         ..Failure::new(class, message)
     }
 }
@@ -183,7 +184,8 @@ const fn code_of(class: FailureClass, status: Option<u16>) -> Option<&'static st
 /// The field at which a message like `messages.1.content.0.type: Expected ...` points.
 fn blamed(message: &str) -> Option<&str> {
     let (path, _) = message.split_once(": ")?;
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._".contains(&byte);
+    let plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._".contains(&byte);
     (!path.is_empty() && path.bytes().all(plain)).then_some(path)
 }
 

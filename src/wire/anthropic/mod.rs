@@ -15,10 +15,12 @@ mod betas;
 mod chunk;
 mod content;
 mod error;
+mod event;
 mod fields;
 mod messages;
 mod models;
 mod names;
+mod repair;
 mod reply;
 mod request;
 mod schema;
@@ -32,3 +34,6 @@ pub use error::failure;
 pub use reply::reply;
 pub use request::{Outgoing, VERSION, request};
 pub use stream::StreamTranslator;
+
+#[cfg(test)]
+mod tests;

@@ -64,11 +64,9 @@ fn family_and_version(name: &str) -> (Option<Rows>, Option<(u8, u8)>) {
         if family.is_none() {
             family = rows(word);
         }
-        if version.is_none() {
-            if let Some(major) = version_part(word) {
-                let minor = words.peek().and_then(|word| version_part(word)).unwrap_or(0);
-                version = Some((major, minor));
-            }
+        if let (None, Some(major)) = (version, version_part(word)) {
+            let minor = words.peek().and_then(|word| version_part(word)).unwrap_or(0);
+            version = Some((major, minor));
         }
     }
     (family, version)

@@ -78,7 +78,11 @@ fn unescape(name: &str) -> Option<String> {
     let mut rest = name.strip_prefix(MARK)?.bytes();
     let mut original = Vec::with_capacity(name.len());
     while let Some(byte) = rest.next() {
-        original.push(if byte == b'-' { hex(rest.next()?)? << 4 | hex(rest.next()?)? } else { byte });
+        original.push(if byte == b'-' {
+            hex(rest.next()?)? << 4 | hex(rest.next()?)?
+        } else {
+            byte
+        });
     }
     let original = String::from_utf8(original).ok()?;
     // Only what `escape` would write is read back: a model may make up a name of its own.

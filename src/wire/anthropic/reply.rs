@@ -176,7 +176,12 @@ impl<'a> Answer<'a> {
             let Ok(source) = serde_json::from_str::<Citation<'a>>(citation.get()) else { continue };
             self.annotations.push(Annotation {
                 kind: "url_citation",
-                url_citation: UrlCitation { url: source.url, title: source.title, start_index, end_index },
+                url_citation: UrlCitation {
+                    url: source.url,
+                    title: source.title,
+                    start_index,
+                    end_index,
+                },
             });
         }
     }

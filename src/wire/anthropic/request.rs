@@ -231,15 +231,41 @@ enum Fate {
 
 fn fate(name: &str) -> Fate {
     match name {
-        "model" | "messages" | "system" | "tools" | "tool_choice" | "functions"
-        | "function_call" | "parallel_tool_calls" | "web_search_options" | "response_format"
-        | "max_tokens" | "max_completion_tokens" | "stop" | "stop_sequences" | "temperature"
-        | "top_p" | "top_k" | "reasoning_effort" | "thinking" | "output_config" | "user"
-        | "safety_identifier" | "metadata" | "service_tier" | "stream" | "betas"
-        | "anthropic_beta" | "extra_headers" => Fate::Translated,
+        "model"
+        | "messages"
+        | "system"
+        | "tools"
+        | "tool_choice"
+        | "functions"
+        | "function_call"
+        | "parallel_tool_calls"
+        | "web_search_options"
+        | "response_format"
+        | "max_tokens"
+        | "max_completion_tokens"
+        | "stop"
+        | "stop_sequences"
+        | "temperature"
+        | "top_p"
+        | "top_k"
+        | "reasoning_effort"
+        | "thinking"
+        | "output_config"
+        | "user"
+        | "safety_identifier"
+        | "metadata"
+        | "service_tier"
+        | "stream"
+        | "betas"
+        | "anthropic_beta"
+        | "extra_headers" => Fate::Translated,
         // Hints to OpenAI's own storage, caches and speed.
-        "store" | "stream_options" | "prompt_cache_key" | "prompt_cache_retention"
-        | "prompt_cache_options" | "prediction" => Fate::Ignored,
+        "store"
+        | "stream_options"
+        | "prompt_cache_key"
+        | "prompt_cache_retention"
+        | "prompt_cache_options"
+        | "prediction" => Fate::Ignored,
         "n" | "seed" | "logprobs" | "top_logprobs" | "logit_bias" | "presence_penalty"
         | "frequency_penalty" | "modalities" | "audio" | "verbosity" | "moderation" => {
             Fate::Unsupported
@@ -249,36 +275,52 @@ fn fate(name: &str) -> Fate {
     }
 }
 
-/// Parameters by which a client steers this gateway.
+/// Parameters by which a client steers this gateway, with those of LiteLLM's clients. Some of them
+/// hold credentials, so none may reach the provider. See also [`is_gateways`].
+const GATEWAYS: [&str; 39] = [
+    "additional_drop_params",
+    "allowed_openai_params",
+    "api_base",
+    "api_key",
+    "api_version",
+    "base_url",
+    "cache",
+    "caching",
+    "content_policy_fallbacks",
+    "context_window_fallback_dict",
+    "context_window_fallbacks",
+    "cooldown_time",
+    "custom_llm_provider",
+    "default_fallbacks",
+    "disable_fallbacks",
+    "drop_params",
+    "extra_body",
+    "fallbacks",
+    "guardrail_config",
+    "guardrails",
+    "input_cost_per_token",
+    "max_fallbacks",
+    "max_retries",
+    "model_info",
+    "model_list",
+    "modify_params",
+    "no-log",
+    "num_retries",
+    "output_cost_per_token",
+    "policies",
+    "proxy_server_request",
+    "request_timeout",
+    "retry_policy",
+    "specific_deployment",
+    "stream_timeout",
+    "tags",
+    "timeout",
+    "ttl",
+    "user_config",
+];
+
 fn is_gateways(name: &str) -> bool {
-    matches!(
-        name,
-        "fallbacks"
-            | "context_window_fallbacks"
-            | "content_policy_fallbacks"
-            | "disable_fallbacks"
-            | "num_retries"
-            | "max_retries"
-            | "cache"
-            | "caching"
-            | "ttl"
-            | "tags"
-            | "guardrails"
-            | "timeout"
-            | "stream_timeout"
-            | "request_timeout"
-            | "api_key"
-            | "api_base"
-            | "base_url"
-            | "api_version"
-            | "custom_llm_provider"
-            | "drop_params"
-            | "additional_drop_params"
-            | "allowed_openai_params"
-            | "extra_body"
-            | "no-log"
-    ) || name.starts_with("mock_")
-        || name.starts_with("litellm_")
+    GATEWAYS.contains(&name) || name.starts_with("mock_") || name.starts_with("litellm_")
 }
 
 /// Whether an unsupported parameter has the value that it has when it is not sent.
@@ -290,9 +332,8 @@ fn asks_nothing(name: &str, raw: &str) -> bool {
             raw.parse::<f64>().is_ok_and(|number| number == 0.0)
         }
         "logit_bias" => serde_json::from_str::<Map<String, Value>>(raw).is_ok_and(|m| m.is_empty()),
-        "modalities" => {
-            serde_json::from_str::<Vec<String>>(raw).is_ok_and(|all| all.iter().all(|m| m == "text"))
-        }
+        "modalities" => serde_json::from_str::<Vec<String>>(raw)
+            .is_ok_and(|all| all.iter().all(|m| m == "text")),
         "verbosity" => raw == "\"medium\"",
         _ => false,
     }
@@ -411,7 +452,8 @@ fn is_email(user: &str) -> bool {
 
 fn is_phone(user: &str) -> bool {
     let digits = user.strip_prefix('+').unwrap_or(user);
-    let of_phones = |c: char| c.is_ascii_digit() || c.is_whitespace() || matches!(c, '(' | ')' | '-');
+    let of_phones =
+        |c: char| c.is_ascii_digit() || c.is_whitespace() || matches!(c, '(' | ')' | '-');
     digits.len() >= 7 && digits.chars().all(of_phones)
 }
 

@@ -45,18 +45,8 @@ const REFUSED: [&str; 28] = [
 ];
 
 /// Formats of strings that are understood.
-const FORMATS: [&str; 10] = [
-    "date-time",
-    "time",
-    "date",
-    "duration",
-    "email",
-    "hostname",
-    "uri",
-    "ipv4",
-    "ipv6",
-    "uuid",
-];
+const FORMATS: [&str; 10] =
+    ["date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"];
 
 /// Why a schema has no form in the subset.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -147,7 +137,8 @@ impl<'a> Fitter<'a> {
         if self.entered.contains(&reference.as_str()) {
             return Err(Unfit::Recursive(reference.clone()));
         }
-        let target = find(self.root, reference).ok_or_else(|| Unfit::Dangling(reference.clone()))?;
+        let target =
+            find(self.root, reference).ok_or_else(|| Unfit::Dangling(reference.clone()))?;
         self.entered.push(reference);
         let fitted = self.schema(target);
         self.entered.pop();
@@ -337,7 +328,8 @@ mod tests {
 
     fn fitted(schema: &str) -> String {
         let schema: Node = serde_json::from_str(schema).unwrap();
-        fit(&schema).map_or_else(|why| why.to_string(), |node| serde_json::to_string(&node).unwrap())
+        fit(&schema)
+            .map_or_else(|why| why.to_string(), |node| serde_json::to_string(&node).unwrap())
     }
 
     #[test]

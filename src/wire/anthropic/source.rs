@@ -67,7 +67,10 @@ pub(super) fn from_file<'a>(param: &str, raw: Raw<'a>) -> Result<(Source<'a>, bo
     let file: File<'a> = read(param, raw.get())?;
     let Some(data) = file.file_data.map(|data| data.0) else {
         let Some(id) = file.file_id.map(|id| id.0).filter(|id| !id.is_empty()) else {
-            return Err(invalid(param, format!("`{param}`: a file needs `file_data` or `file_id`")));
+            return Err(invalid(
+                param,
+                format!("`{param}`: a file needs `file_data` or `file_id`"),
+            ));
         };
         // LiteLLM's clients write the address of a document here.
         let source =

@@ -4,19 +4,19 @@
 //! it only what must be said at its end: a thinking block goes back to the client whole, because it
 //! has to be replayed whole.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::chunk::{Chunk, Delta, Function, ThinkingBlock, ToolCall, write_done};
-use super::content::Raw;
 use super::error::{garbage, within};
+use super::event::{
+    BlockDelta, BlockStart, BlockStop, DeltaFields, Message, MessageDelta, MessageStart,
+    event_kind, parse,
+};
 use super::fields::Text;
 use super::names::{JSON_TOOL, original_name};
-use super::reply::{ID_PREFIX, StopDetails, fields_of, finish_reason, kind_of};
-use super::usage::{Tally, Written};
+use super::reply::{ID_PREFIX, fields_of, finish_reason, kind_of};
+use super::usage::Tally;
 use crate::failure::Failure;
 use crate::usage::Usage;
 use crate::wire::sse::{Fields, Splitter};
@@ -25,17 +25,6 @@ use crate::wire::{Ending, Progress, StreamOptions};
 /// Bound of one thinking block. A longer one is streamed like any other, but is not given back
 /// whole for replay.
 const MAX_THINKING_BYTES: usize = 4 * 1024 * 1024;
-
-/// The events that are read; `ping` and what the API may add are not.
-const EVENTS: [&[u8]; 7] = [
-    b"content_block_delta",
-    b"content_block_start",
-    b"content_block_stop",
-    b"message_start",
-    b"message_delta",
-    b"message_stop",
-    b"error",
-];
 
 /// Turns one reply's events into chunks.
 #[derive(Debug)]
@@ -135,11 +124,24 @@ enum OpenBlock {
     /// Text, or a block that the client is not shown.
     Plain,
     /// A tool call, by its number. The input that came with its start is used if no fragment came.
-    Tool { number: u32, input: Option<String>, fragments: bool },
+    Tool {
+        number: u32,
+        input: Option<String>,
+        fragments: bool,
+    },
     /// The tool call that stands for an answer in JSON.
-    Json { input: Option<String>, fragments: bool },
-    Thinking { text: String, signature: String, too_long: bool },
-    Redacted { data: String },
+    Json {
+        input: Option<String>,
+        fragments: bool,
+    },
+    Thinking {
+        text: String,
+        signature: String,
+        too_long: bool,
+    },
+    Redacted {
+        data: String,
+    },
 }
 
 impl State {
@@ -187,7 +189,12 @@ impl State {
         }
     }
 
-    fn event(&mut self, name: Option<&[u8]>, data: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+    fn event(
+        &mut self,
+        name: Option<&[u8]>,
+        data: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
         let Some(kind) = event_kind(name, data)? else {
             return Ok(());
         };
@@ -263,7 +270,9 @@ impl State {
             }
             "redacted_thinking" => {
                 let data = fields_of(event.content_block)?.data;
-                OpenBlock::Redacted { data: data.map(|data| data.0.into_owned()).unwrap_or_default() }
+                OpenBlock::Redacted {
+                    data: data.map(|data| data.0.into_owned()).unwrap_or_default(),
+                }
             }
             "text" => {
                 let text = fields_of(event.content_block)?.text;
@@ -455,106 +464,4 @@ impl State {
     fn chunk(&self) -> Chunk<'_> {
         Chunk::new(&self.id, &self.model, self.options.created, self.options.show_usage)
     }
-}
-
-/// What kind of event it is; `None`: nothing that needs to be read.
-///
-/// Anthropic names its events. Vendors that copy the API leave the name out or give all events one
-/// name, and some end as OpenAI does; the data has the type too.
-fn event_kind<'a>(name: Option<&'a [u8]>, data: &'a [u8]) -> Result<Option<Cow<'a, [u8]>>, Failure> {
-    match name {
-        Some(name) if EVENTS.contains(&name) => return Ok(Some(Cow::Borrowed(name))),
-        None if data.is_empty() || data == b"[DONE]" => return Ok(None),
-        _ => {}
-    }
-    match parse::<Kind<'_>>(data) {
-        Ok(Kind { kind: Some(Text(Cow::Borrowed(kind))), .. }) => {
-            Ok(Some(Cow::Borrowed(kind.as_bytes())))
-        }
-        Ok(Kind { kind: Some(Text(Cow::Owned(kind))), .. }) => {
-            Ok(Some(Cow::Owned(kind.into_bytes())))
-        }
-        Ok(Kind { kind: None, error: Some(_) }) => Ok(Some(Cow::Borrowed(b"error"))),
-        Ok(_) => Ok(None),
-        Err(failure) if name.is_none() => Err(failure),
-        Err(_) => Ok(None),
-    }
-}
-
-fn parse<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Result<T, Failure> {
-    serde_json::from_slice(data).map_err(|error| {
-        within(data)
-            .unwrap_or_else(|| garbage(format!("an event of the stream cannot be read: {error}")))
-    })
-}
-
-#[derive(Deserialize)]
-struct Kind<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<Text<'a>>,
-    #[serde(borrow)]
-    error: Option<Raw<'a>>,
-}
-
-#[derive(Deserialize)]
-struct MessageStart<'a> {
-    #[serde(borrow)]
-    message: Message<'a>,
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    id: Option<Text<'a>>,
-    #[serde(borrow)]
-    model: Option<Text<'a>>,
-    usage: Option<Written>,
-}
-
-#[derive(Deserialize)]
-struct BlockStart<'a> {
-    index: u64,
-    #[serde(borrow)]
-    content_block: Raw<'a>,
-}
-
-#[derive(Deserialize)]
-struct BlockStop {
-    index: u64,
-}
-
-#[derive(Deserialize)]
-struct BlockDelta<'a> {
-    index: u64,
-    #[serde(borrow)]
-    delta: DeltaFields<'a>,
-}
-
-#[derive(Deserialize)]
-struct DeltaFields<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Text<'a>,
-    #[serde(borrow)]
-    text: Option<Text<'a>>,
-    #[serde(borrow)]
-    partial_json: Option<Text<'a>>,
-    #[serde(borrow)]
-    thinking: Option<Text<'a>>,
-    #[serde(borrow)]
-    signature: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-struct MessageDelta<'a> {
-    #[serde(borrow)]
-    delta: Stop<'a>,
-    usage: Option<Written>,
-}
-
-#[derive(Deserialize)]
-struct Stop<'a> {
-    #[serde(borrow)]
-    stop_reason: Option<Text<'a>>,
-    #[serde(borrow)]
-    stop_details: Option<StopDetails<'a>>,
 }

@@ -49,8 +49,12 @@ pub(super) enum Config<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Ours {
     /// Without `display` some models send signatures only, and the client sees no reasoning.
-    Adaptive { display: &'static str },
-    Enabled { budget_tokens: u64 },
+    Adaptive {
+        display: &'static str,
+    },
+    Enabled {
+        budget_tokens: u64,
+    },
     Disabled,
 }
 
@@ -89,9 +93,10 @@ impl<'a> Thinking<'a> {
                 Some(effort) => Self::effort(effort, around),
             },
         };
-        // The API refuses both of these. The client gets what it demanded and loses the thinking.
+        // The API refuses both of these. The client gets what it demanded and loses the thinking; a
+        // model that always thinks is no longer told to.
         let refused = around.forced || (thinking.has_budget() && !resumes(around.turns));
-        if refused && thinking.is_on() && !model.always_thinks {
+        if refused && thinking.is_on() {
             (thinking.config, thinking.budget) = (None, None);
         }
         Ok(thinking)

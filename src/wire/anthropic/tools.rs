@@ -172,7 +172,8 @@ impl<'a> Tooling<'a> {
         model: &Capabilities,
     ) -> Result<(), Failure> {
         if let Wanted { allowed: Some(allowed), .. } = &wanted {
-            self.tools.retain(|tool| tool.name().is_none_or(|name| allowed.iter().any(|a| a == name)));
+            self.tools
+                .retain(|tool| tool.name().is_none_or(|name| allowed.iter().any(|a| a == name)));
         }
         // Without tools there is nothing to choose, and the API says so.
         if self.tools.is_empty() {

@@ -94,7 +94,10 @@ impl Tally {
     /// The counts in our convention, once any were seen.
     pub(super) fn usage(&self) -> Option<Usage> {
         self.seen.then(|| Usage {
-            input_tokens: self.input.saturating_add(self.cache_read).saturating_add(self.cache_write),
+            input_tokens: self
+                .input
+                .saturating_add(self.cache_read)
+                .saturating_add(self.cache_write),
             output_tokens: self.output,
             cache_read_tokens: self.cache_read,
             cache_write_tokens: self.cache_write,

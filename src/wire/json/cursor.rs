@@ -28,6 +28,11 @@ impl<'a> Cursor<'a> {
         Self { text, at: 0 }
     }
 
+    /// A cursor in the middle of a text.
+    pub(crate) const fn starting_at(text: &'a [u8], at: usize) -> Self {
+        Self { text, at }
+    }
+
     /// The byte that is read next.
     pub(crate) const fn at(&self) -> usize {
         self.at
@@ -256,13 +261,16 @@ impl<'a> Cursor<'a> {
 /// the same computation; longer text goes in blocks that the compiler turns into vector code.
 fn plain(text: &[u8]) -> usize {
     let mut at = 0;
+    let mut blocks = true;
     while let Some(word) = text[at..].first_chunk::<8>() {
         let hits = special(u64::from_le_bytes(*word));
         if hits != 0 {
             return at + hits.trailing_zeros() as usize / 8;
         }
         at += 8;
-        if at >= 32 {
+        // Once a block has a hit in it, the words find out where.
+        if blocks && at >= 32 {
+            blocks = false;
             while let Some(block) = text[at..].first_chunk::<64>() {
                 let hit = block.iter().fold(false, |hit, &byte| {
                     hit | (byte == b'"') | (byte == b'\\') | (byte < b' ')
@@ -275,10 +283,8 @@ fn plain(text: &[u8]) -> usize {
         }
     }
     let tail = &text[at..];
-    at + tail
-        .iter()
-        .position(|&byte| byte == b'"' || byte == b'\\' || byte < b' ')
-        .unwrap_or(tail.len())
+    let special = |&byte: &u8| byte == b'"' || byte == b'\\' || byte < b' ';
+    at + tail.iter().position(special).unwrap_or(tail.len())
 }
 
 /// Marks the highest bit of every byte that is a quote, a backslash or a control character. Marks

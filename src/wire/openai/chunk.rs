@@ -36,6 +36,10 @@ pub struct Chunk {
     pub(super) id: Option<Range<usize>>,
     pub(super) model: Option<Range<usize>>,
     pub(super) created: Option<Range<usize>>,
+    /// The text that was counted last, without its quotes, if it is a string.
+    pub(super) text: Option<Range<usize>>,
+    /// The padding with which OpenAI hides the length of a chunk, without its quotes.
+    pub(super) padding: Option<Range<usize>>,
 }
 
 impl Chunk {
@@ -61,6 +65,9 @@ impl Chunk {
                 b"id" => chunk.id = Some(cursor.value()?),
                 b"model" => chunk.model = Some(cursor.value()?),
                 b"created" => chunk.created = Some(cursor.value()?),
+                b"obfuscation" if cursor.peek() == Some(b'"') => {
+                    chunk.padding = Some(cursor.string()?);
+                }
                 b"prompt_filter_results" | b"prompt_annotations" => {
                     chunk.filter_results = true;
                     cursor.value()?;
@@ -110,7 +117,7 @@ impl Chunk {
                 // The text completions have it instead of a delta.
                 b"text" => {
                     bare = false;
-                    let length = string_length(text, cursor.value()?);
+                    let length = self.text(text, cursor.value()?);
                     self.text_bytes += length;
                     self.meaningful |= length > 0;
                 }
@@ -154,17 +161,17 @@ impl Chunk {
                 b"content" => {
                     let value = cursor.value()?;
                     self.foreign_delta |= text[start] == b'[';
-                    self.text_bytes += string_length(text, value);
+                    self.text_bytes += self.text(text, value);
                 }
                 b"reasoning_content" => {
-                    reasoning = reasoning.max(string_length(text, cursor.value()?));
+                    reasoning = reasoning.max(self.text(text, cursor.value()?));
                 }
                 b"reasoning" | b"thinking" => {
                     let value = cursor.value()?;
                     self.foreign_delta |= text[start] == b'"';
-                    reasoning = reasoning.max(string_length(text, value));
+                    reasoning = reasoning.max(self.text(text, value));
                 }
-                b"refusal" => self.text_bytes += string_length(text, cursor.value()?),
+                b"refusal" => self.text_bytes += self.text(text, cursor.value()?),
                 b"tool_calls" if cursor.peek() == Some(b'[') => self.tool_calls(text, cursor)?,
                 b"function_call" if cursor.peek() == Some(b'{') => self.function(text, cursor)?,
                 _ => {
@@ -210,10 +217,22 @@ impl Chunk {
             let counts = matches!(&text[name], b"name" | b"arguments");
             let value = cursor.value()?;
             if counts {
-                self.text_bytes += string_length(text, value);
+                self.text_bytes += self.text(text, value);
             }
         }
         Ok(())
+    }
+
+    /// The length of generated text: of a string without its quotes, of a list or object as written.
+    fn text(&mut self, text: &[u8], value: Range<usize>) -> u64 {
+        match text[value.start] {
+            b'"' => {
+                self.text = Some(value.start + 1..value.end - 1);
+                value.len() as u64 - 2
+            }
+            b'[' | b'{' => value.len() as u64,
+            _ => 0,
+        }
     }
 
     fn groq(&mut self, text: &[u8], cursor: &mut Cursor<'_>) -> Result<(), Broken> {
@@ -244,15 +263,6 @@ fn truthy(value: &[u8]) -> bool {
 fn empty(value: &[u8]) -> bool {
     matches!(value, b"null" | b"\"\"")
         || matches!(value, [b'[' | b'{', inner @ .., _] if inner.trim_ascii().is_empty())
-}
-
-/// The length of a string without its quotes; the whole length of a list or object; 0 otherwise.
-fn string_length(text: &[u8], value: Range<usize>) -> u64 {
-    match text[value.start] {
-        b'"' => value.len() as u64 - 2,
-        b'[' | b'{' => value.len() as u64,
-        _ => 0,
-    }
 }
 
 #[cfg(test)]
@@ -324,9 +334,10 @@ mod tests {
     #[test]
     fn a_broken_chunk_is_an_error() {
         let text = r#"{"id":"x","choices":[{"index":0,"delta":{"content":"a","tool_calls":[{"function":{"arguments":""}}]},"finish_reason":null}],"x_groq":{"usage":null}}"#;
-        assert!(Chunk::scan(text.as_bytes()).is_ok());
+        let text = text.as_bytes();
+        assert!(Chunk::scan(text).is_ok());
         for end in 0..text.len() {
-            assert!(Chunk::scan(&text.as_bytes()[..end]).is_err(), "{}", &text[..end]);
+            assert!(Chunk::scan(&text[..end]).is_err(), "cut at {end}");
         }
         assert!(Chunk::scan(b"ping").is_err());
         assert!(Chunk::scan(b"{} {}").is_err());

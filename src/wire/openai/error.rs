@@ -102,6 +102,7 @@ impl ErrorBody {
             param: self.param,
             retry_after: None,
             should_retry: None,
+            blameless: false,
         }
     }
 }

@@ -7,6 +7,7 @@
 mod azure;
 mod chunk;
 mod error;
+mod likeness;
 mod messages;
 mod normalise;
 mod reasoning;

@@ -310,3 +310,153 @@ fn is_empty(value: &Value) -> bool {
         Value::Bool(_) | Value::Number(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::stream::ChatStream;
+    use super::*;
+    use crate::wire::Ending;
+
+    const SHOWN: StreamOptions = StreamOptions {
+        show_usage: true,
+        created: 0,
+        quirks: Quirks {
+            max_tokens_only: false,
+            no_stream_options: false,
+            mistral: false,
+            strip_strict_and_names: false,
+            null_content_with_tool_calls: false,
+            reasoning_outside_completion: true,
+            normalise_stream: true,
+        },
+    };
+
+    fn relay(options: StreamOptions, chunks: &[Value]) -> (Vec<Value>, Ending, Option<Failure>) {
+        let mut stream = ChatStream::<Normalise>::new(options);
+        let mut out = Vec::new();
+        let mut failure = None;
+        for chunk in chunks {
+            let data = chunk.as_str().map_or_else(|| chunk.to_string(), str::to_owned);
+            let progress = stream.push(Bytes::from(format!("data: {data}\n\n")), &mut out);
+            failure = failure.or(progress.failure);
+        }
+        let ending = stream.finish(&mut out);
+        let text = String::from_utf8(out.concat()).unwrap();
+        let events = text.split_terminator("\n\n").map(|event| {
+            let data = event.strip_prefix("data: ").unwrap();
+            serde_json::from_str(data).unwrap_or_else(|_| json!(data))
+        });
+        (events.collect(), ending, failure)
+    }
+
+    fn delta(delta: &Value, reason: &Value) -> Value {
+        json!({"id": "c", "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})
+    }
+
+    #[test]
+    fn reasons_become_openais() {
+        for (sent, seen) in [("eos", "stop"), ("model_length", "length"), ("stop", "stop")] {
+            let (events, ending, _) =
+                relay(SHOWN, &[delta(&json!({}), &json!(sent)), json!("[DONE]")]);
+            assert_eq!(events[0]["choices"][0]["finish_reason"], seen);
+            assert_eq!(ending, Ending::Complete);
+        }
+    }
+
+    #[test]
+    fn a_blank_reason_is_filled_in_at_the_end() {
+        let call = json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}]});
+        let usage = json!({"id": "c", "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 13,
+                           "completion_tokens_details": {"reasoning_tokens": 10}}});
+        let (events, _, _) = relay(
+            SHOWN,
+            &[
+                delta(&json!({"content": "a"}), &json!("")),
+                delta(&call, &json!("")),
+                usage,
+                json!("[DONE]"),
+            ],
+        );
+        assert_eq!(events.len(), 5);
+        assert_eq!(events[0]["choices"][0]["finish_reason"], Value::Null);
+        assert_eq!(events[1]["choices"][0]["delta"]["tool_calls"][0]["type"], "function");
+        assert_eq!(
+            events[2],
+            json!({"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]})
+        );
+        assert_eq!(events[3]["usage"]["completion_tokens"], 12, "reasoning is included");
+        assert_eq!(events[4], "[DONE]");
+    }
+
+    #[test]
+    fn an_end_is_told_once_and_usage_last() {
+        let mut end = delta(&json!({"content": "b"}), &json!("stop"));
+        end["usage"] = json!({"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2});
+        let mut again = delta(&json!({"content": ""}), &json!("stop"));
+        again["usage"] = json!({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3});
+        let (events, ending, _) = relay(SHOWN, &[end.clone(), again.clone()]);
+        assert_eq!(ending, Ending::Complete, "no [DONE] was sent");
+        assert_eq!(
+            events[0],
+            json!({"id": "c", "choices": [{"index": 0, "delta": {"content": "b"}, "finish_reason": null}], "usage": null})
+        );
+        assert_eq!(
+            events[1],
+            json!({"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": null})
+        );
+        assert_eq!(events[2]["usage"]["total_tokens"], 3);
+        assert_eq!(events[2]["choices"], json!([]));
+        assert_eq!(events[3], "[DONE]");
+        assert_eq!(events.len(), 4);
+
+        let hidden = StreamOptions { show_usage: false, ..SHOWN };
+        let (events, _, _) = relay(hidden, &[end, again, json!("[DONE]")]);
+        assert_eq!(events.len(), 3);
+        assert!(events.iter().all(|event| event.get("usage").is_none()));
+    }
+
+    #[test]
+    fn lists_and_other_names_become_content_and_reasoning() {
+        let thinking = json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]});
+        let text = json!({"content": [{"type": "text", "text": "a"}]});
+        let named = json!({"reasoning": "so", "content": ""});
+        let chunks = [&thinking, &text, &named].map(|sent| delta(sent, &Value::Null));
+        let (events, _, _) = relay(SHOWN, &chunks);
+        let deltas = events.iter().map(|event| &event["choices"][0]["delta"]).collect::<Vec<_>>();
+        assert_eq!(*deltas[0], json!({"content": null, "reasoning_content": "hm"}));
+        assert_eq!(*deltas[1], json!({"content": "a"}));
+        assert_eq!(*deltas[2], json!({"content": "", "reasoning_content": "so"}));
+    }
+
+    #[test]
+    fn a_reason_that_is_a_failure_is_one() {
+        let (events, ending, failure) = relay(
+            SHOWN,
+            &[
+                delta(&json!({"content": "a"}), &Value::Null),
+                delta(&json!({}), &json!("insufficient_system_resource")),
+            ],
+        );
+        assert_eq!((events.len(), ending), (1, Ending::Cut));
+        assert_eq!(failure.map(|failure| failure.class), Some(FailureClass::Overloaded));
+    }
+
+    #[test]
+    fn unknown_fields_of_a_rewritten_chunk_stay_as_written() {
+        let chunk = r#"{"id":"c", "new":1.50, "choices":[{"index":0,"delta":{},"finish_reason":"eos"}],"z":1e2}"#;
+        let mut stream = ChatStream::<Normalise>::new(SHOWN);
+        let mut out = Vec::new();
+        stream.push(Bytes::from(format!("data: {chunk}\n\n")), &mut out);
+        assert_eq!(
+            out.concat(),
+            format!(
+                "data: {}\n\n",
+                chunk.replace(
+                    r#"{"index":0,"delta":{},"finish_reason":"eos"}"#,
+                    r#"{"delta":{},"finish_reason":"stop","index":0}"#
+                )
+            )
+            .into_bytes()
+        );
+    }
+}

@@ -26,7 +26,7 @@ def test_a_wrong_key(connect, stream):
     error = refused(connect(api_key="sk-wrong"), "gpt", stream)
     assert isinstance(error, openai.AuthenticationError)
     assert error.code == "invalid_api_key"
-    assert error.type == "authentication_error"
+    assert error.type == "auth_error"
 
 
 def test_no_key(client):

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::chunk::Chunk;
 use super::error::ErrorBody;
+use super::likeness::Likeness;
 use super::usage;
 use crate::failure::{Failure, FailureClass};
 use crate::usage::Usage;
@@ -78,6 +79,7 @@ pub struct ChatStream<R> {
 struct Tally<R> {
     options: StreamOptions,
     rewrite: R,
+    likeness: Likeness,
     usage: Option<Usage>,
     text_bytes: u64,
     /// A choice has ended.
@@ -96,6 +98,7 @@ impl<R: Rewrite> ChatStream<R> {
             tally: Tally {
                 options,
                 rewrite: R::default(),
+                likeness: Likeness::default(),
                 usage: None,
                 text_bytes: 0,
                 finished: false,
@@ -223,7 +226,9 @@ impl<R: Rewrite> Tally<R> {
                 Verdict::Replace(closing)
             });
         }
-        let chunk = Chunk::scan(data)
+        let chunk = self
+            .likeness
+            .scan(data)
             .map_err(|_| server_failure("the provider sent an event that is not JSON"))?;
         if chunk.error {
             return Err(failure_in(data));
@@ -321,3 +326,6 @@ impl ChoiceSet {
         (0..Self::LIMIT).filter(move |index| self.contains(*index) && !other.contains(*index))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,52 +3,32 @@
 //! The cheap case, the same request again on a kept connection, costs one read, one parse of the
 //! head, one comparison and one write.
 
+mod head;
+mod play;
+
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
+use self::head::{Facts, HEADERS_MAX, Head, Refusal};
+use self::play::{Play, reason};
+use super::conduct::{Afterwards, Framing};
 use super::record::Recorded;
-use super::reply::{Afterwards, Framing};
-use super::script::SCRIPT_HEADER;
+use super::script::Script;
 use super::serve::Stage;
 use super::socket::{Gone, Socket};
-use super::steps::{Performance, Step};
 
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-const HEADERS_MAX: usize = 128;
-/// What is collected before it is written, if nothing asks for an earlier write.
-const WRITE_BYTES: usize = 64 * 1024;
 /// The largest body that a connection remembers to recognise it again.
 const REMEMBERED_BYTES_MAX: usize = 256 * 1024;
 
-/// What the connection needs to know of a request head.
-#[derive(Debug)]
-struct Head {
-    /// Its length in bytes.
-    length: usize,
-    target: Range<usize>,
-    post: bool,
-    content_length: Option<u64>,
-    chunked: bool,
-    keep_alive: bool,
-    expects_continue: bool,
-    facts: Facts,
-}
-
-/// What of the headers shapes a reply.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Facts {
-    scripted: bool,
-    api_key: bool,
-    anthropic_version: bool,
-}
-
 /// The last request of a connection, with the bytes that answer it.
 struct Memory {
+    /// Another script may answer otherwise.
+    script: Arc<Script>,
     target: Bytes,
     facts: Facts,
     body: Bytes,
@@ -62,9 +42,6 @@ enum End {
     /// The client closed it, or broke it.
     Left,
 }
-
-/// A request that cannot be served.
-struct Refusal(u16, &'static str);
 
 struct Connection {
     socket: Socket,
@@ -80,7 +57,7 @@ pub(super) async fn serve(socket: Socket, input: BytesMut, stage: Arc<Stage>, nu
     match connection.run().await {
         End::Close => connection.socket.close().await,
         End::Reset => connection.socket.abort(),
-        End::Left => {},
+        End::Left => {}
     }
 }
 
@@ -92,9 +69,7 @@ impl Connection {
                 Ok(Ok(None)) | Err(_) => return End::Left,
                 Ok(Err(refusal)) => return self.refuse(&refusal).await,
             };
-            if head.expects_continue
-                && self.send(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_err()
-            {
+            if head.expects_continue && self.send(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_err() {
                 return End::Left;
             }
             let body = match self.body(&head).await {
@@ -119,11 +94,9 @@ impl Connection {
                 self.input.advance(2);
             }
             match Head::parse(&self.input) {
-                Ok(Some(head)) => return Ok(Ok(Some(head))),
-                Ok(None) if self.input.len() > HEAD_BYTES_MAX => {
-                    return Ok(Err(Refusal(431, "the request head is too large")));
-                },
-                Ok(None) => {},
+                Ok(Some(head)) if head.length <= HEAD_BYTES_MAX => return Ok(Ok(Some(head))),
+                Ok(None) if self.input.len() <= HEAD_BYTES_MAX => {}
+                Ok(_) => return Ok(Err(Refusal(431, "the request head is too large"))),
                 Err(refusal) => return Ok(Err(refusal)),
             }
             if self.socket.read(&mut self.input).await? == 0 {
@@ -142,7 +115,7 @@ impl Connection {
         let length = match head.content_length {
             Some(length) if length > limit as u64 => {
                 return Ok(Err(Refusal(413, "the request body is too large")));
-            },
+            }
             length => usize::try_from(length.unwrap_or(0)).unwrap_or(0),
         };
         let end = head.length + length;
@@ -169,11 +142,11 @@ impl Connection {
                 Ok(httparse::Status::Complete((used, size))) => {
                     at += used;
                     usize::try_from(size).unwrap_or(usize::MAX)
-                },
+                }
                 Ok(httparse::Status::Partial) if rest.len() < 1024 => {
                     self.more().await?;
                     continue;
-                },
+                }
                 _ => return Ok(Err(Refusal(400, "the request body is not chunked properly"))),
             };
             if size == 0 {
@@ -198,7 +171,11 @@ impl Connection {
     }
 
     /// Reads what follows the last chunk, up to the empty line.
-    async fn trailers(&mut self, mut at: usize, whole: BytesMut) -> io::Result<Result<Body, Refusal>> {
+    async fn trailers(
+        &mut self,
+        mut at: usize,
+        whole: BytesMut,
+    ) -> io::Result<Result<Body, Refusal>> {
         loop {
             let rest = self.input.get(at..).unwrap_or_default();
             match memchr::memchr(b'\n', rest) {
@@ -207,10 +184,10 @@ impl Connection {
                     if rest.get(..end).is_some_and(|line| line.is_empty() || line == b"\r") {
                         return Ok(Ok(Body::Chunked { whole: whole.freeze(), end: at }));
                     }
-                },
+                }
                 None if rest.len() > HEAD_BYTES_MAX => {
                     return Ok(Err(Refusal(431, "the trailers are too large")));
-                },
+                }
                 None => self.more().await?,
             }
         }
@@ -247,7 +224,8 @@ impl Connection {
         let target = self.input.get(head.target.clone()).unwrap_or_default();
         if let (Some(memory), Body::Plain(length)) = (&self.memory, &body) {
             let end = head.length + length;
-            let same = memory.facts == head.facts
+            let same = self.stage.still_follows(&memory.script)
+                && memory.facts == head.facts
                 && memory.target == target
                 && self.input.get(head.length..end) == Some(&memory.body[..]);
             if same && head.post {
@@ -261,15 +239,16 @@ impl Connection {
                 let mut message = self.input.split_to(head.length + length);
                 let body = message.split_off(head.length).freeze();
                 self.recorded(&message, head, body)
-            },
+            }
             Body::Chunked { whole, end } => {
                 let message = self.input.split_to(end);
                 self.recorded(&message, head, whole)
-            },
+            }
         };
         record.request(&request);
         tracing::debug!(method = %request.method, path = request.path, "request");
-        let performance = self.stage.script().perform(&request, self.stage.dialect);
+        let script = self.stage.script();
+        let performance = script.perform(&request, self.stage.dialect);
         let memorable = performance.repeatable
             && !record.keeps_requests()
             && head.post
@@ -280,22 +259,22 @@ impl Connection {
         let played = play.run(self, &performance).await;
         match played {
             Ok(Some(end)) => return Some(end),
-            Ok(None) => {},
+            Ok(None) => {}
             Err(Gone) => {
                 record.disconnect(self.number, play.body_bytes);
                 return Some(End::Left);
-            },
+            }
         }
         if memorable && let Some(answer) = play.single_write {
             let target = Bytes::copy_from_slice(request.path.as_bytes());
             // A copy of its own: the request's bytes share the read buffer's memory.
             let body = Bytes::copy_from_slice(&request.body);
-            self.memory = Some(Memory { target, facts: head.facts, body, answer });
+            self.memory = Some(Memory { script, target, facts: head.facts, body, answer });
         }
         match performance.conduct.afterwards {
             Afterwards::KeepAlive if performance.conduct.framing == Framing::UntilClose => {
                 Some(End::Close)
-            },
+            }
             Afterwards::KeepAlive => None,
             Afterwards::Close | Afterwards::HangUp => Some(End::Close),
         }
@@ -337,201 +316,4 @@ enum Body {
         /// Where the message ends in the input.
         end: usize,
     },
-}
-
-impl Head {
-    fn parse(input: &[u8]) -> Result<Option<Self>, Refusal> {
-        let mut slots = [httparse::EMPTY_HEADER; HEADERS_MAX];
-        let mut request = httparse::Request::new(&mut slots);
-        let length = match request.parse(input) {
-            Ok(httparse::Status::Complete(length)) => length,
-            Ok(httparse::Status::Partial) => return Ok(None),
-            Err(_) => return Err(Refusal(400, "the request is not HTTP/1.1")),
-        };
-        let path = request.path.unwrap_or_default();
-        let method = request.method.unwrap_or_default();
-        // The target follows the method and one space.
-        let start = method.len() + 1;
-        let mut head = Self {
-            length,
-            target: start..start + path.len(),
-            post: method == "POST",
-            content_length: None,
-            chunked: false,
-            keep_alive: request.version == Some(1),
-            expects_continue: false,
-            facts: Facts::default(),
-        };
-        for header in request.headers.iter() {
-            head.note(header)?;
-        }
-        Ok(Some(head))
-    }
-
-    fn note(&mut self, header: &httparse::Header<'_>) -> Result<(), Refusal> {
-        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
-        let says = |word: &str| {
-            header.value.split(|it| *it == b',').any(|it| {
-                it.trim_ascii().eq_ignore_ascii_case(word.as_bytes())
-            })
-        };
-        // The length of a name rules out most of them at the cost of one comparison.
-        match header.name.len() {
-            7 if is("api-key") => self.facts.api_key = true,
-            6 if is("expect") => self.expects_continue = says("100-continue"),
-            10 if is("connection") => {
-                if says("close") {
-                    self.keep_alive = false;
-                } else if says("keep-alive") {
-                    self.keep_alive = true;
-                }
-            },
-            13 if is(SCRIPT_HEADER) => self.facts.scripted = true,
-            14 if is("content-length") => {
-                let digits = std::str::from_utf8(header.value).ok().map(str::trim);
-                let length = digits.and_then(|it| it.parse().ok());
-                if length.is_none() {
-                    return Err(Refusal(400, "content-length is not a number"));
-                }
-                self.content_length = length;
-            },
-            17 if is("anthropic-version") => self.facts.anthropic_version = true,
-            17 if is("transfer-encoding") => self.chunked = says("chunked"),
-            _ => {},
-        }
-        Ok(())
-    }
-}
-
-/// One reply on its way out.
-struct Play {
-    output: BytesMut,
-    chunked: bool,
-    body_bytes: u64,
-    /// Nothing has been written yet.
-    unwritten: bool,
-    /// Everything, if one write was enough for it.
-    single_write: Option<Bytes>,
-}
-
-impl Play {
-    fn new(performance: &Performance) -> Self {
-        let chunked = match performance.conduct.framing {
-            Framing::Usual => performance.whole_length().is_none(),
-            Framing::Chunked => true,
-            Framing::UntilClose => false,
-        };
-        let output = BytesMut::with_capacity(1024);
-        Self { output, chunked, body_bytes: 0, unwritten: true, single_write: None }
-    }
-
-    async fn run(
-        &mut self,
-        connection: &mut Connection,
-        performance: &Performance,
-    ) -> Result<Option<End>, Gone> {
-        for step in &performance.steps {
-            match step {
-                Step::Wait(time) => {
-                    self.write(connection).await?;
-                    connection.socket.pause(*time, &mut connection.input).await?;
-                },
-                Step::Head => {
-                    self.head(performance);
-                    if let Some(per_byte) = performance.conduct.slow_head {
-                        for byte in self.output.split() {
-                            connection.send(&[byte]).await?;
-                            connection.socket.pause(per_byte, &mut connection.input).await?;
-                        }
-                    }
-                },
-                Step::Data(bytes) => {
-                    self.data(bytes);
-                    if self.output.len() >= WRITE_BYTES {
-                        self.write(connection).await?;
-                    }
-                },
-                Step::Flush => self.write(connection).await?,
-                Step::Stall => {
-                    self.write(connection).await?;
-                    connection.socket.stall(&mut connection.input).await?;
-                },
-                Step::Raw(bytes) => self.output.extend_from_slice(bytes),
-                Step::End => {
-                    if self.chunked {
-                        self.output.extend_from_slice(b"0\r\n\r\n");
-                    }
-                },
-                Step::Close => {
-                    self.write(connection).await?;
-                    return Ok(Some(End::Close));
-                },
-                Step::Reset => {
-                    self.write(connection).await?;
-                    return Ok(Some(End::Reset));
-                },
-            }
-        }
-        if self.unwritten {
-            let all = self.output.split().freeze();
-            connection.send(&all).await?;
-            self.single_write = Some(all);
-        } else {
-            self.write(connection).await?;
-        }
-        Ok(None)
-    }
-
-    async fn write(&mut self, connection: &mut Connection) -> Result<(), Gone> {
-        if self.output.is_empty() {
-            return Ok(());
-        }
-        self.unwritten = false;
-        let result = connection.send(&self.output).await;
-        self.output.clear();
-        result
-    }
-
-    fn head(&mut self, performance: &Performance) {
-        let rendered = &performance.rendered;
-        let status = rendered.status;
-        let mut add = |text: &str| self.output.extend_from_slice(text.as_bytes());
-        add(&format!("HTTP/1.1 {status} {}\r\n", reason(status)));
-        for (name, value) in &rendered.headers {
-            add(name);
-            add(": ");
-            add(value);
-            add("\r\n");
-        }
-        if self.chunked {
-            add("transfer-encoding: chunked\r\n");
-        } else if performance.conduct.framing == Framing::Usual
-            && let Some(length) = performance.whole_length()
-        {
-            add("content-length: ");
-            add(itoa::Buffer::new().format(length));
-            add("\r\n");
-        }
-        let closes = performance.conduct.afterwards == Afterwards::Close
-            || performance.conduct.framing == Framing::UntilClose;
-        add(if closes { "connection: close\r\n\r\n" } else { "\r\n" });
-    }
-
-    fn data(&mut self, bytes: &Bytes) {
-        self.body_bytes += bytes.len() as u64;
-        if self.chunked {
-            self.output.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
-            self.output.extend_from_slice(bytes);
-            self.output.extend_from_slice(b"\r\n");
-        } else {
-            self.output.extend_from_slice(bytes);
-        }
-    }
-}
-
-fn reason(status: u16) -> &'static str {
-    match status {
-        529 => "Site is overloaded",
-        _ => StatusCode::from_u16(status).ok().and_then(|it| it.canonical_reason()).unwrap_or(""),
-    }
 }

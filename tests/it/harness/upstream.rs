@@ -1,0 +1,18 @@
+//! The scripted providers by the name under which tests speak of them.
+
+use tollgate::mock::{Upstream, UpstreamBuilder};
+
+/// A provider that speaks as OpenAI does.
+pub fn openai() -> UpstreamBuilder {
+    Upstream::openai()
+}
+
+/// A provider that speaks as Azure does.
+pub fn azure() -> UpstreamBuilder {
+    Upstream::azure()
+}
+
+/// A provider that speaks as Anthropic does.
+pub fn anthropic() -> UpstreamBuilder {
+    Upstream::anthropic()
+}

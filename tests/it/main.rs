@@ -1,0 +1,14 @@
+//! The real executable between scripted providers and plain clients.
+//!
+//! Each test starts a gateway process of its own; see `harness` for the words used.
+//! `TOLLGATE_TEST_PATIENCE` (seconds) is how long a test waits for what should happen at once.
+
+#![allow(clippy::allow_attributes, reason = "an expectation would fail with each new test")]
+#![allow(clippy::panic, clippy::unwrap_used, clippy::print_stderr, reason = "these are tests")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "no test uses all of the harness")]
+
+mod harness;
+
+mod bodies;
+mod matrix;
+mod smoke;

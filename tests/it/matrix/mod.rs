@@ -1,0 +1,209 @@
+//! The failure matrix: every way in which a provider fails, in every surrounding, as a client sees it.
+//!
+//! `table.rs` says what is expected. One gateway has a model group for each cell, so all cells run
+//! at the same time and none disturbs another. `docs/failure-matrix.md` is the same table for people
+//! (`page.rs`); `TOLLGATE_BLESS=1` writes it anew.
+
+mod page;
+mod table;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::thread;
+
+use self::table::{Failing, MATRIX, Row};
+use crate::harness::*;
+
+/// What the healthy deployments say.
+const HELLO: &str = "hello";
+/// The group that stands in for others.
+const BACKUP: &str = "backup";
+
+/// What stands beside the deployment that fails, A.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Around {
+    /// Nothing: it is the only deployment of its group.
+    Alone,
+    /// A healthy deployment in the same group, B, which has a higher `order`.
+    Second,
+    /// A healthy fallback group with the deployment C.
+    Fallback,
+}
+
+/// What the client asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Request {
+    Json,
+    Stream,
+    /// Either of them, with the same result.
+    Both,
+}
+
+/// What came of a request, in the words of the table.
+#[derive(Debug, PartialEq, Eq)]
+struct Found {
+    client_gets: String,
+    /// The deployments that were tried, in order.
+    attempts: String,
+    /// The deployments that are in cooldown afterwards.
+    rests: String,
+}
+
+/// One request to be made.
+struct Cell<'a> {
+    failing: &'a Failing,
+    row: &'a Row,
+    provider: &'a Upstream,
+    request: Request,
+    /// Its model group, and the provider's model behind A and B.
+    group: String,
+}
+
+#[test]
+fn every_failure_is_met_as_the_table_says() {
+    let providers: Vec<_> = MATRIX.iter().map(|failing| (failing, (failing.provider)())).collect();
+    let healthy = upstream::openai().replies(chat(HELLO)).start();
+    let cells = cells(&providers);
+    let gateway = gateway(&cells, &healthy);
+
+    let found: Vec<Found> = thread::scope(|scope| {
+        let gateway = &gateway;
+        let ask = |cell| scope.spawn(move || Cell::ask(cell, gateway));
+        let asked: Vec<_> = cells.iter().map(ask).collect();
+        asked.into_iter().map(|cell| cell.join().unwrap()).collect()
+    });
+
+    let mut wrong = String::new();
+    for (cell, found) in cells.iter().zip(&found) {
+        let (group, expected) = (&cell.group, cell.row.expected());
+        if *found != expected {
+            writeln!(wrong, "{group}:\n  expected {expected:?}\n  found    {found:?}").unwrap();
+        }
+        let requests = cell.provider.requests();
+        let seen = requests.iter().filter(|request| request.json()["model"] == **group).count();
+        let tried = if cell.failing.is_seen { found.attempts.matches('A').count() } else { 0 };
+        if seen != tried {
+            writeln!(wrong, "{group}: tried {tried} times, seen {seen} times").unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn the_table_has_every_cell_once() {
+    for failing in MATRIX {
+        for around in [Around::Alone, Around::Second, Around::Fallback] {
+            for request in [Request::Json, Request::Stream] {
+                let covers =
+                    |row: &&Row| row.0 == around && [request, Request::Both].contains(&row.1);
+                let count = failing.rows.iter().filter(covers).count();
+                assert_eq!(count, 1, "{} {around:?} {request:?}", failing.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_page_shows_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/failure-matrix.md");
+    let page = page::render();
+    if std::env::var_os("TOLLGATE_BLESS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == page, "{} is out of date: TOLLGATE_BLESS=1 writes it", path.display());
+}
+
+fn cells<'a>(providers: &'a [(&'a Failing, Upstream)]) -> Vec<Cell<'a>> {
+    let mut cells = Vec::new();
+    for (failing, provider) in providers {
+        for row in failing.rows {
+            let requests = match row.1 {
+                Request::Both => &[Request::Json, Request::Stream][..],
+                Request::Json => &[Request::Json],
+                Request::Stream => &[Request::Stream],
+            };
+            cells.extend(requests.iter().map(|&request| {
+                let group = format!("{}, {:?}, {request:?}", failing.name, row.0);
+                Cell { failing, row, provider, request, group }
+            }));
+        }
+    }
+    cells
+}
+
+/// A gateway with a model group for each cell and, but for the time to connect, all defaults.
+fn gateway(cells: &[Cell<'_>], healthy: &Upstream) -> Gateway {
+    let on = |upstream, model: &str| openai(upstream).model(&format!("openai/{model}"));
+    let backup = group(BACKUP).deployment(on(healthy, BACKUP).id("C"));
+    let mut builder = gateway::with(backup).general("connect_timeout: 1");
+    let mut fallbacks = String::from("fallbacks:");
+    for Cell { failing, row, provider, group: name, .. } in cells {
+        let id = |letter| format!("{name}, {letter}");
+        let mut cell =
+            group(name).deployment(on(provider, name).with(failing.params).id(&id("A")).order(1));
+        match row.0 {
+            Around::Alone => {}
+            Around::Second => cell = cell.deployment(on(healthy, name).id(&id("B")).order(2)),
+            Around::Fallback => write!(fallbacks, "\n- {name:?}: [{BACKUP}]").unwrap(),
+        }
+        builder = builder.and(cell);
+    }
+    builder.router(&fallbacks).start()
+}
+
+impl Cell<'_> {
+    fn ask(&self, gateway: &Gateway) -> Found {
+        let ask = gateway.client().ask(&self.group, "hi");
+        let (request_id, client_gets) = if self.request == Request::Stream {
+            let stream = ask.stream();
+            (stream.request_id().to_owned(), in_stream(&stream))
+        } else {
+            let reply = ask.send();
+            (reply.request_id().to_owned(), in_reply(&reply))
+        };
+        let cooling = gateway.cooling(&self.group);
+        let line = gateway.logged(&request_id);
+        let (mut attempts, mut rests) = (Vec::new(), Vec::new());
+        for attempt in line["attempts"].as_array().into_iter().flatten() {
+            let letter = attempt["deployment"].as_str().unwrap_or_default().rsplit(' ').next();
+            attempts.extend(letter);
+            rests.extend(letter.filter(|_| attempt["cooled_down"] == true));
+        }
+        rests.dedup();
+        assert_eq!(rests.len() as u64, cooling, "{}: the log and /health differ", self.group);
+        Found { client_gets, attempts: attempts.join(" "), rests: rests.join(" ") }
+    }
+}
+
+/// `200 hello`, or `429 rate_limit_exceeded, wait 3 s`.
+fn in_reply(reply: &Reply) -> String {
+    match reply.status {
+        200 => format!("200 {}", reply.text()),
+        status => format!("{status} {}{}", reply.error_code(), wait(reply.header("retry-after"))),
+    }
+}
+
+/// The same, or `200 hel then upstream_idle_timeout`.
+fn in_stream(stream: &Stream) -> String {
+    let (status, text) = (stream.status, stream.text());
+    let code = stream.error_code();
+    assert!(!stream.cut, "the body has no end: {stream:?}");
+    assert_eq!(stream.ended_with_done, status == 200 && code.is_none(), "{stream:?}");
+    match (status, code) {
+        (200, None) => format!("200 {text}"),
+        (200, Some(code)) => format!("200 {text} then {code}"),
+        (_, code) => {
+            format!("{status} {}{}", code.unwrap_or_default(), wait(stream.header("retry-after")))
+        }
+    }
+}
+
+/// `Retry-After` as the table writes it: long waits in minutes, since a date comes nearer meanwhile.
+fn wait(seconds: &str) -> String {
+    match seconds.parse::<u64>() {
+        Ok(long @ 60..) => format!(", wait {} min", (long + 30) / 60),
+        Ok(seconds) => format!(", wait {seconds} s"),
+        Err(_) => String::new(),
+    }
+}
