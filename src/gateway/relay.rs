@@ -23,7 +23,7 @@ use crate::failure::{Failure, FailureClass};
 use crate::provider;
 use crate::routing::{Ask, Attempt, Next, Plan, Stop};
 use crate::telemetry;
-use crate::usage::Usage;
+use crate::usage::{BYTES_PER_TOKEN, Usage};
 
 /// How the relay of a request ended.
 enum End {
@@ -342,9 +342,8 @@ fn stopped(stop: Stop, last: Option<Failure>, call: &Call) -> GatewayError {
     }
 }
 
-/// Tokens by length, where a provider counts none: four bytes to a token, as English text has.
+/// Tokens by length, where a provider counts none.
 pub(super) fn estimate(call: &Call, text_bytes: u64) -> Usage {
-    const BYTES_PER_TOKEN: u64 = 4;
     Usage {
         input_tokens: call.body.bytes().len() as u64 / BYTES_PER_TOKEN,
         output_tokens: text_bytes / BYTES_PER_TOKEN,

@@ -155,6 +155,8 @@ def test_a_client_that_has_read_enough(gateway, client, upstream):
 
     line = gateway.access_log(request_id)
     assert line["client_disconnected"]
+    # The provider's count did not come.
+    assert line["usage"]["estimated"]
     # The connections of the others are not disturbed.
     reply = client.chat.completions.create(model=upstream.model, messages=ask())
     assert reply.choices[0].finish_reason == "stop"
