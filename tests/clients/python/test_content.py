@@ -102,6 +102,25 @@ def test_output_that_is_parsed(client, upstream):
     assert reply.choices[0].message.parsed.difficulty == "easy"
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_output_of_a_model_without_schemas(client, stream):
+    """The gateway makes do with a tool; the client must not see it."""
+    asked = {
+        "model": "anthropic/claude-3-5-haiku-20241022",
+        "messages": ask(),
+        "response_format": Solution,
+    }
+    if stream:
+        with client.chat.completions.stream(**asked) as events:
+            reply = events.get_final_completion()
+    else:
+        reply = client.chat.completions.parse(**asked)
+    choice = reply.choices[0]
+    assert isinstance(choice.message.parsed, Solution)
+    assert choice.finish_reason == "stop"
+    assert not choice.message.tool_calls
+
+
 async def test_output_that_is_parsed_async(async_client, upstream):
     reply = await async_client.chat.completions.parse(
         model=upstream.model, messages=ask(), response_format=Solution
