@@ -14,8 +14,10 @@ const Person = z.object({
   pets: z.array(z.object({ kind: z.enum(["cat", "dog"]) })),
 });
 
+// One pixel.
 const PNG =
-  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E" +
+  "rkJggg==";
 
 for (const { name, model } of UPSTREAMS) {
   describe(name, () => {
@@ -25,7 +27,8 @@ for (const { name, model } of UPSTREAMS) {
         .withResponse();
       assert.match(data.choices[0].message.content, /You said: hello/);
       assert.equal(data.choices[0].finish_reason, "stop");
-      assert.equal(data.usage.total_tokens, data.usage.prompt_tokens + data.usage.completion_tokens);
+      const { total_tokens, prompt_tokens, completion_tokens } = data.usage;
+      assert.equal(total_tokens, prompt_tokens + completion_tokens);
       assert.equal(response.headers.get("x-litellm-model-group"), `${name}/*`);
       assert.equal(response.headers.get("x-litellm-call-id"), request_id);
     });
