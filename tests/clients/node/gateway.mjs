@@ -23,9 +23,17 @@ export const UPSTREAMS = [
 
 const running = [];
 
+function stopAll() {
+  for (const child of running) child.kill("SIGTERM");
+}
+
 after(async () => {
-  await Promise.all(running.map((stop) => stop()));
+  stopAll();
+  await Promise.all(running.map((child) => child.exited));
 });
+// The tests may not come to their end.
+process.once("exit", stopAll);
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
 
 /** Starts `tollgate`; resolves with what `announces` captures of its output. */
 async function start(args, announces, env = {}) {
@@ -33,11 +41,8 @@ async function start(args, announces, env = {}) {
     env: { ...process.env, NO_COLOR: "1", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
-  const exited = new Promise((resolve) => child.once("exit", resolve));
-  running.push(() => {
-    child.kill("SIGTERM");
-    return exited;
-  });
+  child.exited = new Promise((resolve) => child.once("exit", resolve));
+  running.push(child);
   const printed = [];
   return new Promise((resolve, reject) => {
     const giveUp = (why) => reject(new Error(`${why}; the output was:\n${printed.join("\n")}`));

@@ -1,5 +1,6 @@
 """The binary as processes: scripted providers and the gateway before them."""
 
+import atexit
 import json
 import os
 import re
@@ -34,6 +35,8 @@ class Process:
             text=True,
             encoding="utf-8",
         )
+        # Whatever happens to the tests: a process that has ended already is not harmed.
+        atexit.register(self._process.kill)
         self._readers = [
             threading.Thread(target=self._collect, args=(pipe,), daemon=True)
             for pipe in (self._process.stdout, self._process.stderr)
