@@ -51,7 +51,11 @@ pub fn init(
     let directives = directives(level, variable);
     let filter = EnvFilter::try_new(&directives)
         .map_err(|_| LoggingError::Filter { filter: directives.clone() })?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        // It would be told on standard error too, in a way that panics if that is closed.
+        .log_internal_errors(false);
     if json {
         tracing_subscriber::util::SubscriberInitExt::try_init(
             log.json().flatten_event(true).with_current_span(false).with_span_list(false).finish(),
