@@ -11,4 +11,5 @@ mod harness;
 
 mod bodies;
 mod matrix;
+mod routing;
 mod smoke;
