@@ -77,7 +77,7 @@ pub(super) const MATRIX: &[Failing] = &[
     .unseen(),
     failing(
         "TLS: a certificate nobody vouches for",
-        || untrusted(),
+        untrusted,
         &[
             Row(Alone, Both, "502 upstream_connection_error", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
