@@ -225,9 +225,7 @@ fn rule_for<'a>(model: &str, written: &'a Value) -> Option<&'a [Value]> {
 
 fn fallback(entry: &Value) -> Option<Fallback> {
     match entry {
-        Value::String(group) => {
-            Some(Fallback { group: group.as_str().into(), params: Vec::new() })
-        }
+        Value::String(group) => Some(Fallback { group: group.as_str().into(), params: Vec::new() }),
         Value::Object(fields) => {
             let group = fields.get("model")?.as_str()?.into();
             let params = fields.iter().filter(|(name, _)| *name != "model");
