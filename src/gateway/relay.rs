@@ -5,11 +5,12 @@
 //! begins, when another attempt may follow, and it watches client and deadline all along.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use pingora_core::protocols::http::HttpTask;
+use pingora_core::{Error, ErrorType};
 use pingora_proxy::Session;
 
 use super::Gateway;
@@ -24,6 +25,9 @@ use crate::provider;
 use crate::routing::{Ask, Attempt, Next, Plan, Stop};
 use crate::telemetry;
 use crate::usage::Usage;
+
+/// Longer than any request takes.
+const UNBOUNDED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How the relay of a request ended.
 enum End {
@@ -84,10 +88,12 @@ pub(super) async fn relay(
             relay.end_stream_with(error).await;
             Ok(())
         }
+        // Returned as an error, because Pingora would write a response of its own or end the body
+        // as if it were complete.
         End::ClientGone => {
             relay.ctx.client_gone = true;
             relay.session.set_keepalive(None);
-            Ok(())
+            Err(Error::new_down(ErrorType::ConnectionClosed))
         }
     }
 }
@@ -176,11 +182,12 @@ impl Relay<'_> {
         let silence = call.stream_timeout.or(deployment.timeouts.stream);
         let whole = call.timeout.or(deployment.timeouts.request);
         let bounds = Bounds {
-            connect: traffic.connect_timeout.min(left(call.deadline)),
-            first_byte: if call.stream {
-                silence.or(whole).unwrap_or(traffic.first_byte_timeout)
-            } else {
-                traffic.first_byte_timeout
+            connect: traffic.connect_timeout,
+            first_byte: match (call.stream, whole) {
+                (true, _) => silence.or(whole).unwrap_or(traffic.first_byte_timeout),
+                (false, None) => traffic.first_byte_timeout,
+                // The whole attempt has its bound, and that has a code of its own.
+                (false, Some(_)) => UNBOUNDED,
             },
             whole: if call.stream { None } else { whole },
             idle: silence.unwrap_or(traffic.stream_idle_timeout),

@@ -13,3 +13,4 @@ mod bodies;
 mod matrix;
 mod routing;
 mod smoke;
+mod transport;
