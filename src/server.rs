@@ -10,6 +10,8 @@ use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use pingora_core::listeners::L4BufferSettings;
+use pingora_core::listeners::ListenerConfig;
 use pingora_core::listeners::tls::TlsSettings;
 use pingora_core::server::Server;
 use pingora_core::server::configuration::ServerConf;
@@ -62,6 +64,14 @@ pub enum StartError {
 /// The longest time that Pingora waits after the signal to stop. `Background` ends the process
 /// before that, when the last request is done or its own bound is reached.
 const GRACE_SECONDS: u64 = 24 * 60 * 60;
+
+/// Holds the head and the body of most replies, which then leave in one write. Pingora's default of
+/// one segment makes two of them. Everything is flushed when it is to be seen.
+const WRITE_BUFFER: usize = 16 * 1024;
+
+/// One TLS record. Without TLS nothing is buffered here: head and body have buffers of their own,
+/// and Pingora's default would add 64 KiB to every connection.
+const TLS_READ_BUFFER: usize = 16 * 1024;
 
 /// Serves until the process is told to stop.
 ///
@@ -119,9 +129,9 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
 
     let app = AnyHttp::new(&server.configuration, gateway);
     let mut service = Service::new("gateway".to_owned(), app);
-    let address_text = address.to_string();
-    match tls {
-        None => service.add_tcp(&address_text),
+    let listener = ListenerConfig::tcp(address.to_string());
+    service.add_listener(match tls {
+        None => listener.l4_buffer(L4BufferSettings::new(0, WRITE_BUFFER)),
         Some((certificate, key)) => {
             let mut settings = usable(&certificate, &key)
                 .and_then(|()| {
@@ -129,9 +139,9 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
                 })
                 .map_err(|cause| StartError::Tls { certificate, key, cause })?;
             settings.enable_h2();
-            service.add_tls_with_settings(&address_text, None, settings);
+            listener.l4_buffer(L4BufferSettings::new(TLS_READ_BUFFER, WRITE_BUFFER)).tls(settings)
         }
-    }
+    });
     server.add_service(service);
 
     let reload =

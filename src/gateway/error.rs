@@ -188,7 +188,7 @@ impl GatewayError {
         let message = &*self.message();
         let written = match dialect {
             ClientDialect::OpenAi => {
-                let ours = self.status() >= 500 && !matches!(self, Self::Upstream(_));
+                let ours = !matches!(self, Self::Upstream(_));
                 serde_json::to_vec(&OpenAiEnvelope {
                     error: OpenAiError {
                         message,

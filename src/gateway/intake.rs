@@ -22,6 +22,9 @@ const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Code of a body whose end cannot be found.
 pub(super) const UNREADABLE: &str = "invalid_body";
 
+/// Whose rule of fallbacks serves every group without its own.
+const EVERY_GROUP: &str = "*";
+
 /// Longest `x-request-id` that is taken over.
 const REQUEST_ID_MAX: usize = 128;
 
@@ -142,6 +145,7 @@ pub(super) fn understand(
     };
     Ok(Call {
         endpoint,
+        fallbacks: fallbacks(&body, &model)?,
         model: model.into(),
         stream,
         show_usage,
@@ -149,7 +153,6 @@ pub(super) fn understand(
             .get("x-litellm-num-retries")
             .and_then(|value| value.to_str().ok()?.trim().parse().ok())
             .or_else(|| body.u64("num_retries").and_then(|count| count.try_into().ok())),
-        fallbacks: fallbacks(&body)?,
         disable_fallbacks: flag(
             &body,
             "disable_fallbacks",
@@ -191,31 +194,48 @@ fn flag(body: &Object, name: &'static str, message: &str) -> Result<bool, Gatewa
     }
 }
 
-/// The request's own fallbacks: names, or objects with a `model` and parameters to replace.
-fn fallbacks(body: &Object) -> Result<Option<Vec<Fallback>>, GatewayError> {
-    const EXPECTED: &str =
-        "`fallbacks` must be an array of model names, or of objects with a `model`.";
+/// The request's own fallbacks, in the forms of the configuration: names, objects with a `model`
+/// and parameters to replace, or rules by group, of which the one for `model` counts.
+fn fallbacks(body: &Object, model: &str) -> Result<Option<Vec<Fallback>>, GatewayError> {
+    const EXPECTED: &str = "`fallbacks` must be an array of model names, of objects with a \
+                            `model`, or of rules such as {\"model-a\": [\"model-b\"]}.";
     let written = match body.value("fallbacks") {
         None | Some(Value::Null) => return Ok(None),
-        Some(Value::Array(written)) => written,
-        Some(_) => return Err(bad("fallbacks", EXPECTED)),
+        Some(written) => written,
     };
-    let fallback = |entry: Value| match entry {
-        Value::String(group) => Some(Fallback { group: group.into(), params: Vec::new() }),
-        Value::Object(mut params) => {
-            let group = params.remove("model")?.as_str().map(Arc::from)?;
-            let params = params
-                .into_iter()
-                .filter_map(|(name, value)| {
-                    Some((name.into(), serde_json::value::to_raw_value(&value).ok()?))
-                })
-                .collect();
-            Some(Fallback { group, params })
+    let understood = match rule_for(model, &written) {
+        Some(targets) => targets.iter().map(fallback).collect(),
+        None => written.as_array().and_then(|list| list.iter().map(fallback).collect()),
+    };
+    understood.map(Some).ok_or_else(|| bad("fallbacks", EXPECTED))
+}
+
+/// The targets of the rule for `model`, or of the one for all. `None`: these are no rules.
+fn rule_for<'a>(model: &str, written: &'a Value) -> Option<&'a [Value]> {
+    let as_rules = |value: &'a Value| {
+        value.as_object().filter(|rules| rules.values().all(|targets| targets.is_array()))
+    };
+    let rules: Vec<_> = match written {
+        Value::Array(list) if !list.is_empty() => list.iter().map(as_rules).collect::<Option<_>>(),
+        _ => as_rules(written).map(|rules| vec![rules]),
+    }?;
+    let rule = |name| rules.iter().find_map(|rules| rules.get(name)?.as_array());
+    Some(rule(model).or_else(|| rule(EVERY_GROUP)).map_or(&[], Vec::as_slice))
+}
+
+fn fallback(entry: &Value) -> Option<Fallback> {
+    match entry {
+        Value::String(group) => Some(Fallback { group: group.as_str().into(), params: Vec::new() }),
+        Value::Object(fields) => {
+            let group = fields.get("model")?.as_str()?.into();
+            let params = fields.iter().filter(|(name, _)| *name != "model");
+            let params = params.filter_map(|(name, value)| {
+                Some((name.as_str().into(), serde_json::value::to_raw_value(value).ok()?))
+            });
+            Some(Fallback { group, params: params.collect() })
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
-    };
-    let understood: Option<Vec<_>> = written.into_iter().map(fallback).collect();
-    understood.map(Some).ok_or_else(|| bad("fallbacks", EXPECTED))
+    }
 }
 
 fn tags(body: &Object, headers: &HeaderMap) -> Vec<Box<str>> {

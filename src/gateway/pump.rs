@@ -125,10 +125,10 @@ impl<'a, 'r> Pump<'a, 'r> {
     }
 
     /// Sends a comment that clients ignore and that keeps proxies from closing a silent stream.
-    pub(super) async fn beat(&mut self) -> pingora_core::Result<()> {
+    pub(super) async fn beat(&mut self) {
         let mut tasks = Vec::with_capacity(2);
         if !self.relay.head_out {
-            tasks.push(HttpTask::Header(self.head(None)?, false));
+            tasks.push(HttpTask::Header(self.head(None), false));
             self.relay.head_out = true;
             self.relay.ctx.status = Some(200);
         }
@@ -138,7 +138,6 @@ impl<'a, 'r> Pump<'a, 'r> {
         if let Err(error) = self.relay.session.write_response_tasks(tasks).await {
             tracing::debug!(%error, "heartbeat not sent");
         }
-        Ok(())
     }
 
     /// Moves the stream to its end.
@@ -146,14 +145,14 @@ impl<'a, 'r> Pump<'a, 'r> {
         &mut self,
         upstream_head: &HeaderMap,
         mut connection: Connection,
-    ) -> pingora_core::Result<Pumped> {
+    ) -> Pumped {
         let options = StreamOptions {
             show_usage: self.call.show_usage,
             created: unix_seconds(self.relay.ctx.started_at),
             quirks: self.attempt.deployment.quirks,
         };
         let mut stream = provider::stream(&self.attempt.deployment, self.call.endpoint, options);
-        let pumped = self.frames(upstream_head, &mut connection, &mut stream).await?;
+        let pumped = self.frames(upstream_head, &mut connection, &mut stream).await;
         if self.committed {
             let usage = stream.usage().unwrap_or_else(|| estimate(self.call, stream.text_bytes()));
             let ctx = &mut *self.relay.ctx;
@@ -167,7 +166,7 @@ impl<'a, 'r> Pump<'a, 'r> {
                 self.relay.gateway.upstreams.release(connection).await;
             }
         }
-        Ok(pumped)
+        pumped
     }
 
     async fn frames(
@@ -175,7 +174,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         upstream_head: &HeaderMap,
         connection: &mut Connection,
         stream: &mut StreamRelay,
-    ) -> pingora_core::Result<Pumped> {
+    ) -> Pumped {
         self.heard = Some(Instant::now());
         self.timer.as_mut().reset(Instant::now().into());
         let mut out: Vec<Bytes> = Vec::new();
@@ -185,10 +184,10 @@ impl<'a, 'r> Pump<'a, 'r> {
                     biased;
                     read = connection.session.read_response_body() => break read,
                     interruption = self.interruption() => match interruption {
-                        Interruption::Heartbeat => self.beat().await?,
-                        Interruption::Silence => return Ok(self.fell_silent()),
-                        Interruption::DeadlinePassed => return Ok(Pumped::DeadlinePassed),
-                        Interruption::ClientGone => return Ok(Pumped::ClientGone),
+                        Interruption::Heartbeat => self.beat().await,
+                        Interruption::Silence => return self.fell_silent(),
+                        Interruption::DeadlinePassed => return Pumped::DeadlinePassed,
+                        Interruption::ClientGone => return Pumped::ClientGone,
                     },
                 }
             };
@@ -199,12 +198,12 @@ impl<'a, 'r> Pump<'a, 'r> {
             }
             let may_fail_over = !self.committed && !batch.meaningful;
             match batch.failure {
-                Some(failure) if may_fail_over => return Ok(Pumped::Failed(failure)),
+                Some(failure) if may_fail_over => return Pumped::Failed(failure),
                 Some(failure) => {
-                    return Ok(match self.write(upstream_head, &mut out, false).await? {
+                    return match self.write(upstream_head, &mut out, false).await {
                         Written::Out => Pumped::Broken(failure),
                         Written::ClientGone => Pumped::ClientGone,
-                    });
+                    };
                 }
                 None => {}
             }
@@ -213,10 +212,10 @@ impl<'a, 'r> Pump<'a, 'r> {
                 // Only a preamble so far: it is held back until something follows it.
                 continue;
             }
-            match self.write(upstream_head, &mut out, batch.complete).await? {
-                Written::Out if batch.complete => return Ok(Pumped::Complete),
+            match self.write(upstream_head, &mut out, batch.complete).await {
+                Written::Out if batch.complete => return Pumped::Complete,
                 Written::Out => {}
-                Written::ClientGone => return Ok(Pumped::ClientGone),
+                Written::ClientGone => return Pumped::ClientGone,
             }
         }
     }
@@ -238,7 +237,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         upstream_head: &HeaderMap,
         out: &mut Vec<Bytes>,
         end: bool,
-    ) -> pingora_core::Result<Written> {
+    ) -> Written {
         let mut tasks = Vec::with_capacity(out.len() + 2);
         if !self.committed {
             let gateway = self.relay.gateway;
@@ -248,7 +247,7 @@ impl<'a, 'r> Pump<'a, 'r> {
             self.relay.ctx.relayed.streamed = true;
             self.committed = true;
             if !self.relay.head_out {
-                tasks.push(HttpTask::Header(self.head(Some(upstream_head))?, false));
+                tasks.push(HttpTask::Header(self.head(Some(upstream_head)), false));
                 self.relay.ctx.status = Some(200);
             }
             self.relay.head_out = true;
@@ -261,18 +260,15 @@ impl<'a, 'r> Pump<'a, 'r> {
             tasks.push(HttpTask::Done);
         }
         if tasks.is_empty() {
-            return Ok(Written::Out);
+            return Written::Out;
         }
         let writing = self.relay.session.write_response_tasks(tasks);
         let written = tokio::time::timeout(left(self.call.deadline), writing).await;
         self.wrote = Instant::now();
-        Ok(if matches!(written, Ok(Ok(_))) { Written::Out } else { Written::ClientGone })
+        if matches!(written, Ok(Ok(_))) { Written::Out } else { Written::ClientGone }
     }
 
-    fn head(
-        &self,
-        upstream: Option<&HeaderMap>,
-    ) -> pingora_core::Result<Box<pingora_http::ResponseHeader>> {
+    fn head(&self, upstream: Option<&HeaderMap>) -> Box<pingora_http::ResponseHeader> {
         head::answer(self.relay.session, self.relay.ctx, head::Body::EventStream, upstream)
     }
 }

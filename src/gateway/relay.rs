@@ -5,11 +5,12 @@
 //! begins, when another attempt may follow, and it watches client and deadline all along.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use pingora_core::protocols::http::HttpTask;
+use pingora_core::{Error, ErrorType};
 use pingora_proxy::Session;
 
 use super::Gateway;
@@ -24,6 +25,9 @@ use crate::provider;
 use crate::routing::{Ask, Attempt, Next, Plan, Stop};
 use crate::telemetry;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
+
+/// Longer than any request takes.
+const UNBOUNDED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How the relay of a request ended.
 enum End {
@@ -70,24 +74,32 @@ pub(super) async fn relay(
     call: &Call,
 ) -> pingora_core::Result<()> {
     let mut relay = Relay { gateway, session, ctx, head_out: false, upstream_head: None };
-    match relay.run(call).await? {
+    match relay.run(call).await {
         End::Answered => Ok(()),
-        End::Error(error) if relay.head_out => relay.end_stream_with(error).await,
+        End::Error(error) if relay.head_out => {
+            relay.end_stream_with(error).await;
+            Ok(())
+        }
         End::Error(error) => {
             let upstream = relay.upstream_head.take();
             super::reply::write_error(relay.session, relay.ctx, error, upstream.as_ref()).await
         }
-        End::Broken(error) => relay.end_stream_with(error).await,
+        End::Broken(error) => {
+            relay.end_stream_with(error).await;
+            Ok(())
+        }
+        // Returned as an error, because Pingora would write a response of its own or end the body
+        // as if it were complete.
         End::ClientGone => {
             relay.ctx.client_gone = true;
             relay.session.set_keepalive(None);
-            Ok(())
+            Err(Error::new_down(ErrorType::ConnectionClosed))
         }
     }
 }
 
 impl Relay<'_> {
-    async fn run(&mut self, call: &Call) -> pingora_core::Result<End> {
+    async fn run(&mut self, call: &Call) -> End {
         let snapshot = Arc::clone(&self.ctx.snapshot);
         let (catalog, settings) = (&snapshot.catalog, &snapshot.routing);
         let ask = Ask {
@@ -99,7 +111,7 @@ impl Relay<'_> {
             seed: fastrand::u64(..),
         };
         let Ok(mut plan) = Plan::new(catalog, settings, ask) else {
-            return Ok(End::Error(GatewayError::UnknownModel { model: call.model.to_string() }));
+            return End::Error(GatewayError::UnknownModel { model: call.model.to_string() });
         };
         let state = &*self.gateway.routing;
         let mut last: Option<Failure> = None;
@@ -109,21 +121,21 @@ impl Relay<'_> {
             self.ctx.relayed.fallbacks = plan.fallbacks();
             let mut attempt = match next {
                 Next::Attempt(attempt) => attempt,
-                Next::Stop(stop) => return Ok(End::Error(stopped(stop, last, call))),
+                Next::Stop(stop) => return End::Error(stopped(stop, last, call)),
             };
             if !attempt.wait.is_zero() {
                 match self.pause(call, &attempt).await {
                     Ok(()) => {}
-                    Err(end) => return Ok(end),
+                    Err(end) => return end,
                 }
             }
             let began = Instant::now();
-            let outcome = self.attempt(call, &mut plan, &mut attempt).await?;
+            let outcome = self.attempt(call, &mut plan, &mut attempt).await;
             self.note(&attempt, &outcome, began);
             let (failure, content_is_out) = match outcome {
-                Outcome::Answered => return Ok(End::Answered),
-                Outcome::DeadlinePassed => return Ok(End::Error(self.deadline())),
-                Outcome::ClientGone => return Ok(End::ClientGone),
+                Outcome::Answered => return End::Answered,
+                Outcome::DeadlinePassed => return End::Error(self.deadline()),
+                Outcome::ClientGone => return End::ClientGone,
                 Outcome::Failed(failure) => (failure, false),
                 Outcome::Broken(failure) => (failure, true),
             };
@@ -132,7 +144,7 @@ impl Relay<'_> {
                 noted.cooled_down = rest.is_some();
             }
             if content_is_out {
-                return Ok(End::Broken(GatewayError::Upstream(Box::new(failure))));
+                return End::Broken(GatewayError::Upstream(Box::new(failure)));
             }
             last = Some(failure);
         }
@@ -151,12 +163,7 @@ impl Relay<'_> {
         }
     }
 
-    async fn attempt(
-        &mut self,
-        call: &Call,
-        plan: &mut Plan,
-        attempt: &mut Attempt,
-    ) -> pingora_core::Result<Outcome> {
+    async fn attempt(&mut self, call: &Call, plan: &mut Plan, attempt: &mut Attempt) -> Outcome {
         let deployment = &*Arc::clone(&attempt.deployment);
         let traffic = &Arc::clone(&self.ctx.snapshot).traffic;
         let asked = provider::Call {
@@ -170,16 +177,17 @@ impl Relay<'_> {
         let prepared = provider::request(deployment, &call.body, &asked);
         let outgoing = match prepared {
             Ok(outgoing) => outgoing,
-            Err(failure) => return Ok(Outcome::Failed(failure.without_blame())),
+            Err(failure) => return Outcome::Failed(failure.without_blame()),
         };
         let silence = call.stream_timeout.or(deployment.timeouts.stream);
         let whole = call.timeout.or(deployment.timeouts.request);
         let bounds = Bounds {
-            connect: traffic.connect_timeout.min(left(call.deadline)),
-            first_byte: if call.stream {
-                silence.or(whole).unwrap_or(traffic.first_byte_timeout)
-            } else {
-                traffic.first_byte_timeout
+            connect: traffic.connect_timeout,
+            first_byte: match (call.stream, whole) {
+                (true, _) => silence.or(whole).unwrap_or(traffic.first_byte_timeout),
+                (false, None) => traffic.first_byte_timeout,
+                // The whole attempt has its bound, and that has a code of its own.
+                (false, Some(_)) => UNBOUNDED,
             },
             whole: if call.stream { None } else { whole },
             idle: silence.unwrap_or(traffic.stream_idle_timeout),
@@ -201,37 +209,38 @@ impl Relay<'_> {
                 biased;
                 exchanged = &mut performing => break exchanged,
                 interruption = pump.interruption() => match interruption {
-                    Interruption::Heartbeat => pump.beat().await?,
-                    Interruption::DeadlinePassed => return Ok(Outcome::DeadlinePassed),
-                    Interruption::ClientGone => return Ok(Outcome::ClientGone),
+                    Interruption::Heartbeat => pump.beat().await,
+                    Interruption::DeadlinePassed => return Outcome::DeadlinePassed,
+                    Interruption::ClientGone => return Outcome::ClientGone,
                     // The exchange keeps its own time.
                     Interruption::Silence => {}
                 },
             }
         };
         let answered = match exchanged {
-            Ok(Exchange { head, content: Content::Stream(connection) }) => {
+            Ok(Exchange { headers, content: Content::Stream(connection), .. }) => {
                 drop(performing);
                 pump.relay.ctx.relayed.upstream += began.elapsed();
-                return Ok(match pump.run(&head.headers, *connection).await? {
+                return match pump.run(&headers, *connection).await {
                     Pumped::Complete => Outcome::Answered,
                     Pumped::Failed(failure) => Outcome::Failed(failure),
                     Pumped::Broken(failure) => Outcome::Broken(failure),
                     Pumped::DeadlinePassed => Outcome::DeadlinePassed,
                     Pumped::ClientGone => Outcome::ClientGone,
-                });
+                };
             }
-            Ok(Exchange { head, content: Content::Body(body) }) => (head, body),
+            Ok(Exchange { status, headers, content: Content::Body(body) }) => {
+                (status, headers, body)
+            }
             Err(mut failure) => {
                 self.ctx.relayed.upstream += began.elapsed();
                 let own_limit = call.timeout.is_some() || call.stream_timeout.is_some();
                 failure.blameless = own_limit && failure.class == FailureClass::Timeout;
-                return Ok(Outcome::Failed(failure));
+                return Outcome::Failed(failure);
             }
         };
         self.ctx.relayed.upstream += began.elapsed();
-        let (head, body) = answered;
-        self.judge(call, plan, attempt, head, body).await
+        self.judge(call, plan, attempt, answered).await
     }
 
     /// Decides what a complete body means: the reply, or a failure.
@@ -240,27 +249,25 @@ impl Relay<'_> {
         call: &Call,
         plan: &mut Plan,
         attempt: &mut Attempt,
-        head: pingora_http::ResponseHeader,
-        body: Bytes,
-    ) -> pingora_core::Result<Outcome> {
+        (status, headers, body): (StatusCode, HeaderMap, Bytes),
+    ) -> Outcome {
         let deployment = &*Arc::clone(&attempt.deployment);
-        if !head.status.is_success() {
+        let headers = &*self.upstream_head.insert(headers);
+        if !status.is_success() {
             let now = SystemTime::now();
-            let status = head.status.as_u16();
-            let failure = provider::classify(deployment, status, &head.headers, &body, now);
-            self.upstream_head = Some(head.headers.clone());
-            return Ok(Outcome::Failed(failure));
+            let failure = provider::classify(deployment, status.as_u16(), headers, &body, now);
+            return Outcome::Failed(failure);
         }
         let created = unix_seconds(self.ctx.started_at);
         let reply = match provider::reply(deployment, call.endpoint, body, created) {
             Ok(reply) => reply,
-            Err(failure) => return Ok(Outcome::Failed(failure)),
+            Err(failure) => return Outcome::Failed(failure),
         };
         if call.stream {
-            return Ok(Outcome::Failed(Failure::new(
+            return Outcome::Failed(Failure::new(
                 FailureClass::Server,
                 "the provider answered a request for a stream with a single body",
-            )));
+            ));
         }
         plan.succeeded(attempt, &self.gateway.routing, Instant::now());
         self.served_by(attempt);
@@ -268,13 +275,12 @@ impl Relay<'_> {
         self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
         self.ctx.status = Some(200);
         let size = head::Body::Json(reply.body.len());
-        self.upstream_head = Some(head.headers.clone());
-        let head = head::answer(self.session, self.ctx, size, Some(&head.headers))?;
+        let head = head::answer(self.session, self.ctx, size, self.upstream_head.as_ref());
         self.ctx.relayed.bytes_sent = reply.body.len() as u64;
         let tasks = vec![HttpTask::Header(head, false), HttpTask::Body(Some(reply.body), true)];
         match self.session.write_response_tasks(tasks).await {
-            Ok(_) => Ok(Outcome::Answered),
-            Err(_) => Ok(Outcome::ClientGone),
+            Ok(_) => Outcome::Answered,
+            Err(_) => Outcome::ClientGone,
         }
     }
 
@@ -287,7 +293,7 @@ impl Relay<'_> {
     }
 
     /// Ends a stream whose head is out with an error frame in the client's dialect.
-    async fn end_stream_with(&mut self, error: GatewayError) -> pingora_core::Result<()> {
+    async fn end_stream_with(&mut self, error: GatewayError) {
         let frame = error.frame(self.ctx.dialect, &self.ctx.request_id);
         self.ctx.relayed.bytes_sent += frame.len() as u64;
         self.ctx.error = Some(error);
@@ -295,7 +301,6 @@ impl Relay<'_> {
         if self.session.write_response_tasks(tasks).await.is_err() {
             self.ctx.client_gone = true;
         }
-        Ok(())
     }
 
     fn deadline(&self) -> GatewayError {

@@ -1,5 +1,6 @@
 //! One upstream: its addresses behind a Pingora load balancer, and a ready peer for each address.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -35,6 +36,14 @@ const REFUSED_REST: Duration = Duration::from_secs(10);
 /// Streams of one upstream HTTP/2 connection.
 const MAX_H2_STREAMS: usize = 100;
 
+/// What one HTTP/2 stream may send ahead of a slow client: a second of the fastest model's tokens
+/// many times over, and little enough for thousands of streams. Pingora's own value is 8 MiB.
+const H2_STREAM_WINDOW: u32 = 256 * 1024;
+
+/// What all streams of a connection may send ahead together, so that some slow clients do not hold
+/// up the other streams.
+const H2_CONNECTION_WINDOW: u32 = H2_STREAM_WINDOW * MAX_H2_STREAMS as u32;
+
 /// What makes two targets the same upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
@@ -58,6 +67,13 @@ impl Key {
             http2: target.http2,
             connect_timeout: traffic.connect_timeout,
         }
+    }
+
+    /// A number for the authorities that are trusted.
+    fn trust(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.ca_file.hash(&mut hasher);
+        hasher.finish()
     }
 }
 
@@ -210,6 +226,10 @@ impl Upstream {
     fn peer(&self, address: SocketAddr) -> HttpPeer {
         let key = &self.key;
         let mut peer = HttpPeer::new(address, key.tls, key.host.to_string());
+        // Pingora pools connections by whether certificates are checked, and not by whom they are
+        // trusted: without this, a connection that one deployment's authority vouches for would
+        // serve a deployment that trusts others.
+        peer.group_key = key.trust();
         let options = &mut peer.options;
         options.connection_timeout = Some(key.connect_timeout);
         options.total_connection_timeout = Some(key.connect_timeout);
@@ -219,6 +239,8 @@ impl Upstream {
         options.verify_hostname = key.verify_tls;
         options.ca.clone_from(&self.ca);
         options.max_h2_streams = MAX_H2_STREAMS;
+        options.h2_stream_window_size = Some(H2_STREAM_WINDOW);
+        options.h2_connection_window_size = Some(H2_CONNECTION_WINDOW);
         options.tcp_keepalive = Some(TcpKeepalive {
             idle: Duration::from_secs(30),
             interval: Duration::from_secs(10),

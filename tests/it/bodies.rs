@@ -126,7 +126,6 @@ fn bodies_over_tls_arrive_as_sent() {
     every_size_arrives(&upstream, |body| client.post(PATH, body));
 }
 
-
 #[test]
 fn only_the_model_is_replaced() {
     let upstream = upstream::openai().replies(chat("hello")).start();
@@ -238,9 +237,8 @@ fn a_connection_that_the_provider_announced_to_close_is_not_used_again() {
 #[test]
 fn a_connection_that_the_provider_closed_silently_is_replaced_without_a_retry() {
     let upstream = upstream::openai().replies(chat("hello").then_hangs_up()).start();
-    let gateway = gateway::with(group("gpt").deployment(&upstream))
-        .router("num_retries: 0")
-        .start();
+    let gateway =
+        gateway::with(group("gpt").deployment(&upstream)).router("num_retries: 0").start();
     let client = gateway.client();
 
     for _ in 0..5 {

@@ -11,4 +11,6 @@ mod harness;
 
 mod bodies;
 mod matrix;
+mod routing;
 mod smoke;
+mod transport;

@@ -286,7 +286,7 @@ fn words_for_clients(
         FailureClass::Quota => ("insufficient_quota", Some("insufficient_quota")),
         FailureClass::RateLimited => ("rate_limit_error", Some("rate_limit_exceeded")),
         FailureClass::Overloaded => ("overloaded_error", Some("overloaded")),
-        FailureClass::Timeout => ("timeout_error", Some("timeout")),
+        FailureClass::Timeout => ("timeout_error", None),
         FailureClass::Connection | FailureClass::Server => ("server_error", None),
         FailureClass::Conflict => ("conflict_error", None),
     };

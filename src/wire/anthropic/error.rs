@@ -169,12 +169,12 @@ const fn code_of(class: FailureClass, status: Option<u16>) -> Option<&'static st
         FailureClass::RateLimited => Some("rate_limit_exceeded"),
         FailureClass::Quota => Some("insufficient_quota"),
         FailureClass::NotFound => Some("model_not_found"),
-        FailureClass::Timeout => Some("timeout"),
         FailureClass::Auth => match status {
             Some(403) => Some("permission_denied"),
             _ => Some("invalid_api_key"),
         },
         FailureClass::BadRequest
+        | FailureClass::Timeout
         | FailureClass::Connection
         | FailureClass::Server
         | FailureClass::Conflict => None,

@@ -77,7 +77,7 @@ pub(super) const MATRIX: &[Failing] = &[
     .unseen(),
     failing(
         "TLS: a certificate nobody vouches for",
-        || untrusted(),
+        untrusted,
         &[
             Row(Alone, Both, "502 upstream_connection_error", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
@@ -136,7 +136,7 @@ pub(super) const MATRIX: &[Failing] = &[
         "408",
         || always(status(408)),
         &[
-            Row(Alone, Both, "408 timeout", "A A A", ""),
+            Row(Alone, Both, "408 upstream_timeout", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
             Row(Fallback, Both, "200 hello", "A A A C", "A"),
         ],
@@ -244,7 +244,7 @@ pub(super) const MATRIX: &[Failing] = &[
         "504",
         || always(status(504)),
         &[
-            Row(Alone, Both, "504 timeout", "A A A", ""),
+            Row(Alone, Both, "504 upstream_timeout", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
             Row(Fallback, Both, "200 hello", "A A A C", "A"),
         ],
