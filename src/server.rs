@@ -10,9 +10,8 @@ use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use pingora_core::listeners::L4BufferSettings;
-use pingora_core::listeners::ListenerConfig;
 use pingora_core::listeners::tls::TlsSettings;
+use pingora_core::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions};
 use pingora_core::server::Server;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::services::background::background_service;
@@ -20,6 +19,7 @@ use pingora_core::services::listening::Service;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
+use tokio::net::TcpSocket;
 
 use crate::admin::Admin;
 use crate::background::{Background, Once};
@@ -78,7 +78,7 @@ const TLS_READ_BUFFER: usize = 16 * 1024;
 /// # Errors
 /// [`StartError`], before the first request is accepted.
 pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
-    let address = listening_address(&snapshot, &options)?;
+    let Place { address, held } = place(&snapshot, &options)?;
     let tls = options.tls.take().or_else(|| {
         let (certificate, key) = snapshot.traffic.tls.as_ref()?;
         Some((certificate.to_string(), key.to_string()))
@@ -129,7 +129,10 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
 
     let app = AnyHttp::new(&server.configuration, gateway);
     let mut service = Service::new("gateway".to_owned(), app);
-    let listener = ListenerConfig::tcp(address.to_string());
+    let mut socket = TcpSocketOptions::default();
+    // With the held socket, and only then: it would let a second gateway take a port unnoticed.
+    socket.so_reuseport = held.is_some().then_some(true);
+    let listener = ListenerConfig::tcp(address.to_string()).tcp_socket_options(socket);
     service.add_listener(match tls {
         None => listener.l4_buffer(L4BufferSettings::new(0, WRITE_BUFFER)),
         Some((certificate, key)) => {
@@ -160,11 +163,19 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     server.add_service(background);
 
     server.run(pingora_core::server::RunArgs::default());
+    drop(held);
     Ok(())
 }
 
+/// Where to listen.
+struct Place {
+    address: SocketAddr,
+    /// Keeps a port that was picked from being given to somebody else before Pingora has bound it.
+    held: Option<TcpSocket>,
+}
+
 /// The address to listen on: loopback only if nobody has to show a key.
-fn listening_address(snapshot: &Snapshot, options: &Options) -> Result<SocketAddr, StartError> {
+fn place(snapshot: &Snapshot, options: &Options) -> Result<Place, StartError> {
     let mut host = options.host;
     if snapshot.access.master_key.is_none() {
         if !host.is_loopback() {
@@ -176,10 +187,22 @@ fn listening_address(snapshot: &Snapshot, options: &Options) -> Result<SocketAdd
         );
     }
     let wanted = SocketAddr::new(host, options.port);
-    // Pingora would report a taken port by a panic in one of its threads. Binding here first finds
-    // out in time, and picks the port where any will do.
-    let found = TcpListener::bind(wanted).and_then(|listener| listener.local_addr());
+    let found = if options.port == 0 { pick(wanted) } else { probe(wanted) };
     found.map_err(|cause| StartError::Listen { address: wanted, cause })
+}
+
+/// Pingora would report a taken port by a panic in one of its threads. This finds out in time.
+fn probe(address: SocketAddr) -> io::Result<Place> {
+    TcpListener::bind(address)?;
+    Ok(Place { address, held: None })
+}
+
+/// Picks a free port. The socket is bound and does not listen, so no connection goes to it.
+fn pick(wanted: SocketAddr) -> io::Result<Place> {
+    let socket = if wanted.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseport(true)?;
+    socket.bind(wanted)?;
+    Ok(Place { address: socket.local_addr()?, held: Some(socket) })
 }
 
 /// Whether certificate and key can be read and belong together. Pingora would find out when it

@@ -12,6 +12,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use pingora_core::{Error, ErrorType, RetryType};
 use pingora_http::RequestHeader;
 
+use super::patience::within;
 use crate::catalog::Deployment;
 use crate::failure::{Failure, FailureClass};
 use crate::provider::Outgoing;
@@ -67,7 +68,7 @@ pub(super) async fn perform(
     let exchange = attempt(upstreams, deployment, outgoing, stream, bounds);
     match bounds.whole {
         None => exchange.await,
-        Some(whole) => tokio::time::timeout(whole, exchange).await.unwrap_or_else(|_elapsed| {
+        Some(whole) => within(whole, exchange).await.unwrap_or_else(|_elapsed| {
             Err(timed_out("upstream_timeout", "the provider did not answer in time", whole))
         }),
     }
@@ -130,7 +131,7 @@ async fn send(
     let session = &mut connection.session;
     loop {
         let patience = patience.min(deadline.saturating_duration_since(Instant::now()));
-        match tokio::time::timeout(patience, session.read_response_header()).await {
+        match within(patience, session.read_response_header()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) if is_stale(&error) => return Err(Unsent::Stale),
             Ok(Err(error)) => return Err(Unsent::Failed(broken(&error))),
@@ -205,7 +206,7 @@ async fn receive(
     let mut rest = BytesMut::new();
     loop {
         let reading = connection.session.read_response_body();
-        let read = match tokio::time::timeout(bounds.idle, reading).await {
+        let read = match within(bounds.idle, reading).await {
             Ok(read) => read,
             Err(_elapsed) => return Err(went_silent(bounds.idle)),
         };

@@ -16,6 +16,7 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
 
 use super::Gateway;
+use super::patience::within;
 
 /// How HTTP/2 begins. No method of HTTP/1 begins like that.
 const HTTP2: [u8; 3] = *b"PRI";
@@ -58,7 +59,7 @@ impl ServerApp for AnyHttp {
         }
         let mut start = [0; HTTP2.len()];
         let peeking = stream.try_peek(&mut start);
-        match tokio::time::timeout(FIRST_BYTES_TIMEOUT, peeking).await {
+        match within(FIRST_BYTES_TIMEOUT, peeking).await {
             Ok(Ok(true)) if start == HTTP2 => {
                 self.prior_knowledge.process_new(stream, shutdown).await
             }

@@ -5,19 +5,18 @@
 //! a 200 can still be answered by another deployment. While the client does not read, nothing is
 //! read from the upstream either: what is in memory is one batch.
 
-use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use http::HeaderMap;
 use pingora_core::protocols::http::HttpTask;
-use tokio::time::Sleep;
 
 use super::ctx::Call;
 use super::exchange::{Bounds, broken, went_silent};
 use super::head;
 use super::intake::left;
+use super::patience::{nap, within};
 use super::relay::{Relay, estimate, unix_seconds};
 use crate::failure::{Failure, FailureClass};
 use crate::provider;
@@ -61,8 +60,6 @@ pub(super) struct Pump<'a, 'r> {
     attempt: &'a mut Attempt,
     bounds: Bounds,
     heartbeat: Option<Duration>,
-    /// One timer for heartbeat, silence and deadline: armed for the earliest, checked when it fires.
-    timer: Pin<Box<Sleep>>,
     /// When the upstream was last heard; `None` while the exchange keeps its own time.
     heard: Option<Instant>,
     /// When the client was last written to.
@@ -79,8 +76,6 @@ impl<'a, 'r> Pump<'a, 'r> {
         bounds: Bounds,
     ) -> Self {
         let heartbeat = relay.ctx.snapshot.traffic.heartbeat.filter(|_| call.stream);
-        let now = Instant::now();
-        let first = heartbeat.map_or(call.deadline, |every| call.deadline.min(now + every));
         Self {
             relay,
             call,
@@ -88,9 +83,8 @@ impl<'a, 'r> Pump<'a, 'r> {
             attempt,
             bounds,
             heartbeat,
-            timer: Box::pin(tokio::time::sleep_until(first.into())),
             heard: None,
-            wrote: now,
+            wrote: Instant::now(),
             committed: false,
         }
     }
@@ -100,16 +94,17 @@ impl<'a, 'r> Pump<'a, 'r> {
         let downstream = self.relay.session.as_downstream_mut();
         let client = downstream.read_body_or_idle(true);
         tokio::pin!(client);
+        let silence = if self.committed { self.bounds.idle } else { self.bounds.first_byte };
+        let silent_at = self.heard.map(|heard| heard + silence);
+        let beat_at = self.heartbeat.map(|every| self.wrote + every);
+        let next = [silent_at, beat_at].into_iter().flatten().fold(self.call.deadline, Ord::min);
         loop {
             tokio::select! {
                 biased;
                 _ = &mut client => return Interruption::ClientGone,
-                () = self.timer.as_mut() => {}
+                () = nap(next) => {}
             }
             let now = Instant::now();
-            let silence = if self.committed { self.bounds.idle } else { self.bounds.first_byte };
-            let silent_at = self.heard.map(|heard| heard + silence);
-            let beat_at = self.heartbeat.map(|every| self.wrote + every);
             if now >= self.call.deadline {
                 return Interruption::DeadlinePassed;
             }
@@ -119,8 +114,6 @@ impl<'a, 'r> Pump<'a, 'r> {
             if beat_at.is_some_and(|at| now >= at) {
                 return Interruption::Heartbeat;
             }
-            let next = [Some(self.call.deadline), silent_at, beat_at].into_iter().flatten().min();
-            self.timer.as_mut().reset(next.unwrap_or(self.call.deadline).into());
         }
     }
 
@@ -162,7 +155,7 @@ impl<'a, 'r> Pump<'a, 'r> {
             // The reply is out; what is left is to see the body's end, so that the connection can
             // serve again.
             let rest = connection.session.read_response_body();
-            if matches!(tokio::time::timeout(TRAILER_WAIT, rest).await, Ok(Ok(None))) {
+            if matches!(within(TRAILER_WAIT, rest).await, Ok(Ok(None))) {
                 self.relay.gateway.upstreams.release(connection).await;
             }
         }
@@ -176,7 +169,6 @@ impl<'a, 'r> Pump<'a, 'r> {
         stream: &mut StreamRelay,
     ) -> Pumped {
         self.heard = Some(Instant::now());
-        self.timer.as_mut().reset(Instant::now().into());
         let mut out: Vec<Bytes> = Vec::new();
         loop {
             let read = loop {
@@ -252,7 +244,7 @@ impl<'a, 'r> Pump<'a, 'r> {
             }
             self.relay.head_out = true;
         }
-        for bytes in out.drain(..) {
+        if let Some(bytes) = joined(out) {
             self.relay.ctx.relayed.bytes_sent += bytes.len() as u64;
             tasks.push(HttpTask::Body(Some(bytes), false));
         }
@@ -263,7 +255,7 @@ impl<'a, 'r> Pump<'a, 'r> {
             return Written::Out;
         }
         let writing = self.relay.session.write_response_tasks(tasks);
-        let written = tokio::time::timeout(left(self.call.deadline), writing).await;
+        let written = within(left(self.call.deadline), writing).await;
         self.wrote = Instant::now();
         if matches!(written, Ok(Ok(_))) { Written::Out } else { Written::ClientGone }
     }
@@ -271,6 +263,18 @@ impl<'a, 'r> Pump<'a, 'r> {
     fn head(&self, upstream: Option<&HeaderMap>) -> Box<pingora_http::ResponseHeader> {
         head::answer(self.relay.session, self.relay.ctx, head::Body::EventStream, upstream)
     }
+}
+
+/// All frames as one piece: a task of Pingora's for each small frame costs more than copying them.
+fn joined(out: &mut Vec<Bytes>) -> Option<Bytes> {
+    if out.len() < 2 {
+        return out.pop();
+    }
+    let mut all = BytesMut::with_capacity(out.iter().map(Bytes::len).sum());
+    for frame in out.drain(..) {
+        all.extend_from_slice(&frame);
+    }
+    Some(all.freeze())
 }
 
 enum Written {

@@ -102,10 +102,10 @@ fn outside_policy(settings: &Settings, recent: &Recent) -> u32 {
 fn built_in(failure: &Failure, scene: &Scene<'_>) -> bool {
     match failure.class {
         FailureClass::RateLimited => {
-            scene.alternatives || (failure.retry_after.is_some() && !scene.wildcard)
+            scene.alternatives || (names_a_time(failure) && !scene.wildcard)
         }
         FailureClass::Quota | FailureClass::Auth | FailureClass::NotFound => scene.alternatives,
-        FailureClass::Overloaded if failure.retry_after.is_some() => scene.alternatives,
+        FailureClass::Overloaded if names_a_time(failure) => scene.alternatives,
         FailureClass::Overloaded
         | FailureClass::Timeout
         | FailureClass::Connection
@@ -115,6 +115,11 @@ fn built_in(failure: &Failure, scene: &Scene<'_>) -> bool {
         | FailureClass::ContentPolicy
         | FailureClass::Conflict => false,
     }
+}
+
+/// Zero, or a date that is past, invites a retry and asks for no rest.
+fn names_a_time(failure: &Failure) -> bool {
+    failure.retry_after.is_some_and(|asked| !asked.is_zero())
 }
 
 fn is_failing(scene: &Scene<'_>) -> bool {

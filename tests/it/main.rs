@@ -13,4 +13,5 @@ mod bodies;
 mod matrix;
 mod routing;
 mod smoke;
+mod streaming;
 mod transport;

@@ -5,7 +5,6 @@ use std::io::Read;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-
 use tollgate::mock::Reply as Scripted;
 
 use crate::harness::http2::Http2;

@@ -19,6 +19,7 @@ pub mod gateway;
 mod group;
 pub mod http2;
 pub mod raw;
+pub mod stepped;
 pub mod upstream;
 
 use std::time::{Duration, Instant};

@@ -10,7 +10,7 @@ use crate::harness::*;
 /// A way to fail, and what comes of it.
 pub(super) struct Failing {
     pub(super) name: &'static str,
-    pub(super) provider: fn() -> Upstream,
+    pub(super) misbehave: fn(UpstreamBuilder) -> UpstreamBuilder,
     /// YAML for the deployment A.
     pub(super) params: &'static str,
     /// The provider gets to see the requests.
@@ -36,8 +36,12 @@ impl Row {
     }
 }
 
-const fn failing(name: &'static str, provider: fn() -> Upstream, rows: &'static [Row]) -> Failing {
-    Failing { name, provider, params: "", is_seen: true, rows }
+const fn failing(
+    name: &'static str,
+    misbehave: fn(UpstreamBuilder) -> UpstreamBuilder,
+    rows: &'static [Row],
+) -> Failing {
+    Failing { name, misbehave, params: "", is_seen: true, rows }
 }
 
 impl Failing {
@@ -57,7 +61,7 @@ impl Failing {
 pub(super) const MATRIX: &[Failing] = &[
     failing(
         "connection refused",
-        || upstream::openai().refuses_connections().start(),
+        |it| it.refuses_connections(),
         &[
             Row(Alone, Both, "502 upstream_connection_error", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
@@ -67,7 +71,7 @@ pub(super) const MATRIX: &[Failing] = &[
     .unseen(),
     failing(
         "connection not accepted in time",
-        || upstream::openai().never_accepts().start(),
+        |it| it.never_accepts(),
         &[
             Row(Alone, Both, "504 upstream_connect_timeout", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
@@ -87,7 +91,7 @@ pub(super) const MATRIX: &[Failing] = &[
     .unseen(),
     failing(
         "reset before the head",
-        || always(reset()),
+        |it| it.replies(reset()),
         &[
             Row(Alone, Both, "502 upstream_connection_error", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
@@ -96,7 +100,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "closed before the head",
-        || always(close_before_head()),
+        |it| it.replies(close_before_head()),
         &[
             Row(Alone, Both, "502 upstream_connection_error", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
@@ -105,7 +109,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "no head in time",
-        || always(never_answers()),
+        |it| it.replies(never_answers()),
         &[
             Row(Alone, Json, "504 upstream_timeout", "A A A", ""),
             Row(Alone, Stream, "504 upstream_first_byte_timeout", "A A A", ""),
@@ -116,7 +120,7 @@ pub(super) const MATRIX: &[Failing] = &[
     .with("timeout: 0.5"),
     failing(
         "garbage instead of HTTP",
-        || always(garbage()),
+        |it| it.replies(garbage()),
         &[
             Row(Alone, Both, "502 upstream_connection_error", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
@@ -125,7 +129,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "garbage instead of JSON",
-        || always(garbage_json()),
+        |it| it.replies(garbage_json()),
         &[
             Row(Alone, Both, "502 upstream_error", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
@@ -134,7 +138,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "408",
-        || always(status(408)),
+        |it| it.replies(status(408)),
         &[
             Row(Alone, Both, "408 upstream_timeout", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
@@ -143,7 +147,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "409",
-        || always(status(409)),
+        |it| it.replies(status(409)),
         &[
             Row(Alone, Both, "409 conflict", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
@@ -152,7 +156,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "429",
-        || always(status(429)),
+        |it| it.replies(status(429)),
         &[
             Row(Alone, Both, "429 rate_limit_exceeded", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", "A"),
@@ -161,7 +165,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "429, `Retry-After: 3`",
-        || always(status(429).retry_after(3)),
+        |it| it.replies(status(429).retry_after(3)),
         &[
             Row(Alone, Both, "429 rate_limit_exceeded, wait 3 s", "A A A", "A"),
             Row(Second, Both, "200 hello", "A B", "A"),
@@ -170,7 +174,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "429, `Retry-After: 2.5`",
-        || always(status(429).retry_after(2.5)),
+        |it| it.replies(status(429).retry_after(2.5)),
         &[
             Row(Alone, Both, "429 rate_limit_exceeded, wait 3 s", "A A A", "A"),
             Row(Second, Both, "200 hello", "A B", "A"),
@@ -179,7 +183,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "429, `retry-after-ms: 2500`",
-        || always(status(429).header("retry-after-ms", "2500")),
+        |it| it.replies(status(429).header("retry-after-ms", "2500")),
         &[
             Row(Alone, Both, "429 rate_limit_exceeded, wait 3 s", "A A A", "A"),
             Row(Second, Both, "200 hello", "A B", "A"),
@@ -188,7 +192,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "429, `Retry-After:` a date in an hour",
-        || always(status(429).retry_after(in_an_hour())),
+        |it| it.replies(status(429).retry_after(in_an_hour())),
         &[
             Row(Alone, Both, "429 rate_limit_exceeded, wait 60 min", "A", "A"),
             Row(Second, Both, "200 hello", "A B", "A"),
@@ -197,7 +201,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "429, out of quota",
-        || always(insufficient_quota()),
+        |it| it.replies(insufficient_quota()),
         &[
             Row(Alone, Both, "429 insufficient_quota", "A", ""),
             Row(Second, Both, "200 hello", "A B", "A"),
@@ -206,7 +210,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "500",
-        || always(status(500)),
+        |it| it.replies(status(500)),
         &[
             Row(Alone, Both, "500 upstream_error", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
@@ -215,7 +219,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "502",
-        || always(status(502)),
+        |it| it.replies(status(502)),
         &[
             Row(Alone, Both, "502 upstream_error", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
@@ -224,7 +228,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "503",
-        || always(status(503)),
+        |it| it.replies(status(503)),
         &[
             Row(Alone, Both, "503 overloaded, wait 1 s", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
@@ -233,7 +237,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "503, `Retry-After: 3`",
-        || always(status(503).retry_after(3)),
+        |it| it.replies(status(503).retry_after(3)),
         &[
             Row(Alone, Both, "503 overloaded, wait 3 s", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", "A"),
@@ -242,7 +246,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "504",
-        || always(status(504)),
+        |it| it.replies(status(504)),
         &[
             Row(Alone, Both, "504 upstream_timeout", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
@@ -251,7 +255,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "529",
-        || always(status(529)),
+        |it| it.replies(status(529)),
         &[
             Row(Alone, Both, "503 overloaded, wait 1 s", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
@@ -260,7 +264,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "401",
-        || always(status(401)),
+        |it| it.replies(status(401)),
         &[
             Row(Alone, Both, "401 upstream_authentication_error", "A", ""),
             Row(Second, Both, "200 hello", "A B", "A"),
@@ -269,7 +273,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "403",
-        || always(status(403)),
+        |it| it.replies(status(403)),
         &[
             Row(Alone, Both, "403 upstream_authentication_error", "A", ""),
             Row(Second, Both, "200 hello", "A B", "A"),
@@ -278,7 +282,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "404",
-        || always(status(404)),
+        |it| it.replies(status(404)),
         &[
             Row(Alone, Both, "404 model_not_found", "A", ""),
             Row(Second, Both, "200 hello", "A B", "A"),
@@ -287,7 +291,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "400, prompt too long",
-        || always(context_window_exceeded()),
+        |it| it.replies(context_window_exceeded()),
         &[
             Row(Alone, Both, "400 context_length_exceeded", "A", ""),
             Row(Second, Both, "400 context_length_exceeded", "A", ""),
@@ -296,7 +300,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "400, content refused",
-        || always(content_policy_violation()),
+        |it| it.replies(content_policy_violation()),
         &[
             Row(Alone, Both, "400 content_policy_violation", "A", ""),
             Row(Second, Both, "400 content_policy_violation", "A", ""),
@@ -305,7 +309,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "400, other",
-        || always(status(400)),
+        |it| it.replies(status(400)),
         &[
             Row(Alone, Both, "400 invalid_request", "A", ""),
             Row(Second, Both, "400 invalid_request", "A", ""),
@@ -314,7 +318,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "error frame first",
-        || always(three_words().error_frame_after(Point::Preamble, "server_error", "no")),
+        |it| it.replies(three_words().error_frame_after(Point::Preamble, "server_error", "no")),
         &[
             Row(Alone, Both, "502 server_error", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
@@ -323,7 +327,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "error frame in the middle",
-        || always(three_words().error_frame_after(2, "server_error", "no")),
+        |it| it.replies(three_words().error_frame_after(2, "server_error", "no")),
         &[
             Row(Alone, Json, "502 server_error", "A A A", ""),
             Row(Alone, Stream, "200 one two then server_error", "A", ""),
@@ -335,7 +339,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "cut in the middle",
-        || always(three_words().cut_after(2)),
+        |it| it.replies(three_words().cut_after(2)),
         &[
             Row(Alone, Json, "502 upstream_connection_error", "A A A", ""),
             Row(Alone, Stream, "200 one two then upstream_connection_error", "A", ""),
@@ -347,7 +351,7 @@ pub(super) const MATRIX: &[Failing] = &[
     ),
     failing(
         "silent in the middle",
-        || always(three_words().stall_after(2)),
+        |it| it.replies(three_words().stall_after(2)),
         &[
             Row(Alone, Json, "504 upstream_idle_timeout", "A A A", ""),
             Row(Alone, Stream, "200 one two then upstream_idle_timeout", "A", ""),
@@ -360,19 +364,15 @@ pub(super) const MATRIX: &[Failing] = &[
     .with("stream_timeout: 0.5"),
 ];
 
-fn always(reply: mock::Reply) -> Upstream {
-    upstream::openai().replies(reply).start()
-}
-
 /// A reply in three pieces; two of them come before something goes wrong "in the middle".
 fn three_words() -> mock::Reply {
     stream(["one", " two", " three"])
 }
 
 /// A provider whose certificate nobody vouches for.
-fn untrusted() -> Upstream {
+fn untrusted(provider: UpstreamBuilder) -> UpstreamBuilder {
     let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    upstream::openai().tls(&issued.cert.pem(), &issued.signing_key.serialize_pem()).start()
+    provider.tls(&issued.cert.pem(), &issued.signing_key.serialize_pem())
 }
 
 fn in_an_hour() -> String {

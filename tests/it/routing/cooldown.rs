@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::*;
 
@@ -155,7 +155,7 @@ fn a_single_deployment_does_not_rest_because_of_its_own_troubles() {
 
 #[test]
 fn one_request_probes_a_deployment_that_has_rested() {
-    let (sick, healthy) = (failing(status(429).retry_after(1)), named("healthy"));
+    let (sick, healthy) = (failing(status(429).retry_after(2)), named("healthy"));
     let gateway = gateway::with(pair(openai(&sick), &healthy)).start();
     assert_eq!(gateway.client().chat("gpt", "hi").text(), "healthy");
     assert_eq!(gateway.cooling("gpt"), 1);
@@ -192,13 +192,14 @@ fn a_failed_probe_makes_it_rest_twice_as_long() {
     let (sick, backup) = (failing(status(401)), named("backup"));
     let gateway = gateway::with(group("gpt").deployment(&sick))
         .and(group("backup").deployment(&backup))
-        .router("cooldown_time: 1\nfallbacks: {gpt: [backup]}")
+        .router("cooldown_time: 2\nfallbacks: {gpt: [backup]}")
         .start();
-    let rests = || gateway.health_of("gpt")["retry_after_seconds"].clone();
 
-    for (probe, seconds) in [(1, 1), (2, 2)] {
+    for (probe, seconds) in [(1, 1..=2), (2, 3..=4)] {
         assert_eq!(gateway.client().chat("gpt", "hi").text(), "backup");
-        assert_eq!((sick.request_count(), rests()), (probe, json!(seconds)));
+        assert_eq!(sick.request_count(), probe);
+        let rests = gateway.health_of("gpt")["retry_after_seconds"].as_u64().unwrap_or_default();
+        assert!(seconds.contains(&rests), "after probe {probe}: {rests}");
         eventually("the end of the cooldown", || gateway.cooling("gpt") == 0);
     }
     sick.now_replies(chat("mended"));
@@ -208,7 +209,7 @@ fn a_failed_probe_makes_it_rest_twice_as_long() {
 
 #[test]
 fn a_probe_whose_client_leaves_lets_another_one_probe() {
-    let (sick, healthy) = (failing(status(429).retry_after(1)), named("healthy"));
+    let (sick, healthy) = (failing(status(429).retry_after(2)), named("healthy"));
     let gateway = gateway::with(pair(openai(&sick), &healthy)).start();
     assert_eq!(gateway.client().chat("gpt", "hi").text(), "healthy");
     eventually("the end of the cooldown", || gateway.cooling("gpt") == 0);

@@ -160,27 +160,26 @@ fn nobody_waits_between_the_last_attempt_and_the_fallback() {
     let (broken, backup) = (failing(status(500)), named("backup"));
     let gateway = gateway::with(group("broken").deployment(&broken))
         .and(group("backup").deployment(&backup))
-        .router("num_retries: 1\nretry_after: 1\nfallbacks: {broken: [backup]}")
+        .router("num_retries: 1\nretry_after: 2\nfallbacks: {broken: [backup]}")
         .start();
 
     assert_eq!(gateway.client().chat("broken", "hi").text(), "backup");
 
-    assert!(wait_before_second(&broken) >= Duration::from_secs(1));
+    assert!(wait_before_second(&broken) >= Duration::from_secs(2));
     let after_last = backup.last_request().at - broken.last_request().at;
-    assert!(after_last < Duration::from_secs(1), "{after_last:?}");
+    assert!(after_last < Duration::from_secs(2), "{after_last:?}");
 }
 
 #[test]
 fn a_retry_comes_when_the_provider_asked_for_it_in_whatever_form() {
-    let soon = || httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(2));
     let google = json!({"error": {"code": 429, "message": "slow down", "status": "RESOURCE_EXHAUSTED",
         "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.2s"}]}});
     let forms = [
         ("seconds", 1000, status(429).retry_after(1)),
         ("fractional seconds", 1100, status(429).retry_after(1.1)),
         ("milliseconds", 1200, status(429).header("retry-after-ms", "1200")),
-        // A date has whole seconds only.
-        ("a date", 800, status(429).retry_after(soon())),
+        // Our own back-off takes its place.
+        ("zero", 500, status(429).retry_after(0)),
         ("RetryInfo", 1200, status(429).body("application/json", google.to_string())),
         ("words", 1100, status(429).json_error("rate_limit_exceeded", "Please try again in 1.1s.")),
         ("a reset", 1000, status(429).header("x-ratelimit-reset-requests", "1s")),
@@ -207,6 +206,24 @@ fn a_retry_comes_when_the_provider_asked_for_it_in_whatever_form() {
             });
         }
     });
+}
+
+#[test]
+fn a_retry_comes_at_the_date_that_the_provider_named() {
+    let provider = failing(status(500));
+    let gateway = gateway::with(group("gpt").deployment(&provider)).start();
+    let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3));
+    provider.now_replies(status(429).retry_after(&date));
+
+    thread::scope(|scope| {
+        let reply = scope.spawn(|| gateway.client().chat("gpt", "hi"));
+        assert!(provider.wait_for_requests(1, patience()));
+        provider.now_replies(chat("hello"));
+        assert_eq!(reply.join().unwrap().text(), "hello");
+    });
+
+    let again = SystemTime::now() - provider.last_request().at.elapsed();
+    assert!(again >= httpdate::parse_http_date(&date).unwrap(), "{again:?}, {date}");
 }
 
 #[test]
