@@ -282,12 +282,13 @@ impl Upstream {
         UpstreamBuilder::new(Dialect::Anthropic)
     }
 
-    /// Scheme, host and port, without a path. The host is 127.0.0.1 with TLS, too: `localhost`
-    /// may also mean `::1`, where nobody listens.
+    /// Scheme, host and port, without a path. With TLS the host is `localhost`, to which the
+    /// certificates of tests are made out.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.secure { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
+        let host = if self.secure { "localhost" } else { "127.0.0.1" };
+        format!("{scheme}://{host}:{}", self.port())
     }
 
     /// What a deployment's `api_base` is for this provider: OpenAI's ends with `/v1`.
