@@ -214,6 +214,10 @@ async fn wrong_method(method: Method, uri: Uri, headers: HeaderMap) -> Response 
 }
 
 async fn only_post(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    if method == Method::POST {
+        // Not one that the gateway knows, such as a path whose model is empty.
+        return unknown_route(method, uri, headers).await;
+    }
     let mut refusal = wrong_method(method, uri, headers).await;
     refusal.headers_mut().insert(ALLOW, http::HeaderValue::from_static("POST, OPTIONS"));
     refusal

@@ -3,12 +3,16 @@
 //! Messages are constant sentences, facts are fields. Levels: `error` somebody must act; `warn`
 //! somebody should look; `info` the life of the process; `debug` the life of a request. Nothing
 //! that happens once for each request is above `debug`: that is what the access log is for.
+//! No level shows keys, prompts or replies.
 
 use std::io::{self, IsTerminal};
 
 use thiserror::Error;
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::util::TryInitError;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 
 /// Variables that set the level, the first that is not empty wins. They go before the configuration
 /// because whoever sets one is debugging.
@@ -51,20 +55,25 @@ pub fn init(
     let directives = directives(level, variable);
     let filter = EnvFilter::try_new(&directives)
         .map_err(|_| LoggingError::Filter { filter: directives.clone() })?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let log = tracing_subscriber::registry().with(filter).with(filter_fn(is_discreet));
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         // It would be told on standard error too, in a way that panics if that is closed.
         .log_internal_errors(false);
     if json {
-        tracing_subscriber::util::SubscriberInitExt::try_init(
-            log.json().flatten_event(true).with_current_span(false).with_span_list(false).finish(),
-        )?;
+        let lines = lines.json().flatten_event(true);
+        log.with(lines.with_current_span(false).with_span_list(false)).try_init()?;
     } else {
-        let colours = io::stderr().is_terminal();
-        tracing_subscriber::util::SubscriberInitExt::try_init(log.with_ansi(colours).finish())?;
+        log.with(lines.with_ansi(io::stderr().is_terminal())).try_init()?;
     }
     Ok(())
+}
+
+/// Whether a record may be written at all, whatever the level. Below `info` the libraries write
+/// whole heads and bodies, with the keys and prompts in them.
+fn is_discreet(record: &Metadata<'_>) -> bool {
+    let ours = record.target().split("::").next() == Some(env!("CARGO_PKG_NAME"));
+    ours || *record.level() <= Level::INFO
 }
 
 /// The filter's text: a bare level is completed with the quiet libraries, directives are taken as
@@ -86,6 +95,7 @@ fn directives(level: &str, variable: impl Fn(&str) -> Option<String>) -> String 
         other => other.to_owned(),
     };
     let mut directives = level.clone();
+    // At `trace` the libraries may say what they may ever say.
     if level == "trace" || level == "off" || level == "error" {
         return directives;
     }
@@ -109,7 +119,7 @@ mod tests {
         let info = directives("INFO", none);
         assert!(info.starts_with("info,pingora_proxy=off,pingora_core=warn"), "{info}");
         assert!(directives("debug", none).contains("pingora_core=info"));
-        assert_eq!(directives("trace", none), "trace", "trace means everything");
+        assert_eq!(directives("trace", none), "trace");
         assert_eq!(directives("error", none), "error");
     }
 

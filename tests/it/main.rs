@@ -10,6 +10,7 @@
 mod harness;
 
 mod bodies;
+mod endpoints;
 mod matrix;
 mod routing;
 mod smoke;

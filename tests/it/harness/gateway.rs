@@ -234,6 +234,11 @@ impl Gateway {
         })
     }
 
+    /// What it wrote to standard output so far: the access log.
+    pub fn output(&self) -> String {
+        self.output.text()
+    }
+
     /// What it wrote to standard error so far.
     pub fn messages(&self) -> String {
         self.messages.text()

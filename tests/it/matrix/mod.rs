@@ -1,8 +1,8 @@
-//! The failure matrix: every way in which a provider fails, in every surrounding, as a client sees it.
+//! The failure matrix: every way in which a provider fails, in every surrounding, as clients see it.
 //!
 //! `table.rs` says what is expected. One gateway has a model group for each cell, so all cells run
-//! at the same time and none disturbs another. `docs/failure-matrix.md` is the same table for people
-//! (`page.rs`); `TOLLGATE_BLESS=1` writes it anew.
+//! at the same time and none disturbs another. `docs/failure-matrix.md` is the same table for
+//! people (`page.rs`); `TOLLGATE_BLESS=1` writes it anew.
 
 mod page;
 mod table;
@@ -292,7 +292,7 @@ fn in_stream(stream: &Stream) -> String {
     }
 }
 
-/// `Retry-After` as the table writes it: long waits in minutes, since a date comes nearer meanwhile.
+/// `Retry-After` as the table writes it: long waits in minutes, since a date comes nearer.
 fn wait(seconds: &str) -> String {
     match seconds.parse::<u64>() {
         Ok(long @ 60..) => format!(", wait {} min", (long + 30) / 60),

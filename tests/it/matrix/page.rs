@@ -12,20 +12,21 @@ Written by the test that holds the gateway to it (`tests/it/matrix`): each line 
 to the real executable with scripted providers behind it. Change the table there and run \
 `TOLLGATE_BLESS=1 cargo test --test it matrix`.
 
-- **A** is the deployment that fails, the same way every time. B and C are healthy.
-- All options have their defaults: two retries (`num_retries`), a cooldown of five seconds, at most \
-60 seconds obeyed of a `Retry-After` (`max_retry_after`). Only `connect_timeout` and the timeouts of \
-the deployments that go silent are shorter than usual.
+- **A** is the deployment that fails, the same way every time. B and C are healthy. A's provider \
+speaks as OpenAI does; with Azure or Anthropic the same happens, but for a few codes of their own.
+- All options have their defaults: two retries (`num_retries`), a cooldown of five seconds, at \
+most 60 seconds obeyed of a `Retry-After` (`max_retry_after`). Only `connect_timeout` and the \
+timeouts of the deployments that go silent are shorter than usual.
 - **The client gets** the status and the `code` of the error. A stream whose provider fails before \
 its first content fails as any other request does, with a status; after that, it ends in an error \
 frame and without `[DONE]`.
-- **Attempts** are in order. Before A is tried again, the gateway waits half a second, then a whole \
-one, or as long as the provider asked for; before another deployment is tried it does not wait. It \
+- **Attempts** are in order. Before A is tried again, the gateway waits half a second, then a \
+whole one, or as long as the provider asked for; before another deployment is tried it does not wait. It \
 never waits after the last attempt.
 - **Then rests** names what is in cooldown when the reply is out. The next request does not try it.
 
-Where a deployment is alone, it rests only if its provider named a time: requests are then answered \
-at once with a 429 and the seconds left. Resting it for other reasons would only hide the \
+Where a deployment is alone, it rests only if its provider named a time: requests are then \
+answered at once with a 429 and the seconds left. Resting it for other reasons would only hide the \
 provider's own words, since nobody could take its place.
 ";
 
