@@ -26,15 +26,21 @@ const RESOLVE_EVERY: Duration = Duration::from_secs(30);
 /// How often the drain looks whether the last request is done.
 const DRAIN_TICK: Duration = Duration::from_millis(10);
 
+/// How long the last bytes of the last replies may take: HTTP/2 writes them after the request is
+/// done.
+const LAST_BYTES_MAX: Duration = Duration::from_secs(1);
+
 /// How long the listener may take to accept its first connection.
 const LISTEN_MAX: Duration = Duration::from_secs(10);
 
 /// The background service.
 pub(crate) struct Background {
     pub address: SocketAddr,
+    pub greet: Option<fn(SocketAddr)>,
     pub reload: Reload,
     pub upstreams: Arc<Upstreams>,
     pub in_flight: Arc<AtomicUsize>,
+    pub connections: Arc<AtomicUsize>,
     pub draining: Arc<AtomicBool>,
     pub access_log: AccessLog,
     /// Taken when the service starts.
@@ -60,6 +66,9 @@ impl Background {
             tokio::time::sleep(DRAIN_TICK).await;
         }
         tracing::info!(address = %self.address, "listening");
+        if let Some(greet) = self.greet {
+            greet(self.address);
+        }
     }
 
     async fn resolve(&self) {
@@ -84,23 +93,28 @@ impl Background {
         }
     }
 
-    /// Waits for the requests in flight, as long as the configuration allows.
+    /// Waits for the requests in flight, as long as the configuration and the operator allow.
     async fn drain(&self) {
         self.draining.store(true, Ordering::Release);
         let bound = self.reload.snapshot.load().traffic.drain_timeout;
-        let deadline = Instant::now() + bound;
-        loop {
-            let left = self.in_flight.load(Ordering::Acquire);
-            if left == 0 {
-                tracing::info!("every request is done");
-                return;
+        let done = async {
+            until_none(&self.in_flight).await;
+            tracing::info!("every request is done");
+            drop(tokio::time::timeout(LAST_BYTES_MAX, until_none(&self.connections)).await);
+        };
+        let impatience = async {
+            match signal(SignalKind::interrupt()) {
+                Ok(mut interrupt) => interrupt.recv().await,
+                Err(_) => std::future::pending().await,
             }
-            if Instant::now() > deadline {
-                tracing::warn!(requests = left, ?bound, "requests are cut off");
-                return;
-            }
-            tokio::time::sleep(DRAIN_TICK).await;
+        };
+        tokio::select! {
+            () = done => return,
+            () = tokio::time::sleep(bound) => {}
+            _ = impatience => {}
         }
+        let requests = self.in_flight.load(Ordering::Acquire);
+        tracing::warn!(requests, ?bound, "requests are cut off");
     }
 }
 
@@ -138,6 +152,12 @@ impl BackgroundService for Background {
             tracing::error!(%error, "the access log was not written");
         }
         end(0);
+    }
+}
+
+async fn until_none(count: &AtomicUsize) {
+    while count.load(Ordering::Acquire) > 0 {
+        tokio::time::sleep(DRAIN_TICK).await;
     }
 }
 

@@ -9,17 +9,19 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use parking_lot::Mutex;
 use pingora_core::listeners::tls::TlsSettings;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions};
-use pingora_core::server::Server;
 use pingora_core::server::configuration::ServerConf;
+use pingora_core::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
 use pingora_core::services::background::background_service;
 use pingora_core::services::listening::Service;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 use tokio::net::TcpSocket;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::Admin;
 use crate::background::{Background, Once};
@@ -46,6 +48,8 @@ pub struct Options {
     pub tls: Option<(String, String)>,
     /// Scripted providers to run in this process.
     pub demo: Option<Demo>,
+    /// Called as soon as requests are taken, with the address.
+    pub greet: Option<fn(SocketAddr)>,
 }
 
 /// Why the server did not start.
@@ -127,7 +131,8 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         admin,
     };
 
-    let app = AnyHttp::new(&server.configuration, gateway);
+    let connections = Arc::new(AtomicUsize::new(0));
+    let app = AnyHttp::new(&server.configuration, gateway, Arc::clone(&connections));
     let mut service = Service::new("gateway".to_owned(), app);
     let mut socket = TcpSocketOptions::default();
     // With the held socket, and only then: it would let a second gateway take a port unnoticed.
@@ -151,9 +156,11 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         Reload { config: options.config, snapshot, upstreams: Arc::clone(&upstreams), routing };
     let background = Background {
         address,
+        greet: options.greet,
         reload,
         upstreams,
         in_flight,
+        connections,
         draining,
         access_log,
         once: Mutex::new(Some(Once { log_writer, log_sink, demo: options.demo })),
@@ -162,9 +169,25 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     background.threads = Some(1);
     server.add_service(background);
 
-    server.run(pingora_core::server::RunArgs::default());
+    server.run(RunArgs { shutdown_signal: Box::new(ShutdownSignals) });
     drop(held);
     Ok(())
+}
+
+/// The signals that end the process. All of them let requests in flight finish; Pingora would drop
+/// everything on an interrupt, the access log included, and look for a successor on SIGQUIT.
+struct ShutdownSignals;
+
+#[async_trait]
+impl ShutdownSignalWatch for ShutdownSignals {
+    async fn recv(&self) -> ShutdownSignal {
+        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::quit()];
+        // Where a signal cannot be watched, it ends the process by itself.
+        let mut signals: Vec<_> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
+        let received = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+        futures::future::select_all(received).await;
+        ShutdownSignal::GracefulTerminate
+    }
 }
 
 /// Where to listen.

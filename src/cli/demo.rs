@@ -1,5 +1,6 @@
 //! `tollgate demo`: the gateway on scripted providers of the same process.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -28,12 +29,13 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let mut loaded = config::load_text(Path::new("demo"), &yaml, &ProcessEnv);
     // That a demonstration asks for no key needs no warning.
     loaded.problems.retain(|problem| problem.severity == config::Severity::Error);
-    out(&greeting(arguments.port));
-    serve::serve(loaded, &serve::Arguments::loopback(arguments.port), None, Some(demo))
+    let greet = |address| out(&greeting(address));
+    let place = serve::Arguments::loopback(arguments.port);
+    serve::serve(loaded, &place, None, Some(serve::Demonstration { demo, greet }))
 }
 
-fn greeting(port: u16) -> String {
-    let base = format!("http://127.0.0.1:{port}");
+fn greeting(address: SocketAddr) -> String {
+    let base = format!("http://{address}");
     format!(
         r#"Tollgate demo: the gateway with scripted providers, no key needed.
 

@@ -1,7 +1,7 @@
 //! `tollgate serve`: the gateway on a configuration file, or on one model from environment keys.
 
 use std::io::IsTerminal;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -126,12 +126,20 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
     serve(loaded, &arguments, path, None)
 }
 
+/// What `tollgate demo` adds.
+pub(super) struct Demonstration {
+    /// The providers.
+    pub demo: crate::mock::Demo,
+    /// Called as soon as requests are taken.
+    pub greet: fn(SocketAddr),
+}
+
 /// Runs the server on what was loaded; shared with `tollgate demo`.
 pub(super) fn serve(
     loaded: Loaded,
     arguments: &Arguments,
     config: Option<PathBuf>,
-    demo: Option<crate::mock::Demo>,
+    demonstration: Option<Demonstration>,
 ) -> ExitCode {
     let colour = std::io::stderr().is_terminal();
     let (report, _) = config::report(&loaded.problems, false, colour);
@@ -156,7 +164,8 @@ pub(super) fn serve(
         threads: arguments.num_workers.map(std::num::NonZeroUsize::get),
         config,
         tls: arguments.ssl_certfile_path.clone().zip(arguments.ssl_keyfile_path.clone()),
-        demo,
+        greet: demonstration.as_ref().map(|it| it.greet),
+        demo: demonstration.map(|it| it.demo),
     };
     match server::run(snapshot, options) {
         Ok(()) => ExitCode::SUCCESS,

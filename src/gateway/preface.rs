@@ -6,6 +6,7 @@
 //! decide, and they must come in time. Needless once Pingora compares what it has.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,12 +31,14 @@ pub struct AnyHttp {
     /// Also HTTP/2 over TLS, where both sides have agreed on it beforehand.
     agreed: Arc<HttpProxy<Gateway>>,
     prior_knowledge: Arc<HttpProxy<Gateway>>,
+    /// Connections that have sent something and are open.
+    connections: Arc<AtomicUsize>,
 }
 
 impl AnyHttp {
-    /// The gateway, ready for connections.
+    /// The gateway, ready for connections, which it counts.
     #[must_use]
-    pub fn new(conf: &Arc<ServerConf>, gateway: Gateway) -> Self {
+    pub fn new(conf: &Arc<ServerConf>, gateway: Gateway, connections: Arc<AtomicUsize>) -> Self {
         let mut options = HttpServerOptions::default();
         options.h2c = true;
         let mut prior_knowledge = http_proxy(conf, gateway.clone());
@@ -43,7 +46,24 @@ impl AnyHttp {
         Self {
             agreed: Arc::new(http_proxy(conf, gateway)),
             prior_knowledge: Arc::new(prior_knowledge),
+            connections,
         }
+    }
+}
+
+/// One open connection; counts itself out when dropped.
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn count(connections: &Arc<AtomicUsize>) -> Self {
+        connections.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(connections))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -55,11 +75,14 @@ impl ServerApp for AnyHttp {
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         if stream.get_ssl_digest().is_some() {
+            let _open = Open::count(&self.connections);
             return self.agreed.process_new(stream, shutdown).await;
         }
         let mut start = [0; HTTP2.len()];
         let peeking = stream.try_peek(&mut start);
-        match within(FIRST_BYTES_TIMEOUT, peeking).await {
+        let peeked = within(FIRST_BYTES_TIMEOUT, peeking).await;
+        let _open = Open::count(&self.connections);
+        match peeked {
             Ok(Ok(true)) if start == HTTP2 => {
                 self.prior_knowledge.process_new(stream, shutdown).await
             }

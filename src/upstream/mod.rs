@@ -67,7 +67,7 @@ impl Upstreams {
             old.values().map(|known| (known.key().clone(), Arc::clone(known))).collect();
         let mut new = FxHashMap::default();
         for deployment in catalog.deployments() {
-            let key = peer::Key::new(&deployment.target, traffic);
+            let key = peer::Key::new(&deployment.target, traffic.connect_timeout);
             let upstream = match by_key.get(&key) {
                 Some(upstream) => Arc::clone(upstream),
                 None => {
@@ -95,10 +95,7 @@ impl Upstreams {
         deployment: &Deployment,
         budget: Duration,
     ) -> Result<Connection, Failure> {
-        let upstream =
-            self.by_deployment.load().get(&deployment.id).cloned().ok_or_else(|| {
-                Failure::new(FailureClass::Connection, "the upstream was removed")
-            })?;
+        let upstream = self.upstream(deployment, budget)?;
         let until = Instant::now() + budget;
         let mut last = None;
         for _ in 0..ADDRESSES_PER_ATTEMPT {
@@ -129,6 +126,26 @@ impl Upstreams {
             }
         }
         Err(last.unwrap_or_else(connect_timeout))
+    }
+
+    /// The deployment's upstream. A request that began under an earlier configuration may ask for one
+    /// that is gone, or that is elsewhere now: it must not get there with the credentials of then.
+    fn upstream(
+        &self,
+        deployment: &Deployment,
+        connect_timeout: Duration,
+    ) -> Result<Arc<Upstream>, Failure> {
+        let target = &deployment.target;
+        if let Some(upstream) = self.by_deployment.load().get(&deployment.id)
+            && upstream.key().is_of(target)
+        {
+            return Ok(Arc::clone(upstream));
+        }
+        let key = peer::Key::new(target, connect_timeout);
+        Upstream::new(key).map(Arc::new).map_err(|problem| {
+            tracing::warn!(deployment = %deployment.id, problem, "an earlier upstream is unusable");
+            Failure::new(FailureClass::Connection, "the provider cannot be connected to")
+        })
     }
 
     /// Gives back a session whose response was read to its end.

@@ -21,7 +21,6 @@ use tokio::sync::Mutex;
 use super::dns::{Dns, backend};
 use crate::catalog::Target;
 use crate::failure::{Failure, FailureClass};
-use crate::snapshot::Traffic;
 
 /// Shorter than the idle timeouts of the providers' front ends (60 s and more), so that we close
 /// first and no request is written into a connection that is being closed.
@@ -57,7 +56,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub(super) fn new(target: &Target, traffic: &Traffic) -> Self {
+    pub(super) fn new(target: &Target, connect_timeout: Duration) -> Self {
         Self {
             tls: target.tls,
             host: target.host.clone(),
@@ -65,8 +64,18 @@ impl Key {
             verify_tls: target.verify_tls,
             ca_file: target.ca_file.clone(),
             http2: target.http2,
-            connect_timeout: traffic.connect_timeout,
+            connect_timeout,
         }
+    }
+
+    /// Whether this is the upstream of that target.
+    pub(super) fn is_of(&self, target: &Target) -> bool {
+        self.host == target.host
+            && self.port == target.port
+            && self.tls == target.tls
+            && self.verify_tls == target.verify_tls
+            && self.ca_file == target.ca_file
+            && self.http2 == target.http2
     }
 
     /// A number for the authorities that are trusted.

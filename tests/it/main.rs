@@ -12,6 +12,7 @@ mod harness;
 mod bodies;
 mod endpoints;
 mod matrix;
+mod process;
 mod routing;
 mod smoke;
 mod streaming;
