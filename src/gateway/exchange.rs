@@ -12,9 +12,9 @@ use http::header::{self, HeaderMap, HeaderValue};
 use pingora_core::{Error, ErrorType, RetryType};
 use pingora_http::RequestHeader;
 
-use super::patience::within;
 use crate::catalog::Deployment;
 use crate::failure::{Failure, FailureClass};
+use crate::patience::within;
 use crate::provider::Outgoing;
 use crate::upstream::{Connection, Upstreams};
 

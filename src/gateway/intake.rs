@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::ctx::{Call, RequestCtx};
 use super::error::GatewayError;
-use super::patience::within;
 use crate::dialect::Endpoint;
+use crate::patience::within;
 use crate::routing::Fallback;
 use crate::wire::json::Object;
 

@@ -11,7 +11,6 @@ pub mod error;
 mod exchange;
 mod head;
 mod intake;
-pub(crate) mod patience;
 mod preface;
 mod pump;
 mod relay;

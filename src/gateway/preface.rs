@@ -17,7 +17,7 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
 
 use super::Gateway;
-use super::patience::within;
+use crate::patience::within;
 
 /// How HTTP/2 begins. No method of HTTP/1 begins like that.
 const HTTP2: [u8; 3] = *b"PRI";

@@ -20,6 +20,7 @@ use rustc_hash::FxHashMap;
 
 use crate::catalog::{Catalog, Deployment, DeploymentId};
 use crate::failure::{Failure, FailureClass};
+use crate::patience::within;
 use crate::snapshot::Traffic;
 
 pub use peer::Upstream;
@@ -103,7 +104,7 @@ impl Upstreams {
             let left = until.saturating_duration_since(Instant::now());
             // Boxed: the state of a TLS handshake is large, and a stream would carry it to its end.
             let connecting = Box::pin(self.connector.get_http_session(peer.as_ref()));
-            match tokio::time::timeout(left, connecting).await {
+            match within(left, connecting).await {
                 Ok(Ok((session, reused))) => {
                     upstream.answered(&peer);
                     return Ok(Connection { session, reused, peer });
