@@ -1,5 +1,5 @@
 # Two commands for a newcomer; the rest is what they are made of.
-.PHONY: run build test lint unit clients bench clean
+.PHONY: run build test lint unit clients bench
 
 # The gateway on scripted providers: no key, no database, no internet.
 run: build
@@ -26,4 +26,4 @@ clients:
 
 # End to end: this gateway, nginx, an empty Pingora proxy (and LiteLLM if installed) in one run.
 bench: build
-	benches/load/run --quick
+	benches/load/run.py --quick

@@ -11,6 +11,7 @@ pub mod gateway;
 pub mod keys;
 pub mod mock;
 pub mod money;
+mod patience;
 pub mod provider;
 pub mod reload;
 pub mod routing;

@@ -11,8 +11,8 @@ use std::time::{Instant, SystemTime};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use pingora_core::listeners::TcpSocketOptions;
 use pingora_core::listeners::tls::TlsSettings;
+use pingora_core::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions};
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
 use pingora_core::services::background::background_service;
@@ -69,6 +69,14 @@ pub enum StartError {
 /// before that, when the last request is done or its own bound is reached.
 const GRACE_SECONDS: u64 = 24 * 60 * 60;
 
+/// Holds the head and the body of most replies, which then leave in one write. Pingora's default of
+/// one segment makes two of them. Everything is flushed when it is to be seen.
+const WRITE_BUFFER: usize = 16 * 1024;
+
+/// One TLS record. Without TLS nothing is buffered here: head and body have buffers of their own,
+/// and Pingora's default would add 64 KiB to every connection.
+const TLS_READ_BUFFER: usize = 16 * 1024;
+
 /// Serves until the process is told to stop.
 ///
 /// # Errors
@@ -80,10 +88,12 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         Some((certificate.to_string(), key.to_string()))
     });
 
-    let mut conf = ServerConf::default();
-    conf.threads = options.threads.unwrap_or_else(processors);
-    conf.grace_period_seconds = Some(GRACE_SECONDS);
-    conf.graceful_shutdown_timeout_seconds = Some(0);
+    let conf = ServerConf {
+        threads: options.threads.unwrap_or_else(processors),
+        grace_period_seconds: Some(GRACE_SECONDS),
+        graceful_shutdown_timeout_seconds: Some(0),
+        ..ServerConf::default()
+    };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
 
@@ -124,12 +134,12 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let connections = Arc::new(AtomicUsize::new(0));
     let app = AnyHttp::new(&server.configuration, gateway, Arc::clone(&connections));
     let mut service = Service::new("gateway".to_owned(), app);
-    let address_text = address.to_string();
     let mut socket = TcpSocketOptions::default();
     // With the held socket, and only then: it would let a second gateway take a port unnoticed.
     socket.so_reuseport = held.is_some().then_some(true);
-    match tls {
-        None => service.add_tcp_with_settings(&address_text, socket),
+    let listener = ListenerConfig::tcp(address.to_string()).tcp_socket_options(socket);
+    service.add_listener(match tls {
+        None => listener.l4_buffer(L4BufferSettings::new(0, WRITE_BUFFER)),
         Some((certificate, key)) => {
             let mut settings = usable(&certificate, &key)
                 .and_then(|()| {
@@ -137,9 +147,9 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
                 })
                 .map_err(|cause| StartError::Tls { certificate, key, cause })?;
             settings.enable_h2();
-            service.add_tls_with_settings(&address_text, Some(socket), settings);
+            listener.l4_buffer(L4BufferSettings::new(TLS_READ_BUFFER, WRITE_BUFFER)).tls(settings)
         }
-    }
+    });
     server.add_service(service);
 
     let reload =

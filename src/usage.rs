@@ -3,6 +3,9 @@
 //! The convention is OpenAI's: `input_tokens` includes what was read from or written to a prompt
 //! cache, `output_tokens` includes reasoning. The parts are never added to the totals again.
 
+/// Bytes of text to a token, where nobody counted: English text has about so many.
+pub const BYTES_PER_TOKEN: u64 = 4;
+
 /// Tokens of one reply. All fields count tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {

@@ -87,13 +87,19 @@ def main():
         results = compare(options, plan, client, upstream, contenders, absent)
         print(report(results))
         print(f"\nresults: {save(results, 'compare')}")
-        return 1 if any(name in results["absent"] for name in options.only or ()) else 0
+        return 1 if wrong(options, results) else 0
     finally:
         for contender in contenders:
             contender.stop()
         upstream.stop()
         if not options.keep:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def wrong(options, results):
+    """A contender that was asked for is missing, or something was answered wrongly."""
+    missing = any(name in results["absent"] for name in options.only or ())
+    return missing or any(r.get("failure") or r["faults"] for r in results["records"])
 
 
 def arguments():
@@ -107,7 +113,8 @@ def arguments():
     )
     parser.add_argument("--litellm", type=Path, metavar="VENV", help="a venv with litellm[proxy]")
     parser.add_argument("--only", type=names(NAMES), help=f"some of {','.join(NAMES)}")
-    parser.add_argument("--parts", type=names(PARTS), default=PARTS, help=f"some of {','.join(PARTS)}")
+    parts = f"some of {','.join(PARTS)}"
+    parser.add_argument("--parts", type=names(PARTS), default=PARTS, help=parts)
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="a long mixed run instead")
     parser.add_argument("--no-build", action="store_true", help="the binaries are up to date")
     parser.add_argument("--keep", action="store_true", help="keep configurations and logs")

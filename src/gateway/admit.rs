@@ -6,18 +6,15 @@ use super::Gateway;
 use super::ctx::{InFlight, RequestCtx};
 use super::error::GatewayError;
 use crate::admin::auth;
-use crate::keys::{self, Access, AuthError, Caller};
+use crate::keys::{self, Access, Caller};
 
 /// Finds out who calls, by the keys in the request's headers.
 ///
 /// # Errors
-/// `NoKey`, `BadKey`.
+/// `Key`.
 pub(super) fn caller(access: &Access, headers: &HeaderMap) -> Result<Caller, GatewayError> {
     let candidates = auth::candidates(headers, access.key_header.as_ref());
-    keys::authorise(access, candidates).map_err(|error| match error {
-        AuthError::Missing => GatewayError::NoKey,
-        AuthError::Unknown => GatewayError::BadKey,
-    })
+    keys::authorise(access, candidates).map_err(GatewayError::Key)
 }
 
 /// Counts the request in.

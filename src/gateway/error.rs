@@ -10,6 +10,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::failure::{Failure, FailureClass};
+use crate::keys::AuthError;
 
 /// The envelope that the client expects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,10 +23,8 @@ pub enum ClientDialect {
 /// Why a request was not answered as asked.
 #[derive(Debug)]
 pub enum GatewayError {
-    /// No key came with the request.
-    NoKey,
-    /// A key came, and it is not one of ours.
-    BadKey,
+    /// No key came with the request, or none of ours.
+    Key(AuthError),
     /// The body is larger than `max_request_size_mb`.
     BodyTooLarge { limit_bytes: usize },
     /// The body did not arrive: too slow, or cut.
@@ -55,7 +54,7 @@ impl GatewayError {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::NoKey | Self::BadKey => 401,
+            Self::Key(_) => 401,
             Self::UnknownModel { .. } => 404,
             Self::NoTaggedDeployment { .. } => 400,
             Self::BodyTooLarge { .. } => 413,
@@ -72,8 +71,7 @@ impl GatewayError {
     #[must_use]
     pub fn code(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
-            Self::NoKey => "missing_api_key",
-            Self::BadKey => "invalid_api_key",
+            Self::Key(error) => error.code(),
             Self::BodyTooLarge { .. } => "request_too_large",
             Self::BodyIncomplete { .. } => "request_incomplete",
             Self::BadBody { code, .. } => code,
@@ -92,7 +90,7 @@ impl GatewayError {
     #[must_use]
     pub fn kind(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
-            Self::NoKey | Self::BadKey => "authentication_error",
+            Self::Key(error) => error.kind(),
             Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
             | Self::BadBody { .. }
@@ -111,10 +109,7 @@ impl GatewayError {
     #[must_use]
     pub fn message(&self) -> Cow<'_, str> {
         Cow::Owned(match self {
-            Self::NoKey => "No API key was given. Send it as `Authorization: Bearer <key>`, \
-                            `x-api-key: <key>` or `api-key: <key>`."
-                .into(),
-            Self::BadKey => "The API key is not valid for this gateway.".into(),
+            Self::Key(error) => error.to_string(),
             Self::BodyTooLarge { limit_bytes } => {
                 format!("The request body is larger than the limit of {limit_bytes} bytes.")
             }
@@ -154,8 +149,7 @@ impl GatewayError {
             Self::BadBody { param, .. } => *param,
             Self::UnknownModel { .. } => Some("model"),
             Self::Upstream(failure) => failure.param.as_deref(),
-            Self::NoKey
-            | Self::BadKey
+            Self::Key(_)
             | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
             | Self::AllCooling { .. }
@@ -177,8 +171,7 @@ impl GatewayError {
                 // SDKs retry these at once otherwise; a second is what the providers ask for.
                 matches!(failure.class, FailureClass::Overloaded).then_some(Duration::from_secs(1))
             }),
-            Self::NoKey
-            | Self::BadKey
+            Self::Key(_)
             | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
             | Self::BadBody { .. }
@@ -388,7 +381,7 @@ mod tests {
 
     #[test]
     fn anthropic_clients_see_their_own_envelope() {
-        let error = GatewayError::NoKey;
+        let error = GatewayError::Key(AuthError::Missing);
         let body = parsed(&error.body(ClientDialect::Anthropic, "req-1"));
         assert_eq!(body["type"], "error");
         assert_eq!(body["error"]["type"], "authentication_error");

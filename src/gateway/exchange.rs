@@ -7,14 +7,19 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::header;
+use http::StatusCode;
+use http::header::{self, HeaderMap, HeaderValue};
 use pingora_core::{Error, ErrorType, RetryType};
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_http::RequestHeader;
 
 use crate::catalog::Deployment;
 use crate::failure::{Failure, FailureClass};
+use crate::patience::within;
 use crate::provider::Outgoing;
 use crate::upstream::{Connection, Upstreams};
+
+const USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION")));
 
 /// How long an upstream that stopped reading our body is given to say why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -37,7 +42,8 @@ pub(super) struct Bounds {
 
 /// What came back.
 pub(super) struct Exchange {
-    pub head: ResponseHeader,
+    pub status: StatusCode,
+    pub headers: HeaderMap,
     /// The body, unless the answer is a stream that is still to be read from the connection.
     pub content: Content,
 }
@@ -45,7 +51,7 @@ pub(super) struct Exchange {
 /// The body of an answer, or the way to it.
 pub(super) enum Content {
     Body(Bytes),
-    Stream(Connection),
+    Stream(Box<Connection>),
 }
 
 /// Performs the exchange. `stream` says that an event stream was asked for.
@@ -62,7 +68,7 @@ pub(super) async fn perform(
     let exchange = attempt(upstreams, deployment, outgoing, stream, bounds);
     match bounds.whole {
         None => exchange.await,
-        Some(whole) => tokio::time::timeout(whole, exchange).await.unwrap_or_else(|_elapsed| {
+        Some(whole) => within(whole, exchange).await.unwrap_or_else(|_elapsed| {
             Err(timed_out("upstream_timeout", "the provider did not answer in time", whole))
         }),
     }
@@ -104,7 +110,7 @@ async fn send(
     deployment: &Deployment,
     outgoing: &Outgoing<'_>,
     bounds: Bounds,
-) -> Result<ResponseHeader, Unsent> {
+) -> Result<(StatusCode, HeaderMap), Unsent> {
     let internal =
         |_| Unsent::Failed(Failure::new(FailureClass::BadRequest, "the request cannot be sent"));
     let http2 = connection.session.as_http2().is_some();
@@ -125,7 +131,7 @@ async fn send(
     let session = &mut connection.session;
     loop {
         let patience = patience.min(deadline.saturating_duration_since(Instant::now()));
-        match tokio::time::timeout(patience, session.read_response_header()).await {
+        match within(patience, session.read_response_header()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) if is_stale(&error) => return Err(Unsent::Stale),
             Ok(Err(error)) => return Err(Unsent::Failed(broken(&error))),
@@ -139,7 +145,7 @@ async fn send(
         }
         match session.response_header() {
             Some(head) if head.status.is_informational() => {}
-            Some(head) => return Ok(head.clone()),
+            Some(head) => return Ok((head.status, head.headers.clone())),
             None => return Err(Unsent::Stale),
         }
     }
@@ -151,52 +157,56 @@ fn request_head(
     http2: bool,
 ) -> pingora_core::Result<RequestHeader> {
     let target = &deployment.target;
-    let size = target.headers.len() + outgoing.headers.len() + 6;
-    let mut head = RequestHeader::build_no_case("POST", outgoing.path.as_bytes(), Some(size))?;
-    if http2 {
+    // Made from a map of names that are parsed already: Pingora's own insertion parses each again.
+    let size = target.headers.len() + outgoing.headers.len() + 5;
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.method = http::Method::POST;
+    let uri = if http2 {
+        parts.version = http::Version::HTTP_2;
         let scheme = if target.tls { "https" } else { "http" };
-        let uri = http::Uri::builder()
-            .scheme(scheme)
-            .authority(target.authority.as_bytes())
-            .path_and_query(outgoing.path.as_ref())
-            .build();
-        head.set_uri(uri.map_err(|cause| {
-            Error::because(ErrorType::InvalidHTTPHeader, "building the upstream's URI", cause)
-        })?);
-        head.set_version(http::Version::HTTP_2);
+        let builder = http::Uri::builder().scheme(scheme).authority(target.authority.as_bytes());
+        builder.path_and_query(outgoing.path.as_ref()).build()
     } else {
-        head.insert_header(header::HOST, target.authority.clone())?;
-        head.insert_header(header::CONTENT_LENGTH, outgoing.body.len())?;
+        http::Uri::builder().path_and_query(outgoing.path.as_ref()).build()
+    };
+    parts.uri = uri.map_err(|cause| {
+        Error::because(ErrorType::InvalidHTTPHeader, "building the upstream's URI", cause)
+    })?;
+    let mut headers = HeaderMap::with_capacity(size);
+    if !http2 {
+        headers.insert(header::HOST, target.authority.clone());
+        headers.insert(header::CONTENT_LENGTH, outgoing.body.len().into());
     }
-    head.insert_header(header::CONTENT_TYPE, "application/json")?;
-    head.insert_header(header::USER_AGENT, concat!("tollgate/", env!("CARGO_PKG_VERSION")))?;
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::USER_AGENT, USER_AGENT);
     for (name, value) in &outgoing.headers {
-        head.insert_header(name.clone(), value.clone())?;
+        headers.insert(name.clone(), value.clone());
     }
     // Last, so that what the operator wrote in `extra_headers` wins.
     for (name, value) in &target.headers {
-        head.insert_header(name.clone(), value.clone())?;
+        headers.insert(name.clone(), value.clone());
     }
-    Ok(head)
+    parts.headers = headers;
+    Ok(parts.into())
 }
 
 async fn receive(
     upstreams: &Upstreams,
     mut connection: Connection,
-    head: ResponseHeader,
+    (status, headers): (StatusCode, HeaderMap),
     stream: bool,
     bounds: Bounds,
 ) -> Result<Exchange, Failure> {
-    let success = head.status.is_success();
-    if success && stream && !is_json(&head) {
-        return Ok(Exchange { head, content: Content::Stream(connection) });
+    let success = status.is_success();
+    if success && stream && !is_json(&headers) {
+        return Ok(Exchange { status, headers, content: Content::Stream(Box::new(connection)) });
     }
     let limit = if success { bounds.body_bytes } else { ERROR_BODY_MAX };
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     loop {
         let reading = connection.session.read_response_body();
-        let read = match tokio::time::timeout(bounds.idle, reading).await {
+        let read = match within(bounds.idle, reading).await {
             Ok(read) => read,
             Err(_elapsed) => return Err(went_silent(bounds.idle)),
         };
@@ -210,7 +220,11 @@ async fn receive(
                         ));
                     }
                     // Enough to classify the error; the connection is given up with the rest.
-                    return Ok(Exchange { head, content: Content::Body(joined(first, rest)) });
+                    return Ok(Exchange {
+                        status,
+                        headers,
+                        content: Content::Body(joined(first, rest)),
+                    });
                 }
                 if first.is_empty() && rest.is_empty() {
                     first = chunk;
@@ -222,21 +236,25 @@ async fn receive(
             Ok(None) => break,
             // What came of an error's body is enough to classify it by.
             Err(_) if !success => {
-                return Ok(Exchange { head, content: Content::Body(joined(first, rest)) });
+                return Ok(Exchange {
+                    status,
+                    headers,
+                    content: Content::Body(joined(first, rest)),
+                });
             }
             Err(error) => return Err(broken(&error)),
         }
     }
     upstreams.release(connection).await;
-    Ok(Exchange { head, content: Content::Body(joined(first, rest)) })
+    Ok(Exchange { status, headers, content: Content::Body(joined(first, rest)) })
 }
 
 fn joined(first: Bytes, rest: BytesMut) -> Bytes {
     if rest.is_empty() { first } else { rest.freeze() }
 }
 
-fn is_json(head: &ResponseHeader) -> bool {
-    let content_type = head.headers.get(header::CONTENT_TYPE);
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE);
     content_type.is_some_and(|value| value.as_bytes().windows(4).any(|part| part == b"json"))
 }
 

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use super::ctx::RequestCtx;
 use super::error::{GatewayError, whole_seconds};
-use crate::admin::cors;
+use crate::admin::{auth, cors};
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
@@ -41,12 +42,12 @@ pub(super) fn answer(
     ctx: &RequestCtx,
     body: Body,
     upstream: Option<&HeaderMap>,
-) -> pingora_core::Result<Box<ResponseHeader>> {
-    let mut head = common(session, ctx, 200, body)?;
+) -> Box<ResponseHeader> {
+    let mut headers = common(session, ctx, body);
     if let Some(upstream) = upstream {
-        rate_limits(&mut head, upstream)?;
+        rate_limits(&mut headers, upstream);
     }
-    Ok(Box::new(head))
+    of(StatusCode::OK, headers)
 }
 
 /// The head of an error. `upstream` is the head of the provider's own error, if that is the cause.
@@ -56,20 +57,21 @@ pub(super) fn error(
     error: &GatewayError,
     body_bytes: usize,
     upstream: Option<&HeaderMap>,
-) -> pingora_core::Result<Box<ResponseHeader>> {
-    let mut head = common(session, ctx, error.status(), Body::Json(body_bytes))?;
+) -> Box<ResponseHeader> {
+    let mut headers = common(session, ctx, Body::Json(body_bytes));
     if let Some(wait) = error.retry_after() {
-        head.insert_header(header::RETRY_AFTER, whole_seconds(wait))?;
+        headers.insert(header::RETRY_AFTER, whole_seconds(wait).into());
         let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-        head.insert_header(RETRY_AFTER_MS, millis)?;
+        headers.insert(RETRY_AFTER_MS, millis.into());
     }
     match error {
-        GatewayError::NoKey | GatewayError::BadKey => {
-            head.insert_header(header::WWW_AUTHENTICATE, "Bearer")?;
+        GatewayError::Key(_) => {
+            headers.insert(header::WWW_AUTHENTICATE, auth::CHALLENGE);
         }
         GatewayError::Upstream(failure) => {
             if let Some(should_retry) = failure.should_retry {
-                head.insert_header(SHOULD_RETRY, if should_retry { "true" } else { "false" })?;
+                let word = if should_retry { "true" } else { "false" };
+                headers.insert(SHOULD_RETRY, HeaderValue::from_static(word));
             }
         }
         GatewayError::BodyTooLarge { .. }
@@ -84,91 +86,88 @@ pub(super) fn error(
         | GatewayError::Internal => {}
     }
     if let Some(upstream) = upstream {
-        rate_limits(&mut head, upstream)?;
+        rate_limits(&mut headers, upstream);
     }
-    Ok(Box::new(head))
+    of(StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), headers)
 }
 
-fn common(
-    session: &Session,
-    ctx: &RequestCtx,
-    status: u16,
-    body: Body,
-) -> pingora_core::Result<ResponseHeader> {
-    let mut head = ResponseHeader::build_no_case(status, Some(HEADERS_MAX))?;
+/// Made from a map of names that are parsed already: Pingora's own insertion parses each again.
+fn of(status: StatusCode, headers: HeaderMap) -> Box<ResponseHeader> {
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    parts.status = status;
+    parts.headers = headers;
+    Box::new(parts.into())
+}
+
+fn common(session: &Session, ctx: &RequestCtx, body: Body) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(HEADERS_MAX);
     match body {
         Body::Json(bytes) => {
-            head.insert_header(header::CONTENT_TYPE, "application/json")?;
-            head.insert_header(header::CONTENT_LENGTH, bytes)?;
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(header::CONTENT_LENGTH, bytes.into());
         }
         Body::EventStream => {
-            head.insert_header(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")?;
-            head.insert_header(header::CACHE_CONTROL, "no-cache")?;
+            let kind = HeaderValue::from_static("text/event-stream; charset=utf-8");
+            headers.insert(header::CONTENT_TYPE, kind);
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             // nginx in front would otherwise hold the frames back.
-            head.insert_header(ACCEL_BUFFERING, "no")?;
+            headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
             if session.req_header().version == http::Version::HTTP_11 {
-                head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+                headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
         }
     }
-    head.insert_header(REQUEST_ID, ctx.request_id.as_ref())?;
-    head.insert_header(CALL_ID, ctx.request_id.as_ref())?;
+    if let Ok(id) = HeaderValue::from_str(&ctx.request_id) {
+        headers.insert(REQUEST_ID, id.clone());
+        headers.insert(CALL_ID, id);
+    }
     let origin = session.req_header().headers.get(header::ORIGIN);
-    let mut marked = Ok(());
     cors::mark(&ctx.snapshot.access, origin, |name, value| {
-        marked = head.append_header(name, value).map(|_| ());
+        headers.append(name, value);
     });
-    marked?;
     if ctx.call.is_some() {
         let relayed = &ctx.relayed;
         if let Some(served) = &relayed.served_by {
-            insert_text(&mut head, MODEL_ID, &served.deployment.id)?;
-            insert_text(&mut head, MODEL_GROUP, &served.group)?;
+            insert_text(&mut headers, MODEL_ID, &served.deployment.id);
+            insert_text(&mut headers, MODEL_GROUP, &served.group);
         }
-        head.insert_header(RETRIES, relayed.retries)?;
-        head.insert_header(FALLBACKS, relayed.fallbacks)?;
+        headers.insert(RETRIES, relayed.retries.into());
+        headers.insert(FALLBACKS, relayed.fallbacks.into());
         if let Some(cost) = relayed.cost {
-            head.insert_header(COST, cost.to_string())?;
+            insert_text(&mut headers, COST, &cost.to_string());
         }
         let total = ctx.started.elapsed();
-        head.insert_header(DURATION, millis(total))?;
-        head.insert_header(OVERHEAD, millis(total.saturating_sub(relayed.upstream)))?;
+        insert_text(&mut headers, DURATION, &millis(total));
+        insert_text(&mut headers, OVERHEAD, &millis(total.saturating_sub(relayed.upstream)));
     }
-    Ok(head)
+    headers
 }
 
-/// Inserts a text of the configuration; one that cannot stand in a header is left out.
-fn insert_text(
-    head: &mut ResponseHeader,
-    name: HeaderName,
-    text: &str,
-) -> pingora_core::Result<()> {
-    match HeaderValue::from_str(text) {
-        Ok(value) => head.insert_header(name, value),
-        Err(_) => Ok(()),
+/// Inserts a text; one that cannot stand in a header is left out.
+fn insert_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
     }
 }
 
 /// Milliseconds with three decimals.
 fn millis(duration: Duration) -> String {
-    format!("{:.3}", duration.as_secs_f64() * 1e3)
+    let micros = duration.as_micros();
+    format!("{}.{:03}", micros / 1000, micros % 1000)
 }
 
 /// Passes the provider's rate limits on under OpenAI's names.
-fn rate_limits(head: &mut ResponseHeader, upstream: &HeaderMap) -> pingora_core::Result<()> {
+fn rate_limits(headers: &mut HeaderMap, upstream: &HeaderMap) {
     for (name, value) in upstream {
-        let name = name.as_str();
-        if name.starts_with("x-ratelimit-") {
-            head.insert_header(name.to_owned(), value.clone())?;
-        } else if let Some(rest) = name.strip_prefix("anthropic-ratelimit-") {
+        if name.as_str().starts_with("x-ratelimit-") {
+            headers.insert(name.clone(), value.clone());
+        } else if let Some(rest) = name.as_str().strip_prefix("anthropic-ratelimit-")
             // `requests-limit` is OpenAI's `limit-requests`.
-            if let Some((what, kind)) = rest.rsplit_once('-')
-                && matches!(what, "requests" | "tokens")
-                && matches!(kind, "limit" | "remaining" | "reset")
-            {
-                head.insert_header(format!("x-ratelimit-{kind}-{what}"), value.clone())?;
-            }
+            && let Some((what @ ("requests" | "tokens"), kind)) = rest.rsplit_once('-')
+            && matches!(kind, "limit" | "remaining" | "reset")
+            && let Ok(name) = HeaderName::try_from(format!("x-ratelimit-{kind}-{what}"))
+        {
+            headers.insert(name, value.clone());
         }
     }
-    Ok(())
 }

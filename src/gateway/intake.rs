@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::ctx::{Call, RequestCtx};
 use super::error::GatewayError;
 use crate::dialect::Endpoint;
+use crate::patience::within;
 use crate::routing::Fallback;
 use crate::wire::json::Object;
 
@@ -64,7 +65,7 @@ pub(super) async fn read_body(
     let mut rest = BytesMut::new();
     loop {
         let reading = session.as_downstream_mut().read_request_body();
-        let chunk = match tokio::time::timeout(BODY_READ_TIMEOUT, reading).await {
+        let chunk = match within(BODY_READ_TIMEOUT, reading).await {
             Ok(Ok(Some(chunk))) => chunk,
             Ok(Ok(None)) => break,
             Ok(Err(error)) => return Err(unreadable(&error)),

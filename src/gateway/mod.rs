@@ -28,9 +28,9 @@ use pingora_core::{Error, ErrorType};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 pub use self::admin::View;
-pub use self::preface::AnyHttp;
 use self::ctx::RequestCtx;
 use self::error::GatewayError;
+pub use self::preface::AnyHttp;
 use self::route::Route;
 use crate::admin::Admin;
 use crate::routing;

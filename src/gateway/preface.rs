@@ -17,6 +17,7 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
 
 use super::Gateway;
+use crate::patience::within;
 
 /// How HTTP/2 begins. No method of HTTP/1 begins like that.
 const HTTP2: [u8; 3] = *b"PRI";
@@ -37,11 +38,7 @@ pub struct AnyHttp {
 impl AnyHttp {
     /// The gateway, ready for connections, which it counts.
     #[must_use]
-    pub fn new(
-        conf: &Arc<ServerConf>,
-        gateway: Gateway,
-        connections: Arc<AtomicUsize>,
-    ) -> Self {
+    pub fn new(conf: &Arc<ServerConf>, gateway: Gateway, connections: Arc<AtomicUsize>) -> Self {
         let mut options = HttpServerOptions::default();
         options.h2c = true;
         let mut prior_knowledge = http_proxy(conf, gateway.clone());
@@ -83,7 +80,7 @@ impl ServerApp for AnyHttp {
         }
         let mut start = [0; HTTP2.len()];
         let peeking = stream.try_peek(&mut start);
-        let peeked = tokio::time::timeout(FIRST_BYTES_TIMEOUT, peeking).await;
+        let peeked = within(FIRST_BYTES_TIMEOUT, peeking).await;
         let _open = Open::count(&self.connections);
         match peeked {
             Ok(Ok(true)) if start == HTTP2 => {

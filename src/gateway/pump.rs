@@ -5,14 +5,12 @@
 //! a 200 can still be answered by another deployment. While the client does not read, nothing is
 //! read from the upstream either: what is in memory is one batch.
 
-use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use http::HeaderMap;
 use pingora_core::protocols::http::HttpTask;
-use tokio::time::Sleep;
 
 use super::ctx::Call;
 use super::exchange::{Bounds, broken, went_silent};
@@ -20,6 +18,7 @@ use super::head;
 use super::intake::left;
 use super::relay::{Relay, estimate, unix_seconds};
 use crate::failure::{Failure, FailureClass};
+use crate::patience::{nap, within};
 use crate::provider;
 use crate::routing::{Attempt, Plan};
 use crate::upstream::Connection;
@@ -61,8 +60,6 @@ pub(super) struct Pump<'a, 'r> {
     attempt: &'a mut Attempt,
     bounds: Bounds,
     heartbeat: Option<Duration>,
-    /// One timer for heartbeat, silence and deadline: armed for the earliest, checked when it fires.
-    timer: Pin<Box<Sleep>>,
     /// When the upstream was last heard; `None` while the exchange keeps its own time.
     heard: Option<Instant>,
     /// Content of this stream is out.
@@ -77,7 +74,6 @@ impl<'a, 'r> Pump<'a, 'r> {
         bounds: Bounds,
     ) -> Self {
         let heartbeat = relay.ctx.snapshot.traffic.heartbeat.filter(|_| call.stream);
-        let first = heartbeat.map_or(call.deadline, |every| call.deadline.min(relay.wrote + every));
         Self {
             relay,
             call,
@@ -85,7 +81,6 @@ impl<'a, 'r> Pump<'a, 'r> {
             attempt,
             bounds,
             heartbeat,
-            timer: Box::pin(tokio::time::sleep_until(first.into())),
             heard: None,
             committed: false,
         }
@@ -96,16 +91,17 @@ impl<'a, 'r> Pump<'a, 'r> {
         let downstream = self.relay.session.as_downstream_mut();
         let client = downstream.read_body_or_idle(true);
         tokio::pin!(client);
+        let silence = if self.committed { self.bounds.idle } else { self.bounds.first_byte };
+        let silent_at = self.heard.map(|heard| heard + silence);
+        let beat_at = self.heartbeat.map(|every| self.relay.wrote + every);
+        let next = [silent_at, beat_at].into_iter().flatten().fold(self.call.deadline, Ord::min);
         loop {
             tokio::select! {
                 biased;
                 _ = &mut client => return Interruption::ClientGone,
-                () = self.timer.as_mut() => {}
+                () = nap(next) => {}
             }
             let now = Instant::now();
-            let silence = if self.committed { self.bounds.idle } else { self.bounds.first_byte };
-            let silent_at = self.heard.map(|heard| heard + silence);
-            let beat_at = self.heartbeat.map(|every| self.relay.wrote + every);
             if now >= self.call.deadline {
                 return Interruption::DeadlinePassed;
             }
@@ -115,16 +111,14 @@ impl<'a, 'r> Pump<'a, 'r> {
             if beat_at.is_some_and(|at| now >= at) {
                 return Interruption::Heartbeat;
             }
-            let next = [Some(self.call.deadline), silent_at, beat_at].into_iter().flatten().min();
-            self.timer.as_mut().reset(next.unwrap_or(self.call.deadline).into());
         }
     }
 
     /// Sends a comment that clients ignore and that keeps proxies from closing a silent stream.
-    pub(super) async fn beat(&mut self) -> pingora_core::Result<()> {
+    pub(super) async fn beat(&mut self) {
         let mut tasks = Vec::with_capacity(2);
         if !self.relay.head_out {
-            tasks.push(HttpTask::Header(self.head(None)?, false));
+            tasks.push(HttpTask::Header(self.head(None), false));
             self.relay.head_out = true;
             self.relay.ctx.status = Some(200);
         }
@@ -134,7 +128,6 @@ impl<'a, 'r> Pump<'a, 'r> {
         if let Err(error) = self.relay.session.write_response_tasks(tasks).await {
             tracing::debug!(%error, "heartbeat not sent");
         }
-        Ok(())
     }
 
     /// Moves the stream to its end.
@@ -142,14 +135,14 @@ impl<'a, 'r> Pump<'a, 'r> {
         &mut self,
         upstream_head: &HeaderMap,
         mut connection: Connection,
-    ) -> pingora_core::Result<Pumped> {
+    ) -> Pumped {
         let options = StreamOptions {
             show_usage: self.call.show_usage,
             created: unix_seconds(self.relay.ctx.started_at),
             quirks: self.attempt.deployment.quirks,
         };
         let mut stream = provider::stream(&self.attempt.deployment, self.call.endpoint, options);
-        let pumped = self.frames(upstream_head, &mut connection, &mut stream).await?;
+        let pumped = self.frames(upstream_head, &mut connection, &mut stream).await;
         if self.committed {
             let usage = stream.usage().unwrap_or_else(|| estimate(self.call, stream.text_bytes()));
             let ctx = &mut *self.relay.ctx;
@@ -159,11 +152,11 @@ impl<'a, 'r> Pump<'a, 'r> {
             // The reply is out; what is left is to see the body's end, so that the connection can
             // serve again.
             let rest = connection.session.read_response_body();
-            if matches!(tokio::time::timeout(TRAILER_WAIT, rest).await, Ok(Ok(None))) {
+            if matches!(within(TRAILER_WAIT, rest).await, Ok(Ok(None))) {
                 self.relay.gateway.upstreams.release(connection).await;
             }
         }
-        Ok(pumped)
+        pumped
     }
 
     async fn frames(
@@ -171,9 +164,8 @@ impl<'a, 'r> Pump<'a, 'r> {
         upstream_head: &HeaderMap,
         connection: &mut Connection,
         stream: &mut StreamRelay,
-    ) -> pingora_core::Result<Pumped> {
+    ) -> Pumped {
         self.heard = Some(Instant::now());
-        self.timer.as_mut().reset(Instant::now().into());
         let mut out: Vec<Bytes> = Vec::new();
         loop {
             let read = loop {
@@ -181,10 +173,10 @@ impl<'a, 'r> Pump<'a, 'r> {
                     biased;
                     read = connection.session.read_response_body() => break read,
                     interruption = self.interruption() => match interruption {
-                        Interruption::Heartbeat => self.beat().await?,
-                        Interruption::Silence => return Ok(self.fell_silent()),
-                        Interruption::DeadlinePassed => return Ok(Pumped::DeadlinePassed),
-                        Interruption::ClientGone => return Ok(Pumped::ClientGone),
+                        Interruption::Heartbeat => self.beat().await,
+                        Interruption::Silence => return self.fell_silent(),
+                        Interruption::DeadlinePassed => return Pumped::DeadlinePassed,
+                        Interruption::ClientGone => return Pumped::ClientGone,
                     },
                 }
             };
@@ -195,12 +187,12 @@ impl<'a, 'r> Pump<'a, 'r> {
             }
             let may_fail_over = !self.committed && !batch.meaningful;
             match batch.failure {
-                Some(failure) if may_fail_over => return Ok(Pumped::Failed(failure)),
+                Some(failure) if may_fail_over => return Pumped::Failed(failure),
                 Some(failure) => {
-                    return Ok(match self.write(upstream_head, &mut out, false).await? {
+                    return match self.write(upstream_head, &mut out, false).await {
                         Written::Out => Pumped::Broken(failure),
                         Written::ClientGone => Pumped::ClientGone,
-                    });
+                    };
                 }
                 None => {}
             }
@@ -209,10 +201,10 @@ impl<'a, 'r> Pump<'a, 'r> {
                 // Only a preamble so far: it is held back until something follows it.
                 continue;
             }
-            match self.write(upstream_head, &mut out, batch.complete).await? {
-                Written::Out if batch.complete => return Ok(Pumped::Complete),
+            match self.write(upstream_head, &mut out, batch.complete).await {
+                Written::Out if batch.complete => return Pumped::Complete,
                 Written::Out => {}
-                Written::ClientGone => return Ok(Pumped::ClientGone),
+                Written::ClientGone => return Pumped::ClientGone,
             }
         }
     }
@@ -234,7 +226,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         upstream_head: &HeaderMap,
         out: &mut Vec<Bytes>,
         end: bool,
-    ) -> pingora_core::Result<Written> {
+    ) -> Written {
         let mut tasks = Vec::with_capacity(out.len() + 2);
         if !self.committed {
             let gateway = self.relay.gateway;
@@ -244,12 +236,12 @@ impl<'a, 'r> Pump<'a, 'r> {
             self.relay.ctx.relayed.streamed = true;
             self.committed = true;
             if !self.relay.head_out {
-                tasks.push(HttpTask::Header(self.head(Some(upstream_head))?, false));
+                tasks.push(HttpTask::Header(self.head(Some(upstream_head)), false));
                 self.relay.ctx.status = Some(200);
             }
             self.relay.head_out = true;
         }
-        for bytes in out.drain(..) {
+        if let Some(bytes) = joined(out) {
             self.relay.ctx.relayed.bytes_sent += bytes.len() as u64;
             tasks.push(HttpTask::Body(Some(bytes), false));
         }
@@ -257,20 +249,29 @@ impl<'a, 'r> Pump<'a, 'r> {
             tasks.push(HttpTask::Done);
         }
         if tasks.is_empty() {
-            return Ok(Written::Out);
+            return Written::Out;
         }
         let writing = self.relay.session.write_response_tasks(tasks);
-        let written = tokio::time::timeout(left(self.call.deadline), writing).await;
+        let written = within(left(self.call.deadline), writing).await;
         self.relay.wrote = Instant::now();
-        Ok(if matches!(written, Ok(Ok(_))) { Written::Out } else { Written::ClientGone })
+        if matches!(written, Ok(Ok(_))) { Written::Out } else { Written::ClientGone }
     }
 
-    fn head(
-        &self,
-        upstream: Option<&HeaderMap>,
-    ) -> pingora_core::Result<Box<pingora_http::ResponseHeader>> {
+    fn head(&self, upstream: Option<&HeaderMap>) -> Box<pingora_http::ResponseHeader> {
         head::answer(self.relay.session, self.relay.ctx, head::Body::EventStream, upstream)
     }
+}
+
+/// All frames as one piece: a task of Pingora's for each small frame costs more than copying them.
+fn joined(out: &mut Vec<Bytes>) -> Option<Bytes> {
+    if out.len() < 2 {
+        return out.pop();
+    }
+    let mut all = BytesMut::with_capacity(out.iter().map(Bytes::len).sum());
+    for frame in out.drain(..) {
+        all.extend_from_slice(&frame);
+    }
+    Some(all.freeze())
 }
 
 enum Written {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use pingora_core::protocols::http::HttpTask;
 use pingora_core::{Error, ErrorType};
 use pingora_proxy::Session;
@@ -25,7 +25,7 @@ use crate::failure::{Failure, FailureClass};
 use crate::provider;
 use crate::routing::{Ask, Attempt, Next, Plan, Stop};
 use crate::telemetry;
-use crate::usage::Usage;
+use crate::usage::{BYTES_PER_TOKEN, Usage};
 
 /// Longer than any request takes.
 const UNBOUNDED: Duration = Duration::from_secs(24 * 60 * 60);
@@ -78,14 +78,20 @@ pub(super) async fn relay(
 ) -> pingora_core::Result<()> {
     let wrote = Instant::now();
     let mut relay = Relay { gateway, session, ctx, head_out: false, wrote, upstream_head: None };
-    match relay.run(call).await? {
+    match relay.run(call).await {
         End::Answered => Ok(()),
-        End::Error(error) if relay.head_out => relay.end_stream_with(error).await,
+        End::Error(error) if relay.head_out => {
+            relay.end_stream_with(error).await;
+            Ok(())
+        }
         End::Error(error) => {
             let upstream = relay.upstream_head.take();
             super::reply::write_error(relay.session, relay.ctx, error, upstream.as_ref()).await
         }
-        End::Broken(error) => relay.end_stream_with(error).await,
+        End::Broken(error) => {
+            relay.end_stream_with(error).await;
+            Ok(())
+        }
         // Returned as an error, because Pingora would write a response of its own or end the body
         // as if it were complete.
         End::ClientGone => {
@@ -97,7 +103,7 @@ pub(super) async fn relay(
 }
 
 impl Relay<'_> {
-    async fn run(&mut self, call: &Call) -> pingora_core::Result<End> {
+    async fn run(&mut self, call: &Call) -> End {
         let snapshot = Arc::clone(&self.ctx.snapshot);
         let (catalog, settings) = (&snapshot.catalog, &snapshot.routing);
         let ask = Ask {
@@ -109,7 +115,7 @@ impl Relay<'_> {
             seed: fastrand::u64(..),
         };
         let Ok(mut plan) = Plan::new(catalog, settings, ask) else {
-            return Ok(End::Error(GatewayError::UnknownModel { model: call.model.to_string() }));
+            return End::Error(GatewayError::UnknownModel { model: call.model.to_string() });
         };
         let state = &*self.gateway.routing;
         let mut last: Option<Failure> = None;
@@ -119,21 +125,21 @@ impl Relay<'_> {
             self.ctx.relayed.fallbacks = plan.fallbacks();
             let mut attempt = match next {
                 Next::Attempt(attempt) => attempt,
-                Next::Stop(stop) => return Ok(End::Error(stopped(stop, last, call))),
+                Next::Stop(stop) => return End::Error(stopped(stop, last, call)),
             };
             if !attempt.wait.is_zero() {
-                match self.pause(call, &mut plan, &mut attempt).await? {
+                match self.pause(call, &mut plan, &mut attempt).await {
                     Ok(()) => {}
-                    Err(end) => return Ok(end),
+                    Err(end) => return end,
                 }
             }
             let began = Instant::now();
-            let outcome = self.attempt(call, &mut plan, &mut attempt).await?;
+            let outcome = self.attempt(call, &mut plan, &mut attempt).await;
             self.note(&attempt, &outcome, began);
             let (failure, content_is_out) = match outcome {
-                Outcome::Answered => return Ok(End::Answered),
-                Outcome::DeadlinePassed => return Ok(End::Error(self.deadline())),
-                Outcome::ClientGone => return Ok(End::ClientGone),
+                Outcome::Answered => return End::Answered,
+                Outcome::DeadlinePassed => return End::Error(self.deadline()),
+                Outcome::ClientGone => return End::ClientGone,
                 Outcome::Failed(failure) => (failure, false),
                 Outcome::Broken(failure) => (failure, true),
             };
@@ -142,7 +148,7 @@ impl Relay<'_> {
                 noted.cooled_down = rest.is_some();
             }
             if content_is_out {
-                return Ok(End::Broken(GatewayError::Upstream(Box::new(failure))));
+                return End::Broken(GatewayError::Upstream(Box::new(failure)));
             }
             last = Some(failure);
         }
@@ -154,22 +160,21 @@ impl Relay<'_> {
         call: &Call,
         plan: &mut Plan,
         attempt: &mut Attempt,
-    ) -> pingora_core::Result<Result<(), End>> {
+    ) -> Result<(), End> {
         let wait = attempt.wait;
         if wait >= left(call.deadline) {
-            return Ok(Err(End::Error(self.deadline())));
+            return Err(End::Error(self.deadline()));
         }
         self.ctx.relayed.upstream += wait;
         let bounds = self.bounds(call, &attempt.deployment);
         let mut pump = Pump::new(self, call, (plan, attempt), bounds);
-        let over = tokio::time::sleep(wait);
-        tokio::pin!(over);
+        let mut over = Box::pin(tokio::time::sleep(wait));
         loop {
             tokio::select! {
-                () = &mut over => return Ok(Ok(())),
+                () = &mut over => return Ok(()),
                 interruption = pump.interruption() => match interruption {
-                    Interruption::Heartbeat => pump.beat().await?,
-                    Interruption::ClientGone => return Ok(Err(End::ClientGone)),
+                    Interruption::Heartbeat => pump.beat().await,
+                    Interruption::ClientGone => return Err(End::ClientGone),
                     // The wait ends before the deadline, and there is nobody to be silent.
                     Interruption::DeadlinePassed | Interruption::Silence => {}
                 },
@@ -196,12 +201,7 @@ impl Relay<'_> {
         }
     }
 
-    async fn attempt(
-        &mut self,
-        call: &Call,
-        plan: &mut Plan,
-        attempt: &mut Attempt,
-    ) -> pingora_core::Result<Outcome> {
+    async fn attempt(&mut self, call: &Call, plan: &mut Plan, attempt: &mut Attempt) -> Outcome {
         let deployment = &*Arc::clone(&attempt.deployment);
         let traffic = &Arc::clone(&self.ctx.snapshot).traffic;
         let asked = provider::Call {
@@ -215,21 +215,26 @@ impl Relay<'_> {
         let prepared = provider::request(deployment, &call.body, &asked);
         let outgoing = match prepared {
             Ok(outgoing) => outgoing,
-            Err(failure) => return Ok(Outcome::Failed(failure.without_blame())),
+            Err(failure) => return Outcome::Failed(failure.without_blame()),
         };
         let bounds = self.bounds(call, deployment);
         let began = Instant::now();
         let gateway = self.gateway;
-        let performing =
-            exchange::perform(&gateway.upstreams, deployment, &outgoing, call.stream, bounds);
-        tokio::pin!(performing);
+        // Boxed, so that a stream does not carry the state of its exchange to its end.
+        let mut performing = Box::pin(exchange::perform(
+            &gateway.upstreams,
+            deployment,
+            &outgoing,
+            call.stream,
+            bounds,
+        ));
         let mut pump = Pump::new(self, call, (plan, attempt), bounds);
         let exchanged = loop {
             tokio::select! {
                 biased;
                 exchanged = &mut performing => break Ok(exchanged),
                 interruption = pump.interruption() => match interruption {
-                    Interruption::Heartbeat => pump.beat().await?,
+                    Interruption::Heartbeat => pump.beat().await,
                     Interruption::DeadlinePassed => break Err(Outcome::DeadlinePassed),
                     Interruption::ClientGone => break Err(Outcome::ClientGone),
                     // The exchange keeps its own time.
@@ -240,28 +245,29 @@ impl Relay<'_> {
         pump.relay.ctx.relayed.upstream += began.elapsed();
         let exchanged = match exchanged {
             Ok(exchanged) => exchanged,
-            Err(interrupted) => return Ok(interrupted),
+            Err(interrupted) => return interrupted,
         };
         let answered = match exchanged {
-            Ok(Exchange { head, content: Content::Stream(connection) }) => {
-                return Ok(match pump.run(&head.headers, connection).await? {
+            Ok(Exchange { headers, content: Content::Stream(connection), .. }) => {
+                drop(performing);
+                return match pump.run(&headers, *connection).await {
                     Pumped::Complete => Outcome::Answered,
                     Pumped::Failed(failure) => Outcome::Failed(failure),
                     Pumped::Broken(failure) => Outcome::Broken(failure),
                     Pumped::DeadlinePassed => Outcome::DeadlinePassed,
                     Pumped::ClientGone => Outcome::ClientGone,
-                });
+                };
             }
-            Ok(Exchange { head, content: Content::Body(body) }) => (head, body),
+            Ok(Exchange { status, headers, content: Content::Body(body) }) => {
+                (status, headers, body)
+            }
             Err(mut failure) => {
-                self.ctx.relayed.upstream += began.elapsed();
                 let own_limit = call.timeout.is_some() || call.stream_timeout.is_some();
                 failure.blameless = own_limit && failure.class == FailureClass::Timeout;
-                return Ok(Outcome::Failed(failure));
+                return Outcome::Failed(failure);
             }
         };
-        let (head, body) = answered;
-        self.judge(call, plan, attempt, head, body).await
+        self.judge(call, plan, attempt, answered).await
     }
 
     /// Decides what a complete body means: the reply, or a failure.
@@ -270,27 +276,25 @@ impl Relay<'_> {
         call: &Call,
         plan: &mut Plan,
         attempt: &mut Attempt,
-        head: pingora_http::ResponseHeader,
-        body: Bytes,
-    ) -> pingora_core::Result<Outcome> {
+        (status, headers, body): (StatusCode, HeaderMap, Bytes),
+    ) -> Outcome {
         let deployment = &*Arc::clone(&attempt.deployment);
-        if !head.status.is_success() {
+        let headers = &*self.upstream_head.insert(headers);
+        if !status.is_success() {
             let now = SystemTime::now();
-            let status = head.status.as_u16();
-            let failure = provider::classify(deployment, status, &head.headers, &body, now);
-            self.upstream_head = Some(head.headers.clone());
-            return Ok(Outcome::Failed(failure));
+            let failure = provider::classify(deployment, status.as_u16(), headers, &body, now);
+            return Outcome::Failed(failure);
         }
         let created = unix_seconds(self.ctx.started_at);
         let reply = match provider::reply(deployment, call.endpoint, body, created) {
             Ok(reply) => reply,
-            Err(failure) => return Ok(Outcome::Failed(failure)),
+            Err(failure) => return Outcome::Failed(failure),
         };
         if call.stream {
-            return Ok(Outcome::Failed(Failure::new(
+            return Outcome::Failed(Failure::new(
                 FailureClass::Server,
                 "the provider answered a request for a stream with a single body",
-            )));
+            ));
         }
         plan.succeeded(attempt, &self.gateway.routing, Instant::now());
         self.served_by(attempt);
@@ -298,13 +302,12 @@ impl Relay<'_> {
         self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
         self.ctx.status = Some(200);
         let size = head::Body::Json(reply.body.len());
-        self.upstream_head = Some(head.headers.clone());
-        let head = head::answer(self.session, self.ctx, size, Some(&head.headers))?;
+        let head = head::answer(self.session, self.ctx, size, self.upstream_head.as_ref());
         self.ctx.relayed.bytes_sent = reply.body.len() as u64;
         let tasks = vec![HttpTask::Header(head, false), HttpTask::Body(Some(reply.body), true)];
         match self.session.write_response_tasks(tasks).await {
-            Ok(_) => Ok(Outcome::Answered),
-            Err(_) => Ok(Outcome::ClientGone),
+            Ok(_) => Outcome::Answered,
+            Err(_) => Outcome::ClientGone,
         }
     }
 
@@ -317,7 +320,7 @@ impl Relay<'_> {
     }
 
     /// Ends a stream whose head is out with an error frame in the client's dialect.
-    async fn end_stream_with(&mut self, error: GatewayError) -> pingora_core::Result<()> {
+    async fn end_stream_with(&mut self, error: GatewayError) {
         let frame = error.frame(self.ctx.dialect, &self.ctx.request_id);
         self.ctx.relayed.bytes_sent += frame.len() as u64;
         self.ctx.error = Some(error);
@@ -325,7 +328,6 @@ impl Relay<'_> {
         if self.session.write_response_tasks(tasks).await.is_err() {
             self.ctx.client_gone = true;
         }
-        Ok(())
     }
 
     fn deadline(&self) -> GatewayError {
@@ -372,9 +374,8 @@ fn stopped(stop: Stop, last: Option<Failure>, call: &Call) -> GatewayError {
     }
 }
 
-/// Tokens by length, where a provider counts none: four bytes to a token, as English text has.
+/// Tokens by length, where a provider counts none.
 pub(super) fn estimate(call: &Call, text_bytes: u64) -> Usage {
-    const BYTES_PER_TOKEN: u64 = 4;
     Usage {
         input_tokens: call.body.bytes().len() as u64 / BYTES_PER_TOKEN,
         output_tokens: text_bytes / BYTES_PER_TOKEN,

@@ -26,7 +26,7 @@ pub(super) async fn write_error(
         GatewayError::BadBody { code, .. } => *code == intake::UNREADABLE,
         _ => false,
     };
-    let head = head::error(session, ctx, &error, body.len(), upstream)?;
+    let head = head::error(session, ctx, &error, body.len(), upstream);
     ctx.status = Some(error.status());
     ctx.error = Some(error);
     ctx.relayed.bytes_sent = body.len() as u64;

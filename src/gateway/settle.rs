@@ -101,7 +101,7 @@ fn error_of(ctx: &RequestCtx) -> Option<ErrorRecord> {
             .then(|| ErrorRecord { class: "client_closed", code: "client_closed".into() });
     };
     let class = match error {
-        GatewayError::NoKey | GatewayError::BadKey => "key",
+        GatewayError::Key(_) => "key",
         GatewayError::BodyTooLarge { .. }
         | GatewayError::BodyIncomplete { .. }
         | GatewayError::BadBody { .. } => "body",

@@ -26,9 +26,10 @@
 
 use std::time::Duration;
 
+use super::conduct::Point;
 use super::reply::{
-    self, Point, Reply, chat, close_before_head, content_filtered, garbage, garbage_json,
-    never_answers, refusal, reset, status,
+    self, Reply, chat, close_before_head, content_filtered, garbage, garbage_json, never_answers,
+    refusal, reset, status,
 };
 use super::yaml;
 

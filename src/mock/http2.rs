@@ -15,8 +15,9 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderName, HeaderValue, Request, Response, Version};
 use tokio::task::JoinSet;
 
+use super::conduct::Afterwards;
 use super::record::{Record, Recorded};
-use super::reply::{Afterwards, Reply};
+use super::reply::Reply;
 use super::script::Script;
 use super::serve::Stage;
 use super::socket::{Gone, Socket};

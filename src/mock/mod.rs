@@ -19,6 +19,7 @@
 mod anthropic;
 mod asked;
 mod command;
+mod conduct;
 mod demo;
 mod directive;
 mod http1;
@@ -38,13 +39,13 @@ mod values;
 mod yaml;
 
 pub use command::{MockOptions, RunError, run};
+pub use conduct::{Point, bytes};
 pub use demo::{Demo, demo};
 pub use record::{Disconnect, Recorded};
 pub use reply::{
-    Point, Reply, body_of, bytes, chat, close_before_head, content_filtered,
-    content_policy_violation, context_window_exceeded, echo, frames, garbage, garbage_json,
-    insufficient_quota, json, never_answers, overloaded, rate_limited, refusal, reset, status,
-    stream, tool_call, tool_calls,
+    Reply, body_of, chat, close_before_head, content_filtered, content_policy_violation,
+    context_window_exceeded, echo, frames, garbage, garbage_json, insufficient_quota, json,
+    never_answers, overloaded, rate_limited, refusal, reset, status, stream, tool_call, tool_calls,
 };
 pub use script::{SCRIPT_HEADER, Script};
 pub use serve::{ServeOptions, Tls, serve};

@@ -109,6 +109,10 @@ impl Stage {
         self.script.load_full()
     }
 
+    pub(super) fn still_follows(&self, script: &Arc<Script>) -> bool {
+        Arc::ptr_eq(&self.script.load(), script)
+    }
+
     pub(super) fn change_script(&self, script: Script) {
         self.script.store(Arc::new(script));
     }

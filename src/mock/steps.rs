@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 
 use super::asked::Asked;
+use super::conduct::{Afterwards, Conduct, Fault, Point};
 use super::problem::Problem;
 use super::render::{Payload, Rendered};
-use super::reply::{Afterwards, Conduct, Fault, Point};
 use super::speech::Place;
 use crate::dialect::Dialect;
 

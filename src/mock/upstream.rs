@@ -282,11 +282,11 @@ impl Upstream {
         UpstreamBuilder::new(Dialect::Anthropic)
     }
 
-    /// Scheme, host and port, without a path.
+    /// Scheme, host and port, without a path. With TLS the host is `localhost`, to which the
+    /// certificates of tests are made out.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.secure { "https" } else { "http" };
-        // Certificates of tests are made out to a name.
         let host = if self.secure { "localhost" } else { "127.0.0.1" };
         format!("{scheme}://{host}:{}", self.port())
     }

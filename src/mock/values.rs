@@ -6,8 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_yaml::Value;
 
+use super::conduct::{Fault, Point};
 use super::problem::{Cause, Problem};
-use super::reply::{Calls, Fault, Point, ToolCall, garbage};
+use super::reply::{Calls, ToolCall, garbage};
 
 /// What a value accepts.
 pub(super) trait Check: Sized {

@@ -12,11 +12,11 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Value;
 
+use super::conduct::{Fault, Point};
 use super::directive::{error_frame, long_text};
 use super::problem::{Cause, Problem};
 use super::reply::{
-    Calls, Fault, Point, Reply, body_of, chat, content_filtered, frames, garbage_json, refusal,
-    status, stream,
+    Calls, Reply, body_of, chat, content_filtered, frames, garbage_json, refusal, status, stream,
 };
 use super::script::{Pace, Pattern, Repeat, Rule, Script, When};
 use super::values::{

@@ -56,7 +56,10 @@ pub fn init(
     let filter = EnvFilter::try_new(&directives)
         .map_err(|_| LoggingError::Filter { filter: directives.clone() })?;
     let log = tracing_subscriber::registry().with(filter).with(filter_fn(is_discreet));
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        // It would be told on standard error too, in a way that panics if that is closed.
+        .log_internal_errors(false);
     if json {
         let lines = lines.json().flatten_event(true);
         log.with(lines.with_current_span(false).with_span_list(false)).try_init()?;

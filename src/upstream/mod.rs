@@ -20,6 +20,7 @@ use rustc_hash::FxHashMap;
 
 use crate::catalog::{Catalog, Deployment, DeploymentId};
 use crate::failure::{Failure, FailureClass};
+use crate::patience::within;
 use crate::snapshot::Traffic;
 
 pub use peer::Upstream;
@@ -63,10 +64,8 @@ impl Upstreams {
     /// A text that names the deployment whose `ca_file` cannot be used; nothing is changed then.
     pub fn apply(&self, catalog: &Catalog, traffic: &Traffic) -> Result<(), String> {
         let old = self.by_deployment.load();
-        let mut by_key: FxHashMap<peer::Key, Arc<Upstream>> = FxHashMap::default();
-        for upstream in old.values() {
-            by_key.insert(upstream.key().clone(), Arc::clone(upstream));
-        }
+        let mut by_key: FxHashMap<peer::Key, Arc<Upstream>> =
+            old.values().map(|known| (known.key().clone(), Arc::clone(known))).collect();
         let mut new = FxHashMap::default();
         for deployment in catalog.deployments() {
             let key = peer::Key::new(&deployment.target, traffic.connect_timeout);
@@ -103,8 +102,9 @@ impl Upstreams {
         for _ in 0..ADDRESSES_PER_ATTEMPT {
             let Some(peer) = upstream.pick(until).await? else { break };
             let left = until.saturating_duration_since(Instant::now());
-            let connecting = self.connector.get_http_session(peer.as_ref());
-            match tokio::time::timeout(left, connecting).await {
+            // Boxed: the state of a TLS handshake is large, and a stream would carry it to its end.
+            let connecting = Box::pin(self.connector.get_http_session(peer.as_ref()));
+            match within(left, connecting).await {
                 Ok(Ok((session, reused))) => {
                     upstream.answered(&peer);
                     return Ok(Connection { session, reused, peer });

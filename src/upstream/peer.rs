@@ -21,6 +21,7 @@ use tokio::sync::Mutex;
 use super::dns::{Dns, backend};
 use crate::catalog::Target;
 use crate::failure::{Failure, FailureClass};
+use crate::patience::within;
 
 /// Shorter than the idle timeouts of the providers' front ends (60 s and more), so that we close
 /// first and no request is written into a connection that is being closed.
@@ -198,7 +199,7 @@ impl Upstream {
             }
             self.discover().await
         };
-        match tokio::time::timeout(left, looking_up).await {
+        match within(left, looking_up).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 tracing::warn!(host = %self.key.host, %error, "a name cannot be resolved");

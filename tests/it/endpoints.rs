@@ -390,6 +390,13 @@ fn keys_are_taken_from_every_usual_header() {
         let models = client.request(Method::GET, "/v1/models").header(name, value).send();
         assert_eq!(models.status, 200, "{name}: {value}");
     }
+    let ask = client.ask("gpt", "hi").header("x-api-key", "sk-wrong").send();
+    let list = client.request(Method::GET, "/v1/models").header("x-api-key", "sk-wrong").send();
+    let words = |reply: &Reply| {
+        let error = &reply.json()["error"];
+        ["message", "type", "param", "code"].map(|field| error[field].clone())
+    };
+    assert_eq!(words(&ask), words(&list), "the same words everywhere");
     for (name, value) in [
         ("authorization", "Bearer sk-wrong"),
         ("authorization", "Bearer sk-righ"),
@@ -401,7 +408,7 @@ fn keys_are_taken_from_every_usual_header() {
         let refused = client.ask("gpt", "hi").header(name, value).send();
         let told = (refused.status, refused.error_code());
         assert_eq!(told, (401, "invalid_api_key".to_owned()), "{name}: {value}");
-        assert_eq!(refused.json()["error"]["type"], "authentication_error");
+        assert_eq!(refused.json()["error"]["type"], "auth_error", "LiteLLM's word");
         assert_eq!(refused.header("www-authenticate"), "Bearer");
         assert!(!refused.body_text().contains(value), "the key is not repeated");
     }
@@ -438,6 +445,35 @@ fn a_key_is_asked_for_before_the_body_is_looked_at() {
     assert_eq!(stranger.get("/v1/models/unknown").status, 401);
     let log = gateway.logged(stranger.chat("gpt", "hi").request_id());
     assert_eq!((&log["key"], &log["error_code"]), (&json!("none"), &json!("missing_api_key")));
+}
+
+#[test]
+fn no_more_requests_are_taken_than_may_be_in_flight() {
+    let upstream = upstream::openai().replies(stream(["a", "b"]).stall_after(1)).start();
+    let gateway = gateway::with(group("gpt").deployment(&upstream))
+        .general("global_max_parallel_requests: 1")
+        .start();
+    let client = gateway.client();
+    let mut open = client.ask("gpt", "hi").open();
+    assert_eq!(open.next_text().as_deref(), Some("a"));
+
+    let refused = client.chat("gpt", "hi");
+    let told = (refused.status, refused.error_code());
+    assert_eq!(told, (429, "gateway_at_max_parallel_requests".to_owned()));
+    assert_eq!(refused.json()["error"]["type"], "rate_limit_error");
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(client.get("/v1/models").status, 200, "pages are no calls");
+    upstream.release();
+    assert!(open.read_to_end().ended_with_done);
+    upstream.now_replies(chat("hello"));
+    eventually("there is room again", || client.chat("gpt", "hi").status == 200);
+
+    upstream.now_replies(stream(["a", "b"]).stall_after(1));
+    let mut open = client.ask("gpt", "hi").open();
+    assert_eq!(open.next_text().as_deref(), Some("a"));
+    drop(open);
+    upstream.now_replies(chat("hello"));
+    eventually("who leaves makes room", || client.chat("gpt", "hi").status == 200);
 }
 
 // --- Request ids and headers of replies ---

@@ -173,15 +173,15 @@ def gateway_configuration(upstream_port, access_log=None):
         "input_cost_per_token": 1.5e-07,
         "output_cost_per_token": 6e-07,
     }
-    general = {"master_key": KEY}
+    settings = {"model_list": None, "general_settings": {"master_key": KEY}}
     if access_log:
-        general |= {"access_log": True, "access_log_file": str(access_log)}
+        settings["litellm_settings"] = {"log_to_file": True, "log_file_path": str(access_log)}
     models = [
         {"model_name": "bench", "litellm_params": deployment, "model_info": {"id": f"bench-{at}"}}
         for at in (1, 2)
     ]
     # JSON is YAML, and needs no library to write.
-    return json.dumps({"model_list": models, "general_settings": general}, indent=2)
+    return json.dumps(settings | {"model_list": models}, indent=2)
 
 
 class Tollgate(Contender):
@@ -208,7 +208,8 @@ class Tollgate(Contender):
     def command(self):
         config = self.folder / "tollgate.yaml"
         config.write_text(gateway_configuration(self.upstream_port, self.folder / "access.log"))
-        return [self.path, "serve", "--config", config, "--host", LOOPBACK, "--port", self.port]
+        options = ["--host", LOOPBACK, "--port", self.port, "--num_workers", WORKERS]
+        return [self.path, "serve", "--config", config, *options]
 
 
 class LiteLlm(Contender):

@@ -4,6 +4,8 @@ import statistics
 from collections import defaultdict
 
 KB = 1024
+# A proxy that costs less than this many times the upstream is too close to it.
+UPSTREAM_TIMES = 5
 
 
 class Summary:
@@ -121,16 +123,18 @@ def capacity(summary):
 
 def cpu_table(summary):
     names = [name for name in summary.contenders() if name != "direct"]
-    others = [name for name in names if name not in ("nginx", "empty-pingora")]
-    head = ["load", *names, *(f"{n}/nginx" for n in ["empty", *others])]
-    head += [f"{n}/empty" for n in others]
+    pairs = [
+        (name, base)
+        for base in ("nginx", "empty-pingora")
+        for name in names
+        if base in names and name not in ("nginx", base)
+    ]
+    head = ["load", *names, *(f"{name}/{base}" for name, base in pairs)]
     rows = []
     for cell in summary.cells():
         middle = {name: summary.median(name, cell, cpu) for name in names}
-        nginx, empty = middle.get("nginx"), middle.get("empty-pingora")
         row = [label(cell), *(spread(summary.values(n, cell, cpu), 1) for n in names)]
-        row += [ratio(empty, nginx), *(ratio(middle[n], nginx) for n in others)]
-        rows.append(row + [ratio(middle[n], empty) for n in others])
+        rows.append(row + [ratio(middle[name], middle[base]) for name, base in pairs])
     return table("CPU per request of the proxy, microseconds", head, rows)
 
 
@@ -175,7 +179,7 @@ def footprint(results):
                 megabytes(facts.get("idle_kb")),
                 megabytes(facts.get("peak_kb")),
                 f"{held['kb_per_stream']:.1f}" if held else "-",
-                f"{held['open']}/{held['wanted']}" if held else "-",
+                f"{held['open_at_end']}/{held['wanted']}" if held else "-",
                 f"{size / 1e6:.1f}" if size else "-",
             ]
         )
@@ -193,10 +197,9 @@ def fairness(summary):
     if not records:
         return ""
     lines = ["\nHow far to trust this"]
-    provider = [record["upstream_cpu_us"] for record in records if record["contender"] == "direct"]
     lines += upstream_cost(summary)
-    if not provider:
-        lines.append("- without `direct`, no added latencies.")
+    if "direct" not in summary.contenders():
+        lines.append("- without `direct` there are no added latencies.")
     lines.append(
         "- client, upstream and proxy share the cores of this machine: replies per second are "
         "what is left beside\n  the two others; CPU per request is the figure that carries over "
@@ -219,24 +222,30 @@ def fairness(summary):
 
 
 def upstream_cost(summary):
-    """The upstream against the fastest proxy, on the cells where the proxy is busy."""
-    lines = []
-    for kind in ("json", "sse"):
-        for cell in (c for c in summary.cells() if c[0] == kind and not c[3]):
-            proxies = [
-                (summary.median(name, cell, cpu), name)
-                for name in summary.contenders()
-                if name != "direct" and summary.median(name, cell, cpu)
-            ]
-            if not proxies:
-                continue
-            fastest, name = min(proxies)
+    """What both ends cost, and how many times the upstream each proxy costs, in its own rounds."""
+    lines, lowest = [], {}
+    for cell in (c for c in summary.cells() if not c[3] and c[2] > 1):
+        ratios, ends = {}, []
+        for name in (n for n in summary.contenders() if n != "direct"):
             own = summary.median(name, cell, lambda r: r["upstream_cpu_us"])
-            client = summary.median(name, cell, lambda r: r["client_cpu_us"])
+            if not own:
+                continue
+            ends.append((own, summary.median(name, cell, lambda r: r["client_cpu_us"])))
+            ratios[name] = summary.median(name, cell, cpu) / own
+            lowest[name] = min(lowest.get(name, ratios[name]), ratios[name])
+        if ends:
+            upstream, client = (statistics.median(values) for values in zip(*ends))
+            each = ", ".join(f"{name} {value:.1f}" for name, value in ratios.items())
             lines.append(
-                f"- {label(cell)}: upstream {own:.1f} us, client {client:.1f} us per request; "
-                f"{name} costs {fastest / own:.1f} times the upstream."
+                f"- {label(cell)}: upstream {upstream:.1f} us, client {client:.1f} us per request; "
+                f"times the upstream: {each}."
             )
+    near = [f"{name} ({value:.1f})" for name, value in lowest.items() if value < UPSTREAM_TIMES]
+    if near:
+        lines.append(
+            f"  Under {UPSTREAM_TIMES} times the upstream at least once: {', '.join(near)}. Their "
+            "replies per second are\n  partly the upstream's; compare them by CPU per request."
+        )
     return lines
 
 

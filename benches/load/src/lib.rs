@@ -19,8 +19,9 @@ use std::net::SocketAddr;
 
 /// Parses `ip:port` and refuses every address that is not a loopback address.
 ///
-/// A load generator that a typing error points at somebody else's server does harm; this one cannot.
-/// Host names are not accepted at all, so that no resolver turns one into a foreign address.
+/// A load generator that a typing error points at somebody else's server does harm; this one
+/// cannot. Host names are not accepted at all, so that no resolver turns one into a foreign
+/// address.
 ///
 /// # Errors
 /// The text is not an address, or not a loopback address.

@@ -1,8 +1,8 @@
 //! Readiness of sockets and a precise timer, over epoll.
 //!
 //! Sockets are edge-triggered: reported once per change, so the owner reads until a read comes back
-//! short. The timer is a timerfd, because the timeout of a wait has a slack of 50 us, and that is the
-//! size of what is measured here.
+//! short. The timer is a timerfd, because the timeout of a wait has a slack of 50 us, and that is
+//! the size of what is measured here.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -25,7 +25,8 @@ pub struct Ready {
     pub token: u64,
     pub readable: bool,
     pub writable: bool,
-    /// The other side has closed its half, or the socket failed: reading to the end is needed to see which.
+    /// The other side has closed its half, or the socket failed: reading to the end is needed to
+    /// see which.
     pub closing: bool,
 }
 

@@ -21,11 +21,7 @@ impl Wanted<'_> {
     /// The request as the bytes on the wire.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
-        let pace = match self.pace {
-            Pace::Burst => "burst",
-            Pace::Frames => "frames",
-            Pace::Trickle => "trickle",
-        };
+        let pace = String::from_utf8_lossy(self.pace.word());
         // Usage is asked for, so that every proxy passes on the same frames: one that needs the
         // usage for itself would otherwise have to take it out again.
         let stream = match self.kind {
@@ -33,8 +29,8 @@ impl Wanted<'_> {
             Kind::Sse => "\"stream\":true,\"stream_options\":{\"include_usage\":true},",
         };
         let body = format!(
-            "{{\"model\":\"{}\",{stream}\"user\":\"{pace}\",\"temperature\":0.7,\"max_tokens\":256,\
-             \"messages\":[{{\"role\":\"system\",\"content\":\"You are a helpful assistant.\"}},\
+            "{{\"model\":\"{}\",{stream}\"temperature\":0.7,\"max_tokens\":256,\
+             \"messages\":[{{\"role\":\"system\",\"content\":\"You are a helpful assistant. {pace}\"}},\
              {{\"role\":\"user\",\"content\":\"{}\"}}]}}",
             self.model,
             prompt(self.prompt_bytes)

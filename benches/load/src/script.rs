@@ -1,9 +1,10 @@
-//! What the scripted upstream answers: replies of a chat model, computed once, and how a request chooses among them.
+//! What the scripted upstream answers: replies of a chat model, computed once, and how a request
+//! chooses among them.
 //!
 //! The choice is made by the request body and not by the path, because a gateway forwards the body
-//! and picks the path itself. Only the two ends of a body are looked at: a gateway that serialises a
-//! body again may move a field to the end, and looking through 100 KB would cost more than all the
-//! rest here.
+//! and picks the path itself. Only the two ends of a body are looked at: a gateway that serialises
+//! a body again may move a field to the end, and looking through 100 KB would cost more than all
+//! the rest here.
 
 use std::ops::Range;
 
@@ -34,25 +35,35 @@ pub enum Ask {
 }
 
 impl Ask {
-    /// Reads the choice from the two ends of a body. `"user":"frames"` and `"user":"trickle"` choose the pace:
-    /// `user` is a field of the OpenAI API that gateways hand on unchanged.
+    /// Reads the choice from the two ends of a body: the pace by a word of the system message,
+    /// because every gateway hands that on, and not every one each parameter.
     #[must_use]
     pub fn read(head: &[u8], tail: &[u8]) -> Self {
-        let field = |name: &str| value(head, name).or_else(|| value(tail, name));
-        if !field("\"stream\":").is_some_and(|v| v.starts_with(b"true")) {
+        if !streams(head) && !streams(tail) {
             return Self::Json;
         }
-        match field("\"user\":") {
-            Some(v) if v.starts_with(b"\"frames\"") => Self::Stream(Pace::Frames),
-            Some(v) if v.starts_with(b"\"trickle\"") => Self::Stream(Pace::Trickle),
-            _ => Self::Stream(Pace::Burst),
+        let named =
+            |pace: &Pace| [head, tail].iter().any(|s| memmem::find(s, pace.word()).is_some());
+        Self::Stream([Pace::Frames, Pace::Trickle].into_iter().find(named).unwrap_or(Pace::Burst))
+    }
+}
+
+impl Pace {
+    /// What a system message says to choose this pace.
+    #[must_use]
+    pub fn word(self) -> &'static [u8] {
+        match self {
+            Self::Burst => b"[burst]",
+            Self::Frames => b"[frames]",
+            Self::Trickle => b"[trickle]",
         }
     }
 }
 
-fn value<'a>(sample: &'a [u8], name: &str) -> Option<&'a [u8]> {
-    let at = memmem::find(sample, name.as_bytes())?;
-    Some(sample[at + name.len()..].trim_ascii_start())
+fn streams(sample: &[u8]) -> bool {
+    const FIELD: &[u8] = b"\"stream\":";
+    memmem::find(sample, FIELD)
+        .is_some_and(|at| sample[at + FIELD.len()..].trim_ascii_start().starts_with(b"true"))
 }
 
 /// The replies, as the bytes that go on the wire.
@@ -86,7 +97,8 @@ impl Script {
         let mut start = 0;
         for frame in frames() {
             chunk(&mut stream, &frame);
-            // The head leaves with the first frame, as it does from a provider that waits for the first token.
+            // The head leaves with the first frame, as it does from a provider that waits for the
+            // first token.
             pieces.push(start..stream.len());
             start = stream.len();
         }
@@ -208,8 +220,8 @@ mod tests {
         assert_eq!(ask("{\"stream_options\":{}", ""), Ask::Json);
         assert_eq!(ask("{\"stream\":true,", ""), Ask::Stream(Pace::Burst));
         assert_eq!(ask("{\"messages\":[", ", \"stream\": true}"), Ask::Stream(Pace::Burst));
-        assert_eq!(ask("{\"stream\":true,\"user\":\"frames\"", ""), Ask::Stream(Pace::Frames));
-        assert_eq!(ask("{\"user\": \"trickle\"", "\"stream\": true}"), Ask::Stream(Pace::Trickle));
+        assert_eq!(ask("{\"stream\":true,[frames]", ""), Ask::Stream(Pace::Frames));
+        assert_eq!(ask("[trickle]", "\"stream\": true}"), Ask::Stream(Pace::Trickle));
     }
 
     #[test]

@@ -36,32 +36,10 @@ pub struct Settings {
     pub lifetime: Duration,
 }
 
-/// Serves until the lifetime is over.
-///
-/// # Errors
-/// The address cannot be bound, or the kernel refuses the event queue.
-pub fn serve(address: SocketAddr, settings: &Settings) -> io::Result<()> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    // The usual backlog drops connections when 1,000 clients arrive at once.
-    rustix::net::listen(&listener, 4096)?;
-    let poller = Poller::new()?;
-    poller.watch_source(&listener, LISTENER)?;
-    let mut server = Server {
-        settings,
-        script: Script::new(),
-        poller,
-        peers: Vec::new(),
-        free: Vec::new(),
-        trickles: VecDeque::new(),
-        serial: 0,
-        requests: 0,
-    };
-    server.run(&listener)
-}
-
-struct Server<'a> {
-    settings: &'a Settings,
+/// The upstream, bound to its address.
+pub struct Upstream {
+    listener: TcpListener,
+    settings: Settings,
     script: Script,
     poller: Poller,
     peers: Vec<Option<Peer>>,
@@ -124,8 +102,40 @@ enum Route {
     TooLarge,
 }
 
-impl Server<'_> {
-    fn run(&mut self, listener: &TcpListener) -> io::Result<()> {
+impl Upstream {
+    /// # Errors
+    /// The address cannot be bound, or the kernel refuses the event queue.
+    pub fn bind(address: SocketAddr, settings: Settings) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        // The usual backlog drops connections when 1,000 clients arrive at once.
+        rustix::net::listen(&listener, 4096)?;
+        let poller = Poller::new()?;
+        poller.watch_source(&listener, LISTENER)?;
+        Ok(Self {
+            listener,
+            settings,
+            script: Script::new(),
+            poller,
+            peers: Vec::new(),
+            free: Vec::new(),
+            trickles: VecDeque::new(),
+            serial: 0,
+            requests: 0,
+        })
+    }
+
+    /// # Errors
+    /// The kernel's, from `getsockname`.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until the lifetime is over.
+    ///
+    /// # Errors
+    /// The event queue or the listener fails; a failing connection is only closed.
+    pub fn run(&mut self) -> io::Result<()> {
         let end = Instant::now() + self.settings.lifetime;
         let mut report_at = self.settings.report_every.map(|every| Instant::now() + every);
         let mut reported = (0, Duration::ZERO);
@@ -155,7 +165,7 @@ impl Server<'_> {
             self.poller.wait(next.map(|at| at.saturating_duration_since(now)), &mut ready)?;
             for event in &ready {
                 if event.token == LISTENER {
-                    self.accept(listener)?;
+                    self.accept()?;
                 } else if let Ok(place) = usize::try_from(event.token) {
                     self.serve_peer(place, event, &mut scratch);
                 }
@@ -176,9 +186,9 @@ impl Server<'_> {
         now
     }
 
-    fn accept(&mut self, listener: &TcpListener) -> io::Result<()> {
+    fn accept(&mut self) -> io::Result<()> {
         loop {
-            let stream = match listener.accept() {
+            let stream = match self.listener.accept() {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => continue,
@@ -363,7 +373,9 @@ impl Server<'_> {
 impl Peer {
     /// Reads once. `None`: nothing is there. Zero bytes: the middle of a long body was thrown away.
     fn receive(&mut self, scratch: &mut Scratch) -> Result<Option<usize>, Gone> {
-        let discarding = self.body.as_mut().filter(|body| body.left > READ_BYTES);
+        // Not before its beginning has been seen, which decides the reply.
+        let discarding =
+            self.body.as_mut().filter(|body| body.left > READ_BYTES && body.first.len() == SAMPLE);
         let outcome = match discarding {
             // For a TCP socket MSG_TRUNC means: drop the bytes in the kernel, copy nothing.
             Some(body) => {

@@ -210,9 +210,7 @@ pub(super) fn logs(sections: &mut Sections<'_>, context: &Context<'_>) -> Logs {
         level: level.into(),
         json: sections.litellm.flag("json_logs").is_some_and(|at| at.value),
         access_log: general.flag("access_log").is_none_or(|at| at.value),
-        file: path
-            .filter(|_| to_file.is_none_or(|at| at.value))
-            .map(|at| context.file(at.value)),
+        file: path.filter(|_| to_file.is_none_or(|at| at.value)).map(|at| context.file(at.value)),
     }
 }
 

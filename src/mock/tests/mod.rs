@@ -3,6 +3,7 @@
 mod connections;
 mod dialects;
 mod http2;
+mod plans;
 mod replies;
 mod scripts;
 

@@ -18,7 +18,7 @@ use super::names::{JSON_TOOL, original_name};
 use super::reply::{ID_PREFIX, fields_of, finish_reason, kind_of};
 use super::usage::Tally;
 use crate::failure::Failure;
-use crate::usage::Usage;
+use crate::usage::{BYTES_PER_TOKEN, Usage};
 use crate::wire::sse::{Fields, Splitter};
 use crate::wire::{Ending, Progress, StreamOptions};
 
@@ -69,10 +69,16 @@ impl StreamTranslator {
         ending
     }
 
-    /// What the reply used, as far as the provider has told.
+    /// What the reply used. The provider counts the output when it ends: of a stream that broke off
+    /// before, it is an estimate from the text that came.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
-        self.state.tally.usage()
+        let usage = self.state.tally.usage()?;
+        if self.state.output_counted {
+            return Some(usage);
+        }
+        let output_tokens = usage.output_tokens.max(self.state.text_bytes / BYTES_PER_TOKEN);
+        Some(Usage { output_tokens, estimated: true, ..usage })
     }
 
     /// Bytes of text, reasoning and arguments that were generated so far.
@@ -109,6 +115,8 @@ struct State {
     failed: bool,
     meaningful: bool,
     tally: Tally,
+    /// `message_delta` brought the count; what `message_start` says of the output is no count yet.
+    output_counted: bool,
     text_bytes: u64,
 }
 
@@ -159,6 +167,7 @@ impl State {
             failed: false,
             meaningful: false,
             tally: Tally::new(),
+            output_counted: false,
             text_bytes: 0,
         }
     }
@@ -370,6 +379,7 @@ impl State {
     fn message_delta(&mut self, event: MessageDelta<'_>, out: &mut Vec<u8>) {
         if let Some(usage) = &event.usage {
             self.tally.update(usage);
+            self.output_counted = true;
         }
         let Some(reason) = event.delta.stop_reason else {
             return;

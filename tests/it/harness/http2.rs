@@ -211,13 +211,12 @@ impl Incoming<'_> {
     #[track_caller]
     pub fn next_part(&mut self) -> Option<Bytes> {
         let body = &mut self.body;
-        let part = self.client.wait(async {
+        self.client.wait(async {
             let part = body.data().await?.expect("the body does not break off");
             let taken = body.flow_control().release_capacity(part.len());
             taken.expect("it was not released before");
             Some(part)
-        });
-        part
+        })
     }
 
     /// Reads the rest.

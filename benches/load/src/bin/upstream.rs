@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use tollgate_load::{loopback, raise_file_limit, upstream};
+use tollgate_load::upstream::{Settings, Upstream};
+use tollgate_load::{loopback, raise_file_limit};
 
 /// A chat provider that answers at once from memory; `GET /stats` tells what it has cost
 #[derive(Parser)]
@@ -30,13 +31,13 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     raise_file_limit();
-    let settings = upstream::Settings {
+    let settings = Settings {
         trickle_every: Duration::from_millis(arguments.trickle_ms.max(1)),
         trickle_frames: arguments.trickle_frames,
         report_every: (arguments.report > 0).then(|| Duration::from_secs(arguments.report)),
         lifetime: Duration::from_secs(arguments.lifetime),
     };
-    match upstream::serve(arguments.listen, &settings) {
+    match Upstream::bind(arguments.listen, settings).and_then(|mut upstream| upstream.run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("upstream: {}: {error}", arguments.listen);

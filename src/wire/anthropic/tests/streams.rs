@@ -78,6 +78,14 @@ fn counts_are_totals_and_what_is_absent_is_kept() {
 }
 
 #[test]
+fn what_was_generated_before_a_cut_is_estimated() {
+    let whole = tell(&[start(), text(0, "a"), end("end_turn")]).usage.unwrap();
+    assert!(!whole.estimated);
+    let cut = tell(&[start(), text(0, &"word".repeat(30))]).usage.unwrap();
+    assert_eq!((cut.input_tokens, cut.output_tokens, cut.estimated), (10, 30, true));
+}
+
+#[test]
 fn a_tool_without_fragments_ends_as_an_empty_object() {
     let told = tell(&[
         start(),

@@ -3,52 +3,32 @@
 //! The cheap case, the same request again on a kept connection, costs one read, one parse of the
 //! head, one comparison and one write.
 
+mod head;
+mod play;
+
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
+use self::head::{Facts, HEADERS_MAX, Head, Refusal};
+use self::play::{Play, reason};
+use super::conduct::{Afterwards, Framing};
 use super::record::Recorded;
-use super::reply::{Afterwards, Framing};
-use super::script::SCRIPT_HEADER;
+use super::script::Script;
 use super::serve::Stage;
 use super::socket::{Gone, Socket};
-use super::steps::{Performance, Step};
 
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-const HEADERS_MAX: usize = 128;
-/// What is collected before it is written, if nothing asks for an earlier write.
-const WRITE_BYTES: usize = 64 * 1024;
 /// The largest body that a connection remembers to recognise it again.
 const REMEMBERED_BYTES_MAX: usize = 256 * 1024;
 
-/// What the connection needs to know of a request head.
-#[derive(Debug)]
-struct Head {
-    /// Its length in bytes.
-    length: usize,
-    target: Range<usize>,
-    post: bool,
-    content_length: Option<u64>,
-    chunked: bool,
-    keep_alive: bool,
-    expects_continue: bool,
-    facts: Facts,
-}
-
-/// What of the headers shapes a reply.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Facts {
-    scripted: bool,
-    api_key: bool,
-    anthropic_version: bool,
-}
-
 /// The last request of a connection, with the bytes that answer it.
 struct Memory {
+    /// Another script may answer otherwise.
+    script: Arc<Script>,
     target: Bytes,
     facts: Facts,
     body: Bytes,
@@ -62,9 +42,6 @@ enum End {
     /// The client closed it, or broke it.
     Left,
 }
-
-/// A request that cannot be served.
-struct Refusal(u16, &'static str);
 
 struct Connection {
     socket: Socket,
@@ -247,7 +224,8 @@ impl Connection {
         let target = self.input.get(head.target.clone()).unwrap_or_default();
         if let (Some(memory), Body::Plain(length)) = (&self.memory, &body) {
             let end = head.length + length;
-            let same = memory.facts == head.facts
+            let same = self.stage.still_follows(&memory.script)
+                && memory.facts == head.facts
                 && memory.target == target
                 && self.input.get(head.length..end) == Some(&memory.body[..]);
             if same && head.post {
@@ -269,7 +247,8 @@ impl Connection {
         };
         record.request(&request);
         tracing::debug!(method = %request.method, path = request.path, "request");
-        let performance = self.stage.script().perform(&request, self.stage.dialect);
+        let script = self.stage.script();
+        let performance = script.perform(&request, self.stage.dialect);
         let memorable = performance.repeatable
             && !record.keeps_requests()
             && head.post
@@ -290,7 +269,7 @@ impl Connection {
             let target = Bytes::copy_from_slice(request.path.as_bytes());
             // A copy of its own: the request's bytes share the read buffer's memory.
             let body = Bytes::copy_from_slice(&request.body);
-            self.memory = Some(Memory { target, facts: head.facts, body, answer });
+            self.memory = Some(Memory { script, target, facts: head.facts, body, answer });
         }
         match performance.conduct.afterwards {
             Afterwards::KeepAlive if performance.conduct.framing == Framing::UntilClose => {
@@ -337,202 +316,4 @@ enum Body {
         /// Where the message ends in the input.
         end: usize,
     },
-}
-
-impl Head {
-    fn parse(input: &[u8]) -> Result<Option<Self>, Refusal> {
-        let mut slots = [httparse::EMPTY_HEADER; HEADERS_MAX];
-        let mut request = httparse::Request::new(&mut slots);
-        let length = match request.parse(input) {
-            Ok(httparse::Status::Complete(length)) => length,
-            Ok(httparse::Status::Partial) => return Ok(None),
-            Err(_) => return Err(Refusal(400, "the request is not HTTP/1.1")),
-        };
-        let path = request.path.unwrap_or_default();
-        let method = request.method.unwrap_or_default();
-        // The target follows the method and one space.
-        let start = method.len() + 1;
-        let mut head = Self {
-            length,
-            target: start..start + path.len(),
-            post: method == "POST",
-            content_length: None,
-            chunked: false,
-            keep_alive: request.version == Some(1),
-            expects_continue: false,
-            facts: Facts::default(),
-        };
-        for header in request.headers.iter() {
-            head.note(header)?;
-        }
-        Ok(Some(head))
-    }
-
-    fn note(&mut self, header: &httparse::Header<'_>) -> Result<(), Refusal> {
-        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
-        let says = |word: &str| {
-            header
-                .value
-                .split(|it| *it == b',')
-                .any(|it| it.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
-        };
-        // The length of a name rules out most of them at the cost of one comparison.
-        match header.name.len() {
-            7 if is("api-key") => self.facts.api_key = true,
-            6 if is("expect") => self.expects_continue = says("100-continue"),
-            10 if is("connection") => {
-                if says("close") {
-                    self.keep_alive = false;
-                } else if says("keep-alive") {
-                    self.keep_alive = true;
-                }
-            }
-            13 if is(SCRIPT_HEADER) => self.facts.scripted = true,
-            14 if is("content-length") => {
-                let digits = std::str::from_utf8(header.value).ok().map(str::trim);
-                let length = digits.and_then(|it| it.parse().ok());
-                if length.is_none() {
-                    return Err(Refusal(400, "content-length is not a number"));
-                }
-                self.content_length = length;
-            }
-            17 if is("anthropic-version") => self.facts.anthropic_version = true,
-            17 if is("transfer-encoding") => self.chunked = says("chunked"),
-            _ => {}
-        }
-        Ok(())
-    }
-}
-
-/// One reply on its way out.
-struct Play {
-    output: BytesMut,
-    chunked: bool,
-    body_bytes: u64,
-    /// Nothing has been written yet.
-    unwritten: bool,
-    /// Everything, if one write was enough for it.
-    single_write: Option<Bytes>,
-}
-
-impl Play {
-    fn new(performance: &Performance) -> Self {
-        let chunked = match performance.conduct.framing {
-            Framing::Usual => performance.whole_length().is_none(),
-            Framing::Chunked => true,
-            Framing::UntilClose => false,
-        };
-        let output = BytesMut::with_capacity(1024);
-        Self { output, chunked, body_bytes: 0, unwritten: true, single_write: None }
-    }
-
-    async fn run(
-        &mut self,
-        connection: &mut Connection,
-        performance: &Performance,
-    ) -> Result<Option<End>, Gone> {
-        for step in &performance.steps {
-            match step {
-                Step::Wait(time) => {
-                    self.write(connection).await?;
-                    connection.socket.pause(*time, &mut connection.input).await?;
-                }
-                Step::Head => {
-                    self.head(performance);
-                    if let Some(per_byte) = performance.conduct.slow_head {
-                        for byte in self.output.split() {
-                            connection.send(&[byte]).await?;
-                            connection.socket.pause(per_byte, &mut connection.input).await?;
-                        }
-                    }
-                }
-                Step::Data(bytes) => {
-                    self.data(bytes);
-                    if self.output.len() >= WRITE_BYTES {
-                        self.write(connection).await?;
-                    }
-                }
-                Step::Flush => self.write(connection).await?,
-                Step::Stall => {
-                    self.write(connection).await?;
-                    connection.socket.stall(&mut connection.input).await?;
-                }
-                Step::Raw(bytes) => self.output.extend_from_slice(bytes),
-                Step::End => {
-                    if self.chunked {
-                        self.output.extend_from_slice(b"0\r\n\r\n");
-                    }
-                }
-                Step::Close => {
-                    self.write(connection).await?;
-                    return Ok(Some(End::Close));
-                }
-                Step::Reset => {
-                    self.write(connection).await?;
-                    return Ok(Some(End::Reset));
-                }
-            }
-        }
-        if self.unwritten {
-            let all = self.output.split().freeze();
-            connection.send(&all).await?;
-            self.single_write = Some(all);
-        } else {
-            self.write(connection).await?;
-        }
-        Ok(None)
-    }
-
-    async fn write(&mut self, connection: &mut Connection) -> Result<(), Gone> {
-        if self.output.is_empty() {
-            return Ok(());
-        }
-        self.unwritten = false;
-        let result = connection.send(&self.output).await;
-        self.output.clear();
-        result
-    }
-
-    fn head(&mut self, performance: &Performance) {
-        let rendered = &performance.rendered;
-        let status = rendered.status;
-        let mut add = |text: &str| self.output.extend_from_slice(text.as_bytes());
-        add(&format!("HTTP/1.1 {status} {}\r\n", reason(status)));
-        for (name, value) in &rendered.headers {
-            add(name);
-            add(": ");
-            add(value);
-            add("\r\n");
-        }
-        if self.chunked {
-            add("transfer-encoding: chunked\r\n");
-        } else if performance.conduct.framing == Framing::Usual
-            && let Some(length) = performance.whole_length()
-        {
-            add("content-length: ");
-            add(itoa::Buffer::new().format(length));
-            add("\r\n");
-        }
-        let closes = performance.conduct.afterwards == Afterwards::Close
-            || performance.conduct.framing == Framing::UntilClose;
-        add(if closes { "connection: close\r\n\r\n" } else { "\r\n" });
-    }
-
-    fn data(&mut self, bytes: &Bytes) {
-        self.body_bytes += bytes.len() as u64;
-        if self.chunked {
-            self.output.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
-            self.output.extend_from_slice(bytes);
-            self.output.extend_from_slice(b"\r\n");
-        } else {
-            self.output.extend_from_slice(bytes);
-        }
-    }
-}
-
-fn reason(status: u16) -> &'static str {
-    match status {
-        529 => "Site is overloaded",
-        _ => StatusCode::from_u16(status).ok().and_then(|it| it.canonical_reason()).unwrap_or(""),
-    }
 }
