@@ -75,7 +75,7 @@ pub struct Relayed {
     pub usage: Option<Usage>,
     pub cost: Option<Usd>,
     /// Time spent waiting for upstreams: before a retry, connecting, sending, waiting for the head
-    /// and, when not streaming, for the body.
+    /// and then for the body or, of a stream, for its first content.
     pub upstream: Duration,
     /// From the request's start to the first meaningful frame.
     pub first_token: Option<Duration>,

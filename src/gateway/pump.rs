@@ -74,16 +74,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         bounds: Bounds,
     ) -> Self {
         let heartbeat = relay.ctx.snapshot.traffic.heartbeat.filter(|_| call.stream);
-        Self {
-            relay,
-            call,
-            plan,
-            attempt,
-            bounds,
-            heartbeat,
-            heard: None,
-            committed: false,
-        }
+        Self { relay, call, plan, attempt, bounds, heartbeat, heard: None, committed: false }
     }
 
     /// Resolves when there is something else to do than wait for the upstream.
@@ -165,22 +156,31 @@ impl<'a, 'r> Pump<'a, 'r> {
         connection: &mut Connection,
         stream: &mut StreamRelay,
     ) -> Pumped {
-        self.heard = Some(Instant::now());
+        let mut heard = Instant::now();
         let mut out: Vec<Bytes> = Vec::new();
         loop {
+            self.heard = Some(heard);
             let read = loop {
                 tokio::select! {
                     biased;
-                    read = connection.session.read_response_body() => break read,
+                    read = connection.session.read_response_body() => break Ok(read),
                     interruption = self.interruption() => match interruption {
                         Interruption::Heartbeat => self.beat().await,
-                        Interruption::Silence => return self.fell_silent(),
-                        Interruption::DeadlinePassed => return Pumped::DeadlinePassed,
-                        Interruption::ClientGone => return Pumped::ClientGone,
+                        Interruption::Silence => break Err(self.fell_silent()),
+                        Interruption::DeadlinePassed => break Err(Pumped::DeadlinePassed),
+                        Interruption::ClientGone => break Err(Pumped::ClientGone),
                     },
                 }
             };
-            self.heard = Some(Instant::now());
+            let since = std::mem::replace(&mut heard, Instant::now());
+            self.heard = Some(heard);
+            if !self.committed {
+                self.relay.ctx.relayed.upstream += heard - since;
+            }
+            let read = match read {
+                Ok(read) => read,
+                Err(ended) => return ended,
+            };
             let batch = collect(read, connection, stream, &mut out);
             if batch.meaningful && self.relay.ctx.relayed.first_token.is_none() {
                 self.relay.ctx.relayed.first_token = Some(self.relay.ctx.started.elapsed());
@@ -230,7 +230,11 @@ impl<'a, 'r> Pump<'a, 'r> {
         let mut tasks = Vec::with_capacity(out.len() + 2);
         if !self.committed {
             let gateway = self.relay.gateway;
-            self.plan.succeeded(self.attempt, &gateway.routing, self.heard.unwrap_or(self.relay.wrote));
+            self.plan.succeeded(
+                self.attempt,
+                &gateway.routing,
+                self.heard.unwrap_or(self.relay.wrote),
+            );
             self.relay.ctx.open_stream = Some(gateway.metrics.open_stream());
             self.relay.served_by(self.attempt);
             self.relay.ctx.relayed.streamed = true;

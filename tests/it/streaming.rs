@@ -390,6 +390,23 @@ fn heartbeats_can_be_left_out() {
     assert_eq!(json.client().chat("gpt", "hi").text(), "a b", "a JSON reply has none");
 }
 
+#[test]
+fn the_wait_for_the_first_content_is_the_providers() {
+    let upstream =
+        upstream::openai().replies(chat("hello").ttft(Duration::from_millis(400))).start();
+    let gateway = gateway::with(group("gpt").deployment(&upstream)).start();
+
+    let stream = gateway.client().stream("gpt", "hi");
+
+    let told = |name: &str| stream.header(name).parse::<f64>().unwrap();
+    let log = gateway.logged(stream.request_id());
+    assert!(log["ttft_ms"].as_f64() >= Some(400.0), "{log}");
+    assert!(log["upstream_ms"].as_f64() >= Some(390.0), "{log}");
+    assert!(log["overhead_ms"].as_f64() < Some(200.0), "{log}");
+    assert!(told("x-litellm-response-duration-ms") >= 400.0);
+    assert!(told("x-litellm-overhead-duration-ms") < 200.0);
+}
+
 // --- Usage and cost ---
 
 #[test]
