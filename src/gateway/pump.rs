@@ -62,8 +62,6 @@ pub(super) struct Pump<'a, 'r> {
     heartbeat: Option<Duration>,
     /// When the upstream was last heard; `None` while the exchange keeps its own time.
     heard: Option<Instant>,
-    /// When the client was last written to.
-    wrote: Instant,
     /// Content of this stream is out.
     committed: bool,
 }
@@ -76,17 +74,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         bounds: Bounds,
     ) -> Self {
         let heartbeat = relay.ctx.snapshot.traffic.heartbeat.filter(|_| call.stream);
-        Self {
-            relay,
-            call,
-            plan,
-            attempt,
-            bounds,
-            heartbeat,
-            heard: None,
-            wrote: Instant::now(),
-            committed: false,
-        }
+        Self { relay, call, plan, attempt, bounds, heartbeat, heard: None, committed: false }
     }
 
     /// Resolves when there is something else to do than wait for the upstream.
@@ -96,7 +84,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         tokio::pin!(client);
         let silence = if self.committed { self.bounds.idle } else { self.bounds.first_byte };
         let silent_at = self.heard.map(|heard| heard + silence);
-        let beat_at = self.heartbeat.map(|every| self.wrote + every);
+        let beat_at = self.heartbeat.map(|every| self.relay.wrote + every);
         let next = [silent_at, beat_at].into_iter().flatten().fold(self.call.deadline, Ord::min);
         loop {
             tokio::select! {
@@ -126,7 +114,7 @@ impl<'a, 'r> Pump<'a, 'r> {
             self.relay.ctx.status = Some(200);
         }
         tasks.push(HttpTask::Body(Some(Bytes::from_static(HEARTBEAT)), false));
-        self.wrote = Instant::now();
+        self.relay.wrote = Instant::now();
         // A client that is gone is noticed where it is watched.
         if let Err(error) = self.relay.session.write_response_tasks(tasks).await {
             tracing::debug!(%error, "heartbeat not sent");
@@ -233,7 +221,11 @@ impl<'a, 'r> Pump<'a, 'r> {
         let mut tasks = Vec::with_capacity(out.len() + 2);
         if !self.committed {
             let gateway = self.relay.gateway;
-            self.plan.succeeded(self.attempt, &gateway.routing, self.heard.unwrap_or(self.wrote));
+            self.plan.succeeded(
+                self.attempt,
+                &gateway.routing,
+                self.heard.unwrap_or(self.relay.wrote),
+            );
             self.relay.ctx.open_stream = Some(gateway.metrics.open_stream());
             self.relay.served_by(self.attempt);
             self.relay.ctx.relayed.streamed = true;
@@ -256,7 +248,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         }
         let writing = self.relay.session.write_response_tasks(tasks);
         let written = within(left(self.call.deadline), writing).await;
-        self.wrote = Instant::now();
+        self.relay.wrote = Instant::now();
         if matches!(written, Ok(Ok(_))) { Written::Out } else { Written::ClientGone }
     }
 

@@ -20,6 +20,7 @@ use super::exchange::{self, Bounds, Content, Exchange};
 use super::head;
 use super::intake::left;
 use super::pump::{Interruption, Pump, Pumped};
+use crate::catalog::Deployment;
 use crate::failure::{Failure, FailureClass};
 use crate::provider;
 use crate::routing::{Ask, Attempt, Next, Plan, Stop};
@@ -59,6 +60,8 @@ pub(super) struct Relay<'a> {
     pub ctx: &'a mut RequestCtx,
     /// The head of an event stream was sent to carry heartbeats, before any content.
     pub head_out: bool,
+    /// When the client was last written to, or began to wait.
+    pub wrote: Instant,
     /// Head of the last answer of a provider, for its rate limits.
     pub upstream_head: Option<HeaderMap>,
 }
@@ -73,7 +76,8 @@ pub(super) async fn relay(
     ctx: &mut RequestCtx,
     call: &Call,
 ) -> pingora_core::Result<()> {
-    let mut relay = Relay { gateway, session, ctx, head_out: false, upstream_head: None };
+    let wrote = Instant::now();
+    let mut relay = Relay { gateway, session, ctx, head_out: false, wrote, upstream_head: None };
     match relay.run(call).await {
         End::Answered => Ok(()),
         End::Error(error) if relay.head_out => {
@@ -124,7 +128,7 @@ impl Relay<'_> {
                 Next::Stop(stop) => return End::Error(stopped(stop, last, call)),
             };
             if !attempt.wait.is_zero() {
-                match self.pause(call, &attempt).await {
+                match self.pause(call, &mut plan, &mut attempt).await {
                     Ok(()) => {}
                     Err(end) => return end,
                 }
@@ -151,15 +155,50 @@ impl Relay<'_> {
     }
 
     /// Waits before an attempt, as long as the client does.
-    async fn pause(&mut self, call: &Call, attempt: &Attempt) -> Result<(), End> {
-        if attempt.wait >= left(call.deadline) {
+    async fn pause(
+        &mut self,
+        call: &Call,
+        plan: &mut Plan,
+        attempt: &mut Attempt,
+    ) -> Result<(), End> {
+        let wait = attempt.wait;
+        if wait >= left(call.deadline) {
             return Err(End::Error(self.deadline()));
         }
-        self.ctx.relayed.upstream += attempt.wait;
-        let wait = tokio::time::sleep(attempt.wait);
-        tokio::select! {
-            () = wait => Ok(()),
-            _ = self.session.as_downstream_mut().read_body_or_idle(true) => Err(End::ClientGone),
+        self.ctx.relayed.upstream += wait;
+        let bounds = self.bounds(call, &attempt.deployment);
+        let mut pump = Pump::new(self, call, (plan, attempt), bounds);
+        let over = tokio::time::sleep(wait);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                () = &mut over => return Ok(()),
+                interruption = pump.interruption() => match interruption {
+                    Interruption::Heartbeat => pump.beat().await,
+                    Interruption::ClientGone => return Err(End::ClientGone),
+                    // The wait ends before the deadline, and there is nobody to be silent.
+                    Interruption::DeadlinePassed | Interruption::Silence => {}
+                },
+            }
+        }
+    }
+
+    /// How long an attempt on this deployment may take.
+    fn bounds(&self, call: &Call, deployment: &Deployment) -> Bounds {
+        let traffic = &self.ctx.snapshot.traffic;
+        let silence = call.stream_timeout.or(deployment.timeouts.stream);
+        let whole = call.timeout.or(deployment.timeouts.request);
+        Bounds {
+            connect: traffic.connect_timeout,
+            first_byte: match (call.stream, whole) {
+                (true, _) => silence.or(whole).unwrap_or(traffic.first_byte_timeout),
+                (false, None) => traffic.first_byte_timeout,
+                // The whole attempt has its bound, and that has a code of its own.
+                (false, Some(_)) => UNBOUNDED,
+            },
+            whole: if call.stream { None } else { whole },
+            idle: silence.unwrap_or(traffic.stream_idle_timeout),
+            body_bytes: traffic.max_response_bytes,
         }
     }
 
@@ -179,20 +218,7 @@ impl Relay<'_> {
             Ok(outgoing) => outgoing,
             Err(failure) => return Outcome::Failed(failure.without_blame()),
         };
-        let silence = call.stream_timeout.or(deployment.timeouts.stream);
-        let whole = call.timeout.or(deployment.timeouts.request);
-        let bounds = Bounds {
-            connect: traffic.connect_timeout,
-            first_byte: match (call.stream, whole) {
-                (true, _) => silence.or(whole).unwrap_or(traffic.first_byte_timeout),
-                (false, None) => traffic.first_byte_timeout,
-                // The whole attempt has its bound, and that has a code of its own.
-                (false, Some(_)) => UNBOUNDED,
-            },
-            whole: if call.stream { None } else { whole },
-            idle: silence.unwrap_or(traffic.stream_idle_timeout),
-            body_bytes: traffic.max_response_bytes,
-        };
+        let bounds = self.bounds(call, deployment);
         let began = Instant::now();
         let gateway = self.gateway;
         // Boxed, so that a stream does not carry the state of its exchange to its end.
@@ -207,20 +233,24 @@ impl Relay<'_> {
         let exchanged = loop {
             tokio::select! {
                 biased;
-                exchanged = &mut performing => break exchanged,
+                exchanged = &mut performing => break Ok(exchanged),
                 interruption = pump.interruption() => match interruption {
                     Interruption::Heartbeat => pump.beat().await,
-                    Interruption::DeadlinePassed => return Outcome::DeadlinePassed,
-                    Interruption::ClientGone => return Outcome::ClientGone,
+                    Interruption::DeadlinePassed => break Err(Outcome::DeadlinePassed),
+                    Interruption::ClientGone => break Err(Outcome::ClientGone),
                     // The exchange keeps its own time.
                     Interruption::Silence => {}
                 },
             }
         };
+        pump.relay.ctx.relayed.upstream += began.elapsed();
+        let exchanged = match exchanged {
+            Ok(exchanged) => exchanged,
+            Err(interrupted) => return interrupted,
+        };
         let answered = match exchanged {
             Ok(Exchange { headers, content: Content::Stream(connection), .. }) => {
                 drop(performing);
-                pump.relay.ctx.relayed.upstream += began.elapsed();
                 return match pump.run(&headers, *connection).await {
                     Pumped::Complete => Outcome::Answered,
                     Pumped::Failed(failure) => Outcome::Failed(failure),
@@ -239,7 +269,6 @@ impl Relay<'_> {
                 return Outcome::Failed(failure);
             }
         };
-        self.ctx.relayed.upstream += began.elapsed();
         self.judge(call, plan, attempt, answered).await
     }
 

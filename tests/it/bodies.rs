@@ -460,3 +460,46 @@ fn requests_shorter_than_the_preface_of_http2_are_answered() {
     odd.send("PRI * HTTP/1.1\r\nhost: gateway\r\ncontent-length: 0\r\n\r\n");
     assert_eq!(odd.read_head().status / 100, 4);
 }
+
+#[test]
+fn clients_of_http_1_0_and_those_that_close_are_served() {
+    let upstream = upstream::openai().replies(chat("hello there")).start();
+    let gateway = gateway::with(group("gpt").deployment(&upstream)).start();
+
+    for stream in [false, true] {
+        let body = json!({"model": "gpt", "stream": stream, "messages": []}).to_string();
+        let request = String::from_utf8(raw::post(PATH, body.as_bytes())).unwrap();
+
+        let mut old = raw::connect(&gateway);
+        old.send(request.replace("HTTP/1.1", "HTTP/1.0"));
+        let head = old.read_head();
+        assert_eq!((head.status, head.header("transfer-encoding")), (200, ""), "{head:?}");
+        let text = String::from_utf8(old.read_to_close()).unwrap();
+        assert!(text.contains("hello") && text.ends_with(if stream { "[DONE]\n\n" } else { "}" }));
+
+        let mut closing = raw::connect(&gateway);
+        closing.send(request.replace("host: gateway", "host: gateway\r\nconnection: close"));
+        let reply = closing.read_reply();
+        assert_eq!((reply.status, reply.header("connection")), (200, "close"));
+        assert!(closing.is_closed());
+    }
+}
+
+#[test]
+fn what_is_no_http_is_hung_up_on() {
+    let upstream = upstream::openai().start();
+    let gateway = gateway::with(group("gpt").deployment(&upstream)).start();
+
+    for junk in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"hello there, are you a gateway?\r\n\r\n",
+        b"POST /v1/chat/completions HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
+    ] {
+        let mut connection = raw::connect(&gateway);
+        connection.send(junk);
+        connection.finish_sending();
+        let answer = String::from_utf8_lossy(&connection.read_to_close()).into_owned();
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
+    }
+    assert_eq!(gateway.get("/health").status, 200);
+}

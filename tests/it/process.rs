@@ -567,10 +567,9 @@ impl Running {
     #[track_caller]
     fn base(&self) -> String {
         let found = self.output.find(|line| {
-            let from = line.find("http://127.0.0.1:")?;
-            let base = &line[from..];
-            let end = base["http://".len()..].find('/').map_or(base.len(), |end| end + 7);
-            Some(base[..end].trim().to_owned())
+            let (_, rest) = line.split_once("http://127.0.0.1:")?;
+            let port = rest.split('/').next().unwrap_or(rest).trim();
+            Some(format!("http://127.0.0.1:{port}"))
         });
         found.unwrap_or_else(|| panic!("no address in: {}", self.output.text()))
     }

@@ -347,6 +347,40 @@ fn after_a_heartbeat_another_deployment_may_still_answer_or_the_error_is_a_frame
 }
 
 #[test]
+fn silence_between_attempts_is_filled_too() {
+    let busy = upstream::openai()
+        .first_replies([rate_limited().header("retry-after-ms", "600")])
+        .replies(chat("hello"))
+        .start();
+    let gateway = gateway::with(group("gpt").deployment(&busy))
+        .general("heartbeat: 0.1")
+        .router("num_retries: 1\ndisable_cooldowns: true")
+        .start();
+
+    let stream = gateway.client().stream("gpt", "hi");
+    assert!(stream.comments > 0, "{:?}", stream.comments);
+    assert_eq!((stream.status, stream.text().as_str()), (200, "hello"));
+    assert!(stream.ended_with_done && stream.error.is_none());
+
+    let slow = upstream::openai()
+        .first_replies([
+            status(500).latency(Duration::from_millis(300)),
+            status(500).latency(Duration::from_millis(300)),
+        ])
+        .replies(chat("hello"))
+        .start();
+    // Others are tried at once.
+    let three = group("gpt").deployment(&slow).deployment(openai(&slow).id("b"));
+    let gateway = gateway::with(three.deployment(openai(&slow).id("c")))
+        .general("heartbeat: 0.45")
+        .router("num_retries: 2\ndisable_cooldowns: true")
+        .start();
+    let stream = gateway.client().stream("gpt", "hi");
+    assert!(stream.comments > 0, "no attempt was that long, both together were");
+    assert_eq!(stream.text(), "hello");
+}
+
+#[test]
 fn heartbeats_can_be_left_out() {
     let upstream =
         upstream::openai().replies(chat("a b").latency(Duration::from_millis(300))).start();

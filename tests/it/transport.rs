@@ -9,6 +9,7 @@ use tollgate::mock::Reply as Scripted;
 
 use crate::harness::http2::Http2;
 use crate::harness::raw;
+use crate::harness::stepped::Stepped;
 use crate::harness::*;
 
 const PATH: &str = "/v1/chat/completions";
@@ -71,6 +72,26 @@ fn concurrent_requests_share_an_http2_connection() {
         assert_eq!(open.read_to_end().text(), "one two");
     }
     assert!(upstream.connections() <= 2, "{} connections", upstream.connections());
+}
+
+#[test]
+fn hints_before_the_answer_are_skipped() {
+    let provider = Stepped::start();
+    let gateway =
+        gateway::with(group("gpt").deployment(provider.deployment("openai/gpt-4o-mini"))).start();
+
+    let client = gateway.client();
+    let asking = meanwhile(move || client.chat("gpt", "hi"));
+    let mut called = provider.called();
+    called.send("HTTP/1.1 100 Continue\r\n\r\n");
+    called.send("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n");
+    let body = r#"{"object":"chat.completion","choices":[{"message":{"content":"hello"}}]}"#;
+    called.send(format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+
+    assert_eq!(asking.join().unwrap().text(), "hello");
 }
 
 // --- TLS towards providers ---
@@ -265,6 +286,9 @@ fn who_leaves_while_waiting_for_an_answer_ends_it_upstream() {
         let line = eventually_some("a line of the access log", || gateway.access_log().pop());
         assert_eq!((&line["status"], &line["client_disconnected"]), (&json!(499), &json!(true)));
         assert_eq!(line["error_code"], "client_closed");
+        let (all, own) =
+            (line["total_ms"].as_f64().unwrap(), line["overhead_ms"].as_f64().unwrap());
+        assert!(own < all / 2.0, "the wait was the provider's: {line}");
     }
 }
 
