@@ -286,9 +286,7 @@ fn who_leaves_while_waiting_for_an_answer_ends_it_upstream() {
         let line = eventually_some("a line of the access log", || gateway.access_log().pop());
         assert_eq!((&line["status"], &line["client_disconnected"]), (&json!(499), &json!(true)));
         assert_eq!(line["error_code"], "client_closed");
-        let (all, own) =
-            (line["total_ms"].as_f64().unwrap(), line["overhead_ms"].as_f64().unwrap());
-        assert!(own < all / 2.0, "the wait was the provider's: {line}");
+        assert!(line["upstream_ms"].as_f64().unwrap() > 0.0, "the wait was the provider's: {line}");
     }
 }
 
