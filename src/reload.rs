@@ -17,6 +17,8 @@ pub struct Reload {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub upstreams: Arc<Upstreams>,
     pub routing: Arc<routing::State>,
+    /// Only this machine can reach the listener.
+    pub loopback: bool,
 }
 
 impl Reload {
@@ -33,6 +35,11 @@ impl Reload {
             tracing::error!(file = %path.display(), %report, "reload refused: nothing is changed");
             return;
         };
+        if snapshot.access.master_key.is_none() && !self.loopback {
+            let problem = "it has no master key, and the gateway listens on more than loopback";
+            tracing::error!(file = %path.display(), problem, "reload refused: nothing is changed");
+            return;
+        }
         if let Err(problem) = self.upstreams.apply(&snapshot.catalog, &snapshot.traffic) {
             tracing::error!(file = %path.display(), %problem, "reload refused: nothing is changed");
             return;

@@ -152,8 +152,13 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     });
     server.add_service(service);
 
-    let reload =
-        Reload { config: options.config, snapshot, upstreams: Arc::clone(&upstreams), routing };
+    let reload = Reload {
+        config: options.config,
+        snapshot,
+        upstreams: Arc::clone(&upstreams),
+        routing,
+        loopback: address.ip().is_loopback(),
+    };
     let background = Background {
         address,
         greet: options.greet,

@@ -30,6 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
+            "patience",
             "admin",
             "telemetry",
             "upstream",

@@ -330,10 +330,10 @@ fn describe(snapshot: &Snapshot) -> String {
     if !routing.allowed_fails_policy.is_empty() {
         writeln!(out, "allowed fails {}", by_class(&routing.allowed_fails_policy)).unwrap();
     }
-    let routing::Settings { default_max_parallel_requests, enable_pre_call_checks, .. } = routing;
+    let routing::Settings { default_max_parallel_requests, .. } = routing;
     writeln!(
         out,
-        "parallel {default_max_parallel_requests:?}, checks {enable_pre_call_checks}, tags {}",
+        "parallel {default_max_parallel_requests:?}, tags {}",
         routing.enable_tag_filtering
     )
     .unwrap();

@@ -88,7 +88,8 @@ impl Relayed {
     pub fn settle(&mut self, usage: Usage, prices: &PriceBook) {
         let served = self.served_by.as_ref();
         let price = served.and_then(|by| by.deployment.price(&by.model, prices));
-        self.cost = price.map(|price| price.cost(&usage));
+        // A cost that is made up of estimates would be taken for a bill.
+        self.cost = price.filter(|_| !usage.estimated).map(|price| price.cost(&usage));
         self.usage = Some(usage);
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 
+use crate::admin::shortened;
 use crate::failure::{Failure, FailureClass};
 use crate::keys::AuthError;
 
@@ -116,7 +117,8 @@ impl GatewayError {
             Self::BodyIncomplete { why } => format!("The request body did not arrive: {why}."),
             Self::BadBody { message, .. } => message.clone(),
             Self::UnknownModel { model } => format!(
-                "The model `{model}` does not exist here. GET /v1/models lists those that do."
+                "The model `{}` does not exist here. GET /v1/models lists those that do.",
+                shortened(model)
             ),
             Self::Upstream(failure) => return upstream_message(failure),
             Self::AllCooling { model, retry_after } => format!(

@@ -38,6 +38,18 @@ pub(super) struct Bounds {
     /// Longest silence within the body.
     pub idle: Duration,
     pub body_bytes: usize,
+    /// The client's own limit is the shortest of them.
+    pub by_client: bool,
+}
+
+impl Bounds {
+    /// A limit that the client set says nothing about the deployment when it runs out; connecting
+    /// has the operator's.
+    pub(super) fn blame(&self, mut failure: Failure) -> Failure {
+        let connecting = failure.code.as_deref() == Some("upstream_connect_timeout");
+        failure.blameless = self.by_client && failure.class == FailureClass::Timeout && !connecting;
+        failure
+    }
 }
 
 /// What came back.

@@ -57,7 +57,10 @@ pub(super) async fn read_body(
     if announced.is_some_and(|length| length > limit_bytes) {
         return Err(too_large());
     }
-    let expects = header.headers.get(http::header::EXPECT).is_some_and(|v| v == "100-continue");
+    let expects = header
+        .headers
+        .get(http::header::EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     if expects && session.as_downstream_mut().write_continue_response().await.is_err() {
         return Err(GatewayError::BodyIncomplete { why: "the connection was closed" });
     }
@@ -137,12 +140,20 @@ pub(super) fn understand(
         .value("stream_options")
         .is_some_and(|options| options.get("include_usage").and_then(Value::as_bool) == Some(true));
     let traffic = &ctx.snapshot.traffic;
-    let seconds = |name: &str, header: &str| {
-        let given = headers
-            .get(header)
-            .and_then(|value| value.to_str().ok()?.trim().parse::<f64>().ok())
-            .or_else(|| body.value(name)?.as_f64());
-        given.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    let seconds = |name: &'static str, header: &str| {
+        let given = match headers.get(header) {
+            Some(value) => value.to_str().ok().map(Value::from),
+            None => body.value(name).filter(|value| !value.is_null()),
+        };
+        let Some(given) = given else { return Ok(None) };
+        let number = given.as_f64().or_else(|| given.as_str()?.trim().parse().ok());
+        let seconds = number.filter(|seconds| seconds.is_finite() && *seconds > 0.0);
+        let seconds = seconds.ok_or_else(|| {
+            bad(name, format!("`{name}` must be a number of seconds above zero."))
+        })?;
+        // No bound that a client names reaches beyond the gateway's own.
+        let bounded = seconds.min(traffic.total_timeout.as_secs_f64());
+        Ok(Some(Duration::from_secs_f64(bounded)))
     };
     Ok(Call {
         endpoint,
@@ -161,8 +172,8 @@ pub(super) fn understand(
         )?,
         tags: tags(&body, headers),
         deadline: ctx.started + traffic.total_timeout,
-        timeout: seconds("timeout", "x-litellm-timeout"),
-        stream_timeout: seconds("stream_timeout", "x-litellm-stream-timeout"),
+        timeout: seconds("timeout", "x-litellm-timeout")?,
+        stream_timeout: seconds("stream_timeout", "x-litellm-stream-timeout")?,
         body,
     })
 }

@@ -22,6 +22,7 @@ use super::intake::left;
 use super::pump::{Interruption, Pump, Pumped};
 use crate::catalog::Deployment;
 use crate::failure::{Failure, FailureClass};
+use crate::patience::within;
 use crate::provider;
 use crate::routing::{Ask, Attempt, Next, Plan, Stop};
 use crate::telemetry;
@@ -138,11 +139,17 @@ impl Relay<'_> {
             self.note(&attempt, &outcome, began);
             let (failure, content_is_out) = match outcome {
                 Outcome::Answered => return End::Answered,
-                Outcome::DeadlinePassed => return End::Error(self.deadline()),
+                Outcome::DeadlinePassed => {
+                    // A deployment that hangs until the end is to rest like one that times out.
+                    let failure = Failure::new(FailureClass::Timeout, "the time was up");
+                    plan.failed(attempt, &failure, settings, state, Instant::now());
+                    return End::Error(self.deadline());
+                }
                 Outcome::ClientGone => return End::ClientGone,
                 Outcome::Failed(failure) => (failure, false),
                 Outcome::Broken(failure) => (failure, true),
             };
+            let failure = provider::reclassify(&attempt.deployment, failure);
             let rest = plan.failed(attempt, &failure, settings, state, Instant::now());
             if let Some(noted) = self.ctx.relayed.attempts.last_mut() {
                 noted.cooled_down = rest.is_some();
@@ -185,12 +192,15 @@ impl Relay<'_> {
     /// How long an attempt on this deployment may take.
     fn bounds(&self, call: &Call, deployment: &Deployment) -> Bounds {
         let traffic = &self.ctx.snapshot.traffic;
-        let silence = call.stream_timeout.or(deployment.timeouts.stream);
-        let whole = call.timeout.or(deployment.timeouts.request);
+        // A client may shorten the operator's bounds, not lengthen them.
+        let shorter =
+            |own: Option<Duration>, written: Option<Duration>| own.into_iter().chain(written).min();
+        let silence = shorter(call.stream_timeout, deployment.timeouts.stream);
+        let whole = shorter(call.timeout, deployment.timeouts.request);
         Bounds {
             connect: traffic.connect_timeout,
             first_byte: match (call.stream, whole) {
-                (true, _) => silence.or(whole).unwrap_or(traffic.first_byte_timeout),
+                (true, _) => shorter(silence, whole).unwrap_or(traffic.first_byte_timeout),
                 (false, None) => traffic.first_byte_timeout,
                 // The whole attempt has its bound, and that has a code of its own.
                 (false, Some(_)) => UNBOUNDED,
@@ -198,6 +208,8 @@ impl Relay<'_> {
             whole: if call.stream { None } else { whole },
             idle: silence.unwrap_or(traffic.stream_idle_timeout),
             body_bytes: traffic.max_response_bytes,
+            by_client: (call.timeout.is_some() && whole == call.timeout)
+                || (call.stream_timeout.is_some() && silence == call.stream_timeout),
         }
     }
 
@@ -218,6 +230,7 @@ impl Relay<'_> {
             Err(failure) => return Outcome::Failed(failure.without_blame()),
         };
         let bounds = self.bounds(call, deployment);
+        self.upstream_head = None;
         let began = Instant::now();
         let gateway = self.gateway;
         // Boxed, so that a stream does not carry the state of its exchange to its end.
@@ -250,10 +263,11 @@ impl Relay<'_> {
         let answered = match exchanged {
             Ok(Exchange { headers, content: Content::Stream(connection), .. }) => {
                 drop(performing);
+                pump.relay.upstream_head = Some(headers.clone());
                 return match pump.run(&headers, *connection).await {
                     Pumped::Complete => Outcome::Answered,
-                    Pumped::Failed(failure) => Outcome::Failed(failure),
-                    Pumped::Broken(failure) => Outcome::Broken(failure),
+                    Pumped::Failed(failure) => Outcome::Failed(bounds.blame(failure)),
+                    Pumped::Broken(failure) => Outcome::Broken(bounds.blame(failure)),
                     Pumped::DeadlinePassed => Outcome::DeadlinePassed,
                     Pumped::ClientGone => Outcome::ClientGone,
                 };
@@ -261,11 +275,7 @@ impl Relay<'_> {
             Ok(Exchange { status, headers, content: Content::Body(body) }) => {
                 (status, headers, body)
             }
-            Err(mut failure) => {
-                let own_limit = call.timeout.is_some() || call.stream_timeout.is_some();
-                failure.blameless = own_limit && failure.class == FailureClass::Timeout;
-                return Outcome::Failed(failure);
-            }
+            Err(failure) => return Outcome::Failed(bounds.blame(failure)),
         };
         self.judge(call, plan, attempt, answered).await
     }
@@ -305,9 +315,10 @@ impl Relay<'_> {
         let head = head::answer(self.session, self.ctx, size, self.upstream_head.as_ref());
         self.ctx.relayed.bytes_sent = reply.body.len() as u64;
         let tasks = vec![HttpTask::Header(head, false), HttpTask::Body(Some(reply.body), true)];
-        match self.session.write_response_tasks(tasks).await {
-            Ok(_) => Outcome::Answered,
-            Err(_) => Outcome::ClientGone,
+        let writing = self.session.write_response_tasks(tasks);
+        match within(left(call.deadline), writing).await {
+            Ok(Ok(_)) => Outcome::Answered,
+            Ok(Err(_)) | Err(_) => Outcome::ClientGone,
         }
     }
 

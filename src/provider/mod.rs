@@ -19,7 +19,7 @@ use thiserror::Error;
 
 pub use azure::DEFAULT_API_VERSION;
 pub use call::{Call, Outgoing, reply, request, stream};
-pub use classify::{class_of, classify};
+pub use classify::{class_of, classify, reclassify};
 
 pub use table::{Support, VENDORS, Vendor, names, recognise, vendor};
 use url::BaseUrl;

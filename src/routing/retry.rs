@@ -33,6 +33,8 @@ pub(super) enum Again {
 /// for that provider only, so other deployments remain.
 pub(super) fn reach(failure: &Failure) -> Reach {
     let by_class = match failure.class {
+        // Refused by us before it was sent: this provider has no words for it, another one may.
+        FailureClass::BadRequest if failure.blameless => Reach::Others,
         FailureClass::BadRequest => Reach::Nowhere,
         FailureClass::ContextWindow | FailureClass::ContentPolicy => Reach::Fallbacks,
         FailureClass::NotFound | FailureClass::Auth | FailureClass::Quota => Reach::Others,

@@ -38,7 +38,6 @@ pub struct Settings {
     pub group_retry_after: HashMap<Arc<str>, Duration>,
     /// Used for deployments that set neither `max_parallel_requests` nor rpm nor tpm.
     pub default_max_parallel_requests: Option<u32>,
-    pub enable_pre_call_checks: bool,
     pub enable_tag_filtering: bool,
 }
 
@@ -63,7 +62,6 @@ impl Default for Settings {
             group_num_retries: HashMap::new(),
             group_retry_after: HashMap::new(),
             default_max_parallel_requests: None,
-            enable_pre_call_checks: false,
             enable_tag_filtering: false,
         }
     }

@@ -1,6 +1,6 @@
 //! Connections to providers: one load balancer per upstream host, one pool for all of them.
 //!
-//! `gateway/attempt.rs` asks [`Upstreams`] for a session to a deployment's target and gives it back
+//! `gateway/exchange.rs` asks [`Upstreams`] for a session to a deployment's target and gives it back
 //! when the exchange was clean. Which *deployment* is called was decided before, in `routing`; here
 //! is decided which *address*. Knows nothing of bodies, keys or retries.
 

@@ -568,7 +568,7 @@ impl Running {
     fn base(&self) -> String {
         let found = self.output.find(|line| {
             let (_, rest) = line.split_once("http://127.0.0.1:")?;
-            let port = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+            let port = rest.split('/').next().unwrap_or(rest).trim();
             Some(format!("http://127.0.0.1:{port}"))
         });
         found.unwrap_or_else(|| panic!("no address in: {}", self.output.text()))

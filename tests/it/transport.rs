@@ -286,6 +286,7 @@ fn who_leaves_while_waiting_for_an_answer_ends_it_upstream() {
         let line = eventually_some("a line of the access log", || calls(&gateway).pop());
         assert_eq!((&line["status"], &line["client_disconnected"]), (&json!(499), &json!(true)));
         assert_eq!(line["error_code"], "client_closed");
+        assert!(line["upstream_ms"].as_f64().unwrap() > 0.0, "the wait was the provider's: {line}");
     }
 }
 

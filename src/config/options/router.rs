@@ -32,7 +32,10 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
         on("content_policy_fallbacks", Kind::List, "[]", "when a provider refuses the content"),
         on("max_fallbacks", Kind::Count, "5", "groups that one request may fall back to"),
         on("model_group_alias", Kind::Map, "{}", "other names: a group, or groups with weights"),
-        on("enable_pre_call_checks", Kind::Flag, "false", "skip deployments that cannot take it"),
+        later(
+            "enable_pre_call_checks",
+            "a deployment that cannot take a request is found by its error",
+        ),
         on("enable_tag_filtering", Kind::Flag, "false", "route by the tags of requests"),
         on("default_max_parallel_requests", Kind::Count, "", "per deployment without own limits"),
         on("ignore_invalid_deployments", Kind::Flag, "false", "leave out faulty deployments"),

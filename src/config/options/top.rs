@@ -18,7 +18,7 @@ pub(crate) const TOP: Table = Table {
         on("credential_list", Kind::List, "", "credentials that deployments share by name"),
         later("router", "the groups are routed by `router_settings`, by default at random"),
         later("regional_routing", "requests are routed without regard to their region"),
-        later("rate_limit_settings", "no limit per provider is held; set `rpm` and `tpm`"),
+        later("rate_limit_settings", "no limit per provider is held"),
         later("database", "nothing is stored in a database"),
         later("key_settings", "these keys are refused; only the master key opens the gateway"),
         later("callback_settings", "no callback is called"),

@@ -94,7 +94,6 @@ pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
             .count("default_max_parallel_requests", u32::MAX)
             .map(|at| at.value)
             .filter(|value| *value > 0),
-        enable_pre_call_checks: router.flag("enable_pre_call_checks").is_some_and(|at| at.value),
         enable_tag_filtering: router.flag("enable_tag_filtering").is_some_and(|at| at.value),
     }
 }

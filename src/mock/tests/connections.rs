@@ -252,7 +252,7 @@ fn tls_works_with_a_given_certificate() {
     let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let (certificate, key) = (signed.cert.pem(), signed.signing_key.serialize_pem());
     let upstream = Upstream::openai().replies(chat("safe")).tls(&certificate, &key).start();
-    assert!(upstream.url().starts_with("https://127.0.0.1:"));
+    assert!(upstream.url().starts_with("https://localhost:"));
 
     let mut roots = rustls::RootCertStore::empty();
     roots.add(signed.cert.der().clone()).unwrap();

@@ -36,8 +36,34 @@ pub fn classify(
     body: &[u8],
     now: SystemTime,
 ) -> Failure {
-    let mut failure = classify_response(status, headers, body, now);
-    redact(&mut failure.message, &deployment.target.headers);
+    discreet(deployment, classify_response(status, headers, body, now))
+}
+
+/// A failure that a format found inside a 200, judged by the rules for error responses: the same
+/// words mean the same thing wherever they come.
+#[must_use]
+pub fn reclassify(deployment: &Deployment, mut failure: Failure) -> Failure {
+    let vague = matches!(failure.class, FailureClass::Server | FailureClass::BadRequest);
+    let codes: Vec<&str> =
+        [&failure.kind, &failure.code].into_iter().flatten().map(|s| &**s).collect();
+    let class = class_of(failure.status, &codes, &failure.message);
+    if vague && !failure.blameless && class != FailureClass::Server {
+        failure.class = class;
+        // A bare status is no stable word.
+        let code = failure.code.filter(|code| code.parse::<u16>().is_err());
+        (failure.kind, failure.code, failure.param) =
+            words_for_clients(class, failure.kind, code, failure.param);
+    }
+    discreet(deployment, failure)
+}
+
+/// Takes the deployment's credentials out of everything that a client or a log may see.
+fn discreet(deployment: &Deployment, mut failure: Failure) -> Failure {
+    let headers = &deployment.target.headers;
+    redact(&mut failure.message, headers);
+    for text in [&mut failure.kind, &mut failure.code, &mut failure.param].into_iter().flatten() {
+        redact(text, headers);
+    }
     failure
 }
 
