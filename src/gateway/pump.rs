@@ -171,8 +171,11 @@ impl<'a, 'r> Pump<'a, 'r> {
                     },
                 }
             };
-            self.heard = Some(Instant::now());
             let batch = collect(read, connection, stream, &mut out);
+            // Before there is content, comments and preambles do not extend the wait for it.
+            if self.committed || batch.meaningful {
+                self.heard = Some(Instant::now());
+            }
             if batch.meaningful && self.relay.ctx.relayed.first_token.is_none() {
                 self.relay.ctx.relayed.first_token = Some(self.relay.ctx.started.elapsed());
             }
