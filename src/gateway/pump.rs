@@ -156,10 +156,10 @@ impl<'a, 'r> Pump<'a, 'r> {
         connection: &mut Connection,
         stream: &mut StreamRelay,
     ) -> Pumped {
-        let mut heard = Instant::now();
+        let mut now = Instant::now();
+        self.heard = Some(now);
         let mut out: Vec<Bytes> = Vec::new();
         loop {
-            self.heard = Some(heard);
             let read = loop {
                 tokio::select! {
                     biased;
@@ -172,16 +172,19 @@ impl<'a, 'r> Pump<'a, 'r> {
                     },
                 }
             };
-            let since = std::mem::replace(&mut heard, Instant::now());
-            self.heard = Some(heard);
+            let since = std::mem::replace(&mut now, Instant::now());
             if !self.committed {
-                self.relay.ctx.relayed.upstream += heard - since;
+                self.relay.ctx.relayed.upstream += now - since;
             }
             let read = match read {
                 Ok(read) => read,
                 Err(ended) => return ended,
             };
             let batch = collect(read, connection, stream, &mut out);
+            // Before there is content, comments and preambles do not extend the wait for it.
+            if self.committed || batch.meaningful {
+                self.heard = Some(now);
+            }
             if batch.meaningful && self.relay.ctx.relayed.first_token.is_none() {
                 self.relay.ctx.relayed.first_token = Some(self.relay.ctx.started.elapsed());
             }
