@@ -206,7 +206,8 @@ impl<'a, 'r> Pump<'a, 'r> {
             }
             match self.write(upstream_head, &mut out, batch.complete).await {
                 Written::Out if batch.complete => return Pumped::Complete,
-                Written::Out => {}
+                // While a slow client is waited for, the provider has no chance to be heard.
+                Written::Out => self.heard = Some(self.relay.wrote),
                 Written::ClientGone => return Pumped::ClientGone,
             }
         }
