@@ -389,13 +389,18 @@ fn memory(gateway: &Gateway) -> usize {
 fn a_client_that_does_not_read_slows_the_upstream() {
     for http2 in ["http2: false", "http2: true"] {
         let upstream = upstream::openai().replies(long_stream()).send_buffer(64 * 1024).start();
-        let gateway = gateway::with(group("gpt").deployment(openai(&upstream).with(http2))).start();
+        // The silence is the client's, so the bound on the provider's does not count.
+        let gateway = gateway::with(group("gpt").deployment(openai(&upstream).with(http2)))
+            .general("stream_idle_timeout: 1")
+            .start();
         let client = Http2::connect(&gateway);
         assert_eq!(client.get("/health").status, 200);
         let before = memory(&gateway);
 
+        let began = Instant::now();
         let open = client.begin(PATH, &[]).finish(&question("gpt", true)).head();
         let written = until_it_stands_still(&upstream);
+        eventually("the bound is passed", || began.elapsed() > millis(1_500));
 
         let grown = memory(&gateway).saturating_sub(before);
         assert!(written < LONG as u64 / 2, "{http2}: the upstream wrote {written} bytes");
