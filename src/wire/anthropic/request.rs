@@ -22,6 +22,7 @@ use super::tools::{Choice, Format, Tool, Tooling};
 use crate::failure::{Failure, FailureClass};
 use crate::wire::RequestOptions;
 use crate::wire::json::Object;
+use crate::wire::request::is_own;
 
 /// The version of the API that an OpenAI client is served by. The later one, 2026-10-21, refuses
 /// `temperature` and `top_p`, which OpenAI's clients send and many models still honour.
@@ -270,57 +271,9 @@ fn fate(name: &str) -> Fate {
         | "frequency_penalty" | "modalities" | "audio" | "verbosity" | "moderation" => {
             Fate::Unsupported
         }
-        name if is_gateways(name) => Fate::Ignored,
+        name if is_own(name) => Fate::Ignored,
         _ => Fate::Passed,
     }
-}
-
-/// Parameters by which a client steers this gateway, with those of LiteLLM's clients. Some of them
-/// hold credentials, so none may reach the provider. See also [`is_gateways`].
-const GATEWAYS: [&str; 39] = [
-    "additional_drop_params",
-    "allowed_openai_params",
-    "api_base",
-    "api_key",
-    "api_version",
-    "base_url",
-    "cache",
-    "caching",
-    "content_policy_fallbacks",
-    "context_window_fallback_dict",
-    "context_window_fallbacks",
-    "cooldown_time",
-    "custom_llm_provider",
-    "default_fallbacks",
-    "disable_fallbacks",
-    "drop_params",
-    "extra_body",
-    "fallbacks",
-    "guardrail_config",
-    "guardrails",
-    "input_cost_per_token",
-    "max_fallbacks",
-    "max_retries",
-    "model_info",
-    "model_list",
-    "modify_params",
-    "no-log",
-    "num_retries",
-    "output_cost_per_token",
-    "policies",
-    "proxy_server_request",
-    "request_timeout",
-    "retry_policy",
-    "specific_deployment",
-    "stream_timeout",
-    "tags",
-    "timeout",
-    "ttl",
-    "user_config",
-];
-
-fn is_gateways(name: &str) -> bool {
-    GATEWAYS.contains(&name) || name.starts_with("mock_") || name.starts_with("litellm_")
 }
 
 /// Whether an unsupported parameter has the value that it has when it is not sent.

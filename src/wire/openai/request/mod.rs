@@ -13,51 +13,7 @@ use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::wire::RequestOptions;
 use crate::wire::json::{Edits, Object};
-
-/// Fields of a request that are for the gateway, with those LiteLLM's clients send. Providers
-/// refuse unknown fields, and some of these hold credentials. See also [`is_own`].
-const OWN_FIELDS: &[&str] = &[
-    "additional_drop_params",
-    "allowed_openai_params",
-    "api_base",
-    "api_key",
-    "api_version",
-    "base_url",
-    "cache",
-    "caching",
-    "content_policy_fallbacks",
-    "context_window_fallback_dict",
-    "context_window_fallbacks",
-    "cooldown_time",
-    "custom_llm_provider",
-    "default_fallbacks",
-    "disable_fallbacks",
-    "drop_params",
-    "extra_body",
-    "extra_headers",
-    "fallbacks",
-    "guardrail_config",
-    "guardrails",
-    "input_cost_per_token",
-    "max_fallbacks",
-    "max_retries",
-    "model_info",
-    "model_list",
-    "modify_params",
-    "no-log",
-    "num_retries",
-    "output_cost_per_token",
-    "policies",
-    "proxy_server_request",
-    "request_timeout",
-    "retry_policy",
-    "specific_deployment",
-    "stream_timeout",
-    "tags",
-    "timeout",
-    "ttl",
-    "user_config",
-];
+use crate::wire::request::is_own;
 
 /// Writes the body for a provider of the OpenAI dialect.
 ///
@@ -86,13 +42,6 @@ pub fn request(body: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Fai
         None => draft.edits.remove("model"),
     }
     Ok(body.edit(&draft.edits))
-}
-
-/// True for a field that is addressed to the gateway and not to the provider.
-fn is_own(name: &str) -> bool {
-    OWN_FIELDS.binary_search(&name).is_ok()
-        || name.starts_with("litellm_")
-        || name.starts_with("mock_")
 }
 
 /// The client's body and what is to be changed in it.

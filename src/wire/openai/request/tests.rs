@@ -43,7 +43,7 @@ fn params(pairs: &[(&str, &str)]) -> Vec<(Box<str>, Box<RawValue>)> {
 
 #[test]
 fn the_list_of_own_fields_is_sorted() {
-    assert!(OWN_FIELDS.is_sorted(), "it is searched by halves");
+    assert!(crate::wire::request::OWN_FIELDS.is_sorted(), "it is searched by halves");
 }
 
 #[test]
