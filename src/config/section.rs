@@ -57,7 +57,14 @@ impl<'a> Section<'a> {
                 if !node.is_null() {
                     let found = node.found(table.name);
                     let message = format!("{} must be a mapping, found {found}", table.subject());
-                    problems.push(Finding::error(spot, message).help("write `name: value` lines"));
+                    // `name:value` is a text to YAML.
+                    let glued = node.text().and_then(|text| text.split_once(':'));
+                    let glued = glued.filter(|(name, _)| !name.contains(char::is_whitespace));
+                    let help = match glued {
+                        Some((name, _)) => format!("put a space after the colon: `{name}: ...`"),
+                        None => "write `name: value` lines".to_owned(),
+                    };
+                    problems.push(Finding::error(spot, message).help(help));
                 }
                 &[]
             }
