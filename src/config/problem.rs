@@ -209,6 +209,20 @@ impl Problem {
         }
     }
 
+    /// An error in an argument of the command line, which is shown in place of a file.
+    pub(crate) fn of_argument(argument: &str, message: String, help: Option<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            file: mask::line(argument).into(),
+            line: 0,
+            column: 0,
+            message,
+            help,
+            notes: Vec::new(),
+            excerpt: None,
+        }
+    }
+
     /// `file:line:column: message`, for a log.
     #[must_use]
     pub fn one_line(&self) -> String {
