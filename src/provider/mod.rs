@@ -156,7 +156,7 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         api_base: base.shown(&layout.root).into(),
         verify_tls: written.verify_tls,
         ca_file: filled(written.ca_file).map(Box::from),
-        http2: written.http2.unwrap_or(base.tls),
+        http2: written.http2.unwrap_or(false),
         host: base.host.into(),
     })
 }
