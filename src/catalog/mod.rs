@@ -9,6 +9,8 @@
 mod deployment;
 pub mod price;
 pub mod price_book;
+#[doc(hidden)]
+pub mod sample;
 mod wildcard;
 
 use std::fmt;

@@ -10,6 +10,7 @@ mod azure;
 mod call;
 mod classify;
 mod openai;
+mod recognise;
 mod retry_after;
 mod table;
 mod url;
@@ -21,7 +22,8 @@ pub use azure::DEFAULT_API_VERSION;
 pub use call::{Call, Outgoing, reply, request, stream};
 pub use classify::{class_of, classify, reclassify};
 
-pub use table::{Support, VENDORS, Vendor, names, recognise, vendor};
+pub use recognise::recognise;
+pub use table::{Support, VENDORS, Vendor, names, vendor};
 use url::BaseUrl;
 
 use crate::catalog::Target;
