@@ -67,7 +67,8 @@ pub(super) fn access(sections: &mut Sections<'_>, context: &Context<'_>, fragmen
                     "write `master_key: os.environ/LITELLM_MASTER_KEY` and set a long random key",
                 ),
         ),
-        None if !fragment => problems.push(
+        // A variable that is not set has been reported, and is no decision to have no key.
+        None if !fragment && !general.has("master_key") => problems.push(
             Finding::warning(None, "there is no master key: the gateway listens on loopback only")
                 .help("write `master_key: os.environ/LITELLM_MASTER_KEY` under `general_settings`"),
         ),
