@@ -9,7 +9,8 @@ use tollgate::wire::{Ending, StreamOptions, StreamRelay};
 /// What came of a stream.
 #[derive(Debug, PartialEq)]
 struct Outcome {
-    out: String,
+    /// Its events.
+    out: Vec<String>,
     meaningful: bool,
     done: bool,
     failure: Option<String>,
@@ -68,8 +69,11 @@ fn run(mut relay: StreamRelay, chunks: &[Bytes]) -> Outcome {
         assert_eq!(ending, Ending::Cut, "a stream that failed is not complete");
     }
     let (usage, text_bytes) = (relay.usage(), relay.text_bytes());
-    // A line end that is cut in two may lose its second half with the incomplete event that follows.
+    // The second half of a line end that is cut in two belongs to the event that follows, and is
+    // passed on or not as that is: blank lines are of no account.
     let out = String::from_utf8_lossy(&out.concat()).replace("\r\n", "\n").replace('\r', "\n");
+    let out = out.split("\n\n").map(|event| event.trim_matches('\n').to_owned());
+    let out = out.filter(|event| !event.is_empty()).collect();
     Outcome { out, meaningful, done, failure, ending, usage, text_bytes }
 }
 
