@@ -5,7 +5,12 @@
 //! `TOLLGATE_SEED` takes others. An input that fails is written to a file that the message names;
 //! copied to `tests/properties/found`, it is tried first from then on.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod config;
 mod json;

@@ -62,7 +62,7 @@ fn run(mut relay: StreamRelay, chunks: &[Bytes]) -> Outcome {
         let progress = relay.push(chunk.clone(), &mut out);
         meaningful |= progress.meaningful;
         done |= progress.done;
-        failure = failure.or(progress.failure.map(|failure| format!("{failure:?}")));
+        failure = failure.or_else(|| progress.failure.map(|failure| format!("{failure:?}")));
     }
     let ending = relay.finish(&mut out);
     if failure.is_some() {
