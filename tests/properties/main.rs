@@ -79,6 +79,7 @@ fn an_edited_object_is_what_was_asked_for() {
         "1e999",
         "-0",
         "\"model\":",
+        "\"model\":1,",
         "\"stream\":true",
         "{\"a\":",
         " ",
