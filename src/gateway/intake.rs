@@ -17,9 +17,6 @@ use crate::patience::within;
 use crate::routing::Fallback;
 use crate::wire::json::Object;
 
-/// Longest silence while a client sends its body.
-const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Code of a body whose end cannot be found.
 pub(super) const UNREADABLE: &str = "invalid_body";
 
@@ -40,13 +37,14 @@ pub(super) fn request_id(headers: &HeaderMap) -> Arc<str> {
     given.map_or_else(|| Arc::from(uuid::Uuid::now_v7().to_string()), Arc::from)
 }
 
-/// Reads the whole body of the request.
+/// Reads the whole body of the request. `silence` is the longest pause that the client may make.
 ///
 /// # Errors
 /// `BodyTooLarge`, `BodyIncomplete`.
 pub(super) async fn read_body(
     session: &mut Session,
     limit_bytes: usize,
+    silence: Duration,
 ) -> Result<Bytes, GatewayError> {
     let too_large = || GatewayError::BodyTooLarge { limit_bytes };
     let header = session.req_header();
@@ -68,7 +66,7 @@ pub(super) async fn read_body(
     let mut rest = BytesMut::new();
     loop {
         let reading = session.as_downstream_mut().read_request_body();
-        let chunk = match within(BODY_READ_TIMEOUT, reading).await {
+        let chunk = match within(silence, reading).await {
             Ok(Ok(Some(chunk))) => chunk,
             Ok(Ok(None)) => break,
             Ok(Err(error)) => return Err(unreadable(&error)),
