@@ -135,7 +135,13 @@ pub fn class_of(status: Option<u16>, codes: &[impl AsRef<str>], text: &str) -> F
             Some(413) => FailureClass::ContextWindow,
             _ => FailureClass::BadRequest,
         }),
-        Some(_) | None => by_text(codes, text).unwrap_or(FailureClass::Server),
+        Some(_) | None => by_text(codes, text).unwrap_or_else(|| {
+            let is_bad = |code: &str| BAD_REQUEST_CODES.contains(&code);
+            match codes.iter().any(|code| is_bad(code.as_ref())) {
+                true => FailureClass::BadRequest,
+                false => FailureClass::Server,
+            }
+        }),
     }
 }
 
@@ -219,6 +225,18 @@ const CODES: &[(FailureClass, &[&str])] = &[
         FailureClass::NotFound,
         &["model_not_found", "not_found_error", "not_found", "DeploymentNotFound", "NOT_FOUND"],
     ),
+];
+
+/// Codes that blame the request. They are too general to be believed where there is a status: Azure
+/// refuses content by an `invalid_request_error`, and others credentials.
+const BAD_REQUEST_CODES: &[&str] = &[
+    "invalid_request_error",
+    "invalid_request",
+    "BadRequestError",
+    "invalid_prompt",
+    "string_too_long",
+    "unprocessable",
+    "payload_too_large",
 ];
 
 /// Our own word for a limit of Google's that only the next day lifts.

@@ -118,7 +118,7 @@ fn an_error_first_is_a_failure_and_not_output() {
     let seen = relay(SHOWN, &events(&[ERROR, TEXT]));
 
     let failure = seen.last.failure.expect("a failure");
-    assert_eq!(failure.class, FailureClass::Overloaded);
+    assert_eq!(failure.status, Some(529));
     assert_eq!(failure.code.as_deref(), Some("529"));
     assert!(!seen.meaningful && seen.text.is_empty());
     assert_eq!(seen.ending, Ending::Cut);
