@@ -27,7 +27,9 @@ pub(super) async fn answer(
     session: &mut Session,
     ctx: &mut RequestCtx,
 ) -> pingora_core::Result<()> {
-    let body = match intake::read_body(session, BODY_MAX, ctx.snapshot.traffic.client_body_timeout).await {
+    let body = match intake::read_body(session, BODY_MAX, ctx.snapshot.traffic.client_body_timeout)
+        .await
+    {
         Ok(body) => body,
         Err(error) => return reply::write_error(session, ctx, error, None).await,
     };

@@ -26,12 +26,11 @@ use pingora_core::protocols::{
     Stream, TimingDigest, UniqueID, UniqueIDType,
 };
 use pingora_proxy::Session;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Sleep;
 
 use super::Gateway;
 use super::refusal::{self, Arrival, HeadProblem};
-use crate::patience::{Elapsed, within};
 
 /// A request was read whole, or none has begun: nothing of the next head is there yet.
 const IDLE: u8 = 0;
@@ -68,6 +67,7 @@ pub(super) struct Connection {
     late: Option<Pin<Box<Sleep>>>,
     /// What is still to be written of our refusal.
     answer: Bytes,
+    linger: Option<Linger>,
 }
 
 impl Connection {
@@ -84,6 +84,7 @@ impl Connection {
             head_timeout,
             late: None,
             answer: Bytes::new(),
+            linger: None,
         }
     }
 
@@ -111,6 +112,10 @@ impl Connection {
         if let Some(connection) = Self::of(session.as_downstream().stream()) {
             connection.lingers.store(true, Ordering::Relaxed);
         }
+    }
+
+    fn lingers(&self) -> bool {
+        self.phase() == REFUSED || self.lingers.load(Ordering::Relaxed)
     }
 
     fn phase(&self) -> u8 {
@@ -164,7 +169,8 @@ impl Connection {
     /// Ends a head that takes too long; `Ready` once the client was told.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let until = self.began.0 + self.head_timeout;
-        let late = self.late.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until.into())));
+        let late =
+            self.late.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until.into())));
         ready!(late.as_mut().poll(cx));
         self.refuse(|_, _| HeadProblem::Late);
         self.poll_flush_answer(cx)
@@ -191,14 +197,42 @@ impl Connection {
         }
     }
 
-    async fn drain(&mut self) {
-        let mut scratch = vec![0; 16 * 1024];
-        let mut left = LINGER_BYTES_MAX;
-        while left > 0 {
-            match within(LINGER_SILENCE, self.inner.read(&mut scratch)).await {
-                Ok(Ok(count)) if count > 0 => left = left.saturating_sub(count),
-                Ok(_) | Err(_) => return,
+    /// Reads and drops what still comes; `Ready` when the client has ended, or enough is enough.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let linger = self.linger.get_or_insert_with(Linger::begin);
+        loop {
+            let mut scratch = ReadBuf::new(&mut linger.scratch);
+            match Pin::new(&mut self.inner).poll_read(cx, &mut scratch) {
+                Poll::Ready(Ok(())) if !scratch.filled().is_empty() => {
+                    linger.bytes_left = linger.bytes_left.saturating_sub(scratch.filled().len());
+                    let silent = Instant::now() + LINGER_SILENCE;
+                    linger.silence.as_mut().reset(silent.min(linger.until).into());
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return linger.silence.as_mut().poll(cx),
             }
+            if linger.bytes_left == 0 || Instant::now() >= linger.until {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+/// The end of a connection whose client is still sending.
+struct Linger {
+    until: Instant,
+    silence: Pin<Box<Sleep>>,
+    bytes_left: usize,
+    scratch: Box<[u8]>,
+}
+
+impl Linger {
+    fn begin() -> Self {
+        Self {
+            until: Instant::now() + LINGER_MAX,
+            silence: Box::pin(tokio::time::sleep(LINGER_SILENCE)),
+            bytes_left: LINGER_BYTES_MAX,
+            scratch: vec![0; 16 * 1024].into(),
         }
     }
 }
@@ -265,17 +299,23 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+        let this = self.get_mut();
+        if this.linger.is_none() {
+            let shut = ready!(Pin::new(&mut this.inner).poll_shutdown(cx));
+            if shut.is_err() || !this.lingers() {
+                return Poll::Ready(shut);
+            }
+        }
+        this.poll_linger(cx).map(Ok)
     }
 }
 
 #[async_trait]
 impl Shutdown for Connection {
     async fn shutdown(&mut self) {
-        self.inner.shutdown().await;
-        if self.phase() == REFUSED || self.lingers.load(Ordering::Relaxed) {
-            // Running out of time is one of its ends.
-            let (Ok(()) | Err(Elapsed)) = within(LINGER_MAX, self.drain()).await;
+        // The client may be gone.
+        if let Err(error) = AsyncWriteExt::shutdown(self).await {
+            tracing::debug!(%error, "a connection was not closed in order");
         }
     }
 }

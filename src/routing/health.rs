@@ -142,7 +142,8 @@ impl DeploymentState {
         let take = |count: u32| (count < bound).then(|| count.saturating_add(1));
         self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Relaxed, take).ok()?;
         let generation = self.generation.load(Ordering::Acquire);
-        let mut place = InFlight { state: self.clone(), generation, probe: false, counted: false, left: false };
+        let mut place =
+            InFlight { state: self.clone(), generation, probe: false, counted: false, left: false };
         if matches!(self.standing(now), Standing::HalfOpen { .. }) {
             place.probe = !self.probing.swap(true, Ordering::AcqRel);
         }

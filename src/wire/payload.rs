@@ -33,8 +33,9 @@ fn base64_fields(body: &[u8]) -> usize {
 
 /// The length of the base64 at the start of a JSON string; its slashes may be escaped.
 fn base64_length(text: &[u8]) -> usize {
-    let alphabet =
-        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_' | b'\\');
+    let alphabet = |byte: &u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_' | b'\\')
+    };
     text.iter().position(|byte| !alphabet(byte)).unwrap_or(text.len())
 }
 
@@ -47,9 +48,18 @@ mod tests {
         let data = "iVBORw0KGgo+/AA".repeat(100);
         let escaped = data.replace('/', "\\/");
         for (with, without) in [
-            (format!(r#"{{"url":"data:image/png;base64,{data}"}}"#), r#"{"url":"data:image/png;base64,"}"#),
-            (format!(r#"{{"url":"data:image/png;base64,{escaped}"}}"#), r#"{"url":"data:image/png;base64,"}"#),
-            (format!(r#"{{"type":"base64","data" : "{data}"}}"#), r#"{"type":"base64","data" : ""}"#),
+            (
+                format!(r#"{{"url":"data:image/png;base64,{data}"}}"#),
+                r#"{"url":"data:image/png;base64,"}"#,
+            ),
+            (
+                format!(r#"{{"url":"data:image/png;base64,{escaped}"}}"#),
+                r#"{"url":"data:image/png;base64,"}"#,
+            ),
+            (
+                format!(r#"{{"type":"base64","data" : "{data}"}}"#),
+                r#"{"type":"base64","data" : ""}"#,
+            ),
         ] {
             assert_eq!(text_bytes(with.as_bytes()), without.len(), "{without}");
         }

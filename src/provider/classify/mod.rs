@@ -42,7 +42,11 @@ pub fn classify(
 /// A failure that a format found inside a 200, judged by the rules for error responses: the same
 /// words mean the same thing wherever they come.
 #[must_use]
-pub fn reclassify(deployment: &Deployment, mut failure: Failure) -> Failure {
+pub fn reclassify(deployment: &Deployment, failure: Failure) -> Failure {
+    discreet(deployment, judged(failure))
+}
+
+fn judged(mut failure: Failure) -> Failure {
     let vague = matches!(failure.class, FailureClass::Server | FailureClass::BadRequest);
     let codes: Vec<&str> =
         [&failure.kind, &failure.code].into_iter().flatten().map(|s| &**s).collect();
@@ -54,7 +58,7 @@ pub fn reclassify(deployment: &Deployment, mut failure: Failure) -> Failure {
         (failure.kind, failure.code, failure.param) =
             words_for_clients(class, failure.kind, code, failure.param);
     }
-    discreet(deployment, failure)
+    failure
 }
 
 /// Takes the deployment's credentials out of everything that a client or a log may see.

@@ -25,8 +25,9 @@ pub fn reply(body: Bytes, created: u64) -> Result<Reply, Failure> {
     let message: Message<'_> = match serde_json::from_slice(&body) {
         Ok(message) => message,
         Err(_) => {
-            return Err(within(&body)
-                .unwrap_or_else(|| garbage("the provider's reply is not a message")));
+            return Err(
+                within(&body).unwrap_or_else(|| garbage("the provider's reply is not a message"))
+            );
         }
     };
     let mut tally = Tally::new();

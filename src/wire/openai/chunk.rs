@@ -61,7 +61,9 @@ impl Chunk {
                     let value = cursor.value()?;
                     match text[value.start] {
                         b'{' => chunk.usage = Some(value),
-                        b'n' => chunk.null_usage = Some(member(text, name.start - 1..value.end, leads)),
+                        b'n' => {
+                            chunk.null_usage = Some(member(text, name.start - 1..value.end, leads))
+                        }
                         _ => {}
                     }
                 }
