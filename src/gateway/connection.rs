@@ -185,8 +185,9 @@ impl Connection {
     fn writes(&mut self) -> bool {
         match self.phase() {
             REQUEST => {
-                // An open stream needs no head.
+                // An open stream needs neither.
                 self.head = Vec::new();
+                self.late = None;
                 true
             }
             REFUSED => false,

@@ -5,7 +5,8 @@ use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
-use super::harness::raw::{self, Connection};
+use super::harness::http2::Http2;
+use super::harness::raw;
 use super::harness::*;
 
 const PATH: &str = "/v1/chat/completions";
@@ -222,6 +223,9 @@ fn clients_that_send_on_read_why_they_were_refused() {
         .general("max_request_size_mb: 0.01")
         .start();
     assert_eq!(answer_to_large(&gateway).error_code(), "request_too_large");
+
+    let refused = Http2::connect(&gateway).post(PATH, &vec![b' '; 4 << 20]);
+    assert_eq!((refused.status, refused.error_code().as_str()), (413, "request_too_large"));
 
     // Without a length it is found out on the way.
     let mut connection = raw::connect(&gateway);

@@ -80,7 +80,8 @@ fn only_the_usage_is_taken_out_for_who_did_not_ask_for_it() {
     let reply = connection.read_reply();
 
     let usage = ODD.split_inclusive("\n\n").find(|frame| frame.contains("total_tokens")).unwrap();
-    assert_eq!(reply.body_text(), ODD.replace(usage, ""));
+    let without = ODD.replace(usage, "").replace(",\"usage\":null", "");
+    assert_eq!(reply.body_text(), without);
     assert_eq!(upstream.last_request().json()["stream_options"], json!({"include_usage": true}));
 }
 
