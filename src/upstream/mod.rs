@@ -38,6 +38,18 @@ pub struct Upstreams {
     by_deployment: ArcSwap<FxHashMap<DeploymentId, Arc<Upstream>>>,
 }
 
+/// Keeps a peer's connection apart from those in the pool (`HttpPeer::group_key`).
+const AVOIDS_POOL: u64 = 1;
+
+/// Where a connection may come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pool {
+    /// A kept connection, if there is one.
+    Shared,
+    /// A new one. It may be kept afterwards, as any other.
+    Avoided,
+}
+
 /// An exchange with an upstream that has begun: a session and where it goes.
 pub struct Connection {
     pub session: HttpSession,
@@ -101,6 +113,7 @@ impl Upstreams {
         &self,
         deployment: &Deployment,
         budget: Duration,
+        pool: Pool,
     ) -> Result<Connection, Failure> {
         let upstream = self.upstream(deployment, budget)?;
         let until = Instant::now() + budget;
@@ -109,7 +122,15 @@ impl Upstreams {
             let Some(peer) = upstream.pick(until).await? else { break };
             let left = until.saturating_duration_since(Instant::now());
             // Boxed: the state of a TLS handshake is large, and a stream would carry it to its end.
-            let connecting = Box::pin(self.connector.get_http_session(peer.as_ref()));
+            let apart;
+            let asked = match pool {
+                Pool::Shared => peer.as_ref(),
+                Pool::Avoided => {
+                    apart = HttpPeer { group_key: AVOIDS_POOL, ..peer.as_ref().clone() };
+                    &apart
+                }
+            };
+            let connecting = Box::pin(self.connector.get_http_session(asked));
             match within(left, connecting).await {
                 Ok(Ok((session, reused))) => {
                     upstream.answered(&peer);

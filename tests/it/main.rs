@@ -14,6 +14,7 @@ mod endpoints;
 mod examples;
 mod matrix;
 mod process;
+mod refusals;
 mod routing;
 mod smoke;
 mod streaming;
