@@ -15,6 +15,7 @@ pub mod json;
 pub mod openai;
 mod reply;
 mod request;
+pub mod resume;
 pub mod sse;
 pub mod stream;
 
