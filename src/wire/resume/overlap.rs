@@ -43,7 +43,7 @@ impl Overlap {
         self.held += piece;
         let held = &self.held;
         self.places.retain(|place| {
-            let tail = &told[*place..];
+            let (_, tail) = told.split_at(*place);
             tail.starts_with(held.as_str()) || held.starts_with(tail)
         });
         let undecided = self.places.iter().any(|place| told.len() - place > held.len());
@@ -59,14 +59,15 @@ impl Overlap {
         // The longest repetition that is complete.
         let repeated = self.places.iter().map(|place| told.len() - place);
         let cut = repeated.filter(|length| *length <= held.len()).max().unwrap_or(0);
-        held[cut..].to_owned()
+        held.split_at(cut).1.to_owned()
     }
 }
 
 /// Whether a repetition from this place on is one: it is long, or it is the word (or the part of
 /// it) with which the text breaks off.
 fn counts(told: &str, place: usize) -> bool {
-    let tail = told[place..].trim_end();
-    let begins_a_word = told[..place].chars().next_back().is_none_or(char::is_whitespace);
+    let (before, tail) = told.split_at(place);
+    let tail = tail.trim_end();
+    let begins_a_word = before.chars().next_back().is_none_or(char::is_whitespace);
     tail.len() >= REPEATED_MIN || (begins_a_word && !tail.contains(char::is_whitespace))
 }

@@ -1,6 +1,5 @@
 //! The request that asks another deployment for the rest of a reply.
 
-use bytes::Bytes;
 use serde_json::json;
 
 use super::told::Told;
@@ -66,5 +65,5 @@ pub fn request(body: &Object, told: &Told, style: Style) -> Option<Object> {
             edits.set(name, &limit.saturating_sub(generated).max(1));
         }
     }
-    Object::parse(Bytes::from(body.edit(&edits))).ok()
+    Object::parse(body.edit(&edits)).ok()
 }
