@@ -4,6 +4,7 @@
 //! decides nothing about *which* deployment is next, that is `routing`; it decides when an answer
 //! begins, when another attempt may follow, and it watches client and deadline all along.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,12 +22,16 @@ use super::head;
 use super::intake::left;
 use super::pump::{Interruption, Pump, Pumped};
 use crate::catalog::Deployment;
+use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::provider;
 use crate::routing::{Ask, Attempt, Next, Plan, Stop};
 use crate::telemetry;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
+use crate::wire;
+use crate::wire::json::Object;
+use crate::wire::resume::Resume;
 
 /// Longer than any request takes.
 const UNBOUNDED: Duration = Duration::from_secs(24 * 60 * 60);
@@ -65,6 +70,8 @@ pub(super) struct Relay<'a> {
     pub wrote: Instant,
     /// Head of the last answer of a provider, for its rate limits.
     pub upstream_head: Option<HeaderMap>,
+    /// What the client has of a stream that another deployment may go on with.
+    pub resume: Option<Resume>,
 }
 
 /// Relays the call in `ctx` and writes the response, whatever it is.
@@ -78,7 +85,8 @@ pub(super) async fn relay(
     call: &Call,
 ) -> pingora_core::Result<()> {
     let wrote = Instant::now();
-    let mut relay = Relay { gateway, session, ctx, head_out: false, wrote, upstream_head: None };
+    let mut relay =
+        Relay { gateway, session, ctx, head_out: false, wrote, upstream_head: None, resume: None };
     match relay.run(call).await {
         End::Answered => Ok(()),
         End::Error(error) if relay.head_out => {
@@ -119,6 +127,9 @@ impl Relay<'_> {
             return End::Error(GatewayError::UnknownModel { model: call.model.to_string() });
         };
         let state = &*self.gateway.routing;
+        if call.stream && call.endpoint == Endpoint::Chat && plan.fails_over_mid_stream(settings) {
+            self.resume = Some(Resume::default());
+        }
         let mut last: Option<Failure> = None;
         loop {
             let next = plan.next(catalog, settings, state, Instant::now(), Some(call.deadline));
@@ -154,11 +165,33 @@ impl Relay<'_> {
             if let Some(noted) = self.ctx.relayed.attempts.last_mut() {
                 noted.cooled_down = rest.is_some();
             }
-            if content_is_out {
+            if content_is_out && !self.may_resume(call) {
                 return End::Broken(GatewayError::Upstream(Box::new(failure)));
             }
             last = Some(failure);
         }
+    }
+
+    /// Whether another deployment may go on with the stream that broke off.
+    fn may_resume(&self, call: &Call) -> bool {
+        let Some(resume) = &self.resume else { return false };
+        let obstacle = resume.obstacle(&call.body);
+        if let Some(obstacle) = obstacle {
+            let request_id = &self.ctx.request_id;
+            tracing::debug!(%request_id, %obstacle, "a broken stream cannot be continued");
+        }
+        obstacle.is_none()
+    }
+
+    /// The body for an attempt: the client's, or one that asks for the rest of a broken stream.
+    fn body<'c>(&mut self, call: &'c Call, attempt: &Attempt) -> Cow<'c, Object> {
+        let body = Cow::Borrowed(&call.body);
+        let Some(resume) = self.resume.as_mut().filter(|_| self.ctx.relayed.streamed) else {
+            return body;
+        };
+        let style = provider::continuation(&attempt.deployment, &attempt.model, &call.body);
+        resume.continue_with(style, self.ctx.relayed.usage.unwrap_or_default());
+        wire::resume::request(&call.body, resume.told(), style).map_or(body, Cow::Owned)
     }
 
     /// Waits before an attempt, as long as the client does.
@@ -224,7 +257,7 @@ impl Relay<'_> {
             drop_params: traffic.drop_params,
             modify_params: traffic.modify_params,
         };
-        let prepared = provider::request(deployment, &call.body, &asked);
+        let prepared = provider::request(deployment, &self.body(call, attempt), &asked);
         let outgoing = match prepared {
             Ok(outgoing) => outgoing,
             Err(failure) => return Outcome::Failed(failure.without_blame()),

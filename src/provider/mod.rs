@@ -9,6 +9,7 @@ mod anthropic;
 mod azure;
 mod call;
 mod classify;
+mod continuation;
 mod openai;
 mod retry_after;
 mod table;
@@ -20,6 +21,7 @@ use thiserror::Error;
 pub use azure::DEFAULT_API_VERSION;
 pub use call::{Call, Outgoing, reply, request, stream};
 pub use classify::{class_of, classify, reclassify};
+pub use continuation::continuation;
 
 pub use table::{Support, VENDORS, Vendor, names, recognise, vendor};
 use url::BaseUrl;

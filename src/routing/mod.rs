@@ -31,6 +31,6 @@ mod tests;
 
 pub use health::{Health, InFlight, LastFailure, View};
 pub use plan::{Ask, Attempt, AttemptRecord, Next, Plan, Stop, UnknownModel};
-pub use settings::{ByClass, Fallback, RetryPolicy, Settings, Strategy};
+pub use settings::{ByClass, Fallback, GroupSet, RetryPolicy, Settings, Strategy};
 pub use stage::Overrides;
 pub use stats::State;

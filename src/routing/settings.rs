@@ -39,6 +39,8 @@ pub struct Settings {
     /// Used for deployments that set neither `max_parallel_requests` nor rpm nor tpm.
     pub default_max_parallel_requests: Option<u32>,
     pub enable_tag_filtering: bool,
+    /// Groups whose broken streams another deployment goes on with.
+    pub mid_stream_failover: GroupSet,
 }
 
 /// LiteLLM's defaults, but for `max_retry_after`: there, no bound.
@@ -63,6 +65,7 @@ impl Default for Settings {
             group_retry_after: HashMap::new(),
             default_max_parallel_requests: None,
             enable_tag_filtering: false,
+            mid_stream_failover: GroupSet::default(),
         }
     }
 }
@@ -75,6 +78,29 @@ pub enum Strategy {
     SimpleShuffle,
     /// Fewest attempts in flight.
     LeastBusy,
+}
+
+/// For which model groups something is switched on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum GroupSet {
+    #[default]
+    None,
+    All,
+    Only(Vec<Arc<str>>),
+}
+
+impl GroupSet {
+    /// Whether it is on for a group under any of its names.
+    #[must_use]
+    pub fn has<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Only(groups) => {
+                names.into_iter().any(|name| groups.iter().any(|group| **group == *name))
+            }
+        }
+    }
 }
 
 /// A group to try instead, with parameters that replace the request's own.

@@ -36,6 +36,12 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
             "enable_pre_call_checks",
             "a deployment that cannot take a request is found by its error",
         ),
+        on(
+            "mid_stream_failover",
+            Kind::Flag,
+            "false",
+            "another deployment goes on with a broken stream; `true` or a list of groups",
+        ),
         on("enable_tag_filtering", Kind::Flag, "false", "route by the tags of requests"),
         on("default_max_parallel_requests", Kind::Count, "", "per deployment without own limits"),
         on("ignore_invalid_deployments", Kind::Flag, "false", "leave out faulty deployments"),

@@ -11,7 +11,7 @@ use crate::config::options::{ALLOWED_FAILS_POLICY, RETRY_POLICY, Table};
 use crate::config::problem::{Finding, nearest};
 use crate::config::section::{At, Section, first};
 use crate::failure::FailureClass;
-use crate::routing::{ByClass, RetryPolicy, Settings, Strategy};
+use crate::routing::{ByClass, GroupSet, RetryPolicy, Settings, Strategy};
 
 /// More attempts than this are a slip of the pen, and a bill.
 pub(super) const RETRIES_MAX: u32 = 100;
@@ -95,7 +95,31 @@ pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
             .map(|at| at.value)
             .filter(|value| *value > 0),
         enable_tag_filtering: router.flag("enable_tag_filtering").is_some_and(|at| at.value),
+        mid_stream_failover: groups(router, "mid_stream_failover", names),
     }
+}
+
+/// `true`, `false`, or a list of the groups for which something is on.
+fn groups(router: &mut Section<'_>, name: &'static str, names: &Names) -> GroupSet {
+    let Some(list) = router.written(name).filter(|entry| entry.node.list().is_some()) else {
+        return if router.flag(name).is_some_and(|at| at.value) {
+            GroupSet::All
+        } else {
+            GroupSet::None
+        };
+    };
+    let (problems, spot) = (router.problems, list.spot);
+    let written = router.texts(name).unwrap_or_default();
+    if written.is_empty() {
+        problems.push(Finding::warning(spot, format!("`{name}` names no group: it is off")));
+    }
+    for At { value, spot } in &written {
+        if !names.resolves(value) {
+            let message = format!("`{name}` names `{value}`, which nothing serves");
+            problems.push(Finding::error(*spot, message).help(names.help(value)));
+        }
+    }
+    GroupSet::Only(written.into_iter().map(|at| Arc::from(at.value)).collect())
 }
 
 /// Strategies by every name that files use, LiteLLM's first. `None`: not in this version.

@@ -45,15 +45,6 @@ impl Resume {
         self.told.note(events);
     }
 
-    /// The stream of a continuation has ended as it should: what was held back, because it might
-    /// have been a repetition, is said.
-    pub fn settle(&mut self, events: &mut Vec<Bytes>) {
-        if let Some(splice) = &mut self.splice {
-            splice.release(&self.told, events);
-        }
-        self.told.note(events);
-    }
-
     /// What the client has been told.
     #[must_use]
     pub const fn told(&self) -> &Told {

@@ -48,8 +48,8 @@ impl Splice {
         }
     }
 
-    /// Says what was held back.
-    pub(super) fn release(&mut self, told: &Told, events: &mut Vec<Bytes>) {
+    /// Says what was held back, before the end mark.
+    fn release(&mut self, told: &Told, events: &mut Vec<Bytes>) {
         let text = self.overlap.release(&told.text);
         if !text.is_empty() {
             events.push(text_event(told, &text));
