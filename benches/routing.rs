@@ -128,6 +128,7 @@ fn deployment(index: usize) -> Deployment {
         defaults: Vec::new(),
         drop_params: Vec::new(),
         tags: Vec::new(),
+        silent_model: None,
         info: ModelInfo::default(),
     }
 }

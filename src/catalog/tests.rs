@@ -40,6 +40,7 @@ fn deployment(line: &str) -> Deployment {
         defaults: Vec::new(),
         drop_params: Vec::new(),
         tags: Vec::new(),
+        silent_model: None,
         info: ModelInfo::default(),
     }
 }

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -21,7 +21,7 @@ use super::exchange::{self, Bounds, Content, Exchange};
 use super::head;
 use super::intake::left;
 use super::pump::{Interruption, Pump, Pumped};
-use crate::catalog::Deployment;
+use super::shadow;
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
@@ -32,9 +32,6 @@ use crate::usage::{BYTES_PER_TOKEN, Usage};
 use crate::wire;
 use crate::wire::json::Object;
 use crate::wire::resume::Resume;
-
-/// Longer than any request takes.
-const UNBOUNDED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How the relay of a request ended.
 enum End {
@@ -145,6 +142,11 @@ impl Relay<'_> {
                     Err(end) => return end,
                 }
             }
+            if let Some(shadow) =
+                attempt.deployment.silent_model.as_ref().filter(|_| last.is_none())
+            {
+                shadow::cast(self.gateway, self.ctx, shadow);
+            }
             let began = Instant::now();
             let outcome = self.attempt(call, &mut plan, &mut attempt).await;
             self.note(&attempt, &outcome, began);
@@ -206,7 +208,7 @@ impl Relay<'_> {
             return Err(End::Error(self.deadline()));
         }
         self.ctx.relayed.upstream += wait;
-        let bounds = self.bounds(call, &attempt.deployment);
+        let bounds = Bounds::of(&self.ctx.snapshot.traffic, call, &attempt.deployment);
         let mut pump = Pump::new(self, call, (plan, attempt), bounds);
         let mut over = Box::pin(tokio::time::sleep(wait));
         loop {
@@ -219,30 +221,6 @@ impl Relay<'_> {
                     Interruption::DeadlinePassed | Interruption::Silence => {}
                 },
             }
-        }
-    }
-
-    /// How long an attempt on this deployment may take.
-    fn bounds(&self, call: &Call, deployment: &Deployment) -> Bounds {
-        let traffic = &self.ctx.snapshot.traffic;
-        // A client may shorten the operator's bounds, not lengthen them.
-        let shorter =
-            |own: Option<Duration>, written: Option<Duration>| own.into_iter().chain(written).min();
-        let silence = shorter(call.stream_timeout, deployment.timeouts.stream);
-        let whole = shorter(call.timeout, deployment.timeouts.request);
-        Bounds {
-            connect: traffic.connect_timeout,
-            first_byte: match (call.stream, whole) {
-                (true, _) => shorter(silence, whole).unwrap_or(traffic.first_byte_timeout),
-                (false, None) => traffic.first_byte_timeout,
-                // The whole attempt has its bound, and that has a code of its own.
-                (false, Some(_)) => UNBOUNDED,
-            },
-            whole: if call.stream { None } else { whole },
-            idle: silence.unwrap_or(traffic.stream_idle_timeout),
-            body_bytes: traffic.max_response_bytes,
-            by_client: (call.timeout.is_some() && whole == call.timeout)
-                || (call.stream_timeout.is_some() && silence == call.stream_timeout),
         }
     }
 
@@ -262,7 +240,7 @@ impl Relay<'_> {
             Ok(outgoing) => outgoing,
             Err(failure) => return Outcome::Failed(failure.without_blame()),
         };
-        let bounds = self.bounds(call, deployment);
+        let bounds = Bounds::of(traffic, call, deployment);
         self.upstream_head = None;
         let began = Instant::now();
         let gateway = self.gateway;

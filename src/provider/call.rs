@@ -213,6 +213,7 @@ mod tests {
             defaults: Vec::new(),
             drop_params: Vec::new(),
             tags: Vec::new(),
+            silent_model: None,
             info: ModelInfo::default(),
         }
     }

@@ -46,6 +46,7 @@ pub(crate) fn deployment(id: &str, model: &str) -> Arc<Deployment> {
         defaults: Vec::new(),
         drop_params: Vec::new(),
         tags: Vec::new(),
+        silent_model: None,
         info: ModelInfo::default(),
     })
 }

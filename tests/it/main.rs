@@ -15,6 +15,7 @@ mod failover;
 mod matrix;
 mod process;
 mod routing;
+mod shadow;
 mod smoke;
 mod streaming;
 mod transport;

@@ -210,6 +210,7 @@ pub(in crate::routing) fn deployment(group: &str, id: &str) -> Deployment {
         defaults: Vec::new(),
         drop_params: Vec::new(),
         tags: Vec::new(),
+        silent_model: None,
         info: ModelInfo::default(),
     }
 }
