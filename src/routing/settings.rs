@@ -41,6 +41,7 @@ pub struct Settings {
     pub enable_tag_filtering: bool,
     /// Groups whose broken streams another deployment goes on with.
     pub mid_stream_failover: GroupSet,
+    pub hedging: Hedging,
 }
 
 /// LiteLLM's defaults, but for `max_retry_after`: there, no bound.
@@ -66,6 +67,7 @@ impl Default for Settings {
             default_max_parallel_requests: None,
             enable_tag_filtering: false,
             mid_stream_failover: GroupSet::default(),
+            hedging: Hedging::default(),
         }
     }
 }
@@ -78,6 +80,18 @@ pub enum Strategy {
     SimpleShuffle,
     /// Fewest attempts in flight.
     LeastBusy,
+}
+
+/// A second attempt beside one that takes long to its first content.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hedging {
+    pub groups: GroupSet,
+    /// The shortest time for which an attempt is left alone.
+    pub after: Duration,
+    /// It is left alone for as long as this percentage of the group's answers takes.
+    pub percentile: f64,
+    /// The largest share of attempts that are hedged.
+    pub budget: f64,
 }
 
 /// For which model groups something is switched on.
