@@ -106,12 +106,13 @@ pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
 
 /// `hedging`; off where it is not written.
 fn hedging(router: &mut Section<'_>, names: &Names) -> Hedging {
-    if !router.has("hedging") {
-        return Hedging::default();
-    }
+    let on = router.has("hedging");
     let mut section = router.section("hedging", &HEDGING);
-    let groups =
-        if section.has("groups") { groups(&mut section, "groups", names) } else { GroupSet::All };
+    let groups = match (on, section.has("groups")) {
+        (false, _) => GroupSet::None,
+        (true, false) => GroupSet::All,
+        (true, true) => groups(&mut section, "groups", names),
+    };
     let after = section.seconds("after").map_or(HEDGE_AFTER, |at| at.value);
     let percentile = within(&mut section, "percentile", 100.0).unwrap_or(HEDGE_PERCENTILE);
     let budget = within(&mut section, "budget", 1.0).unwrap_or(HEDGE_BUDGET);
