@@ -10,6 +10,7 @@ mod ctx;
 pub mod error;
 mod exchange;
 mod head;
+mod hints;
 mod intake;
 mod needs;
 mod preface;

@@ -178,7 +178,9 @@ impl Stage {
                 }
             }
         }
-        let of_group = iter::once(&name).chain(&groups).find_map(|name| settings.groups.get(name));
+        // Several groups as one have the strategy that is written for them as one.
+        let single = groups.iter().take(usize::from(!weighted));
+        let of_group = iter::once(&name).chain(single).find_map(|name| settings.groups.get(name));
         let (strategy, tuning) = match of_group {
             Some(group) => (group.strategy, group.tuning),
             // Who writes shares means them; at random or in turns is the strategy's to say.
@@ -189,7 +191,8 @@ impl Stage {
         };
         let strategy = wants.strategy.unwrap_or(strategy);
         let checks = Checks {
-            fit: settings.pre_call_checks || strategy == Strategy::Capability,
+            fit: settings.pre_call_checks
+                || matches!(strategy, Strategy::Capability | Strategy::Quality),
             long_above: settings.context_threshold,
         };
         Self {
@@ -390,7 +393,8 @@ impl Stage {
             | Strategy::LeastBusy
             | Strategy::Cost
             | Strategy::Usage
-            | Strategy::Capability => None,
+            | Strategy::Capability
+            | Strategy::Quality => None,
         }
     }
 
@@ -426,7 +430,7 @@ impl Stage {
             return self.stays(judge, load, best).then_some(index).filter(|_| !crowded(candidate));
         }
         // Nobody is warm. Where the price decides there is nothing to gain before somebody is.
-        if matches!(self.strategy, Strategy::Cost | Strategy::Capability) {
+        if matches!(self.strategy, Strategy::Cost | Strategy::Capability | Strategy::Quality) {
             return None;
         }
         let mut home: Option<(f64, usize)> = None;
@@ -449,7 +453,7 @@ impl Stage {
     /// request.
     fn stays(&self, judge: &Judge<'_>, load: u64, best: u64) -> bool {
         match judge.strategy {
-            Strategy::Cost | Strategy::Capability => load <= best,
+            Strategy::Cost | Strategy::Capability | Strategy::Quality => load <= best,
             Strategy::Latency => load <= best.saturating_mul(2),
             Strategy::SimpleShuffle
             | Strategy::Weighted
