@@ -9,6 +9,7 @@ mod admit;
 mod ctx;
 pub mod error;
 mod exchange;
+pub mod explain;
 mod head;
 mod hints;
 mod intake;

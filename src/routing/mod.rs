@@ -18,6 +18,7 @@ mod affinity;
 mod checks;
 mod cooldown;
 mod decay;
+mod explain;
 mod fallback;
 mod health;
 mod meter;
@@ -38,6 +39,7 @@ mod window;
 mod tests;
 
 pub use affinity::AffinityKeys;
+pub use explain::{ExplainedCandidate, ExplainedGroup, Explanation, Standing, explain};
 pub use health::{Health, InFlight, LastFailure, View};
 pub use meter::{Hold, Meter, Meters, Room};
 pub use needs::{Needs, ReplyFormat};
