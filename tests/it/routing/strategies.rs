@@ -235,3 +235,32 @@ fn auto_is_every_group_for_a_router_section() {
     }
     assert_eq!(client.chat("one", "hi").text(), "dear", "its own name still is its own");
 }
+
+/// The routing rules of a well-known article: prices, windows and capabilities in `metadata`.
+#[test]
+fn short_prompts_go_to_cheap_models_and_long_ones_to_those_with_a_long_context() {
+    let [gpt4, turbo, opus] = ["gpt-4", "gpt-3.5-turbo", "claude-opus"].map(named);
+    let told = |cost: f64, window: u64, capability: &str| {
+        format!(
+            "metadata: {{cost: {cost}, latency: 300, max_tokens: {window}, \
+             capabilities: [{capability}]}}"
+        )
+    };
+    let gateway = gateway::with(group("gpt-4").deployment(openai(&gpt4).with(&told(
+        0.03,
+        8000,
+        "long-context",
+    ))))
+    .and(group("gpt-3.5-turbo").deployment(openai(&turbo).with(&told(0.0005, 4000, "speed"))))
+    .and(group("claude-opus").deployment(openai(&opus).with(&told(0.015, 100_000, "analysis"))))
+    .top("router: {type: latency, cost_threshold: 0.01, context_threshold: 50000}")
+    .start();
+    let client = gateway.client();
+    for _ in 0..10 {
+        assert_eq!(client.chat("auto", "short").text(), "gpt-3.5-turbo");
+        let long = client.chat("auto", &prompt(60_000)).text();
+        assert!(long == "gpt-4" || long == "claude-opus", "{long}");
+    }
+    assert_eq!(turbo.request_count(), 10);
+    assert_eq!(client.chat("gpt-4", "short").text(), "gpt-4", "nothing else has that name");
+}
