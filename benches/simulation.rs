@@ -13,9 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use http::HeaderValue;
-use tollgate::catalog::{Catalog, Deployment, ModelInfo, Price, Target, Timeouts};
-use tollgate::dialect::{Dialect, Quirks};
+use tollgate::catalog::{Catalog, Deployment, ModelInfo, Price, sample};
 use tollgate::failure::{Failure, FailureClass};
 use tollgate::money::Usd;
 use tollgate::routing::{Ask, Attempt, Needs, Next, Plan, Settings, State, Strategy};
@@ -258,35 +256,8 @@ fn deployment(provider: &Provider) -> Deployment {
     let (input, output) = provider.price;
     let price = Price { input: per_token(input), output: per_token(output), ..Price::default() };
     Deployment {
-        id: provider.id.into(),
-        group: Arc::from("model"),
-        provider: "openai".into(),
-        dialect: Dialect::OpenAi,
-        quirks: Quirks::default(),
-        model: "model".into(),
-        target: Target {
-            tls: false,
-            host: "127.0.0.1".into(),
-            port: 8080,
-            authority: HeaderValue::from_static("127.0.0.1:8080"),
-            paths: [const { None }; 3],
-            headers: Vec::new(),
-            api_base: "http://127.0.0.1:8080".into(),
-            verify_tls: true,
-            ca_file: None,
-            http2: false,
-        },
-        weight: None,
-        order: None,
         rpm: Some((provider.rate * 60.0) as u64),
-        tpm: None,
-        max_parallel_requests: None,
-        timeouts: Timeouts::default(),
-        num_retries: None,
-        cooldown: None,
-        defaults: Vec::new(),
-        drop_params: Vec::new(),
-        tags: Vec::new(),
         info: ModelInfo { price: Some(Arc::new(price)), ..ModelInfo::default() },
+        ..sample::deployment(&format!("model = openai/model #{}", provider.id))
     }
 }
