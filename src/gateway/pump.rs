@@ -5,6 +5,7 @@
 //! a 200 can still be answered by another deployment. While the client does not read, nothing is
 //! read from the upstream either: what is in memory is one batch.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -125,7 +126,7 @@ impl<'a, 'r> Pump<'a, 'r> {
     pub(super) async fn run(
         &mut self,
         upstream_head: &HeaderMap,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
     ) -> Pumped {
         let options = StreamOptions {
             show_usage: self.call.show_usage,
@@ -142,9 +143,9 @@ impl<'a, 'r> Pump<'a, 'r> {
         if matches!(pumped, Pumped::Complete) {
             // The reply is out; what is left is to see the body's end, so that the connection can
             // serve again.
-            let rest = connection.session.read_response_body();
-            if matches!(within(TRAILER_WAIT, rest).await, Ok(Ok(None))) {
-                self.relay.gateway.upstreams.release(connection).await;
+            let rest = within(TRAILER_WAIT, pin!(connection.session.read_response_body())).await;
+            if matches!(rest, Ok(Ok(None))) {
+                self.relay.gateway.upstreams.release(*connection).await;
             }
         }
         pumped
@@ -259,7 +260,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         if tasks.is_empty() {
             return Written::Out;
         }
-        let writing = self.relay.session.write_response_tasks(tasks);
+        let writing = pin!(self.relay.session.write_response_tasks(tasks));
         let written = within(left(self.call.deadline), writing).await;
         self.relay.wrote = Instant::now();
         if matches!(written, Ok(Ok(_))) { Written::Out } else { Written::ClientGone }

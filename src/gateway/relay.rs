@@ -4,6 +4,7 @@
 //! decides nothing about *which* deployment is next, that is `routing`; it decides when an answer
 //! begins, when another attempt may follow, and it watches client and deadline all along.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -264,7 +265,8 @@ impl Relay<'_> {
             Ok(Exchange { headers, content: Content::Stream(connection), .. }) => {
                 drop(performing);
                 pump.relay.upstream_head = Some(headers.clone());
-                return match pump.run(&headers, *connection).await {
+                // Boxed, so that a request for a whole reply does not carry the state of a stream.
+                return match Box::pin(pump.run(&headers, connection)).await {
                     Pumped::Complete => Outcome::Answered,
                     Pumped::Failed(failure) => Outcome::Failed(bounds.blame(failure)),
                     Pumped::Broken(failure) => Outcome::Broken(bounds.blame(failure)),
@@ -315,7 +317,7 @@ impl Relay<'_> {
         let head = head::answer(self.session, self.ctx, size, self.upstream_head.as_ref());
         self.ctx.relayed.bytes_sent = reply.body.len() as u64;
         let tasks = vec![HttpTask::Header(head, false), HttpTask::Body(Some(reply.body), true)];
-        let writing = self.session.write_response_tasks(tasks);
+        let writing = pin!(self.session.write_response_tasks(tasks));
         match within(left(call.deadline), writing).await {
             Ok(Ok(_)) => Outcome::Answered,
             Ok(Err(_)) | Err(_) => Outcome::ClientGone,

@@ -1,20 +1,21 @@
 //! Connections to providers: one load balancer per upstream host, one pool for all of them.
 //!
-//! `gateway/exchange.rs` asks [`Upstreams`] for a session to a deployment's target and gives it back
+//! `gateway/exchange.rs` asks [`Upstreams`] for a connection to a deployment's target and gives it back
 //! when the exchange was clean. Which *deployment* is called was decided before, in `routing`; here
 //! is decided which *address*. Knows nothing of bodies, keys or retries.
 
+mod connection;
 mod dns;
+mod idle;
 mod peer;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::Connector;
+use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::protocols::http::client::HttpSession;
-use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType};
 use rustc_hash::FxHashMap;
 
@@ -23,7 +24,10 @@ use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::snapshot::Traffic;
 
-pub use peer::Upstream;
+use self::connection::Link;
+pub use self::connection::{Connection, Heads, Opened};
+pub use self::peer::Upstream;
+use self::peer::{Address, IDLE_TIMEOUT};
 
 /// Idle upstream connections kept per process, over all hosts.
 const POOL_SIZE: usize = 4096;
@@ -31,18 +35,15 @@ const POOL_SIZE: usize = 4096;
 /// How many addresses of one upstream an attempt tries before it counts as failed.
 const ADDRESSES_PER_ATTEMPT: usize = 3;
 
-/// Every upstream of the configuration in force, and the pool of connections to them.
+/// Every upstream of the configuration in force, and the connections to them.
 pub struct Upstreams {
-    connector: Connector,
+    /// Opens connections that can only speak HTTP/1.1; the idle ones are kept by their address.
+    http1: TransportConnector,
+    /// Opens and pools those that may speak HTTP/2.
+    http2: Connector,
+    /// How many of the first kind are idle.
+    idle: idle::Count,
     by_deployment: ArcSwap<FxHashMap<DeploymentId, Arc<Upstream>>>,
-}
-
-/// An exchange with an upstream that has begun: a session and where it goes.
-pub struct Connection {
-    pub session: HttpSession,
-    /// The session has served a request before; a close before the first byte proves nothing.
-    pub reused: bool,
-    peer: Arc<HttpPeer>,
 }
 
 impl Upstreams {
@@ -52,7 +53,9 @@ impl Upstreams {
         let mut options = ConnectorOptions::new(POOL_SIZE);
         options.ca_file = None;
         Self {
-            connector: Connector::new(Some(options)),
+            http1: TransportConnector::new(Some(options.clone())),
+            http2: Connector::new(Some(options)),
+            idle: idle::Count::default(),
             by_deployment: ArcSwap::from_pointee(FxHashMap::default()),
         }
     }
@@ -86,7 +89,7 @@ impl Upstreams {
         Ok(())
     }
 
-    /// A session with the deployment's upstream: pooled if there is one, else newly connected.
+    /// A connection to the deployment's upstream: an idle one if there is one, else a new one.
     /// Addresses that refuse are passed over while others are left and `budget` lasts.
     ///
     /// # Errors
@@ -95,22 +98,26 @@ impl Upstreams {
         &self,
         deployment: &Deployment,
         budget: Duration,
-    ) -> Result<Connection, Failure> {
+    ) -> Result<Opened, Failure> {
         let upstream = self.upstream(deployment, budget)?;
-        let until = Instant::now() + budget;
+        let now = Instant::now();
+        let until = now + budget;
         let mut last = None;
         for _ in 0..ADDRESSES_PER_ATTEMPT {
-            let Some(peer) = upstream.pick(until).await? else { break };
+            let Some(address) = upstream.pick(until).await? else { break };
+            if let Some(stream) = address.idle.take(now, IDLE_TIMEOUT) {
+                return Ok(Opened { link: Link::Plain(stream), reused: true, address });
+            }
             let left = until.saturating_duration_since(Instant::now());
-            // Boxed: the state of a TLS handshake is large, and a stream would carry it to its end.
-            let connecting = Box::pin(self.connector.get_http_session(peer.as_ref()));
-            match within(left, connecting).await {
-                Ok(Ok((session, reused))) => {
-                    upstream.answered(&peer);
-                    return Ok(Connection { session, reused, peer });
+            // Boxed: the state of a TLS handshake is large, and most requests need none.
+            let opening = Box::pin(self.open(&address));
+            match within(left, opening).await {
+                Ok(Ok((link, reused))) => {
+                    upstream.answered(&address);
+                    return Ok(Opened { link, reused, address });
                 }
                 Ok(Err(error)) => {
-                    upstream.refused(&peer);
+                    upstream.refused(&address);
                     let failure = connect_failure(&error);
                     // A certificate that is wrong on one address is wrong on the others too.
                     let pointless = is_tls(&error) || upstream.addresses() <= 1;
@@ -120,13 +127,22 @@ impl Upstreams {
                     }
                 }
                 Err(_elapsed) => {
-                    upstream.refused(&peer);
+                    upstream.refused(&address);
                     last = Some(connect_timeout());
                     break;
                 }
             }
         }
         Err(last.unwrap_or_else(connect_timeout))
+    }
+
+    async fn open(&self, address: &Address) -> pingora_core::Result<(Link, bool)> {
+        if address.is_http1_only() {
+            let stream = self.http1.new_stream(&address.peer).await?;
+            return Ok((Link::Plain(stream), false));
+        }
+        let (session, reused) = self.http2.get_http_session(&address.peer).await?;
+        Ok((Link::Negotiated(session), reused))
     }
 
     /// The deployment's upstream. A request that began under an earlier configuration may ask for one
@@ -149,12 +165,29 @@ impl Upstreams {
         })
     }
 
-    /// Gives back a session whose response was read to its end.
+    /// Gives back a connection whose response was read to its end.
     pub async fn release(&self, connection: Connection) {
-        let idle = connection.peer.options.idle_timeout;
-        self.connector
-            .release_http_session(connection.session, connection.peer.as_ref(), idle)
-            .await;
+        let Connection { session, address } = connection;
+        match session {
+            HttpSession::H1(mut session) if address.is_http1_only() => {
+                session.respect_keepalive();
+                if let Some(stream) = session.reuse().await {
+                    address.idle.put(stream, Instant::now(), &self.idle, POOL_SIZE);
+                }
+            }
+            session => {
+                let peer = &address.peer;
+                self.http2.release_http_session(session, peer, Some(IDLE_TIMEOUT)).await;
+            }
+        }
+    }
+
+    /// Closes connections that were idle for too long, or that the upstream has closed.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        for upstream in self.by_deployment.load().values() {
+            upstream.sweep(now);
+        }
     }
 
     /// Resolves the names of all upstreams that were used before; called again and again by
