@@ -192,7 +192,8 @@ async fn send(
 
 /// What the client or the records want to know of a successful answer: its rate limits.
 fn is_kept(name: &HeaderName) -> bool {
-    name.as_str().contains("ratelimit")
+    let name = name.as_str();
+    name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-")
 }
 
 /// Headers of a request without those of its framing. Each name once: what the operator wrote in

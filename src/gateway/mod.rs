@@ -6,6 +6,7 @@
 
 mod admin;
 mod admit;
+mod cork;
 mod ctx;
 pub mod error;
 mod exchange;

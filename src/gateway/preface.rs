@@ -17,6 +17,7 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
 
 use super::Gateway;
+use super::cork::Corked;
 use crate::patience::within;
 
 /// How HTTP/2 begins. No method of HTTP/1 begins like that.
@@ -76,7 +77,7 @@ impl ServerApp for AnyHttp {
     ) -> Option<Stream> {
         if stream.get_ssl_digest().is_some() {
             let _open = Open::count(&self.connections);
-            return self.agreed.process_new(stream, shutdown).await;
+            return self.agreed.process_new(Box::new(Corked::new(stream)), shutdown).await;
         }
         let mut start = [0; HTTP2.len()];
         let peeking = stream.try_peek(&mut start);
@@ -86,7 +87,7 @@ impl ServerApp for AnyHttp {
             Ok(Ok(true)) if start == HTTP2 => {
                 self.prior_knowledge.process_new(stream, shutdown).await
             }
-            Ok(Ok(_)) => self.agreed.process_new(stream, shutdown).await,
+            Ok(Ok(_)) => self.agreed.process_new(Box::new(Corked::new(stream)), shutdown).await,
             // Opened and closed again, or silent: nobody is owed an answer.
             Ok(Err(_)) | Err(_) => None,
         }

@@ -15,9 +15,9 @@ use pingora_core::protocols::http::HttpTask;
 
 use super::ctx::Call;
 use super::exchange::{Bounds, broken, went_silent};
-use super::head;
 use super::intake::left;
 use super::relay::{Relay, estimate, unix_seconds};
+use super::{cork, head};
 use crate::failure::{Failure, FailureClass};
 use crate::patience::{nap, within};
 use crate::provider;
@@ -117,7 +117,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         tasks.push(HttpTask::Body(Some(Bytes::from_static(HEARTBEAT)), false));
         self.relay.wrote = Instant::now();
         // A client that is gone is noticed where it is watched.
-        if let Err(error) = self.relay.session.write_response_tasks(tasks).await {
+        if let Err(error) = cork::write(self.relay.session, tasks).await {
             tracing::debug!(%error, "heartbeat not sent");
         }
     }
@@ -260,10 +260,10 @@ impl<'a, 'r> Pump<'a, 'r> {
         if tasks.is_empty() {
             return Written::Out;
         }
-        let writing = pin!(self.relay.session.write_response_tasks(tasks));
+        let writing = pin!(cork::write(self.relay.session, tasks));
         let written = within(left(self.call.deadline), writing).await;
         self.relay.wrote = Instant::now();
-        if matches!(written, Ok(Ok(_))) { Written::Out } else { Written::ClientGone }
+        if matches!(written, Ok(Ok(()))) { Written::Out } else { Written::ClientGone }
     }
 
     fn head(&self, upstream: Option<&HeaderMap>) -> Box<pingora_http::ResponseHeader> {

@@ -14,13 +14,12 @@ use pingora_core::protocols::http::HttpTask;
 use pingora_core::{Error, ErrorType};
 use pingora_proxy::Session;
 
-use super::Gateway;
 use super::ctx::{Call, RequestCtx, Served};
 use super::error::GatewayError;
 use super::exchange::{self, Bounds, Content, Exchange};
-use super::head;
 use super::intake::left;
 use super::pump::{Interruption, Pump, Pumped};
+use super::{Gateway, cork, head};
 use crate::catalog::Deployment;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
@@ -317,9 +316,9 @@ impl Relay<'_> {
         let head = head::answer(self.session, self.ctx, size, self.upstream_head.as_ref());
         self.ctx.relayed.bytes_sent = reply.body.len() as u64;
         let tasks = vec![HttpTask::Header(head, false), HttpTask::Body(Some(reply.body), true)];
-        let writing = pin!(self.session.write_response_tasks(tasks));
+        let writing = pin!(cork::write(self.session, tasks));
         match within(left(call.deadline), writing).await {
-            Ok(Ok(_)) => Outcome::Answered,
+            Ok(Ok(())) => Outcome::Answered,
             Ok(Err(_)) | Err(_) => Outcome::ClientGone,
         }
     }
@@ -338,7 +337,7 @@ impl Relay<'_> {
         self.ctx.relayed.bytes_sent += frame.len() as u64;
         self.ctx.error = Some(error);
         let tasks = vec![HttpTask::Body(Some(frame), false), HttpTask::Body(None, true)];
-        if self.session.write_response_tasks(tasks).await.is_err() {
+        if cork::write(self.session, tasks).await.is_err() {
             self.ctx.client_gone = true;
         }
     }

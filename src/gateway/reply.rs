@@ -8,7 +8,7 @@ use pingora_proxy::Session;
 
 use super::ctx::RequestCtx;
 use super::error::GatewayError;
-use super::{head, intake};
+use super::{cork, head, intake};
 
 /// Writes an error in the client's dialect and notes it in the context.
 ///
@@ -48,5 +48,5 @@ pub(super) async fn write_whole(
     } else {
         vec![HttpTask::Header(head, false), HttpTask::Body(Some(body), true)]
     };
-    session.write_response_tasks(tasks).await.map(|_| ())
+    cork::write(session, tasks).await
 }
