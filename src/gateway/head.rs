@@ -129,24 +129,24 @@ fn common(session: &Session, ctx: &RequestCtx, body: Body) -> HeaderMap {
     if ctx.call.is_some() {
         let relayed = &ctx.relayed;
         if let Some(served) = &relayed.served_by {
-            insert_text(&mut headers, MODEL_ID, &served.deployment.id);
-            insert_text(&mut headers, MODEL_GROUP, &served.group);
+            insert_text(&mut headers, MODEL_ID, &*served.deployment.id);
+            insert_text(&mut headers, MODEL_GROUP, &*served.group);
         }
         headers.insert(RETRIES, relayed.retries.into());
         headers.insert(FALLBACKS, relayed.fallbacks.into());
         if let Some(cost) = relayed.cost {
-            insert_text(&mut headers, COST, &cost.to_string());
+            insert_text(&mut headers, COST, cost.to_string());
         }
         let total = ctx.started.elapsed();
-        insert_text(&mut headers, DURATION, &millis(total));
-        insert_text(&mut headers, OVERHEAD, &millis(total.saturating_sub(relayed.upstream)));
+        insert_text(&mut headers, DURATION, millis(total));
+        insert_text(&mut headers, OVERHEAD, millis(total.saturating_sub(relayed.upstream)));
     }
     headers
 }
 
 /// Inserts a text; one that cannot stand in a header is left out.
-fn insert_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {
-    if let Ok(value) = HeaderValue::from_str(text) {
+fn insert_text(headers: &mut HeaderMap, name: HeaderName, text: impl TryInto<HeaderValue>) {
+    if let Ok(value) = text.try_into() {
         headers.insert(name, value);
     }
 }
@@ -154,7 +154,12 @@ fn insert_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {
 /// Milliseconds with three decimals.
 fn millis(duration: Duration) -> String {
     let micros = duration.as_micros();
-    format!("{}.{:03}", micros / 1000, micros % 1000)
+    let mut text = itoa::Buffer::new().format(micros / 1000).to_owned();
+    // A thousand and some: its first digit is left out.
+    let mut fraction = itoa::Buffer::new();
+    text.push('.');
+    text.extend(fraction.format(1000 + micros % 1000).chars().skip(1));
+    text
 }
 
 /// Passes the provider's rate limits on under OpenAI's names.
