@@ -304,7 +304,7 @@ async fn receive(
             Err(error) => return Err(broken(&error)),
         }
     }
-    upstreams.release(connection).await;
+    upstreams.release(connection);
     Ok(Exchange { status, headers, content: Content::Body(joined(first, rest)) })
 }
 

@@ -145,7 +145,7 @@ impl<'a, 'r> Pump<'a, 'r> {
             // serve again.
             let rest = within(TRAILER_WAIT, pin!(connection.session.read_response_body())).await;
             if matches!(rest, Ok(Ok(None))) {
-                self.relay.gateway.upstreams.release(*connection).await;
+                self.relay.gateway.upstreams.release(*connection);
             }
         }
         pumped

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use futures::FutureExt;
 use pingora_core::connectors::http::Connector;
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::protocols::http::client::HttpSession;
@@ -166,18 +167,23 @@ impl Upstreams {
     }
 
     /// Gives back a connection whose response was read to its end.
-    pub async fn release(&self, connection: Connection) {
+    ///
+    /// Pingora's functions only wait where a connection is closed: that is tried once. As an async
+    /// function this one would add four kilobytes to the state of every request and stream.
+    pub fn release(&self, connection: Connection) {
         let Connection { session, address } = connection;
         match session {
             HttpSession::H1(mut session) if address.is_http1_only() => {
                 session.respect_keepalive();
-                if let Some(stream) = session.reuse().await {
+                if let Some(Some(stream)) = session.reuse().now_or_never() {
                     address.idle.put(stream, Instant::now(), &self.idle, POOL_SIZE);
                 }
             }
             session => {
                 let peer = &address.peer;
-                self.http2.release_http_session(session, peer, Some(IDLE_TIMEOUT)).await;
+                let releasing = self.http2.release_http_session(session, peer, Some(IDLE_TIMEOUT));
+                // Otherwise the connection is dropped, and closed by that.
+                let _released = releasing.now_or_never();
             }
         }
     }
