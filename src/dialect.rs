@@ -36,6 +36,14 @@ pub enum Dialect {
     Anthropic,
 }
 
+impl Quirks {
+    /// `stream_options` is not sent to such a provider.
+    #[must_use]
+    pub const fn never_asked_for_usage(&self) -> bool {
+        self.no_stream_options || self.mistral
+    }
+}
+
 /// How a provider of the OpenAI dialect departs from OpenAI. Default: not at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quirks {
@@ -55,4 +63,7 @@ pub struct Quirks {
     /// Frames need normalising: usage on the finish chunk, missing `type` or index of tool calls,
     /// unknown finish reasons. Other streams are passed as they are.
     pub normalise_stream: bool,
+    /// Goes on with an assistant message that ends the conversation, if `continue_final_message`
+    /// says so (vLLM).
+    pub continues_final_message: bool,
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::error::{ClientDialect, GatewayError};
 use crate::catalog::PriceBook;
 use crate::dialect::Endpoint;
+use crate::failure::FailureClass;
 use crate::keys::Caller;
 use crate::money::Usd;
 use crate::routing::Fallback;
@@ -56,6 +57,8 @@ pub struct Call {
     pub show_usage: bool,
     pub num_retries: Option<u32>,
     pub fallbacks: Option<Vec<Fallback>>,
+    /// `context_window_fallbacks` and `content_policy_fallbacks`.
+    pub class_fallbacks: Vec<(FailureClass, Vec<Fallback>)>,
     pub disable_fallbacks: bool,
     pub tags: Vec<Box<str>>,
     /// The end of the whole request.
@@ -84,13 +87,19 @@ pub struct Relayed {
 }
 
 impl Relayed {
-    /// Takes down what the reply used and what that costs at the deployment's price.
+    /// Takes down what the reply used and what that costs at the deployment's price. Called once
+    /// for each attempt of which the client got something: a stream may be the work of several.
     pub fn settle(&mut self, usage: Usage, prices: &PriceBook) {
         let served = self.served_by.as_ref();
         let price = served.and_then(|by| by.deployment.price(&by.model, prices));
-        // A cost that is made up of estimates would be taken for a bill.
-        self.cost = price.filter(|_| !usage.estimated).map(|price| price.cost(&usage));
-        self.usage = Some(usage);
+        let cost = price.map(|price| price.cost(&usage));
+        // Also of estimated usage, which the log marks: a budget that ignored it could be spent
+        // many times over by streams that break.
+        self.cost = match (self.cost, cost) {
+            (Some(before), Some(cost)) => Some(before.plus(cost)),
+            (before, cost) => cost.or(before),
+        };
+        self.usage = Some(self.usage.map_or(usage, |before| before.plus(usage)));
     }
 }
 

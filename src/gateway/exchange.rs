@@ -4,6 +4,7 @@
 //! Knows the upstream only: the client is watched by `relay.rs`, which drops this future when the
 //! client leaves. Dropping it closes the connection.
 
+use std::io;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -13,17 +14,22 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use pingora_core::{Error, ErrorType, RetryType};
 use pingora_http::RequestHeader;
 
+use super::ctx::Call;
 use crate::catalog::Deployment;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::provider::Outgoing;
-use crate::upstream::{Connection, Heads, Opened, Upstreams};
+use crate::snapshot::Traffic;
+use crate::upstream::{Connection, Heads, Opened, Pool, Upstreams};
 
 /// Headers of every request; what stands later in a request's list replaces them.
 static HEADERS: [(HeaderName, HeaderValue); 2] = [
     (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
     (header::USER_AGENT, HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION")))),
 ];
+
+/// Longer than any request takes.
+const UNBOUNDED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long an upstream that stopped reading our body is given to say why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -50,6 +56,29 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
+    /// How long an attempt of this call on this deployment may take.
+    pub(super) fn of(traffic: &Traffic, call: &Call, deployment: &Deployment) -> Self {
+        // A client may shorten the operator's bounds, not lengthen them.
+        let shorter =
+            |own: Option<Duration>, written: Option<Duration>| own.into_iter().chain(written).min();
+        let silence = shorter(call.stream_timeout, deployment.timeouts.stream);
+        let whole = shorter(call.timeout, deployment.timeouts.request);
+        Self {
+            connect: traffic.connect_timeout,
+            first_byte: match (call.stream, whole) {
+                (true, _) => shorter(silence, whole).unwrap_or(traffic.first_byte_timeout),
+                (false, None) => traffic.first_byte_timeout,
+                // The whole attempt has its bound, and that has a code of its own.
+                (false, Some(_)) => UNBOUNDED,
+            },
+            whole: if call.stream { None } else { whole },
+            idle: silence.unwrap_or(traffic.stream_idle_timeout),
+            body_bytes: traffic.max_response_bytes,
+            by_client: (call.timeout.is_some() && whole == call.timeout)
+                || (call.stream_timeout.is_some() && silence == call.stream_timeout),
+        }
+    }
+
     /// A limit that the client set says nothing about the deployment when it runs out; connecting
     /// has the operator's.
     pub(super) fn blame(&self, mut failure: Failure) -> Failure {
@@ -101,16 +130,21 @@ async fn attempt(
     stream: bool,
     bounds: Bounds,
 ) -> Result<Exchange, Failure> {
+    let mut pool = Pool::Shared;
     loop {
-        let opened = upstreams.connect(deployment, bounds.connect).await?;
+        let opened = upstreams.connect(deployment, bounds.connect, pool).await?;
         let reused = opened.reused;
         match send(opened, deployment, outgoing, bounds).await {
             Ok((connection, head)) => {
                 return receive(upstreams, connection, head, stream, bounds).await;
             }
-            // A kept connection that the upstream had closed already: the request was not seen.
-            // There are none left after at most as many rounds as there were.
-            Err(Unsent::Stale) if reused => {}
+            // A kept connection that ended before a byte of the answer came. Nearly always the
+            // upstream had closed it before it saw the request; but it may have read it, and then
+            // doing so again is paid twice. So it is sent once more at most, as nginx and Envoy do,
+            // never after a timeout, and on a new connection, where the doubt does not arise.
+            Err(Unsent::Stale) if reused && pool == Pool::Shared => {
+                pool = Pool::Avoided;
+            }
             Err(Unsent::Stale) => {
                 return Err(Failure::new(
                     FailureClass::Connection,
@@ -148,22 +182,27 @@ async fn send(
     };
     let deadline = Instant::now() + bounds.first_byte;
     let (mut connection, written) = opened.send(heads, outgoing.body.clone()).await;
+    let http2 = connection.session.as_http2().is_some();
     let patience = match written {
         Ok(()) => bounds.first_byte,
         Err(error) if *error.etype() == ErrorType::InvalidHTTPHeader => {
             let failure = Failure::new(FailureClass::BadRequest, "the request cannot be sent");
             return Err(Unsent::Failed(failure));
         }
-        Err(error) if reused && is_stale(&error) => return Err(Unsent::Stale),
-        // Upstreams answer a body that they refuse before they have read it.
+        Err(error) if http2 && reused && is_stale(&error) => return Err(Unsent::Stale),
+        // Upstreams answer a body that they refuse before they have read it. On a connection that
+        // was closed earlier there is nothing to read, which is found out at once.
         Err(_) => LAST_WORDS,
     };
     let session = &mut connection.session;
+    let mut silent = true;
     loop {
         let patience = patience.min(deadline.saturating_duration_since(Instant::now()));
         match within(patience, pin!(session.read_response_header())).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) if is_stale(&error) => return Err(Unsent::Stale),
+            Ok(Err(error)) if silent && is_stale(&error) && !began(&error) => {
+                return Err(Unsent::Stale);
+            }
             Ok(Err(error)) => return Err(Unsent::Failed(broken(&error))),
             Err(_elapsed) => {
                 return Err(Unsent::Failed(timed_out(
@@ -174,7 +213,7 @@ async fn send(
             }
         }
         match session.response_header() {
-            Some(head) if head.status.is_informational() => {}
+            Some(head) if head.status.is_informational() => silent = false,
             Some(head) => {
                 let (status, is_json) = (head.status, is_json(&head.headers));
                 let headers = if status.is_success() {
@@ -320,8 +359,24 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// The upstream closed the connection before it answered. On a kept connection that proves nothing;
 /// Pingora marks such errors, and so do we for what it leaves unmarked.
 fn is_stale(error: &Error) -> bool {
-    matches!(error.retry, RetryType::ReusedOnly | RetryType::Decided(true))
-        || matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::WriteError)
+    let closed = matches!(error.retry, RetryType::ReusedOnly | RetryType::Decided(true))
+        || matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::WriteError);
+    closed && !is_timeout(error)
+}
+
+/// The system gave the connection up because the other side was silent for too long.
+fn is_timeout(error: &Error) -> bool {
+    let cause = error.root_cause();
+    let below = cause.downcast_ref::<h2::Error>().and_then(h2::Error::get_io);
+    let below = below.or_else(|| cause.downcast_ref::<io::Error>());
+    below.is_some_and(|below| below.kind() == io::ErrorKind::TimedOut)
+}
+
+/// A part of the head had come. Pingora tells it in its text alone ("bytes already read: 17").
+fn began(error: &Error) -> bool {
+    let text = error.to_string();
+    let count = text.split("bytes already read: ").nth(1).unwrap_or("0");
+    count.bytes().next().is_some_and(|digit| digit != b'0')
 }
 
 /// An upstream that broke off or does not speak HTTP.

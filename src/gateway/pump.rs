@@ -17,7 +17,7 @@ use super::ctx::Call;
 use super::exchange::{Bounds, broken, went_silent};
 use super::intake::left;
 use super::relay::{Relay, estimate, unix_seconds};
-use super::{cork, head};
+use super::{head, reply};
 use crate::failure::{Failure, FailureClass};
 use crate::patience::{nap, within};
 use crate::provider;
@@ -117,7 +117,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         tasks.push(HttpTask::Body(Some(Bytes::from_static(HEARTBEAT)), false));
         self.relay.wrote = Instant::now();
         // A client that is gone is noticed where it is watched.
-        if let Err(error) = cork::write(self.relay.session, tasks).await {
+        if let Err(error) = reply::write_together(self.relay.session, tasks).await {
             tracing::debug!(%error, "heartbeat not sent");
         }
     }
@@ -200,6 +200,12 @@ impl<'a, 'r> Pump<'a, 'r> {
                 }
                 None => {}
             }
+            if may_fail_over && batch.complete {
+                return Pumped::Failed(Failure::new(
+                    FailureClass::Server,
+                    "the provider's stream ended without any content",
+                ));
+            }
             let held: usize = out.iter().map(Bytes::len).sum();
             if may_fail_over && !batch.complete && held < BATCH_BYTES {
                 // Only a preamble so far: it is held back until something follows it.
@@ -232,6 +238,9 @@ impl<'a, 'r> Pump<'a, 'r> {
         out: &mut Vec<Bytes>,
         end: bool,
     ) -> Written {
+        if let Some(resume) = &mut self.relay.resume {
+            resume.pass(out);
+        }
         let mut tasks = Vec::with_capacity(out.len() + 2);
         if !self.committed {
             let gateway = self.relay.gateway;
@@ -260,7 +269,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         if tasks.is_empty() {
             return Written::Out;
         }
-        let writing = pin!(cork::write(self.relay.session, tasks));
+        let writing = pin!(reply::write_together(self.relay.session, tasks));
         let written = within(left(self.call.deadline), writing).await;
         self.relay.wrote = Instant::now();
         if matches!(written, Ok(Ok(()))) { Written::Out } else { Written::ClientGone }

@@ -17,6 +17,7 @@
 mod cooldown;
 mod fallback;
 mod health;
+mod hedge;
 mod plan;
 mod retry;
 mod settings;
@@ -31,6 +32,6 @@ mod tests;
 
 pub use health::{Health, InFlight, LastFailure, View};
 pub use plan::{Ask, Attempt, AttemptRecord, Next, Plan, Stop, UnknownModel};
-pub use settings::{ByClass, Fallback, RetryPolicy, Settings, Strategy};
+pub use settings::{ByClass, Fallback, GroupSet, Hedging, RetryPolicy, Settings, Strategy};
 pub use stage::Overrides;
 pub use stats::State;

@@ -39,6 +39,9 @@ pub struct Settings {
     /// Used for deployments that set neither `max_parallel_requests` nor rpm nor tpm.
     pub default_max_parallel_requests: Option<u32>,
     pub enable_tag_filtering: bool,
+    /// Groups whose broken streams another deployment goes on with.
+    pub mid_stream_failover: GroupSet,
+    pub hedging: Hedging,
 }
 
 /// LiteLLM's defaults, but for `max_retry_after`: there, no bound.
@@ -63,6 +66,8 @@ impl Default for Settings {
             group_retry_after: HashMap::new(),
             default_max_parallel_requests: None,
             enable_tag_filtering: false,
+            mid_stream_failover: GroupSet::default(),
+            hedging: Hedging::default(),
         }
     }
 }
@@ -75,6 +80,41 @@ pub enum Strategy {
     SimpleShuffle,
     /// Fewest attempts in flight.
     LeastBusy,
+}
+
+/// A second attempt beside one that takes long to its first content.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hedging {
+    pub groups: GroupSet,
+    /// The shortest time for which an attempt is left alone.
+    pub after: Duration,
+    /// It is left alone for as long as this percentage of the group's answers takes.
+    pub percentile: f64,
+    /// The largest share of attempts that are hedged.
+    pub budget: f64,
+}
+
+/// For which model groups something is switched on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum GroupSet {
+    #[default]
+    None,
+    All,
+    Only(Vec<Arc<str>>),
+}
+
+impl GroupSet {
+    /// Whether it is on for a group under any of its names.
+    #[must_use]
+    pub fn has<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Only(groups) => {
+                names.into_iter().any(|name| groups.iter().any(|group| **group == *name))
+            }
+        }
+    }
 }
 
 /// A group to try instead, with parameters that replace the request's own.

@@ -17,6 +17,7 @@ use futures::FutureExt;
 use pingora_core::connectors::http::Connector;
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::protocols::http::client::HttpSession;
+use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType};
 use rustc_hash::FxHashMap;
 
@@ -28,7 +29,7 @@ use crate::snapshot::Traffic;
 use self::connection::Link;
 pub use self::connection::{Connection, Heads, Opened};
 pub use self::peer::Upstream;
-use self::peer::{Address, IDLE_TIMEOUT};
+use self::peer::{Address, Authorities, IDLE_TIMEOUT};
 
 /// Idle upstream connections kept per process, over all hosts.
 const POOL_SIZE: usize = 4096;
@@ -47,6 +48,18 @@ pub struct Upstreams {
     by_deployment: ArcSwap<FxHashMap<DeploymentId, Arc<Upstream>>>,
 }
 
+/// Keeps a peer's connection apart from those in the pool (`HttpPeer::group_key`).
+const AVOIDS_POOL: u64 = 1;
+
+/// Where a connection may come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pool {
+    /// A kept connection, if there is one.
+    Shared,
+    /// A new one. It may be kept afterwards, as any other.
+    Avoided,
+}
+
 impl Upstreams {
     /// An empty registry with its pool; trusts the system's certificate authorities.
     #[must_use]
@@ -61,8 +74,8 @@ impl Upstreams {
         }
     }
 
-    /// Takes over the upstreams of a new configuration. Those that are unchanged keep their
-    /// addresses and connections.
+    /// Takes over the upstreams of a new configuration. Those that are unchanged, and whose `ca_file`
+    /// holds what it held, keep their addresses and connections.
     ///
     /// # Errors
     /// A text that names the deployment whose `ca_file` cannot be used; nothing is changed then.
@@ -71,20 +84,25 @@ impl Upstreams {
         let mut by_key: FxHashMap<peer::Key, Arc<Upstream>> =
             old.values().map(|known| (known.key().clone(), Arc::clone(known))).collect();
         let mut new = FxHashMap::default();
+        // Each file is read once, and again in each configuration: what it holds is part of it.
+        let mut files: FxHashMap<&str, Authorities> = FxHashMap::default();
         for deployment in catalog.deployments() {
-            let key = peer::Key::new(&deployment.target, traffic.connect_timeout);
-            let upstream = match by_key.get(&key) {
-                Some(upstream) => Arc::clone(upstream),
-                None => {
-                    let upstream =
-                        Arc::new(Upstream::new(key.clone()).map_err(|problem| {
-                            format!("deployment `{}`: {problem}", deployment.id)
-                        })?);
-                    by_key.insert(key, Arc::clone(&upstream));
-                    upstream
+            let target = &deployment.target;
+            let authorities = match target.ca_file.as_deref() {
+                Some(path) if !files.contains_key(path) => {
+                    let read = Authorities::read(path)
+                        .map_err(|problem| format!("deployment `{}`: {problem}", deployment.id))?;
+                    files.insert(path, read.clone());
+                    Some(read)
                 }
+                Some(path) => files.get(path).cloned(),
+                None => None,
             };
-            new.insert(Arc::clone(&deployment.id), upstream);
+            let key = peer::Key::new(target, authorities.as_ref(), traffic.connect_timeout);
+            let upstream = by_key
+                .entry(key.clone())
+                .or_insert_with(|| Arc::new(Upstream::new(key, authorities)));
+            new.insert(Arc::clone(&deployment.id), Arc::clone(upstream));
         }
         self.by_deployment.store(Arc::new(new));
         Ok(())
@@ -99,6 +117,7 @@ impl Upstreams {
         &self,
         deployment: &Deployment,
         budget: Duration,
+        pool: Pool,
     ) -> Result<Opened, Failure> {
         let upstream = self.upstream(deployment, budget)?;
         let now = Instant::now();
@@ -106,12 +125,14 @@ impl Upstreams {
         let mut last = None;
         for _ in 0..ADDRESSES_PER_ATTEMPT {
             let Some(address) = upstream.pick(until).await? else { break };
-            if let Some(stream) = address.idle.take(now, IDLE_TIMEOUT) {
+            if pool == Pool::Shared
+                && let Some(stream) = address.idle.take(now, IDLE_TIMEOUT)
+            {
                 return Ok(Opened { link: Link::Plain(stream), reused: true, address });
             }
             let left = until.saturating_duration_since(Instant::now());
             // Boxed: the state of a TLS handshake is large, and most requests need none.
-            let opening = Box::pin(self.open(&address));
+            let opening = Box::pin(self.open(&address, pool));
             match within(left, opening).await {
                 Ok(Ok((link, reused))) => {
                     upstream.answered(&address);
@@ -137,12 +158,20 @@ impl Upstreams {
         Err(last.unwrap_or_else(connect_timeout))
     }
 
-    async fn open(&self, address: &Address) -> pingora_core::Result<(Link, bool)> {
+    async fn open(&self, address: &Address, pool: Pool) -> pingora_core::Result<(Link, bool)> {
         if address.is_http1_only() {
             let stream = self.http1.new_stream(&address.peer).await?;
             return Ok((Link::Plain(stream), false));
         }
-        let (session, reused) = self.http2.get_http_session(&address.peer).await?;
+        let apart;
+        let peer = match pool {
+            Pool::Shared => &address.peer,
+            Pool::Avoided => {
+                apart = HttpPeer { group_key: AVOIDS_POOL, ..address.peer.clone() };
+                &apart
+            }
+        };
+        let (session, reused) = self.http2.get_http_session(peer).await?;
         Ok((Link::Negotiated(session), reused))
     }
 
@@ -159,11 +188,13 @@ impl Upstreams {
         {
             return Ok(Arc::clone(upstream));
         }
-        let key = peer::Key::new(target, connect_timeout);
-        Upstream::new(key).map(Arc::new).map_err(|problem| {
+        let authorities = target.ca_file.as_deref().map(Authorities::read).transpose();
+        let authorities = authorities.map_err(|problem| {
             tracing::warn!(deployment = %deployment.id, problem, "an earlier upstream is unusable");
             Failure::new(FailureClass::Connection, "the provider cannot be connected to")
-        })
+        })?;
+        let key = peer::Key::new(target, authorities.as_ref(), connect_timeout);
+        Ok(Arc::new(Upstream::new(key, authorities)))
     }
 
     /// Gives back a connection whose response was read to its end.

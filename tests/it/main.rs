@@ -11,9 +11,13 @@ mod harness;
 
 mod bodies;
 mod endpoints;
+mod examples;
+mod failover;
 mod matrix;
 mod process;
+mod refusals;
 mod routing;
+mod shadow;
 mod smoke;
 mod streaming;
 mod transport;

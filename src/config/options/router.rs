@@ -36,6 +36,13 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
             "enable_pre_call_checks",
             "a deployment that cannot take a request is found by its error",
         ),
+        on(
+            "mid_stream_failover",
+            Kind::Flag,
+            "false",
+            "another deployment goes on with a broken stream; `true` or a list of groups",
+        ),
+        on("hedging", Kind::Map, "", "a second attempt beside one that takes long to begin"),
         on("enable_tag_filtering", Kind::Flag, "false", "route by the tags of requests"),
         on("default_max_parallel_requests", Kind::Count, "", "per deployment without own limits"),
         on("ignore_invalid_deployments", Kind::Flag, "false", "leave out faulty deployments"),
@@ -71,6 +78,19 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
         later("search_tools", "no search tool is offered"),
         later("guardrail_list", "no guardrail looks at requests or replies"),
         later("assistants_config", "the assistants API is not served"),
+    ],
+};
+
+/// `hedging`.
+pub(crate) const HEDGING: Table = Table {
+    name: "hedging",
+    place: "`router_settings.hedging`",
+    open: false,
+    options: &[
+        on("groups", Kind::List, "", "for which model groups; all if left out"),
+        on("percentile", Kind::Number, "95", "wait as long as this percentage of answers takes"),
+        on("after", Kind::Seconds, "0.1", "wait at least so long"),
+        on("budget", Kind::Number, "0.1", "largest share of attempts that get a second one"),
     ],
 };
 

@@ -76,6 +76,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let known = names::Names::new(&models.entries, &aliases, fragment);
     aliases::check(&aliases, &known, problems);
     let routing = router::settings(&mut sections, &known);
+    models::check_silent(&models.drafts, &known, problems);
 
     let Sections { top, router, litellm, general } = sections;
     for section in [top, router, litellm, general] {
@@ -102,7 +103,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         return None;
     }
     let aliases = aliases.into_iter().map(|alias| alias.alias).collect();
-    let catalog = Catalog::build(built, aliases);
+    let catalog = Catalog::build(built, aliases).inferring(deployments::provider_of);
     let warnings: Vec<Arc<str>> = Vec::new();
     Some(Snapshot { catalog, prices, routing, access, traffic, logs, warnings })
 }

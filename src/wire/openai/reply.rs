@@ -95,6 +95,7 @@ mod tests {
         null_content_with_tool_calls: false,
         reasoning_outside_completion: false,
         normalise_stream: false,
+        continues_final_message: false,
     };
     const MISTRAL: Quirks = Quirks { mistral: true, ..PLAIN };
 
@@ -125,7 +126,7 @@ mod tests {
             let body = Bytes::from_static(text.as_bytes());
             reply(body, PLAIN, Endpoint::Chat).expect_err("a failure").class
         };
-        assert_eq!(class(r#"{"error":{"message":"m","code":429}}"#), FailureClass::RateLimited);
+        assert_eq!(class(r#"{"error":{"message":"m","code":429}}"#), FailureClass::Server);
         assert_eq!(class(r#"{"error":"text"}"#), FailureClass::Server);
         assert_eq!(class(r#"{"object":"error","message":"m"}"#), FailureClass::Server);
         assert_eq!(class(r#"{"detail":"Unauthorized"}"#), FailureClass::Server);
