@@ -19,6 +19,7 @@ mod fallback;
 mod health;
 mod plan;
 mod retry;
+pub mod rules;
 mod settings;
 mod stage;
 mod stats;
