@@ -85,12 +85,16 @@ impl Source for View {
         let snapshot = self.snapshot.load();
         let catalog = &snapshot.catalog;
         let owner = |name: &str| {
-            let found = catalog.resolve(name)?;
+            let found = catalog.asked(name)?;
             let first = Arc::clone(&found.deployments.first()?.provider);
             found.deployments.iter().all(|deployment| deployment.provider == first).then_some(first)
         };
+        let decided = snapshot.rules.names().map(Arc::from);
+        let decided: Vec<Arc<str>> =
+            decided.filter(|name| !catalog.names().any(|known| known == name)).collect();
         catalog
             .names()
+            .chain(&decided)
             .map(|name| Model {
                 name: Arc::clone(name),
                 owned_by: owner(name).unwrap_or_else(|| "tollgate".into()),

@@ -7,6 +7,7 @@
 mod admin;
 mod admit;
 mod ctx;
+mod decide;
 pub mod error;
 mod exchange;
 mod head;

@@ -107,8 +107,14 @@ impl Relay<'_> {
     async fn run(&mut self, call: &Call) -> End {
         let snapshot = Arc::clone(&self.ctx.snapshot);
         let (catalog, settings) = (&snapshot.catalog, &snapshot.routing);
+        let headers = &self.session.req_header().headers;
+        let decision = match super::decide::decide(self.ctx, headers, call) {
+            Ok(decision) => decision,
+            Err(error) => return End::Error(error),
+        };
         let ask = Ask {
-            model: &call.model,
+            model: decision.as_ref().map_or(&*call.model, |decision| &*decision.model),
+            stand_ins: decision.as_ref().map(|it| it.stand_ins.clone()).unwrap_or_default(),
             num_retries: call.num_retries,
             fallbacks: call.fallbacks.clone(),
             disable_fallbacks: call.disable_fallbacks,

@@ -43,6 +43,8 @@ pub struct Ask<'a> {
     /// Replaces the configuration's fallbacks; an empty list means none.
     pub fallbacks: Option<Vec<Fallback>>,
     pub disable_fallbacks: bool,
+    /// What serves, in this order, when `model` cannot: before the fallbacks of either list.
+    pub stand_ins: Vec<Fallback>,
     /// Used only if the configuration turns tag filtering on.
     pub tags: Vec<Box<str>>,
     pub stream: bool,
@@ -66,6 +68,7 @@ pub struct Plan {
     num_retries: Option<u32>,
     own_fallbacks: Option<Vec<Fallback>>,
     disable_fallbacks: bool,
+    stand_ins: Vec<Fallback>,
     /// `None`: tag filtering is off.
     tags: Option<Vec<Box<str>>>,
     needs: Option<Needs>,
@@ -138,7 +141,7 @@ impl Plan {
     /// # Errors
     /// Nothing has that name.
     pub fn new(catalog: &Catalog, settings: &Settings, ask: Ask<'_>) -> Result<Self, UnknownModel> {
-        let Some(resolved) = catalog.resolve(ask.model) else {
+        let Some(resolved) = catalog.asked(ask.model) else {
             return Err(UnknownModel { name: ask.model.to_owned() });
         };
         let name =
@@ -148,6 +151,7 @@ impl Plan {
             num_retries: ask.num_retries,
             own_fallbacks: ask.fallbacks,
             disable_fallbacks: ask.disable_fallbacks,
+            stand_ins: ask.stand_ins,
             tags: settings.enable_tag_filtering.then_some(ask.tags),
             needs: ask.needs,
             start: Some((name, resolved)),
@@ -176,7 +180,7 @@ impl Plan {
             return Next::Stop(Stop::LastFailure);
         }
         if let Some((name, resolved)) = self.start.take() {
-            self.enter(name, resolved, Vec::new(), state);
+            self.enter((name, resolved), Vec::new(), state, now);
         }
         let mut survey = Survey::default();
         let clock = Clock { settings, state, now, deadline };
@@ -228,7 +232,9 @@ impl Plan {
         }
         let stage = self.stages.get_mut(attempt.stage)?;
         let names = stage.names();
-        let alternatives = stage.candidates().len() > 1 || fallback::exists(settings, &names);
+        let alternatives = stage.candidates().len() > 1
+            || stage.among_others
+            || fallback::exists(settings, &names);
         let rest = attempt.in_flight.failed(
             failure,
             settings,
@@ -352,29 +358,37 @@ impl Plan {
 
     /// Queues what may stand in for the current group, once.
     fn leave(&mut self, settings: &Settings) {
-        let Some(stage) = self.stages.get_mut(self.current) else { return };
-        if std::mem::replace(&mut stage.left, true)
-            || self.disable_fallbacks
-            || stage.last.is_some_and(|last| !last.falls_back)
-        {
+        let current = self.current;
+        let Some(stage) = self.stages.get_mut(current) else { return };
+        let falls_back = stage.last.is_none_or(|last| last.falls_back);
+        if std::mem::replace(&mut stage.left, true) || !falls_back {
             return;
         }
-        match &self.own_fallbacks {
-            // The request's list is its last word: what it falls back to brings no further ones.
-            Some(list) if self.current == 0 => self.queue.put_first(list, 0),
-            Some(_) => {}
-            None => {
-                let class = stage.last.map(|last| last.class);
-                let list = fallback::list(settings, &stage.names(), class);
-                self.queue.put_first(list, self.current);
+        let members = std::mem::take(&mut stage.members);
+        if !self.disable_fallbacks {
+            match &self.own_fallbacks {
+                // The request's list is its last word: what it falls back to brings no further ones.
+                Some(list) if current == 0 => self.queue.put_first(list, 0, false),
+                Some(_) => {}
+                None => {
+                    let class = stage.last.map(|last| last.class);
+                    let list = fallback::list(settings, &stage.names(), class);
+                    self.queue.put_first(list, current, false);
+                }
+            }
+            if current == 0 {
+                self.queue.put_first(&self.stand_ins, current, false);
             }
         }
+        self.queue.put_first(&members, current, true);
     }
 
     /// Enters the next group of the queue that exists and was not visited.
     fn fall_back(&mut self, catalog: &Catalog, clock: &Clock<'_>) -> bool {
-        while self.fallbacks < clock.settings.max_fallbacks {
-            let Some(Target { fallback, origin }) = self.queue.pop() else { return false };
+        loop {
+            let allowed = self.fallbacks < clock.settings.max_fallbacks;
+            let Some(target) = self.queue.pop(allowed) else { return false };
+            let Target { fallback, origin, member } = target;
             let Some(resolved) = catalog.resolve(&fallback.group) else { continue };
             // A group in its own list means its other deployments. LiteLLM does nothing then.
             let repeated = self.stages.iter().any(|stage| stage.is(&resolved));
@@ -384,30 +398,48 @@ impl Plan {
                     continue;
                 }
             }
-            self.enter(fallback.group, resolved, fallback.params, clock.state);
+            self.enter((fallback.group, resolved), fallback.params, clock.state, clock.now);
             if let Some(stage) = self.stages.last_mut() {
                 stage.repeated = repeated;
+                stage.among_others |= member;
             }
             return true;
         }
-        false
     }
 
+    /// Begins with a group. Of names that share requests by weight, one has its turn here and the
+    /// others follow if it fails.
     fn enter(
         &mut self,
-        name: Arc<str>,
-        resolved: Resolved,
+        (name, mut resolved): (Arc<str>, Resolved),
         params: Vec<(Box<str>, Box<RawValue>)>,
         state: &State,
+        now: Instant,
     ) {
+        let mut members: Vec<Fallback> = Vec::new();
+        while let Some(spread) = resolved.spread.take() {
+            let able = |index: usize| {
+                let member = spread.members.get(index);
+                member.is_some_and(|member| state.may_serve(&member.resolved, now))
+            };
+            let mut order = state.turns.take(&spread, able).into_iter();
+            let first = order.next().and_then(|first| spread.members.get(first));
+            let Some(first) = first else { break };
+            let others = order.filter_map(|index| spread.members.get(index));
+            let others = others.map(|member| &member.name).chain(spread.rest.iter().map(|_| &name));
+            let others = others.map(|group| Fallback { group: group.clone(), params: params.clone() });
+            members.splice(..0, others);
+            resolved = first.resolved.clone();
+        }
         let roster = match &self.tags {
             None => state.roster(&resolved),
-            Some(tags) => {
-                let (list, weights) = tags::select(&resolved, tags);
-                Arc::new(state.enrol(list, weights.as_deref()))
-            }
+            Some(tags) => Arc::new(state.enrol(tags::select(&resolved, tags))),
         };
-        self.stages.push(Stage::new(name, resolved, roster, params.into()));
+        let mut stage = Stage::new(name, resolved, roster, params.into());
+        stage.among_others = !members.is_empty()
+            || (self.stages.is_empty() && !self.disable_fallbacks && !self.stand_ins.is_empty());
+        stage.members = members;
+        self.stages.push(stage);
         self.current = self.stages.len() - 1;
     }
 

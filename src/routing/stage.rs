@@ -24,7 +24,7 @@ use super::meter::{Hold, Room};
 use super::needs::Needs;
 use super::out::Out;
 use super::retry::{Again, Reach};
-use super::settings::Settings;
+use super::settings::{Fallback, Settings};
 use super::stats::{Candidate, Roster, State, nanos};
 use super::strategy::{Draw, Rank};
 use crate::catalog::{Deployment, Deployments, Resolved};
@@ -35,8 +35,12 @@ use crate::failure::FailureClass;
 pub(super) struct Stage {
     /// As the client or the fallback list wrote it.
     pub(super) name: Arc<str>,
-    /// The groups behind the name: one, or several behind a weighted alias.
-    groups: Vec<Arc<str>>,
+    /// The group behind the name.
+    group: Arc<str>,
+    /// Who has the next turns among the names that share these requests, until they are queued.
+    pub(super) members: Vec<Fallback>,
+    /// Another name could serve in place of this one, whatever the fallbacks say.
+    pub(super) among_others: bool,
     /// What the `*` of a wildcard stands for.
     captured: Option<Arc<str>>,
     /// What the catalog has under the name; tells two targets apart.
@@ -149,17 +153,11 @@ impl Stage {
         roster: Arc<Roster>,
         overrides: Overrides,
     ) -> Self {
-        let mut groups = vec![resolved.group];
-        if resolved.weights.is_some() {
-            for deployment in resolved.deployments.iter() {
-                if !groups.contains(&deployment.group) {
-                    groups.push(deployment.group.clone());
-                }
-            }
-        }
         Self {
             name,
-            groups,
+            group: resolved.group,
+            members: Vec::new(),
+            among_others: false,
             captured: resolved.captured,
             list: resolved.deployments,
             roster,
@@ -176,8 +174,8 @@ impl Stage {
 
     /// The names under which settings may speak of this group, the one asked for first.
     pub(super) fn names(&self) -> Vec<&str> {
-        let groups = self.groups.iter().map(|group| &**group);
-        iter::once(&*self.name).chain(groups.filter(|group| **group != *self.name)).collect()
+        let group = Some(&*self.group).filter(|group| **group != *self.name);
+        iter::once(&*self.name).chain(group).collect()
     }
 
     /// Whether this is what `resolved` means.

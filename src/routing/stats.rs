@@ -12,9 +12,10 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
-use super::health::{DeploymentState, View};
+use super::health::{DeploymentState, Standing, View};
 use super::meter::{Meter, Meters};
 use super::strategy;
+use super::turns::Turns;
 use crate::catalog::{Catalog, Deployment, DeploymentId, Deployments, Resolved};
 
 /// The states of all deployments.
@@ -24,6 +25,7 @@ pub struct State {
     origin: Instant,
     states: Mutex<FxHashMap<DeploymentId, Arc<DeploymentState>>>,
     rosters: ArcSwap<Rosters>,
+    pub(super) turns: Turns,
     /// Limits that are counted elsewhere.
     meters: Option<Arc<dyn Meters>>,
 }
@@ -56,7 +58,13 @@ impl State {
     /// No deployment known yet. No time passed in later may be before `now`.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { origin: now, states: Mutex::default(), rosters: ArcSwap::default(), meters: None }
+        Self {
+            origin: now,
+            states: Mutex::default(),
+            rosters: ArcSwap::default(),
+            turns: Turns::default(),
+            meters: None,
+        }
     }
 
     /// Lets limits that are counted elsewhere take part in every choice.
@@ -79,6 +87,7 @@ impl State {
         let mut states = self.states.lock();
         states.retain(|id, _| known.contains(&**id));
         self.rosters.store(Arc::default());
+        self.turns.retain(catalog);
     }
 
     /// How many deployments have a state.
@@ -101,8 +110,7 @@ impl State {
         {
             return roster.clone();
         }
-        let roster =
-            Arc::new(self.enrol(resolved.deployments.clone(), resolved.weights.as_deref()));
+        let roster = Arc::new(self.enrol(resolved.deployments.clone()));
         self.rosters.rcu(|rosters| {
             // Requests that began before a reload may bring back rosters that `retain` dropped.
             let mut rosters = if rosters.len() < MAX_ROSTERS {
@@ -116,9 +124,17 @@ impl State {
         roster
     }
 
+    /// Whether any of these deployments does not rest.
+    pub(super) fn may_serve(&self, resolved: &Resolved, now: Instant) -> bool {
+        let now = self.nanos(now);
+        let rests =
+            |one: &Candidate| matches!(one.state.standing(now), Standing::Cooling { .. });
+        !self.roster(resolved).candidates.iter().all(rests)
+    }
+
     /// A roster outside the table, for a selection of deployments that belongs to one request.
-    pub(super) fn enrol(&self, list: Deployments, weights: Option<&[f64]>) -> Roster {
-        let shares = strategy::shares(&list, weights);
+    pub(super) fn enrol(&self, list: Deployments) -> Roster {
+        let shares = strategy::shares(&list);
         let mut states = self.states.lock();
         let candidates = list.iter().zip(shares).map(|(deployment, weight)| Candidate {
             deployment: deployment.clone(),

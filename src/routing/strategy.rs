@@ -36,14 +36,11 @@ impl Strategy {
 }
 
 /// The share of each deployment of a group: by `weight`, else `rpm`, else `tpm`, whichever is the
-/// first that any of them has; evenly if none has any. An alias brings weights of its own.
+/// first that any of them has; evenly if none has any.
 ///
 /// As in LiteLLM, a deployment without the metric that counts has no share. Other than there, it
 /// serves when nothing else can: see [`Draw::offer`].
-pub(super) fn shares(group: &[Arc<Deployment>], weights: Option<&[f64]>) -> Vec<f64> {
-    if let Some(weights) = weights {
-        return weights.iter().map(|weight| share(Some(*weight))).collect();
-    }
+pub(super) fn shares(group: &[Arc<Deployment>]) -> Vec<f64> {
     let metrics: [fn(&Deployment) -> Option<f64>; 3] = [
         |deployment| deployment.weight,
         |deployment| deployment.rpm.map(|rpm| rpm as f64),

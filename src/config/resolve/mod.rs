@@ -104,5 +104,6 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let aliases = aliases.into_iter().map(|alias| alias.alias).collect();
     let catalog = Catalog::build(built, aliases);
     let warnings: Vec<Arc<str>> = Vec::new();
-    Some(Snapshot { catalog, prices, routing, access, traffic, logs, warnings })
+    let rules = crate::routing::rules::Rules::default();
+    Some(Snapshot { catalog, prices, routing, rules, access, traffic, logs, warnings })
 }

@@ -1,0 +1,55 @@
+//! Names among which requests are divided: weighted aliases and weighted models.
+
+use std::sync::Arc;
+
+use super::{Deployments, Resolved};
+
+/// What the requests for one name are divided among.
+#[derive(Debug)]
+pub struct Spread {
+    /// Names with one key take their turns together.
+    pub key: Arc<str>,
+    /// In the order written.
+    pub members: Arc<[Member]>,
+    /// What else the name stands for; it serves when no member can.
+    pub rest: Option<Resolved>,
+}
+
+/// One of the names.
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub name: Arc<str>,
+    /// Its share among the weights of all. Without any it serves only when the others cannot.
+    pub weight: f64,
+    pub resolved: Resolved,
+}
+
+impl Spread {
+    /// The deployments of all members and of the rest, each once.
+    pub(super) fn deployments(&self) -> Deployments {
+        let all = self.members.iter().map(|member| &member.resolved).chain(&self.rest);
+        let mut found: Vec<_> = Vec::new();
+        for deployment in all.flat_map(|resolved| resolved.deployments.iter()) {
+            if !found.iter().any(|known| Arc::ptr_eq(known, deployment)) {
+                found.push(Arc::clone(deployment));
+            }
+        }
+        found.into()
+    }
+}
+
+/// The members' names as one, for a spread that has no name of its own.
+pub(super) fn key_of(members: &[Member]) -> Arc<str> {
+    let names: Vec<&str> = members.iter().map(|member| &*member.name).collect();
+    names.join("+").into()
+}
+
+/// The model that all deployments of a member call, as `(provider, model)`. `None`: it has several,
+/// or a wildcard.
+pub(super) fn model_of(member: &Member) -> Option<(&str, &str)> {
+    let mut deployments = member.resolved.deployments.iter();
+    let first = deployments.next()?;
+    let same = deployments.all(|other| other.model == first.model);
+    let fixed = same && !first.model.contains('*');
+    fixed.then_some((&*first.provider, &*first.model))
+}
