@@ -1,9 +1,13 @@
 //! What can be called: deployments, the model groups they form, other names for groups, and prices.
 //!
 //! Built once by `config` and immutable from then on. Knows nothing of requests, files, networks or
-//! time. A name is resolved in this order: group, alias, deployment id, wildcard (longest first),
-//! upstream model name, and at last the group `*`. What a client's request for a name means can
-//! differ from that: requests for some names are divided among several (see [`Spread`]).
+//! time. A name is resolved in this order, which is LiteLLM's but for the id: alias, group, deployment
+//! id, wildcard (longest first; first the name itself, then with the provider that it tells), upstream
+//! model name, and at last the group `*`. An id comes after the groups, so that one that is called
+//! like a group does not take its other deployments away.
+//!
+//! What a client's request for a name means can differ: requests for some names are divided among
+//! several (see [`Spread`]).
 
 mod capability;
 mod deployment;
@@ -33,6 +37,9 @@ const MAX_ALIAS_DEPTH: usize = 8;
 /// Deployments that may serve one name, in the order written.
 pub type Deployments = Arc<[Arc<Deployment>]>;
 
+/// Tells a model's provider by the model's name alone: `openai` for `gpt-4o`.
+pub type Infer = fn(&str) -> Option<&'static str>;
+
 /// Another name for a group (`model_group_alias`), or one whose requests are divided among several.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alias {
@@ -48,6 +55,12 @@ pub enum AliasTarget {
     Group(Arc<str>),
     /// Each target gets its share of the requests.
     Weighted(Vec<(Arc<str>, f64)>),
+}
+
+impl Alias {
+    fn divides(&self, name: &str) -> bool {
+        *self.name == *name && matches!(self.target, AliasTarget::Weighted(_))
+    }
 }
 
 /// What a name means. Cheap to clone: everything in it is shared.
@@ -79,6 +92,7 @@ pub struct Catalog {
     any: Option<Resolved>,
     /// Names that mean something else to a client than to this file: see [`Catalog::asked`].
     divided: FxHashMap<Arc<str>, Resolved>,
+    infer: Option<Infer>,
 }
 
 impl Catalog {
@@ -119,10 +133,8 @@ impl Catalog {
         if let Some(resolved) = self.exact.get(name) {
             return Some(resolved.clone());
         }
-        for (wildcard, resolved) in &self.wildcards {
-            if let Some(captured) = wildcard.captured(name) {
-                return Some(Resolved { captured: Some(captured.into()), ..resolved.clone() });
-            }
+        if let Some(resolved) = self.by_wildcard(name).or_else(|| self.by_provider(name)) {
+            return Some(resolved);
         }
         if let Some(resolved) = self.upstream.get(name) {
             return Some(resolved.clone());
@@ -146,42 +158,58 @@ impl Catalog {
     /// that means nothing is left out; `config` reports it.
     #[must_use]
     pub fn with_weights(mut self, weights: &[(Arc<str>, f64)]) -> Self {
-        let members: Vec<Member> = weights
-            .iter()
-            .filter_map(|(name, weight)| {
-                let resolved = self.resolve(name)?;
-                Some(Member { name: Arc::clone(name), weight: *weight, resolved })
-            })
-            .collect();
-        let names: Vec<_> = members.iter().map(|member| Arc::clone(&member.name)).collect();
-        for name in names {
-            let resolved = divided(&name, spread::key_of(&members), members.clone(), None);
-            self.divided.extend(resolved.map(|resolved| (name, resolved)));
-        }
-        for member in &members {
-            let Some((provider, model)) = spread::model_of(member) else { continue };
-            let alike = |other: &&Member| {
-                spread::model_of(other).is_some_and(|(_, of_other)| of_other == model)
-            };
-            let sharing: Vec<Member> = members.iter().filter(alike).cloned().collect();
-            if sharing.len() < 2 {
-                continue;
-            }
-            let one_provider =
-                sharing.iter().filter_map(spread::model_of).all(|(other, _)| other == provider);
-            let full: Arc<str> = format!("{provider}/{model}").into();
-            let listed = !self.exact.contains_key(model) && !self.divided.contains_key(model);
-            for name in [Some(Arc::from(model)), one_provider.then_some(full)].into_iter().flatten() {
-                let taken = self.exact.contains_key(&name) || self.divided.contains_key(&name);
-                let key = spread::key_of(&sharing);
-                let resolved = divided(&name, key, sharing.clone(), None).filter(|_| !taken);
-                self.divided.extend(resolved.map(|resolved| (name, resolved)));
-            }
-            if listed && !self.listed_aliases.iter().any(|name| **name == *model) {
-                self.listed_aliases.push(model.into());
+        let members = weights.iter().filter_map(|(name, weight)| {
+            let resolved = self.resolve(name)?;
+            Some(Member { name: Arc::clone(name), weight: *weight, resolved })
+        });
+        let members: Vec<Member> = members.collect();
+        let aliases = self.exact.iter().filter(|(_, resolved)| {
+            let of_member = members.iter().any(|member| member.name == resolved.group);
+            of_member && resolved.alias.is_some() && resolved.spread.is_none()
+        });
+        let aliases: Vec<_> = aliases.map(|(alias, _)| Arc::clone(alias)).collect();
+        let names = members.iter().map(|member| Arc::clone(&member.name)).chain(aliases);
+        let names: Vec<_> = names.collect();
+        self.divide(names, &members);
+        for (name, sharing) in spread::by_model(&members) {
+            if !self.exact.contains_key(&name) && !self.divided.contains_key(&name) {
+                if !name.contains('/') && !self.listed_aliases.contains(&name) {
+                    self.listed_aliases.push(Arc::clone(&name));
+                }
+                self.divide(vec![name], &sharing);
             }
         }
         self
+    }
+
+    fn divide(&mut self, names: Vec<Arc<str>>, members: &[Member]) {
+        for name in names {
+            let resolved = divided(&name, spread::key_of(members), members.to_vec(), None);
+            self.divided.extend(resolved.map(|resolved| (name, resolved)));
+        }
+    }
+
+    /// The same catalog, in which `openai/*` also serves the bare names that `infer` knows to be
+    /// OpenAI's.
+    #[must_use]
+    pub fn inferring(mut self, infer: Infer) -> Self {
+        self.infer = Some(infer);
+        self
+    }
+
+    fn by_wildcard(&self, name: &str) -> Option<Resolved> {
+        self.wildcards.iter().find_map(|(wildcard, resolved)| {
+            let captured = wildcard.captured(name)?;
+            Some(Resolved { captured: Some(captured.into()), ..resolved.clone() })
+        })
+    }
+
+    fn by_provider(&self, name: &str) -> Option<Resolved> {
+        if self.wildcards.is_empty() || name.contains(['/', '*']) {
+            return None;
+        }
+        let provider = self.infer?(name)?;
+        self.by_wildcard(&format!("{provider}/{name}"))
     }
 
     /// All deployments, in the order written.
@@ -211,18 +239,16 @@ impl Catalog {
         let (mut resolved, mut divided) = (Vec::new(), Vec::new());
         for alias in &aliases {
             let has_group = self.groups.iter().any(|(name, _)| *name == alias.name);
-            // A group goes before a plain alias of the same name. A weighted one would be pointless
-            // beside it, so it says how the group's requests are divided.
-            let found = match &alias.target {
-                AliasTarget::Group(_) if has_group => None,
-                target => self.follow(&alias.name, target, &aliases, 0),
-            };
+            // As in LiteLLM, an alias goes before a group of its name: requests can be sent to another
+            // group without a change in the list of models.
+            let found = self.follow(&alias.name, &alias.target, &aliases, 0);
             let Some(found) = found else { continue };
             let found = Resolved { alias: Some(Arc::clone(&alias.name)), ..found };
             if !alias.hidden && !has_group && !self.listed_aliases.contains(&alias.name) {
                 self.listed_aliases.push(Arc::clone(&alias.name));
             }
-            let place = if has_group { &mut divided } else { &mut resolved };
+            let divides = has_group && matches!(alias.target, AliasTarget::Weighted(_));
+            let place = if divides { &mut divided } else { &mut resolved };
             place.push((Arc::clone(&alias.name), found));
         }
         self.exact.extend(resolved);
@@ -241,7 +267,13 @@ impl Catalog {
             return None;
         }
         match target {
-            AliasTarget::Group(target) => self.named(target, aliases, depth),
+            // Where a group's requests are divided, those that come by another name are as well.
+            AliasTarget::Group(target) => match aliases.iter().find(|it| it.divides(target)) {
+                Some(other) if target != name => {
+                    self.follow(&other.name, &other.target, aliases, depth + 1)
+                }
+                Some(_) | None => self.named(target, aliases, depth),
+            },
             AliasTarget::Weighted(shares) => {
                 let members = shares.iter().filter_map(|(target, weight)| {
                     let resolved = self.named(target, aliases, depth)?;
@@ -253,7 +285,8 @@ impl Catalog {
         }
     }
 
-    /// What a name means while aliases are still being added.
+    /// What a target means. A group goes before an alias here, so that the alias of a group may lead
+    /// to the group itself, and two aliases may change the places of two groups.
     fn named(&self, name: &Arc<str>, aliases: &[Alias], depth: usize) -> Option<Resolved> {
         let alias = aliases.iter().find(|alias| alias.name == *name);
         match (self.group(name), alias) {

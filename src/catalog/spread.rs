@@ -44,9 +44,31 @@ pub(super) fn key_of(members: &[Member]) -> Arc<str> {
     names.join("+").into()
 }
 
+/// The models that several members share, under the names that they answer to, each with those
+/// members: `gpt-4`, and `openai/gpt-4` if it is one provider's.
+pub(super) fn by_model(members: &[Member]) -> Vec<(Arc<str>, Vec<Member>)> {
+    let mut found: Vec<(Arc<str>, Vec<Member>)> = Vec::new();
+    for (provider, model) in members.iter().filter_map(model_of) {
+        let sharing: Vec<Member> = members
+            .iter()
+            .filter(|other| model_of(other).is_some_and(|(_, of_other)| of_other == model))
+            .cloned()
+            .collect();
+        if sharing.len() < 2 || found.iter().any(|(name, _)| **name == *model) {
+            continue;
+        }
+        let one_provider = sharing.iter().filter_map(model_of).all(|(other, _)| other == provider);
+        if one_provider {
+            found.push((format!("{provider}/{model}").into(), sharing.clone()));
+        }
+        found.push((model.into(), sharing));
+    }
+    found
+}
+
 /// The model that all deployments of a member call, as `(provider, model)`. `None`: it has several,
 /// or a wildcard.
-pub(super) fn model_of(member: &Member) -> Option<(&str, &str)> {
+fn model_of(member: &Member) -> Option<(&str, &str)> {
     let mut deployments = member.resolved.deployments.iter();
     let first = deployments.next()?;
     let same = deployments.all(|other| other.model == first.model);

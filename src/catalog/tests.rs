@@ -92,11 +92,13 @@ fn a_name_means_the_first_thing_in_the_order() {
             alias("circle", "other-circle"),
             alias("other-circle", "circle"),
             alias("self", "self"),
+            alias("two", "two"),
         ],
     );
     for (name, expected) in [
         ("gpt-4o", "gpt-4o: one three"),
-        ("claude", "claude: two"),
+        // An alias goes before a group of its name, but leads to the group of its target's name.
+        ("claude", "gpt-4o: one three"),
         ("gpt-4", "gpt-4o: one three"),
         ("three", "claude: two"),
         ("one", "gpt-4o: one"),
@@ -123,6 +125,44 @@ fn a_name_means_the_first_thing_in_the_order() {
     ] {
         assert_eq!(meaning(&catalog, name), expected, "{name:?}");
     }
+}
+
+#[test]
+fn a_bare_name_is_served_by_the_wildcard_of_its_provider() {
+    let infer = |name: &str| match name {
+        _ if name.starts_with("gpt") => Some("openai"),
+        _ if name.starts_with("claude") => Some("anthropic"),
+        _ => None,
+    };
+    let lines = [
+        "openai/* = openai/* #any",
+        "openai/gpt-5* = openai/gpt-5* #five",
+        "mine = openai/gpt-4o #mine",
+        "* = groq/* #rest",
+        "gpt-here = groq/here #here",
+    ];
+    let catalog = catalog(&lines, Vec::new()).inferring(infer);
+    for (name, expected) in [
+        ("gpt-4o", "openai/*: any (gpt-4o)"),
+        ("gpt-5-mini", "openai/gpt-5*: five (-mini)"),
+        ("gpt-here", "gpt-here: here"),
+        // No wildcard of its provider.
+        ("claude-9", "*: rest (claude-9)"),
+        ("llama", "*: rest (llama)"),
+        ("groq/gpt-4o", "*: rest (groq/gpt-4o)"),
+        ("gpt-*", "*: rest (gpt-*)"),
+    ] {
+        assert_eq!(meaning(&catalog, name), expected, "{name}");
+    }
+}
+
+#[test]
+fn two_aliases_change_the_places_of_two_groups() {
+    let lines = ["a = openai/a #a1", "b = openai/b #b1"];
+    let catalog = catalog(&lines, vec![alias("a", "b"), alias("b", "a")]);
+    assert_eq!((meaning(&catalog, "a"), meaning(&catalog, "b")), ("b: b1".into(), "a: a1".into()));
+    let names: Vec<&str> = catalog.names().map(|name| &**name).collect();
+    assert_eq!(names, ["a", "b"], "each is listed once");
 }
 
 #[test]
@@ -181,6 +221,7 @@ fn a_weighted_alias_divides_its_requests_among_its_targets() {
         ],
         vec![
             alias("twice", "both"),
+            alias("large", "big"),
             weighted("both", &[("eu", 0.6), ("us", 0.4), ("gone", 5.0)]),
             weighted("big", &[("azure/gpt-4o", 0.7), ("openai/a", 0.3)]),
             weighted("none", &[("gone", 1.0)]),
@@ -194,6 +235,9 @@ fn a_weighted_alias_divides_its_requests_among_its_targets() {
     assert_eq!(members(&twice), members(&both), "an alias of a weighted alias");
     assert_eq!((&*twice.group, twice.alias.as_deref()), ("both", Some("twice")));
 
+    let large = catalog.asked("large").unwrap();
+    assert_eq!(members(&large), members(&catalog.asked("big").unwrap()), "as are its aliases");
+
     // What clients ask for is divided. As a fallback, the name is the group as it is written.
     let asked = catalog.asked("big").unwrap();
     let expected = ["azure/gpt-4o 0.7: big2", "openai/a 0.3: big1", "rest: big1 big2 big3"];
@@ -204,7 +248,7 @@ fn a_weighted_alias_divides_its_requests_among_its_targets() {
     assert!(catalog.asked("none").is_none());
     assert!(catalog.asked("zero").is_none());
     let names: Vec<&str> = catalog.names().map(|name| &**name).collect();
-    assert_eq!(names, ["eu", "us", "big", "twice", "both"]);
+    assert_eq!(names, ["eu", "us", "big", "twice", "large", "both"]);
 }
 
 #[test]
@@ -213,10 +257,10 @@ fn names_with_weights_share_requests_and_answer_to_the_model_they_share() {
     let weights = weights.map(|(name, weight)| (Arc::from(name), weight));
     let catalog = catalog(
         &["us = openai/gpt-4 #us1", "eu = openai/gpt-4 #eu1", "other = anthropic/claude #other1"],
-        Vec::new(),
+        vec![alias("short", "us")],
     )
     .with_weights(&weights);
-    for name in ["us", "eu", "other"] {
+    for name in ["us", "eu", "other", "short"] {
         let asked = catalog.asked(name).unwrap();
         assert_eq!(members(&asked), ["us 0.6: us1", "eu 0.4: eu1", "other 1: other1"], "{name}");
         assert!(catalog.resolve(name).unwrap().spread.is_none(), "{name}");
@@ -227,7 +271,7 @@ fn names_with_weights_share_requests_and_answer_to_the_model_they_share() {
     let claude = catalog.asked("claude").unwrap();
     assert!(claude.spread.is_none(), "a model that one name alone has is that name's");
     let names: Vec<&str> = catalog.names().map(|name| &**name).collect();
-    assert_eq!(names, ["us", "eu", "other", "gpt-4"]);
+    assert_eq!(names, ["us", "eu", "other", "short", "gpt-4"]);
 }
 
 #[test]

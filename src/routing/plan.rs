@@ -426,7 +426,8 @@ impl Plan {
             let first = order.next().and_then(|first| spread.members.get(first));
             let Some(first) = first else { break };
             let others = order.filter_map(|index| spread.members.get(index));
-            let others = others.map(|member| &member.name).chain(spread.rest.iter().map(|_| &name));
+            let others =
+                others.map(|member| &member.name).chain(spread.rest.iter().map(|rest| &rest.group));
             let others = others.map(|group| Fallback { group: group.clone(), params: params.clone() });
             members.splice(..0, others);
             resolved = first.resolved.clone();

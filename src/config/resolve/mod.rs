@@ -102,7 +102,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         return None;
     }
     let aliases = aliases.into_iter().map(|alias| alias.alias).collect();
-    let catalog = Catalog::build(built, aliases);
+    let catalog = Catalog::build(built, aliases).inferring(deployments::provider_of);
     let warnings: Vec<Arc<str>> = Vec::new();
     let rules = crate::routing::rules::Rules::default();
     Some(Snapshot { catalog, prices, routing, rules, access, traffic, logs, warnings })
