@@ -20,15 +20,16 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use serde_json::value::RawValue;
 
+use super::affinity::{self, AffinityKeys};
 use super::fallback::{self, Queue, Target};
 use super::health::InFlight;
 use super::meter::Hold;
 use super::needs::Needs;
+use super::out::Out;
 use super::retry::{self, Allowance, Reach};
-use super::settings::{Fallback, Settings};
+use super::settings::{Affinity, Fallback, Settings, Strategy};
 use super::stage::{Choice, Context, Overrides, Resort, Stage, Survey, Tried, Verdict};
-use super::stats::State;
-use super::tags;
+use super::stats::{State, nanos};
 use crate::catalog::{Catalog, Deployment, DeploymentId, Resolved};
 use crate::failure::{Failure, FailureClass};
 use crate::usage::Usage;
@@ -50,8 +51,30 @@ pub struct Ask<'a> {
     pub stream: bool,
     /// `None` unless [`Settings::reads_requests`].
     pub needs: Option<Needs>,
+    /// Goes before the configuration's strategies (`x-tollgate-strategy`).
+    pub strategy: Option<Strategy>,
+    /// What ties the request to a deployment, where the configuration wants that.
+    pub affinity: AffinityKeys,
+    /// Goes before the configuration's `allowed_model_region`.
+    pub region: Option<Box<str>>,
+    /// What the request names in `metadata.capabilities`.
+    pub capabilities: Vec<Box<str>>,
     /// Every random choice of this request follows from it.
     pub seed: u64,
+}
+
+/// The part of an [`Ask`] that every choice looks at.
+#[derive(Debug)]
+pub(super) struct Wants {
+    /// `None`: tag filtering is off.
+    pub(super) tags: Option<Vec<Box<str>>>,
+    pub(super) stream: bool,
+    pub(super) needs: Option<Needs>,
+    pub(super) strategy: Option<Strategy>,
+    pub(super) keys: AffinityKeys,
+    pub(super) affinity: Affinity,
+    pub(super) region: Option<Box<str>>,
+    pub(super) capabilities: Vec<Box<str>>,
 }
 
 /// Nothing in the catalog has this name.
@@ -69,9 +92,7 @@ pub struct Plan {
     own_fallbacks: Option<Vec<Fallback>>,
     disable_fallbacks: bool,
     stand_ins: Vec<Fallback>,
-    /// `None`: tag filtering is off.
-    tags: Option<Vec<Box<str>>>,
-    needs: Option<Needs>,
+    wants: Wants,
     start: Option<(Arc<str>, Resolved)>,
     stages: Vec<Stage>,
     current: usize,
@@ -100,6 +121,9 @@ pub enum Stop {
     OverLimit { limit: &'static str, retry_after: Duration },
     /// No attempt was made: the deployments that do not rest have no place left.
     Full,
+    /// No attempt was made: no deployment can serve the request, and this is the reason for the one
+    /// that comes nearest.
+    Unfit(Out),
     /// No attempt was made: no deployment of the group takes requests with these tags.
     NoneEligible,
 }
@@ -121,6 +145,8 @@ pub struct Attempt {
     /// What limits hold for it.
     hold: Option<Box<dyn Hold>>,
     stage: usize,
+    /// Its place among the candidates of the stage.
+    candidate: usize,
     record: usize,
     captured: Option<Arc<str>>,
 }
@@ -152,8 +178,16 @@ impl Plan {
             own_fallbacks: ask.fallbacks,
             disable_fallbacks: ask.disable_fallbacks,
             stand_ins: ask.stand_ins,
-            tags: settings.enable_tag_filtering.then_some(ask.tags),
-            needs: ask.needs,
+            wants: Wants {
+                tags: settings.enable_tag_filtering.then_some(ask.tags),
+                stream: ask.stream,
+                needs: ask.needs,
+                strategy: ask.strategy,
+                keys: ask.affinity.only(settings.affinity),
+                affinity: settings.affinity,
+                region: ask.region.or_else(|| settings.allowed_region.clone()),
+                capabilities: ask.capabilities,
+            },
             start: Some((name, resolved)),
             stages: Vec::with_capacity(1),
             current: 0,
@@ -180,7 +214,7 @@ impl Plan {
             return Next::Stop(Stop::LastFailure);
         }
         if let Some((name, resolved)) = self.start.take() {
-            self.enter((name, resolved), Vec::new(), state, now);
+            self.enter((name, resolved), Vec::new(), &Clock { settings, state, now, deadline });
         }
         let mut survey = Survey::default();
         let clock = Clock { settings, state, now, deadline };
@@ -206,13 +240,38 @@ impl Plan {
     /// Records that the deployment answered as it should. For a stream this is said when its first
     /// meaningful frame has come; should it break later, [`Plan::failed`] follows.
     pub fn succeeded(&mut self, attempt: &mut Attempt, state: &State, now: Instant) {
-        attempt.in_flight.succeeded(state.nanos(now));
+        let now = state.nanos(now);
+        attempt.in_flight.succeeded(now);
+        self.tie(attempt, state, now);
     }
 
     /// Records what the reply used: said once, when its end has come.
-    pub fn used(&mut self, attempt: &mut Attempt, usage: &Usage, now: Instant) {
+    pub fn used(&mut self, attempt: &mut Attempt, usage: &Usage, state: &State, now: Instant) {
         if let Some(hold) = &mut attempt.hold {
             hold.settle(usage, now);
+        }
+        let now = state.nanos(now);
+        let expected = self.wants.needs.map_or(0, |needs| needs.input_tokens);
+        attempt.in_flight.used(usage, expected, now);
+        let stage = self.stages.get(attempt.stage);
+        if let Some(candidate) = stage.and_then(|stage| stage.candidate(attempt.candidate)) {
+            candidate.replies.add(usage.output_tokens as f64, now);
+        }
+    }
+
+    /// Ties what belongs together to the deployment that answered.
+    fn tie(&self, attempt: &Attempt, state: &State, now: u64) {
+        let Some(stage) = self.stages.get(attempt.stage) else { return };
+        let Some(candidate) = stage.candidate(attempt.candidate) else { return };
+        let Wants { keys, affinity, .. } = &self.wants;
+        let ties = [
+            (affinity::Kind::Session, keys.session, affinity.session_ttl),
+            (affinity::Kind::Prefix, keys.prefix, affinity.prompt_ttl),
+        ];
+        for (kind, sent, ttl) in ties {
+            let Some(sent) = sent else { continue };
+            let key = affinity::key(stage.key(), kind, sent);
+            state.ties.set(key, candidate.key, now.saturating_add(nanos(ttl)));
         }
     }
 
@@ -232,7 +291,7 @@ impl Plan {
         }
         let stage = self.stages.get_mut(attempt.stage)?;
         let names = stage.names();
-        let alternatives = stage.candidates().len() > 1
+        let alternatives = stage.takers().nth(1).is_some()
             || stage.among_others
             || fallback::exists(settings, &names);
         let rest = attempt.in_flight.failed(
@@ -317,13 +376,15 @@ impl Plan {
             settings,
             state,
             tried: &self.tried,
-            needs: self.needs.as_ref(),
+            wants: &self.wants,
             stage: index,
             now,
             deadline,
             resort,
+            rehearsal: false,
+            skip: &[],
         };
-        let Choice { deployment, captured, from, in_flight, hold } =
+        let Choice { deployment, captured, from, mut in_flight, candidate, hold } =
             stage.choose(&context, survey, &mut self.rng)?;
 
         if stage.attempts > 1 {
@@ -336,6 +397,8 @@ impl Plan {
             wait += retry::jitter(&mut self.rng);
             wait = deadline.map_or(wait, |deadline| wait.min(deadline - now));
         }
+        let expected = self.wants.needs.map_or(0, |needs| needs.input_tokens);
+        in_flight.begin(self.wants.stream, expected, state.nanos(now + wait));
         self.attempts.push(AttemptRecord {
             deployment: deployment.id.clone(),
             group: deployment.group.clone(),
@@ -351,6 +414,7 @@ impl Plan {
             in_flight,
             hold,
             stage: index,
+            candidate,
             record: self.attempts.len() - 1,
             captured,
         })
@@ -360,6 +424,12 @@ impl Plan {
     fn leave(&mut self, settings: &Settings) {
         let current = self.current;
         let Some(stage) = self.stages.get_mut(current) else { return };
+        let unfit = match stage.unfit {
+            Some(Out::ContextTooSmall { .. } | Out::NotLongContext { .. }) => {
+                Some(FailureClass::ContextWindow)
+            }
+            _ => None,
+        };
         let falls_back = stage.last.is_none_or(|last| last.falls_back);
         if std::mem::replace(&mut stage.left, true) || !falls_back {
             return;
@@ -372,7 +442,7 @@ impl Plan {
                 Some(_) => {}
                 None => {
                     let class = stage.last.map(|last| last.class);
-                    let list = fallback::list(settings, &stage.names(), class);
+                    let list = fallback::list(settings, &stage.names(), class.or(unfit));
                     self.queue.put_first(list, current, false);
                 }
             }
@@ -398,7 +468,7 @@ impl Plan {
                     continue;
                 }
             }
-            self.enter((fallback.group, resolved), fallback.params, clock.state, clock.now);
+            self.enter((fallback.group, resolved), fallback.params, clock);
             if let Some(stage) = self.stages.last_mut() {
                 stage.repeated = repeated;
                 stage.among_others |= member;
@@ -413,16 +483,16 @@ impl Plan {
         &mut self,
         (name, mut resolved): (Arc<str>, Resolved),
         params: Vec<(Box<str>, Box<RawValue>)>,
-        state: &State,
-        now: Instant,
+        clock: &Clock<'_>,
     ) {
+        let Clock { settings, state, now, .. } = *clock;
         let mut members: Vec<Fallback> = Vec::new();
         while let Some(spread) = resolved.spread.take() {
             let able = |index: usize| {
                 let member = spread.members.get(index);
                 member.is_some_and(|member| state.may_serve(&member.resolved, now))
             };
-            let mut order = state.turns.take(&spread, able).into_iter();
+            let mut order = state.spreads.take(&spread, able).into_iter();
             let first = order.next().and_then(|first| spread.members.get(first));
             let Some(first) = first else { break };
             let others = order.filter_map(|index| spread.members.get(index));
@@ -432,11 +502,7 @@ impl Plan {
             members.splice(..0, others);
             resolved = first.resolved.clone();
         }
-        let roster = match &self.tags {
-            None => state.roster(&resolved),
-            Some(tags) => Arc::new(state.enrol(tags::select(&resolved, tags))),
-        };
-        let mut stage = Stage::new(name, resolved, roster, params.into());
+        let mut stage = Stage::new(name, resolved, params.into(), &self.wants, settings, state);
         stage.among_others = !members.is_empty()
             || (self.stages.is_empty() && !self.disable_fallbacks && !self.stand_ins.is_empty());
         stage.members = members;
@@ -455,7 +521,7 @@ impl Plan {
                 let retry_after = clock.state.instant(until).saturating_duration_since(clock.now);
                 Stop::AllCooling { retry_after }
             }
-            (None, None) => Stop::NoneEligible,
+            (None, None) => survey.unfit.map_or(Stop::NoneEligible, Stop::Unfit),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Which deployments take a request with these tags (`enable_tag_filtering`).
 
-use crate::catalog::{Deployment, Deployments, Resolved};
+use crate::catalog::{Deployment, Resolved};
 
-/// The deployments that share a tag with the request, else those tagged `default`. A request
-/// without tags goes to the latter, or to all where there are none.
-pub(super) fn select(resolved: &Resolved, tags: &[Box<str>]) -> Deployments {
+/// For each deployment whether it takes the request: those that share a tag with it, else those
+/// tagged `default`. A request without tags goes to the latter, or to all where there are none.
+pub(super) fn select(resolved: &Resolved, tags: &[Box<str>]) -> Box<[bool]> {
     let matching = |one: &Deployment| one.tags.iter().any(|tag| tags.contains(tag));
     let default = |one: &Deployment| one.tags.iter().any(|tag| **tag == *"default");
     let any = |eligible: &dyn Fn(&Deployment) -> bool| {
@@ -17,5 +17,5 @@ pub(super) fn select(resolved: &Resolved, tags: &[Box<str>]) -> Deployments {
     } else {
         &default
     };
-    resolved.deployments.iter().filter(|one| eligible(one)).cloned().collect()
+    resolved.deployments.iter().map(|one| eligible(one)).collect()
 }
