@@ -149,13 +149,14 @@ fn every_supported_option_has_a_reader() {
     let text = format!(
         "model_list: [{{model_name: a, litellm_params: {{model: openai/a, {}}}, \
          model_info: {{{}}}}}]\nrouter_settings: {{{}}}\nlitellm_settings: {{{}}}\n\
-         general_settings: {{{}}}\nfallback_config: [{{model_name: a, {}}}]\n",
+         general_settings: {{{}}}\nfallback_config: [{{model_name: a, {}}}]\nrouter: {{{}}}\n",
         names("litellm_params"),
         names("model_info"),
         names("router_settings"),
         names("litellm_settings"),
         names("general_settings"),
         names("fallback_config"),
+        names("router"),
     );
     let loaded = load_text(Path::new("t.yaml"), &text, &env());
     let (text, code) = report(&loaded.problems, true, false);
@@ -342,6 +343,13 @@ fn describe(snapshot: &Snapshot) -> String {
         let after = routing.group_retry_after.get(group.as_str());
         writeln!(out, "retries of {group}: {retries}, after {after:?}").unwrap();
     }
+    for spread in sorted_spreads(catalog) {
+        writeln!(out, "turns {spread}").unwrap();
+    }
+    let names: Vec<_> = snapshot.rules.names().collect();
+    if !names.is_empty() {
+        writeln!(out, "decided {}, region {:?}", names.join(", "), snapshot.rules.region).unwrap();
+    }
     let by_class = |counts: &routing::ByClass| {
         let mut counts: Vec<_> = counts.iter().map(|(k, v)| format!("{k:?} {v}")).collect();
         counts.sort();
@@ -367,6 +375,14 @@ fn describe(snapshot: &Snapshot) -> String {
     .unwrap();
     writeln!(out, "{access:?}\n{traffic:?}\n{logs:?}").unwrap();
     out
+}
+
+fn sorted_spreads(catalog: &crate::catalog::Catalog) -> std::collections::BTreeSet<String> {
+    let spreads = catalog.spreads().map(|spread| {
+        let members = spread.members.iter().map(|it| format!("{} {}", it.name, it.weight));
+        members.collect::<Vec<_>>().join(", ")
+    });
+    spreads.collect()
 }
 
 fn describe_deployment(deployment: &Deployment, out: &mut String) {

@@ -32,6 +32,9 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
         on("content_policy_fallbacks", Kind::List, "[]", "when a provider refuses the content"),
         on("max_fallbacks", Kind::Count, "5", "groups that one request may fall back to"),
         on("model_group_alias", Kind::Map, "{}", "other names: a group, or groups with weights"),
+        on("custom_routing", Kind::List, "[]", "rules that choose the model: `condition`, `route_to`"),
+        on("timezone", Kind::Text, "UTC", "of `hour`, `minute` and `weekday` in those rules"),
+        on("model_weights", Kind::Map, "{}", "divides requests for these models among all of them"),
         later(
             "enable_pre_call_checks",
             "a deployment that cannot take a request is found by its error",
@@ -44,8 +47,6 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
         ignored("client_ttl", "connections are pooled by the gateway"),
         later("routing_strategy_args", "the strategies have no arguments"),
         later("routing_groups", "every group uses `routing_strategy`"),
-        later("custom_routing", "no rule is applied; clients name the model"),
-        later("model_weights", "no group is made of these models; clients name the model"),
         later("optional_pre_call_checks", "none of these checks is made"),
         later("deployment_affinity_ttl_seconds", "requests are not bound to deployments"),
         later("tag_filtering_match_any", "one common tag is enough"),
@@ -71,6 +72,32 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
         later("search_tools", "no search tool is offered"),
         later("guardrail_list", "no guardrail looks at requests or replies"),
         later("assistants_config", "the assistants API is not served"),
+    ],
+};
+
+/// An entry of `custom_routing`.
+pub(crate) const CUSTOM_ROUTING: Table = Table {
+    name: "custom_routing",
+    place: "An entry of `custom_routing`",
+    open: false,
+    options: &[
+        on("condition", Kind::Text, "", "what a request must be like; see docs/routing.md"),
+        on("route_to", Kind::Text, "", "the model group, alias or `provider/model` it then goes to"),
+        on("default", Kind::Text, "", "where requests go that no condition fits; without the others"),
+    ],
+};
+
+/// `router`, the section of some articles.
+pub(crate) const ROUTER: Table = Table {
+    name: "router",
+    place: "Section `router`",
+    open: false,
+    options: &[
+        on("type", Kind::Text, "", "another name for `routing_strategy`, which wins"),
+        on("routing_strategy", Kind::Text, "", "as in `router_settings`, which wins"),
+        on("weights", Kind::Map, "{}", "as `model_weights` in `router_settings`, which wins"),
+        later("cost_threshold", "prices above it are paid for short prompts, too"),
+        later("context_threshold", "long prompts go where short ones go"),
     ],
 };
 

@@ -6,13 +6,18 @@
 
 mod aliases;
 mod credentials;
+mod custom;
 mod fallbacks;
 mod general;
+mod implied;
 mod models;
 mod names;
 mod params;
+mod regions;
 mod router;
+mod rules;
 mod vendor;
+mod weights;
 
 pub(crate) use models::Draft;
 
@@ -21,7 +26,7 @@ use std::sync::Arc;
 
 use super::deployments;
 use super::env::Env;
-use super::options::{GENERAL_SETTINGS, LITELLM_SETTINGS, ROUTER_SETTINGS, TOP};
+use super::options::{GENERAL_SETTINGS, LITELLM_SETTINGS, ROUTER, ROUTER_SETTINGS, TOP};
 use super::problem::{Finding, Problems};
 use super::section::Section;
 use super::yaml::Node;
@@ -49,6 +54,8 @@ pub(crate) struct Sections<'a> {
     pub(crate) router: Section<'a>,
     pub(crate) litellm: Section<'a>,
     pub(crate) general: Section<'a>,
+    /// `router`, the section of some articles.
+    pub(crate) router_of_top: Section<'a>,
 }
 
 /// Reads the whole tree. `None`: there are errors among the problems.
@@ -59,6 +66,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         router: top.section("router_settings", &ROUTER_SETTINGS),
         litellm: top.section("litellm_settings", &LITELLM_SETTINGS),
         general: top.section("general_settings", &GENERAL_SETTINGS),
+        router_of_top: top.section("router", &ROUTER),
         top,
     };
     // Both were read before: variables and files had to be known to get here.
@@ -71,23 +79,31 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let logs = general::logs(&mut sections, context);
     let defaults = router::attempt_defaults(&mut sections);
     let prices = deployments::prices(&mut sections, context);
-    let models = models::read(&mut sections, context, &defaults);
+    let shared = models::Shared::read(&mut sections, context, &defaults);
+    let mut models = models::read(&mut sections, &shared);
     let aliases = aliases::read(&mut sections);
+    let written = rules::read(&mut sections, context);
+    let targets = aliases::targets(&aliases);
+    let referred = written.references.all().iter().chain(targets.all());
+    let known = names::Names::new(&models.entries, &aliases, fragment);
+    let implied =
+        implied::deployments(referred, &known, &shared, &mut models, &prices, problems);
     let known = names::Names::new(&models.entries, &aliases, fragment);
     aliases::check(&aliases, &known, problems);
+    written.check(&known, problems);
     let routing = router::settings(&mut sections, &known);
 
-    let Sections { top, router, litellm, general } = sections;
-    for section in [top, router, litellm, general] {
+    let Sections { top, router, litellm, general, router_of_top } = sections;
+    for section in [top, router, litellm, general, router_of_top] {
         section.finish();
     }
-    if fragment {
+    if fragment && implied.is_empty() {
         problems.push(
             Finding::warning(None, "there is no `model_list`: no model can be called")
                 .help("add `model_list:` with at least one deployment"),
         );
     }
-    let mut built = Vec::with_capacity(models.drafts.len());
+    let mut built = Vec::with_capacity(models.drafts.len() + implied.len());
     for draft in models.drafts {
         let (place, lenient) = (draft.place.clone(), models.lenient);
         match deployments::build(draft, &prices) {
@@ -98,12 +114,15 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
             Err(problem) => problems.push(place.refused(&problem, lenient)),
         }
     }
+    built.extend(implied);
     if problems.has_errors() {
         return None;
     }
-    let aliases = aliases.into_iter().map(|alias| alias.alias).collect();
-    let catalog = Catalog::build(built, aliases).inferring(deployments::provider_of);
+    let aliases: Vec<_> = aliases.into_iter().map(|alias| alias.alias).collect();
+    let rules = written.rules(&aliases, &known);
+    let catalog = Catalog::build(built, aliases)
+        .inferring(deployments::provider_of)
+        .with_weights(&written.weights);
     let warnings: Vec<Arc<str>> = Vec::new();
-    let rules = crate::routing::rules::Rules::default();
     Some(Snapshot { catalog, prices, routing, rules, access, traffic, logs, warnings })
 }

@@ -58,8 +58,8 @@ pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
     let context_window = fallbacks::read(sections, names, "context_window_fallbacks");
     let content_policy = fallbacks::read(sections, names, "content_policy_fallbacks");
 
+    let strategy = strategy(sections);
     let (router, litellm) = (&mut sections.router, &mut sections.litellm);
-    let strategy = strategy(router);
     let mut count =
         |name, max| first([router.count(name, max), litellm.count(name, max)]).map(|at| at.value);
     let num_retries = count("num_retries", RETRIES_MAX);
@@ -101,7 +101,7 @@ pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
 }
 
 /// Strategies by every name that files use, LiteLLM's first. `None`: not in this version.
-const STRATEGIES: [(&str, Option<Strategy>); 21] = [
+const STRATEGIES: [(&str, Option<Strategy>); 22] = [
     ("simple-shuffle", Some(Strategy::SimpleShuffle)),
     ("least-busy", Some(Strategy::LeastBusy)),
     ("usage-based-routing", None),
@@ -123,14 +123,25 @@ const STRATEGIES: [(&str, Option<Strategy>); 21] = [
     ("cost-optimized", None),
     ("least-cost", None),
     ("lowest-cost", None),
-    ("custom", None),
+    ("custom", Some(Strategy::SimpleShuffle)),
+    ("weighted-round-robin", Some(Strategy::SimpleShuffle)),
 ];
 
-fn strategy(router: &mut Section<'_>) -> Strategy {
-    let Some(At { value, spot }) = router.text("routing_strategy") else {
-        return Strategy::default();
-    };
+/// The first that is written of `routing_strategy` and what the section `router` has for it.
+fn strategy(sections: &mut Sections<'_>) -> Strategy {
+    let Sections { router, router_of_top, .. } = sections;
+    let written = first([
+        router.text("routing_strategy"),
+        router_of_top.text("routing_strategy"),
+        router_of_top.text("type"),
+    ]);
+    let Some(At { value, spot }) = written else { return Strategy::default() };
     let word = value.to_ascii_lowercase().replace('_', "-");
+    if word == "custom" && !router.has("custom_routing") {
+        let message = "the strategy `custom` has no rules";
+        let help = "write `custom_routing` below it";
+        router.problems.push(Finding::warning(spot, message).help(help));
+    }
     match STRATEGIES.iter().find(|(name, _)| *name == word) {
         Some((_, Some(strategy))) => *strategy,
         Some((_, None)) => {
