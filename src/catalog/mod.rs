@@ -55,6 +55,8 @@ pub enum AliasTarget {
     Group(Arc<str>),
     /// Each target gets its share of the requests.
     Weighted(Vec<(Arc<str>, f64)>),
+    /// The deployments of all of them are chosen from as those of one group are.
+    Together(Vec<Arc<str>>),
 }
 
 impl Alias {
@@ -72,6 +74,8 @@ pub struct Resolved {
     pub deployments: Deployments,
     /// The names that the requests are divided among: one of them has to be chosen first.
     pub spread: Option<Arc<Spread>>,
+    /// The deployments are of several groups that stand together behind this name.
+    pub together: bool,
     /// What the `*` of a wildcard stands for; see [`Deployment::upstream_model`].
     pub captured: Option<Arc<str>>,
     /// The alias that was asked for.
@@ -282,6 +286,12 @@ impl Catalog {
                 let rest = self.group(name);
                 divided(name, Arc::clone(name), members.collect(), rest)
             }
+            AliasTarget::Together(groups) => {
+                let groups = groups.iter().filter_map(|group| self.named(group, aliases, depth));
+                let deployments = spread::union(groups);
+                (!deployments.is_empty())
+                    .then(|| Resolved { together: true, ..Resolved::of(name, deployments) })
+            }
         }
     }
 
@@ -332,6 +342,7 @@ impl Resolved {
             group: Arc::clone(group),
             deployments,
             spread: None,
+            together: false,
             captured: None,
             alias: None,
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Deployments, Resolved};
+use super::{Deployment, Deployments, Resolved};
 
 /// What the requests for one name are divided among.
 #[derive(Debug)]
@@ -27,15 +27,21 @@ pub struct Member {
 impl Spread {
     /// The deployments of all members and of the rest, each once.
     pub(super) fn deployments(&self) -> Deployments {
-        let all = self.members.iter().map(|member| &member.resolved).chain(&self.rest);
-        let mut found: Vec<_> = Vec::new();
-        for deployment in all.flat_map(|resolved| resolved.deployments.iter()) {
+        union(self.members.iter().map(|member| &member.resolved).chain(&self.rest).cloned())
+    }
+}
+
+/// The deployments of all of these, each once.
+pub(super) fn union(all: impl Iterator<Item = Resolved>) -> Deployments {
+    let mut found: Vec<Arc<Deployment>> = Vec::new();
+    for resolved in all {
+        for deployment in resolved.deployments.iter() {
             if !found.iter().any(|known| Arc::ptr_eq(known, deployment)) {
                 found.push(Arc::clone(deployment));
             }
         }
-        found.into()
     }
+    found.into()
 }
 
 /// The members' names as one, for a spread that has no name of its own.

@@ -9,11 +9,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::error::{ClientDialect, GatewayError};
+use super::hints::Hints;
 use crate::catalog::PriceBook;
 use crate::dialect::Endpoint;
 use crate::keys::Caller;
 use crate::money::Usd;
-use crate::routing::{Fallback, Needs};
+use crate::routing::{Fallback, Needs, Settings};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Counted, Metrics};
 use crate::usage::Usage;
@@ -63,11 +64,18 @@ pub struct Call {
     /// The client's own bound (`timeout`, `x-litellm-timeout`) of one attempt.
     pub timeout: Option<Duration>,
     pub stream_timeout: Option<Duration>,
+    /// What the request says of its own routing.
+    pub(super) hints: Hints,
     /// See [`Call::needs`].
     pub needs: OnceLock<Needs>,
 }
 
 impl Call {
+    /// Whether anything looks at what the request needs.
+    pub fn reads_needs(&self, settings: &Settings) -> bool {
+        settings.reads_requests || self.hints.strategy.is_some()
+    }
+
     /// What the request needs of a deployment; the body is read for it when first asked.
     pub fn needs(&self) -> &Needs {
         self.needs.get_or_init(|| super::needs::of(self.endpoint, &self.body, self.stream))

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::ctx::{Call, RequestCtx};
 use super::error::GatewayError;
+use super::hints;
 use crate::dialect::Endpoint;
 use crate::patience::within;
 use crate::routing::Fallback;
@@ -174,6 +175,7 @@ pub(super) fn understand(
         deadline: ctx.started + traffic.total_timeout,
         timeout: seconds("timeout", "x-litellm-timeout")?,
         stream_timeout: seconds("stream_timeout", "x-litellm-stream-timeout")?,
+        hints: hints::read(endpoint, &body, headers, &ctx.snapshot.routing)?,
         needs: std::sync::OnceLock::new(),
         body,
     })

@@ -11,6 +11,7 @@ mod decide;
 pub mod error;
 mod exchange;
 mod head;
+mod hints;
 mod intake;
 mod needs;
 mod preface;

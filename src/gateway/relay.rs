@@ -24,7 +24,7 @@ use crate::catalog::Deployment;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::provider;
-use crate::routing::{self, Ask, Attempt, Next, Plan, Stop};
+use crate::routing::{Ask, Attempt, Next, Plan, Stop};
 use crate::telemetry;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
 
@@ -120,11 +120,11 @@ impl Relay<'_> {
             disable_fallbacks: call.disable_fallbacks,
             tags: call.tags.clone(),
             stream: call.stream,
-            needs: settings.reads_requests.then(|| *call.needs()),
-            strategy: None,
-            affinity: routing::AffinityKeys::default(),
-            region: None,
-            capabilities: Vec::new(),
+            needs: call.reads_needs(settings).then(|| *call.needs()),
+            strategy: call.hints.strategy,
+            affinity: call.hints.affinity,
+            region: call.hints.region.clone(),
+            capabilities: call.hints.capabilities.clone(),
             seed: fastrand::u64(..),
         };
         let Ok(mut plan) = Plan::new(catalog, settings, ask) else {

@@ -38,8 +38,8 @@ use crate::failure::FailureClass;
 pub(super) struct Stage {
     /// As the client or the fallback list wrote it.
     pub(super) name: Arc<str>,
-    /// The group behind the name.
-    group: Arc<str>,
+    /// The group behind the name, or those that stand together behind it.
+    groups: Vec<Arc<str>>,
     /// Who has the next turns among the names that share these requests, until they are queued.
     pub(super) members: Vec<Fallback>,
     /// Another name could serve in place of this one, whatever the fallbacks say.
@@ -173,6 +173,15 @@ impl Stage {
     ) -> Self {
         let roster = state.roster(&resolved);
         let tagged = wants.tags.as_ref().map(|tags| tags::select(&resolved, tags));
+        let mut groups = vec![resolved.group.clone()];
+        if resolved.together {
+            for deployment in resolved.deployments.iter() {
+                if !groups.contains(&deployment.group) {
+                    groups.push(deployment.group.clone());
+                }
+            }
+        }
+        // Several groups as one have the strategy that is written for them as one.
         let of_group =
             [&name, &resolved.group].into_iter().find_map(|name| settings.groups.get(name));
         let (strategy, tuning) = match of_group {
@@ -181,12 +190,13 @@ impl Stage {
         };
         let strategy = wants.strategy.unwrap_or(strategy);
         let checks = Checks {
-            fit: settings.pre_call_checks || strategy == Strategy::Capability,
+            fit: settings.pre_call_checks
+                || matches!(strategy, Strategy::Capability | Strategy::Quality),
             long_above: settings.context_threshold,
         };
         Self {
             name,
-            group: resolved.group,
+            groups,
             members: Vec::new(),
             among_others: false,
             captured: resolved.captured,
@@ -210,8 +220,8 @@ impl Stage {
 
     /// The names under which settings may speak of this group, the one asked for first.
     pub(super) fn names(&self) -> Vec<&str> {
-        let group = Some(&*self.group).filter(|group| **group != *self.name);
-        iter::once(&*self.name).chain(group).collect()
+        let groups = self.groups.iter().map(|group| &**group);
+        iter::once(&*self.name).chain(groups.filter(|group| **group != *self.name)).collect()
     }
 
     /// Whether this is what `resolved` means.
@@ -384,7 +394,8 @@ impl Stage {
             | Strategy::LeastBusy
             | Strategy::Cost
             | Strategy::Usage
-            | Strategy::Capability => None,
+            | Strategy::Capability
+            | Strategy::Quality => None,
         }
     }
 
@@ -420,7 +431,7 @@ impl Stage {
             return self.stays(judge, load, best).then_some(index).filter(|_| !crowded(candidate));
         }
         // Nobody is warm. Where the price decides there is nothing to gain before somebody is.
-        if matches!(self.strategy, Strategy::Cost | Strategy::Capability) {
+        if matches!(self.strategy, Strategy::Cost | Strategy::Capability | Strategy::Quality) {
             return None;
         }
         let mut home: Option<(f64, usize)> = None;
@@ -443,7 +454,7 @@ impl Stage {
     /// request.
     fn stays(&self, judge: &Judge<'_>, load: u64, best: u64) -> bool {
         match judge.strategy {
-            Strategy::Cost | Strategy::Capability => load <= best,
+            Strategy::Cost | Strategy::Capability | Strategy::Quality => load <= best,
             Strategy::Latency => load <= best.saturating_mul(2),
             Strategy::SimpleShuffle
             | Strategy::Weighted

@@ -17,7 +17,7 @@ pub(crate) const TOP: Table = Table {
         on("fallback_config", Kind::List, "", "fallbacks by group, with retries of their own"),
         on("credential_list", Kind::List, "", "credentials that deployments share by name"),
         on("regional_routing", Kind::Map, "{}", "which model serves which region: `us-east: model`"),
-        on("router", Kind::Map, "", "what some articles write for `router_settings`"),
+        on("router", Kind::Map, "", "another spelling of `router_settings`"),
         later("rate_limit_settings", "no limit per provider is held"),
         later("database", "nothing is stored in a database"),
         later("key_settings", "these keys are refused; only the master key opens the gateway"),

@@ -12,8 +12,8 @@ use crate::config::yaml::{Entry, Node, Typed, Value};
 /// An alias and the places of the names it refers to.
 pub(crate) struct WrittenAlias {
     pub(crate) alias: Alias,
-    spot: Spot,
-    targets: Vec<(Arc<str>, Spot)>,
+    pub(super) spot: Spot,
+    pub(super) targets: Vec<(Arc<str>, Spot)>,
 }
 
 pub(super) fn read(sections: &mut Sections<'_>) -> Vec<WrittenAlias> {
@@ -214,7 +214,7 @@ mod tests {
             router: Section::new(&ROUTER_SETTINGS, &node, node.spot, &problems),
             litellm: Section::empty(&LITELLM_SETTINGS, &problems),
             general: Section::empty(&GENERAL_SETTINGS, &problems),
-            router_of_top: Section::empty(&ROUTER, &problems),
+            router_too: Section::empty(&ROUTER, &problems),
         };
         let aliases = read(&mut sections).into_iter().map(|alias| alias.alias).collect();
         assert!(!problems.has_errors(), "{yaml}");

@@ -16,6 +16,7 @@ mod params;
 mod regions;
 mod router;
 mod rules;
+mod strategies;
 mod vendor;
 mod weights;
 
@@ -54,8 +55,8 @@ pub(crate) struct Sections<'a> {
     pub(crate) router: Section<'a>,
     pub(crate) litellm: Section<'a>,
     pub(crate) general: Section<'a>,
-    /// `router`, the section of some articles.
-    pub(crate) router_of_top: Section<'a>,
+    /// `router`.
+    pub(crate) router_too: Section<'a>,
 }
 
 /// Reads the whole tree. `None`: there are errors among the problems.
@@ -66,7 +67,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         router: top.section("router_settings", &ROUTER_SETTINGS),
         litellm: top.section("litellm_settings", &LITELLM_SETTINGS),
         general: top.section("general_settings", &GENERAL_SETTINGS),
-        router_of_top: top.section("router", &ROUTER),
+        router_too: top.section("router", &ROUTER),
         top,
     };
     // Both were read before: variables and files had to be known to get here.
@@ -81,20 +82,21 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let prices = deployments::prices(&mut sections, context);
     let shared = models::Shared::read(&mut sections, context, &defaults);
     let mut models = models::read(&mut sections, &shared);
-    let aliases = aliases::read(&mut sections);
+    let mut aliases = aliases::read(&mut sections);
     let written = rules::read(&mut sections, context);
     let targets = aliases::targets(&aliases);
     let referred = written.references.all().iter().chain(targets.all());
     let known = names::Names::new(&models.entries, &aliases, fragment);
     let implied =
         implied::deployments(referred, &known, &shared, &mut models, &prices, problems);
+    aliases.extend(strategies::groups(&mut sections, &models.entries, &aliases));
     let known = names::Names::new(&models.entries, &aliases, fragment);
     aliases::check(&aliases, &known, problems);
     written.check(&known, problems);
-    let routing = router::settings(&mut sections, &known);
+    let routing = router::settings(&mut sections, &known, Arc::clone(&prices));
 
-    let Sections { top, router, litellm, general, router_of_top } = sections;
-    for section in [top, router, litellm, general, router_of_top] {
+    let Sections { top, router, litellm, general, router_too } = sections;
+    for section in [top, router, litellm, general, router_too] {
         section.finish();
     }
     if fragment && implied.is_empty() {

@@ -63,7 +63,7 @@ impl Written {
         let plain = || {
             aliases.iter().filter_map(|alias| match &alias.target {
                 AliasTarget::Group(group) => Some((&*alias.name, &**group)),
-                AliasTarget::Weighted(_) => None,
+                AliasTarget::Weighted(_) | AliasTarget::Together(_) => None,
             })
         };
         let served = |(_, model): &&(Arc<str>, Arc<str>)| names.has(model);

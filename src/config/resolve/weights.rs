@@ -14,7 +14,7 @@ pub(super) fn read(sections: &mut Sections<'_>, references: &mut References) -> 
     let problems = sections.router.problems;
     let written = |entry: &&Entry| entry.node.map().is_none_or(|entries| !entries.is_empty());
     let models = sections.router.entry("model_weights").filter(written);
-    let router = sections.router_of_top.entry("weights").filter(written);
+    let router = sections.router_too.entry("weights").filter(written);
     if let (Some(models), Some(router)) = (models, router) {
         let message = "`weights` of `router` is not used";
         let finding = Finding::warning(router.spot, message).note(models.spot, "this is used");
