@@ -52,9 +52,9 @@ impl Judge<'_> {
         let speed = || &candidate.state.speed;
         let (load, weight) = match self.strategy {
             Strategy::SimpleShuffle | Strategy::Weighted => (0, candidate.weight),
-            // LiteLLM takes the first of equals, so that a quiet group sends everything to one
-            // deployment; here equals are drawn.
-            Strategy::LeastBusy => (u64::from(candidate.state.in_flight()), EVEN),
+            // As in LiteLLM the first of equals, so that a quiet group fails over in the order in
+            // which it is written: files list a primary and what stands behind it.
+            Strategy::LeastBusy => (u64::from(candidate.state.in_flight()), FIRST),
             Strategy::Latency => (self.latency(candidate), EVEN),
             Strategy::Cost => (self.cost_load(candidate), candidate.weight),
             Strategy::Usage => {
@@ -159,7 +159,9 @@ impl Draw {
         } else if place > self.best {
             return;
         }
-        let wins = if weight > 0.0 {
+        let wins = if self.total.is_infinite() {
+            false
+        } else if weight > 0.0 {
             self.total += weight;
             self.total <= weight || rng.f64() * self.total < weight
         } else if self.total > 0.0 {
@@ -185,6 +187,9 @@ impl Draw {
 }
 
 const EVEN: f64 = 1.0;
+
+/// A weight beside which no later one counts: the first of equals wins.
+const FIRST: f64 = f64::INFINITY;
 
 #[cfg(test)]
 mod tests {
