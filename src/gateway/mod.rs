@@ -20,6 +20,7 @@ mod relay;
 mod reply;
 mod route;
 mod settle;
+mod tokens;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

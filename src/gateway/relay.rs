@@ -26,6 +26,7 @@ use crate::patience::within;
 use crate::provider;
 use crate::routing::{Ask, Attempt, Next, Plan, Stop};
 use crate::telemetry;
+use crate::tokens::Encoding;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
 
 /// Longer than any request takes.
@@ -107,6 +108,11 @@ impl Relay<'_> {
     async fn run(&mut self, call: &Call) -> End {
         let snapshot = Arc::clone(&self.ctx.snapshot);
         let (catalog, settings) = (&snapshot.catalog, &snapshot.routing);
+        if let Some(model) = snapshot.rules.counted_as(&call.model) {
+            // A bound in a rule means the same for every model that it decides between.
+            let table = Some(Encoding::O200k);
+            super::tokens::needs(call, model, catalog, table).await;
+        }
         let headers = &self.session.req_header().headers;
         let decision = match super::decide::decide(self.ctx, headers, call) {
             Ok(decision) => decision,

@@ -291,16 +291,6 @@ impl Plan {
         }
         let stage = self.stages.get_mut(attempt.stage)?;
         let names = stage.names();
-        let alternatives = stage.takers().nth(1).is_some()
-            || stage.among_others
-            || fallback::exists(settings, &names);
-        let rest = attempt.in_flight.failed(
-            failure,
-            settings,
-            (&attempt.deployment, alternatives, attempt.captured.is_some()),
-            state.nanos(now),
-        );
-
         let allowance = retry::allowance(settings, &names, failure.class);
         let retries =
             retry::retries(settings, &names, self.num_retries, &attempt.deployment, allowance);
@@ -313,6 +303,21 @@ impl Plan {
             _ => by_class,
         };
         let falls_back = by_class != Reach::Nowhere;
+
+        // Whoever writes a number of retries for one group wants them made there first: what is
+        // about to be asked again does not rest.
+        let insists = names.iter().any(|name| settings.group_num_retries.contains_key(*name));
+        let asked_again = insists && reach == Reach::Same && stage.attempts_left(retries);
+        let alternatives = !asked_again
+            && (stage.takers().nth(1).is_some()
+                || stage.among_others
+                || fallback::exists(settings, &names));
+        let rest = attempt.in_flight.failed(
+            failure,
+            settings,
+            (&attempt.deployment, alternatives, attempt.captured.is_some()),
+            state.nanos(now),
+        );
 
         let known = self.tried.iter().position(|tried| {
             Arc::ptr_eq(&tried.deployment, &attempt.deployment)

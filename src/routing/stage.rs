@@ -259,6 +259,11 @@ impl Stage {
         self.level_attempts == 0 || self.last.is_some_and(may_retry)
     }
 
+    /// Whether a group with so many retries may have another attempt.
+    pub(super) fn attempts_left(&self, retries: u32) -> bool {
+        self.level_attempts <= retries
+    }
+
     /// Moves on to the deployments with a higher `order` than any tried; they get retries anew.
     pub(super) fn ascend(&mut self) -> bool {
         let ascends = self.last.is_some_and(|last| last.reach >= Reach::Others)

@@ -14,6 +14,7 @@ mod endpoints;
 mod matrix;
 mod process;
 mod routing;
+mod seeds;
 mod smoke;
 mod streaming;
 mod transport;

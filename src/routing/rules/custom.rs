@@ -59,10 +59,14 @@ impl Custom {
         asked == AUTO || self.models.contains(asked) || speak_of(&self.rules, asked)
     }
 
+    pub(super) fn asks_for_tokens(&self) -> bool {
+        self.rules.iter().any(|rule| rule.condition.asks_for_tokens())
+    }
+
     /// The model that a request on `auto` gets where nothing else is known of it.
-    #[must_use]
-    pub fn usual(&self) -> Option<&Arc<str>> {
-        self.default.as_ref().or_else(|| self.rules.first().map(|rule| &rule.route_to))
+    pub(super) fn usual(&self) -> Option<&str> {
+        let first = || self.rules.first().map(|rule| &rule.route_to);
+        self.default.as_ref().or_else(first).map(|model| &**model)
     }
 
     pub(super) fn decide(&self, facts: &dyn Facts) -> Option<(Arc<str>, Reason)> {

@@ -77,6 +77,14 @@ impl Rules {
             || self.regions.as_ref().is_some_and(|regions| self.is_regional(regions, asked))
     }
 
+    /// The model as whose the prompt of a request is to be counted, if a rule asks for its tokens.
+    #[must_use]
+    pub fn counted_as<'a>(&'a self, asked: &'a str) -> Option<&'a str> {
+        let custom = self.custom.as_ref().filter(|custom| custom.decides(asked))?;
+        let model = if asked == AUTO { custom.usual() } else { Some(asked) };
+        model.filter(|_| custom.asks_for_tokens())
+    }
+
     /// Where a request goes; `None` if it is the name's own affair.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ pub struct Condition {
     /// Each comparison of `model` with something written, as the test whether a model is meant.
     pub(super) mentions: Vec<Mention>,
     uses_team: Option<Span>,
+    uses_tokens: bool,
 }
 
 /// Which models a comparison speaks of.
@@ -177,18 +178,25 @@ impl Condition {
     pub fn asks_for_team(&self) -> Option<(usize, usize)> {
         self.uses_team.map(|Span { at, end }| (at, end - at))
     }
+
+    /// Whether the tokens of a prompt have to be counted for it.
+    #[must_use]
+    pub fn asks_for_tokens(&self) -> bool {
+        self.uses_tokens
+    }
 }
 
 pub(super) fn check(tree: &Tree) -> Result<Condition, Malformed> {
-    let mut checker = Checker { mentions: Vec::new(), uses_team: None };
+    let mut checker = Checker { mentions: Vec::new(), uses_team: None, uses_tokens: false };
     let truth = checker.truth(tree)?;
-    let Checker { mentions, uses_team } = checker;
-    Ok(Condition { truth, mentions, uses_team })
+    let Checker { mentions, uses_team, uses_tokens } = checker;
+    Ok(Condition { truth, mentions, uses_team, uses_tokens })
 }
 
 struct Checker {
     mentions: Vec<Mention>,
     uses_team: Option<Span>,
+    uses_tokens: bool,
 }
 
 /// Bytes of a compiled pattern. Matching takes time in proportion to the text, whatever the pattern.
@@ -234,7 +242,10 @@ impl Checker {
             return Err(Malformed::new(*part, format!("`{name}` has no parts")));
         }
         Ok(match known {
-            Known::Number(fact) => Typed::Number(Amount::Fact(fact)),
+            Known::Number(fact) => {
+                self.uses_tokens |= fact == Number::InputTokens;
+                Typed::Number(Amount::Fact(fact))
+            }
             Known::Clock(clock) => Typed::Number(Amount::Clock(clock)),
             Known::Flag(flag) => Typed::Truth(Truth::Flag(flag)),
             Known::Text(fact) => {
