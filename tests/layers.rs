@@ -74,7 +74,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
         ],
     ),
-    ("cli", &["server", "config", "mock", "telemetry", "snapshot"]),
+    ("cli", &["server", "gateway", "config", "mock", "telemetry", "snapshot", "routing"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

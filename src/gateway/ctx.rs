@@ -14,7 +14,7 @@ use crate::catalog::PriceBook;
 use crate::dialect::Endpoint;
 use crate::keys::Caller;
 use crate::money::Usd;
-use crate::routing::{Fallback, Needs, Settings};
+use crate::routing::{Ask, Fallback, Needs, Settings};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Counted, Metrics};
 use crate::usage::Usage;
@@ -71,6 +71,25 @@ pub struct Call {
 }
 
 impl Call {
+    /// What the call wants of routing. Its needs are left out: they may not be asked for.
+    pub fn ask(&self) -> Ask<'_> {
+        Ask {
+            model: &self.model,
+            num_retries: self.num_retries,
+            fallbacks: self.fallbacks.clone(),
+            disable_fallbacks: self.disable_fallbacks,
+            stand_ins: Vec::new(),
+            tags: self.tags.clone(),
+            stream: self.stream,
+            needs: None,
+            strategy: self.hints.strategy,
+            affinity: self.hints.affinity,
+            region: self.hints.region.clone(),
+            capabilities: self.hints.capabilities.clone(),
+            seed: fastrand::u64(..),
+        }
+    }
+
     /// Whether anything looks at what the request needs.
     pub fn reads_needs(&self, settings: &Settings) -> bool {
         settings.reads_requests || self.hints.strategy.is_some()
@@ -98,6 +117,8 @@ pub struct Relayed {
     pub first_token: Option<Duration>,
     pub streamed: bool,
     pub bytes_sent: u64,
+    /// Why the deployments were tried in their order, if the client asked.
+    pub explained: Option<Box<str>>,
 }
 
 impl Relayed {

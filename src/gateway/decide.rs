@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::ctx::{Call, RequestCtx};
 use super::error::GatewayError;
 use crate::keys::Caller;
+use crate::routing::Ask;
 use crate::routing::rules::language::{Flag, Number, Text};
 use crate::routing::rules::{Decision, Facts, Rules};
 
@@ -49,6 +50,21 @@ pub(super) fn decide(
         );
     }
     Ok(decision)
+}
+
+/// The request to routing as it was decided.
+pub(super) fn routed<'a>(ask: Ask<'a>, decision: Option<&'a Decision>) -> Ask<'a> {
+    match decision {
+        None => ask,
+        Some(Decision { model, stand_ins, .. }) => {
+            Ask { model, stand_ins: stand_ins.clone(), ..ask }
+        }
+    }
+}
+
+/// Why it was decided so, for people.
+pub(super) fn reasons(decision: Option<&Decision>) -> Vec<String> {
+    decision.iter().flat_map(|it| &it.reasons).map(ToString::to_string).collect()
 }
 
 /// One request as the rules see it.

@@ -10,6 +10,7 @@ mod ctx;
 mod decide;
 pub mod error;
 mod exchange;
+pub mod explain;
 mod head;
 mod hints;
 mod intake;

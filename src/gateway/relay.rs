@@ -15,6 +15,7 @@ use pingora_proxy::Session;
 
 use super::Gateway;
 use super::ctx::{Call, RequestCtx, Served};
+use super::decide;
 use super::error::GatewayError;
 use super::exchange::{self, Bounds, Content, Exchange};
 use super::head;
@@ -24,7 +25,8 @@ use crate::catalog::Deployment;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::provider;
-use crate::routing::{Ask, Attempt, Next, Plan, Stop};
+use crate::routing::rules::Decision;
+use crate::routing::{self, Ask, Attempt, Next, Plan, Stop};
 use crate::telemetry;
 use crate::tokens::Encoding;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
@@ -114,25 +116,13 @@ impl Relay<'_> {
             super::tokens::needs(call, model, catalog, table).await;
         }
         let headers = &self.session.req_header().headers;
-        let decision = match super::decide::decide(self.ctx, headers, call) {
+        let decision = match decide::decide(self.ctx, headers, call) {
             Ok(decision) => decision,
             Err(error) => return End::Error(error),
         };
-        let ask = Ask {
-            model: decision.as_ref().map_or(&*call.model, |decision| &*decision.model),
-            stand_ins: decision.as_ref().map(|it| it.stand_ins.clone()).unwrap_or_default(),
-            num_retries: call.num_retries,
-            fallbacks: call.fallbacks.clone(),
-            disable_fallbacks: call.disable_fallbacks,
-            tags: call.tags.clone(),
-            stream: call.stream,
-            needs: call.reads_needs(settings).then(|| *call.needs()),
-            strategy: call.hints.strategy,
-            affinity: call.hints.affinity,
-            region: call.hints.region.clone(),
-            capabilities: call.hints.capabilities.clone(),
-            seed: fastrand::u64(..),
-        };
+        let needs = call.reads_needs(settings).then(|| *call.needs());
+        let ask = decide::routed(Ask { needs, ..call.ask() }, decision.as_ref());
+        self.explain(call, &ask, decision.as_ref());
         let Ok(mut plan) = Plan::new(catalog, settings, ask) else {
             return End::Error(GatewayError::UnknownModel { model: call.model.to_string() });
         };
@@ -176,6 +166,26 @@ impl Relay<'_> {
                 return End::Broken(GatewayError::Upstream(Box::new(failure)));
             }
             last = Some(failure);
+        }
+    }
+
+    /// Says why the request goes where it goes: in the response, if its client wants to know, and in
+    /// the log at debug level.
+    fn explain(&mut self, call: &Call, ask: &Ask<'_>, decision: Option<&Decision>) {
+        let logged = tracing::enabled!(tracing::Level::DEBUG);
+        if !call.hints.explain && !logged {
+            return;
+        }
+        let snapshot = &self.ctx.snapshot;
+        let (state, now) = (&*self.gateway.routing, Instant::now());
+        let explained =
+            routing::explain(&snapshot.catalog, &snapshot.routing, state, ask.clone(), now);
+        let Ok(mut explained) = explained else { return };
+        explained.decided = decide::reasons(decision);
+        let line = explained.to_string();
+        tracing::debug!(request_id = %self.ctx.request_id, routing = %line, "routed");
+        if call.hints.explain {
+            self.ctx.relayed.explained = Some(line.into());
         }
     }
 

@@ -21,6 +21,7 @@ use fastrand::Rng;
 use serde_json::value::RawValue;
 
 use super::affinity::{self, AffinityKeys};
+use super::explain::ExplainedGroup;
 use super::fallback::{self, Queue, Target};
 use super::health::InFlight;
 use super::meter::Hold;
@@ -213,11 +214,11 @@ impl Plan {
         if self.attempts.len() >= MAX_ATTEMPTS || (late && !self.attempts.is_empty()) {
             return Next::Stop(Stop::LastFailure);
         }
-        if let Some((name, resolved)) = self.start.take() {
-            self.enter((name, resolved), Vec::new(), &Clock { settings, state, now, deadline });
+        let clock = Clock { settings, state, now, deadline, rehearsal: false };
+        if let Some(start) = self.start.take() {
+            self.enter(start, Vec::new(), &clock);
         }
         let mut survey = Survey::default();
-        let clock = Clock { settings, state, now, deadline };
         loop {
             if let Some(attempt) = self.attempt_in(self.current, Resort::First, &clock, &mut survey)
             {
@@ -340,7 +341,7 @@ impl Plan {
         rest
     }
 
-    /// Attempts beyond the first in each group.
+    /// Attempts beyond the first in each group; names that share requests by weight are one.
     #[must_use]
     pub fn retries(&self) -> u32 {
         self.retries
@@ -364,6 +365,49 @@ impl Plan {
         &self.attempts
     }
 
+    /// What every group of the plan would do, without an attempt: see [`super::explain`].
+    pub(super) fn rehearse(
+        &mut self,
+        catalog: &Catalog,
+        settings: &Settings,
+        state: &State,
+        now: Instant,
+    ) -> Vec<ExplainedGroup> {
+        let clock = Clock { settings, state, now, deadline: None, rehearsal: true };
+        if let Some(start) = self.start.take() {
+            self.enter(start, Vec::new(), &clock);
+        }
+        let mut groups = Vec::new();
+        loop {
+            let index = self.current;
+            let Some(stage) = self.stages.get_mut(index) else { break };
+            let context = Context {
+                settings,
+                state,
+                tried: &[],
+                wants: &self.wants,
+                stage: index,
+                now,
+                deadline: None,
+                resort: Resort::First,
+                rehearsal: true,
+                skip: &[],
+            };
+            groups.push(ExplainedGroup {
+                name: stage.name.clone(),
+                fallback: index > 0,
+                strategy: stage.strategy(),
+                candidates: stage.rehearse(&context, &mut self.rng),
+            });
+            self.leave(settings);
+            self.fallbacks = u32::try_from(index).unwrap_or(u32::MAX);
+            if !self.fall_back(catalog, &clock) {
+                break;
+            }
+        }
+        groups
+    }
+
     fn attempt_in(
         &mut self,
         index: usize,
@@ -371,7 +415,7 @@ impl Plan {
         clock: &Clock<'_>,
         survey: &mut Survey,
     ) -> Option<Attempt> {
-        let Clock { settings, state, now, deadline } = *clock;
+        let Clock { settings, state, now, deadline, .. } = *clock;
         let stage = self.stages.get_mut(index)?;
         let ascends = |stage: &mut Stage| resort == Resort::First && stage.ascend();
         if !stage.may_try() && !ascends(stage) {
@@ -392,7 +436,7 @@ impl Plan {
         let Choice { deployment, captured, from, mut in_flight, candidate, hold } =
             stage.choose(&context, survey, &mut self.rng)?;
 
-        if stage.attempts > 1 {
+        if stage.attempts > 1 || stage.member {
             self.retries += 1;
         } else if index > 0 {
             self.fallbacks += 1;
@@ -477,6 +521,7 @@ impl Plan {
             if let Some(stage) = self.stages.last_mut() {
                 stage.repeated = repeated;
                 stage.among_others |= member;
+                stage.member = member;
             }
             return true;
         }
@@ -490,14 +535,14 @@ impl Plan {
         params: Vec<(Box<str>, Box<RawValue>)>,
         clock: &Clock<'_>,
     ) {
-        let Clock { settings, state, now, .. } = *clock;
+        let Clock { settings, state, now, rehearsal, .. } = *clock;
         let mut members: Vec<Fallback> = Vec::new();
         while let Some(spread) = resolved.spread.take() {
             let able = |index: usize| {
                 let member = spread.members.get(index);
                 member.is_some_and(|member| state.may_serve(&member.resolved, now))
             };
-            let mut order = state.spreads.take(&spread, able).into_iter();
+            let mut order = state.spreads.order(&spread, !rehearsal, able).into_iter();
             let first = order.next().and_then(|first| spread.members.get(first));
             let Some(first) = first else { break };
             let others = order.filter_map(|index| spread.members.get(index));
@@ -538,6 +583,8 @@ struct Clock<'a> {
     state: &'a State,
     now: Instant,
     deadline: Option<Instant>,
+    /// Nothing is called, so nobody's turn is taken.
+    rehearsal: bool,
 }
 
 /// Over all groups of one request; more than any configuration in its senses asks for.

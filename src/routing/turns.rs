@@ -26,8 +26,13 @@ struct List {
 
 impl Turns {
     /// All members, the one whose turn it is first and then those that are next. `takes_part` says
-    /// which could serve now; if none could, all take part.
-    pub(super) fn take(&self, spread: &Spread, takes_part: impl Fn(usize) -> bool) -> Vec<usize> {
+    /// which could serve now; if none could, all take part. Unless `take`, nobody's turn is over by this.
+    pub(super) fn order(
+        &self,
+        spread: &Spread,
+        take: bool,
+        takes_part: impl Fn(usize) -> bool,
+    ) -> Vec<usize> {
         let list = self.list(spread);
         let mut list = list.lock();
         if !list.is_of(spread) {
@@ -36,7 +41,9 @@ impl Turns {
         let count = spread.members.len();
         let anybody = (0..count).any(&takes_part);
         let takes_part = |index: usize| !anybody || takes_part(index);
-        let Some(first) = list.smooth.take(&takes_part) else { return (0..count).collect() };
+        let first =
+            if take { list.smooth.take(&takes_part) } else { list.smooth.peek(&takes_part) };
+        let Some(first) = first else { return (0..count).collect() };
         let mut order = vec![first];
         // Only the first has a turn; the others are asked for if it fails. Those that rest come last.
         for able in [true, false] {

@@ -59,7 +59,7 @@ impl Providers {
     }
 
     fn forget(&self) {
-        [&self.openai, &self.anthropic, &self.azure].map(Upstream::forget);
+        [&self.openai, &self.anthropic, &self.azure].into_iter().for_each(Upstream::forget);
     }
 }
 
@@ -367,7 +367,7 @@ fn c2_auto_takes_the_fast_and_cheap_model_and_long_prompts_the_large_window() {
         assert_eq!(client.chat("auto", &long).status, 200, "60000 tokens");
     }
     // Two of the three models have the capability `long-context`; the small one has not.
-    let small = |request: &mock::Recorded| request.json()["model"] == "gpt-3.5-turbo";
+    let small = |request: &Recorded| request.json()["model"] == "gpt-3.5-turbo";
     assert!(!providers.openai.requests().iter().any(small));
     // A model that is named is that model.
     assert_eq!(client.chat("gpt-4", "hi").text(), "openai");

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use fastrand::Rng;
 
 use super::checks::{self, Facts};
+use super::health::Standing;
 use super::needs::Needs;
 use super::settings::{Settings, Strategy, Tuning};
 use super::stats::Candidate;
@@ -54,7 +55,11 @@ impl Judge<'_> {
             Strategy::SimpleShuffle | Strategy::Weighted => (0, candidate.weight),
             // As in LiteLLM the first of equals, so that a quiet group fails over in the order in
             // which it is written: files list a primary and what stands behind it.
-            Strategy::LeastBusy => (u64::from(candidate.state.in_flight()), FIRST),
+            // One whose rest is over goes before its equals: it would never be probed behind them.
+            Strategy::LeastBusy => {
+                let closed = matches!(candidate.state.standing(self.now), Standing::Closed);
+                (u64::from(candidate.state.in_flight()) * 2 + u64::from(closed), FIRST)
+            }
             Strategy::Latency => (self.latency(candidate), EVEN),
             Strategy::Cost => (self.cost_load(candidate), candidate.weight),
             Strategy::Usage => {
