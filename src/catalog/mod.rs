@@ -13,6 +13,8 @@ mod capability;
 mod deployment;
 pub mod price;
 pub mod price_book;
+#[doc(hidden)]
+pub mod sample;
 mod spread;
 mod wildcard;
 

@@ -1,48 +1,7 @@
 //! Names and what they mean, as tables.
 
-use http::HeaderValue;
-
+use super::sample::deployment;
 use super::*;
-use crate::dialect::{Dialect, Quirks};
-
-/// A deployment from `group = provider/model #id`.
-fn deployment(line: &str) -> Deployment {
-    let (group, rest) = line.split_once(" = ").expect(line);
-    let (upstream, id) = rest.split_once(" #").expect(line);
-    let (provider, model) = upstream.split_once('/').expect(line);
-    Deployment {
-        id: id.into(),
-        group: group.into(),
-        provider: provider.into(),
-        dialect: Dialect::OpenAi,
-        quirks: Quirks::default(),
-        model: model.into(),
-        target: Target {
-            tls: true,
-            host: "api.example.com".into(),
-            port: 443,
-            authority: HeaderValue::from_static("api.example.com"),
-            paths: [None, None, None],
-            headers: Vec::new(),
-            api_base: "https://api.example.com".into(),
-            verify_tls: true,
-            ca_file: None,
-            http2: false,
-        },
-        weight: None,
-        order: None,
-        rpm: None,
-        tpm: None,
-        max_parallel_requests: None,
-        timeouts: Timeouts::default(),
-        num_retries: None,
-        cooldown: None,
-        defaults: Vec::new(),
-        drop_params: Vec::new(),
-        tags: Vec::new(),
-        info: ModelInfo::default(),
-    }
-}
 
 fn alias(name: &str, target: &str) -> Alias {
     Alias { name: name.into(), target: AliasTarget::Group(target.into()), hidden: false }

@@ -197,7 +197,7 @@ impl Problem {
     fn new(finding: Finding, sources: &Sources, secrets: &BTreeSet<String>) -> Self {
         let hide = |text: String| mask::hide(text, secrets);
         // What steers a terminal is not sent to it.
-        let message = finding.message.replace(|c: char| c.is_control(), "\u{fffd}");
+        let tell = |text: String| hide(text.replace(|c: char| c.is_control(), "\u{fffd}"));
         let spot = finding.spot.map(|spot| match finding.part {
             Some((at, width)) => within::place(sources.text(spot.file), spot, at, width),
             None => spot,
@@ -211,8 +211,8 @@ impl Problem {
             file: sources.name(spot.map_or(0, |spot| spot.file)),
             line: spot.map_or(0, |spot| spot.line),
             column: spot.map_or(0, |spot| spot.column),
-            message: hide(message),
-            help: finding.help.map(hide),
+            message: tell(finding.message),
+            help: finding.help.map(tell),
             notes: notes.collect(),
             excerpt: spot.and_then(|spot| {
                 let line = hide(mask::line(sources.line(spot)?));

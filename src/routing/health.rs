@@ -122,6 +122,8 @@ pub struct InFlight {
     stream: bool,
     /// It is counted among those that wait for an answer.
     awaits: bool,
+    /// The place is given back already.
+    left: bool,
 }
 
 impl DeploymentState {
@@ -156,6 +158,7 @@ impl DeploymentState {
             began: None,
             stream: false,
             awaits: false,
+            left: false,
         };
         if matches!(self.standing(now), Standing::HalfOpen { .. }) {
             place.probe = !self.probing.swap(true, Ordering::AcqRel);
@@ -318,6 +321,15 @@ impl InFlight {
         matches!(self.state.standing(now), Standing::HalfOpen { .. })
     }
 
+    /// Gives the place back before the end: the deployment has nothing more to do.
+    pub fn leave(&mut self) {
+        self.end_probe();
+        self.end_wait();
+        if !std::mem::replace(&mut self.left, true) {
+            self.state.in_flight.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
     fn end_probe(&mut self) {
         if std::mem::take(&mut self.probe) {
             self.state.probing.store(false, Ordering::Release);
@@ -327,9 +339,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.end_probe();
-        self.end_wait();
-        self.state.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.leave();
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Ask<'a> {
     pub num_retries: Option<u32>,
     /// Replaces the configuration's fallbacks; an empty list means none.
     pub fallbacks: Option<Vec<Fallback>>,
+    /// The same for one class of failure each, before `fallbacks`.
+    pub class_fallbacks: Vec<(FailureClass, Vec<Fallback>)>,
     pub disable_fallbacks: bool,
     /// What serves, in this order, when `model` cannot: before the fallbacks of either list.
     pub stand_ins: Vec<Fallback>,
@@ -91,6 +93,7 @@ pub struct Plan {
     rng: Rng,
     num_retries: Option<u32>,
     own_fallbacks: Option<Vec<Fallback>>,
+    own_class_fallbacks: Vec<(FailureClass, Vec<Fallback>)>,
     disable_fallbacks: bool,
     stand_ins: Vec<Fallback>,
     wants: Wants,
@@ -177,6 +180,7 @@ impl Plan {
             rng: Rng::with_seed(ask.seed),
             num_retries: ask.num_retries,
             own_fallbacks: ask.fallbacks,
+            own_class_fallbacks: ask.class_fallbacks,
             disable_fallbacks: ask.disable_fallbacks,
             stand_ins: ask.stand_ins,
             wants: Wants {
@@ -485,13 +489,14 @@ impl Plan {
         }
         let members = std::mem::take(&mut stage.members);
         if !self.disable_fallbacks {
-            match &self.own_fallbacks {
+            let class = stage.last.map(|last| last.class).or(unfit);
+            let of_class = self.own_class_fallbacks.iter().find(|(of, _)| Some(*of) == class);
+            match of_class.map(|(_, list)| list).or(self.own_fallbacks.as_ref()) {
                 // The request's list is its last word: what it falls back to brings no further ones.
                 Some(list) if current == 0 => self.queue.put_first(list, 0, false),
                 Some(_) => {}
                 None => {
-                    let class = stage.last.map(|last| last.class);
-                    let list = fallback::list(settings, &stage.names(), class.or(unfit));
+                    let list = fallback::list(settings, &stage.names(), class);
                     self.queue.put_first(list, current, false);
                 }
             }

@@ -11,8 +11,10 @@ mod harness;
 
 mod bodies;
 mod endpoints;
+mod examples;
 mod matrix;
 mod process;
+mod refusals;
 mod routing;
 mod seeds;
 mod smoke;

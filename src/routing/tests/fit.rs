@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::catalog::{Capabilities, Capability, Price};
+use crate::catalog::{Capabilities, Capability, ModelInfo, Price};
 use crate::money::Usd;
 use crate::routing::meter::{Hold, Meter, Meters, Room};
 use crate::routing::{AffinityKeys, Needs, Out, ReplyFormat, Standing, Strategy, explain};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::simulation::Simulation;
 use super::*;
-use crate::catalog::Price;
+use crate::catalog::{ModelInfo, Price};
 use crate::money::Usd;
 use crate::routing::{GroupStrategy, Needs, Strategy, Tuning};
 use crate::usage::Usage;
