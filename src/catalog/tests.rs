@@ -162,8 +162,7 @@ fn members(found: &Resolved) -> Vec<String> {
     };
     let spread = found.spread.as_ref().unwrap();
     let members = spread.members.iter();
-    let members =
-        members.map(|it| format!("{} {}: {}", it.name, it.weight, ids(&it.resolved)));
+    let members = members.map(|it| format!("{} {}: {}", it.name, it.weight, ids(&it.resolved)));
     members.chain(spread.rest.iter().map(|rest| format!("rest: {}", ids(rest)))).collect()
 }
 
@@ -225,7 +224,11 @@ fn names_with_weights_share_requests_and_answer_to_the_model_they_share() {
         assert!(catalog.resolve(name).unwrap().spread.is_none(), "{name}");
     }
     for name in ["gpt-4", "openai/gpt-4"] {
-        assert_eq!(members(&catalog.asked(name).unwrap()), ["us 0.6: us1", "eu 0.4: eu1"], "{name}");
+        assert_eq!(
+            members(&catalog.asked(name).unwrap()),
+            ["us 0.6: us1", "eu 0.4: eu1"],
+            "{name}"
+        );
     }
     let claude = catalog.asked("claude").unwrap();
     assert!(claude.spread.is_none(), "a model that one name alone has is that name's");

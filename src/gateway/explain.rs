@@ -35,8 +35,9 @@ pub fn explain(
     let decision = decide::decide(&ctx, headers, &call)?;
     let ask = Ask { needs: Some(*call.needs()), ..call.ask() };
     let ask = decide::routed(ask, decision.as_ref());
-    let explained = routing::explain(&snapshot.catalog, &snapshot.routing, state, ask, Instant::now())
-        .map_err(|_unknown| GatewayError::UnknownModel { model: call.model.to_string() })?;
+    let explained =
+        routing::explain(&snapshot.catalog, &snapshot.routing, state, ask, Instant::now())
+            .map_err(|_unknown| GatewayError::UnknownModel { model: call.model.to_string() })?;
     let (model, decided) = (call.model.to_string(), decide::reasons(decision.as_ref()));
     Ok(Explanation { model, decided, ..explained })
 }

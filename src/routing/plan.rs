@@ -553,7 +553,8 @@ impl Plan {
             let others = order.filter_map(|index| spread.members.get(index));
             let others =
                 others.map(|member| &member.name).chain(spread.rest.iter().map(|rest| &rest.group));
-            let others = others.map(|group| Fallback { group: group.clone(), params: params.clone() });
+            let others =
+                others.map(|group| Fallback { group: group.clone(), params: params.clone() });
             members.splice(..0, others);
             resolved = first.resolved.clone();
         }

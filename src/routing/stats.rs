@@ -163,8 +163,7 @@ impl State {
     /// Whether any of these deployments does not rest.
     pub(super) fn may_serve(&self, resolved: &Resolved, now: Instant) -> bool {
         let now = self.nanos(now);
-        let rests =
-            |one: &Candidate| matches!(one.state.standing(now), Standing::Cooling { .. });
+        let rests = |one: &Candidate| matches!(one.state.standing(now), Standing::Cooling { .. });
         !self.roster(resolved).candidates.iter().all(rests)
     }
 

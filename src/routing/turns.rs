@@ -47,9 +47,8 @@ impl Turns {
         let mut order = vec![first];
         // Only the first has a turn; the others are asked for if it fails. Those that rest come last.
         for able in [true, false] {
-            while let Some(next) = list
-                .smooth
-                .peek(|index| takes_part(index) == able && !order.contains(&index))
+            while let Some(next) =
+                list.smooth.peek(|index| takes_part(index) == able && !order.contains(&index))
             {
                 order.push(next);
             }

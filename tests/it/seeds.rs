@@ -123,7 +123,10 @@ fn a1_routes_to_the_named_provider_and_falls_back_in_the_order_written() {
 
     providers.openai.now_replies(status(401));
     let reply = client.chat("gpt-4o-mini", "hi");
-    assert_eq!((reply.text().as_str(), reply.number("x-litellm-attempted-fallbacks")), ("anthropic", 1));
+    assert_eq!(
+        (reply.text().as_str(), reply.number("x-litellm-attempted-fallbacks")),
+        ("anthropic", 1)
+    );
     providers.anthropic.now_replies(status(401));
     assert_eq!(client.chat("gpt-4o-mini", "hi").text(), "azure");
     providers.openai.now_replies(chat("openai"));
@@ -162,11 +165,16 @@ fn a2_rules_decide_by_the_tokens_of_the_prompt() {
     let (short, long) = (prompt_of(100), prompt_of(1001));
     // Until the table of tokens is read, prompts are estimated.
     eventually("the tokens are counted", || {
-        client.chat("auto", &long).text() == "anthropic" && client.chat("auto", &short).status == 200
+        client.chat("auto", &long).text() == "anthropic"
+            && client.chat("auto", &short).status == 200
     });
-    for (tokens, answer) in
-        [(99, "openai"), (100, "openai"), (1000, "openai"), (1001, "anthropic"), (1500, "anthropic")]
-    {
+    for (tokens, answer) in [
+        (99, "openai"),
+        (100, "openai"),
+        (1000, "openai"),
+        (1001, "anthropic"),
+        (1500, "anthropic"),
+    ] {
         for model in ["auto", "gpt-4o-mini", "claude-3-5-sonnet"] {
             let prompt = prompt_of(tokens);
             assert_eq!(client.chat(model, &prompt).text(), answer, "{tokens} tokens to {model}");
@@ -224,10 +232,8 @@ fn a4_the_nearest_region_serves_and_the_others_stand_behind_it() {
         // Far from all: the first one that is written.
         ("sa-east-1", Some("gpt-4o-us-east")),
     ] {
-        let gateway = providers
-            .gateway(&seed("a4-regional"))
-            .variable("TOLLGATE_REGION", region)
-            .start();
+        let gateway =
+            providers.gateway(&seed("a4-regional")).variable("TOLLGATE_REGION", region).start();
         let client = client(&gateway, MASTER);
         for model in ["azure/gpt-4o-us-east", "anthropic/claude-3-5-sonnet", "regional", "auto"] {
             let reply = client.chat(model, "hi");
@@ -264,7 +270,10 @@ fn a4_the_header_names_the_region_only_where_it_is_trusted() {
         let ask = client(gateway, MASTER).ask("regional", "hi");
         ask.header("x-tollgate-region", region).send().text()
     };
-    let trusting = format!("{}general_settings: {{trust_region_header: true, region: us-east}}", seed("a4-regional"));
+    let trusting = format!(
+        "{}general_settings: {{trust_region_header: true, region: us-east}}",
+        seed("a4-regional")
+    );
     let gateway = providers.gateway(&trusting).start();
     assert_eq!(from(&gateway, "asia-south1"), "anthropic");
     assert_eq!(from(&gateway, "eu-west-3"), "azure");
@@ -347,8 +356,12 @@ fn c1_serves_each_provider_under_its_name() {
         assert_eq!(asked(upstream), name, "{model}");
     }
     let models = client.get("/v1/models").json();
-    let names: Vec<&str> =
-        models["data"].as_array().unwrap().iter().filter_map(|model| model["id"].as_str()).collect();
+    let names: Vec<&str> = models["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|model| model["id"].as_str())
+        .collect();
     assert_eq!(names, ["gpt-4", "claude-3-opus", "cohere-command", "local-llama"]);
 }
 

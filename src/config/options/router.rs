@@ -34,7 +34,12 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
         on("content_policy_fallbacks", Kind::List, "[]", "when a provider refuses the content"),
         on("max_fallbacks", Kind::Count, "5", "groups that one request may fall back to"),
         on("model_group_alias", Kind::Map, "{}", "other names: a group, or groups with weights"),
-        on("custom_routing", Kind::List, "[]", "rules that choose the model: `condition`, `route_to`"),
+        on(
+            "custom_routing",
+            Kind::List,
+            "[]",
+            "rules that choose the model: `condition`, `route_to`",
+        ),
         on("timezone", Kind::Text, "UTC", "of `hour`, `minute` and `weekday` in those rules"),
         on("model_weights", Kind::Map, "{}", "divides requests for these models among all of them"),
         on(
@@ -102,8 +107,18 @@ pub(crate) const CUSTOM_ROUTING: Table = Table {
     open: false,
     options: &[
         on("condition", Kind::Text, "", "what a request must be like; see docs/routing.md"),
-        on("route_to", Kind::Text, "", "the model group, alias or `provider/model` it then goes to"),
-        on("default", Kind::Text, "", "where requests go that no condition fits; without the others"),
+        on(
+            "route_to",
+            Kind::Text,
+            "",
+            "the model group, alias or `provider/model` it then goes to",
+        ),
+        on(
+            "default",
+            Kind::Text,
+            "",
+            "where requests go that no condition fits; without the others",
+        ),
     ],
 };
 

@@ -16,7 +16,12 @@ pub(crate) const TOP: Table = Table {
         on("include", Kind::List, "", "further files, relative to this one; their lists are added"),
         on("fallback_config", Kind::List, "", "fallbacks by group, with retries of their own"),
         on("credential_list", Kind::List, "", "credentials that deployments share by name"),
-        on("regional_routing", Kind::Map, "{}", "which model serves which region: `us-east: model`"),
+        on(
+            "regional_routing",
+            Kind::Map,
+            "{}",
+            "which model serves which region: `us-east: model`",
+        ),
         on("router", Kind::Map, "", "another spelling of `router_settings`"),
         later("rate_limit_settings", "no limit per provider is held"),
         later("database", "nothing is stored in a database"),

@@ -22,10 +22,7 @@ pub(crate) struct Written {
     pub(crate) zone: TimeZone,
 }
 
-pub(super) fn read(
-    sections: &mut Sections<'_>,
-    references: &mut References,
-) -> Option<Written> {
+pub(super) fn read(sections: &mut Sections<'_>, references: &mut References) -> Option<Written> {
     let problems = sections.router.problems;
     let zone = sections.router.text("timezone").map(|at| zone(at, problems));
     let entry = sections.router.entry("custom_routing")?;
@@ -89,9 +86,7 @@ fn rule<'a>(
     let lacks = |name: &str| !section.has(name);
     match (condition, route_to, default) {
         (_, _, Some(default)) => {
-            if let Some(spot) =
-                condition.map(|it| it.spot).or(route_to.map(|at| at.spot))
-            {
+            if let Some(spot) = condition.map(|it| it.spot).or_else(|| route_to.map(|at| at.spot)) {
                 problems.push(
                     Finding::error(spot, "a default has no condition and no `route_to`")
                         .help("write `- default: model` as an entry of its own"),
@@ -149,14 +144,11 @@ fn read_condition<'a>(entry: &'a Entry, problems: &Problems) -> Option<(Conditio
 
 fn finding(spot: Spot, malformed: Malformed) -> Finding {
     let Malformed { at, width, message, help, unknown } = malformed;
-    let near = unknown.and_then(|(word, known)| {
-        let near = nearest(&word, known.iter().copied());
-        match near {
-            Some((near, _)) => Some(format!("did you mean `{near}`?")),
-            None => Some(format!(
-                "known are {}; texts stand in quotes",
-                known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-            )),
+    let near = unknown.map(|(word, known)| match nearest(&word, known.iter().copied()) {
+        Some((near, _)) => format!("did you mean `{near}`?"),
+        None => {
+            let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+            format!("known are {}; texts stand in quotes", known.join(", "))
         }
     });
     Finding::error(spot, message).part(at, width).maybe_help(help.or(near))

@@ -87,8 +87,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let targets = aliases::targets(&aliases);
     let referred = written.references.all().iter().chain(targets.all());
     let known = names::Names::new(&models.entries, &aliases, fragment);
-    let implied =
-        implied::deployments(referred, &known, &shared, &mut models, &prices, problems);
+    let implied = implied::deployments(referred, &known, &shared, &mut models, &prices, problems);
     aliases.extend(strategies::groups(&mut sections, &models.entries, &aliases));
     let known = names::Names::new(&models.entries, &aliases, fragment);
     aliases::check(&aliases, &known, problems);

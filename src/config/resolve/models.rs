@@ -136,7 +136,8 @@ impl<'a> Shared<'a> {
     ) -> Option<(Draft, Vec<Named>)> {
         let text = |text: &str| Node { spot, value: Value::Scalar(Scalar::new(text, false)) };
         let map = |entries: Vec<(&str, Node)>| {
-            let entries = entries.into_iter().map(|(key, node)| Entry { key: key.into(), spot, node });
+            let entries =
+                entries.into_iter().map(|(key, node)| Entry { key: key.into(), spot, node });
             Node { spot, value: Value::Map(entries.collect()) }
         };
         let params = map(vec![("model", text(name))]);

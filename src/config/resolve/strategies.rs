@@ -122,10 +122,10 @@ pub(super) fn groups(
         found.push(shared(name.value, name.spot, targets));
     }
     // Where weights divide the requests, no strategy chooses among the names.
-    let chooses = ["type", "routing_strategy"].iter().any(|name| sections.router_too.has(name))
-        && !sections.router_too.written("weights").is_some_and(|weights| {
-            weights.node.map().is_some_and(|entries| !entries.is_empty())
-        });
+    let weights = sections.router_too.written("weights").and_then(|entry| entry.node.map());
+    let divides = weights.is_some_and(|entries| !entries.is_empty());
+    let chooses =
+        !divides && ["type", "routing_strategy"].iter().any(|name| sections.router_too.has(name));
     if chooses && !taken(AUTO) && !found.iter().any(|written| &*written.alias.name == AUTO) {
         let spot = sections.router_too.spot;
         let mut targets: Vec<(Arc<str>, Spot)> = Vec::new();

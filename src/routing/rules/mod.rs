@@ -141,7 +141,10 @@ impl fmt::Display for Reason {
                 write!(out, "region {region} is served by `{model}` ({served})")
             }
             Self::Region { region: Some(region), served: None, model } => {
-                write!(out, "nothing is near region {region}: the first of regional_routing is `{model}`")
+                write!(
+                    out,
+                    "nothing is near region {region}: the first of regional_routing is `{model}`"
+                )
             }
             Self::Region { region: None, model, .. } => {
                 write!(out, "the region is not known: the first of regional_routing is `{model}`")

@@ -69,7 +69,7 @@ pub fn normalised(region: &str) -> String {
 /// `us-east-1` is not around `us-east-10`.
 fn serves(key: &str, region: &str) -> bool {
     let digit = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_digit());
-    region.strip_prefix(key).is_some_and(|rest| {
-        !(digit(key.bytes().next_back()) && digit(rest.bytes().next()))
-    })
+    region
+        .strip_prefix(key)
+        .is_some_and(|rest| !(digit(key.bytes().next_back()) && digit(rest.bytes().next())))
 }

@@ -60,7 +60,12 @@ fn regions(list: &[(&str, &str)]) -> Option<Regions> {
 }
 
 /// `model (stand-ins): reasons`, or `-` if nothing is decided.
-fn decided(rules: &Rules, model: &'static str, tokens: f64, region: Option<&'static str>) -> String {
+fn decided(
+    rules: &Rules,
+    model: &'static str,
+    tokens: f64,
+    region: Option<&'static str>,
+) -> String {
     match rules.decide(model, &Sample { tokens, region, model }) {
         Err(NoRule) => "no rule".to_owned(),
         Ok(None) => "-".to_owned(),
@@ -99,7 +104,10 @@ fn the_first_rule_that_holds_decides_for_the_models_it_mentions() {
 
 #[test]
 fn a_model_that_only_a_condition_names_is_decided_too() {
-    let rules = [("model == 'smart' and input_tokens > 100", "claude"), ("model starts_with 'gpt-'", "mini")];
+    let rules = [
+        ("model == 'smart' and input_tokens > 100", "claude"),
+        ("model starts_with 'gpt-'", "mini"),
+    ];
     let rules = Rules { custom: Some(custom(&rules, None)), ..Rules::default() };
     assert!(decided(&rules, "smart", 500.0, None).starts_with("claude"));
     assert_eq!(decided(&rules, "smart", 5.0, None), "-");
@@ -129,7 +137,10 @@ fn the_nearest_region_goes_first_and_the_others_follow_in_the_order_written() {
     ] {
         for model in ["azure/us", "claude", "auto", "regional"] {
             let found = decided(&rules, model, 1.0, Some(region));
-            assert!(found.starts_with(&format!("{first} ({others}): region ")), "{region}: {found}");
+            assert!(
+                found.starts_with(&format!("{first} ({others}): region ")),
+                "{region}: {found}"
+            );
         }
     }
     for region in [Some("mars"), None] {

@@ -4,7 +4,8 @@ use super::*;
 use crate::routing::Strategy;
 
 fn world(weights: &[(&str, f64)], deployments: Vec<Deployment>) -> World {
-    let weights: Vec<_> = weights.iter().map(|(name, weight)| (Arc::from(*name), *weight)).collect();
+    let weights: Vec<_> =
+        weights.iter().map(|(name, weight)| (Arc::from(*name), *weight)).collect();
     let mut world = World::new(Vec::new());
     world.catalog = Catalog::build(deployments, Vec::new()).with_weights(&weights);
     world
@@ -21,7 +22,7 @@ fn turns(world: &mut World, model: &str, requests: usize) -> String {
     (0..requests)
         .map(|_| {
             let trace = world.request(ask(model), |_| Ok(()));
-            trace.called()[0][..2].to_owned()
+            trace.called()[0].split('-').next().unwrap().to_owned()
         })
         .collect::<Vec<_>>()
         .join(" ")
@@ -55,6 +56,7 @@ fn a_failing_name_is_stood_in_for_before_any_fallback_and_without_counting() {
     let down = [("us-1", failure(FailureClass::Auth)), ("us-2", failure(FailureClass::Auth))];
     let trace = world.failing("us", &down);
     assert_eq!((trace.called()[2], &trace.end), ("eu-1", &Ok(())));
+    let mut world = us_and_eu();
     let disabled = Ask { disable_fallbacks: true, ..ask("eu") };
     let trace = world.request(disabled, |attempt| match &*attempt.group {
         "eu" => Err(failure(FailureClass::Connection)),

@@ -37,16 +37,51 @@ pub(super) enum Truth {
     Not(Box<Self>),
     All(Box<[Self]>),
     One(Box<[Self]>),
-    Numbers { left: Amount, by: Order, right: Amount },
-    Same { left: Words, right: Words, not: bool },
-    Alike { left: Box<Self>, right: Box<Self>, not: bool },
-    NumberIn { left: Amount, list: Box<[f64]>, not: bool },
-    TextIn { left: Words, list: Box<[Box<str>]>, not: bool },
-    Tagged { tag: Words, not: bool },
-    Part { whole: Words, part: Words, at: Place, not: bool },
+    Numbers {
+        left: Amount,
+        by: Order,
+        right: Amount,
+    },
+    Same {
+        left: Words,
+        right: Words,
+        not: bool,
+    },
+    Alike {
+        left: Box<Self>,
+        right: Box<Self>,
+        not: bool,
+    },
+    NumberIn {
+        left: Amount,
+        list: Box<[f64]>,
+        not: bool,
+    },
+    TextIn {
+        left: Words,
+        list: Box<[Box<str>]>,
+        not: bool,
+    },
+    Tagged {
+        tag: Words,
+        not: bool,
+    },
+    Part {
+        whole: Words,
+        part: Words,
+        at: Place,
+        not: bool,
+    },
     /// An array that has this item, or a text that has this part.
-    Holds { source: Source, part: Words, not: bool },
-    Matches { text: Words, pattern: Regex },
+    Holds {
+        source: Source,
+        part: Words,
+        not: bool,
+    },
+    Matches {
+        text: Words,
+        pattern: Regex,
+    },
     /// One bit for each day that is meant, Monday first.
     Days(u8),
     NumberExists(Amount),
@@ -384,12 +419,14 @@ impl Checker {
                 right: Box::new(b.truth(right.span)?),
                 not,
             },
-            (Typed::Weekday, Typed::Text(Words::Const(day))) => {
-                days(&[(day, right.span)], not)?
-            }
+            (Typed::Weekday, Typed::Text(Words::Const(day))) => days(&[(day, right.span)], not)?,
             (Typed::Text(Words::Const(day)), Typed::Weekday) => days(&[(day, left.span)], not)?,
-            (Typed::Weekday, other) => return Err(mismatch("the name of a day", &other, right.span)),
-            (other, Typed::Weekday) => return Err(mismatch("the name of a day", &other, left.span)),
+            (Typed::Weekday, other) => {
+                return Err(mismatch("the name of a day", &other, right.span));
+            }
+            (other, Typed::Weekday) => {
+                return Err(mismatch("the name of a day", &other, left.span));
+            }
             (a @ (Typed::Text(_) | Typed::Open(_)), b @ (Typed::Text(_) | Typed::Open(_))) => {
                 Truth::Same { left: a.text(left.span)?, right: b.text(right.span)?, not }
             }
@@ -506,10 +543,10 @@ fn mention(truth: &Truth) -> Option<Mention> {
         | Truth::Same { left: Words::Const(name), right: Words::Fact(MODEL), .. } => {
             Some(Mention::Named(vec![name.clone()]))
         }
-        Truth::TextIn { left: Words::Fact(MODEL), list, .. } => {
-            Some(Mention::Named(list.to_vec()))
-        }
-        Truth::Part { whole: whole @ Words::Fact(MODEL), part: part @ Words::Const(_), at, .. } => {
+        Truth::TextIn { left: Words::Fact(MODEL), list, .. } => Some(Mention::Named(list.to_vec())),
+        Truth::Part {
+            whole: whole @ Words::Fact(MODEL), part: part @ Words::Const(_), at, ..
+        } => {
             let (whole, part) = (whole.clone(), part.clone());
             Some(Mention::Where(Truth::Part { whole, part, at: *at, not: false }))
         }

@@ -7,10 +7,10 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use super::Facts;
 use super::check::{Amount, Condition, Mention, Order, Place, Source, Truth, Words};
 use super::facts::{Clock, Text};
 use super::parse::Arithmetic;
-use super::Facts;
 
 /// A request as its conditions see it.
 pub(super) struct Request<'a> {
@@ -82,7 +82,7 @@ impl Request<'_> {
                 let (whole, part) = (self.words(whole)?, self.words(part)?);
                 stands(&whole, &part, *at) != *not
             }
-            Truth::Holds { source, part, not } => self.holds(source, &*self.words(part)?)? != *not,
+            Truth::Holds { source, part, not } => self.holds(source, &self.words(part)?)? != *not,
             Truth::Matches { text, pattern } => pattern.is_match(&self.words(text)?),
             Truth::Days(mask) => {
                 let day = self.clock().weekday().to_monday_zero_offset();

@@ -70,7 +70,8 @@ impl Token {
             Self::Text(text) => format!("the text \"{text}\""),
             Self::Name(name) => format!("`{name}`"),
             Self::Sign(sign) => {
-                let text = SIGNS.iter().find(|(_, known)| known == sign).map_or("", |(text, _)| text);
+                let text =
+                    SIGNS.iter().find(|(_, known)| known == sign).map_or("", |(text, _)| text);
                 format!("`{text}`")
             }
             Self::End => "the end".to_owned(),

@@ -38,15 +38,27 @@ pub(super) enum Node {
     Truth(bool),
     List(Vec<Tree>),
     /// A fact, with what is asked of it: `metadata.tier`, `headers["x-foo"]`.
-    Fact { name: String, path: Vec<(String, Span)> },
+    Fact {
+        name: String,
+        path: Vec<(String, Span)>,
+    },
     Exists(Box<Tree>),
     Not(Box<Tree>),
     And(Vec<Tree>),
     Or(Vec<Tree>),
     Negative(Box<Tree>),
-    Sum { left: Box<Tree>, by: Arithmetic, right: Box<Tree> },
+    Sum {
+        left: Box<Tree>,
+        by: Arithmetic,
+        right: Box<Tree>,
+    },
     /// `sign` is where the operator stands.
-    Compare { left: Box<Tree>, by: Comparison, sign: Span, right: Box<Tree> },
+    Compare {
+        left: Box<Tree>,
+        by: Comparison,
+        sign: Span,
+        right: Box<Tree>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

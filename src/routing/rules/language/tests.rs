@@ -247,9 +247,8 @@ fn or_binds_less_than_and_and_both_stop_early() {
 
 #[test]
 fn a_condition_speaks_of_the_models_it_compares_with() {
-    let speaks = |condition: &str, model: &str| {
-        Condition::parse(condition).unwrap().speaks_of(model)
-    };
+    let speaks =
+        |condition: &str, model: &str| Condition::parse(condition).unwrap().speaks_of(model);
     assert!(speaks("model == 'smart' and input_tokens > 5", "smart"));
     assert!(speaks("model != 'smart'", "smart"));
     assert!(speaks("model in ['a', 'b']", "b"));
@@ -267,7 +266,10 @@ fn wrong_conditions_are_told_with_their_column() {
         ("input_tokens <", "15+1: expected a fact, a number, a text or a bracket, found the end"),
         ("input_tokens < 'x'", "16+3: expected a number, found a text"),
         ("input_tokens = 1", "14+1: `=` has no meaning here (write `==` to compare)"),
-        ("input_tokens", "1+12: expected a condition, found a number (compare it with a number, as in `input_tokens < 100`)"),
+        (
+            "input_tokens",
+            "1+12: expected a condition, found a number (compare it with a number, as in `input_tokens < 100`)",
+        ),
         ("stream and", "11+1: expected a fact, a number, a text or a bracket, found the end"),
         ("stream an has_tools", "8+2: expected an operator or the end, found `an` ?an"),
         ("(stream", "1+1: this bracket has no closing `)`"),
@@ -276,29 +278,62 @@ fn wrong_conditions_are_told_with_their_column() {
         ("model == \"gpt", "10+1: the text that begins here has no closing `\"`"),
         ("model < 'a'", "1+5: expected a number, found a text"),
         ("model == 4", "1+5: expected a number, found a text"),
-        ("model in 'gpt'", "10+5: expected a list, found a text (write `[\"a\", \"b\"]`; for a part of a text, `user contains \"a\"`)"),
+        (
+            "model in 'gpt'",
+            "10+5: expected a list, found a text (write `[\"a\", \"b\"]`; for a part of a text, `user contains \"a\"`)",
+        ),
         ("model in []", "10+2: this list is empty: nothing is in it"),
         ("model in ['a', 1]", "16+1: a list holds numbers or texts, not both"),
         ("model in ['a', user]", "16+4: a list holds numbers or texts in quotes"),
         ("model in ['a'", "10+1: this bracket has no closing `]`"),
         ("model matches '('", "15+3: not a pattern: unclosed group"),
-        ("model matches user", "15+4: `matches` takes a pattern in quotes (as in `model matches \"^gpt-4\"`)"),
+        (
+            "model matches user",
+            "15+4: `matches` takes a pattern in quotes (as in `model matches \"^gpt-4\"`)",
+        ),
         ("model matches '(a{1000}){1000}'", "15+17: this pattern is too large"),
-        ("1 < input_tokens < 5", "18+1: comparisons cannot be chained (join two comparisons with `and`)"),
-        ("tags == 'a'", "6+2: a list is equal to nothing (write `tags contains \"a\"`, or `user in [\"a\", \"b\"]`)"),
-        ("tags", "1+4: expected a condition, found the list of tags (write `tags contains \"name\"`)"),
-        ("headers == 'a'", "1+7: `headers` needs the name of a header (write `headers[\"x-name\"]`)"),
+        (
+            "1 < input_tokens < 5",
+            "18+1: comparisons cannot be chained (join two comparisons with `and`)",
+        ),
+        (
+            "tags == 'a'",
+            "6+2: a list is equal to nothing (write `tags contains \"a\"`, or `user in [\"a\", \"b\"]`)",
+        ),
+        (
+            "tags",
+            "1+4: expected a condition, found the list of tags (write `tags contains \"name\"`)",
+        ),
+        (
+            "headers == 'a'",
+            "1+7: `headers` needs the name of a header (write `headers[\"x-name\"]`)",
+        ),
         ("headers[x] == 'a'", "9+1: expected a text in quotes, found `x`"),
-        ("metadata > 3", "1+8: `metadata` needs a name within it (write `metadata.name` or `metadata[\"name\"]`)"),
+        (
+            "metadata > 3",
+            "1+8: `metadata` needs a name within it (write `metadata.name` or `metadata[\"name\"]`)",
+        ),
         ("model.name == 'a'", "7+4: `model` has no parts"),
         ("weekday == 'satday'", "12+8: `satday` is not a day of the week ?satday"),
         ("weekday < 3", "1+7: expected a number, found a day of the week"),
-        ("user == null", "9+4: nothing is equal to nothing here (write `exists(user)` or `not exists(user)`)"),
-        ("exists(stream)", "8+6: expected a fact that a request may lack, found true or false (as in `exists(user)` or `exists(headers[\"x-name\"])`)"),
-        ("not input_tokens", "5+12: expected a condition, found a number (compare it with a number, as in `input_tokens < 100`)"),
+        (
+            "user == null",
+            "9+4: nothing is equal to nothing here (write `exists(user)` or `not exists(user)`)",
+        ),
+        (
+            "exists(stream)",
+            "8+6: expected a fact that a request may lack, found true or false (as in `exists(user)` or `exists(headers[\"x-name\"])`)",
+        ),
+        (
+            "not input_tokens",
+            "5+12: expected a condition, found a number (compare it with a number, as in `input_tokens < 100`)",
+        ),
         ("user not = 'a'", "10+1: `=` has no meaning here (write `==` to compare)"),
         ("user not 'a'", "10+3: expected `in` or `contains` after `not`, found the text \"a\""),
-        ("input_tokens < 10kb", "16+4: `10kb` is not a number (write `1000`, `1_000`, `1.5`, `10K` (thousands) or `2M` (millions))"),
+        (
+            "input_tokens < 10kb",
+            "16+4: `10kb` is not a number (write `1000`, `1_000`, `1.5`, `10K` (thousands) or `2M` (millions))",
+        ),
         ("", "1+1: expected a fact, a number, a text or a bracket, found the end"),
         ("stream & true", "8+1: `&` has no meaning here (write `and` or `&&`)"),
         ("größe > 3", "1+5: `größe` is not a fact about requests ?größe"),
@@ -308,7 +343,11 @@ fn wrong_conditions_are_told_with_their_column() {
         let Malformed { at, width, message, help, unknown } = error;
         let help = help.map(|help| format!(" ({help})")).unwrap_or_default();
         let unknown = unknown.map(|(word, _)| format!(" ?{word}")).unwrap_or_default();
-        assert_eq!(format!("{}+{width}: {message}{help}{unknown}", at + 1), expected, "{condition}");
+        assert_eq!(
+            format!("{}+{width}: {message}{help}{unknown}", at + 1),
+            expected,
+            "{condition}"
+        );
     }
 }
 
@@ -330,9 +369,39 @@ fn what_is_too_long_or_too_deep_is_refused_and_not_run_into() {
 #[test]
 fn no_text_ends_in_a_panic() {
     let pieces = [
-        "input_tokens", "tags", "headers", "metadata", ".", "x-y", "[", "]", "(", ")", "'a'", "\"",
-        "1", "2K", "<", "==", "!=", "in", "not", "and", "or", "!", "-", "+", "/", "contains",
-        "matches", "exists", "weekday", "'mon'", ",", "true", "é",
+        "input_tokens",
+        "tags",
+        "headers",
+        "metadata",
+        ".",
+        "x-y",
+        "[",
+        "]",
+        "(",
+        ")",
+        "'a'",
+        "\"",
+        "1",
+        "2K",
+        "<",
+        "==",
+        "!=",
+        "in",
+        "not",
+        "and",
+        "or",
+        "!",
+        "-",
+        "+",
+        "/",
+        "contains",
+        "matches",
+        "exists",
+        "weekday",
+        "'mon'",
+        ",",
+        "true",
+        "é",
     ];
     let mut rng = fastrand::Rng::with_seed(7);
     for _ in 0..20_000 {
