@@ -25,7 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::Admin;
 use crate::background::{Background, Once};
-use crate::gateway::{AnyHttp, Gateway, View};
+use crate::gateway::{AnyHttp, Gateway, View, shadow_room};
 use crate::mock::Demo;
 use crate::reload::Reload;
 use crate::routing;
@@ -128,6 +128,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         metrics,
         access_log: access_log.clone(),
         in_flight: Arc::clone(&in_flight),
+        shadows: shadow_room(),
         admin,
     };
 

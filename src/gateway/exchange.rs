@@ -13,14 +13,19 @@ use http::header::{self, HeaderMap, HeaderValue};
 use pingora_core::{Error, ErrorType, RetryType};
 use pingora_http::RequestHeader;
 
+use super::ctx::Call;
 use crate::catalog::Deployment;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::provider::Outgoing;
+use crate::snapshot::Traffic;
 use crate::upstream::{Connection, Pool, Upstreams};
 
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION")));
+
+/// Longer than any request takes.
+const UNBOUNDED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long an upstream that stopped reading our body is given to say why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -44,6 +49,29 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
+    /// How long an attempt of this call on this deployment may take.
+    pub(super) fn of(traffic: &Traffic, call: &Call, deployment: &Deployment) -> Self {
+        // A client may shorten the operator's bounds, not lengthen them.
+        let shorter =
+            |own: Option<Duration>, written: Option<Duration>| own.into_iter().chain(written).min();
+        let silence = shorter(call.stream_timeout, deployment.timeouts.stream);
+        let whole = shorter(call.timeout, deployment.timeouts.request);
+        Self {
+            connect: traffic.connect_timeout,
+            first_byte: match (call.stream, whole) {
+                (true, _) => shorter(silence, whole).unwrap_or(traffic.first_byte_timeout),
+                (false, None) => traffic.first_byte_timeout,
+                // The whole attempt has its bound, and that has a code of its own.
+                (false, Some(_)) => UNBOUNDED,
+            },
+            whole: if call.stream { None } else { whole },
+            idle: silence.unwrap_or(traffic.stream_idle_timeout),
+            body_bytes: traffic.max_response_bytes,
+            by_client: (call.timeout.is_some() && whole == call.timeout)
+                || (call.stream_timeout.is_some() && silence == call.stream_timeout),
+        }
+    }
+
     /// A limit that the client set says nothing about the deployment when it runs out; connecting
     /// has the operator's.
     pub(super) fn blame(&self, mut failure: Failure) -> Failure {

@@ -239,6 +239,9 @@ impl<'a, 'r> Pump<'a, 'r> {
         out: &mut Vec<Bytes>,
         end: bool,
     ) -> Written {
+        if let Some(resume) = &mut self.relay.resume {
+            resume.pass(out);
+        }
         let mut tasks = Vec::with_capacity(out.len() + 2);
         if !self.committed {
             let gateway = self.relay.gateway;

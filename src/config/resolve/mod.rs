@@ -93,6 +93,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     aliases::check(&aliases, &known, problems);
     written.check(&known, problems);
     let routing = router::settings(&mut sections, &known, Arc::clone(&prices));
+    models::check_silent(&models.drafts, &known, problems);
 
     let Sections { top, router, litellm, general, router_too } = sections;
     for section in [top, router, litellm, general, router_too] {

@@ -330,6 +330,7 @@ mod tests {
             null_content_with_tool_calls: false,
             reasoning_outside_completion: true,
             normalise_stream: true,
+            continues_final_message: false,
         },
     };
 

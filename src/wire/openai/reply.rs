@@ -97,6 +97,7 @@ mod tests {
         null_content_with_tool_calls: false,
         reasoning_outside_completion: false,
         normalise_stream: false,
+        continues_final_message: false,
     };
     const MISTRAL: Quirks = Quirks { mistral: true, ..PLAIN };
 
