@@ -104,6 +104,9 @@ pub(super) struct Tried {
 /// Whether fallbacks remain that would be better than a poor choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resort {
+    /// Only a deployment that has not failed this request and is well: the one that is being
+    /// called may still answer.
+    Beside,
     First,
     Last,
 }
@@ -395,7 +398,11 @@ impl Stage {
                 }
             }
         }
-        let admitted = |kind: Kind| kind <= Kind::Again || context.resort == Resort::Last;
+        let admitted = |kind: Kind| match context.resort {
+            Resort::Beside => kind == Kind::Fresh,
+            Resort::First => kind <= Kind::Again,
+            Resort::Last => true,
+        };
         let sight = draws.iter().filter(|(kind, _)| admitted(*kind)).find_map(|(kind, draw)| {
             let winner = draw.winner()?;
             let candidate = if kind.is_again() {
@@ -661,7 +668,8 @@ impl Stage {
         };
         self.highest = self.highest.max(candidate.order);
         self.attempts += 1;
-        self.level_attempts += 1;
+        // Company for an attempt is no retry.
+        self.level_attempts += u32::from(context.resort != Resort::Beside);
         Some(choice)
     }
 }
