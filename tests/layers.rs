@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("patience", &[]),
     ("catalog", &["usage", "money", "secret", "failure", "dialect"]),
     ("wire", &["usage", "money", "failure", "dialect"]),
+    ("tokens", &["wire", "dialect"]),
     ("provider", &["wire", "catalog", "usage", "money", "secret", "failure", "dialect"]),
     ("routing", &["catalog", "failure", "dialect", "usage", "money"]),
     ("keys", &["secret"]),
@@ -35,6 +36,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "telemetry",
             "upstream",
             "provider",
+            "tokens",
             "wire",
             "snapshot",
             "routing",
@@ -72,7 +74,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
         ],
     ),
-    ("cli", &["server", "config", "mock", "telemetry", "snapshot"]),
+    ("cli", &["server", "gateway", "config", "mock", "telemetry", "snapshot", "routing"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -5,6 +5,7 @@
 
 mod check;
 mod demo;
+mod explain;
 mod mock;
 mod serve;
 
@@ -46,6 +47,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Run a scripted provider, to rehearse failures
     Mock(mock::Arguments),
+    /// Show for a request which deployments would serve it and why, calling nobody
+    Explain(explain::Arguments),
     /// List every configuration option and what becomes of it
     Options,
 }
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Demo(arguments)) => demo::run(&arguments),
         Some(Command::Mock(arguments)) => mock::run(arguments),
+        Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::Options) => {
             out(&crate::config::options::plain());
             ExitCode::SUCCESS

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use http::{HeaderValue, Request};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use super::Gateway;
 use super::ctx::RequestCtx;
+use super::explain;
 use super::intake;
 use super::reply;
 use crate::admin::{DeploymentHealth, GroupHealth, Model, Source};
@@ -87,16 +89,24 @@ impl Source for View {
     fn models(&self) -> Vec<Model> {
         let snapshot = self.snapshot.load();
         let catalog = &snapshot.catalog;
-        let listed = catalog.names().map(|name| Model {
+        let decided = snapshot.rules.names().map(Arc::from);
+        let decided: Vec<Arc<str>> =
+            decided.filter(|name| !catalog.names().any(|known| known == name)).collect();
+        let listed = catalog.names().chain(&decided).map(|name| Model {
             name: Arc::clone(name),
-            owned_by: catalog.resolve(name).map_or_else(nobody, |found| owner(&found)),
+            owned_by: catalog.asked(name).map_or_else(nobody, |found| owner(&found)),
         });
         listed.collect()
     }
 
     fn model(&self, name: &str) -> Option<Model> {
-        let found = self.snapshot.load().catalog.resolve(name)?;
-        Some(Model { name: name.into(), owned_by: owner(&found) })
+        let snapshot = self.snapshot.load();
+        let found = snapshot.catalog.asked(name);
+        if found.is_none() && !snapshot.rules.names().any(|known| known == name) {
+            return None;
+        }
+        let owned_by = found.map_or_else(nobody, |found| owner(&found));
+        Some(Model { name: name.into(), owned_by })
     }
 
     fn groups(&self) -> Vec<GroupHealth> {
@@ -109,6 +119,14 @@ impl Source for View {
                 deployments: deployments.iter().map(|one| self.deployment(&one.id)).collect(),
             })
             .collect()
+    }
+
+    fn explain(&self, headers: &http::HeaderMap, body: Bytes) -> Result<Bytes, (u16, Bytes)> {
+        let id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let snapshot = self.snapshot.load_full();
+        explain::explain(snapshot, &self.routing, headers, body)
+            .map(|explained| explain::json(&explained).to_string().into())
+            .map_err(|error| explain::refusal(&error, id))
     }
 
     fn draining(&self) -> bool {

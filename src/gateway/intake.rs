@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::ctx::{Call, RequestCtx};
 use super::error::GatewayError;
+use super::hints;
 use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
 use crate::patience::within;
@@ -178,6 +179,8 @@ pub(super) fn understand(
         deadline: ctx.started + traffic.total_timeout,
         timeout: seconds("timeout", "x-litellm-timeout")?,
         stream_timeout: seconds("stream_timeout", "x-litellm-stream-timeout")?,
+        hints: hints::read(endpoint, &body, headers, &ctx.snapshot.routing)?,
+        needs: std::sync::OnceLock::new(),
         body,
     })
 }

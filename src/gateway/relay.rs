@@ -16,6 +16,7 @@ use pingora_core::{Error, ErrorType};
 use pingora_proxy::Session;
 
 use super::ctx::{Call, RequestCtx, Served};
+use super::decide;
 use super::error::GatewayError;
 use super::exchange::{self, Bounds, Content, Exchange};
 use super::intake::left;
@@ -25,8 +26,10 @@ use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::provider;
-use crate::routing::{Ask, Attempt, Next, Plan, Stop};
+use crate::routing::rules::Decision;
+use crate::routing::{self, Ask, Attempt, Next, Plan, Stop};
 use crate::telemetry;
+use crate::tokens::Encoding;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
 use crate::wire;
 use crate::wire::json::Object;
@@ -111,15 +114,19 @@ impl Relay<'_> {
     async fn run(&mut self, call: &Call) -> End {
         let snapshot = Arc::clone(&self.ctx.snapshot);
         let (catalog, settings) = (&snapshot.catalog, &snapshot.routing);
-        let ask = Ask {
-            model: &call.model,
-            num_retries: call.num_retries,
-            fallbacks: call.fallbacks.clone(),
-            class_fallbacks: call.class_fallbacks.clone(),
-            disable_fallbacks: call.disable_fallbacks,
-            tags: call.tags.clone(),
-            seed: fastrand::u64(..),
+        if let Some(model) = snapshot.rules.counted_as(&call.model) {
+            // A bound in a rule means the same for every model that it decides between.
+            let table = Some(Encoding::O200k);
+            super::tokens::needs(call, model, catalog, table).await;
+        }
+        let headers = &self.session.req_header().headers;
+        let decision = match decide::decide(self.ctx, headers, call) {
+            Ok(decision) => decision,
+            Err(error) => return End::Error(error),
         };
+        let needs = call.reads_needs(settings).then(|| *call.needs());
+        let ask = decide::routed(Ask { needs, ..call.ask() }, decision.as_ref());
+        self.explain(call, &ask, decision.as_ref());
         let Ok(mut plan) = Plan::new(catalog, settings, ask) else {
             return End::Error(GatewayError::UnknownModel { model: call.model.to_string() });
         };
@@ -171,6 +178,26 @@ impl Relay<'_> {
                 return End::Broken(GatewayError::Upstream(Box::new(failure)));
             }
             last = Some(failure);
+        }
+    }
+
+    /// Says why the request goes where it goes: in the response, if its client wants to know, and in
+    /// the log at debug level.
+    fn explain(&mut self, call: &Call, ask: &Ask<'_>, decision: Option<&Decision>) {
+        let logged = tracing::enabled!(tracing::Level::DEBUG);
+        if !call.hints.explain && !logged {
+            return;
+        }
+        let snapshot = &self.ctx.snapshot;
+        let (state, now) = (&*self.gateway.routing, Instant::now());
+        let explained =
+            routing::explain(&snapshot.catalog, &snapshot.routing, state, ask.clone(), now);
+        let Ok(mut explained) = explained else { return };
+        explained.decided = decide::reasons(decision);
+        let line = explained.to_string();
+        tracing::debug!(request_id = %self.ctx.request_id, routing = %line, "routed");
+        if call.hints.explain {
+            self.ctx.relayed.explained = Some(line.into());
         }
     }
 
@@ -323,6 +350,7 @@ impl Relay<'_> {
         attempt.in_flight.leave();
         self.served_by(attempt);
         let usage = reply.usage.unwrap_or_else(|| estimate(call, reply.body.len() as u64));
+        plan.used(attempt, &usage, &self.gateway.routing, Instant::now());
         self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
         self.ctx.status = Some(200);
         let size = head::Body::Json(reply.body.len());
@@ -393,7 +421,11 @@ fn stopped(stop: Stop, last: Option<Failure>, call: &Call) -> GatewayError {
         (Stop::AllCooling { retry_after }, _) => {
             GatewayError::AllCooling { model: model(), retry_after }
         }
+        (Stop::OverLimit { limit, retry_after }, _) => {
+            GatewayError::DeploymentsLimited { model: model(), limit, retry_after }
+        }
         (Stop::Full, _) => GatewayError::DeploymentsFull { model: model() },
+        (Stop::Unfit(out), _) => GatewayError::NoneFits { model: model(), out },
         (Stop::NoneEligible, _) => GatewayError::NoTaggedDeployment { model: model() },
         (Stop::LastFailure, None) => GatewayError::Internal,
     }

@@ -9,29 +9,50 @@
 //!      |- Draw (strategy.rs)     the choice among equals
 //!      '- Reach (retry.rs)       what a failure leaves possible, and after what delay
 //! State (stats.rs)          all requests: what is known of each deployment
+//!  |- Turns (turns.rs)       whose turn it is among names that share requests by weight
 //!  '- DeploymentState (health.rs)   in flight, closed / cooling / half-open
 //!      |- Window (window.rs)     the last minute
 //!      '- rest (cooldown.rs)     when it rests and for how long
 //! ```
 
+mod affinity;
+mod checks;
 mod cooldown;
+mod decay;
+mod explain;
 mod fallback;
 mod health;
 mod hedge;
+mod meter;
+mod needs;
+mod out;
 mod plan;
 mod retry;
+pub mod rules;
 mod settings;
+mod smooth;
+mod speed;
 mod stage;
 mod stats;
 mod strategy;
 mod tags;
+mod turns;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
+pub use affinity::AffinityKeys;
+pub use explain::{ExplainedCandidate, ExplainedGroup, Explanation, Standing, explain};
 pub use health::{Health, InFlight, LastFailure, View};
+pub use meter::{Hold, Meter, Meters, Room};
+pub use needs::{Needs, ReplyFormat};
+pub use out::Out;
 pub use plan::{Ask, Attempt, AttemptRecord, Next, Plan, Stop, UnknownModel};
-pub use settings::{ByClass, Fallback, GroupSet, Hedging, RetryPolicy, Settings, Strategy};
+pub use settings::{
+    Affinity, ByClass, Fallback, GroupSet, GroupStrategy, Hedging, RetryPolicy, SHORT_PROMPT,
+    Settings, Strategy, Tuning,
+};
+pub use smooth::Smooth;
 pub use stage::Overrides;
 pub use stats::State;

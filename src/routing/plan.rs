@@ -20,15 +20,20 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use serde_json::value::RawValue;
 
+use super::affinity::{self, AffinityKeys};
+use super::explain::ExplainedGroup;
 use super::fallback::{self, Queue, Target};
 use super::health::InFlight;
+use super::meter::Hold;
+use super::needs::Needs;
+use super::out::Out;
 use super::retry::{self, Allowance, Reach};
-use super::settings::{Fallback, Settings};
+use super::settings::{Affinity, Fallback, Settings, Strategy};
 use super::stage::{Choice, Context, Overrides, Resort, Stage, Survey, Tried, Verdict};
-use super::stats::State;
-use super::tags;
+use super::stats::{State, nanos};
 use crate::catalog::{Catalog, Deployment, DeploymentId, Resolved};
 use crate::failure::{Failure, FailureClass};
+use crate::usage::Usage;
 
 /// What a request wants of routing.
 #[derive(Clone, Debug, Default)]
@@ -42,10 +47,37 @@ pub struct Ask<'a> {
     /// The same for one class of failure each, before `fallbacks`.
     pub class_fallbacks: Vec<(FailureClass, Vec<Fallback>)>,
     pub disable_fallbacks: bool,
+    /// What serves, in this order, when `model` cannot: before the fallbacks of either list.
+    pub stand_ins: Vec<Fallback>,
     /// Used only if the configuration turns tag filtering on.
     pub tags: Vec<Box<str>>,
+    pub stream: bool,
+    /// `None` unless [`Settings::reads_requests`].
+    pub needs: Option<Needs>,
+    /// Goes before the configuration's strategies (`x-tollgate-strategy`).
+    pub strategy: Option<Strategy>,
+    /// What ties the request to a deployment, where the configuration wants that.
+    pub affinity: AffinityKeys,
+    /// Goes before the configuration's `allowed_model_region`.
+    pub region: Option<Box<str>>,
+    /// What the request names in `metadata.capabilities`.
+    pub capabilities: Vec<Box<str>>,
     /// Every random choice of this request follows from it.
     pub seed: u64,
+}
+
+/// The part of an [`Ask`] that every choice looks at.
+#[derive(Debug)]
+pub(super) struct Wants {
+    /// `None`: tag filtering is off.
+    pub(super) tags: Option<Vec<Box<str>>>,
+    pub(super) stream: bool,
+    pub(super) needs: Option<Needs>,
+    pub(super) strategy: Option<Strategy>,
+    pub(super) keys: AffinityKeys,
+    pub(super) affinity: Affinity,
+    pub(super) region: Option<Box<str>>,
+    pub(super) capabilities: Vec<Box<str>>,
 }
 
 /// Nothing in the catalog has this name.
@@ -63,8 +95,8 @@ pub struct Plan {
     own_fallbacks: Option<Vec<Fallback>>,
     own_class_fallbacks: Vec<(FailureClass, Vec<Fallback>)>,
     disable_fallbacks: bool,
-    /// `None`: tag filtering is off.
-    tags: Option<Vec<Box<str>>>,
+    stand_ins: Vec<Fallback>,
+    wants: Wants,
     start: Option<(Arc<str>, Resolved)>,
     stages: Vec<Stage>,
     current: usize,
@@ -89,8 +121,13 @@ pub enum Stop {
     LastFailure,
     /// No attempt was made: every deployment rests, the first one for this long.
     AllCooling { retry_after: Duration },
+    /// No attempt was made: every deployment that does not rest is at a limit of requests or tokens.
+    OverLimit { limit: &'static str, retry_after: Duration },
     /// No attempt was made: the deployments that do not rest have no place left.
     Full,
+    /// No attempt was made: no deployment can serve the request, and this is the reason for the one
+    /// that comes nearest.
+    Unfit(Out),
     /// No attempt was made: no deployment of the group takes requests with these tags.
     NoneEligible,
 }
@@ -109,7 +146,11 @@ pub struct Attempt {
     pub wait: Duration,
     /// The deployment's place, held until the attempt is dropped: keep it to the end of a stream.
     pub in_flight: InFlight,
+    /// What limits hold for it.
+    hold: Option<Box<dyn Hold>>,
     stage: usize,
+    /// Its place among the candidates of the stage.
+    candidate: usize,
     record: usize,
     captured: Option<Arc<str>>,
 }
@@ -130,7 +171,7 @@ impl Plan {
     /// # Errors
     /// Nothing has that name.
     pub fn new(catalog: &Catalog, settings: &Settings, ask: Ask<'_>) -> Result<Self, UnknownModel> {
-        let Some(resolved) = catalog.resolve(ask.model) else {
+        let Some(resolved) = catalog.asked(ask.model) else {
             return Err(UnknownModel { name: ask.model.to_owned() });
         };
         let name =
@@ -141,7 +182,17 @@ impl Plan {
             own_fallbacks: ask.fallbacks,
             own_class_fallbacks: ask.class_fallbacks,
             disable_fallbacks: ask.disable_fallbacks,
-            tags: settings.enable_tag_filtering.then_some(ask.tags),
+            stand_ins: ask.stand_ins,
+            wants: Wants {
+                tags: settings.enable_tag_filtering.then_some(ask.tags),
+                stream: ask.stream,
+                needs: ask.needs,
+                strategy: ask.strategy,
+                keys: ask.affinity.only(settings.affinity),
+                affinity: settings.affinity,
+                region: ask.region.or_else(|| settings.allowed_region.clone()),
+                capabilities: ask.capabilities,
+            },
             start: Some((name, resolved)),
             stages: Vec::with_capacity(1),
             current: 0,
@@ -167,11 +218,11 @@ impl Plan {
         if self.attempts.len() >= MAX_ATTEMPTS || (late && !self.attempts.is_empty()) {
             return Next::Stop(Stop::LastFailure);
         }
-        if let Some((name, resolved)) = self.start.take() {
-            self.enter(name, resolved, Vec::new(), state);
+        let clock = Clock { settings, state, now, deadline, rehearsal: false };
+        if let Some(start) = self.start.take() {
+            self.enter(start, Vec::new(), &clock);
         }
         let mut survey = Survey::default();
-        let clock = Clock { settings, state, now, deadline };
         loop {
             if let Some(attempt) = self.attempt_in(self.current, Resort::First, &clock, &mut survey)
             {
@@ -194,7 +245,39 @@ impl Plan {
     /// Records that the deployment answered as it should. For a stream this is said when its first
     /// meaningful frame has come; should it break later, [`Plan::failed`] follows.
     pub fn succeeded(&mut self, attempt: &mut Attempt, state: &State, now: Instant) {
-        attempt.in_flight.succeeded(state.nanos(now));
+        let now = state.nanos(now);
+        attempt.in_flight.succeeded(now);
+        self.tie(attempt, state, now);
+    }
+
+    /// Records what the reply used: said once, when its end has come.
+    pub fn used(&mut self, attempt: &mut Attempt, usage: &Usage, state: &State, now: Instant) {
+        if let Some(hold) = &mut attempt.hold {
+            hold.settle(usage, now);
+        }
+        let now = state.nanos(now);
+        let expected = self.wants.needs.map_or(0, |needs| needs.input_tokens);
+        attempt.in_flight.used(usage, expected, now);
+        let stage = self.stages.get(attempt.stage);
+        if let Some(candidate) = stage.and_then(|stage| stage.candidate(attempt.candidate)) {
+            candidate.replies.add(usage.output_tokens as f64, now);
+        }
+    }
+
+    /// Ties what belongs together to the deployment that answered.
+    fn tie(&self, attempt: &Attempt, state: &State, now: u64) {
+        let Some(stage) = self.stages.get(attempt.stage) else { return };
+        let Some(candidate) = stage.candidate(attempt.candidate) else { return };
+        let Wants { keys, affinity, .. } = &self.wants;
+        let ties = [
+            (affinity::Kind::Session, keys.session, affinity.session_ttl),
+            (affinity::Kind::Prefix, keys.prefix, affinity.prompt_ttl),
+        ];
+        for (kind, sent, ttl) in ties {
+            let Some(sent) = sent else { continue };
+            let key = affinity::key(stage.key(), kind, sent);
+            state.ties.set(key, candidate.key, now.saturating_add(nanos(ttl)));
+        }
     }
 
     /// Records a failure and gives the place back. Returns for how long the deployment rests, if
@@ -213,14 +296,6 @@ impl Plan {
         }
         let stage = self.stages.get_mut(attempt.stage)?;
         let names = stage.names();
-        let alternatives = stage.candidates().len() > 1 || fallback::exists(settings, &names);
-        let rest = attempt.in_flight.failed(
-            failure,
-            settings,
-            (&attempt.deployment, alternatives, attempt.captured.is_some()),
-            state.nanos(now),
-        );
-
         let allowance = retry::allowance(settings, &names, failure.class);
         let retries =
             retry::retries(settings, &names, self.num_retries, &attempt.deployment, allowance);
@@ -233,6 +308,21 @@ impl Plan {
             _ => by_class,
         };
         let falls_back = by_class != Reach::Nowhere;
+
+        // Whoever writes a number of retries for one group wants them made there first: what is
+        // about to be asked again does not rest.
+        let insists = names.iter().any(|name| settings.group_num_retries.contains_key(*name));
+        let asked_again = insists && reach == Reach::Same && stage.attempts_left(retries);
+        let alternatives = !asked_again
+            && (stage.takers().nth(1).is_some()
+                || stage.among_others
+                || fallback::exists(settings, &names));
+        let rest = attempt.in_flight.failed(
+            failure,
+            settings,
+            (&attempt.deployment, alternatives, attempt.captured.is_some()),
+            state.nanos(now),
+        );
 
         let known = self.tried.iter().position(|tried| {
             Arc::ptr_eq(&tried.deployment, &attempt.deployment)
@@ -263,7 +353,7 @@ impl Plan {
         settings.mid_stream_failover.has(names.into_iter().flatten())
     }
 
-    /// Attempts beyond the first in each group.
+    /// Attempts beyond the first in each group; names that share requests by weight are one.
     #[must_use]
     pub fn retries(&self) -> u32 {
         self.retries
@@ -287,6 +377,49 @@ impl Plan {
         &self.attempts
     }
 
+    /// What every group of the plan would do, without an attempt: see [`super::explain`].
+    pub(super) fn rehearse(
+        &mut self,
+        catalog: &Catalog,
+        settings: &Settings,
+        state: &State,
+        now: Instant,
+    ) -> Vec<ExplainedGroup> {
+        let clock = Clock { settings, state, now, deadline: None, rehearsal: true };
+        if let Some(start) = self.start.take() {
+            self.enter(start, Vec::new(), &clock);
+        }
+        let mut groups = Vec::new();
+        loop {
+            let index = self.current;
+            let Some(stage) = self.stages.get_mut(index) else { break };
+            let context = Context {
+                settings,
+                state,
+                tried: &[],
+                wants: &self.wants,
+                stage: index,
+                now,
+                deadline: None,
+                resort: Resort::First,
+                rehearsal: true,
+                skip: &[],
+            };
+            groups.push(ExplainedGroup {
+                name: stage.name.clone(),
+                fallback: index > 0,
+                strategy: stage.strategy(),
+                candidates: stage.rehearse(&context, &mut self.rng),
+            });
+            self.leave(settings);
+            self.fallbacks = u32::try_from(index).unwrap_or(u32::MAX);
+            if !self.fall_back(catalog, &clock) {
+                break;
+            }
+        }
+        groups
+    }
+
     fn attempt_in(
         &mut self,
         index: usize,
@@ -294,18 +427,28 @@ impl Plan {
         clock: &Clock<'_>,
         survey: &mut Survey,
     ) -> Option<Attempt> {
-        let Clock { settings, state, now, deadline } = *clock;
+        let Clock { settings, state, now, deadline, .. } = *clock;
         let stage = self.stages.get_mut(index)?;
         let ascends = |stage: &mut Stage| resort == Resort::First && stage.ascend();
         if !stage.may_try() && !ascends(stage) {
             return None;
         }
-        let context =
-            Context { settings, state, tried: &self.tried, stage: index, now, deadline, resort };
-        let Choice { deployment, captured, from, in_flight } =
+        let context = Context {
+            settings,
+            state,
+            tried: &self.tried,
+            wants: &self.wants,
+            stage: index,
+            now,
+            deadline,
+            resort,
+            rehearsal: false,
+            skip: &[],
+        };
+        let Choice { deployment, captured, from, mut in_flight, candidate, hold } =
             stage.choose(&context, survey, &mut self.rng)?;
 
-        if stage.attempts > 1 {
+        if stage.attempts > 1 || stage.member {
             self.retries += 1;
         } else if index > 0 {
             self.fallbacks += 1;
@@ -315,6 +458,8 @@ impl Plan {
             wait += retry::jitter(&mut self.rng);
             wait = deadline.map_or(wait, |deadline| wait.min(deadline - now));
         }
+        let expected = self.wants.needs.map_or(0, |needs| needs.input_tokens);
+        in_flight.begin(self.wants.stream, expected, state.nanos(now + wait));
         self.attempts.push(AttemptRecord {
             deployment: deployment.id.clone(),
             group: deployment.group.clone(),
@@ -328,7 +473,9 @@ impl Plan {
             overrides: stage.overrides.clone(),
             wait,
             in_flight,
+            hold,
             stage: index,
+            candidate,
             record: self.attempts.len() - 1,
             captured,
         })
@@ -336,30 +483,44 @@ impl Plan {
 
     /// Queues what may stand in for the current group, once.
     fn leave(&mut self, settings: &Settings) {
-        let Some(stage) = self.stages.get_mut(self.current) else { return };
-        if std::mem::replace(&mut stage.left, true)
-            || self.disable_fallbacks
-            || stage.last.is_some_and(|last| !last.falls_back)
-        {
+        let current = self.current;
+        let Some(stage) = self.stages.get_mut(current) else { return };
+        let unfit = match stage.unfit {
+            Some(Out::ContextTooSmall { .. } | Out::NotLongContext { .. }) => {
+                Some(FailureClass::ContextWindow)
+            }
+            _ => None,
+        };
+        let falls_back = stage.last.is_none_or(|last| last.falls_back);
+        if std::mem::replace(&mut stage.left, true) || !falls_back {
             return;
         }
-        let class = stage.last.map(|last| last.class);
-        let of_class = self.own_class_fallbacks.iter().find(|(of, _)| Some(*of) == class);
-        match of_class.map(|(_, list)| list).or(self.own_fallbacks.as_ref()) {
-            // The request's list is its last word: what it falls back to brings no further ones.
-            Some(list) if self.current == 0 => self.queue.put_first(list, 0),
-            Some(_) => {}
-            None => {
-                let list = fallback::list(settings, &stage.names(), class);
-                self.queue.put_first(list, self.current);
+        let members = std::mem::take(&mut stage.members);
+        if !self.disable_fallbacks {
+            let class = stage.last.map(|last| last.class).or(unfit);
+            let of_class = self.own_class_fallbacks.iter().find(|(of, _)| Some(*of) == class);
+            match of_class.map(|(_, list)| list).or(self.own_fallbacks.as_ref()) {
+                // The request's list is its last word: what it falls back to brings no further ones.
+                Some(list) if current == 0 => self.queue.put_first(list, 0, false),
+                Some(_) => {}
+                None => {
+                    let list = fallback::list(settings, &stage.names(), class);
+                    self.queue.put_first(list, current, false);
+                }
+            }
+            if current == 0 {
+                self.queue.put_first(&self.stand_ins, current, false);
             }
         }
+        self.queue.put_first(&members, current, true);
     }
 
     /// Enters the next group of the queue that exists and was not visited.
     fn fall_back(&mut self, catalog: &Catalog, clock: &Clock<'_>) -> bool {
-        while self.fallbacks < clock.settings.max_fallbacks {
-            let Some(Target { fallback, origin }) = self.queue.pop() else { return false };
+        loop {
+            let allowed = self.fallbacks < clock.settings.max_fallbacks;
+            let Some(target) = self.queue.pop(allowed) else { return false };
+            let Target { fallback, origin, member } = target;
             let Some(resolved) = catalog.resolve(&fallback.group) else { continue };
             // A group in its own list means its other deployments. LiteLLM does nothing then.
             let repeated = self.stages.iter().any(|stage| stage.is(&resolved));
@@ -369,30 +530,47 @@ impl Plan {
                     continue;
                 }
             }
-            self.enter(fallback.group, resolved, fallback.params, clock.state);
+            self.enter((fallback.group, resolved), fallback.params, clock);
             if let Some(stage) = self.stages.last_mut() {
                 stage.repeated = repeated;
+                stage.among_others |= member;
+                stage.member = member;
             }
             return true;
         }
-        false
     }
 
+    /// Begins with a group. Of names that share requests by weight, one has its turn here and the
+    /// others follow if it fails.
     fn enter(
         &mut self,
-        name: Arc<str>,
-        resolved: Resolved,
+        (name, mut resolved): (Arc<str>, Resolved),
         params: Vec<(Box<str>, Box<RawValue>)>,
-        state: &State,
+        clock: &Clock<'_>,
     ) {
-        let roster = match &self.tags {
-            None => state.roster(&resolved),
-            Some(tags) => {
-                let (list, weights) = tags::select(&resolved, tags);
-                Arc::new(state.enrol(list, weights.as_deref()))
-            }
-        };
-        self.stages.push(Stage::new(name, resolved, roster, params.into()));
+        let Clock { settings, state, now, rehearsal, .. } = *clock;
+        let mut members: Vec<Fallback> = Vec::new();
+        while let Some(spread) = resolved.spread.take() {
+            let able = |index: usize| {
+                let member = spread.members.get(index);
+                member.is_some_and(|member| state.may_serve(&member.resolved, now))
+            };
+            let mut order = state.spreads.order(&spread, !rehearsal, able).into_iter();
+            let first = order.next().and_then(|first| spread.members.get(first));
+            let Some(first) = first else { break };
+            let others = order.filter_map(|index| spread.members.get(index));
+            let others =
+                others.map(|member| &member.name).chain(spread.rest.iter().map(|rest| &rest.group));
+            let others =
+                others.map(|group| Fallback { group: group.clone(), params: params.clone() });
+            members.splice(..0, others);
+            resolved = first.resolved.clone();
+        }
+        let mut stage = Stage::new(name, resolved, params.into(), &self.wants, settings, state);
+        stage.among_others = !members.is_empty()
+            || (self.stages.is_empty() && !self.disable_fallbacks && !self.stand_ins.is_empty());
+        stage.members = members;
+        self.stages.push(stage);
         self.current = self.stages.len() - 1;
     }
 
@@ -400,13 +578,14 @@ impl Plan {
         if !self.attempts.is_empty() {
             return Stop::LastFailure;
         }
-        match survey.earliest {
+        match (survey.over, survey.earliest) {
             _ if survey.full => Stop::Full,
-            Some(until) => {
+            (Some((retry_after, limit)), _) => Stop::OverLimit { limit, retry_after },
+            (None, Some(until)) => {
                 let retry_after = clock.state.instant(until).saturating_duration_since(clock.now);
                 Stop::AllCooling { retry_after }
             }
-            None => Stop::NoneEligible,
+            (None, None) => survey.unfit.map_or(Stop::NoneEligible, Stop::Unfit),
         }
     }
 }
@@ -418,6 +597,8 @@ struct Clock<'a> {
     state: &'a State,
     now: Instant,
     deadline: Option<Instant>,
+    /// Nothing is called, so nobody's turn is taken.
+    rehearsal: bool,
 }
 
 /// Over all groups of one request; more than any configuration in its senses asks for.

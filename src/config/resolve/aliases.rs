@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Sections;
-use super::names::Names;
+use super::names::{Names, References};
 use crate::catalog::{Alias, AliasTarget};
 use crate::config::options::FLAG;
 use crate::config::problem::{Finding, Problems, Spot, nearest};
@@ -12,8 +12,8 @@ use crate::config::yaml::{Entry, Node, Typed, Value};
 /// An alias and the places of the names it refers to.
 pub(crate) struct WrittenAlias {
     pub(crate) alias: Alias,
-    spot: Spot,
-    targets: Vec<(Arc<str>, Spot)>,
+    pub(super) spot: Spot,
+    pub(super) targets: Vec<(Arc<str>, Spot)>,
 }
 
 pub(super) fn read(sections: &mut Sections<'_>) -> Vec<WrittenAlias> {
@@ -133,6 +133,15 @@ fn model_of(node: &Node) -> Option<(Arc<str>, Spot)> {
     Some((model.node.text()?.into(), model.node.spot))
 }
 
+/// The names that the aliases stand for.
+pub(super) fn targets(aliases: &[WrittenAlias]) -> References {
+    let mut references = References::default();
+    for (target, spot) in aliases.iter().flat_map(|alias| &alias.targets) {
+        references.add(target, *spot, "an alias");
+    }
+    references
+}
+
 /// Reports aliases of nothing, and aliases that lead back to themselves.
 pub(super) fn check(aliases: &[WrittenAlias], names: &Names, problems: &Problems) {
     for WrittenAlias { alias, spot, targets } in aliases {
@@ -191,7 +200,9 @@ fn leads_back(name: &str, from: &str, aliases: &[WrittenAlias], names: &Names) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::options::{GENERAL_SETTINGS, LITELLM_SETTINGS, ROUTER_SETTINGS, TOP};
+    use crate::config::options::{
+        GENERAL_SETTINGS, LITELLM_SETTINGS, ROUTER, ROUTER_SETTINGS, TOP,
+    };
     use crate::config::section::Section;
     use crate::config::yaml::parse;
 
@@ -203,6 +214,7 @@ mod tests {
             router: Section::new(&ROUTER_SETTINGS, &node, node.spot, &problems),
             litellm: Section::empty(&LITELLM_SETTINGS, &problems),
             general: Section::empty(&GENERAL_SETTINGS, &problems),
+            router_too: Section::empty(&ROUTER, &problems),
         };
         let aliases = read(&mut sections).into_iter().map(|alias| alias.alias).collect();
         assert!(!problems.has_errors(), "{yaml}");

@@ -6,13 +6,19 @@
 
 mod aliases;
 mod credentials;
+mod custom;
 mod fallbacks;
 mod general;
+mod implied;
 mod models;
 mod names;
 mod params;
+mod regions;
 mod router;
+mod rules;
+mod strategies;
 mod vendor;
+mod weights;
 
 pub(crate) use models::Draft;
 
@@ -21,7 +27,7 @@ use std::sync::Arc;
 
 use super::deployments;
 use super::env::Env;
-use super::options::{GENERAL_SETTINGS, LITELLM_SETTINGS, ROUTER_SETTINGS, TOP};
+use super::options::{GENERAL_SETTINGS, LITELLM_SETTINGS, ROUTER, ROUTER_SETTINGS, TOP};
 use super::problem::{Finding, Problems};
 use super::section::Section;
 use super::yaml::Node;
@@ -49,6 +55,8 @@ pub(crate) struct Sections<'a> {
     pub(crate) router: Section<'a>,
     pub(crate) litellm: Section<'a>,
     pub(crate) general: Section<'a>,
+    /// `router`.
+    pub(crate) router_too: Section<'a>,
 }
 
 /// Reads the whole tree. `None`: there are errors among the problems.
@@ -59,6 +67,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         router: top.section("router_settings", &ROUTER_SETTINGS),
         litellm: top.section("litellm_settings", &LITELLM_SETTINGS),
         general: top.section("general_settings", &GENERAL_SETTINGS),
+        router_too: top.section("router", &ROUTER),
         top,
     };
     // Both were read before: variables and files had to be known to get here.
@@ -71,24 +80,32 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let logs = general::logs(&mut sections, context);
     let defaults = router::attempt_defaults(&mut sections);
     let prices = deployments::prices(&mut sections, context);
-    let models = models::read(&mut sections, context, &defaults);
-    let aliases = aliases::read(&mut sections);
+    let shared = models::Shared::read(&mut sections, context, &defaults);
+    let mut models = models::read(&mut sections, &shared);
+    let mut aliases = aliases::read(&mut sections);
+    let written = rules::read(&mut sections, context);
+    let targets = aliases::targets(&aliases);
+    let referred = written.references.all().iter().chain(targets.all());
+    let known = names::Names::new(&models.entries, &aliases, fragment);
+    let implied = implied::deployments(referred, &known, &shared, &mut models, &prices, problems);
+    aliases.extend(strategies::groups(&mut sections, &models.entries, &aliases));
     let known = names::Names::new(&models.entries, &aliases, fragment);
     aliases::check(&aliases, &known, problems);
-    let routing = router::settings(&mut sections, &known);
+    written.check(&known, problems);
+    let routing = router::settings(&mut sections, &known, Arc::clone(&prices));
     models::check_silent(&models.drafts, &known, problems);
 
-    let Sections { top, router, litellm, general } = sections;
-    for section in [top, router, litellm, general] {
+    let Sections { top, router, litellm, general, router_too } = sections;
+    for section in [top, router, litellm, general, router_too] {
         section.finish();
     }
-    if fragment {
+    if fragment && implied.is_empty() {
         problems.push(
             Finding::warning(None, "there is no `model_list`: no model can be called")
                 .help("add `model_list:` with at least one deployment"),
         );
     }
-    let mut built = Vec::with_capacity(models.drafts.len());
+    let mut built = Vec::with_capacity(models.drafts.len() + implied.len());
     for draft in models.drafts {
         let (place, lenient) = (draft.place.clone(), models.lenient);
         match deployments::build(draft, &prices) {
@@ -99,11 +116,15 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
             Err(problem) => problems.push(place.refused(&problem, lenient)),
         }
     }
+    built.extend(implied);
     if problems.has_errors() {
         return None;
     }
-    let aliases = aliases.into_iter().map(|alias| alias.alias).collect();
-    let catalog = Catalog::build(built, aliases).inferring(deployments::provider_of);
+    let aliases: Vec<_> = aliases.into_iter().map(|alias| alias.alias).collect();
+    let rules = written.rules(&aliases, &known);
+    let catalog = Catalog::build(built, aliases)
+        .inferring(deployments::provider_of)
+        .with_weights(&written.weights);
     let warnings: Vec<Arc<str>> = Vec::new();
-    Some(Snapshot { catalog, prices, routing, access, traffic, logs, warnings })
+    Some(Snapshot { catalog, prices, routing, rules, access, traffic, logs, warnings })
 }

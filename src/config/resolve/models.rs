@@ -12,12 +12,12 @@ use super::names::Names;
 use super::router::{AttemptDefaults, RETRIES_MAX};
 use super::vendor::{self, Access};
 use super::{Context, Sections, credentials, params};
-use crate::catalog::{ModelInfo, Timeouts};
+use crate::catalog::{Capabilities, Capability, ModelInfo, Timeouts};
 use crate::config::mask;
 use crate::config::options::{ENTRY, LITELLM_PARAMS, MODEL_INFO};
 use crate::config::problem::{Finding, LEFT_OUT, Problems, Spot, nearest};
 use crate::config::section::{At, Section, first};
-use crate::config::yaml::{Entry, Node, Value};
+use crate::config::yaml::{Entry, Node, Scalar, Value};
 use crate::provider::{TargetProblem, Vendor};
 
 /// A deployment before its address and price are worked out.
@@ -113,20 +113,46 @@ pub(crate) struct Models {
 }
 
 /// What all entries are read with.
-struct Shared<'a> {
+pub(super) struct Shared<'a> {
     context: &'a Context<'a>,
     defaults: &'a AttemptDefaults,
     credentials: Vec<credentials::Credential<'a>>,
 }
 
-pub(super) fn read<'a>(
-    sections: &mut Sections<'a>,
-    context: &'a Context<'a>,
-    defaults: &'a AttemptDefaults,
-) -> Models {
-    let problems = context.problems;
+impl<'a> Shared<'a> {
+    pub(super) fn read(
+        sections: &mut Sections<'a>,
+        context: &'a Context<'a>,
+        defaults: &'a AttemptDefaults,
+    ) -> Self {
+        Self { context, defaults, credentials: credentials::read(sections) }
+    }
+
+    /// The draft of a deployment of which only the name is known, and its names. Problems with it
+    /// are at `spot`.
+    pub(super) fn implied(
+        &self,
+        name: &str,
+        spot: Spot,
+        problems: &Problems,
+    ) -> Option<(Draft, Vec<Named>)> {
+        let text = |text: &str| Node { spot, value: Value::Scalar(Scalar::new(text, false)) };
+        let map = |entries: Vec<(&str, Node)>| {
+            let entries =
+                entries.into_iter().map(|(key, node)| Entry { key: key.into(), spot, node });
+            Node { spot, value: Value::Map(entries.collect()) }
+        };
+        let params = map(vec![("model", text(name))]);
+        let item = map(vec![("model_name", text(name)), ("litellm_params", params)]);
+        let mut named = Vec::new();
+        let draft = deployment(&item, self, problems, &mut named).pop()?;
+        Some((draft, named))
+    }
+}
+
+pub(super) fn read(sections: &mut Sections<'_>, shared: &Shared<'_>) -> Models {
+    let problems = shared.context.problems;
     let lenient = sections.router.flag("ignore_invalid_deployments").is_some_and(|at| at.value);
-    let shared = Shared { context, defaults, credentials: credentials::read(sections) };
     let mut models = Models { drafts: Vec::new(), entries: Vec::new(), lenient };
     let Some(entry) = sections.top.entry("model_list") else { return models };
     let Some(items) = entry.node.list() else {
@@ -141,7 +167,7 @@ pub(super) fn read<'a>(
     }
     for item in items {
         let own = Problems::default();
-        let drafts = deployment(item, &shared, &own, &mut models.entries);
+        let drafts = deployment(item, shared, &own, &mut models.entries);
         // What a missing variable would have said is unknown, so its consequences are not judged.
         let faulty = own.has_errors() || item.is_unresolved();
         problems.absorb(own, lenient);
@@ -249,7 +275,9 @@ fn draft(
     }
     info.entry("cost_per_1k_input_tokens");
     info.entry("cost_per_1k_output_tokens");
-    let model_info = model_info(&mut info, info_node);
+    let metadata = params.entry("metadata");
+    let region = params.text("region_name").map(|at| at.value.into());
+    let model_info = ModelInfo { region, ..model_info(&mut info, info_node, metadata) };
     info.finish();
     let mut prices = serde_json::Map::new();
     for entries in [head.all.map(), info_node.and_then(Node::map)].into_iter().flatten() {
@@ -337,7 +365,7 @@ const MODES: [&str; 12] = [
     "video_generation",
 ];
 
-fn model_info(info: &mut Section<'_>, node: Option<&Node>) -> ModelInfo {
+fn model_info(info: &mut Section<'_>, node: Option<&Node>, metadata: Option<&Entry>) -> ModelInfo {
     let mode = info.text("mode");
     if let Some(At { value, spot }) = mode {
         match MODES.iter().position(|known| *known == value) {
@@ -357,13 +385,24 @@ fn model_info(info: &mut Section<'_>, node: Option<&Node>) -> ModelInfo {
     let (input, output) = (info.positive("max_input_tokens"), info.positive("max_output_tokens"));
     // As in LiteLLM's price list: the older name of the limit on the completion.
     let output = first([output, info.positive("max_tokens")]);
+    let mut capabilities = Capabilities::default();
+    for capability in Capability::ALL {
+        if let Some(at) = info.flag(capability.name()) {
+            capabilities.set(capability, at.value);
+        }
+    }
+    let told = params::told(metadata, info.problems);
     let written = node.and_then(|node| serde_json::from_str(&node.json()).ok());
     ModelInfo {
         mode: mode.map(|at| at.value.into()),
         base_model: base_model.map(|at| at.value.into()),
         price: None,
-        max_input_tokens: input.map(|at| at.value),
+        max_input_tokens: input.map(|at| at.value).or(told.window),
         max_output_tokens: output.map(|at| at.value),
+        capabilities,
+        names: told.capabilities,
+        expected_latency: told.latency,
+        region: None,
         written: written.unwrap_or_default(),
     }
 }

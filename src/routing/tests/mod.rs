@@ -5,7 +5,11 @@ mod choice;
 mod cooldowns;
 mod crowd;
 mod fallbacks;
+mod fit;
 mod retries;
+mod simulation;
+mod strategies;
+mod turns;
 
 use std::collections::HashMap;
 use std::sync::Arc;
