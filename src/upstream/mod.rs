@@ -172,7 +172,7 @@ impl Upstreams {
             }
         };
         let (session, reused) = self.http2.get_http_session(peer).await?;
-        Ok((Link::Negotiated(session), reused))
+        Ok((Link::Negotiated(Box::new(session)), reused))
     }
 
     /// The deployment's upstream. A request that began under an earlier configuration may ask for one
@@ -222,9 +222,7 @@ impl Upstreams {
     /// Closes connections that were idle for too long, or that the upstream has closed.
     pub fn sweep(&self) {
         let now = Instant::now();
-        for upstream in self.by_deployment.load().values() {
-            upstream.sweep(now);
-        }
+        self.by_deployment.load().values().for_each(|upstream| upstream.sweep(now));
     }
 
     /// Resolves the names of all upstreams that were used before; called again and again by
