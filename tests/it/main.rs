@@ -17,6 +17,7 @@ mod matrix;
 mod process;
 mod refusals;
 mod routing;
+mod seeds;
 mod shadow;
 mod smoke;
 mod streaming;
