@@ -20,8 +20,8 @@ use crate::telemetry::AccessLog;
 use crate::telemetry::access_log::{Sink, Writer};
 use crate::upstream::Upstreams;
 
-/// How often the names of upstreams are looked up again.
-const RESOLVE_EVERY: Duration = Duration::from_secs(30);
+/// How often the names of upstreams are looked up again, and their idle connections looked at.
+const UPKEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// How often the drain looks whether the last request is done.
 const DRAIN_TICK: Duration = Duration::from_millis(10);
@@ -71,11 +71,12 @@ impl Background {
         }
     }
 
-    async fn resolve(&self) {
-        let mut tick = tokio::time::interval(RESOLVE_EVERY);
+    async fn keep_up(&self) {
+        let mut tick = tokio::time::interval(UPKEEP_EVERY);
         tick.tick().await;
         loop {
             tick.tick().await;
+            self.upstreams.sweep();
             self.upstreams.refresh().await;
         }
     }
@@ -140,7 +141,7 @@ impl BackgroundService for Background {
         };
         let working = async {
             let forever = async {
-                tokio::join!(self.announce(), self.resolve(), self.on_hangup(hangup));
+                tokio::join!(self.announce(), self.keep_up(), self.on_hangup(hangup));
             };
             tokio::select! {
                 () = forever => {}

@@ -5,6 +5,7 @@
 //! begins, when another attempt may follow, and it watches client and deadline all along.
 
 use std::borrow::Cow;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -14,15 +15,13 @@ use pingora_core::protocols::http::HttpTask;
 use pingora_core::{Error, ErrorType};
 use pingora_proxy::Session;
 
-use super::Gateway;
 use super::ctx::{Call, RequestCtx, Served};
 use super::decide;
 use super::error::GatewayError;
 use super::exchange::{self, Bounds, Content, Exchange};
-use super::head;
 use super::intake::left;
 use super::pump::{Interruption, Pump, Pumped};
-use super::shadow;
+use super::{Gateway, head, reply, shadow};
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
@@ -95,7 +94,7 @@ pub(super) async fn relay(
         }
         End::Error(error) => {
             let upstream = relay.upstream_head.take();
-            super::reply::write_error(relay.session, relay.ctx, error, upstream.as_ref()).await
+            reply::write_error(relay.session, relay.ctx, error, upstream.as_ref()).await
         }
         End::Broken(error) => {
             relay.end_stream_with(error).await;
@@ -303,7 +302,8 @@ impl Relay<'_> {
             Ok(Exchange { headers, content: Content::Stream(connection), .. }) => {
                 drop(performing);
                 pump.relay.upstream_head = Some(headers.clone());
-                return match pump.run(&headers, *connection).await {
+                // Boxed, so that a request for a whole reply does not carry the state of a stream.
+                return match Box::pin(pump.run(&headers, connection)).await {
                     Pumped::Complete => Outcome::Answered,
                     Pumped::Failed(failure) => Outcome::Failed(bounds.blame(failure)),
                     Pumped::Broken(failure) => Outcome::Broken(bounds.blame(failure)),
@@ -357,9 +357,9 @@ impl Relay<'_> {
         let head = head::answer(self.session, self.ctx, size, self.upstream_head.as_ref());
         self.ctx.relayed.bytes_sent = reply.body.len() as u64;
         let tasks = vec![HttpTask::Header(head, false), HttpTask::Body(Some(reply.body), true)];
-        let writing = self.session.write_response_tasks(tasks);
+        let writing = pin!(reply::write_together(self.session, tasks));
         match within(left(call.deadline), writing).await {
-            Ok(Ok(_)) => Outcome::Answered,
+            Ok(Ok(())) => Outcome::Answered,
             Ok(Err(_)) | Err(_) => Outcome::ClientGone,
         }
     }
@@ -378,7 +378,7 @@ impl Relay<'_> {
         self.ctx.relayed.bytes_sent += frame.len() as u64;
         self.ctx.error = Some(error);
         let tasks = vec![HttpTask::Body(Some(frame), false), HttpTask::Body(None, true)];
-        if self.session.write_response_tasks(tasks).await.is_err() {
+        if reply::write_together(self.session, tasks).await.is_err() {
             self.ctx.client_gone = true;
         }
     }

@@ -5,6 +5,7 @@
 //! its log line know nothing of it. No retries and no fallbacks: a copy that fails says what was to
 //! be learned.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -199,7 +200,7 @@ impl Shadow {
         let mut stream = provider::stream(deployment, self.call.endpoint, options);
         let mut unread: Vec<Bytes> = Vec::new();
         loop {
-            let reading = connection.session.read_response_body();
+            let reading = pin!(connection.session.read_response_body());
             let read = match within(bounds.idle, reading).await {
                 Ok(Ok(read)) => read,
                 Ok(Err(error)) => return Err(exchange::broken(&error)),

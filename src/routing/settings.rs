@@ -254,6 +254,14 @@ impl Default for Affinity {
     }
 }
 
+impl Affinity {
+    /// Whether requests are tied at all.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.session || self.caller || self.prompt
+    }
+}
+
 /// A second attempt beside one that takes long to its first content.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Hedging {
@@ -286,14 +294,6 @@ impl GroupSet {
                 names.into_iter().any(|name| groups.iter().any(|group| **group == *name))
             }
         }
-    }
-}
-
-impl Affinity {
-    /// Whether requests are tied at all.
-    #[must_use]
-    pub const fn is_on(&self) -> bool {
-        self.session || self.caller || self.prompt
     }
 }
 
