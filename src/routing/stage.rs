@@ -505,11 +505,11 @@ impl Stage {
             return Some(index);
         }
         let prefix = context.wants.keys.prefix?;
-        let crowded = |candidate: &Candidate| {
-            let all = self.candidates();
-            let busy: u32 = all.iter().map(|one| one.state.in_flight()).sum();
-            affinity::is_crowded(candidate.state.in_flight(), f64::from(busy) / all.len() as f64)
-        };
+        let all = self.candidates();
+        let busy: u32 = all.iter().map(|one| one.state.in_flight()).sum();
+        let mean = f64::from(busy) / all.len() as f64;
+        let crowded =
+            |candidate: &Candidate| affinity::is_crowded(candidate.state.in_flight(), mean);
         if let Some((index, candidate, load)) = judge.warm.and_then(|(key, _)| position(key)) {
             return self.stays(judge, load, best).then_some(index).filter(|_| !crowded(candidate));
         }

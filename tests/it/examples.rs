@@ -222,6 +222,29 @@ fn local_servers_share_the_requests_and_ollama_stands_by() {
 }
 
 #[test]
+fn the_cheapest_serves_and_a_request_in_a_hurry_asks_for_the_fastest() {
+    let openai = upstream::openai().replies(chat("openai")).start();
+    let anthropic = upstream::anthropic().replies(chat("anthropic")).start();
+    let groq = upstream::openai().replies(chat("groq")).start();
+    let gateway = trial("examples/strategies.yaml")
+        .at("OPENAI_API_BASE", &openai)
+        .at("ANTHROPIC_API_BASE", &anthropic)
+        .at("GROQ_API_BASE", &groq)
+        .start();
+    let client = gateway.client();
+
+    assert_eq!(answer(&gateway, "chat"), says("chat", "openai"), "the cheapest of the three");
+    let hurried = client.ask("chat", "hi").header("x-tollgate-strategy", "latency").stream();
+    assert_eq!(hurried.status, 200);
+    let session = || client.ask("chat", "hi").header("x-tollgate-session", "s").send().text();
+    let home = session();
+    openai.now_replies(status(401));
+    assert_eq!(home, "openai");
+    assert_ne!(session(), "openai", "it is left when it cannot serve");
+    assert_eq!(session(), session(), "and the session stays where it went");
+}
+
+#[test]
 fn wildcards_pass_on_what_their_star_stands_for() {
     let openai = upstream::openai().replies(chat("openai")).start();
     let anthropic = upstream::anthropic().replies(chat("anthropic")).start();
