@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 
+use super::capability::Capabilities;
 use super::price::Price;
 use super::price_book::PriceBook;
 use crate::dialect::{Dialect, Endpoint, Quirks};
@@ -133,6 +134,7 @@ pub struct ModelInfo {
     pub price: Option<Arc<Price>>,
     pub max_input_tokens: Option<u64>,
     pub max_output_tokens: Option<u64>,
+    pub capabilities: Capabilities,
     /// Everything written under `model_info`, for `/model/info`.
     pub written: serde_json::Map<String, serde_json::Value>,
 }

@@ -4,6 +4,7 @@
 //! time. A name is resolved in this order: group, alias, deployment id, wildcard (longest first),
 //! upstream model name, and at last the group `*`.
 
+mod capability;
 mod deployment;
 pub mod price;
 pub mod price_book;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+pub use capability::{Capabilities, Capability};
 pub use deployment::{Deployment, DeploymentId, ModelInfo, Target, Timeouts};
 pub use price::Price;
 pub use price_book::{Listed, PriceBook};

@@ -4,8 +4,8 @@
 //! guard that does so when the context is dropped, however the request ended.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::error::{ClientDialect, GatewayError};
@@ -13,7 +13,7 @@ use crate::catalog::PriceBook;
 use crate::dialect::Endpoint;
 use crate::keys::Caller;
 use crate::money::Usd;
-use crate::routing::Fallback;
+use crate::routing::{Fallback, Needs};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Counted, Metrics};
 use crate::usage::Usage;
@@ -63,6 +63,15 @@ pub struct Call {
     /// The client's own bound (`timeout`, `x-litellm-timeout`) of one attempt.
     pub timeout: Option<Duration>,
     pub stream_timeout: Option<Duration>,
+    /// See [`Call::needs`].
+    pub needs: OnceLock<Needs>,
+}
+
+impl Call {
+    /// What the request needs of a deployment; the body is read for it when first asked.
+    pub fn needs(&self) -> &Needs {
+        self.needs.get_or_init(|| super::needs::of(self.endpoint, &self.body, self.stream))
+    }
 }
 
 /// What the attempts came to.

@@ -40,6 +40,8 @@ pub enum GatewayError {
     AllCooling { model: String, retry_after: Duration },
     /// Every deployment that could serve has its `max_parallel_requests` in flight.
     DeploymentsFull { model: String },
+    /// Every deployment that could serve is at a limit of requests or tokens.
+    DeploymentsLimited { model: String, limit: &'static str, retry_after: Duration },
     /// Tags were sent, and no deployment takes them.
     NoTaggedDeployment { model: String },
     /// The gateway has its `global_max_parallel_requests` in flight.
@@ -62,7 +64,10 @@ impl GatewayError {
             Self::BodyIncomplete { .. } => 408,
             Self::BadBody { .. } => 400,
             Self::Upstream(failure) => upstream_status(failure),
-            Self::AllCooling { .. } | Self::DeploymentsFull { .. } | Self::GatewayFull => 429,
+            Self::AllCooling { .. }
+            | Self::DeploymentsFull { .. }
+            | Self::DeploymentsLimited { .. }
+            | Self::GatewayFull => 429,
             Self::Deadline { .. } => 504,
             Self::Internal => 500,
         }
@@ -80,6 +85,7 @@ impl GatewayError {
             Self::Upstream(failure) => upstream_code(failure),
             Self::AllCooling { .. } => "all_deployments_in_cooldown",
             Self::DeploymentsFull { .. } => "deployments_at_max_parallel_requests",
+            Self::DeploymentsLimited { .. } => "deployments_at_rate_limit",
             Self::NoTaggedDeployment { .. } => "no_deployment_for_tags",
             Self::GatewayFull => "gateway_at_max_parallel_requests",
             Self::Deadline { .. } => "request_timeout",
@@ -98,9 +104,10 @@ impl GatewayError {
             | Self::UnknownModel { .. }
             | Self::NoTaggedDeployment { .. } => "invalid_request_error",
             Self::Upstream(failure) => upstream_kind(failure),
-            Self::AllCooling { .. } | Self::DeploymentsFull { .. } | Self::GatewayFull => {
-                "rate_limit_error"
-            }
+            Self::AllCooling { .. }
+            | Self::DeploymentsFull { .. }
+            | Self::DeploymentsLimited { .. }
+            | Self::GatewayFull => "rate_limit_error",
             Self::Deadline { .. } => "timeout_error",
             Self::Internal => "internal_server_error",
         })
@@ -128,6 +135,10 @@ impl GatewayError {
             Self::DeploymentsFull { model } => {
                 format!("Every deployment of `{model}` has as many requests in flight as it may.")
             }
+            Self::DeploymentsLimited { model, limit, retry_after } => format!(
+                "Every deployment of `{model}` is at its {limit} limit. Try again in {} seconds.",
+                whole_seconds(*retry_after)
+            ),
             Self::NoTaggedDeployment { model } => {
                 format!("No deployment of `{model}` takes requests with these tags.")
             }
@@ -156,6 +167,7 @@ impl GatewayError {
             | Self::BodyIncomplete { .. }
             | Self::AllCooling { .. }
             | Self::DeploymentsFull { .. }
+            | Self::DeploymentsLimited { .. }
             | Self::NoTaggedDeployment { .. }
             | Self::GatewayFull
             | Self::Deadline { .. }
@@ -167,7 +179,9 @@ impl GatewayError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::AllCooling { retry_after, .. } => Some(*retry_after),
+            Self::AllCooling { retry_after, .. } | Self::DeploymentsLimited { retry_after, .. } => {
+                Some(*retry_after)
+            }
             Self::DeploymentsFull { .. } | Self::GatewayFull => Some(Duration::from_secs(1)),
             Self::Upstream(failure) => failure.retry_after.or_else(|| {
                 // SDKs retry these at once otherwise; a second is what the providers ask for.

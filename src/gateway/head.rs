@@ -80,6 +80,7 @@ pub(super) fn error(
         | GatewayError::UnknownModel { .. }
         | GatewayError::AllCooling { .. }
         | GatewayError::DeploymentsFull { .. }
+        | GatewayError::DeploymentsLimited { .. }
         | GatewayError::NoTaggedDeployment { .. }
         | GatewayError::GatewayFull
         | GatewayError::Deadline { .. }

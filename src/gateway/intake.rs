@@ -174,6 +174,7 @@ pub(super) fn understand(
         deadline: ctx.started + traffic.total_timeout,
         timeout: seconds("timeout", "x-litellm-timeout")?,
         stream_timeout: seconds("stream_timeout", "x-litellm-stream-timeout")?,
+        needs: std::sync::OnceLock::new(),
         body,
     })
 }

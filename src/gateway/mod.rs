@@ -11,6 +11,7 @@ pub mod error;
 mod exchange;
 mod head;
 mod intake;
+mod needs;
 mod preface;
 mod pump;
 mod relay;

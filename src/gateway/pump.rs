@@ -136,6 +136,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         let pumped = self.frames(upstream_head, &mut connection, &mut stream).await;
         if self.committed {
             let usage = stream.usage().unwrap_or_else(|| estimate(self.call, stream.text_bytes()));
+            self.plan.used(self.attempt, &usage, Instant::now());
             let ctx = &mut *self.relay.ctx;
             ctx.relayed.settle(usage, &ctx.snapshot.prices);
         }

@@ -113,6 +113,8 @@ impl Relay<'_> {
             fallbacks: call.fallbacks.clone(),
             disable_fallbacks: call.disable_fallbacks,
             tags: call.tags.clone(),
+            stream: call.stream,
+            needs: settings.reads_requests.then(|| *call.needs()),
             seed: fastrand::u64(..),
         };
         let Ok(mut plan) = Plan::new(catalog, settings, ask) else {
@@ -309,6 +311,7 @@ impl Relay<'_> {
         plan.succeeded(attempt, &self.gateway.routing, Instant::now());
         self.served_by(attempt);
         let usage = reply.usage.unwrap_or_else(|| estimate(call, reply.body.len() as u64));
+        plan.used(attempt, &usage, Instant::now());
         self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
         self.ctx.status = Some(200);
         let size = head::Body::Json(reply.body.len());
@@ -378,6 +381,9 @@ fn stopped(stop: Stop, last: Option<Failure>, call: &Call) -> GatewayError {
         (Stop::LastFailure, Some(failure)) => GatewayError::Upstream(Box::new(failure)),
         (Stop::AllCooling { retry_after }, _) => {
             GatewayError::AllCooling { model: model(), retry_after }
+        }
+        (Stop::OverLimit { limit, retry_after }, _) => {
+            GatewayError::DeploymentsLimited { model: model(), limit, retry_after }
         }
         (Stop::Full, _) => GatewayError::DeploymentsFull { model: model() },
         (Stop::NoneEligible, _) => GatewayError::NoTaggedDeployment { model: model() },

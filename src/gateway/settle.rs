@@ -110,6 +110,7 @@ fn error_of(ctx: &RequestCtx) -> Option<ErrorRecord> {
         GatewayError::AllCooling { .. } => "all_cooling",
         GatewayError::NoTaggedDeployment { .. } => "tags",
         GatewayError::DeploymentsFull { .. } => "deployments_full",
+        GatewayError::DeploymentsLimited { .. } => "deployments_limited",
         GatewayError::GatewayFull => "gateway_full",
         GatewayError::Deadline { .. } => "deadline",
         GatewayError::Internal => "internal",

@@ -17,6 +17,9 @@
 mod cooldown;
 mod fallback;
 mod health;
+mod meter;
+mod needs;
+mod out;
 mod plan;
 mod retry;
 mod settings;
@@ -30,6 +33,9 @@ mod window;
 mod tests;
 
 pub use health::{Health, InFlight, LastFailure, View};
+pub use meter::{Hold, Meter, Meters, Room};
+pub use needs::{Needs, ReplyFormat};
+pub use out::Out;
 pub use plan::{Ask, Attempt, AttemptRecord, Next, Plan, Stop, UnknownModel};
 pub use settings::{ByClass, Fallback, RetryPolicy, Settings, Strategy};
 pub use stage::Overrides;

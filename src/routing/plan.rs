@@ -22,6 +22,8 @@ use serde_json::value::RawValue;
 
 use super::fallback::{self, Queue, Target};
 use super::health::InFlight;
+use super::meter::Hold;
+use super::needs::Needs;
 use super::retry::{self, Allowance, Reach};
 use super::settings::{Fallback, Settings};
 use super::stage::{Choice, Context, Overrides, Resort, Stage, Survey, Tried, Verdict};
@@ -29,6 +31,7 @@ use super::stats::State;
 use super::tags;
 use crate::catalog::{Catalog, Deployment, DeploymentId, Resolved};
 use crate::failure::{Failure, FailureClass};
+use crate::usage::Usage;
 
 /// What a request wants of routing.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +45,9 @@ pub struct Ask<'a> {
     pub disable_fallbacks: bool,
     /// Used only if the configuration turns tag filtering on.
     pub tags: Vec<Box<str>>,
+    pub stream: bool,
+    /// `None` unless [`Settings::reads_requests`].
+    pub needs: Option<Needs>,
     /// Every random choice of this request follows from it.
     pub seed: u64,
 }
@@ -62,6 +68,7 @@ pub struct Plan {
     disable_fallbacks: bool,
     /// `None`: tag filtering is off.
     tags: Option<Vec<Box<str>>>,
+    needs: Option<Needs>,
     start: Option<(Arc<str>, Resolved)>,
     stages: Vec<Stage>,
     current: usize,
@@ -86,6 +93,8 @@ pub enum Stop {
     LastFailure,
     /// No attempt was made: every deployment rests, the first one for this long.
     AllCooling { retry_after: Duration },
+    /// No attempt was made: every deployment that does not rest is at a limit of requests or tokens.
+    OverLimit { limit: &'static str, retry_after: Duration },
     /// No attempt was made: the deployments that do not rest have no place left.
     Full,
     /// No attempt was made: no deployment of the group takes requests with these tags.
@@ -106,6 +115,8 @@ pub struct Attempt {
     pub wait: Duration,
     /// The deployment's place, held until the attempt is dropped: keep it to the end of a stream.
     pub in_flight: InFlight,
+    /// What limits hold for it.
+    hold: Option<Box<dyn Hold>>,
     stage: usize,
     record: usize,
     captured: Option<Arc<str>>,
@@ -138,6 +149,7 @@ impl Plan {
             own_fallbacks: ask.fallbacks,
             disable_fallbacks: ask.disable_fallbacks,
             tags: settings.enable_tag_filtering.then_some(ask.tags),
+            needs: ask.needs,
             start: Some((name, resolved)),
             stages: Vec::with_capacity(1),
             current: 0,
@@ -191,6 +203,13 @@ impl Plan {
     /// meaningful frame has come; should it break later, [`Plan::failed`] follows.
     pub fn succeeded(&mut self, attempt: &mut Attempt, state: &State, now: Instant) {
         attempt.in_flight.succeeded(state.nanos(now));
+    }
+
+    /// Records what the reply used: said once, when its end has come.
+    pub fn used(&mut self, attempt: &mut Attempt, usage: &Usage, now: Instant) {
+        if let Some(hold) = &mut attempt.hold {
+            hold.settle(usage, now);
+        }
     }
 
     /// Records a failure and gives the place back. Returns for how long the deployment rests, if
@@ -288,9 +307,17 @@ impl Plan {
         if !stage.may_try() && !ascends(stage) {
             return None;
         }
-        let context =
-            Context { settings, state, tried: &self.tried, stage: index, now, deadline, resort };
-        let Choice { deployment, captured, from, in_flight } =
+        let context = Context {
+            settings,
+            state,
+            tried: &self.tried,
+            needs: self.needs.as_ref(),
+            stage: index,
+            now,
+            deadline,
+            resort,
+        };
+        let Choice { deployment, captured, from, in_flight, hold } =
             stage.choose(&context, survey, &mut self.rng)?;
 
         if stage.attempts > 1 {
@@ -316,6 +343,7 @@ impl Plan {
             overrides: stage.overrides.clone(),
             wait,
             in_flight,
+            hold,
             stage: index,
             record: self.attempts.len() - 1,
             captured,
@@ -387,13 +415,14 @@ impl Plan {
         if !self.attempts.is_empty() {
             return Stop::LastFailure;
         }
-        match survey.earliest {
+        match (survey.over, survey.earliest) {
             _ if survey.full => Stop::Full,
-            Some(until) => {
+            (Some((retry_after, limit)), _) => Stop::OverLimit { limit, retry_after },
+            (None, Some(until)) => {
                 let retry_after = clock.state.instant(until).saturating_duration_since(clock.now);
                 Stop::AllCooling { retry_after }
             }
-            None => Stop::NoneEligible,
+            (None, None) => Stop::NoneEligible,
         }
     }
 }

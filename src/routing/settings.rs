@@ -39,6 +39,8 @@ pub struct Settings {
     /// Used for deployments that set neither `max_parallel_requests` nor rpm nor tpm.
     pub default_max_parallel_requests: Option<u32>,
     pub enable_tag_filtering: bool,
+    /// Something in force looks at what a request needs; else nobody reads its body for that.
+    pub reads_requests: bool,
 }
 
 /// LiteLLM's defaults, but for `max_retry_after`: there, no bound.
@@ -63,6 +65,7 @@ impl Default for Settings {
             group_retry_after: HashMap::new(),
             default_max_parallel_requests: None,
             enable_tag_filtering: false,
+            reads_requests: false,
         }
     }
 }

@@ -14,12 +14,15 @@
 
 use std::iter;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use serde_json::value::RawValue;
 
 use super::health::{Entry, InFlight, Standing};
+use super::meter::{Hold, Room};
+use super::needs::Needs;
+use super::out::Out;
 use super::retry::{Again, Reach};
 use super::settings::Settings;
 use super::stats::{Candidate, Roster, State, nanos};
@@ -93,6 +96,7 @@ pub(super) struct Context<'a> {
     pub(super) settings: &'a Settings,
     pub(super) state: &'a State,
     pub(super) tried: &'a [Tried],
+    pub(super) needs: Option<&'a Needs>,
     pub(super) stage: usize,
     pub(super) now: Instant,
     pub(super) deadline: Option<Instant>,
@@ -106,6 +110,8 @@ pub(super) struct Survey {
     pub(super) earliest: Option<u64>,
     /// A deployment had no place left.
     pub(super) full: bool,
+    /// The limit that is free again first, and when.
+    pub(super) over: Option<(Duration, &'static str)>,
 }
 
 /// A deployment with a place taken.
@@ -115,6 +121,7 @@ pub(super) struct Choice {
     /// When the attempt may begin.
     pub(super) from: Instant,
     pub(super) in_flight: InFlight,
+    pub(super) hold: Option<Box<dyn Hold>>,
 }
 
 /// The kinds of the list above, best first.
@@ -219,7 +226,7 @@ impl Stage {
     }
 
     fn look(&self, context: &Context<'_>, survey: &mut Survey, rng: &mut Rng) -> Option<Sight> {
-        let (strategy, now) = (context.settings.strategy, context.state.nanos(context.now));
+        let now = context.state.nanos(context.now);
         let mut draws: [(Kind, Draw); 5] = [
             (Kind::Fresh, Draw::default()),
             (Kind::Probe, Draw::default()),
@@ -228,44 +235,70 @@ impl Stage {
             (Kind::AsAsked, Draw::default()),
         ];
         for (index, candidate) in self.candidates().iter().enumerate() {
-            if self.above.is_some_and(|above| candidate.order <= above) {
-                continue;
-            }
-            let standing = candidate.state.standing(now);
-            if let Standing::Cooling { until } = standing {
-                survey.earliest = Some(survey.earliest.map_or(until, |first| first.min(until)));
-            } else if bound(candidate, context.settings)
-                .is_some_and(|bound| candidate.state.in_flight() >= bound)
-            {
-                survey.full = true;
-                continue;
-            }
-            match context.find(candidate, self.captured.as_ref()) {
-                None => {
-                    let kind = match standing {
-                        Standing::Closed => Kind::Fresh,
-                        Standing::HalfOpen { probing: true } => Kind::BesideProbe,
-                        // One that has failed already is not made a probe while others are healthy.
-                        Standing::HalfOpen { .. } if context.tried.is_empty() => Kind::Fresh,
-                        Standing::HalfOpen { .. } => Kind::Probe,
-                        Standing::Cooling { .. } => continue,
-                    };
-                    let rank = strategy.rank(candidate);
-                    draws[kind as usize].1.offer(index, candidate.order, rank, rng);
+            let (kind, rank) = match self.assess(context, candidate) {
+                Ok(assessed) => assessed,
+                Err(out) => {
+                    survey.note(out, now);
+                    continue;
                 }
-                Some(tried) => {
-                    let Some((kind, from)) = context.again(tried, standing) else { continue };
-                    // The one that may begin first, whatever its `order`.
-                    let load = nanos(from.saturating_duration_since(context.now));
-                    let rank = Rank { load, weight: candidate.weight };
-                    draws[kind as usize].1.offer(index, 0, rank, rng);
-                }
-            }
+            };
+            // Among those that failed, the one that may begin first, whatever its `order`.
+            let order = if kind.is_again() { 0 } else { candidate.order };
+            draws[kind as usize].1.offer(index, order, rank, rng);
         }
         let admitted = |kind: Kind| kind <= Kind::Again || context.resort == Resort::Last;
         draws.iter().filter(|(kind, _)| admitted(*kind)).find_map(|(kind, draw)| {
             draw.winner().map(|candidate| Sight { kind: *kind, candidate })
         })
+    }
+
+    /// Whether and in what kind a candidate takes part, or why it does not.
+    fn assess(&self, context: &Context<'_>, candidate: &Candidate) -> Result<(Kind, Rank), Out> {
+        if self.above.is_some_and(|above| candidate.order <= above) {
+            return Err(Out::OrderTried);
+        }
+        let now = context.state.nanos(context.now);
+        let standing = candidate.state.standing(now);
+        let tried = context.find(candidate, self.captured.as_ref());
+        let cooling = |until: u64| Out::Cooling { remaining: Duration::from_nanos(until - now) };
+        if let (Standing::Cooling { until }, None) = (standing, tried) {
+            return Err(cooling(until));
+        }
+        if !matches!(standing, Standing::Cooling { .. })
+            && let Some(bound) = bound(candidate, context.settings)
+            && candidate.state.in_flight() >= bound
+        {
+            return Err(Out::Full { bound });
+        }
+        let near = match &candidate.meter {
+            None => false,
+            Some(meter) => match meter.room(context.needs, context.now) {
+                Room::Free => false,
+                Room::Near => true,
+                Room::Over { limit, retry_after } => {
+                    return Err(Out::OverLimit { limit, retry_after });
+                }
+            },
+        };
+        let Some(tried) = tried else {
+            let kind = match standing {
+                Standing::Closed => Kind::Fresh,
+                Standing::HalfOpen { probing: true } => Kind::BesideProbe,
+                // One that has failed already is not made a probe while others are healthy.
+                Standing::HalfOpen { .. } if context.tried.is_empty() => Kind::Fresh,
+                Standing::HalfOpen { .. } => Kind::Probe,
+                Standing::Cooling { until } => return Err(cooling(until)),
+            };
+            return Ok((kind, Rank { near, ..context.settings.strategy.rank(candidate) }));
+        };
+        match (context.again(tried, standing), standing) {
+            (Some((kind, from)), _) => {
+                let load = nanos(from.saturating_duration_since(context.now));
+                Ok((kind, Rank { near, load, weight: candidate.weight }))
+            }
+            (None, Standing::Cooling { until }) => Err(cooling(until)),
+            (None, _) => Err(Out::Failed),
+        }
     }
 
     fn grip(&mut self, context: &Context<'_>, sight: Sight) -> Option<Choice> {
@@ -279,6 +312,10 @@ impl Stage {
         let standing = candidate.state.standing(now);
         let bound = bound(candidate, context.settings);
         let in_flight = candidate.state.admit(bound, entry, now)?;
+        let hold = match &candidate.meter {
+            None => None,
+            Some(meter) => Some(meter.take(context.needs, context.now)?),
+        };
         let from = match context.find(candidate, self.captured.as_ref()) {
             None => context.now,
             Some(tried) => context.again(tried, standing)?.1,
@@ -288,11 +325,35 @@ impl Stage {
             captured: self.captured.clone(),
             from,
             in_flight,
+            hold,
         };
         self.highest = self.highest.max(candidate.order);
         self.attempts += 1;
         self.level_attempts += 1;
         Some(choice)
+    }
+}
+
+impl Kind {
+    fn is_again(self) -> bool {
+        matches!(self, Self::Again | Self::AsAsked)
+    }
+}
+
+impl Survey {
+    fn note(&mut self, out: Out, now: u64) {
+        match out {
+            Out::Cooling { remaining } => {
+                let until = now.saturating_add(nanos(remaining));
+                self.earliest = Some(self.earliest.map_or(until, |first| first.min(until)));
+            }
+            Out::Full { .. } => self.full = true,
+            Out::OverLimit { limit, retry_after } => {
+                let this = (retry_after, limit);
+                self.over = Some(self.over.map_or(this, |first| first.min(this)));
+            }
+            _ => {}
+        }
     }
 }
 

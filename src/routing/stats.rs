@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 use super::health::{DeploymentState, View};
+use super::meter::{Meter, Meters};
 use super::strategy;
 use crate::catalog::{Catalog, Deployment, DeploymentId, Deployments, Resolved};
 
@@ -23,6 +24,8 @@ pub struct State {
     origin: Instant,
     states: Mutex<FxHashMap<DeploymentId, Arc<DeploymentState>>>,
     rosters: ArcSwap<Rosters>,
+    /// Limits that are counted elsewhere.
+    meters: Option<Arc<dyn Meters>>,
 }
 
 /// Rosters by the address of the catalog's list. The roster holds the list, so no other can have
@@ -46,13 +49,20 @@ pub(super) struct Candidate {
     pub(super) weight: f64,
     /// Lower goes first. One without `order` comes after all that have one; LiteLLM never picks it.
     pub(super) order: i64,
+    pub(super) meter: Option<Box<dyn Meter>>,
 }
 
 impl State {
     /// No deployment known yet. No time passed in later may be before `now`.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { origin: now, states: Mutex::default(), rosters: ArcSwap::default() }
+        Self { origin: now, states: Mutex::default(), rosters: ArcSwap::default(), meters: None }
+    }
+
+    /// Lets limits that are counted elsewhere take part in every choice.
+    #[must_use]
+    pub fn with_meters(self, meters: Arc<dyn Meters>) -> Self {
+        Self { meters: Some(meters), ..self }
     }
 
     /// What health pages and metrics show of a deployment; `None` if nothing was ever sent to it.
@@ -115,6 +125,7 @@ impl State {
             state: states.entry(deployment.id.clone()).or_default().clone(),
             weight,
             order: deployment.order.unwrap_or(i64::MAX),
+            meter: self.meters.as_ref().and_then(|meters| meters.meter(deployment)),
         });
         Roster { candidates: candidates.collect(), list: list.clone() }
     }

@@ -11,9 +11,11 @@ use super::settings::Strategy;
 use super::stats::Candidate;
 use crate::catalog::Deployment;
 
-/// Where a candidate stands: the lowest load goes first, equals are drawn by weight.
+/// Where a candidate stands: those near a limit go last, then the lowest load goes first; equals
+/// are drawn by weight.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rank {
+    pub(super) near: bool,
     pub(super) load: u64,
     pub(super) weight: f64,
 }
@@ -22,10 +24,13 @@ impl Strategy {
     /// Places one candidate. Called for every deployment of a group on every attempt.
     pub(super) fn rank(self, candidate: &Candidate) -> Rank {
         match self {
-            Self::SimpleShuffle => Rank { load: 0, weight: candidate.weight },
+            Self::SimpleShuffle => Rank { near: false, load: 0, weight: candidate.weight },
             // LiteLLM takes the first of equals, so that a quiet group sends everything to one
             // deployment; here equals are drawn.
-            Self::LeastBusy => Rank { load: u64::from(candidate.state.in_flight()), weight: EVEN },
+            Self::LeastBusy => {
+                let load = u64::from(candidate.state.in_flight());
+                Rank { near: false, load, weight: EVEN }
+            }
         }
     }
 }
@@ -62,8 +67,8 @@ fn share(written: Option<f64>) -> f64 {
 /// the probability of its share in the total so far.
 #[derive(Debug, Default)]
 pub(super) struct Draw {
-    /// `order` and load of the winner.
-    best: (i64, u64),
+    /// `order`, nearness to a limit and load of the winner.
+    best: (i64, bool, u64),
     total: f64,
     without_weight: u32,
     winner: Option<usize>,
@@ -72,7 +77,7 @@ pub(super) struct Draw {
 impl Draw {
     /// Lets a candidate take part. Those without weight win only among themselves.
     pub(super) fn offer(&mut self, index: usize, order: i64, rank: Rank, rng: &mut Rng) {
-        let place = (order, rank.load);
+        let place = (order, rank.near, rank.load);
         if self.winner.is_none() || place < self.best {
             *self = Self { best: place, ..Self::default() };
         } else if place > self.best {

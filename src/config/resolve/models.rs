@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::router::{AttemptDefaults, RETRIES_MAX};
 use super::vendor::{self, Access};
 use super::{Context, Sections, credentials, params};
-use crate::catalog::{ModelInfo, Timeouts};
+use crate::catalog::{Capabilities, ModelInfo, Timeouts};
 use crate::config::mask;
 use crate::config::options::{ENTRY, LITELLM_PARAMS, MODEL_INFO};
 use crate::config::problem::{Finding, LEFT_OUT, Problems, Spot, nearest};
@@ -349,6 +349,7 @@ fn model_info(info: &mut Section<'_>, node: Option<&Node>) -> ModelInfo {
         price: None,
         max_input_tokens: input.map(|at| at.value),
         max_output_tokens: output.map(|at| at.value),
+        capabilities: Capabilities::default(),
         written: written.unwrap_or_default(),
     }
 }

@@ -95,6 +95,7 @@ pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
             .map(|at| at.value)
             .filter(|value| *value > 0),
         enable_tag_filtering: router.flag("enable_tag_filtering").is_some_and(|at| at.value),
+        reads_requests: false,
     }
 }
 
