@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use divan::Bencher;
 use http::HeaderValue;
-use tollgate::catalog::{Catalog, Deployment, ModelInfo, Target, Timeouts};
+use tollgate::catalog::{Caps, Catalog, Deployment, ModelInfo, Target, Timeouts};
 use tollgate::dialect::{Dialect, Quirks};
 use tollgate::failure::{Failure, FailureClass};
 use tollgate::routing::{Ask, Next, Plan, Settings, State, Strategy};
@@ -122,6 +122,7 @@ fn deployment(index: usize) -> Deployment {
         rpm: None,
         tpm: None,
         max_parallel_requests: None,
+        caps: Caps::default(),
         timeouts: Timeouts::default(),
         num_retries: None,
         cooldown: None,

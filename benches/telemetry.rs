@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderValue, Method};
-use tollgate::catalog::{Deployment, ModelInfo, Target, Timeouts};
+use tollgate::catalog::{Caps, Deployment, ModelInfo, Target, Timeouts};
 use tollgate::dialect::{Dialect, Endpoint, Quirks};
 use tollgate::money::Usd;
 use tollgate::telemetry::{
@@ -43,6 +43,7 @@ fn deployment(number: usize) -> Arc<Deployment> {
         rpm: None,
         tpm: None,
         max_parallel_requests: None,
+        caps: Caps::default(),
         timeouts: Timeouts::default(),
         num_retries: None,
         cooldown: None,

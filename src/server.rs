@@ -100,7 +100,9 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let upstreams = Arc::new(Upstreams::new());
     upstreams.apply(&snapshot.catalog, &snapshot.traffic).map_err(StartError::Upstream)?;
     let started = SystemTime::now();
-    let routing = Arc::new(routing::State::new(Instant::now()));
+    let rates = Arc::new(routing::Rates::new(Instant::now()));
+    let meters = Arc::clone(&rates) as Arc<dyn routing::Meters>;
+    let routing = Arc::new(routing::State::new(Instant::now()).with_meters(meters));
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), started));
     let (access_log, log_writer) = AccessLog::new(metrics.access_log_dropped());
     let log_sink = log_sink(&snapshot)?;
@@ -124,6 +126,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let gateway = Gateway {
         snapshot: Arc::clone(&snapshot),
         routing: Arc::clone(&routing),
+        rates,
         upstreams: Arc::clone(&upstreams),
         metrics,
         access_log: access_log.clone(),

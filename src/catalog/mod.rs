@@ -16,7 +16,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 pub use capability::{Capabilities, Capability};
-pub use deployment::{Deployment, DeploymentId, ModelInfo, Target, Timeouts};
+pub use deployment::{Caps, Deployment, DeploymentId, ModelInfo, Target, Timeouts};
 pub use price::Price;
 pub use price_book::{Listed, PriceBook};
 use wildcard::Wildcard;

@@ -34,6 +34,7 @@ fn deployment(line: &str) -> Deployment {
         rpm: None,
         tpm: None,
         max_parallel_requests: None,
+        caps: Caps::default(),
         timeouts: Timeouts::default(),
         num_retries: None,
         cooldown: None,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::include::reason;
 use super::problem::Finding;
-use super::resolve::{Context, Draft, Sections};
+use super::resolve::{Context, Draft, RateLimits, Sections};
 use crate::catalog::{Deployment, ModelInfo, Price, PriceBook};
 use crate::provider::{self, TargetProblem, Written};
 use crate::secret::Secret;
@@ -37,6 +37,7 @@ pub(super) fn vendor_names() -> impl Iterator<Item = &'static str> {
 pub(super) fn build(
     draft: Draft,
     prices: &PriceBook,
+    rate_limits: &RateLimits,
 ) -> Result<(Deployment, Vec<TargetProblem>), TargetProblem> {
     let (vendor, access) = (draft.vendor, &draft.access);
     let written = Written {
@@ -67,6 +68,7 @@ pub(super) fn build(
         rpm: draft.rpm,
         tpm: draft.tpm,
         max_parallel_requests: draft.max_parallel_requests,
+        caps: rate_limits.of(vendor.name),
         timeouts: draft.timeouts,
         num_retries: draft.num_retries,
         cooldown: draft.cooldown,

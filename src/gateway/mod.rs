@@ -18,6 +18,7 @@ mod relay;
 mod reply;
 mod route;
 mod settle;
+mod tokens;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -44,6 +45,7 @@ use crate::upstream::Upstreams;
 pub struct Gateway {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub routing: Arc<routing::State>,
+    pub rates: Arc<routing::Rates>,
     pub upstreams: Arc<Upstreams>,
     pub metrics: Arc<Metrics>,
     pub access_log: AccessLog,

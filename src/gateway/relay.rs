@@ -20,6 +20,7 @@ use super::exchange::{self, Bounds, Content, Exchange};
 use super::head;
 use super::intake::left;
 use super::pump::{Interruption, Pump, Pumped};
+use super::tokens;
 use crate::catalog::Deployment;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
@@ -107,6 +108,8 @@ impl Relay<'_> {
     async fn run(&mut self, call: &Call) -> End {
         let snapshot = Arc::clone(&self.ctx.snapshot);
         let (catalog, settings) = (&snapshot.catalog, &snapshot.routing);
+        let needs =
+            if settings.reads_requests { Some(tokens::needs(call, catalog).await) } else { None };
         let ask = Ask {
             model: &call.model,
             num_retries: call.num_retries,
@@ -114,7 +117,7 @@ impl Relay<'_> {
             disable_fallbacks: call.disable_fallbacks,
             tags: call.tags.clone(),
             stream: call.stream,
-            needs: settings.reads_requests.then(|| *call.needs()),
+            needs,
             seed: fastrand::u64(..),
         };
         let Ok(mut plan) = Plan::new(catalog, settings, ask) else {
@@ -262,6 +265,11 @@ impl Relay<'_> {
             Ok(exchanged) => exchanged,
             Err(interrupted) => return interrupted,
         };
+        if let Ok(Exchange { headers, .. }) = &exchanged
+            && let Some(told) = provider::told(headers, SystemTime::now())
+        {
+            gateway.rates.told(deployment, &told, Instant::now());
+        }
         let answered = match exchanged {
             Ok(Exchange { headers, content: Content::Stream(connection), .. }) => {
                 drop(performing);

@@ -183,7 +183,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-    use crate::catalog::{ModelInfo, Timeouts};
+    use crate::catalog::{Caps, ModelInfo, Timeouts};
     use crate::provider::{Written, target, vendor};
 
     fn deployment(
@@ -207,6 +207,7 @@ mod tests {
             rpm: None,
             tpm: None,
             max_parallel_requests: None,
+            caps: Caps::default(),
             timeouts: Timeouts::default(),
             num_retries: None,
             cooldown: None,

@@ -12,6 +12,7 @@ mod classify;
 mod openai;
 mod retry_after;
 mod table;
+mod told;
 mod url;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -20,6 +21,8 @@ use thiserror::Error;
 pub use azure::DEFAULT_API_VERSION;
 pub use call::{Call, Outgoing, reply, request, stream};
 pub use classify::{class_of, classify, reclassify};
+
+pub use told::told;
 
 pub use table::{Support, VENDORS, Vendor, names, recognise, vendor};
 use url::BaseUrl;

@@ -79,6 +79,9 @@ impl State {
         let mut states = self.states.lock();
         states.retain(|id, _| known.contains(&**id));
         self.rosters.store(Arc::default());
+        if let Some(meters) = &self.meters {
+            meters.retain(catalog);
+        }
     }
 
     /// How many deployments have a state.

@@ -8,7 +8,7 @@ use http::{HeaderValue, Method};
 use super::record::{
     Attempt, ClientText, Durations, ErrorRecord, KeyKind, Outcome, RequestRecord, Route, Served,
 };
-use crate::catalog::{Deployment, ModelInfo, Target, Timeouts};
+use crate::catalog::{Caps, Deployment, ModelInfo, Target, Timeouts};
 use crate::dialect::{Dialect, Endpoint, Quirks};
 use crate::failure::FailureClass;
 use crate::money::Usd;
@@ -40,6 +40,7 @@ pub(crate) fn deployment(id: &str, model: &str) -> Arc<Deployment> {
         rpm: None,
         tpm: None,
         max_parallel_requests: None,
+        caps: Caps::default(),
         timeouts: Timeouts::default(),
         num_retries: None,
         cooldown: None,

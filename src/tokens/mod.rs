@@ -19,10 +19,10 @@ mod prompt;
 mod tests;
 
 pub use encoding::Encoding;
+pub use prompt::Prompt;
 
 use crate::dialect::Endpoint;
 use crate::wire::json::Object;
-use prompt::Prompt;
 
 /// The tokens of a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,21 +44,12 @@ pub const COUNTED_TEXT_BYTES: usize = 256 * 1024;
 /// table first if it is not ready.
 #[must_use]
 pub fn count(body: &Object, endpoint: Endpoint, model: &str) -> Counted {
-    match Encoding::of(model) {
-        Some(encoding) => Prompt::read(body, endpoint).tokens(|text| encoding.count(text), true),
-        None => estimate(body, endpoint),
-    }
+    Prompt::read(body, endpoint).count(Encoding::of(model))
 }
 
 /// About how many tokens the prompt has, for any model: no table is needed. The error is stated in
 /// `estimate.rs` and held to by a test.
 #[must_use]
 pub fn estimate(body: &Object, endpoint: Endpoint) -> Counted {
-    Prompt::read(body, endpoint).tokens(estimate::tokens, false)
-}
-
-/// How many bytes of text a count would look at.
-#[must_use]
-pub fn text_bytes(body: &Object, endpoint: Endpoint) -> usize {
-    Prompt::read(body, endpoint).text_bytes()
+    Prompt::read(body, endpoint).count(None)
 }

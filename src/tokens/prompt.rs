@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{COUNTED_TEXT_BYTES, Counted};
+use super::{COUNTED_TEXT_BYTES, Counted, Encoding, estimate};
 use crate::dialect::Endpoint;
 use crate::wire::json::{Object, elements, text};
 
@@ -37,9 +37,9 @@ const FILE_BYTES: u64 = 100;
 /// A file that the provider has already.
 const STORED_FILE: u64 = 1_000;
 
-/// A prompt, taken apart.
+/// A prompt, taken apart. Shares the request's memory.
 #[derive(Debug, Default)]
-pub(super) struct Prompt {
+pub struct Prompt {
     texts: Vec<Text>,
     /// Tokens that are no text.
     fixed: u64,
@@ -71,7 +71,9 @@ impl Text {
 }
 
 impl Prompt {
-    pub(super) fn read(body: &Object, endpoint: Endpoint) -> Self {
+    /// Takes a request apart. A body that makes no sense has no tokens; its provider will say so.
+    #[must_use]
+    pub fn read(body: &Object, endpoint: Endpoint) -> Self {
         let mut prompt = Self::default();
         match endpoint {
             Endpoint::Chat => prompt.chat(body),
@@ -81,8 +83,16 @@ impl Prompt {
         prompt
     }
 
-    /// Adds everything up; `count` is asked for the tokens of each text.
-    pub(super) fn tokens(&self, count: impl Fn(&str) -> u64, counts_exactly: bool) -> Counted {
+    /// Counts with this table, or estimates without one. Reads the table if it is not ready.
+    #[must_use]
+    pub fn count(&self, encoding: Option<Encoding>) -> Counted {
+        match encoding {
+            Some(encoding) => self.add_up(|text| encoding.count(text), true),
+            None => self.add_up(estimate::tokens, false),
+        }
+    }
+
+    fn add_up(&self, count: impl Fn(&str) -> u64, counts_exactly: bool) -> Counted {
         let (mut tokens, mut seen, mut unseen) = (0_u64, 0_usize, 0_usize);
         for text in &self.texts {
             let text = text.as_str();
@@ -98,7 +108,9 @@ impl Prompt {
         Counted { tokens: tokens + rest + self.fixed, exact }
     }
 
-    pub(super) fn text_bytes(&self) -> usize {
+    /// How much text a count would look at, and a little more.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
         self.texts.iter().map(Text::len).sum()
     }
 

@@ -6,12 +6,14 @@
 
 mod deployment;
 mod general;
+mod limits;
 mod litellm;
 mod router;
 mod top;
 
 pub(crate) use deployment::{BODY_PARAMETERS, ENTRY, LITELLM_PARAMS, MODEL_INFO, is_price};
 pub(crate) use general::GENERAL_SETTINGS;
+pub(crate) use limits::RATE_LIMIT;
 pub(crate) use litellm::{CACHE_PARAMS, LITELLM_SETTINGS};
 pub(crate) use router::{ALLOWED_FAILS_POLICY, RETRY_POLICY, ROUTER_SETTINGS};
 pub(crate) use top::{CREDENTIAL, FALLBACK_CONFIG, TOP};
@@ -111,7 +113,7 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 11] = [
+pub const TABLES: [&Table; 12] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
@@ -121,6 +123,7 @@ pub const TABLES: [&Table; 11] = [
     &LITELLM_SETTINGS,
     &CACHE_PARAMS,
     &GENERAL_SETTINGS,
+    &RATE_LIMIT,
     &FALLBACK_CONFIG,
     &CREDENTIAL,
 ];

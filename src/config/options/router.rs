@@ -36,6 +36,18 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
             "enable_pre_call_checks",
             "a deployment that cannot take a request is found by its error",
         ),
+        on(
+            "near_limit",
+            Kind::Number,
+            "0.9",
+            "share of a limit from which other deployments go first",
+        ),
+        on(
+            "rate_limit_headers",
+            Kind::Flag,
+            "true",
+            "heed what providers say is left of their limits",
+        ),
         on("enable_tag_filtering", Kind::Flag, "false", "route by the tags of requests"),
         on("default_max_parallel_requests", Kind::Count, "", "per deployment without own limits"),
         on("ignore_invalid_deployments", Kind::Flag, "false", "leave out faulty deployments"),

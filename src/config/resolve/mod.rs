@@ -11,10 +11,12 @@ mod general;
 mod models;
 mod names;
 mod params;
+mod rate_limits;
 mod router;
 mod vendor;
 
 pub(crate) use models::Draft;
+pub(crate) use rate_limits::RateLimits;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -71,11 +73,16 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let logs = general::logs(&mut sections, context);
     let defaults = router::attempt_defaults(&mut sections);
     let prices = deployments::prices(&mut sections, context);
+    let longest = router::max_retry_after(&mut sections);
+    let rate_limits = rate_limits::read(&mut sections, longest);
     let models = models::read(&mut sections, context, &defaults);
     let aliases = aliases::read(&mut sections);
     let known = names::Names::new(&models.entries, &aliases, fragment);
     aliases::check(&aliases, &known, problems);
-    let routing = router::settings(&mut sections, &known);
+    let mut routing = router::settings(&mut sections, &known);
+    routing.max_retry_after = longest;
+    routing.reads_requests |=
+        rate_limits.counts_tokens() || models.drafts.iter().any(|draft| draft.tpm.is_some());
 
     let Sections { top, router, litellm, general } = sections;
     for section in [top, router, litellm, general] {
@@ -90,7 +97,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let mut built = Vec::with_capacity(models.drafts.len());
     for draft in models.drafts {
         let (place, lenient) = (draft.place.clone(), models.lenient);
-        match deployments::build(draft, &prices) {
+        match deployments::build(draft, &prices, &rate_limits) {
             Ok((deployment, remarks)) => {
                 built.push(deployment);
                 remarks.iter().for_each(|remark| problems.push(place.remark(remark)));

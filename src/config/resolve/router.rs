@@ -51,6 +51,11 @@ pub(super) fn attempt_defaults(sections: &mut Sections<'_>) -> AttemptDefaults {
     }
 }
 
+/// The longest wait that a provider may ask for.
+pub(super) fn max_retry_after(sections: &mut Sections<'_>) -> Duration {
+    sections.router.seconds("max_retry_after").map_or(MAX_RETRY_AFTER, |at| at.value)
+}
+
 pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
     let mut fallbacks = fallbacks::read(sections, names, "fallbacks");
     let per_group = fallbacks::config(sections, names, &mut fallbacks);
@@ -82,7 +87,7 @@ pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
             FAILS_MAX,
         ),
         cooldown: cooldown.unwrap_or(COOLDOWN),
-        max_retry_after: router.seconds("max_retry_after").map_or(MAX_RETRY_AFTER, |at| at.value),
+        max_retry_after: MAX_RETRY_AFTER,
         disable_cooldowns: router.flag("disable_cooldowns").is_some_and(|at| at.value),
         fallbacks,
         context_window_fallbacks: context_window,

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Ask, Attempt, Fallback, Health, Next, Plan, Settings, State, Stop};
-use crate::catalog::{Alias, AliasTarget, Catalog, Deployment, ModelInfo, Target, Timeouts};
+use crate::catalog::{Alias, AliasTarget, Caps, Catalog, Deployment, ModelInfo, Target, Timeouts};
 use crate::dialect::{Dialect, Quirks};
 use crate::failure::{Failure, FailureClass};
 
@@ -204,6 +204,7 @@ pub(in crate::routing) fn deployment(group: &str, id: &str) -> Deployment {
         rpm: None,
         tpm: None,
         max_parallel_requests: None,
+        caps: Caps::default(),
         timeouts: Timeouts::default(),
         num_retries: None,
         cooldown: None,
