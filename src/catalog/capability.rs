@@ -39,6 +39,20 @@ impl Capability {
         }
     }
 
+    /// What a client has to do with it.
+    #[must_use]
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Tools => "tool calls (`tools`)",
+            Self::ParallelTools => "parallel tool calls (`parallel_tool_calls`)",
+            Self::Images => "images in messages",
+            Self::Audio => "audio in messages",
+            Self::Files => "files in messages",
+            Self::JsonSchema => "replies by a JSON schema (`response_format`)",
+            Self::Reasoning => "reasoning",
+        }
+    }
+
     const fn bit(self) -> u8 {
         1 << self as u8
     }

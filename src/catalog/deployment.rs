@@ -87,7 +87,9 @@ impl Deployment {
         self.info.max_output_tokens.or_else(|| if self.is_wildcard() { listed() } else { None })
     }
 
-    fn is_wildcard(&self) -> bool {
+    /// Whether it calls whatever model the client names.
+    #[must_use]
+    pub fn is_wildcard(&self) -> bool {
         self.model.contains('*')
     }
 }
@@ -160,6 +162,12 @@ pub struct ModelInfo {
     pub max_input_tokens: Option<u64>,
     pub max_output_tokens: Option<u64>,
     pub capabilities: Capabilities,
+    /// What the operator says it is good at (`metadata.capabilities`).
+    pub names: Vec<Box<str>>,
+    /// What the operator expects a reply to take (`metadata.latency`), until it was measured.
+    pub expected_latency: Option<Duration>,
+    /// Where it stands (`region_name`).
+    pub region: Option<Box<str>>,
     /// Everything written under `model_info`, for `/model/info`.
     pub written: serde_json::Map<String, serde_json::Value>,
 }

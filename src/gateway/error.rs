@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::admin::shortened;
 use crate::failure::{Failure, FailureClass};
 use crate::keys::AuthError;
+use crate::routing::Out;
 
 /// The envelope that the client expects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub enum GatewayError {
     DeploymentsFull { model: String },
     /// Every deployment that could serve is at a limit of requests or tokens.
     DeploymentsLimited { model: String, limit: &'static str, retry_after: Duration },
+    /// No deployment can serve what is asked.
+    NoneFits { model: String, out: Out },
     /// Tags were sent, and no deployment takes them.
     NoTaggedDeployment { model: String },
     /// The gateway has its `global_max_parallel_requests` in flight.
@@ -59,7 +62,7 @@ impl GatewayError {
         match self {
             Self::Key(_) => 401,
             Self::UnknownModel { .. } => 404,
-            Self::NoTaggedDeployment { .. } => 400,
+            Self::NoTaggedDeployment { .. } | Self::NoneFits { .. } => 400,
             Self::BodyTooLarge { .. } => 413,
             Self::BodyIncomplete { .. } => 408,
             Self::BadBody { .. } => 400,
@@ -86,6 +89,13 @@ impl GatewayError {
             Self::AllCooling { .. } => "all_deployments_in_cooldown",
             Self::DeploymentsFull { .. } => "deployments_at_max_parallel_requests",
             Self::DeploymentsLimited { .. } => "deployments_at_rate_limit",
+            Self::NoneFits { out, .. } => match out {
+                Out::ContextTooSmall { .. } | Out::NotLongContext { .. } => {
+                    "context_length_exceeded"
+                }
+                Out::OtherRegion => "no_deployment_in_region",
+                _ => "no_deployment_with_capability",
+            },
             Self::NoTaggedDeployment { .. } => "no_deployment_for_tags",
             Self::GatewayFull => "gateway_at_max_parallel_requests",
             Self::Deadline { .. } => "request_timeout",
@@ -102,6 +112,7 @@ impl GatewayError {
             | Self::BodyIncomplete { .. }
             | Self::BadBody { .. }
             | Self::UnknownModel { .. }
+            | Self::NoneFits { .. }
             | Self::NoTaggedDeployment { .. } => "invalid_request_error",
             Self::Upstream(failure) => upstream_kind(failure),
             Self::AllCooling { .. }
@@ -139,6 +150,7 @@ impl GatewayError {
                 "Every deployment of `{model}` is at its {limit} limit. Try again in {} seconds.",
                 whole_seconds(*retry_after)
             ),
+            Self::NoneFits { model, out } => unfit_message(model, *out),
             Self::NoTaggedDeployment { model } => {
                 format!("No deployment of `{model}` takes requests with these tags.")
             }
@@ -168,6 +180,7 @@ impl GatewayError {
             | Self::AllCooling { .. }
             | Self::DeploymentsFull { .. }
             | Self::DeploymentsLimited { .. }
+            | Self::NoneFits { .. }
             | Self::NoTaggedDeployment { .. }
             | Self::GatewayFull
             | Self::Deadline { .. }
@@ -192,6 +205,7 @@ impl GatewayError {
             | Self::BodyIncomplete { .. }
             | Self::BadBody { .. }
             | Self::UnknownModel { .. }
+            | Self::NoneFits { .. }
             | Self::NoTaggedDeployment { .. }
             | Self::Deadline { .. }
             | Self::Internal => None,
@@ -346,6 +360,30 @@ fn upstream_message(failure: &Failure) -> Cow<'_, str> {
         | FailureClass::Connection
         | FailureClass::Server
         | FailureClass::Conflict => Cow::Borrowed(&failure.message),
+    }
+}
+
+/// Why no deployment can serve; the first words of the first are LiteLLM's.
+fn unfit_message(model: &str, out: Out) -> String {
+    match out {
+        Out::ContextTooSmall { window, tokens } => format!(
+            "Context Window exceeded for given call. No models have context window large enough \
+             for this call: the prompt has about {tokens} tokens, and the largest context window of \
+             `{model}` is {window}."
+        ),
+        Out::NotLongContext { tokens } => format!(
+            "Context Window exceeded for given call. No models have context window large enough \
+             for this call: no deployment of `{model}` is known to take a prompt of about {tokens} \
+             tokens."
+        ),
+        Out::MissingCapability(capability) => format!(
+            "No deployment of `{model}` can serve this request: it needs {}.",
+            capability.description()
+        ),
+        Out::OtherRegion => {
+            format!("No deployment of `{model}` is in a region that the request may go to.")
+        }
+        other => format!("No deployment of `{model}` can serve this request: each {other}."),
     }
 }
 

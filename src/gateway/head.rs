@@ -81,6 +81,7 @@ pub(super) fn error(
         | GatewayError::AllCooling { .. }
         | GatewayError::DeploymentsFull { .. }
         | GatewayError::DeploymentsLimited { .. }
+        | GatewayError::NoneFits { .. }
         | GatewayError::NoTaggedDeployment { .. }
         | GatewayError::GatewayFull
         | GatewayError::Deadline { .. }

@@ -136,7 +136,8 @@ impl<'a, 'r> Pump<'a, 'r> {
         let pumped = self.frames(upstream_head, &mut connection, &mut stream).await;
         if self.committed {
             let usage = stream.usage().unwrap_or_else(|| estimate(self.call, stream.text_bytes()));
-            self.plan.used(self.attempt, &usage, Instant::now());
+            let routing = &self.relay.gateway.routing;
+            self.plan.used(self.attempt, &usage, routing, Instant::now());
             let ctx = &mut *self.relay.ctx;
             ctx.relayed.settle(usage, &ctx.snapshot.prices);
         }

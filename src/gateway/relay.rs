@@ -25,7 +25,7 @@ use crate::catalog::Deployment;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::provider;
-use crate::routing::{Ask, Attempt, Next, Plan, Stop};
+use crate::routing::{self, Ask, Attempt, Next, Plan, Stop};
 use crate::telemetry;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
 
@@ -118,6 +118,10 @@ impl Relay<'_> {
             tags: call.tags.clone(),
             stream: call.stream,
             needs,
+            strategy: None,
+            affinity: routing::AffinityKeys::default(),
+            region: None,
+            capabilities: Vec::new(),
             seed: fastrand::u64(..),
         };
         let Ok(mut plan) = Plan::new(catalog, settings, ask) else {
@@ -319,7 +323,7 @@ impl Relay<'_> {
         plan.succeeded(attempt, &self.gateway.routing, Instant::now());
         self.served_by(attempt);
         let usage = reply.usage.unwrap_or_else(|| estimate(call, reply.body.len() as u64));
-        plan.used(attempt, &usage, Instant::now());
+        plan.used(attempt, &usage, &self.gateway.routing, Instant::now());
         self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
         self.ctx.status = Some(200);
         let size = head::Body::Json(reply.body.len());
@@ -394,6 +398,7 @@ fn stopped(stop: Stop, last: Option<Failure>, call: &Call) -> GatewayError {
             GatewayError::DeploymentsLimited { model: model(), limit, retry_after }
         }
         (Stop::Full, _) => GatewayError::DeploymentsFull { model: model() },
+        (Stop::Unfit(out), _) => GatewayError::NoneFits { model: model(), out },
         (Stop::NoneEligible, _) => GatewayError::NoTaggedDeployment { model: model() },
         (Stop::LastFailure, None) => GatewayError::Internal,
     }

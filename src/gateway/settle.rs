@@ -108,6 +108,7 @@ fn error_of(ctx: &RequestCtx) -> Option<ErrorRecord> {
         GatewayError::UnknownModel { .. } => "model",
         GatewayError::Upstream(failure) => class_name(failure.class),
         GatewayError::AllCooling { .. } => "all_cooling",
+        GatewayError::NoneFits { .. } => "none_fits",
         GatewayError::NoTaggedDeployment { .. } => "tags",
         GatewayError::DeploymentsFull { .. } => "deployments_full",
         GatewayError::DeploymentsLimited { .. } => "deployments_limited",

@@ -14,7 +14,10 @@
 //!      '- rest (cooldown.rs)     when it rests and for how long
 //! ```
 
+mod affinity;
+mod checks;
 mod cooldown;
+mod decay;
 mod fallback;
 mod health;
 mod meter;
@@ -24,6 +27,8 @@ mod plan;
 mod rates;
 mod retry;
 mod settings;
+mod smooth;
+mod speed;
 mod stage;
 mod stats;
 mod strategy;
@@ -33,12 +38,17 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub use affinity::AffinityKeys;
 pub use health::{Health, InFlight, LastFailure, View};
 pub use meter::{Hold, Meter, Meters, Room};
 pub use needs::{Needs, ReplyFormat};
 pub use out::Out;
 pub use plan::{Ask, Attempt, AttemptRecord, Next, Plan, Stop, UnknownModel};
 pub use rates::Rates;
-pub use settings::{ByClass, Fallback, RetryPolicy, Settings, Strategy};
+pub use settings::{
+    Affinity, ByClass, Fallback, GroupStrategy, RetryPolicy, SHORT_PROMPT, Settings, Strategy,
+    Tuning,
+};
+pub use smooth::Smooth;
 pub use stage::Overrides;
 pub use stats::State;

@@ -34,8 +34,12 @@ pub enum Out {
         tokens: u64,
     },
     MissingCapability(Capability),
-    /// The request asks for a capability that only its `metadata.capabilities` could promise.
-    NotTagged,
+    /// Its `metadata.capabilities` do not name what the request asks for.
+    CapabilityNotNamed,
+    /// The prompt is above `context_threshold`, and it is not known to take such.
+    NotLongContext {
+        tokens: u64,
+    },
     /// It stands in no region that the request may go to.
     OtherRegion,
     /// Deployments with its `order` were tried already.
@@ -57,7 +61,8 @@ impl Out {
             Self::TagMismatch => "tag_mismatch",
             Self::ContextTooSmall { .. } => "context_too_small",
             Self::MissingCapability(_) => "missing_capability",
-            Self::NotTagged => "capability_not_named",
+            Self::CapabilityNotNamed => "capability_not_named",
+            Self::NotLongContext { .. } => "not_long_context",
             Self::OtherRegion => "other_region",
             Self::OrderTried => "order_tried",
             Self::Failed => "failed",
@@ -71,7 +76,8 @@ impl Out {
             self,
             Self::ContextTooSmall { .. }
                 | Self::MissingCapability(_)
-                | Self::NotTagged
+                | Self::CapabilityNotNamed
+                | Self::NotLongContext { .. }
                 | Self::OtherRegion
         )
     }
@@ -96,7 +102,12 @@ impl fmt::Display for Out {
             Self::MissingCapability(capability) => {
                 write!(out, "lacks `{}`", capability.name())
             }
-            Self::NotTagged => out.write_str("does not name the capability that is asked for"),
+            Self::CapabilityNotNamed => {
+                out.write_str("does not name the capabilities that are asked for")
+            }
+            Self::NotLongContext { tokens } => {
+                write!(out, "is not known to take prompts of about {tokens} tokens")
+            }
             Self::OtherRegion => out.write_str("is not in an allowed region"),
             Self::OrderTried => out.write_str("has an `order` that was tried already"),
             Self::Failed => out.write_str("failed this request already"),

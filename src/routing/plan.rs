@@ -20,15 +20,16 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use serde_json::value::RawValue;
 
+use super::affinity::{self, AffinityKeys};
 use super::fallback::{self, Queue, Target};
 use super::health::InFlight;
 use super::meter::Hold;
 use super::needs::Needs;
+use super::out::Out;
 use super::retry::{self, Allowance, Reach};
-use super::settings::{Fallback, Settings};
+use super::settings::{Affinity, Fallback, Settings, Strategy};
 use super::stage::{Choice, Context, Overrides, Resort, Stage, Survey, Tried, Verdict};
-use super::stats::State;
-use super::tags;
+use super::stats::{State, nanos};
 use crate::catalog::{Catalog, Deployment, DeploymentId, Resolved};
 use crate::failure::{Failure, FailureClass};
 use crate::usage::Usage;
@@ -48,8 +49,30 @@ pub struct Ask<'a> {
     pub stream: bool,
     /// `None` unless [`Settings::reads_requests`].
     pub needs: Option<Needs>,
+    /// Goes before the configuration's strategies (`x-tollgate-strategy`).
+    pub strategy: Option<Strategy>,
+    /// What ties the request to a deployment, where the configuration wants that.
+    pub affinity: AffinityKeys,
+    /// Goes before the configuration's `allowed_model_region`.
+    pub region: Option<Box<str>>,
+    /// What the request names in `metadata.capabilities`.
+    pub capabilities: Vec<Box<str>>,
     /// Every random choice of this request follows from it.
     pub seed: u64,
+}
+
+/// The part of an [`Ask`] that every choice looks at.
+#[derive(Debug)]
+pub(super) struct Wants {
+    /// `None`: tag filtering is off.
+    pub(super) tags: Option<Vec<Box<str>>>,
+    pub(super) stream: bool,
+    pub(super) needs: Option<Needs>,
+    pub(super) strategy: Option<Strategy>,
+    pub(super) keys: AffinityKeys,
+    pub(super) affinity: Affinity,
+    pub(super) region: Option<Box<str>>,
+    pub(super) capabilities: Vec<Box<str>>,
 }
 
 /// Nothing in the catalog has this name.
@@ -66,9 +89,7 @@ pub struct Plan {
     num_retries: Option<u32>,
     own_fallbacks: Option<Vec<Fallback>>,
     disable_fallbacks: bool,
-    /// `None`: tag filtering is off.
-    tags: Option<Vec<Box<str>>>,
-    needs: Option<Needs>,
+    wants: Wants,
     start: Option<(Arc<str>, Resolved)>,
     stages: Vec<Stage>,
     current: usize,
@@ -97,6 +118,9 @@ pub enum Stop {
     OverLimit { limit: &'static str, retry_after: Duration },
     /// No attempt was made: the deployments that do not rest have no place left.
     Full,
+    /// No attempt was made: no deployment can serve the request, and this is the reason for the one
+    /// that comes nearest.
+    Unfit(Out),
     /// No attempt was made: no deployment of the group takes requests with these tags.
     NoneEligible,
 }
@@ -118,6 +142,8 @@ pub struct Attempt {
     /// What limits hold for it.
     hold: Option<Box<dyn Hold>>,
     stage: usize,
+    /// Its place among the candidates of the stage.
+    candidate: usize,
     record: usize,
     captured: Option<Arc<str>>,
 }
@@ -148,8 +174,16 @@ impl Plan {
             num_retries: ask.num_retries,
             own_fallbacks: ask.fallbacks,
             disable_fallbacks: ask.disable_fallbacks,
-            tags: settings.enable_tag_filtering.then_some(ask.tags),
-            needs: ask.needs,
+            wants: Wants {
+                tags: settings.enable_tag_filtering.then_some(ask.tags),
+                stream: ask.stream,
+                needs: ask.needs,
+                strategy: ask.strategy,
+                keys: ask.affinity.only(settings.affinity),
+                affinity: settings.affinity,
+                region: ask.region.or_else(|| settings.allowed_region.clone()),
+                capabilities: ask.capabilities,
+            },
             start: Some((name, resolved)),
             stages: Vec::with_capacity(1),
             current: 0,
@@ -176,7 +210,7 @@ impl Plan {
             return Next::Stop(Stop::LastFailure);
         }
         if let Some((name, resolved)) = self.start.take() {
-            self.enter(name, resolved, Vec::new(), state);
+            self.enter(name, resolved, Vec::new(), settings, state);
         }
         let mut survey = Survey::default();
         let clock = Clock { settings, state, now, deadline };
@@ -202,13 +236,38 @@ impl Plan {
     /// Records that the deployment answered as it should. For a stream this is said when its first
     /// meaningful frame has come; should it break later, [`Plan::failed`] follows.
     pub fn succeeded(&mut self, attempt: &mut Attempt, state: &State, now: Instant) {
-        attempt.in_flight.succeeded(state.nanos(now));
+        let now = state.nanos(now);
+        attempt.in_flight.succeeded(now);
+        self.tie(attempt, state, now);
     }
 
     /// Records what the reply used: said once, when its end has come.
-    pub fn used(&mut self, attempt: &mut Attempt, usage: &Usage, now: Instant) {
+    pub fn used(&mut self, attempt: &mut Attempt, usage: &Usage, state: &State, now: Instant) {
         if let Some(hold) = &mut attempt.hold {
             hold.settle(usage, now);
+        }
+        let now = state.nanos(now);
+        let expected = self.wants.needs.map_or(0, |needs| needs.input_tokens);
+        attempt.in_flight.used(usage, expected, now);
+        let stage = self.stages.get(attempt.stage);
+        if let Some(candidate) = stage.and_then(|stage| stage.candidate(attempt.candidate)) {
+            candidate.replies.add(usage.output_tokens as f64, now);
+        }
+    }
+
+    /// Ties what belongs together to the deployment that answered.
+    fn tie(&self, attempt: &Attempt, state: &State, now: u64) {
+        let Some(stage) = self.stages.get(attempt.stage) else { return };
+        let Some(candidate) = stage.candidate(attempt.candidate) else { return };
+        let Wants { keys, affinity, .. } = &self.wants;
+        let ties = [
+            (affinity::Kind::Session, keys.session, affinity.session_ttl),
+            (affinity::Kind::Prefix, keys.prefix, affinity.prompt_ttl),
+        ];
+        for (kind, sent, ttl) in ties {
+            let Some(sent) = sent else { continue };
+            let key = affinity::key(stage.key(), kind, sent);
+            state.ties.set(key, candidate.key, now.saturating_add(nanos(ttl)));
         }
     }
 
@@ -228,7 +287,7 @@ impl Plan {
         }
         let stage = self.stages.get_mut(attempt.stage)?;
         let names = stage.names();
-        let alternatives = stage.candidates().len() > 1 || fallback::exists(settings, &names);
+        let alternatives = stage.takers().nth(1).is_some() || fallback::exists(settings, &names);
         let rest = attempt.in_flight.failed(
             failure,
             settings,
@@ -311,13 +370,15 @@ impl Plan {
             settings,
             state,
             tried: &self.tried,
-            needs: self.needs.as_ref(),
+            wants: &self.wants,
             stage: index,
             now,
             deadline,
             resort,
+            rehearsal: false,
+            skip: &[],
         };
-        let Choice { deployment, captured, from, in_flight, hold } =
+        let Choice { deployment, captured, from, mut in_flight, candidate, hold } =
             stage.choose(&context, survey, &mut self.rng)?;
 
         if stage.attempts > 1 {
@@ -330,6 +391,8 @@ impl Plan {
             wait += retry::jitter(&mut self.rng);
             wait = deadline.map_or(wait, |deadline| wait.min(deadline - now));
         }
+        let expected = self.wants.needs.map_or(0, |needs| needs.input_tokens);
+        in_flight.begin(self.wants.stream, expected, state.nanos(now + wait));
         self.attempts.push(AttemptRecord {
             deployment: deployment.id.clone(),
             group: deployment.group.clone(),
@@ -345,6 +408,7 @@ impl Plan {
             in_flight,
             hold,
             stage: index,
+            candidate,
             record: self.attempts.len() - 1,
             captured,
         })
@@ -353,6 +417,12 @@ impl Plan {
     /// Queues what may stand in for the current group, once.
     fn leave(&mut self, settings: &Settings) {
         let Some(stage) = self.stages.get_mut(self.current) else { return };
+        let unfit = match stage.unfit {
+            Some(Out::ContextTooSmall { .. } | Out::NotLongContext { .. }) => {
+                Some(FailureClass::ContextWindow)
+            }
+            _ => None,
+        };
         if std::mem::replace(&mut stage.left, true)
             || self.disable_fallbacks
             || stage.last.is_some_and(|last| !last.falls_back)
@@ -365,7 +435,7 @@ impl Plan {
             Some(_) => {}
             None => {
                 let class = stage.last.map(|last| last.class);
-                let list = fallback::list(settings, &stage.names(), class);
+                let list = fallback::list(settings, &stage.names(), class.or(unfit));
                 self.queue.put_first(list, self.current);
             }
         }
@@ -384,7 +454,7 @@ impl Plan {
                     continue;
                 }
             }
-            self.enter(fallback.group, resolved, fallback.params, clock.state);
+            self.enter(fallback.group, resolved, fallback.params, clock.settings, clock.state);
             if let Some(stage) = self.stages.last_mut() {
                 stage.repeated = repeated;
             }
@@ -398,16 +468,11 @@ impl Plan {
         name: Arc<str>,
         resolved: Resolved,
         params: Vec<(Box<str>, Box<RawValue>)>,
+        settings: &Settings,
         state: &State,
     ) {
-        let roster = match &self.tags {
-            None => state.roster(&resolved),
-            Some(tags) => {
-                let (list, weights) = tags::select(&resolved, tags);
-                Arc::new(state.enrol(list, weights.as_deref()))
-            }
-        };
-        self.stages.push(Stage::new(name, resolved, roster, params.into()));
+        let stage = Stage::new(name, resolved, params.into(), &self.wants, settings, state);
+        self.stages.push(stage);
         self.current = self.stages.len() - 1;
     }
 
@@ -422,7 +487,7 @@ impl Plan {
                 let retry_after = clock.state.instant(until).saturating_duration_since(clock.now);
                 Stop::AllCooling { retry_after }
             }
-            (None, None) => Stop::NoneEligible,
+            (None, None) => survey.unfit.map_or(Stop::NoneEligible, Stop::Unfit),
         }
     }
 }

@@ -350,6 +350,9 @@ fn model_info(info: &mut Section<'_>, node: Option<&Node>) -> ModelInfo {
         max_input_tokens: input.map(|at| at.value),
         max_output_tokens: output.map(|at| at.value),
         capabilities: Capabilities::default(),
+        names: Vec::new(),
+        expected_latency: None,
+        region: None,
         written: written.unwrap_or_default(),
     }
 }

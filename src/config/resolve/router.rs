@@ -101,6 +101,7 @@ pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
             .filter(|value| *value > 0),
         enable_tag_filtering: router.flag("enable_tag_filtering").is_some_and(|at| at.value),
         reads_requests: false,
+        ..Settings::default()
     }
 }
 
