@@ -11,10 +11,11 @@
 //! State (stats.rs)          all requests: what is known of each deployment
 //!  '- DeploymentState (health.rs)   in flight, closed / cooling / half-open
 //!      |- Window (window.rs)     the last minute
-//!      '- rest (cooldown.rs)     when it rests and for how long
+//!      '- rest (cooldown.rs, breaker.rs)  when it rests and for how long
 //! ```
 
 mod affinity;
+mod breaker;
 mod checks;
 mod cooldown;
 mod decay;
@@ -39,6 +40,7 @@ mod window;
 mod tests;
 
 pub use affinity::AffinityKeys;
+pub use breaker::Breaker;
 pub use health::{Health, InFlight, LastFailure, View};
 pub use meter::{Hold, Meter, Meters, Room};
 pub use needs::{Needs, ReplyFormat};

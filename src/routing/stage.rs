@@ -20,6 +20,7 @@ use fastrand::Rng;
 use serde_json::value::RawValue;
 
 use super::affinity;
+use super::breaker::{PROBE_WAIT, Rules};
 use super::checks::{self, Checks, Facts, Fit};
 use super::health::{Entry, InFlight, Standing};
 use super::meter::{Hold, Room};
@@ -496,11 +497,19 @@ impl Stage {
         if let Room::Over { limit, retry_after } = room {
             return Err(Out::OverLimit { limit, retry_after });
         }
+        let breaker = &context.settings.breaker;
+        let probed = match standing {
+            Standing::HalfOpen { probes } => probes >= breaker.probes,
+            Standing::Closed | Standing::Cooling { .. } => false,
+        };
+        if probed && candidate.state.in_flight() >= breaker.crowd.max(breaker.probes) {
+            return Err(Out::Probing);
+        }
         let near = room == Room::Near || fit == Fit::Tight;
         let Some(tried) = tried else {
             let kind = match standing {
                 Standing::Closed => Kind::Fresh,
-                Standing::HalfOpen { probing: true } => Kind::BesideProbe,
+                Standing::HalfOpen { .. } if probed => Kind::BesideProbe,
                 // One that has failed already is not made a probe while others are healthy.
                 Standing::HalfOpen { .. } if context.tried.is_empty() => Kind::Fresh,
                 Standing::HalfOpen { .. } => Kind::Probe,
@@ -554,7 +563,8 @@ impl Stage {
         let now = context.state.nanos(context.now);
         let standing = candidate.state.standing(now);
         let bound = bound(candidate, context.settings);
-        let in_flight = candidate.state.admit(bound, entry, now)?;
+        let rules = Rules::of(context.settings, &candidate.deployment);
+        let in_flight = candidate.state.admit(bound, entry, rules, now)?;
         let hold = match &candidate.meter {
             None => None,
             Some(meter) => Some(meter.take(context.wants.needs.as_ref(), context.now)?),
@@ -623,8 +633,11 @@ impl Survey {
                 let this = (retry_after, limit);
                 self.over = Some(self.over.map_or(this, |first| first.min(this)));
             }
-            Out::Probing
-            | Out::Unhealthy
+            Out::Probing => {
+                let until = now.saturating_add(nanos(PROBE_WAIT));
+                self.earliest = Some(self.earliest.map_or(until, |first| first.min(until)));
+            }
+            Out::Unhealthy
             | Out::TagMismatch
             | Out::ContextTooSmall { .. }
             | Out::MissingCapability(_)

@@ -17,3 +17,23 @@ pub(crate) const RATE_LIMIT: Table = Table {
         on("max_tokens_per_minute", Kind::Count, "", "tokens over all deployments of the provider"),
     ],
 };
+
+/// `circuit_breaker`.
+pub(crate) const CIRCUIT_BREAKER: Table = Table {
+    name: "circuit_breaker",
+    place: "`circuit_breaker` of `router_settings`",
+    open: false,
+    options: &[
+        on("failure_ratio", Kind::Number, "", "share of failed attempts that puts to rest"),
+        on("minimum_calls", Kind::Count, "10", "attempts in a minute before a share is looked at"),
+        on("slow_call_duration", Kind::Seconds, "", "an answer that takes longer is slow"),
+        on("slow_call_ratio", Kind::Number, "0.5", "share of slow answers that puts to rest"),
+        on("half_open_probes", Kind::Count, "1", "probes at one time, all of which must succeed"),
+        on(
+            "half_open_requests",
+            Kind::Count,
+            "10",
+            "attempts in flight on a half-open deployment, if nothing else can serve",
+        ),
+    ],
+};

@@ -1,6 +1,7 @@
 //! A small world in which requests are routed: a catalog, settings, a clock that tests turn, and a
 //! script that says how each call ends.
 
+mod breaker;
 mod choice;
 mod cooldowns;
 mod crowd;
