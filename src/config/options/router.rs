@@ -36,6 +36,7 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
             "enable_pre_call_checks",
             "a deployment that cannot take a request is found by its error",
         ),
+        on("circuit_breaker", Kind::Map, "{}", "shares of failed and slow answers, and probes"),
         on(
             "near_limit",
             Kind::Number,

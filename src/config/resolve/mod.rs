@@ -5,6 +5,7 @@
 //! collected, and only a run without errors yields a snapshot.
 
 mod aliases;
+mod breaker;
 mod credentials;
 mod fallbacks;
 mod general;

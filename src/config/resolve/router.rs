@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::names::Names;
-use super::{Sections, fallbacks};
+use super::{Sections, breaker, fallbacks};
 use crate::catalog::Timeouts;
 use crate::config::options::{ALLOWED_FAILS_POLICY, RETRY_POLICY, Table};
 use crate::config::problem::{Finding, nearest};
@@ -88,6 +88,7 @@ pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
         ),
         cooldown: cooldown.unwrap_or(COOLDOWN),
         max_retry_after: MAX_RETRY_AFTER,
+        breaker: breaker::read(router),
         disable_cooldowns: router.flag("disable_cooldowns").is_some_and(|at| at.value),
         fallbacks,
         context_window_fallbacks: context_window,

@@ -6,6 +6,7 @@ mod choice;
 mod cooldowns;
 mod crowd;
 mod fallbacks;
+mod rates;
 mod retries;
 
 use std::collections::HashMap;
