@@ -11,6 +11,7 @@ mod harness;
 
 mod bodies;
 mod endpoints;
+mod examples;
 mod matrix;
 mod process;
 mod routing;

@@ -74,6 +74,40 @@ fn concurrent_requests_share_an_http2_connection() {
     assert!(upstream.connections() <= 2, "{} connections", upstream.connections());
 }
 
+/// The bound on streams that HTTP/2 recommends, and that providers have.
+const STREAMS: u32 = 100;
+/// Requests that all wait for the upstream at the same time.
+const WAITING: usize = 250;
+
+#[test]
+fn more_requests_than_a_connection_takes_open_further_connections() {
+    let upstream = upstream::openai()
+        .http2_streams(STREAMS)
+        .replies(stream(["one ", "two"]).stall_after(1))
+        .start();
+    let deployment = openai(&upstream).with("http2: true");
+    let gateway = gateway::with(group("gpt").deployment(deployment)).start();
+    let body = question("gpt", true);
+
+    // The gateway itself takes a hundred on each of its clients' connections.
+    let clients: Vec<_> = (0..5).map(|_| Http2::connect(&gateway)).collect();
+    let asked = clients.iter().cycle().take(WAITING);
+    let asked: Vec<_> = asked.map(|client| client.begin(PATH, &[]).finish(&body)).collect();
+    let heads: Vec<_> = asked.into_iter().map(|exchange| exchange.head()).collect();
+
+    assert_eq!(upstream.request_count(), WAITING, "none waits for another one to end");
+    let connections = upstream.open_connections();
+    assert!(connections >= 3, "{connections} connections for {WAITING} streams");
+    for _ in 0..WAITING {
+        upstream.release();
+    }
+    for head in heads {
+        let reply = head.read();
+        assert_eq!(reply.status, 200);
+        assert!(reply.body.ends_with(b"data: [DONE]\n\n"), "{reply:?}");
+    }
+}
+
 #[test]
 fn hints_before_the_answer_are_skipped() {
     let provider = Stepped::start();
@@ -109,7 +143,7 @@ fn http2_is_agreed_upon_in_tls() {
     let certified = authority.certify("localhost");
     for (offers, option, spoken) in [
         (true, "http2: true", http::Version::HTTP_2),
-        (true, "", http::Version::HTTP_2),
+        (true, "", http::Version::HTTP_11),
         (true, "http2: false", http::Version::HTTP_11),
         (false, "http2: true", http::Version::HTTP_11),
     ] {
