@@ -55,7 +55,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("mock", &["dialect", "failure"]),
-    ("reload", &["config", "upstream", "snapshot", "routing"]),
+    ("reload", &["config", "upstream", "admin", "telemetry", "snapshot", "routing", "catalog"]),
     ("background", &["reload", "mock", "upstream", "telemetry"]),
     (
         "server",

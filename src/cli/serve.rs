@@ -163,6 +163,8 @@ pub(super) fn serve(
         port: arguments.port,
         threads: arguments.num_workers.map(std::num::NonZeroUsize::get),
         config,
+        outline: loaded.outline,
+        files: loaded.files,
         tls: arguments.ssl_certfile_path.clone().zip(arguments.ssl_keyfile_path.clone()),
         greet: demonstration.as_ref().map(|it| it.greet),
         demo: demonstration.map(|it| it.demo),

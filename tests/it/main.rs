@@ -13,6 +13,7 @@ mod bodies;
 mod endpoints;
 mod matrix;
 mod process;
+mod reload;
 mod routing;
 mod smoke;
 mod streaming;

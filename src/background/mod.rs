@@ -2,6 +2,8 @@
 //!
 //! Started by Pingora after it has forked, on a runtime of its own.
 
+mod files;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -37,7 +39,7 @@ const LISTEN_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct Background {
     pub address: SocketAddr,
     pub greet: Option<fn(SocketAddr)>,
-    pub reload: Reload,
+    pub reload: Arc<Reload>,
     pub upstreams: Arc<Upstreams>,
     pub in_flight: Arc<AtomicUsize>,
     pub connections: Arc<AtomicUsize>,
@@ -86,7 +88,7 @@ impl Background {
                 while hangup.recv().await.is_some() {
                     // Log rotation and a new configuration come by the same signal.
                     self.access_log.reopen();
-                    self.reload.reload();
+                    files::run(&self.reload, "SIGHUP").await;
                 }
             }
             Err(error) => tracing::error!(%error, "SIGHUP will not reload"),
@@ -139,7 +141,12 @@ impl BackgroundService for Background {
         };
         let working = async {
             let forever = async {
-                tokio::join!(self.announce(), self.resolve(), self.on_hangup(hangup));
+                tokio::join!(
+                    self.announce(),
+                    self.resolve(),
+                    self.on_hangup(hangup),
+                    files::reload_on_change(Arc::clone(&self.reload)),
+                );
             };
             tokio::select! {
                 () = forever => {}

@@ -22,12 +22,14 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 use tokio::net::TcpSocket;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::admin::Admin;
 use crate::background::{Background, Once};
+use crate::config;
 use crate::gateway::{AnyHttp, Gateway, View};
 use crate::mock::Demo;
-use crate::reload::Reload;
+use crate::reload::{Known, Reload};
 use crate::routing;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::Sink;
@@ -44,6 +46,10 @@ pub struct Options {
     pub threads: Option<usize>,
     /// The file to read again on SIGHUP.
     pub config: Option<PathBuf>,
+    /// What is written in it.
+    pub outline: config::Outline,
+    /// It and the files that it names.
+    pub files: Vec<PathBuf>,
     /// Certificate and key (PEM files); the configuration's if `None`.
     pub tls: Option<(String, String)>,
     /// Scripted providers to run in this process.
@@ -120,7 +126,18 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         }
     });
     let since = started.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let admin = Admin::new(view, Arc::clone(&metrics), since);
+    let known = Known::new(options.outline, options.files);
+    let reload = Arc::new(Reload {
+        config: options.config,
+        snapshot: Arc::clone(&snapshot),
+        upstreams: Arc::clone(&upstreams),
+        routing: Arc::clone(&routing),
+        metrics: Arc::clone(&metrics),
+        loopback: address.ip().is_loopback(),
+        known: Mutex::new(known),
+        reloaded: watch::Sender::new(None),
+    });
+    let admin = Admin::operated(view, Arc::clone(&reload) as _, Arc::clone(&metrics), since);
     let gateway = Gateway {
         snapshot: Arc::clone(&snapshot),
         routing: Arc::clone(&routing),
@@ -152,13 +169,6 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     });
     server.add_service(service);
 
-    let reload = Reload {
-        config: options.config,
-        snapshot,
-        upstreams: Arc::clone(&upstreams),
-        routing,
-        loopback: address.ip().is_loopback(),
-    };
     let background = Background {
         address,
         greet: options.greet,
