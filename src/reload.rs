@@ -19,6 +19,7 @@ use crate::admin::Operations;
 use crate::admin::config::{Changes, LastReload, ReloadOutcome};
 use crate::catalog::{Catalog, Deployment, DeploymentId};
 use crate::config::{self, Outline};
+use crate::edge::{Certificate, CertificateFiles};
 use crate::routing;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Metrics, ReloadResult};
@@ -34,6 +35,10 @@ const NEEDS_RESTART: [&str; 6] = [
     "environment_variables.LITELLM_LOG",
 ];
 
+/// Options that begin or end TLS where one was without or with it.
+const TLS: [&str; 2] =
+    ["general_settings.ssl_certfile_path", "general_settings.ssl_keyfile_path"];
+
 /// How many names a log line lists; the rest is counted.
 const NAMES_MAX: usize = 20;
 
@@ -45,6 +50,8 @@ pub struct Reload {
     pub upstreams: Arc<Upstreams>,
     pub routing: Arc<routing::State>,
     pub metrics: Arc<Metrics>,
+    /// `None`: the listeners do not speak TLS.
+    pub certificate: Option<Arc<Certificate>>,
     /// Only this machine can reach the listeners.
     pub loopback: bool,
     pub known: Mutex<Known>,
@@ -155,17 +162,29 @@ impl Reload {
             let problem = "it has no master key, and the gateway listens on more than loopback";
             return Err(problem.to_owned().into());
         }
+        let files = new.traffic.tls.as_ref().map(|(certificate, key)| CertificateFiles {
+            certificate: certificate.clone(),
+            key: key.clone(),
+        });
+        let reading = self.certificate.as_ref().map(|one| Ok((one, one.read_again(files.as_ref())?)));
+        let certificate: Option<_> = reading.transpose().map_err(|problem: String| problem)?;
         self.upstreams.apply(&new.catalog, &new.traffic)?;
 
         let old = self.snapshot.load_full();
         let options_changed = known.outline.differences(&loaded.outline);
-        let needs_restart = options_changed.iter().filter(|name| NEEDS_RESTART.contains(&&***name));
+        let tls_begins_or_ends = self.certificate.is_some() != files.is_some();
+        let needs_restart = options_changed.iter().filter(|name| {
+            NEEDS_RESTART.contains(&&***name) || (tls_begins_or_ends && TLS.contains(&&***name))
+        });
         let mut changes =
             Changes { needs_restart: needs_restart.cloned().collect(), ..Changes::default() };
         changes.options_changed = options_changed;
         compare(&old.catalog, &new.catalog, &mut changes);
         known.outline = loaded.outline;
         self.routing.retain(&new.catalog);
+        if let Some((in_force, new)) = certificate {
+            changes.certificate_changed = in_force.replace(new);
+        }
         self.snapshot.store(Arc::new(new));
         Ok(changes)
     }
@@ -290,7 +309,8 @@ mod tests {
     fn changes(old: &str, new: &str) -> [Vec<String>; 3] {
         let mut changes = Changes::default();
         compare(&catalog(old), &catalog(new), &mut changes);
-        let names = |ids: Vec<Arc<str>>| ids.iter().map(ToString::to_string).collect();
+        let names =
+            |ids: Vec<Arc<str>>| -> Vec<String> { ids.iter().map(ToString::to_string).collect() };
         [
             names(changes.deployments_added),
             names(changes.deployments_removed),
@@ -301,13 +321,15 @@ mod tests {
     #[test]
     fn deployments_are_told_apart_by_all_that_they_are() {
         let same = entry("one", "sk-a", "") + &entry("two", "sk-a", "");
-        assert_eq!(changes(&same, &same), [vec![], vec![], Vec::<String>::new()]);
+        let none = Vec::<String>::new;
+        assert_eq!(changes(&same, &same), [none(), none(), none()]);
         let rekeyed = entry("one", "sk-b", "") + &entry("two", "sk-a", "");
         assert_eq!(changes(&same, &rekeyed)[2], ["one"], "a key is part of it");
         let weighted = entry("one", "sk-a", "") + &entry("two", "sk-a", "    weight: 3\n");
         assert_eq!(changes(&same, &weighted)[2], ["two"]);
         let other = entry("three", "sk-a", "") + &entry("two", "sk-a", "");
-        assert_eq!(changes(&same, &other), [vec!["three".into()], vec!["one".into()], vec![]]);
+        let expected = [vec!["three".to_owned()], vec!["one".to_owned()], none()];
+        assert_eq!(changes(&same, &other), expected);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::time::Duration;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
+use super::systemd;
 use crate::reload::Reload;
 
 /// How long after an event one waits for the rest of the change: an editor that truncates and
@@ -65,9 +66,11 @@ async fn has_changed(reload: &Arc<Reload>) -> bool {
 /// Reloads on a thread that may block.
 pub(super) async fn run(reload: &Arc<Reload>, cause: &'static str) {
     let reload = Arc::clone(reload);
+    systemd::reloading();
     if let Err(error) = tokio::task::spawn_blocking(move || reload.reload(cause)).await {
         tracing::error!(%error, "the reload broke");
     }
+    systemd::ready();
 }
 
 /// Watches the folders of the files, and those that links lead to. The watch ends when the watcher

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::{BAD_CONFIG, START_FAILED, complain};
 use crate::config::{self, Env, Loaded, ProcessEnv};
+use crate::edge::handover::Predecessor;
 use crate::server;
 use crate::telemetry::logging;
 
@@ -74,6 +75,14 @@ pub(super) struct Arguments {
         env = "SSL_KEYFILE_PATH"
     )]
     pub ssl_keyfile_path: Option<String>,
+    /// Listen for `tollgate upgrade` on this Unix socket
+    #[arg(
+        long = "control_socket",
+        alias = "control-socket",
+        value_name = "PATH",
+        env = "TOLLGATE_CONTROL_SOCKET"
+    )]
+    pub control_socket: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -94,6 +103,7 @@ impl Arguments {
             detailed_debug: false,
             ssl_certfile_path: None,
             ssl_keyfile_path: None,
+            control_socket: None,
         }
     }
 }
@@ -158,6 +168,13 @@ pub(super) fn serve(
         complain(&format!("tollgate: --host {} is not an IP address\n", arguments.host));
         return ExitCode::from(START_FAILED);
     };
+    let predecessor = match Predecessor::of_this_process() {
+        Ok(predecessor) => predecessor,
+        Err(error) => {
+            complain(&format!("tollgate: cannot take over from the process before: {error}\n"));
+            return ExitCode::from(START_FAILED);
+        }
+    };
     let options = server::Options {
         host,
         port: arguments.port,
@@ -166,6 +183,8 @@ pub(super) fn serve(
         outline: loaded.outline,
         files: loaded.files,
         tls: arguments.ssl_certfile_path.clone().zip(arguments.ssl_keyfile_path.clone()),
+        control_socket: arguments.control_socket.clone(),
+        predecessor,
         greet: demonstration.as_ref().map(|it| it.greet),
         demo: demonstration.map(|it| it.demo),
     };

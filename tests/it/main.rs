@@ -18,3 +18,4 @@ mod routing;
 mod smoke;
 mod streaming;
 mod transport;
+mod upgrade;

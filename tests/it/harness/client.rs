@@ -39,6 +39,11 @@ impl Client {
         Self::new(&self.base, self.key.as_deref())
     }
 
+    /// `GET` of a page; `None` if nobody answers.
+    pub fn try_get(&self, path: &str) -> Option<Reply> {
+        self.request(Method::GET, path).try_send().ok()
+    }
+
     /// Asks for a chat completion.
     #[track_caller]
     pub fn chat(&self, model: &str, prompt: &str) -> Reply {
