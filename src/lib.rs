@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod dialect;
+pub mod edge;
 pub mod failure;
 pub mod gateway;
 pub mod keys;

@@ -59,12 +59,14 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("mock", &["dialect", "failure"]),
-    ("reload", &["config", "upstream", "snapshot", "routing"]),
-    ("background", &["reload", "mock", "upstream", "telemetry"]),
+    ("edge", &["patience"]),
+    ("reload", &["edge", "config", "upstream", "admin", "telemetry", "snapshot", "routing", "catalog"]),
+    ("background", &["edge", "reload", "mock", "upstream", "telemetry"]),
     (
         "server",
         &[
             "background",
+            "edge",
             "reload",
             "gateway",
             "admin",
@@ -76,7 +78,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
         ],
     ),
-    ("cli", &["server", "config", "mock", "telemetry", "snapshot"]),
+    ("cli", &["edge", "server", "config", "mock", "telemetry", "snapshot"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -74,7 +74,12 @@ pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
         (StatusCode::OK, Status::Healthy)
     };
     // LiteLLM's wording for a proxy without a database.
-    let body = json!({"status": status, "db": "Not connected", "version": VERSION});
+    let mut body = json!({"status": status, "db": "Not connected", "version": VERSION});
+    // A failed reload leaves the process as able as before, so it stays ready; but it is to be seen.
+    let last = shared.operations.as_ref().and_then(|operations| operations.last_reload());
+    if let Some(last) = last {
+        body["last_reload"] = last.shown();
+    }
     (code, Json(body)).into_response()
 }
 

@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod mock;
 mod serve;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Run a scripted provider, to rehearse failures
     Mock(mock::Arguments),
+    /// Let a new process, of the version that is installed now, take over from the running one
+    Upgrade(upgrade::Arguments),
     /// List every configuration option and what becomes of it
     Options,
 }
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Demo(arguments)) => demo::run(&arguments),
         Some(Command::Mock(arguments)) => mock::run(arguments),
+        Some(Command::Upgrade(arguments)) => upgrade::run(&arguments),
         Some(Command::Options) => {
             out(&crate::config::options::plain());
             ExitCode::SUCCESS

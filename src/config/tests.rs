@@ -308,7 +308,7 @@ fn the_default_id_changes_with_what_is_called_and_not_with_the_order_of_writing(
 /// The snapshot in a form that people can compare: what differs from the defaults of a type is
 /// written out, addresses are shown without what the provider table adds to them.
 fn describe(snapshot: &Snapshot) -> String {
-    let Snapshot { catalog, routing, access, traffic, logs, .. } = snapshot;
+    let Snapshot { catalog, routing, access, traffic, edge, logs, .. } = snapshot;
     let mut out = String::new();
     for deployment in catalog.deployments() {
         describe_deployment(deployment, &mut out);
@@ -366,6 +366,9 @@ fn describe(snapshot: &Snapshot) -> String {
     )
     .unwrap();
     writeln!(out, "{access:?}\n{traffic:?}\n{logs:?}").unwrap();
+    if *edge != crate::snapshot::Edge::default() {
+        writeln!(out, "{edge:?}").unwrap();
+    }
     out
 }
 

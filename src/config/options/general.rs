@@ -38,6 +38,13 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         on("cors_allow_origins", Kind::List, "[]", "web pages that may call; `*` for all"),
         on("ssl_certfile_path", Kind::Text, "", "serve TLS with this certificate (PEM)"),
         on("ssl_keyfile_path", Kind::Text, "", "the key of that certificate (PEM)"),
+        on("reload_on_change", Kind::Flag, "false", "reload when the file changes"),
+        on(
+            "upgrade_drain_timeout",
+            Kind::Seconds,
+            "6000",
+            "what requests in flight get after an upgrade",
+        ),
         on("access_log", Kind::Flag, "true", "one JSON line per request"),
         on("prices_file", Kind::Text, "built in", "a price book instead of the built-in one"),
         on(

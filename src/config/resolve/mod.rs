@@ -7,6 +7,7 @@
 mod aliases;
 mod breaker;
 mod credentials;
+mod edge;
 mod fallbacks;
 mod general;
 mod models;
@@ -71,6 +72,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let fragment = sections.top.entry("model_list").is_none();
     let access = general::access(&mut sections, context, fragment);
     let traffic = general::traffic(&mut sections, context);
+    let edge = edge::edge(&mut sections);
     let logs = general::logs(&mut sections, context);
     let defaults = router::attempt_defaults(&mut sections);
     let prices = deployments::prices(&mut sections, context);
@@ -112,5 +114,5 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let aliases = aliases.into_iter().map(|alias| alias.alias).collect();
     let catalog = Catalog::build(built, aliases).inferring(deployments::provider_of);
     let warnings: Vec<Arc<str>> = Vec::new();
-    Some(Snapshot { catalog, prices, routing, access, traffic, logs, warnings })
+    Some(Snapshot { catalog, prices, routing, access, traffic, edge, logs, warnings })
 }
