@@ -19,6 +19,7 @@ pub struct Snapshot {
     pub access: Access,
     pub traffic: Traffic,
     pub edge: Edge,
+    pub checks: Checks,
     pub logs: Logs,
     /// What `check` warned about, one line each.
     pub warnings: Vec<Arc<str>>,
@@ -64,6 +65,16 @@ impl Default for Edge {
     fn default() -> Self {
         Self { reload_on_change: false, upgrade_drain_timeout: Duration::from_secs(6_000) }
     }
+}
+
+/// Health checks without traffic; which deployments have one, they say themselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Checks {
+    /// Between two checks of the same deployment.
+    pub interval: Duration,
+    pub at_once: usize,
+    /// A rate limit or a timeout leaves the last result as it was.
+    pub ignores_transient: bool,
 }
 
 /// What is written to the log.

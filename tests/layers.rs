@@ -60,7 +60,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("mock", &["dialect", "failure"]),
     ("edge", &["patience"]),
-    ("reload", &["edge", "config", "upstream", "admin", "telemetry", "snapshot", "routing", "catalog"]),
+    (
+        "reload",
+        &["edge", "config", "upstream", "admin", "telemetry", "snapshot", "routing", "catalog"],
+    ),
     ("background", &["edge", "reload", "mock", "upstream", "telemetry"]),
     (
         "server",

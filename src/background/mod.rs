@@ -21,12 +21,12 @@ use tokio::sync::watch;
 
 use crate::edge::handover::Predecessor;
 use crate::edge::{Address, Lifecycle};
-pub(crate) use upgrade::Upgrader;
 use crate::mock::Demo;
 use crate::reload::Reload;
 use crate::telemetry::AccessLog;
 use crate::telemetry::access_log::{Sink, Writer};
 use crate::upstream::Upstreams;
+pub(crate) use upgrade::Upgrader;
 
 /// How often the names of upstreams are looked up again.
 const RESOLVE_EVERY: Duration = Duration::from_secs(30);

@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 
 use super::capability::Capabilities;
+use super::fleet::{Fleet, HealthCheck};
 use super::price::Price;
 use super::price_book::PriceBook;
 use crate::dialect::{Dialect, Endpoint, Quirks};
@@ -38,6 +39,8 @@ pub struct Deployment {
     /// Attempts in flight at one time.
     pub max_parallel_requests: Option<u32>,
     pub caps: Caps,
+    /// How its health is checked; `None`: by traffic alone.
+    pub check: Option<HealthCheck>,
     pub timeouts: Timeouts,
     /// Overrides the router's `num_retries` when this deployment failed.
     pub num_retries: Option<u32>,
@@ -114,6 +117,8 @@ pub struct Target {
     pub verify_tls: bool,
     /// PEM file of the authorities to trust instead of the system's.
     pub ca_file: Option<Box<str>>,
+    /// Further servers of the same kind. What is above is that of the first.
+    pub fleet: Option<Fleet>,
     /// Speak HTTP/2 where the upstream offers it. Over cleartext this is prior knowledge.
     pub http2: bool,
 }

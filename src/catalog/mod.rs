@@ -8,6 +8,7 @@
 
 mod capability;
 mod deployment;
+mod fleet;
 pub mod price;
 pub mod price_book;
 #[doc(hidden)]
@@ -21,6 +22,7 @@ use rustc_hash::FxHashMap;
 
 pub use capability::{Capabilities, Capability};
 pub use deployment::{Caps, Deployment, DeploymentId, ModelInfo, Target, Timeouts};
+pub use fleet::{Balance, CheckKind, Fleet, HealthCheck, Member};
 pub use price::Price;
 pub use price_book::{Listed, PriceBook};
 use wildcard::Wildcard;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::include::reason;
 use super::problem::Finding;
-use super::resolve::{Context, Draft, RateLimits, Sections};
-use crate::catalog::{Deployment, ModelInfo, Price, PriceBook};
-use crate::provider::{self, TargetProblem, Written};
+use super::resolve::{Access, Context, Draft, RateLimits, Sections};
+use crate::catalog::{Deployment, Fleet, Member, ModelInfo, Price, PriceBook, Target};
+use crate::provider::{self, TargetProblem, Vendor, Written};
 use crate::secret::Secret;
 
 /// The built-in price book, or the one that `prices_file` names.
@@ -57,7 +57,8 @@ pub(super) fn build(
         ca_file: access.ca_file(),
         http2: access.http2,
     };
-    let target = provider::target(vendor, &written)?;
+    let mut target = provider::target(vendor, &written)?;
+    target.fleet = fleet(vendor, &written, &target, access)?;
     let remarks = provider::remarks(vendor, &written);
     let info = model_info(&draft, prices);
     let deployment = Deployment {
@@ -74,6 +75,7 @@ pub(super) fn build(
         tpm: draft.tpm,
         max_parallel_requests: draft.max_parallel_requests,
         caps: rate_limits.of(vendor.name),
+        check: draft.check,
         timeouts: draft.timeouts,
         num_retries: draft.num_retries,
         cooldown: draft.cooldown,
@@ -83,6 +85,36 @@ pub(super) fn build(
         info,
     };
     Ok((deployment, remarks))
+}
+
+/// The servers of a deployment, where several addresses are written.
+fn fleet(
+    vendor: &'static Vendor,
+    written: &Written<'_>,
+    first: &Target,
+    access: &Access,
+) -> Result<Option<Fleet>, TargetProblem> {
+    let mut members = Vec::with_capacity(access.fleet.len());
+    for (url, weight) in &access.fleet {
+        let target = provider::target(vendor, &Written { api_base: Some(url), ..*written })?;
+        if target.tls != first.tls || target.paths != first.paths {
+            return Err(TargetProblem {
+                option: "api_base",
+                message: format!(
+                    "all addresses of a deployment need the same scheme and path: `{}` and `{}` \
+                     differ; write a deployment of its own for each",
+                    first.api_base, target.api_base
+                ),
+            });
+        }
+        members.push(Member {
+            host: target.host,
+            port: target.port,
+            authority: target.authority,
+            weight: *weight,
+        });
+    }
+    Ok((!members.is_empty()).then_some(Fleet { members, balance: access.balance }))
 }
 
 /// What is written, over what the price book knows.

@@ -94,7 +94,7 @@ async fn attempt(
     bounds: Bounds,
 ) -> Result<Exchange, Failure> {
     loop {
-        let mut connection = upstreams.connect(deployment, bounds.connect).await?;
+        let mut connection = upstreams.connect(deployment, bounds.connect, &outgoing.body).await?;
         match send(&mut connection, deployment, outgoing, bounds).await {
             Ok(head) => return receive(upstreams, connection, head, stream, bounds).await,
             // A pooled connection that the upstream had closed already: the request was not seen.
@@ -126,7 +126,8 @@ async fn send(
     let internal =
         |_| Unsent::Failed(Failure::new(FailureClass::BadRequest, "the request cannot be sent"));
     let http2 = connection.session.as_http2().is_some();
-    let head = request_head(deployment, outgoing, http2).map_err(internal)?;
+    let head =
+        request_head(deployment, outgoing, connection.authority(), http2).map_err(internal)?;
     let session = &mut connection.session;
     let written = async {
         session.write_request_header(Box::new(head)).await?;
@@ -166,6 +167,7 @@ async fn send(
 fn request_head(
     deployment: &Deployment,
     outgoing: &Outgoing<'_>,
+    authority: &HeaderValue,
     http2: bool,
 ) -> pingora_core::Result<RequestHeader> {
     let target = &deployment.target;
@@ -176,7 +178,7 @@ fn request_head(
     let uri = if http2 {
         parts.version = http::Version::HTTP_2;
         let scheme = if target.tls { "https" } else { "http" };
-        let builder = http::Uri::builder().scheme(scheme).authority(target.authority.as_bytes());
+        let builder = http::Uri::builder().scheme(scheme).authority(authority.as_bytes());
         builder.path_and_query(outgoing.path.as_ref()).build()
     } else {
         http::Uri::builder().path_and_query(outgoing.path.as_ref()).build()
@@ -186,7 +188,7 @@ fn request_head(
     })?;
     let mut headers = HeaderMap::with_capacity(size);
     if !http2 {
-        headers.insert(header::HOST, target.authority.clone());
+        headers.insert(header::HOST, authority.clone());
         headers.insert(header::CONTENT_LENGTH, outgoing.body.len().into());
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

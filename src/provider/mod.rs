@@ -153,6 +153,7 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
 
     Ok(Target {
         tls: base.tls,
+        fleet: None,
         port: base.port,
         authority,
         paths: layout.paths,

@@ -44,6 +44,8 @@ pub struct Settings {
     pub max_retry_after: Duration,
     pub disable_cooldowns: bool,
     pub breaker: Breaker,
+    /// How old a health check may be that keeps a deployment out; `None`: none does.
+    pub heeds_checks: Option<Duration>,
     /// General fallbacks by group. An entry for `*` serves every group without its own.
     pub fallbacks: HashMap<Arc<str>, Vec<Fallback>>,
     pub context_window_fallbacks: HashMap<Arc<str>, Vec<Fallback>>,
@@ -84,6 +86,7 @@ impl Default for Settings {
             max_retry_after: Duration::from_secs(60),
             disable_cooldowns: false,
             breaker: Breaker::default(),
+            heeds_checks: None,
             fallbacks: HashMap::new(),
             context_window_fallbacks: HashMap::new(),
             content_policy_fallbacks: HashMap::new(),

@@ -23,7 +23,8 @@ use crate::background::{Background, Once, Upgrader};
 use crate::config;
 use crate::edge::handover::Predecessor;
 use crate::edge::{
-    Address, Certificate, CertificateFiles, Door, Ending, Lifecycle, ListenError, Listening, Sockets,
+    Address, Certificate, CertificateFiles, Door, Ending, Lifecycle, ListenError, Listening,
+    Sockets,
 };
 use crate::gateway::{AnyHttp, Gateway, View};
 use crate::mock::Demo;

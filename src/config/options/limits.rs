@@ -37,3 +37,14 @@ pub(crate) const CIRCUIT_BREAKER: Table = Table {
         ),
     ],
 };
+
+/// An entry of `api_base`, where that is a list.
+pub(crate) const API_BASE: Table = Table {
+    name: "api_base",
+    place: "An entry of `api_base`, where that is a list",
+    open: false,
+    options: &[
+        on("url", Kind::Text, "", "the address; an entry may also be the address alone"),
+        on("weight", Kind::Number, "1", "its share of the deployment's requests"),
+    ],
+};

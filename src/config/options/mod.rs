@@ -13,7 +13,7 @@ mod top;
 
 pub(crate) use deployment::{BODY_PARAMETERS, ENTRY, LITELLM_PARAMS, MODEL_INFO, is_price};
 pub(crate) use general::GENERAL_SETTINGS;
-pub(crate) use limits::{CIRCUIT_BREAKER, RATE_LIMIT};
+pub(crate) use limits::{API_BASE, CIRCUIT_BREAKER, RATE_LIMIT};
 pub(crate) use litellm::{CACHE_PARAMS, LITELLM_SETTINGS};
 pub(crate) use router::{ALLOWED_FAILS_POLICY, RETRY_POLICY, ROUTER_SETTINGS};
 pub(crate) use top::{CREDENTIAL, FALLBACK_CONFIG, TOP};
@@ -113,7 +113,7 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 13] = [
+pub const TABLES: [&Table; 14] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
@@ -123,6 +123,7 @@ pub const TABLES: [&Table; 13] = [
     &LITELLM_SETTINGS,
     &CACHE_PARAMS,
     &GENERAL_SETTINGS,
+    &API_BASE,
     &CIRCUIT_BREAKER,
     &RATE_LIMIT,
     &FALLBACK_CONFIG,

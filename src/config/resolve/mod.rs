@@ -6,9 +6,11 @@
 
 mod aliases;
 mod breaker;
+mod checks;
 mod credentials;
 mod edge;
 mod fallbacks;
+mod fleet;
 mod general;
 mod models;
 mod names;
@@ -19,6 +21,7 @@ mod vendor;
 
 pub(crate) use models::Draft;
 pub(crate) use rate_limits::RateLimits;
+pub(crate) use vendor::Access;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -78,12 +81,14 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let prices = deployments::prices(&mut sections, context);
     let longest = router::max_retry_after(&mut sections);
     let rate_limits = rate_limits::read(&mut sections, longest);
-    let models = models::read(&mut sections, context, &defaults);
+    let (checks, check_defaults, heeded) = checks::settings(&mut sections);
+    let models = models::read(&mut sections, context, &defaults, check_defaults);
     let aliases = aliases::read(&mut sections);
     let known = names::Names::new(&models.entries, &aliases, fragment);
     aliases::check(&aliases, &known, problems);
     let mut routing = router::settings(&mut sections, &known);
     routing.max_retry_after = longest;
+    routing.heeds_checks = heeded;
     routing.reads_requests |=
         rate_limits.counts_tokens() || models.drafts.iter().any(|draft| draft.tpm.is_some());
 

@@ -10,8 +10,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::router::{AttemptDefaults, RETRIES_MAX};
 use super::vendor::{self, Access};
-use super::{Context, Sections, credentials, params};
-use crate::catalog::{Capabilities, ModelInfo, Timeouts};
+use super::{Context, Sections, checks, credentials, params};
+use crate::catalog::{Capabilities, HealthCheck, ModelInfo, Timeouts};
 use crate::config::mask;
 use crate::config::options::{ENTRY, LITELLM_PARAMS, MODEL_INFO};
 use crate::config::problem::{Finding, LEFT_OUT, Problems, Spot, nearest};
@@ -35,6 +35,7 @@ pub(crate) struct Draft {
     pub(crate) rpm: Option<u64>,
     pub(crate) tpm: Option<u64>,
     pub(crate) max_parallel_requests: Option<u32>,
+    pub(crate) check: Option<HealthCheck>,
     pub(crate) timeouts: Timeouts,
     pub(crate) num_retries: Option<u32>,
     pub(crate) cooldown: Option<Duration>,
@@ -114,6 +115,7 @@ pub(crate) struct Models {
 struct Shared<'a> {
     context: &'a Context<'a>,
     defaults: &'a AttemptDefaults,
+    checks: checks::Defaults,
     credentials: Vec<credentials::Credential<'a>>,
 }
 
@@ -121,10 +123,11 @@ pub(super) fn read<'a>(
     sections: &mut Sections<'a>,
     context: &'a Context<'a>,
     defaults: &'a AttemptDefaults,
+    checks: checks::Defaults,
 ) -> Models {
     let problems = context.problems;
     let lenient = sections.router.flag("ignore_invalid_deployments").is_some_and(|at| at.value);
-    let shared = Shared { context, defaults, credentials: credentials::read(sections) };
+    let shared = Shared { context, defaults, checks, credentials: credentials::read(sections) };
     let mut models = Models { drafts: Vec::new(), entries: Vec::new(), lenient };
     let Some(entry) = sections.top.entry("model_list") else { return models };
     let Some(items) = entry.node.list() else {
@@ -231,6 +234,7 @@ fn draft(
     let order = first([params.integer("order"), info.integer("order")]);
     let cooldown = first([info.seconds("cooldown_time"), params.seconds("cooldown_time")]);
     let tags = first([params.texts("tags"), info.texts("tags")]);
+    let check = checks::of(&mut info, shared.checks);
     let (rpm, tpm) = (params.positive("rpm"), params.positive("tpm"));
     let parallel = params.count("max_parallel_requests", u32::MAX);
     let (request, stream) = (params.timeout("timeout"), params.timeout("stream_timeout"));
@@ -285,6 +289,7 @@ fn draft(
             rpm: rpm.map(|at| at.value),
             tpm: tpm.map(|at| at.value),
             max_parallel_requests: parallel.map(|at| at.value).filter(|value| *value > 0),
+            check: check.clone(),
             timeouts: Timeouts {
                 request: request.map(|at| at.value).or(fallback.request),
                 stream: stream.map(|at| at.value).or(fallback.stream),

@@ -89,6 +89,7 @@ pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
         cooldown: cooldown.unwrap_or(COOLDOWN),
         max_retry_after: MAX_RETRY_AFTER,
         breaker: breaker::read(router),
+        heeds_checks: None,
         disable_cooldowns: router.flag("disable_cooldowns").is_some_and(|at| at.value),
         fallbacks,
         context_window_fallbacks: context_window,
