@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod background;
 pub mod catalog;
+pub mod checks;
 pub mod cli;
 pub mod config;
 pub mod dialect;

@@ -64,11 +64,19 @@ const LAYERS: &[(&str, &[&str])] = &[
         "reload",
         &["edge", "config", "upstream", "admin", "telemetry", "snapshot", "routing", "catalog"],
     ),
-    ("background", &["edge", "reload", "mock", "upstream", "telemetry"]),
+    (
+        "checks",
+        &[
+            "gateway", "provider", "upstream", "wire", "snapshot", "routing", "catalog", "dialect",
+            "failure", "patience",
+        ],
+    ),
+    ("background", &["checks", "edge", "reload", "mock", "upstream", "telemetry"]),
     (
         "server",
         &[
             "background",
+            "checks",
             "edge",
             "reload",
             "gateway",

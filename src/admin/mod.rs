@@ -72,6 +72,8 @@ pub struct DeploymentHealth {
     pub state: DeploymentState,
     /// What is left of its cooldown.
     pub cooldown_left: Option<Duration>,
+    /// What its last health check found; `None`: it is not checked.
+    pub well: Option<bool>,
 }
 
 /// The routes, ready to answer. Cheap to clone.

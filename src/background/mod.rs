@@ -19,6 +19,7 @@ use pingora_core::services::background::BackgroundService;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::checks::HealthChecks;
 use crate::edge::handover::Predecessor;
 use crate::edge::{Address, Lifecycle};
 use crate::mock::Demo;
@@ -44,6 +45,7 @@ pub(crate) struct Background {
     pub greet: Option<fn(SocketAddr)>,
     pub reload: Arc<Reload>,
     pub upstreams: Arc<Upstreams>,
+    pub health_checks: HealthChecks,
     pub in_flight: Arc<AtomicUsize>,
     pub connections: Arc<AtomicUsize>,
     /// Connections that were accepted since the start.
@@ -143,6 +145,7 @@ impl BackgroundService for Background {
                 tokio::join!(
                     self.announce(once.predecessor),
                     self.resolve(),
+                    self.health_checks.run(),
                     self.on_hangup(hangup),
                     files::reload_on_change(Arc::clone(&self.reload)),
                     self.upgrader.on_signal(user_signal),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::options::{TABLES, Verdict};
 use super::*;
-use crate::catalog::Deployment;
+use crate::catalog::{Caps, Deployment};
 use crate::routing::{self, Fallback};
 use crate::usage::Usage;
 
@@ -365,6 +365,9 @@ fn describe(snapshot: &Snapshot) -> String {
         routing.enable_tag_filtering
     )
     .unwrap();
+    if routing.breaker != routing::Breaker::default() || routing.heeds_checks.is_some() {
+        writeln!(out, "{:?}, heeds checks {:?}", routing.breaker, routing.heeds_checks).unwrap();
+    }
     writeln!(out, "{access:?}\n{traffic:?}\n{logs:?}").unwrap();
     if *edge != crate::snapshot::Edge::default() {
         writeln!(out, "{edge:?}").unwrap();
@@ -408,6 +411,10 @@ fn describe_deployment(deployment: &Deployment, out: &mut String) {
     word("cost of 1000+1000", price.map(|price| price.cost(&usage).to_string()));
     word("mode", deployment.info.mode.as_ref().map(ToString::to_string));
     word("base", deployment.info.base_model.as_ref().map(ToString::to_string));
+    word("check", deployment.check.as_ref().map(|check| format!("{check:?}")));
+    word("fleet", target.fleet.as_ref().map(|fleet| format!("{fleet:?}")));
+    let caps = deployment.caps;
+    word("caps", (caps != Caps::default()).then(|| format!("{caps:?}")));
     out.push('\n');
 }
 

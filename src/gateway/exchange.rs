@@ -29,7 +29,7 @@ const ERROR_BODY_MAX: usize = 256 * 1024;
 
 /// Bounds of one exchange.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(crate) struct Bounds {
     pub connect: Duration,
     /// From the end of the request to the head of the response.
     pub first_byte: Duration,
@@ -53,7 +53,7 @@ impl Bounds {
 }
 
 /// What came back.
-pub(super) struct Exchange {
+pub(crate) struct Exchange {
     pub status: StatusCode,
     pub headers: HeaderMap,
     /// The body, unless the answer is a stream that is still to be read from the connection.
@@ -61,7 +61,7 @@ pub(super) struct Exchange {
 }
 
 /// The body of an answer, or the way to it.
-pub(super) enum Content {
+pub(crate) enum Content {
     Body(Bytes),
     Stream(Box<Connection>),
 }
@@ -70,7 +70,7 @@ pub(super) enum Content {
 ///
 /// # Errors
 /// A [`Failure`] without status: nothing that could be classified came back.
-pub(super) async fn perform(
+pub(crate) async fn perform(
     upstreams: &Upstreams,
     deployment: &Deployment,
     outgoing: &Outgoing<'_>,

@@ -8,7 +8,7 @@ mod admin;
 mod admit;
 mod ctx;
 pub mod error;
-mod exchange;
+pub(crate) mod exchange;
 mod head;
 mod intake;
 mod needs;

@@ -35,6 +35,8 @@ pub(super) struct DeploymentState {
     generation: AtomicU32,
     /// Probes in flight.
     probes: AtomicU32,
+    /// The last health check: when, in nanoseconds, with the lowest bit for how; 0: none.
+    checked: AtomicU64,
     record: Mutex<Record>,
     pub(super) speed: Speed,
 }
@@ -95,6 +97,8 @@ pub struct View {
     /// Within the last minute.
     pub recent_failures: u32,
     pub last_failure: Option<LastFailure>,
+    /// What the last health check found; `None`: there was none.
+    pub well: Option<bool>,
 }
 
 /// Whether a deployment is used.
@@ -144,6 +148,22 @@ impl DeploymentState {
             until if until > now => Standing::Cooling { until },
             _ => Standing::HalfOpen { probes: self.probes.load(Ordering::Relaxed) },
         }
+    }
+
+    /// Takes down what a health check found. Returns what the one before it found.
+    pub(super) fn set_checked(&self, is_well: bool, now: u64) -> Option<bool> {
+        // Never 0, which stands for "no check yet".
+        let found = now.max(2) & !1 | u64::from(is_well);
+        match self.checked.swap(found, Ordering::AcqRel) {
+            0 => None,
+            before => Some(before & 1 == 1),
+        }
+    }
+
+    /// Whether the last health check failed, and is not older than this.
+    pub(super) fn is_unwell(&self, oldest: Duration, now: u64) -> bool {
+        let found = self.checked.load(Ordering::Acquire);
+        found != 0 && found & 1 == 0 && now.saturating_sub(found) <= nanos(oldest)
     }
 
     /// Takes a place for an attempt. `None` if another request was faster: choose again.
@@ -203,6 +223,10 @@ impl DeploymentState {
             consecutive_failures: record.consecutive,
             recent_attempts: recent.attempts,
             recent_failures: recent.failures(),
+            well: match self.checked.load(Ordering::Relaxed) {
+                0 => None,
+                found => Some(found & 1 == 1),
+            },
             last_failure: record.last_failure.map(|(class, status, at)| LastFailure {
                 class,
                 status,

@@ -337,6 +337,9 @@ impl Stage {
             stream: wants.stream,
             captured: self.captured.as_deref(),
             warm,
+            heeds_checks: context.settings.heeds_checks.filter(|oldest| {
+                self.takers().any(|candidate| !candidate.state.is_unwell(*oldest, now))
+            }),
             now,
         }
     }
@@ -478,6 +481,9 @@ impl Stage {
         }
         let (fit, facts) = self.fits(context, candidate)?;
         let now = judge.now;
+        if judge.heeds_checks.is_some_and(|oldest| candidate.state.is_unwell(oldest, now)) {
+            return Err(Out::Unhealthy);
+        }
         let standing = candidate.state.standing(now);
         let tried = context.find(candidate, self.captured.as_ref());
         let cooling = |until: u64| Out::Cooling { remaining: Duration::from_nanos(until - now) };

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::admin::Admin;
 use crate::background::{Background, Once, Upgrader};
+use crate::checks::HealthChecks;
 use crate::config;
 use crate::edge::handover::Predecessor;
 use crate::edge::{
@@ -137,7 +138,11 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let scraped = Arc::clone(&view);
     metrics.on_scrape(move |scrape| {
         for deployment in scraped.snapshot.load().catalog.deployments() {
-            scrape.deployment(deployment, scraped.deployment(&deployment.id).state);
+            let health = scraped.deployment(&deployment.id);
+            scrape.deployment(deployment, health.state);
+            if let Some(well) = health.well {
+                scrape.check(deployment, well);
+            }
         }
     });
     let since = started.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -194,7 +199,13 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         upgradable: options.demo.is_none(),
         alone: Arc::default(),
     });
+    let health_checks = HealthChecks {
+        snapshot: Arc::clone(&reload.snapshot),
+        upstreams: Arc::clone(&upstreams),
+        routing: Arc::clone(&reload.routing),
+    };
     let background = Background {
+        health_checks,
         addresses,
         greet: options.greet,
         reload,

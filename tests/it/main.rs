@@ -12,6 +12,7 @@ mod harness;
 mod bodies;
 mod endpoints;
 mod examples;
+mod limits;
 mod matrix;
 mod process;
 mod reload;

@@ -155,6 +155,5 @@ const NO_BUDGET: &str = "no budget is held";
 const NO_REDIS: &str = "nothing is shared through Redis; each gateway keeps its own state";
 const NO_KEYS: &str = "only the master key opens the gateway";
 const NO_ALERT: &str = "no alert is sent; alert on `/metrics`";
-const NO_PROBES: &str = "health is known from the traffic; no paid request is made to learn it";
 const ALL_ROUTES: &str = "every path is served to everyone who has the key";
 const ONE_PROCESS: &str = "there is one process; set `global_max_parallel_requests`";

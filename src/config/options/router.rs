@@ -129,4 +129,3 @@ pub(crate) const ALLOWED_FAILS_POLICY: Table = Table {
 };
 
 const NO_REDIS: &str = "nothing is shared through Redis; each gateway keeps its own state";
-const NO_PROBES: &str = "health is known from the traffic; no request is made to learn it";

@@ -119,5 +119,5 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let aliases = aliases.into_iter().map(|alias| alias.alias).collect();
     let catalog = Catalog::build(built, aliases).inferring(deployments::provider_of);
     let warnings: Vec<Arc<str>> = Vec::new();
-    Some(Snapshot { catalog, prices, routing, access, traffic, edge, logs, warnings })
+    Some(Snapshot { catalog, prices, routing, access, traffic, edge, checks, logs, warnings })
 }

@@ -6,7 +6,7 @@ use super::router::AttemptDefaults;
 use crate::catalog::Balance;
 use crate::config::deployments;
 use crate::config::problem::{Finding, Problems, Spot, nearest};
-use crate::config::section::{At, Section, first};
+use crate::config::section::{At, Section};
 use crate::provider::{self, Support, Vendor};
 use crate::secret::Secret;
 

@@ -99,7 +99,7 @@ fn several_probes_have_to_succeed_in_a_row() {
         failed(&mut world);
     }
     world.pass(seconds(5));
-    let mut probe = |world: &mut World, ends: Result<(), Failure>| {
+    let probe = |world: &mut World, ends: Result<(), Failure>| {
         let trace = world.request(ask("a"), |_| ends.clone());
         assert_eq!(trace.called(), ["a"]);
     };

@@ -99,6 +99,8 @@ families! {
     // Deployments.
     DEPLOYMENT_STATE = "litellm_deployment_state", Kind::ScrapeGauge, DEPLOYMENT,
         "0: healthy, 1: failed lately or on probation, 2: cooling down.";
+    DEPLOYMENT_WELL = "tollgate_deployment_health_check", Kind::ScrapeGauge, DEPLOYMENT,
+        "1 if the last health check of a deployment succeeded, else 0; only of those that are checked.";
     DEPLOYMENT_REQUESTS = "litellm_deployment_total_requests_total", Kind::Counter,
         DEPLOYMENT_IN_GROUP, "Attempts on a deployment that ended.";
     DEPLOYMENT_SUCCESSES = "litellm_deployment_success_responses_total", Kind::Counter,
