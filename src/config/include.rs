@@ -42,6 +42,11 @@ impl<'a> Reader<'a> {
     /// The tree of a text; its includes are relative to `name`.
     pub(crate) fn text(&mut self, name: &Path, text: String) -> Option<Node> {
         let shown = name.display().to_string();
+        // A carriage return alone ends a line in YAML, but in nothing that shows lines.
+        let text = match text.replace("\r\n", "\n") {
+            text if text.contains('\r') => text.replace('\r', "\n"),
+            text => text,
+        };
         let file = self.sources.add(&shown, text);
         let root = parse(self.sources.text(file), file, self.problems);
         let found_before = self.problems.has_errors();

@@ -188,7 +188,7 @@ impl Problem {
     fn new(finding: Finding, sources: &Sources, secrets: &BTreeSet<String>) -> Self {
         let hide = |text: String| mask::hide(text, secrets);
         // What steers a terminal is not sent to it.
-        let message = finding.message.replace(|c: char| c.is_control(), "\u{fffd}");
+        let tell = |text: String| hide(text.replace(|c: char| c.is_control(), "\u{fffd}"));
         let spot = finding.spot;
         let place =
             |spot: Spot| format!("{}:{}:{}", sources.name(spot.file), spot.line, spot.column);
@@ -199,8 +199,8 @@ impl Problem {
             file: sources.name(spot.map_or(0, |spot| spot.file)),
             line: spot.map_or(0, |spot| spot.line),
             column: spot.map_or(0, |spot| spot.column),
-            message: hide(message),
-            help: finding.help.map(hide),
+            message: tell(finding.message),
+            help: finding.help.map(tell),
             notes: notes.collect(),
             excerpt: spot.and_then(|spot| {
                 let line = hide(mask::line(sources.line(spot)?));

@@ -93,7 +93,7 @@ fn missing_variables(model: &str, options: &QuickStart, env: &dyn Env) -> Vec<Pr
     };
     let argument = format!("--model {model}");
     let mut problems = Vec::new();
-    let own_base = options.api_base.is_some() || vendor.base_vars.iter().any(|name| is_set(&name));
+    let own_base = options.api_base.is_some() || vendor.base_vars.iter().any(&is_set);
     if let Some(variable) = vendor.base_vars.first()
         && vendor.support != provider::Support::NotYet
         && vendor.base_url.is_none()
@@ -109,7 +109,7 @@ fn missing_variables(model: &str, options: &QuickStart, env: &dyn Env) -> Vec<Pr
     let asks_for_key = vendor.needs_key && (!own_base || vendor.dialect == Dialect::Azure);
     if let Some(variable) = vendor.key_vars.first()
         && asks_for_key
-        && !vendor.key_vars.iter().any(|name| is_set(&name))
+        && !vendor.key_vars.iter().any(is_set)
     {
         problems.push(Problem::of_argument(
             &argument,
@@ -249,7 +249,7 @@ mod tests {
                 &key,
                 "--alias : error: the name is empty\n",
             ),
-            ("openai/x", none.clone(), &key, ""),
+            ("openai/x", none, &key, ""),
         ] {
             assert_eq!(shown(model, &options, variables), expected, "{model} {options:?}");
         }

@@ -6,6 +6,7 @@
 
 mod admin;
 mod admit;
+mod connection;
 mod ctx;
 pub mod error;
 pub(crate) mod exchange;
@@ -14,6 +15,7 @@ mod intake;
 mod needs;
 mod preface;
 mod pump;
+mod refusal;
 mod relay;
 mod reply;
 mod route;
@@ -30,9 +32,11 @@ use pingora_core::{Error, ErrorType};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 pub use self::admin::View;
+use self::connection::Connection;
 use self::ctx::RequestCtx;
-use self::error::GatewayError;
+use self::error::{ClientDialect, GatewayError};
 pub use self::preface::AnyHttp;
+use self::refusal::HeadProblem;
 use self::route::Route;
 use crate::admin::Admin;
 use crate::routing;
@@ -68,6 +72,7 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         ctx: &mut RequestCtx,
     ) -> pingora_core::Result<()> {
+        Connection::take_request(session);
         // Bytes that a client sends ahead belong to its next request; without this the watch for
         // its disconnect would take them for an error.
         session.as_downstream_mut().set_pipelining_enabled(true);
@@ -77,7 +82,7 @@ impl ProxyHttp for Gateway {
             .map(std::net::SocketAddr::ip);
         let head = session.req_header();
         ctx.request_id = intake::request_id(&head.headers);
-        ctx.dialect = route::client_dialect(head.uri.path());
+        ctx.dialect = ClientDialect::of_path(head.uri.path());
         Ok(())
     }
 
@@ -166,6 +171,11 @@ impl From<GatewayError> for Refusal {
 impl Gateway {
     async fn take_in(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<bool, Refusal> {
         let head = session.req_header();
+        if head.method == http::Method::CONNECT {
+            // What would follow its answer is no HTTP.
+            session.set_keepalive(None);
+            return Err(GatewayError::BadHead(HeadProblem::Connect).into());
+        }
         let path = head.uri.path().to_owned();
         match Route::find(&head.method, &path) {
             Route::Admin => {
@@ -176,8 +186,9 @@ impl Gateway {
                 // The key is checked before a byte of the body is read.
                 ctx.caller = Some(admit::caller(&ctx.snapshot.access, &head.headers)?);
                 ctx.in_flight = Some(admit::enter(self, ctx)?);
-                let limit = ctx.snapshot.traffic.max_request_bytes;
-                let body = intake::read_body(session, limit).await?;
+                let traffic = &ctx.snapshot.traffic;
+                let (limit, silence) = (traffic.max_request_bytes, traffic.client_body_timeout);
+                let body = intake::read_body(session, limit, silence).await?;
                 let headers = &session.req_header().headers;
                 let call = intake::understand(ctx, headers, endpoint, model, body)?;
                 ctx.call = Some(Arc::new(call));

@@ -135,6 +135,8 @@ pub struct InFlight {
     stream: bool,
     /// It is counted among those that wait for an answer.
     awaits: bool,
+    /// The place is given back already.
+    left: bool,
 }
 
 impl DeploymentState {
@@ -190,6 +192,7 @@ impl DeploymentState {
             began: None,
             stream: false,
             awaits: false,
+            left: false,
         };
         if matches!(self.standing(now), Standing::HalfOpen { .. }) {
             let one_more = |probes: u32| (probes < breaker.probes).then(|| probes + 1);
@@ -386,6 +389,14 @@ impl InFlight {
         matches!(self.state.standing(now), Standing::HalfOpen { .. })
     }
 
+    /// Gives the place back before the end: the deployment has nothing more to do.
+    pub fn leave(&mut self) {
+        self.end_probe();
+        if !std::mem::replace(&mut self.left, true) {
+            self.state.in_flight.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
     fn end_probe(&mut self) {
         if std::mem::take(&mut self.probe) {
             self.state.probes.fetch_sub(1, Ordering::AcqRel);
@@ -395,9 +406,8 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.end_probe();
+        self.leave();
         self.end_wait();
-        self.state.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -43,6 +43,18 @@ pub struct Upstreams {
     by_deployment: ArcSwap<FxHashMap<DeploymentId, Arc<Fleet>>>,
 }
 
+/// Keeps a peer's connection apart from those in the pool (`HttpPeer::group_key`).
+const AVOIDS_POOL: u64 = 1;
+
+/// Where a connection may come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pool {
+    /// A kept connection, if there is one.
+    Shared,
+    /// A new one. It may be kept afterwards, as any other.
+    Avoided,
+}
+
 /// An exchange with an upstream that has begun: a session and where it goes.
 pub struct Connection {
     pub session: HttpSession,
@@ -120,13 +132,14 @@ impl Upstreams {
         &self,
         deployment: &Deployment,
         budget: Duration,
+        pool: Pool,
         body: &[u8],
     ) -> Result<Connection, Failure> {
         let fleet = self.fleet(deployment, budget)?;
         let until = Instant::now() + budget;
         let (mut tried, mut last) = (Vec::new(), None);
         while let Some(member) = fleet.pick(body, &tried) {
-            match self.connect_to(member, until).await {
+            match self.connect_to(member, until, pool).await {
                 Ok(connection) => return Ok(connection),
                 Err(failure) => last = Some(failure),
             }
@@ -142,6 +155,7 @@ impl Upstreams {
         &self,
         member: &Arc<Member>,
         until: Instant,
+        pool: Pool,
     ) -> Result<Connection, Failure> {
         let upstream = &member.upstream;
         // Counted while it is still connecting: it is on its way.
@@ -151,7 +165,15 @@ impl Upstreams {
             let Some(peer) = upstream.pick(until).await? else { break };
             let left = until.saturating_duration_since(Instant::now());
             // Boxed: the state of a TLS handshake is large, and a stream would carry it to its end.
-            let connecting = Box::pin(self.connector.get_http_session(peer.as_ref()));
+            let apart;
+            let asked = match pool {
+                Pool::Shared => peer.as_ref(),
+                Pool::Avoided => {
+                    apart = HttpPeer { group_key: AVOIDS_POOL, ..peer.as_ref().clone() };
+                    &apart
+                }
+            };
+            let connecting = Box::pin(self.connector.get_http_session(asked));
             match within(left, connecting).await {
                 Ok(Ok((session, reused))) => {
                     upstream.answered(&peer);

@@ -15,6 +15,7 @@ mod examples;
 mod limits;
 mod matrix;
 mod process;
+mod refusals;
 mod reload;
 mod routing;
 mod smoke;

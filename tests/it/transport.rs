@@ -658,3 +658,20 @@ fn after_a_bound_of_one_attempt_another_deployment_answers() {
     assert_eq!(stream.text(), "hello");
     assert_eq!(silent.request_count(), 2);
 }
+
+#[test]
+fn a_client_that_reads_slowly_holds_no_place_at_the_deployment() {
+    let upstream = upstream::openai().replies(chat(&"x".repeat(30_000_000))).start();
+    let gateway =
+        gateway::with(group("gpt").deployment(openai(&upstream).with("max_parallel_requests: 1")))
+            .router("num_retries: 0")
+            .start();
+    let mut slow = raw::connect(&gateway);
+    slow.send(raw::post("/v1/chat/completions", &question("gpt", false)));
+    let head = slow.read_head();
+    assert_eq!(head.status, 200);
+    upstream.now_replies(chat("hello"));
+
+    assert_eq!(gateway.client().chat("gpt", "hi").text(), "hello");
+    assert!(slow.read_body(&head).ends_with(b"}"), "and the slow one gets all of it");
+}

@@ -18,7 +18,7 @@ pub(super) fn holds(input: &[u8]) {
 
     let errors = loaded.problems.iter().filter(|it| it.severity == Severity::Error).count();
     assert_eq!(loaded.snapshot.is_none(), errors > 0, "a snapshot or errors: {text}");
-    let lines = text.lines().count().max(1) as u32;
+    let lines = text.replace("\r\n", "\n").replace('\r', "\n").lines().count().max(1) as u32;
     for problem in &loaded.problems {
         assert!(!problem.message.is_empty());
         assert!(problem.line <= lines, "{}: there are {lines} lines", problem.one_line());

@@ -50,4 +50,5 @@ pub(super) fn holds(input: &[u8]) {
 
     let again = Object::parse(edited.clone()).expect("an edit is an object");
     assert_eq!(again.edit(&edits), edited, "an edit that was made changes nothing");
+    assert!(again.changed(&Edits::new()).is_none(), "no name is left twice");
 }

@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use tollgate::dialect::Quirks;
 use tollgate::usage::Usage;
-use tollgate::wire::sse::Splitter;
+use tollgate::wire::sse::{Fields, Splitter};
 use tollgate::wire::{Ending, StreamOptions, StreamRelay};
 
 /// What came of a stream.
 #[derive(Debug, PartialEq)]
 struct Outcome {
-    out: String,
+    /// Its events.
+    out: Vec<String>,
     meaningful: bool,
     done: bool,
     failure: Option<String>,
@@ -61,18 +62,23 @@ fn run(mut relay: StreamRelay, chunks: &[Bytes]) -> Outcome {
         let progress = relay.push(chunk.clone(), &mut out);
         meaningful |= progress.meaningful;
         done |= progress.done;
-        failure = failure.or(progress.failure.map(|failure| format!("{failure:?}")));
+        failure = failure.or_else(|| progress.failure.map(|failure| format!("{failure:?}")));
     }
     let ending = relay.finish(&mut out);
     if failure.is_some() {
         assert_eq!(ending, Ending::Cut, "a stream that failed is not complete");
     }
     let (usage, text_bytes) = (relay.usage(), relay.text_bytes());
-    let out = out.iter().map(|part| String::from_utf8_lossy(part)).collect();
+    // The second half of a line end that is cut in two belongs to the event that follows, and is
+    // passed on or not as that is: blank lines are of no account.
+    let out = String::from_utf8_lossy(&out.concat()).replace("\r\n", "\n").replace('\r', "\n");
+    let out = out.split("\n\n").map(|event| event.trim_matches('\n').to_owned());
+    let out = out.filter(|event| !event.is_empty()).collect();
     Outcome { out, meaningful, done, failure, ending, usage, text_bytes }
 }
 
-/// The splitter alone: no byte is lost, and events are the same.
+/// The splitter alone: no byte is lost, and the events say the same. Which event has the second half
+/// of a line end that was cut in two is of no account.
 fn split(whole: &[Bytes], cuts: &[Bytes]) {
     let events = |chunks: &[Bytes]| {
         let mut splitter = Splitter::new();
@@ -86,9 +92,13 @@ fn split(whole: &[Bytes], cuts: &[Bytes]) {
         events.push(splitter.rest().to_vec());
         events
     };
+    let said = |events: &[Vec<u8>]| -> Vec<String> {
+        let fields = events.iter().map(|event| Fields::read(event));
+        fields.map(|fields| format!("{fields:?}")).collect()
+    };
     let (one, cut) = (events(whole), events(cuts));
-    assert_eq!(one, cut);
-    let text = whole.iter().flat_map(|chunk| chunk.iter().copied()).collect::<Vec<u8>>();
+    assert_eq!(said(&one), said(&cut));
+    let text = whole.concat();
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&text);
-    assert_eq!(one.concat(), text, "no byte is lost");
+    assert_eq!((one.concat(), cut.concat()), (text.to_vec(), text.to_vec()), "no byte is lost");
 }

@@ -15,6 +15,8 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         on("max_response_size_mb", Kind::Megabytes, "64", "largest reply that is not streamed"),
         on("total_timeout", Kind::Seconds, "6000", "a whole request, all attempts included"),
         on("connect_timeout", Kind::Seconds, "5", "connecting to a provider, TLS included"),
+        on("client_header_timeout", Kind::Seconds, "60", "the head of a request"),
+        on("client_body_timeout", Kind::Seconds, "60", "silence while a client sends its body"),
         on(
             "first_byte_timeout",
             Kind::Seconds,
