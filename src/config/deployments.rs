@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::include::reason;
 use super::problem::Finding;
 use super::resolve::{Access, Context, Draft, RateLimits, Sections};
-use crate::catalog::{Deployment, Fleet, Member, ModelInfo, Price, PriceBook, Target};
+use crate::catalog::{
+    Capabilities, Capability, Deployment, Fleet, Member, ModelInfo, Price, PriceBook, Target,
+};
 use crate::provider::{self, TargetProblem, Vendor, Written};
 use crate::secret::Secret;
 
@@ -129,7 +131,15 @@ fn model_info(draft: &Draft, prices: &PriceBook) -> ModelInfo {
         let price = Price::read(listed_price.as_deref(), &draft.prices);
         price.ok().flatten().map(Arc::new).or(listed_price)
     };
+    // What is written goes before what is listed.
+    let mut capabilities = listed.map(Capabilities::listed).unwrap_or_default();
+    for capability in Capability::ALL {
+        if let Some(has) = info.capabilities.get(capability) {
+            capabilities.set(capability, has);
+        }
+    }
     ModelInfo {
+        capabilities,
         mode: info.mode.or_else(|| listed.and_then(|listed| listed.mode.clone())),
         price,
         max_input_tokens: info

@@ -16,6 +16,7 @@ const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
 const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
 const RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
 const FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
+const ROUTING: HeaderName = HeaderName::from_static("x-tollgate-routing");
 const COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
 const DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
@@ -136,6 +137,9 @@ fn common(session: &Session, ctx: &RequestCtx, body: Body) -> HeaderMap {
         }
         headers.insert(RETRIES, relayed.retries.into());
         headers.insert(FALLBACKS, relayed.fallbacks.into());
+        if let Some(explained) = &relayed.explained {
+            insert_text(&mut headers, ROUTING, explained);
+        }
         if let Some(cost) = relayed.cost {
             insert_text(&mut headers, COST, &cost.to_string());
         }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::ctx::{Call, RequestCtx};
 use super::error::GatewayError;
+use super::hints;
 use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
 use crate::patience::within;
@@ -171,6 +172,7 @@ pub(super) fn understand(
         deadline: ctx.started + traffic.total_timeout,
         timeout: seconds("timeout", "x-litellm-timeout")?,
         stream_timeout: seconds("stream_timeout", "x-litellm-stream-timeout")?,
+        hints: hints::read(endpoint, &body, headers, &ctx.snapshot.routing)?,
         needs: std::sync::OnceLock::new(),
         body,
     })

@@ -109,23 +109,12 @@ impl Relay<'_> {
     async fn run(&mut self, call: &Call) -> End {
         let snapshot = Arc::clone(&self.ctx.snapshot);
         let (catalog, settings) = (&snapshot.catalog, &snapshot.routing);
-        let needs =
-            if settings.reads_requests { Some(tokens::needs(call, catalog).await) } else { None };
-        let ask = Ask {
-            model: &call.model,
-            num_retries: call.num_retries,
-            fallbacks: call.fallbacks.clone(),
-            class_fallbacks: call.class_fallbacks.clone(),
-            disable_fallbacks: call.disable_fallbacks,
-            tags: call.tags.clone(),
-            stream: call.stream,
-            needs,
-            strategy: None,
-            affinity: routing::AffinityKeys::default(),
-            region: None,
-            capabilities: Vec::new(),
-            seed: fastrand::u64(..),
+        let needs = match call.reads_needs(settings) {
+            true => Some(tokens::needs(call, catalog).await),
+            false => None,
         };
+        let ask = Ask { needs, ..call.ask() };
+        self.explain(call, &ask);
         let Ok(mut plan) = Plan::new(catalog, settings, ask) else {
             return End::Error(GatewayError::UnknownModel { model: call.model.to_string() });
         };
@@ -169,6 +158,25 @@ impl Relay<'_> {
                 return End::Broken(GatewayError::Upstream(Box::new(failure)));
             }
             last = Some(failure);
+        }
+    }
+
+    /// Says why the request goes where it goes: in the response, if its client wants to know, and in
+    /// the log at debug level.
+    fn explain(&mut self, call: &Call, ask: &Ask<'_>) {
+        let logged = tracing::enabled!(tracing::Level::DEBUG);
+        if !call.hints.explain && !logged {
+            return;
+        }
+        let snapshot = &self.ctx.snapshot;
+        let (state, now) = (&*self.gateway.routing, Instant::now());
+        let explained =
+            routing::explain(&snapshot.catalog, &snapshot.routing, state, ask.clone(), now);
+        let Ok(explained) = explained else { return };
+        let line = explained.to_string();
+        tracing::debug!(request_id = %self.ctx.request_id, routing = %line, "routed");
+        if call.hints.explain {
+            self.ctx.relayed.explained = Some(line.into());
         }
     }
 

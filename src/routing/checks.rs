@@ -70,7 +70,7 @@ pub(super) fn fit(
     let tokens = needs.input_tokens;
     if checks.long_above.is_some_and(|above| tokens > above) {
         let names = &deployment.info.names;
-        let long = names.iter().any(|name| name.replace('_', "-") == LONG_CONTEXT);
+        let long = names.iter().any(|name| same_name(name, LONG_CONTEXT));
         if !long && facts.window.is_none_or(|window| window < tokens) {
             return Err(Out::NotLongContext { tokens });
         }
@@ -112,8 +112,13 @@ fn needed(needs: &Needs) -> impl Iterator<Item = Capability> {
 
 /// Whether a deployment has every capability that the request names in `metadata.capabilities`.
 pub(super) fn has_names(deployment: &Deployment, asked: &[Box<str>]) -> bool {
-    let same = |a: &str, b: &str| a.replace('_', "-").eq_ignore_ascii_case(&b.replace('_', "-"));
-    asked.iter().all(|name| deployment.info.names.iter().any(|own| same(own, name)))
+    asked.iter().all(|name| deployment.info.names.iter().any(|own| same_name(own, name)))
+}
+
+/// `Long_Context` is `long-context`.
+fn same_name(one: &str, other: &str) -> bool {
+    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    one.bytes().map(plain).eq(other.bytes().map(plain))
 }
 
 /// Whether a deployment stands in a region that the request may go to. One that does not say where

@@ -392,6 +392,7 @@ impl InFlight {
     /// Gives the place back before the end: the deployment has nothing more to do.
     pub fn leave(&mut self) {
         self.end_probe();
+        self.end_wait();
         if !std::mem::replace(&mut self.left, true) {
             self.state.in_flight.fetch_sub(1, Ordering::AcqRel);
         }
@@ -407,7 +408,6 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.leave();
-        self.end_wait();
     }
 }
 

@@ -24,7 +24,7 @@ pub trait Meters: fmt::Debug + Send + Sync {
     fn meter(&self, deployment: &Deployment) -> Option<Box<dyn Meter>>;
 
     /// Forgets the deployments that a new configuration no longer has.
-    fn retain(&self, catalog: &Catalog);
+    fn retain(&self, _catalog: &Catalog) {}
 }
 
 /// The limits that one deployment is held to.

@@ -19,6 +19,7 @@ mod breaker;
 mod checks;
 mod cooldown;
 mod decay;
+mod explain;
 mod fallback;
 mod health;
 mod meter;
@@ -41,6 +42,7 @@ mod tests;
 
 pub use affinity::AffinityKeys;
 pub use breaker::Breaker;
+pub use explain::{ExplainedCandidate, ExplainedGroup, Explanation, Standing, explain};
 pub use health::{Health, InFlight, LastFailure, View};
 pub use meter::{Hold, Meter, Meters, Room};
 pub use needs::{Needs, ReplyFormat};

@@ -21,6 +21,7 @@ use fastrand::Rng;
 use serde_json::value::RawValue;
 
 use super::affinity::{self, AffinityKeys};
+use super::explain::ExplainedGroup;
 use super::fallback::{self, Queue, Target};
 use super::health::InFlight;
 use super::meter::Hold;
@@ -355,6 +356,49 @@ impl Plan {
     #[must_use]
     pub fn attempts(&self) -> &[AttemptRecord] {
         &self.attempts
+    }
+
+    /// What every group of the plan would do, without an attempt: see [`super::explain`].
+    pub(super) fn rehearse(
+        &mut self,
+        catalog: &Catalog,
+        settings: &Settings,
+        state: &State,
+        now: Instant,
+    ) -> Vec<ExplainedGroup> {
+        let clock = Clock { settings, state, now, deadline: None };
+        if let Some((name, resolved)) = self.start.take() {
+            self.enter(name, resolved, Vec::new(), settings, state);
+        }
+        let mut groups = Vec::new();
+        loop {
+            let index = self.current;
+            let Some(stage) = self.stages.get_mut(index) else { break };
+            let context = Context {
+                settings,
+                state,
+                tried: &[],
+                wants: &self.wants,
+                stage: index,
+                now,
+                deadline: None,
+                resort: Resort::First,
+                rehearsal: true,
+                skip: &[],
+            };
+            groups.push(ExplainedGroup {
+                name: stage.name.clone(),
+                fallback: index > 0,
+                strategy: stage.strategy(),
+                candidates: stage.rehearse(&context, &mut self.rng),
+            });
+            self.leave(settings);
+            self.fallbacks = u32::try_from(index).unwrap_or(u32::MAX);
+            if !self.fall_back(catalog, &clock) {
+                break;
+            }
+        }
+        groups
     }
 
     fn attempt_in(

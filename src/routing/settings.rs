@@ -118,10 +118,13 @@ pub enum Strategy {
     Usage,
     /// Those that can serve the request; of those that are known to, the cheapest.
     Capability,
+    /// Of those that can serve the request, the dearest: the only sign of quality that a gateway
+    /// can see.
+    Quality,
 }
 
 impl Strategy {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::SimpleShuffle,
         Self::Weighted,
         Self::LeastBusy,
@@ -129,6 +132,7 @@ impl Strategy {
         Self::Cost,
         Self::Usage,
         Self::Capability,
+        Self::Quality,
     ];
 
     /// The name that messages and explanations use.
@@ -142,6 +146,7 @@ impl Strategy {
             Self::Cost => "cost-based-routing",
             Self::Usage => "usage-based-routing",
             Self::Capability => "capability-based",
+            Self::Quality => "quality-based",
         }
     }
 
@@ -158,7 +163,7 @@ impl Strategy {
     }
 }
 
-const NAMES: [(&str, Strategy); 30] = [
+const NAMES: [(&str, Strategy); 33] = [
     ("simple-shuffle", Strategy::SimpleShuffle),
     ("least-busy", Strategy::LeastBusy),
     ("latency-based-routing", Strategy::Latency),
@@ -171,6 +176,9 @@ const NAMES: [(&str, Strategy); 30] = [
     ("capability-based", Strategy::Capability),
     ("capability-based-routing", Strategy::Capability),
     ("capability", Strategy::Capability),
+    ("quality-based", Strategy::Quality),
+    ("quality-based-routing", Strategy::Quality),
+    ("quality", Strategy::Quality),
     ("shuffle", Strategy::SimpleShuffle),
     ("random", Strategy::SimpleShuffle),
     ("least-connections", Strategy::LeastBusy),

@@ -22,6 +22,7 @@ use serde_json::value::RawValue;
 use super::affinity;
 use super::breaker::{PROBE_WAIT, Rules};
 use super::checks::{self, Checks, Facts, Fit};
+use super::explain::{self, ExplainedCandidate, PLACES};
 use super::health::{Entry, InFlight, Standing};
 use super::meter::{Hold, Room};
 use super::out::Out;
@@ -179,7 +180,9 @@ impl Stage {
                 }
             }
         }
-        let of_group = iter::once(&name).chain(&groups).find_map(|name| settings.groups.get(name));
+        // Several groups as one have the strategy that is written for them as one.
+        let single = groups.iter().take(usize::from(!weighted));
+        let of_group = iter::once(&name).chain(single).find_map(|name| settings.groups.get(name));
         let (strategy, tuning) = match of_group {
             Some(group) => (group.strategy, group.tuning),
             // Who writes shares means them; at random or in turns is the strategy's to say.
@@ -190,7 +193,8 @@ impl Stage {
         };
         let strategy = wants.strategy.unwrap_or(strategy);
         let checks = Checks {
-            fit: settings.pre_call_checks || strategy == Strategy::Capability,
+            fit: settings.pre_call_checks
+                || matches!(strategy, Strategy::Capability | Strategy::Quality),
             long_above: settings.context_threshold,
         };
         Self {
@@ -283,6 +287,85 @@ impl Stage {
             }
         }
         None
+    }
+
+    pub(super) fn strategy(&self) -> Strategy {
+        self.strategy
+    }
+
+    /// Every candidate as the choice sees it now; nobody gets a place or loses a turn.
+    pub(super) fn rehearse(
+        &mut self,
+        context: &Context<'_>,
+        rng: &mut Rng,
+    ) -> Vec<ExplainedCandidate> {
+        let mut placed: Vec<usize> = Vec::with_capacity(PLACES);
+        while placed.len() < PLACES {
+            let context = Context { skip: &placed, ..*context };
+            let Some(sight) = self.look(&context, &mut Survey::default(), rng) else { break };
+            placed.push(sight.candidate);
+        }
+        // Once more with all, so that what the group as a whole lacks is known.
+        let mut unseen = Rng::with_seed(0);
+        let _sight = self.look(context, &mut Survey::default(), &mut unseen);
+        let judge = self.judge(context);
+        let total: f64 = self.candidates().iter().map(|candidate| candidate.weight).sum();
+        let all = self.candidates().iter().enumerate();
+        let explained = all.map(|(index, candidate)| {
+            let assessed = self.assess(context, &judge, index, candidate);
+            let place = placed.iter().position(|at| *at == index);
+            let standing = match (place, &assessed) {
+                (Some(place), _) => explain::Standing::Place(place + 1),
+                (None, Ok(_)) => explain::Standing::Later,
+                (None, Err(out)) => explain::Standing::Out(*out),
+            };
+            let speed = &candidate.state.speed;
+            ExplainedCandidate {
+                deployment: candidate.deployment.clone(),
+                standing,
+                notes: assessed.map_or_else(
+                    |_| Vec::new(),
+                    |(kind, rank)| self.notes(context, &judge, candidate, kind, &rank),
+                ),
+                share: if total > 0.0 { candidate.weight / total } else { 0.0 },
+                in_flight: candidate.state.in_flight(),
+                requests: speed.requests.get(judge.now) as u64,
+                tokens: speed.tokens.get(judge.now) as u64,
+                cost: judge.needs.and_then(|_| judge.cost(candidate)),
+                latency: latency::expected(&judge, candidate)
+                    .map(|nanos| Duration::from_nanos(nanos as u64)),
+            }
+        });
+        explained.collect()
+    }
+
+    /// Why a candidate goes before or after what the strategy alone would say.
+    fn notes(
+        &self,
+        context: &Context<'_>,
+        judge: &Judge<'_>,
+        candidate: &Candidate,
+        kind: Kind,
+        rank: &Rank,
+    ) -> Vec<&'static str> {
+        let speed = &candidate.state.speed;
+        let measured = speed.estimate(judge.stream, judge.tuning.latency_ttl, judge.now).is_some();
+        let half_open = matches!(candidate.state.standing(judge.now), Standing::HalfOpen { .. });
+        let notes = [
+            (rank.last, "above cost_threshold"),
+            (rank.near, "near a limit"),
+            (kind == Kind::Fresh && half_open, "probe after a rest"),
+            (self.strategy == Strategy::Latency && !measured, "latency not measured"),
+            (judge.warm.is_some_and(|(key, _)| key == candidate.key), "warm prompt cache"),
+            (self.session_tie(context, judge.now) == Some(candidate.key), "session"),
+        ];
+        notes.into_iter().filter(|(is, _)| *is).map(|(_, note)| note).collect()
+    }
+
+    /// The deployment that the request's session is tied to, by the hash of its id.
+    fn session_tie(&self, context: &Context<'_>, now: u64) -> Option<u64> {
+        let session = context.wants.keys.session?;
+        context.state.ties.get(affinity::key(self.key(), affinity::Kind::Session, session), now)
     }
 
     fn look(&mut self, context: &Context<'_>, survey: &mut Survey, rng: &mut Rng) -> Option<Sight> {
@@ -394,7 +477,8 @@ impl Stage {
             | Strategy::LeastBusy
             | Strategy::Cost
             | Strategy::Usage
-            | Strategy::Capability => None,
+            | Strategy::Capability
+            | Strategy::Quality => None,
         }
     }
 
@@ -407,20 +491,15 @@ impl Stage {
         best: u64,
         eligible: impl Fn(usize, &Candidate) -> Option<u64>,
     ) -> Option<usize> {
-        let keys = &context.wants.keys;
         let position = |deployment: u64| {
             let index = self.candidates().iter().position(|one| one.key == deployment)?;
             let candidate = self.candidate(index)?;
             eligible(index, candidate).map(|load| (index, candidate, load))
         };
-        if let Some(session) = keys.session {
-            let key = affinity::key(self.key(), affinity::Kind::Session, session);
-            let tie = context.state.ties.get(key, judge.now);
-            if let Some((index, ..)) = tie.and_then(position) {
-                return Some(index);
-            }
+        if let Some((index, ..)) = self.session_tie(context, judge.now).and_then(position) {
+            return Some(index);
         }
-        let prefix = keys.prefix?;
+        let prefix = context.wants.keys.prefix?;
         let crowded = |candidate: &Candidate| {
             let all = self.candidates();
             let busy: u32 = all.iter().map(|one| one.state.in_flight()).sum();
@@ -430,7 +509,7 @@ impl Stage {
             return self.stays(judge, load, best).then_some(index).filter(|_| !crowded(candidate));
         }
         // Nobody is warm. Where the price decides there is nothing to gain before somebody is.
-        if matches!(self.strategy, Strategy::Cost | Strategy::Capability) {
+        if matches!(self.strategy, Strategy::Cost | Strategy::Capability | Strategy::Quality) {
             return None;
         }
         let mut home: Option<(f64, usize)> = None;
@@ -453,7 +532,7 @@ impl Stage {
     /// request.
     fn stays(&self, judge: &Judge<'_>, load: u64, best: u64) -> bool {
         match judge.strategy {
-            Strategy::Cost | Strategy::Capability => load <= best,
+            Strategy::Cost | Strategy::Capability | Strategy::Quality => load <= best,
             Strategy::Latency => load <= best.saturating_mul(2),
             Strategy::SimpleShuffle
             | Strategy::Weighted

@@ -15,7 +15,9 @@ pub(crate) use deployment::{BODY_PARAMETERS, ENTRY, LITELLM_PARAMS, MODEL_INFO, 
 pub(crate) use general::GENERAL_SETTINGS;
 pub(crate) use limits::{API_BASE, CIRCUIT_BREAKER, RATE_LIMIT};
 pub(crate) use litellm::{CACHE_PARAMS, LITELLM_SETTINGS};
-pub(crate) use router::{ALLOWED_FAILS_POLICY, RETRY_POLICY, ROUTER_SETTINGS};
+pub(crate) use router::{
+    ALLOWED_FAILS_POLICY, RETRY_POLICY, ROUTER, ROUTER_SETTINGS, ROUTING_GROUP, STRATEGY_ARGS,
+};
 pub(crate) use top::{CREDENTIAL, FALLBACK_CONFIG, TOP};
 
 /// One option of one section.
@@ -113,13 +115,16 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 14] = [
+pub const TABLES: [&Table; 17] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
     &MODEL_INFO,
     &ROUTER_SETTINGS,
+    &STRATEGY_ARGS,
+    &ROUTING_GROUP,
     &RETRY_POLICY,
+    &ROUTER,
     &LITELLM_SETTINGS,
     &CACHE_PARAMS,
     &GENERAL_SETTINGS,

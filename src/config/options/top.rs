@@ -17,7 +17,7 @@ pub(crate) const TOP: Table = Table {
         on("rate_limit_settings", Kind::Map, "", "limits over all deployments of a provider"),
         on("fallback_config", Kind::List, "", "fallbacks by group, with retries of their own"),
         on("credential_list", Kind::List, "", "credentials that deployments share by name"),
-        later("router", "the groups are routed by `router_settings`, by default at random"),
+        on("router", Kind::Map, "", "another spelling of `router_settings`"),
         later("regional_routing", "requests are routed without regard to their region"),
         later("database", "nothing is stored in a database"),
         later("key_settings", "these keys are refused; only the master key opens the gateway"),

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::router::{AttemptDefaults, RETRIES_MAX};
 use super::vendor::{self, Access};
 use super::{Context, Sections, checks, credentials, params};
-use crate::catalog::{Capabilities, HealthCheck, ModelInfo, Timeouts};
+use crate::catalog::{Capabilities, Capability, HealthCheck, ModelInfo, Timeouts};
 use crate::config::mask;
 use crate::config::options::{ENTRY, LITELLM_PARAMS, MODEL_INFO};
 use crate::config::problem::{Finding, LEFT_OUT, Problems, Spot, nearest};
@@ -249,7 +249,9 @@ fn draft(
     }
     info.entry("cost_per_1k_input_tokens");
     info.entry("cost_per_1k_output_tokens");
-    let model_info = model_info(&mut info, info_node);
+    let metadata = params.entry("metadata");
+    let region = params.text("region_name").map(|at| at.value.into());
+    let model_info = ModelInfo { region, ..model_info(&mut info, info_node, metadata) };
     info.finish();
     let mut prices = serde_json::Map::new();
     for entries in [head.all.map(), info_node.and_then(Node::map)].into_iter().flatten() {
@@ -327,7 +329,7 @@ const MODES: [&str; 12] = [
     "video_generation",
 ];
 
-fn model_info(info: &mut Section<'_>, node: Option<&Node>) -> ModelInfo {
+fn model_info(info: &mut Section<'_>, node: Option<&Node>, metadata: Option<&Entry>) -> ModelInfo {
     let mode = info.text("mode");
     if let Some(At { value, spot }) = mode {
         match MODES.iter().position(|known| *known == value) {
@@ -347,16 +349,23 @@ fn model_info(info: &mut Section<'_>, node: Option<&Node>) -> ModelInfo {
     let (input, output) = (info.positive("max_input_tokens"), info.positive("max_output_tokens"));
     // As in LiteLLM's price list: the older name of the limit on the completion.
     let output = first([output, info.positive("max_tokens")]);
+    let mut capabilities = Capabilities::default();
+    for capability in Capability::ALL {
+        if let Some(at) = info.flag(capability.name()) {
+            capabilities.set(capability, at.value);
+        }
+    }
+    let told = params::told(metadata, info.problems);
     let written = node.and_then(|node| serde_json::from_str(&node.json()).ok());
     ModelInfo {
         mode: mode.map(|at| at.value.into()),
         base_model: base_model.map(|at| at.value.into()),
         price: None,
-        max_input_tokens: input.map(|at| at.value),
+        max_input_tokens: input.map(|at| at.value).or(told.window),
         max_output_tokens: output.map(|at| at.value),
-        capabilities: Capabilities::default(),
-        names: Vec::new(),
-        expected_latency: None,
+        capabilities,
+        names: told.capabilities,
+        expected_latency: told.latency,
         region: None,
         written: written.unwrap_or_default(),
     }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::names::Names;
-use super::{Sections, breaker, fallbacks};
-use crate::catalog::Timeouts;
+use super::{Sections, breaker, fallbacks, strategies};
+use crate::catalog::{PriceBook, Timeouts};
 use crate::config::options::{ALLOWED_FAILS_POLICY, RETRY_POLICY, Table};
-use crate::config::problem::{Finding, nearest};
+use crate::config::problem::Finding;
 use crate::config::section::{At, Section, first};
 use crate::failure::FailureClass;
-use crate::routing::{ByClass, RetryPolicy, Settings, Strategy};
+use crate::routing::{ByClass, RetryPolicy, Settings};
 
 /// More attempts than this are a slip of the pen, and a bill.
 pub(super) const RETRIES_MAX: u32 = 100;
@@ -56,7 +56,11 @@ pub(super) fn max_retry_after(sections: &mut Sections<'_>) -> Duration {
     sections.router.seconds("max_retry_after").map_or(MAX_RETRY_AFTER, |at| at.value)
 }
 
-pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
+pub(super) fn settings(
+    sections: &mut Sections<'_>,
+    names: &Names,
+    prices: Arc<PriceBook>,
+) -> Settings {
     let mut fallbacks = fallbacks::read(sections, names, "fallbacks");
     let per_group = fallbacks::config(sections, names, &mut fallbacks);
     fallbacks::defaults(sections, names, &mut fallbacks);
@@ -64,7 +68,7 @@ pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
     let content_policy = fallbacks::read(sections, names, "content_policy_fallbacks");
 
     let (router, litellm) = (&mut sections.router, &mut sections.litellm);
-    let strategy = strategy(router);
+    let choice = strategies::read(router, &mut sections.router_too, names);
     let mut count =
         |name, max| first([router.count(name, max), litellm.count(name, max)]).map(|at| at.value);
     let num_retries = count("num_retries", RETRIES_MAX);
@@ -74,8 +78,16 @@ pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
         |name| first([router.seconds(name), litellm.seconds(name)]).map(|at| at.value);
     let retry_after = seconds("retry_after");
     let cooldown = seconds("cooldown_time");
-    Settings {
-        strategy,
+    let mut settings = Settings {
+        strategy: choice.strategy,
+        tuning: choice.tuning,
+        groups: choice.groups,
+        cost_threshold: choice.cost_threshold,
+        context_threshold: choice.context_threshold,
+        affinity: strategies::affinity(router),
+        pre_call_checks: router.flag("enable_pre_call_checks").is_some_and(|at| at.value),
+        allowed_region: router.text("allowed_model_region").map(|at| at.value.into()),
+        prices: Some(prices),
         num_retries: num_retries.unwrap_or(NUM_RETRIES),
         retry_after: retry_after.unwrap_or(Duration::ZERO),
         retry_policy: retry_policy(router.section("retry_policy", &RETRY_POLICY)),
@@ -103,61 +115,9 @@ pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
             .filter(|value| *value > 0),
         enable_tag_filtering: router.flag("enable_tag_filtering").is_some_and(|at| at.value),
         reads_requests: false,
-        ..Settings::default()
-    }
-}
-
-/// Strategies by every name that files use, LiteLLM's first. `None`: not in this version.
-const STRATEGIES: [(&str, Option<Strategy>); 21] = [
-    ("simple-shuffle", Some(Strategy::SimpleShuffle)),
-    ("least-busy", Some(Strategy::LeastBusy)),
-    ("usage-based-routing", None),
-    ("usage-based-routing-v2", None),
-    ("latency-based-routing", None),
-    ("cost-based-routing", None),
-    ("provider-budget-routing", None),
-    ("lar1", None),
-    ("shuffle", Some(Strategy::SimpleShuffle)),
-    ("random", Some(Strategy::SimpleShuffle)),
-    // The shuffle draws by the weights of the deployments.
-    ("weighted", Some(Strategy::SimpleShuffle)),
-    ("usage-based", None),
-    ("least-usage", None),
-    ("latency-based", None),
-    ("least-latency", None),
-    ("lowest-latency", None),
-    ("cost-based", None),
-    ("cost-optimized", None),
-    ("least-cost", None),
-    ("lowest-cost", None),
-    ("custom", None),
-];
-
-fn strategy(router: &mut Section<'_>) -> Strategy {
-    let Some(At { value, spot }) = router.text("routing_strategy") else {
-        return Strategy::default();
     };
-    let word = value.to_ascii_lowercase().replace('_', "-");
-    match STRATEGIES.iter().find(|(name, _)| *name == word) {
-        Some((_, Some(strategy))) => *strategy,
-        Some((_, None)) => {
-            let message = format!(
-                "`{value}` is not available in this version: deployments are chosen by \
-                 `simple-shuffle`"
-            );
-            router.problems.push(Finding::warning(spot, message));
-            Strategy::default()
-        }
-        None => {
-            let help = match nearest(&word, STRATEGIES.map(|(name, _)| name)) {
-                Some((near, _)) => format!("did you mean `{near}`?"),
-                None => "write `simple-shuffle` or `least-busy`".to_owned(),
-            };
-            let message = format!("`{value}` is not a routing strategy");
-            router.problems.push(Finding::error(spot, message).help(help));
-            Strategy::default()
-        }
-    }
+    settings.reads_requests = settings.looks_at_requests();
+    settings
 }
 
 fn retry_policy(mut section: Section<'_>) -> RetryPolicy {

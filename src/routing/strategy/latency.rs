@@ -19,8 +19,9 @@ use crate::routing::stats::{Candidate, nanos};
 /// The load of one of which nothing is known: after all others.
 pub(super) const UNKNOWN: u64 = u64::MAX / 2;
 
-/// Never measured: one request in so many goes there, while none is under way.
-const UNSEEN_RATE: f64 = 0.2;
+/// Never measured: this share of the requests goes there, while none is under way. What nobody
+/// knows is worth one request.
+const UNSEEN_RATE: f64 = 0.5;
 /// Without a measurement for so long, it is tried again.
 const STALE: Duration = Duration::from_secs(30);
 
@@ -84,7 +85,7 @@ pub(in crate::routing) fn choose<'a>(
     // Where nothing is known of anybody there is nothing to explore beside.
     let explores = |rate: f64, rng: &mut Rng| fastest < UNKNOWN && rng.f64() < rate;
     if let Some(index) = never.first
-        && explores(UNSEEN_RATE.min(judge.tuning.exploration * 10.0), rng)
+        && explores(if judge.tuning.exploration > 0.0 { UNSEEN_RATE } else { 0.0 }, rng)
     {
         return Some(index);
     }

@@ -66,12 +66,15 @@ impl Judge<'_> {
                 let (requests, tokens) = (speed.requests.get(self.now), speed.tokens.get(self.now));
                 (usage_load(&candidate.deployment, requests, tokens), EVEN)
             }
-            Strategy::Capability => {
+            Strategy::Capability | Strategy::Quality => {
                 let unknown = match (self.needs, facts) {
                     (Some(needs), Some(facts)) => checks::unknown(needs, facts),
                     _ => 0,
                 };
-                let cost = self.cost_load(candidate) >> UNKNOWN_BITS;
+                let cost = match (self.strategy, self.cost(candidate)) {
+                    (Strategy::Quality, Some(cost)) => u64::MAX - cost.pico(),
+                    (_, cost) => cost.map_or(u64::MAX, Usd::pico),
+                } >> UNKNOWN_BITS;
                 (unknown << (u64::BITS - UNKNOWN_BITS) | cost, candidate.weight)
             }
         };
@@ -92,7 +95,7 @@ impl Strategy {
     /// Whether it is decided by what a request needs.
     #[must_use]
     pub(super) const fn looks_at_requests(self) -> bool {
-        matches!(self, Self::Cost | Self::Capability | Self::Usage)
+        matches!(self, Self::Cost | Self::Capability | Self::Quality | Self::Usage)
     }
 }
 

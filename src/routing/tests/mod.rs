@@ -6,8 +6,11 @@ mod choice;
 mod cooldowns;
 mod crowd;
 mod fallbacks;
+mod fit;
 mod rates;
 mod retries;
+mod simulation;
+mod strategies;
 
 use std::collections::HashMap;
 use std::sync::Arc;
