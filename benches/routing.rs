@@ -2,6 +2,7 @@
 //!
 //! `cargo bench --bench routing`
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use divan::Bencher;

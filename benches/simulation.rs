@@ -185,7 +185,7 @@ fn simulate(strategy: Strategy) -> Outcome {
     latencies.sort_by(f64::total_cmp);
     let quantile = |share: f64| {
         let at = (latencies.len() as f64 * share) as usize;
-        latencies.get(at).or(latencies.last()).copied().unwrap_or(f64::NAN)
+        latencies.get(at).or_else(|| latencies.last()).copied().unwrap_or(f64::NAN)
     };
     Outcome {
         answered: latencies.len() as f64 / requests.len() as f64,

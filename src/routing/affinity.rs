@@ -173,7 +173,7 @@ mod tests {
             let like = |node: &&(u64, f64)| liking(prefix, node.0, node.1);
             nodes.iter().max_by(|a, b| like(a).total_cmp(&like(b))).unwrap().0
         };
-        let mut served = [0; 3];
+        let mut served = [0_i32; 3];
         for prefix in 0..20_000 {
             let prefix = mix(prefix);
             let chosen = home(prefix, &nodes);
@@ -183,7 +183,7 @@ mod tests {
             }
         }
         for (count, expected) in served.into_iter().zip([5000, 5000, 10_000]) {
-            assert!((count - expected as i32).abs() < 300, "{served:?}");
+            assert!((count - expected).abs() < 300, "{served:?}");
         }
     }
 }

@@ -44,8 +44,10 @@ pub(super) fn of(
             check.req = request;
             let expected = *status;
             check.validator = Some(Box::new(move |response| {
-                let is_well = expected
-                    .map_or(response.status.is_success(), |status| response.status == status);
+                let is_well = expected.map_or_else(
+                    || response.status.is_success(),
+                    |status| response.status == status,
+                );
                 if is_well {
                     return Ok(());
                 }

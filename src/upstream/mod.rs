@@ -256,10 +256,10 @@ impl Upstreams {
 
     /// Every upstream once.
     fn upstreams(&self) -> Vec<Arc<Upstream>> {
-        let mut upstreams: Vec<Arc<Upstream>> = Vec::new();
-        for fleet in self.by_deployment.load().values() {
-            upstreams.extend(fleet.members.iter().map(|member| Arc::clone(&member.upstream)));
-        }
+        let fleets = self.by_deployment.load();
+        let members = fleets.values().flat_map(|fleet| &fleet.members);
+        let mut upstreams: Vec<Arc<Upstream>> =
+            members.map(|member| Arc::clone(&member.upstream)).collect();
         upstreams.sort_by_key(|upstream| Arc::as_ptr(upstream).addr());
         upstreams.dedup_by(|a, b| Arc::ptr_eq(a, b));
         upstreams

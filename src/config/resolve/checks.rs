@@ -71,7 +71,7 @@ pub(super) fn of(info: &mut Section<'_>, defaults: Defaults) -> Option<HealthChe
         let message = format!("`health_check_status` must be a status, found `{}`", at.value);
         info.problems.push(Finding::error(at.spot, message));
     }
-    let mode = written.or(path.map(|_| Mode::Http));
+    let mode = written.or_else(|| path.map(|_| Mode::Http));
     if off || (!defaults.on && mode.is_none()) {
         return None;
     }
