@@ -51,6 +51,8 @@ pub struct Deployment {
     /// Body parameters removed before the call (`additional_drop_params`).
     pub drop_params: Vec<Box<str>>,
     pub tags: Vec<Box<str>>,
+    /// `silent_model`: what gets a copy of every request that is sent here.
+    pub silent_model: Option<Arc<str>>,
     pub info: ModelInfo,
 }
 

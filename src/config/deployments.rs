@@ -84,6 +84,7 @@ pub(super) fn build(
         defaults: draft.defaults,
         drop_params: draft.drop_params,
         tags: draft.tags,
+        silent_model: draft.silent_model.map(|at| at.value),
         info,
     };
     Ok((deployment, remarks))

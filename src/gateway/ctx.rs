@@ -125,13 +125,19 @@ pub struct Relayed {
 }
 
 impl Relayed {
-    /// Takes down what the reply used and what that costs at the deployment's price.
+    /// Takes down what the reply used and what that costs at the deployment's price. Called once
+    /// for each attempt of which the client got something: a stream may be the work of several.
     pub fn settle(&mut self, usage: Usage, prices: &PriceBook) {
         let served = self.served_by.as_ref();
         let price = served.and_then(|by| by.deployment.price(&by.model, prices));
-        // A cost that is made up of estimates would be taken for a bill.
-        self.cost = price.filter(|_| !usage.estimated).map(|price| price.cost(&usage));
-        self.usage = Some(usage);
+        let cost = price.map(|price| price.cost(&usage));
+        // Also of estimated usage, which the log marks: a budget that ignored it could be spent
+        // many times over by streams that break.
+        self.cost = match (self.cost, cost) {
+            (Some(before), Some(cost)) => Some(before.plus(cost)),
+            (before, cost) => cost.or(before),
+        };
+        self.usage = Some(self.usage.map_or(usage, |before| before.plus(usage)));
     }
 }
 

@@ -22,6 +22,7 @@ mod relay;
 mod reply;
 mod route;
 mod settle;
+mod shadow;
 mod tokens;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use async_trait::async_trait;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+use tokio::sync::Semaphore;
 
 pub use self::admin::View;
 use self::connection::Connection;
@@ -40,6 +42,7 @@ use self::error::{ClientDialect, GatewayError};
 pub use self::preface::AnyHttp;
 use self::refusal::HeadProblem;
 use self::route::Route;
+pub use self::shadow::room as shadow_room;
 use crate::admin::Admin;
 use crate::routing;
 use crate::snapshot::Snapshot;
@@ -57,6 +60,8 @@ pub struct Gateway {
     pub access_log: AccessLog,
     /// Requests that are being answered.
     pub in_flight: Arc<AtomicUsize>,
+    /// Room for copies of requests: see [`shadow_room`].
+    pub shadows: Arc<Semaphore>,
     /// Answers everything that is not inference.
     pub admin: Admin,
 }

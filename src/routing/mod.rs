@@ -22,6 +22,7 @@ mod decay;
 mod explain;
 mod fallback;
 mod health;
+mod hedge;
 mod meter;
 mod needs;
 mod out;
@@ -50,8 +51,8 @@ pub use out::Out;
 pub use plan::{Ask, Attempt, AttemptRecord, Next, Plan, Stop, UnknownModel};
 pub use rates::Rates;
 pub use settings::{
-    Affinity, ByClass, Fallback, GroupStrategy, RetryPolicy, SHORT_PROMPT, Settings, Strategy,
-    Tuning,
+    Affinity, ByClass, Fallback, GroupSet, GroupStrategy, Hedging, RetryPolicy, SHORT_PROMPT,
+    Settings, Strategy, Tuning,
 };
 pub use smooth::Smooth;
 pub use stage::Overrides;

@@ -334,6 +334,14 @@ impl Plan {
         rest
     }
 
+    /// Whether another deployment may go on with a stream of this request that breaks off.
+    #[must_use]
+    pub fn fails_over_mid_stream(&self, settings: &Settings) -> bool {
+        let asked = self.start.as_ref();
+        let names = asked.map(|(name, resolved)| [&**name, &*resolved.group]);
+        settings.mid_stream_failover.has(names.into_iter().flatten())
+    }
+
     /// Attempts beyond the first in each group.
     #[must_use]
     pub fn retries(&self) -> u32 {

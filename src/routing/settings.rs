@@ -61,6 +61,9 @@ pub struct Settings {
     pub enable_tag_filtering: bool,
     /// Something in force looks at what a request needs; else nobody reads its body for that.
     pub reads_requests: bool,
+    /// Groups whose broken streams another deployment goes on with.
+    pub mid_stream_failover: GroupSet,
+    pub hedging: Hedging,
 }
 
 /// LiteLLM's defaults, but for `max_retry_after`: there, no bound.
@@ -96,6 +99,8 @@ impl Default for Settings {
             default_max_parallel_requests: None,
             enable_tag_filtering: false,
             reads_requests: false,
+            mid_stream_failover: GroupSet::default(),
+            hedging: Hedging::default(),
         }
     }
 }
@@ -260,6 +265,41 @@ impl Affinity {
     #[must_use]
     pub const fn is_on(&self) -> bool {
         self.session || self.caller || self.prompt
+    }
+}
+
+/// A second attempt beside one that takes long to its first content.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hedging {
+    pub groups: GroupSet,
+    /// The shortest time for which an attempt is left alone.
+    pub after: Duration,
+    /// It is left alone for as long as this percentage of the group's answers takes.
+    pub percentile: f64,
+    /// The largest share of attempts that are hedged.
+    pub budget: f64,
+}
+
+/// For which model groups something is switched on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum GroupSet {
+    #[default]
+    None,
+    All,
+    Only(Vec<Arc<str>>),
+}
+
+impl GroupSet {
+    /// Whether it is on for a group under any of its names.
+    #[must_use]
+    pub fn has<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Only(groups) => {
+                names.into_iter().any(|name| groups.iter().any(|group| **group == *name))
+            }
+        }
     }
 }
 

@@ -27,7 +27,7 @@ use crate::edge::{
     Address, Certificate, CertificateFiles, Door, Ending, Lifecycle, ListenError, Listening,
     Sockets,
 };
-use crate::gateway::{AnyHttp, Gateway, View};
+use crate::gateway::{AnyHttp, Gateway, View, shadow_room};
 use crate::mock::Demo;
 use crate::reload::{Known, Reload};
 use crate::routing;
@@ -167,6 +167,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         metrics,
         access_log: access_log.clone(),
         in_flight: Arc::clone(&in_flight),
+        shadows: shadow_room(),
         admin,
     };
 

@@ -16,7 +16,8 @@ pub(crate) use general::GENERAL_SETTINGS;
 pub(crate) use limits::{API_BASE, CIRCUIT_BREAKER, RATE_LIMIT};
 pub(crate) use litellm::{CACHE_PARAMS, LITELLM_SETTINGS};
 pub(crate) use router::{
-    ALLOWED_FAILS_POLICY, RETRY_POLICY, ROUTER, ROUTER_SETTINGS, ROUTING_GROUP, STRATEGY_ARGS,
+    ALLOWED_FAILS_POLICY, HEDGING, RETRY_POLICY, ROUTER, ROUTER_SETTINGS, ROUTING_GROUP,
+    STRATEGY_ARGS,
 };
 pub(crate) use top::{CREDENTIAL, FALLBACK_CONFIG, TOP};
 
@@ -115,7 +116,7 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 17] = [
+pub const TABLES: [&Table; 18] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
@@ -124,6 +125,7 @@ pub const TABLES: [&Table; 17] = [
     &STRATEGY_ARGS,
     &ROUTING_GROUP,
     &RETRY_POLICY,
+    &HEDGING,
     &ROUTER,
     &LITELLM_SETTINGS,
     &CACHE_PARAMS,

@@ -76,6 +76,13 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
             "how long a prompt cache is held to be warm",
         ),
         on("prompt_affinity_tokens", Kind::Count, "256", "how much of two prompts must be alike"),
+        on(
+            "mid_stream_failover",
+            Kind::Flag,
+            "false",
+            "another deployment goes on with a broken stream; `true` or a list of groups",
+        ),
+        on("hedging", Kind::Map, "", "a second attempt beside one that takes long to begin"),
         on("enable_tag_filtering", Kind::Flag, "false", "route by the tags of requests"),
         on("default_max_parallel_requests", Kind::Count, "", "per deployment without own limits"),
         on("ignore_invalid_deployments", Kind::Flag, "false", "leave out faulty deployments"),
@@ -161,6 +168,19 @@ pub(crate) const ROUTER: Table = Table {
         ),
         on("context_threshold", Kind::Count, "", "longer prompts need a long context"),
         later("weights", "clients name the model"),
+    ],
+};
+
+/// `hedging`.
+pub(crate) const HEDGING: Table = Table {
+    name: "hedging",
+    place: "`router_settings.hedging`",
+    open: false,
+    options: &[
+        on("groups", Kind::List, "", "for which model groups; all if left out"),
+        on("percentile", Kind::Number, "95", "wait as long as this percentage of answers takes"),
+        on("after", Kind::Seconds, "0.1", "wait at least so long"),
+        on("budget", Kind::Number, "0.1", "largest share of attempts that get a second one"),
     ],
 };
 

@@ -96,6 +96,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     routing.heeds_checks = heeded;
     routing.reads_requests |=
         rate_limits.counts_tokens() || models.drafts.iter().any(|draft| draft.tpm.is_some());
+    models::check_silent(&models.drafts, &known, problems);
 
     let Sections { top, router, litellm, general, router_too } = sections;
     for section in [top, router, litellm, general, router_too] {

@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
+use super::names::Names;
 use super::router::{AttemptDefaults, RETRIES_MAX};
 use super::vendor::{self, Access};
 use super::{Context, Sections, checks, credentials, params};
@@ -42,6 +43,7 @@ pub(crate) struct Draft {
     pub(crate) defaults: Vec<(Box<str>, Box<RawValue>)>,
     pub(crate) drop_params: Vec<Box<str>>,
     pub(crate) tags: Vec<Box<str>>,
+    pub(crate) silent_model: Option<At<Arc<str>>>,
     /// Without price; limits only where they are written.
     pub(crate) info: ModelInfo,
     /// Prices in USD under the names that they have in the file.
@@ -240,6 +242,8 @@ fn draft(
     let (request, stream) = (params.timeout("timeout"), params.timeout("stream_timeout"));
     let num_retries = params.count("num_retries", RETRIES_MAX);
     let drop_params = params.texts("additional_drop_params");
+    let silent_model =
+        params.text("silent_model").map(|at| At { value: Arc::from(at.value), spot: at.spot });
     params.entry("litellm_credential_name");
     let extra_body = params.entry("extra_body");
     // Prices are read by their form, whatever their names; these two stand for all in the table.
@@ -301,6 +305,7 @@ fn draft(
             defaults: defaults.clone(),
             drop_params: drop_params.clone(),
             tags: tags.clone(),
+            silent_model: silent_model.clone(),
             info: model_info.clone(),
             prices: prices.clone(),
             access,
@@ -310,6 +315,16 @@ fn draft(
         [] => vec![one(None, None)],
         [only] => vec![one(Some(only.value), None)],
         many => (1..).zip(many).map(|(n, at)| one(Some(at.value), Some(n))).collect(),
+    }
+}
+
+/// Reports a `silent_model` that nothing serves.
+pub(super) fn check_silent(drafts: &[Draft], names: &Names, problems: &Problems) {
+    for At { value, spot } in drafts.iter().filter_map(|draft| draft.silent_model.as_ref()) {
+        if !names.resolves(value) {
+            let message = format!("`silent_model` names `{value}`, which nothing serves");
+            problems.push(Finding::error(*spot, message).help(names.help(value)));
+        }
     }
 }
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::names::Names;
 use super::{Sections, breaker, fallbacks, strategies};
 use crate::catalog::{PriceBook, Timeouts};
-use crate::config::options::{ALLOWED_FAILS_POLICY, RETRY_POLICY, Table};
+use crate::config::options::{ALLOWED_FAILS_POLICY, HEDGING, RETRY_POLICY, Table};
 use crate::config::problem::Finding;
 use crate::config::section::{At, Section, first};
 use crate::failure::FailureClass;
-use crate::routing::{ByClass, RetryPolicy, Settings};
+use crate::routing::{ByClass, GroupSet, Hedging, RetryPolicy, Settings};
 
 /// More attempts than this are a slip of the pen, and a bill.
 pub(super) const RETRIES_MAX: u32 = 100;
@@ -23,6 +23,10 @@ const COOLDOWN: Duration = Duration::from_secs(5);
 /// LiteLLM sleeps for a Retry-After of up to 60 s, and rests a deployment for any; here both end
 /// there, since a rest ends with a probe and not with full traffic.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+const HEDGE_AFTER: Duration = Duration::from_millis(100);
+const HEDGE_PERCENTILE: f64 = 95.0;
+const HEDGE_BUDGET: f64 = 0.1;
 
 /// Failures that may be counted before a deployment rests.
 const FAILS_MAX: u32 = 1_000_000;
@@ -115,9 +119,61 @@ pub(super) fn settings(
             .filter(|value| *value > 0),
         enable_tag_filtering: router.flag("enable_tag_filtering").is_some_and(|at| at.value),
         reads_requests: false,
+        mid_stream_failover: groups(router, "mid_stream_failover", names),
+        hedging: hedging(router, names),
     };
     settings.reads_requests = settings.looks_at_requests();
     settings
+}
+
+/// `hedging`; off where it is not written.
+fn hedging(router: &mut Section<'_>, names: &Names) -> Hedging {
+    let on = router.has("hedging");
+    let mut section = router.section("hedging", &HEDGING);
+    let groups = match (on, section.has("groups")) {
+        (false, _) => GroupSet::None,
+        (true, false) => GroupSet::All,
+        (true, true) => groups(&mut section, "groups", names),
+    };
+    let after = section.seconds("after").map_or(HEDGE_AFTER, |at| at.value);
+    let percentile = within(&mut section, "percentile", 100.0).unwrap_or(HEDGE_PERCENTILE);
+    let budget = within(&mut section, "budget", 1.0).unwrap_or(HEDGE_BUDGET);
+    section.finish();
+    Hedging { groups, after, percentile, budget }
+}
+
+/// A number above zero that is at most `max`.
+fn within(section: &mut Section<'_>, name: &'static str, max: f64) -> Option<f64> {
+    let At { value, spot } = section.number(name)?;
+    if value > 0.0 && value <= max {
+        return Some(value);
+    }
+    let message = format!("`{name}` must be above 0 and at most {max}, found {value}");
+    section.problems.push(Finding::error(spot, message));
+    None
+}
+
+/// `true`, `false`, or a list of the groups for which something is on.
+fn groups(router: &mut Section<'_>, name: &'static str, names: &Names) -> GroupSet {
+    let Some(list) = router.written(name).filter(|entry| entry.node.list().is_some()) else {
+        return if router.flag(name).is_some_and(|at| at.value) {
+            GroupSet::All
+        } else {
+            GroupSet::None
+        };
+    };
+    let (problems, spot) = (router.problems, list.spot);
+    let written = router.texts(name).unwrap_or_default();
+    if written.is_empty() {
+        problems.push(Finding::warning(spot, format!("`{name}` names no group: it is off")));
+    }
+    for At { value, spot } in &written {
+        if !names.resolves(value) {
+            let message = format!("`{name}` names `{value}`, which nothing serves");
+            problems.push(Finding::error(*spot, message).help(names.help(value)));
+        }
+    }
+    GroupSet::Only(written.into_iter().map(|at| Arc::from(at.value)).collect())
 }
 
 fn retry_policy(mut section: Section<'_>) -> RetryPolicy {
