@@ -16,6 +16,8 @@ pub struct Snapshot {
     /// What models cost that no deployment names: those that a `*` stands for.
     pub prices: Arc<PriceBook>,
     pub routing: routing::Settings,
+    /// What is decided by name, before the catalog is asked.
+    pub rules: routing::rules::Rules,
     pub access: Access,
     pub traffic: Traffic,
     pub edge: Edge,

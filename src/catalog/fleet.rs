@@ -8,13 +8,13 @@ use http::HeaderValue;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fleet {
     /// In the order written; at least two.
-    pub members: Vec<Member>,
+    pub servers: Vec<Server>,
     pub balance: Balance,
 }
 
 /// One of the servers. What is not here is the same for all of them.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Member {
+pub struct Server {
     pub host: Box<str>,
     pub port: u16,
     pub authority: HeaderValue,
@@ -22,7 +22,7 @@ pub struct Member {
     pub weight: f64,
 }
 
-/// The choice among the members that are well.
+/// The choice among the servers that are well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Balance {
     /// In turn, by weight.

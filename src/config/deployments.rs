@@ -8,7 +8,7 @@ use super::include::reason;
 use super::problem::Finding;
 use super::resolve::{Access, Context, Draft, RateLimits, Sections};
 use crate::catalog::{
-    Capabilities, Capability, Deployment, Fleet, Member, ModelInfo, Price, PriceBook, Target,
+    Capabilities, Capability, Deployment, Fleet, ModelInfo, Price, PriceBook, Server, Target,
 };
 use crate::provider::{self, TargetProblem, Vendor, Written};
 use crate::secret::Secret;
@@ -97,7 +97,7 @@ fn fleet(
     first: &Target,
     access: &Access,
 ) -> Result<Option<Fleet>, TargetProblem> {
-    let mut members = Vec::with_capacity(access.fleet.len());
+    let mut servers = Vec::with_capacity(access.fleet.len());
     for (url, weight) in &access.fleet {
         let target = provider::target(vendor, &Written { api_base: Some(url), ..*written })?;
         if target.tls != first.tls || target.paths != first.paths {
@@ -110,14 +110,14 @@ fn fleet(
                 ),
             });
         }
-        members.push(Member {
+        servers.push(Server {
             host: target.host,
             port: target.port,
             authority: target.authority,
             weight: *weight,
         });
     }
-    Ok((!members.is_empty()).then_some(Fleet { members, balance: access.balance }))
+    Ok((!servers.is_empty()).then_some(Fleet { servers, balance: access.balance }))
 }
 
 /// What is written, over what the price book knows.

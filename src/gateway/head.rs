@@ -139,7 +139,7 @@ fn common(session: &Session, ctx: &RequestCtx, body: Body) -> HeaderMap {
         headers.insert(RETRIES, relayed.retries.into());
         headers.insert(FALLBACKS, relayed.fallbacks.into());
         if let Some(explained) = &relayed.explained {
-            insert_text(&mut headers, ROUTING, explained);
+            insert_text(&mut headers, ROUTING, &**explained);
         }
         if let Some(cost) = relayed.cost {
             insert_text(&mut headers, COST, cost.to_string());

@@ -8,6 +8,7 @@ mod admin;
 mod admit;
 mod connection;
 mod ctx;
+mod decide;
 pub mod error;
 pub(crate) mod exchange;
 pub mod explain;

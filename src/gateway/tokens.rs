@@ -12,18 +12,19 @@ use crate::catalog::Catalog;
 use crate::routing::Needs;
 use crate::tokens::{Encoding, INLINE_TEXT_BYTES, Prompt};
 
-/// What the request needs, its prompt counted with the table of the model that it asks for. Of a
-/// group with several models, the first one's.
-pub(super) async fn needs(call: &Call, catalog: &Catalog) -> Needs {
+/// What the request needs, its prompt counted with the table of `model`, which is the one that it
+/// asks for, as far as that is known. Of a group with several models, the first one's. `otherwise`:
+/// the table for models that have none.
+pub(super) async fn needs(
+    call: &Call,
+    model: &str,
+    catalog: &Catalog,
+    otherwise: Option<Encoding>,
+) -> Needs {
     if let Some(known) = call.needs.get() {
         return *known;
     }
-    let model = catalog.resolve(&call.model).and_then(|found| {
-        let first = found.deployments.first()?;
-        let base = first.info.base_model.as_deref().map(Into::into);
-        Some(base.unwrap_or_else(|| first.upstream_model(found.captured.as_deref())))
-    });
-    let encoding = model.and_then(|model| Encoding::of(&model));
+    let encoding = encoding_of(model, catalog).or(otherwise);
     let prompt = Prompt::read(&call.body, call.endpoint);
     let counted = match encoding.filter(|encoding| is_ready(*encoding)) {
         encoding if prompt.text_bytes() <= INLINE_TEXT_BYTES => prompt.count(encoding),
@@ -41,6 +42,22 @@ pub(super) async fn needs(call: &Call, catalog: &Catalog) -> Needs {
     let needs =
         Needs { input_tokens: counted.tokens, ..needs::of(call.endpoint, &call.body, call.stream) };
     *call.needs.get_or_init(|| needs)
+}
+
+/// Counts the prompt here and now, for a command that has nothing else to do.
+pub(super) fn count(call: &Call, model: &str, catalog: &Catalog) {
+    let encoding = encoding_of(model, catalog).unwrap_or(Encoding::O200k);
+    let counted = Prompt::read(&call.body, call.endpoint).count(Some(encoding));
+    let needs = needs::of(call.endpoint, &call.body, call.stream);
+    // Whoever counted before has counted the same.
+    call.needs.get_or_init(|| Needs { input_tokens: counted.tokens, ..needs });
+}
+
+fn encoding_of(model: &str, catalog: &Catalog) -> Option<Encoding> {
+    let found = catalog.resolve(model)?;
+    let first = found.deployments.first()?;
+    let base = first.info.base_model.as_deref().map(Into::into);
+    Encoding::of(&base.unwrap_or_else(|| first.upstream_model(found.captured.as_deref())))
 }
 
 /// Whether the table can be used; has it read if nobody has.

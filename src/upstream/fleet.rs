@@ -88,8 +88,8 @@ impl Fleet {
         };
         match (&target.fleet, self.members.as_slice()) {
             (None, [only]) => is(only, &target.host, target.port, &target.authority),
-            (Some(fleet), members) if fleet.members.len() == members.len() => {
-                let pairs = fleet.members.iter().zip(members);
+            (Some(fleet), members) if fleet.servers.len() == members.len() => {
+                let pairs = fleet.servers.iter().zip(members);
                 pairs
                     .into_iter()
                     .all(|(one, member)| is(member, &one.host, one.port, &one.authority))

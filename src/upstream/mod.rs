@@ -318,7 +318,7 @@ fn fleet(
             Fleet::new(vec![only], Balance::default())
         }
         Some(written) => {
-            let members = written.members.iter();
+            let members = written.servers.iter();
             let members =
                 members.map(|one| member(&one.host, one.port, &one.authority, one.weight));
             Fleet::new(members.collect(), written.balance)

@@ -53,6 +53,18 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         on("health_check_concurrency", Kind::Count, "8", "checks at one time"),
         on("enable_health_check_routing", Kind::Flag, "false", "as in `router_settings`"),
         on("access_log", Kind::Flag, "true", "one JSON line per request"),
+        on(
+            "region",
+            Kind::Text,
+            "$TOLLGATE_REGION",
+            "where this gateway is, for `regional_routing`",
+        ),
+        on(
+            "trust_region_header",
+            Kind::Flag,
+            "false",
+            "clients may name theirs: `x-tollgate-region`",
+        ),
         on("prices_file", Kind::Text, "built in", "a price book instead of the built-in one"),
         on(
             "dangerously_permit_weak_or_unset_master_key",

@@ -16,8 +16,8 @@ pub(crate) use general::GENERAL_SETTINGS;
 pub(crate) use limits::{API_BASE, CIRCUIT_BREAKER, RATE_LIMIT};
 pub(crate) use litellm::{CACHE_PARAMS, LITELLM_SETTINGS};
 pub(crate) use router::{
-    ALLOWED_FAILS_POLICY, HEDGING, RETRY_POLICY, ROUTER, ROUTER_SETTINGS, ROUTING_GROUP,
-    STRATEGY_ARGS,
+    ALLOWED_FAILS_POLICY, CUSTOM_ROUTING, HEDGING, RETRY_POLICY, ROUTER, ROUTER_SETTINGS,
+    ROUTING_GROUP, STRATEGY_ARGS,
 };
 pub(crate) use top::{CREDENTIAL, FALLBACK_CONFIG, TOP};
 
@@ -116,12 +116,13 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 18] = [
+pub const TABLES: [&Table; 19] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
     &MODEL_INFO,
     &ROUTER_SETTINGS,
+    &CUSTOM_ROUTING,
     &STRATEGY_ARGS,
     &ROUTING_GROUP,
     &RETRY_POLICY,

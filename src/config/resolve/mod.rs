@@ -8,17 +8,22 @@ mod aliases;
 mod breaker;
 mod checks;
 mod credentials;
+mod custom;
 mod edge;
 mod fallbacks;
 mod fleet;
 mod general;
+mod implied;
 mod models;
 mod names;
 mod params;
 mod rate_limits;
+mod regions;
 mod router;
+mod rules;
 mod strategies;
 mod vendor;
+mod weights;
 
 pub(crate) use models::Draft;
 pub(crate) use rate_limits::RateLimits;
@@ -86,11 +91,19 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let longest = router::max_retry_after(&mut sections);
     let rate_limits = rate_limits::read(&mut sections, longest);
     let (checks, check_defaults, heeded) = checks::settings(&mut sections);
-    let models = models::read(&mut sections, context, &defaults, check_defaults);
+    let shared =
+        models::Shared::read(&mut sections, context, &defaults, check_defaults, &rate_limits);
+    let mut models = models::read(&mut sections, &shared);
     let mut aliases = aliases::read(&mut sections);
+    let written = rules::read(&mut sections, context);
+    let targets = aliases::targets(&aliases);
+    let referred = written.references.all().iter().chain(targets.all());
+    let known = names::Names::new(&models.entries, &aliases, fragment);
+    let implied = implied::deployments(referred, &known, &shared, &mut models, &prices, problems);
     aliases.extend(strategies::groups(&mut sections, &models.entries, &aliases));
     let known = names::Names::new(&models.entries, &aliases, fragment);
     aliases::check(&aliases, &known, problems);
+    written.check(&known, problems);
     let mut routing = router::settings(&mut sections, &known, Arc::clone(&prices));
     routing.max_retry_after = longest;
     routing.heeds_checks = heeded;
@@ -102,13 +115,13 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     for section in [top, router, litellm, general, router_too] {
         section.finish();
     }
-    if fragment {
+    if fragment && implied.is_empty() {
         problems.push(
             Finding::warning(None, "there is no `model_list`: no model can be called")
                 .help("add `model_list:` with at least one deployment"),
         );
     }
-    let mut built = Vec::with_capacity(models.drafts.len());
+    let mut built = Vec::with_capacity(models.drafts.len() + implied.len());
     for draft in models.drafts {
         let (place, lenient) = (draft.place.clone(), models.lenient);
         match deployments::build(draft, &prices, &rate_limits) {
@@ -119,11 +132,26 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
             Err(problem) => problems.push(place.refused(&problem, lenient)),
         }
     }
+    built.extend(implied);
     if problems.has_errors() {
         return None;
     }
-    let aliases = aliases.into_iter().map(|alias| alias.alias).collect();
-    let catalog = Catalog::build(built, aliases).inferring(deployments::provider_of);
+    let aliases: Vec<_> = aliases.into_iter().map(|alias| alias.alias).collect();
+    let rules = written.rules(&aliases, &known);
+    let catalog = Catalog::build(built, aliases)
+        .inferring(deployments::provider_of)
+        .with_weights(&written.weights);
     let warnings: Vec<Arc<str>> = Vec::new();
-    Some(Snapshot { catalog, prices, routing, access, traffic, edge, checks, logs, warnings })
+    Some(Snapshot {
+        catalog,
+        prices,
+        routing,
+        rules,
+        access,
+        traffic,
+        edge,
+        checks,
+        logs,
+        warnings,
+    })
 }

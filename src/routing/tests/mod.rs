@@ -11,6 +11,7 @@ mod rates;
 mod retries;
 mod simulation;
 mod strategies;
+mod turns;
 
 use std::collections::HashMap;
 use std::sync::Arc;
