@@ -3,12 +3,15 @@
 pub mod admin;
 pub mod background;
 pub mod catalog;
+pub mod checks;
 pub mod cli;
 pub mod config;
 pub mod dialect;
+pub mod edge;
 pub mod failure;
 pub mod gateway;
 pub mod keys;
+pub mod limits;
 pub mod mock;
 pub mod money;
 mod patience;

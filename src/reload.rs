@@ -1,14 +1,45 @@
 //! A new configuration file becomes the snapshot in force, or changes nothing.
+//!
+//! Whatever asks for a reload (SIGHUP, a changed file, `POST /config/reload`) ends in
+//! [`Reload::reload`], one at a time. Everything that can fail is done before the first change.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::fmt::{self, Write as _};
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::watch;
 
-use crate::config;
+use crate::admin::Operations;
+use crate::admin::config::{Changes, LastReload, ReloadOutcome};
+use crate::catalog::{Catalog, Deployment, DeploymentId};
+use crate::config::{self, Outline};
+use crate::edge::{Certificate, CertificateFiles};
 use crate::routing;
 use crate::snapshot::Snapshot;
+use crate::telemetry::{Metrics, ReloadResult};
 use crate::upstream::Upstreams;
+
+/// Options that are looked at while the process starts, and not again.
+const NEEDS_RESTART: [&str; 6] = [
+    "litellm_settings.json_logs",
+    "litellm_settings.log_file_path",
+    "litellm_settings.log_level",
+    "litellm_settings.log_to_file",
+    "litellm_settings.set_verbose",
+    "environment_variables.LITELLM_LOG",
+];
+
+/// Options that begin or end TLS where one was without or with it.
+const TLS: [&str; 2] = ["general_settings.ssl_certfile_path", "general_settings.ssl_keyfile_path"];
+
+/// How many names a log line lists; the rest is counted.
+const NAMES_MAX: usize = 20;
 
 /// What a reload reads and replaces.
 pub struct Reload {
@@ -17,36 +48,294 @@ pub struct Reload {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub upstreams: Arc<Upstreams>,
     pub routing: Arc<routing::State>,
-    /// Only this machine can reach the listener.
+    pub metrics: Arc<Metrics>,
+    /// `None`: the listeners do not speak TLS.
+    pub certificate: Option<Arc<Certificate>>,
+    /// Only this machine can reach the listeners.
     pub loopback: bool,
+    pub known: Mutex<Known>,
+    /// Set after each reload, whatever became of it.
+    pub reloaded: watch::Sender<Option<LastReload>>,
+}
+
+/// What is kept of the files that were read last.
+#[derive(Debug)]
+pub struct Known {
+    /// Of the configuration in force.
+    outline: Outline,
+    /// The files to watch: also those that a refused configuration names.
+    pub files: Vec<PathBuf>,
+    /// A hash of what was in them; `None` if that is not known.
+    contents: Option<u64>,
+}
+
+impl Known {
+    /// What the process was started with.
+    #[must_use]
+    pub fn new(outline: Outline, files: Vec<PathBuf>) -> Self {
+        let contents = Some(contents(&files));
+        Self { outline, files, contents }
+    }
+}
+
+/// A hash of what is in the files. A file that is not there has no content, which is one, too.
+fn contents(files: &[PathBuf]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        fs::read(file).ok().hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+impl Operations for Reload {
+    fn reload(&self) -> ReloadOutcome {
+        self.reload("request")
+    }
+
+    fn last_reload(&self) -> Option<LastReload> {
+        *self.reloaded.borrow()
+    }
 }
 
 impl Reload {
     /// Reads the file again and swaps the snapshot if the file is good. Requests in flight finish
-    /// on the snapshot they began with.
-    pub fn reload(&self) {
+    /// on the snapshot they began with. `cause` is for the log. Blocks: it reads files.
+    pub fn reload(&self, cause: &'static str) -> ReloadOutcome {
         let Some(path) = &self.config else {
-            tracing::warn!("there is no configuration file to reload");
-            return;
+            tracing::warn!(cause, "there is no configuration file to reload");
+            return ReloadOutcome::NoFile;
         };
+        // Held to the end: of two reloads the one that read the file later has to win.
+        let mut known = self.known.lock();
+        let outcome = self.replace(path, &mut known);
+        drop(known);
+        let file = path.display();
+        let result = match &outcome {
+            Ok(changes) if changes.is_empty() => {
+                tracing::info!(%file, cause, "configuration reloaded: nothing has changed");
+                ReloadResult::Unchanged
+            }
+            Ok(changes) => {
+                tell(path, cause, changes);
+                ReloadResult::Success
+            }
+            Err(refusal) => {
+                let problems = &refusal.report;
+                tracing::error!(%file, cause, %problems, "reload refused: nothing is changed");
+                ReloadResult::Failure
+            }
+        };
+        let at = SystemTime::now();
+        self.metrics.reloaded(result, at);
+        self.reloaded.send_replace(Some(LastReload { at, succeeded: outcome.is_ok() }));
+        match outcome {
+            Ok(changes) => ReloadOutcome::Done(changes),
+            Err(refusal) => ReloadOutcome::Refused(refusal.lines),
+        }
+    }
+
+    /// Whether the files hold something else than when they were last read. Blocks.
+    pub fn has_changed(&self) -> bool {
+        let (files, known) = {
+            let known = self.known.lock();
+            (known.files.clone(), known.contents)
+        };
+        known != Some(contents(&files))
+    }
+
+    fn replace(&self, path: &Path, known: &mut Known) -> Result<Changes, Refusal> {
+        // Before they are read: what is written into them meanwhile is then seen as a change.
+        let before = contents(&known.files);
         let loaded = config::load(path, &config::ProcessEnv);
-        let Some(snapshot) = loaded.snapshot else {
-            let (report, _) = config::report(&loaded.problems, false, false);
-            tracing::error!(file = %path.display(), %report, "reload refused: nothing is changed");
-            return;
-        };
-        if snapshot.access.master_key.is_none() && !self.loopback {
+        let mut files = loaded.files;
+        if loaded.snapshot.is_none() {
+            // What was watched stays so: the mistake may be in the name of an included file.
+            let more = known.files.iter().filter(|file| !files.contains(file));
+            let more: Vec<_> = more.cloned().collect();
+            files.extend(more);
+        }
+        known.contents = (files == known.files).then_some(before);
+        known.files = files;
+        let Some(new) = loaded.snapshot else { return Err(Refusal::of(&loaded.problems)) };
+        if new.access.master_key.is_none() && !self.loopback {
             let problem = "it has no master key, and the gateway listens on more than loopback";
-            tracing::error!(file = %path.display(), problem, "reload refused: nothing is changed");
-            return;
+            return Err(problem.to_owned().into());
         }
-        if let Err(problem) = self.upstreams.apply(&snapshot.catalog, &snapshot.traffic) {
-            tracing::error!(file = %path.display(), %problem, "reload refused: nothing is changed");
-            return;
+        let files = new.traffic.tls.as_ref().map(|(certificate, key)| CertificateFiles {
+            certificate: certificate.clone(),
+            key: key.clone(),
+        });
+        let reading =
+            self.certificate.as_ref().map(|one| Ok((one, one.read_again(files.as_ref())?)));
+        let certificate: Option<_> = reading.transpose().map_err(|problem: String| problem)?;
+        self.upstreams.apply(&new.catalog, &new.traffic)?;
+
+        let old = self.snapshot.load_full();
+        let options_changed = known.outline.differences(&loaded.outline);
+        let tls_begins_or_ends = self.certificate.is_some() != files.is_some();
+        let needs_restart = options_changed.iter().filter(|name| {
+            NEEDS_RESTART.contains(&&***name) || (tls_begins_or_ends && TLS.contains(&&***name))
+        });
+        let mut changes =
+            Changes { needs_restart: needs_restart.cloned().collect(), ..Changes::default() };
+        changes.options_changed = options_changed;
+        compare(&old.catalog, &new.catalog, &mut changes);
+        known.outline = loaded.outline;
+        self.routing.retain(&new.catalog);
+        if let Some((in_force, new)) = certificate {
+            changes.certificate_changed = in_force.replace(new);
         }
-        self.routing.retain(&snapshot.catalog);
-        let deployments = snapshot.catalog.deployments().len();
-        self.snapshot.store(Arc::new(snapshot));
-        tracing::info!(file = %path.display(), deployments, "configuration reloaded");
+        self.snapshot.store(Arc::new(new));
+        Ok(changes)
+    }
+}
+
+/// Why a file was not taken over.
+struct Refusal {
+    /// For the log: with positions and help.
+    report: String,
+    /// One line for each problem.
+    lines: Vec<String>,
+}
+
+impl Refusal {
+    fn of(problems: &[config::Problem]) -> Self {
+        let (report, _) = config::report(problems, false, false);
+        let errors = problems.iter().filter(|one| one.severity == config::Severity::Error);
+        Self { report, lines: errors.map(config::Problem::one_line).collect() }
+    }
+}
+
+impl From<String> for Refusal {
+    fn from(problem: String) -> Self {
+        Self { report: problem.clone(), lines: vec![problem] }
+    }
+}
+
+/// Which deployments came, went, or are called differently now.
+fn compare(old: &Catalog, new: &Catalog, changes: &mut Changes) {
+    let mut before: HashMap<DeploymentId, u64> =
+        old.deployments().iter().map(|one| (Arc::clone(&one.id), fingerprint(one))).collect();
+    for deployment in new.deployments() {
+        match before.remove(&deployment.id) {
+            None => changes.deployments_added.push(Arc::clone(&deployment.id)),
+            Some(known) if known != fingerprint(deployment) => {
+                changes.deployments_changed.push(Arc::clone(&deployment.id));
+            }
+            Some(_) => {}
+        }
+    }
+    // In the order of the file, which a map does not keep.
+    let gone = old.deployments().iter().filter(|one| before.contains_key(&one.id));
+    changes.deployments_removed.extend(gone.map(|one| Arc::clone(&one.id)));
+}
+
+/// A hash of everything that a deployment is. `Debug` shows every field but secrets, so that a new
+/// field cannot be forgotten here; credentials are in the headers.
+fn fingerprint(deployment: &Deployment) -> u64 {
+    struct Hashing(DefaultHasher);
+    impl fmt::Write for Hashing {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0.write(text.as_bytes());
+            Ok(())
+        }
+    }
+    let mut hashing = Hashing(DefaultHasher::new());
+    // Writing into a hasher cannot fail.
+    write!(hashing, "{deployment:?}").ok();
+    for (name, value) in &deployment.target.headers {
+        name.as_str().hash(&mut hashing.0);
+        value.as_bytes().hash(&mut hashing.0);
+    }
+    hashing.0.finish()
+}
+
+/// Says what changed: names only, never values.
+fn tell(path: &Path, cause: &'static str, changes: &Changes) {
+    let Changes { options_changed, needs_restart, .. } = changes;
+    tracing::info!(
+        file = %path.display(),
+        cause,
+        deployments_added = changes.deployments_added.len(),
+        deployments_removed = changes.deployments_removed.len(),
+        deployments_changed = changes.deployments_changed.len(),
+        added = %Names(&changes.deployments_added),
+        removed = %Names(&changes.deployments_removed),
+        changed = %Names(&changes.deployments_changed),
+        options = %Names(options_changed),
+        certificate_changed = changes.certificate_changed,
+        "configuration reloaded"
+    );
+    if !needs_restart.is_empty() {
+        tracing::warn!(options = %Names(needs_restart), "these options take effect after a restart");
+    }
+}
+
+/// A list for one line of the log.
+struct Names<'a, T>(&'a [T]);
+
+impl<T: fmt::Display> fmt::Display for Names<'_, T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, name) in self.0.iter().take(NAMES_MAX).enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            write!(out, "{comma}{name}")?;
+        }
+        match self.0.len().checked_sub(NAMES_MAX) {
+            Some(more) if more > 0 => write!(out, ",... and {more} more"),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn catalog(entries: &str) -> Catalog {
+        let yaml = format!("model_list:\n{entries}");
+        let loaded = config::load_text(Path::new("test"), &yaml, &BTreeMap::new());
+        loaded.snapshot.expect("the test writes good files").catalog
+    }
+
+    fn entry(id: &str, key: &str, more: &str) -> String {
+        format!(
+            "- model_name: gpt\n  litellm_params:\n    model: openai/gpt-4o\n    api_key: {key}\n\
+             {more}  model_info:\n    id: {id}\n"
+        )
+    }
+
+    fn changes(old: &str, new: &str) -> [Vec<String>; 3] {
+        let mut changes = Changes::default();
+        compare(&catalog(old), &catalog(new), &mut changes);
+        let names =
+            |ids: Vec<Arc<str>>| -> Vec<String> { ids.iter().map(ToString::to_string).collect() };
+        [
+            names(changes.deployments_added),
+            names(changes.deployments_removed),
+            names(changes.deployments_changed),
+        ]
+    }
+
+    #[test]
+    fn deployments_are_told_apart_by_all_that_they_are() {
+        let same = entry("one", "sk-a", "") + &entry("two", "sk-a", "");
+        let none = Vec::<String>::new;
+        assert_eq!(changes(&same, &same), [none(), none(), none()]);
+        let rekeyed = entry("one", "sk-b", "") + &entry("two", "sk-a", "");
+        assert_eq!(changes(&same, &rekeyed)[2], ["one"], "a key is part of it");
+        let weighted = entry("one", "sk-a", "") + &entry("two", "sk-a", "    weight: 3\n");
+        assert_eq!(changes(&same, &weighted)[2], ["two"]);
+        let other = entry("three", "sk-a", "") + &entry("two", "sk-a", "");
+        let expected = [vec!["three".to_owned()], vec!["one".to_owned()], none()];
+        assert_eq!(changes(&same, &other), expected);
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let names: Vec<_> = (0..25).map(|n| n.to_string()).collect();
+        assert!(Names(&names).to_string().ends_with(",19,... and 5 more"));
+        assert_eq!(Names(&names[..2]).to_string(), "0,1");
     }
 }

@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub rules: routing::rules::Rules,
     pub access: Access,
     pub traffic: Traffic,
+    pub edge: Edge,
+    pub checks: Checks,
     pub logs: Logs,
     /// What `check` warned about, one line each.
     pub warnings: Vec<Arc<str>>,
@@ -54,6 +56,31 @@ pub struct Traffic {
     pub modify_params: bool,
     /// Certificate and key of the TLS listener (PEM files).
     pub tls: Option<(Box<str>, Box<str>)>,
+}
+
+/// How clients reach the gateway, and how the process is operated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// Read the configuration again when its files change.
+    pub reload_on_change: bool,
+    /// How long requests in flight may go on in the old process after an upgrade.
+    pub upgrade_drain_timeout: Duration,
+}
+
+impl Default for Edge {
+    fn default() -> Self {
+        Self { reload_on_change: false, upgrade_drain_timeout: Duration::from_secs(6_000) }
+    }
+}
+
+/// Health checks without traffic; which deployments have one, they say themselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Checks {
+    /// Between two checks of the same deployment.
+    pub interval: Duration,
+    pub at_once: usize,
+    /// A rate limit or a timeout leaves the last result as it was.
+    pub ignores_transient: bool,
 }
 
 /// What is written to the log.

@@ -17,9 +17,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("patience", &[]),
     ("catalog", &["usage", "money", "secret", "failure", "dialect"]),
     ("wire", &["usage", "money", "failure", "dialect"]),
+    ("limits", &[]),
     ("tokens", &["wire", "dialect"]),
-    ("provider", &["wire", "catalog", "usage", "money", "secret", "failure", "dialect"]),
-    ("routing", &["catalog", "failure", "dialect", "usage", "money"]),
+    ("provider", &["limits", "wire", "catalog", "usage", "money", "secret", "failure", "dialect"]),
+    ("routing", &["limits", "catalog", "failure", "dialect", "usage", "money"]),
     ("keys", &["secret"]),
     ("snapshot", &["catalog", "routing", "keys", "secret"]),
     ("upstream", &["snapshot", "catalog", "failure", "patience"]),
@@ -35,8 +36,9 @@ const LAYERS: &[(&str, &[&str])] = &[
             "admin",
             "telemetry",
             "upstream",
-            "provider",
+            "limits",
             "tokens",
+            "provider",
             "wire",
             "snapshot",
             "routing",
@@ -57,12 +59,25 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("mock", &["dialect", "failure"]),
-    ("reload", &["config", "upstream", "snapshot", "routing"]),
-    ("background", &["reload", "mock", "upstream", "telemetry"]),
+    ("edge", &["patience"]),
+    (
+        "reload",
+        &["edge", "config", "upstream", "admin", "telemetry", "snapshot", "routing", "catalog"],
+    ),
+    (
+        "checks",
+        &[
+            "gateway", "provider", "upstream", "wire", "snapshot", "routing", "catalog", "dialect",
+            "failure", "patience",
+        ],
+    ),
+    ("background", &["checks", "edge", "reload", "mock", "upstream", "telemetry"]),
     (
         "server",
         &[
             "background",
+            "checks",
+            "edge",
             "reload",
             "gateway",
             "admin",
@@ -74,7 +89,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
         ],
     ),
-    ("cli", &["server", "gateway", "config", "mock", "telemetry", "snapshot", "routing"]),
+    ("cli", &["edge", "server", "gateway", "config", "mock", "telemetry", "snapshot", "routing"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

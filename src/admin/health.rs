@@ -44,9 +44,12 @@ struct GroupSummary {
     status: Status,
     deployments: usize,
     healthy: usize,
-    /// Failed lately, or on probation after a cooldown.
+    /// Failed lately, failed its health check, or on probation after a cooldown.
     partial: usize,
     cooling: usize,
+    /// Deployments whose last health check failed; only if any is checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_checks: Option<usize>,
     /// Until the first resting deployment may be tried again; only if all of them rest.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_seconds: Option<u64>,
@@ -74,7 +77,12 @@ pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
         (StatusCode::OK, Status::Healthy)
     };
     // LiteLLM's wording for a proxy without a database.
-    let body = json!({"status": status, "db": "Not connected", "version": VERSION});
+    let mut body = json!({"status": status, "db": "Not connected", "version": VERSION});
+    // A failed reload leaves the process as able as before, so it stays ready; but it is to be seen.
+    let last = shared.operations.as_ref().and_then(|operations| operations.last_reload());
+    if let Some(last) = last {
+        body["last_reload"] = last.shown();
+    }
     (code, Json(body)).into_response()
 }
 
@@ -117,6 +125,11 @@ fn of_group(group: &GroupHealth) -> GroupSummary {
         healthy,
         partial: deployments - healthy - cooling,
         cooling,
+        failed_checks: group
+            .deployments
+            .iter()
+            .any(|one| one.well.is_some())
+            .then(|| group.deployments.iter().filter(|one| one.well == Some(false)).count()),
         // Rounded up: who waits that long finds it over.
         retry_after_seconds: first_back
             .filter(|_| status == Status::Unhealthy)

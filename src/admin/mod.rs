@@ -6,6 +6,7 @@
 //! through one trait, [`Source`]; they know neither Pingora nor the catalog's structure.
 
 pub mod auth;
+pub mod config;
 pub mod cors;
 mod health;
 mod landing;
@@ -27,6 +28,7 @@ use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use tower::ServiceExt;
 
+pub use self::config::Operations;
 pub use self::problem::{ClientDialect, Problem};
 use crate::keys::{self, Access};
 use crate::telemetry::{DeploymentState, Metrics};
@@ -79,6 +81,8 @@ pub struct DeploymentHealth {
     pub state: DeploymentState,
     /// What is left of its cooldown.
     pub cooldown_left: Option<Duration>,
+    /// What its last health check found; `None`: it is not checked.
+    pub well: Option<bool>,
 }
 
 /// The routes, ready to answer. Cheap to clone.
@@ -89,6 +93,8 @@ pub struct Admin {
 
 pub(crate) struct Shared {
     source: Arc<dyn Source>,
+    /// `None`: the process cannot be operated from here.
+    operations: Option<Arc<dyn Operations>>,
     metrics: Arc<Metrics>,
     /// Unix time of the start: `created` of every model.
     started: u64,
@@ -98,7 +104,19 @@ impl Admin {
     /// `started` is the Unix time of the start, in seconds.
     #[must_use]
     pub fn new(source: Arc<dyn Source>, metrics: Arc<Metrics>, started: u64) -> Self {
-        Self { router: router(Arc::new(Shared { source, metrics, started })) }
+        Self { router: router(Arc::new(Shared { source, operations: None, metrics, started })) }
+    }
+
+    /// The same, with routes by which the process is operated.
+    #[must_use]
+    pub fn operated(
+        source: Arc<dyn Source>,
+        operations: Arc<dyn Operations>,
+        metrics: Arc<Metrics>,
+        started: u64,
+    ) -> Self {
+        let operations = Some(operations);
+        Self { router: router(Arc::new(Shared { source, operations, metrics, started })) }
     }
 
     /// Answers one request, completely. The caller sets `x-request-id` beforehand; the answer
@@ -135,6 +153,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/health/liveliness", get(health::alive))
         .route("/health/liveness", get(health::alive))
         .route("/health/readiness", get(health::ready))
+        .route("/config/reload", post(config::reload))
         .route("/routing/explain", post(explain))
         .route("/metrics", get(metrics))
         .route("/metrics/", get(metrics));

@@ -33,7 +33,7 @@ pub struct Listed {
 }
 
 /// What a person should know of; other spellings of the same paths are left out.
-pub const LISTED: [Listed; 10] = [
+pub const LISTED: [Listed; 11] = [
     post("/v1/chat/completions", "Chat completions"),
     post("/openai/deployments/{model}/chat/completions", "Chat completions, as Azure's SDK asks"),
     post("/v1/completions", "Text completions"),
@@ -44,6 +44,7 @@ pub const LISTED: [Listed; 10] = [
     fetch("/health/liveliness", "Whether the process runs"),
     fetch("/health/readiness", "Whether the process takes requests"),
     fetch("/metrics", "Metrics for Prometheus"),
+    post("/config/reload", "Read the configuration file again"),
 ];
 
 const fn post(path: &'static str, what: &'static str) -> Listed {

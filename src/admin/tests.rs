@@ -56,6 +56,7 @@ fn group(name: &str, states: &[DeploymentState]) -> GroupHealth {
         .map(|&state| DeploymentHealth {
             state,
             cooldown_left: (state == DeploymentState::Down).then(|| Duration::from_millis(4_200)),
+            well: None,
         })
         .collect();
     GroupHealth { name: name.into(), deployments }

@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 
 use super::capability::Capabilities;
+use super::fleet::{Fleet, HealthCheck};
 use super::price::Price;
 use super::price_book::PriceBook;
 use crate::dialect::{Dialect, Endpoint, Quirks};
@@ -37,6 +38,9 @@ pub struct Deployment {
     pub tpm: Option<u64>,
     /// Attempts in flight at one time.
     pub max_parallel_requests: Option<u32>,
+    pub caps: Caps,
+    /// How its health is checked; `None`: by traffic alone.
+    pub check: Option<HealthCheck>,
     pub timeouts: Timeouts,
     /// Overrides the router's `num_retries` when this deployment failed.
     pub num_retries: Option<u32>,
@@ -115,8 +119,34 @@ pub struct Target {
     pub verify_tls: bool,
     /// PEM file of the authorities to trust instead of the system's.
     pub ca_file: Option<Box<str>>,
+    /// Further servers of the same kind. What is above is that of the first.
+    pub fleet: Option<Fleet>,
     /// Speak HTTP/2 where the upstream offers it. Over cleartext this is prior knowledge.
     pub http2: bool,
+}
+
+/// Limits that a deployment shares with others, and how limits are kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Caps {
+    /// Requests per minute over all deployments of the provider (`rate_limit_settings`).
+    pub provider_rpm: Option<u64>,
+    /// Tokens per minute over all of them.
+    pub provider_tpm: Option<u64>,
+    /// The share of a limit from which on other deployments go first.
+    pub near: f64,
+    /// For how long the provider's own word about what is left is believed; `None`: not at all.
+    pub believe: Option<Duration>,
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Self {
+            provider_rpm: None,
+            provider_tpm: None,
+            near: 0.9,
+            believe: Some(Duration::from_secs(60)),
+        }
+    }
 }
 
 /// Timeouts of one attempt; `None` leaves it to the router's settings.

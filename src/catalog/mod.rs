@@ -11,6 +11,7 @@
 
 mod capability;
 mod deployment;
+mod fleet;
 pub mod price;
 pub mod price_book;
 #[doc(hidden)]
@@ -24,7 +25,8 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 pub use capability::{Capabilities, Capability};
-pub use deployment::{Deployment, DeploymentId, ModelInfo, Target, Timeouts};
+pub use deployment::{Caps, Deployment, DeploymentId, ModelInfo, Target, Timeouts};
+pub use fleet::{Balance, CheckKind, Fleet, HealthCheck, Server};
 pub use price::Price;
 pub use price_book::{Listed, PriceBook};
 pub use spread::{Member, Spread};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
-use super::{Deployment, ModelInfo, Target, Timeouts};
+use super::{Caps, Deployment, ModelInfo, Target, Timeouts};
 use crate::dialect::{Dialect, Quirks};
 
 /// A deployment that speaks as OpenAI does and has no limits, from `group = provider/model #id`.
@@ -36,6 +36,7 @@ pub fn deployment(line: &str) -> Deployment {
             api_base: "https://api.example.com/v1".into(),
             verify_tls: true,
             ca_file: None,
+            fleet: None,
             http2: false,
         },
         weight: None,
@@ -43,6 +44,8 @@ pub fn deployment(line: &str) -> Deployment {
         rpm: None,
         tpm: None,
         max_parallel_requests: None,
+        caps: Caps::default(),
+        check: None,
         timeouts: Timeouts::default(),
         num_retries: None,
         cooldown: None,

@@ -8,6 +8,7 @@ mod demo;
 mod explain;
 mod mock;
 mod serve;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -47,6 +48,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Run a scripted provider, to rehearse failures
     Mock(mock::Arguments),
+    /// Let a new process, of the version that is installed now, take over from the running one
+    Upgrade(upgrade::Arguments),
     /// Show for a request which deployments would serve it and why, calling nobody
     Explain(explain::Arguments),
     /// List every configuration option and what becomes of it
@@ -63,6 +66,7 @@ pub fn main() -> ExitCode {
         Some(Command::Check(arguments)) => check::run(&arguments),
         Some(Command::Demo(arguments)) => demo::run(&arguments),
         Some(Command::Mock(arguments)) => mock::run(arguments),
+        Some(Command::Upgrade(arguments)) => upgrade::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::Options) => {
             out(&crate::config::options::plain());

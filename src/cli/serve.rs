@@ -10,6 +10,7 @@ use clap::builder::NonEmptyStringValueParser;
 
 use super::{BAD_CONFIG, START_FAILED, complain};
 use crate::config::{self, Env, Loaded, ProcessEnv};
+use crate::edge::handover::Predecessor;
 use crate::server;
 use crate::telemetry::logging;
 
@@ -94,6 +95,14 @@ pub(super) struct Arguments {
         env = "SSL_KEYFILE_PATH"
     )]
     pub ssl_keyfile_path: Option<String>,
+    /// Listen for `tollgate upgrade` on this Unix socket
+    #[arg(
+        long = "control_socket",
+        alias = "control-socket",
+        value_name = "PATH",
+        env = "TOLLGATE_CONTROL_SOCKET"
+    )]
+    pub control_socket: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -114,6 +123,7 @@ impl Arguments {
             detailed_debug: false,
             ssl_certfile_path: None,
             ssl_keyfile_path: None,
+            control_socket: None,
         }
     }
 }
@@ -178,12 +188,23 @@ pub(super) fn serve(
         complain(&format!("tollgate: --host {} is not an IP address\n", arguments.host));
         return ExitCode::from(START_FAILED);
     };
+    let predecessor = match Predecessor::of_this_process() {
+        Ok(predecessor) => predecessor,
+        Err(error) => {
+            complain(&format!("tollgate: cannot take over from the process before: {error}\n"));
+            return ExitCode::from(START_FAILED);
+        }
+    };
     let options = server::Options {
         host,
         port: arguments.port,
         threads: arguments.num_workers.map(std::num::NonZeroUsize::get),
         config,
+        outline: loaded.outline,
+        files: loaded.files,
         tls: arguments.ssl_certfile_path.clone().zip(arguments.ssl_keyfile_path.clone()),
+        control_socket: arguments.control_socket.clone(),
+        predecessor,
         greet: demonstration.as_ref().map(|it| it.greet),
         demo: demonstration.map(|it| it.demo),
     };

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use super::include::reason;
 use super::problem::Finding;
-use super::resolve::{Context, Draft, Sections};
-use crate::catalog::{Capabilities, Capability, Deployment, ModelInfo, Price, PriceBook};
-use crate::provider::{self, TargetProblem, Written};
+use super::resolve::{Access, Context, Draft, RateLimits, Sections};
+use crate::catalog::{
+    Capabilities, Capability, Deployment, Fleet, ModelInfo, Price, PriceBook, Server, Target,
+};
+use crate::provider::{self, TargetProblem, Vendor, Written};
 use crate::secret::Secret;
 
 /// The built-in price book, or the one that `prices_file` names.
@@ -42,6 +44,7 @@ pub(super) fn provider_of(model: &str) -> Option<&'static str> {
 pub(super) fn build(
     draft: Draft,
     prices: &PriceBook,
+    rate_limits: &RateLimits,
 ) -> Result<(Deployment, Vec<TargetProblem>), TargetProblem> {
     let (vendor, access) = (draft.vendor, &draft.access);
     let written = Written {
@@ -56,7 +59,8 @@ pub(super) fn build(
         ca_file: access.ca_file(),
         http2: access.http2,
     };
-    let target = provider::target(vendor, &written)?;
+    let mut target = provider::target(vendor, &written)?;
+    target.fleet = fleet(vendor, &written, &target, access)?;
     let remarks = provider::remarks(vendor, &written);
     let info = model_info(&draft, prices);
     let deployment = Deployment {
@@ -72,6 +76,8 @@ pub(super) fn build(
         rpm: draft.rpm,
         tpm: draft.tpm,
         max_parallel_requests: draft.max_parallel_requests,
+        caps: rate_limits.of(vendor.name),
+        check: draft.check,
         timeouts: draft.timeouts,
         num_retries: draft.num_retries,
         cooldown: draft.cooldown,
@@ -82,6 +88,36 @@ pub(super) fn build(
         info,
     };
     Ok((deployment, remarks))
+}
+
+/// The servers of a deployment, where several addresses are written.
+fn fleet(
+    vendor: &'static Vendor,
+    written: &Written<'_>,
+    first: &Target,
+    access: &Access,
+) -> Result<Option<Fleet>, TargetProblem> {
+    let mut servers = Vec::with_capacity(access.fleet.len());
+    for (url, weight) in &access.fleet {
+        let target = provider::target(vendor, &Written { api_base: Some(url), ..*written })?;
+        if target.tls != first.tls || target.paths != first.paths {
+            return Err(TargetProblem {
+                option: "api_base",
+                message: format!(
+                    "all addresses of a deployment need the same scheme and path: `{}` and `{}` \
+                     differ; write a deployment of its own for each",
+                    first.api_base, target.api_base
+                ),
+            });
+        }
+        servers.push(Server {
+            host: target.host,
+            port: target.port,
+            authority: target.authority,
+            weight: *weight,
+        });
+    }
+    Ok((!servers.is_empty()).then_some(Fleet { servers, balance: access.balance }))
 }
 
 /// What is written, over what the price book knows.

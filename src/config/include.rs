@@ -21,6 +21,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) env: &'a dyn Env,
     pub(crate) problems: &'a Problems,
     pub(crate) sources: Sources,
+    /// All files that were asked for, under the names that they were asked for by.
+    pub(crate) named: Vec<PathBuf>,
     /// Files read so far, and those whose includes are being read now.
     seen: Vec<PathBuf>,
     open: Vec<PathBuf>,
@@ -28,8 +30,8 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(env: &'a dyn Env, problems: &'a Problems) -> Self {
-        let (seen, open) = (Vec::new(), Vec::new());
-        Self { env, problems, sources: Sources::default(), seen, open }
+        let (named, seen, open) = (Vec::new(), Vec::new(), Vec::new());
+        Self { env, problems, sources: Sources::default(), named, seen, open }
     }
 
     /// The tree of a file with everything it includes.
@@ -72,6 +74,7 @@ impl<'a> Reader<'a> {
     }
 
     fn load(&mut self, path: &Path, from: Option<Spot>) -> Option<Node> {
+        self.named.push(path.to_path_buf());
         let refuse = |what: String| {
             let message = match from {
                 Some(_) => format!("cannot read `{}`: {what}", path.display()),

@@ -15,6 +15,7 @@ mod env;
 mod include;
 mod mask;
 pub mod options;
+mod outline;
 mod problem;
 mod quick_start;
 mod resolve;
@@ -22,10 +23,11 @@ mod section;
 mod within;
 mod yaml;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use env::{Env, ProcessEnv};
+pub use outline::Outline;
 pub use problem::{BAD_FILE, Problem, Severity, count, report};
 pub use quick_start::{QuickStart, quick_start};
 
@@ -43,6 +45,10 @@ pub struct Loaded {
     pub snapshot: Option<Snapshot>,
     /// All errors and warnings, in the order of the files and lines.
     pub problems: Vec<Problem>,
+    /// What is written, for telling it from another file.
+    pub outline: Outline,
+    /// Every file that was read, or would have been if it were there, as it was named.
+    pub files: Vec<PathBuf>,
 }
 
 impl Loaded {
@@ -76,6 +82,9 @@ fn contents(snapshot: &Snapshot) -> String {
     format!("{} in {}", plural(deployments, "deployment"), plural(groups, "model group"))
 }
 
+/// The options of `general_settings` that name files whose content counts.
+const FILE_OPTIONS: [&str; 3] = ["prices_file", "ssl_certfile_path", "ssl_keyfile_path"];
+
 /// Reads a file and all it includes.
 #[must_use]
 pub fn load(path: &Path, env: &dyn Env) -> Loaded {
@@ -96,7 +105,8 @@ fn load_with(
     let problems = Problems::default();
     let mut reader = Reader::new(env, &problems);
     let root = read(&mut reader);
-    let sources = reader.sources;
+    let (sources, mut files) = (reader.sources, reader.named);
+    let mut outline = Outline::default();
     let snapshot = root.and_then(|mut root| {
         let mut layered = Layered::new(env);
         if let Value::Map(entries) = &mut root.value
@@ -107,6 +117,12 @@ fn load_with(
         }
         env::expand(&mut root, &layered, &problems);
         let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        outline = Outline::of(&root);
+        let general = root.get("general_settings").map(|entry| &entry.node);
+        for option in FILE_OPTIONS {
+            let named = general.and_then(|general| general.get(option)?.node.text());
+            files.extend(named.map(|name| folder.join(name)));
+        }
         resolve::resolve(&root, &Context { env: &layered, problems: &problems, folder })
     });
     let problems = problems.finish(&sources);
@@ -114,7 +130,7 @@ fn load_with(
         warnings: problems.iter().map(|problem| Arc::from(problem.one_line())).collect(),
         ..snapshot
     });
-    Loaded { snapshot, problems }
+    Loaded { snapshot, problems, outline, files }
 }
 
 #[cfg(test)]

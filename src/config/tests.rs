@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::options::{TABLES, Verdict};
 use super::*;
-use crate::catalog::Deployment;
+use crate::catalog::{Caps, Deployment};
 use crate::routing::{self, Fallback};
 use crate::usage::Usage;
 
@@ -309,7 +309,7 @@ fn the_default_id_changes_with_what_is_called_and_not_with_the_order_of_writing(
 /// The snapshot in a form that people can compare: what differs from the defaults of a type is
 /// written out, addresses are shown without what the provider table adds to them.
 fn describe(snapshot: &Snapshot) -> String {
-    let Snapshot { catalog, routing, access, traffic, logs, .. } = snapshot;
+    let Snapshot { catalog, routing, access, traffic, edge, logs, .. } = snapshot;
     let mut out = String::new();
     for deployment in catalog.deployments() {
         describe_deployment(deployment, &mut out);
@@ -391,7 +391,13 @@ fn describe(snapshot: &Snapshot) -> String {
         routing.enable_tag_filtering
     )
     .unwrap();
+    if routing.breaker != routing::Breaker::default() || routing.heeds_checks.is_some() {
+        writeln!(out, "{:?}, heeds checks {:?}", routing.breaker, routing.heeds_checks).unwrap();
+    }
     writeln!(out, "{access:?}\n{traffic:?}\n{logs:?}").unwrap();
+    if *edge != crate::snapshot::Edge::default() {
+        writeln!(out, "{edge:?}").unwrap();
+    }
     out
 }
 
@@ -445,6 +451,10 @@ fn describe_deployment(deployment: &Deployment, out: &mut String) {
     word("latency", info.expected_latency.map(|v| format!("{v:?}")));
     word("region", info.region.as_ref().map(ToString::to_string));
     word("base", deployment.info.base_model.as_ref().map(ToString::to_string));
+    word("check", deployment.check.as_ref().map(|check| format!("{check:?}")));
+    word("fleet", target.fleet.as_ref().map(|fleet| format!("{fleet:?}")));
+    let caps = deployment.caps;
+    word("caps", (caps != Caps::default()).then(|| format!("{caps:?}")));
     out.push('\n');
 }
 

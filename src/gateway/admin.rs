@@ -64,20 +64,23 @@ pub struct View {
 }
 
 impl View {
-    /// Passive health of one deployment; one that was never called is healthy.
+    /// Health of one deployment, by its traffic and its last check; one that was never called is healthy.
     #[must_use]
     pub fn deployment(&self, id: &str) -> DeploymentHealth {
         let now = std::time::Instant::now();
-        let (state, cooldown_left) = match self.routing.view(id, now) {
+        let view = self.routing.view(id, now);
+        let well = view.as_ref().and_then(|view| view.well);
+        let (state, cooldown_left) = match view {
             None => (DeploymentState::Healthy, None),
             Some(view) => match view.health {
                 Health::Cooling { remaining } => (DeploymentState::Down, Some(remaining)),
                 Health::HalfOpen => (DeploymentState::Partial, None),
+                Health::Healthy if well == Some(false) => (DeploymentState::Partial, None),
                 Health::Healthy if view.recent_failures > 0 => (DeploymentState::Partial, None),
                 Health::Healthy => (DeploymentState::Healthy, None),
             },
         };
-        DeploymentHealth { state, cooldown_left }
+        DeploymentHealth { state, cooldown_left, well }
     }
 }
 

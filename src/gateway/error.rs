@@ -146,7 +146,8 @@ impl GatewayError {
                 format!("Every deployment of `{model}` has as many requests in flight as it may.")
             }
             Self::DeploymentsLimited { model, limit, retry_after } => format!(
-                "Every deployment of `{model}` is at its {limit} limit. Try again in {} seconds.",
+                "No deployments available for selected model, Try again in {} seconds. Every deployment \
+                 of `{model}` is at its {limit} limit.",
                 whole_seconds(*retry_after)
             ),
             Self::NoneFits { model, out } => unfit_message(model, *out),

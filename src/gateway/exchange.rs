@@ -42,7 +42,7 @@ const HEAD_ROOM: usize = 512;
 
 /// Bounds of one exchange.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
+pub(crate) struct Bounds {
     pub connect: Duration,
     /// From the end of the request to the head of the response.
     pub first_byte: Duration,
@@ -89,7 +89,7 @@ impl Bounds {
 }
 
 /// What came back.
-pub(super) struct Exchange {
+pub(crate) struct Exchange {
     pub status: StatusCode,
     /// Of a success, only what [`is_kept`] tells.
     pub headers: HeaderMap,
@@ -98,7 +98,7 @@ pub(super) struct Exchange {
 }
 
 /// The body of an answer, or the way to it.
-pub(super) enum Content {
+pub(crate) enum Content {
     Body(Bytes),
     Stream(Box<Connection>),
 }
@@ -107,7 +107,7 @@ pub(super) enum Content {
 ///
 /// # Errors
 /// A [`Failure`] without status: nothing that could be classified came back.
-pub(super) async fn perform(
+pub(crate) async fn perform(
     upstreams: &Upstreams,
     deployment: &Deployment,
     outgoing: &Outgoing<'_>,
@@ -132,7 +132,7 @@ async fn attempt(
 ) -> Result<Exchange, Failure> {
     let mut pool = Pool::Shared;
     loop {
-        let opened = upstreams.connect(deployment, bounds.connect, pool).await?;
+        let opened = upstreams.connect(deployment, bounds.connect, pool, &outgoing.body).await?;
         let reused = opened.reused;
         match send(opened, deployment, outgoing, bounds).await {
             Ok((connection, head)) => {
@@ -176,9 +176,10 @@ async fn send(
     bounds: Bounds,
 ) -> Result<(Connection, Head), Unsent> {
     let reused = opened.reused;
+    let authority = opened.authority().clone();
     let heads = Heads {
-        http1: || http1_head(deployment, outgoing),
-        http2: || http2_head(deployment, outgoing),
+        http1: || http1_head(deployment, outgoing, &authority),
+        http2: || http2_head(deployment, outgoing, &authority),
     };
     let deadline = Instant::now() + bounds.first_byte;
     let (mut connection, written) = opened.send(heads, outgoing.body.clone()).await;
@@ -249,7 +250,11 @@ fn headers<'a>(
     })
 }
 
-fn http1_head(deployment: &Deployment, outgoing: &Outgoing<'_>) -> pingora_core::Result<BytesMut> {
+fn http1_head(
+    deployment: &Deployment,
+    outgoing: &Outgoing<'_>,
+    authority: &HeaderValue,
+) -> pingora_core::Result<BytesMut> {
     let path = outgoing.path.as_bytes();
     if !path.starts_with(b"/") || !path.iter().all(u8::is_ascii_graphic) {
         return Error::e_explain(ErrorType::InvalidHTTPHeader, "the path cannot be sent");
@@ -260,7 +265,7 @@ fn http1_head(deployment: &Deployment, outgoing: &Outgoing<'_>) -> pingora_core:
         head.put_slice(b"\r\n");
     };
     line([b"POST ", path, b" HTTP/1.1"]);
-    line([b"host", b": ", deployment.target.authority.as_bytes()]);
+    line([b"host", b": ", authority.as_bytes()]);
     let length = itoa::Buffer::new().format(outgoing.body.len()).to_owned();
     line([b"content-length", b": ", length.as_bytes()]);
     for (name, value) in headers(deployment, outgoing) {
@@ -273,13 +278,14 @@ fn http1_head(deployment: &Deployment, outgoing: &Outgoing<'_>) -> pingora_core:
 fn http2_head(
     deployment: &Deployment,
     outgoing: &Outgoing<'_>,
+    authority: &HeaderValue,
 ) -> pingora_core::Result<RequestHeader> {
     let target = &deployment.target;
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.method = http::Method::POST;
     parts.version = http::Version::HTTP_2;
     let scheme = if target.tls { "https" } else { "http" };
-    let builder = http::Uri::builder().scheme(scheme).authority(target.authority.as_bytes());
+    let builder = http::Uri::builder().scheme(scheme).authority(authority.as_bytes());
     let uri = builder.path_and_query(outgoing.path.as_ref()).build();
     parts.uri = uri.map_err(|cause| {
         Error::because(ErrorType::InvalidHTTPHeader, "building the upstream's URI", cause)

@@ -10,7 +10,7 @@ mod connection;
 mod ctx;
 mod decide;
 pub mod error;
-mod exchange;
+pub(crate) mod exchange;
 pub mod explain;
 mod head;
 mod hedged;
@@ -57,6 +57,7 @@ use crate::upstream::Upstreams;
 pub struct Gateway {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub routing: Arc<routing::State>,
+    pub rates: Arc<routing::Rates>,
     pub upstreams: Arc<Upstreams>,
     pub metrics: Arc<Metrics>,
     pub access_log: AccessLog,

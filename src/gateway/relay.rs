@@ -1,6 +1,6 @@
 //! The attempt loop: asks routing for the next deployment until one of them has answered.
 //!
-//! One attempt is an exchange (`exchange.rs`) and, for a stream, the pump (`pump.rs`). This file
+//! One attempt is an opening (`opening.rs`) and, for a stream, the pump (`pump.rs`). This file
 //! decides nothing about *which* deployment is next, that is `routing`; it decides when an answer
 //! begins, when another attempt may follow, and it watches client and deadline all along.
 
@@ -22,7 +22,7 @@ use super::exchange::Bounds;
 use super::intake::left;
 use super::opening::{self, Opening, Order};
 use super::pump::{Interruption, Pump, Pumped};
-use super::{Gateway, head, reply, shadow};
+use super::{Gateway, head, reply, shadow, tokens};
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
@@ -120,14 +120,17 @@ impl<'r> Relay<'r> {
         if let Some(model) = snapshot.rules.counted_as(&call.model) {
             // A bound in a rule means the same for every model that it decides between.
             let table = Some(Encoding::O200k);
-            super::tokens::needs(call, model, catalog, table).await;
+            tokens::needs(call, model, catalog, table).await;
         }
         let headers = &self.session.req_header().headers;
         let decision = match decide::decide(self.ctx, headers, call) {
             Ok(decision) => decision,
             Err(error) => return End::Error(error),
         };
-        let needs = call.reads_needs(settings).then(|| *call.needs());
+        let needs = match call.reads_needs(settings) {
+            true => Some(tokens::needs(call, &call.model, catalog, None).await),
+            false => None,
+        };
         let ask = decide::routed(Ask { needs, ..call.ask() }, decision.as_ref());
         self.explain(call, &ask, decision.as_ref());
         let Ok(mut plan) = Plan::new(catalog, settings, ask) else {

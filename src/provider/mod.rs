@@ -14,6 +14,7 @@ mod openai;
 mod recognise;
 mod retry_after;
 mod table;
+mod told;
 mod url;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -26,6 +27,7 @@ pub use continuation::continuation;
 
 pub use recognise::recognise;
 pub use table::{Support, VENDORS, Vendor, names, vendor};
+pub use told::told;
 use url::BaseUrl;
 
 use crate::catalog::Target;
@@ -153,6 +155,7 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
 
     Ok(Target {
         tls: base.tls,
+        fleet: None,
         port: base.port,
         authority,
         paths: layout.paths,

@@ -96,7 +96,7 @@ fn reset(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 }
 
 /// A reset as a Go duration (`6m0s`), seconds, seconds or milliseconds since 1970, or RFC 3339.
-fn moment(text: &str, now: SystemTime) -> Option<Duration> {
+pub(super) fn moment(text: &str, now: SystemTime) -> Option<Duration> {
     if let Ok(number) = text.parse::<f64>() {
         // A delay is never 30 years, and a date after 2001 is never fewer seconds.
         return match number {

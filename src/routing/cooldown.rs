@@ -22,12 +22,15 @@
 //! chooses the model, so "unknown model" and "forbidden" do not count there either, and a rate
 //! limit (providers limit by model) rests the deployment only if there is an alternative.
 //!
+//! The ratios of `breaker.rs`, where written, are further reasons beside all of these.
+//!
 //! At the end of the time the deployment is half-open: one attempt probes it. Its success ends the
 //! matter; its failure makes the deployment rest again, twice as long each time, up to
 //! [`LONGEST`]. So a wrong key costs ever fewer requests, and a repaired one is noticed.
 
 use std::time::Duration;
 
+use super::breaker::Rules;
 use super::settings::Settings;
 use super::window::Recent;
 use crate::catalog::Deployment;
@@ -51,9 +54,9 @@ pub(super) struct Scene<'a> {
 
 /// How long the deployment rests after this failure; `None`: it does not.
 pub(super) fn rest(settings: &Settings, failure: &Failure, scene: &Scene<'_>) -> Option<Duration> {
-    let base = scene.deployment.cooldown.unwrap_or(settings.cooldown);
     // A cooldown of zero is how LiteLLM's users switch it off, for one deployment or for all.
-    if settings.disable_cooldowns || base.is_zero() || !counts(failure, scene.wildcard) {
+    let base = Rules::of(settings, scene.deployment).base?;
+    if !counts(failure, scene.wildcard) {
         return None;
     }
     is_due(settings, failure, scene).then(|| match failure.retry_after {
@@ -84,6 +87,10 @@ pub(super) fn counts(failure: &Failure, wildcard: bool) -> bool {
 }
 
 fn is_due(settings: &Settings, failure: &Failure, scene: &Scene<'_>) -> bool {
+    let breaker = &settings.breaker;
+    if breaker.failure_ratio.is_some() && (scene.half_open || breaker.fails(&scene.recent)) {
+        return true;
+    }
     if let Some(allowed) = settings.allowed_fails_policy.get(&failure.class) {
         return scene.half_open || scene.recent.of(failure.class) > *allowed;
     }
@@ -91,6 +98,17 @@ fn is_due(settings: &Settings, failure: &Failure, scene: &Scene<'_>) -> bool {
         return scene.half_open || outside_policy(settings, &scene.recent) > allowed;
     }
     built_in(failure, scene)
+}
+
+/// For how long a deployment rests that answers, but too slowly; `None`: it does not.
+pub(super) fn rest_when_slow(
+    rules: &Rules,
+    recent: &Recent,
+    half_open: bool,
+    failed_probes: u32,
+) -> Option<Duration> {
+    let is_due = half_open || rules.breaker.drags(recent);
+    rules.base.filter(|_| is_due).map(|base| grown(base, failed_probes))
 }
 
 /// Failures of the classes that have no allowance of their own.

@@ -9,11 +9,12 @@
 //! ```
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
+use super::breaker::Rules;
 use super::cooldown::{self, Scene};
 use super::settings::Settings;
 use super::speed::Speed;
@@ -32,8 +33,10 @@ pub(super) struct DeploymentState {
     /// Counts the cooldowns. An attempt that was admitted before the last one began proves nothing
     /// about its end, however it ends itself.
     generation: AtomicU32,
-    /// A probe is in flight.
-    probing: AtomicBool,
+    /// Probes in flight.
+    probes: AtomicU32,
+    /// The last health check: when, in nanoseconds, with the lowest bit for how; 0: none.
+    checked: AtomicU64,
     record: Mutex<Record>,
     pub(super) speed: Speed,
 }
@@ -44,6 +47,8 @@ struct Record {
     window: Window,
     consecutive: u32,
     failed_probes: u32,
+    /// Probes that succeeded since the last cooldown ended.
+    recovered: u32,
     successes: u64,
     failures: u64,
     last_failure: Option<(FailureClass, Option<u16>, u64)>,
@@ -53,8 +58,13 @@ struct Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     Closed,
-    HalfOpen { probing: bool },
-    Cooling { until: u64 },
+    /// With so many probes in flight.
+    HalfOpen {
+        probes: u32,
+    },
+    Cooling {
+        until: u64,
+    },
 }
 
 /// How far an attempt may go to be admitted.
@@ -87,6 +97,8 @@ pub struct View {
     /// Within the last minute.
     pub recent_failures: u32,
     pub last_failure: Option<LastFailure>,
+    /// What the last health check found; `None`: there was none.
+    pub well: Option<bool>,
 }
 
 /// Whether a deployment is used.
@@ -115,6 +127,7 @@ pub struct LastFailure {
 pub struct InFlight {
     state: Arc<DeploymentState>,
     generation: u32,
+    rules: Rules,
     probe: bool,
     counted: bool,
     /// When the attempt begins, as far as is known: `None` until it was told.
@@ -135,8 +148,24 @@ impl DeploymentState {
         match self.rest_until.load(Ordering::Acquire) {
             0 => Standing::Closed,
             until if until > now => Standing::Cooling { until },
-            _ => Standing::HalfOpen { probing: self.probing.load(Ordering::Relaxed) },
+            _ => Standing::HalfOpen { probes: self.probes.load(Ordering::Relaxed) },
         }
+    }
+
+    /// Takes down what a health check found. Returns what the one before it found.
+    pub(super) fn set_checked(&self, is_well: bool, now: u64) -> Option<bool> {
+        // Never 0, which stands for "no check yet".
+        let found = now.max(2) & !1 | u64::from(is_well);
+        match self.checked.swap(found, Ordering::AcqRel) {
+            0 => None,
+            before => Some(before & 1 == 1),
+        }
+    }
+
+    /// Whether the last health check failed, and is not older than this.
+    pub(super) fn is_unwell(&self, oldest: Duration, now: u64) -> bool {
+        let found = self.checked.load(Ordering::Acquire);
+        found != 0 && found & 1 == 0 && now.saturating_sub(found) <= nanos(oldest)
     }
 
     /// Takes a place for an attempt. `None` if another request was faster: choose again.
@@ -144,15 +173,20 @@ impl DeploymentState {
         self: &Arc<Self>,
         bound: Option<u32>,
         entry: Entry,
+        rules: Rules,
         now: u64,
     ) -> Option<InFlight> {
-        let bound = bound.unwrap_or(u32::MAX);
+        let breaker = &rules.breaker;
+        let half_open = matches!(self.standing(now), Standing::HalfOpen { .. });
+        let crowd = if half_open { breaker.crowd.max(breaker.probes) } else { u32::MAX };
+        let bound = bound.unwrap_or(u32::MAX).min(crowd);
         let take = |count: u32| (count < bound).then(|| count.saturating_add(1));
         self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Relaxed, take).ok()?;
         let generation = self.generation.load(Ordering::Acquire);
         let mut place = InFlight {
             state: self.clone(),
             generation,
+            rules,
             probe: false,
             counted: false,
             began: None,
@@ -161,7 +195,9 @@ impl DeploymentState {
             left: false,
         };
         if matches!(self.standing(now), Standing::HalfOpen { .. }) {
-            place.probe = !self.probing.swap(true, Ordering::AcqRel);
+            let one_more = |probes: u32| (probes < breaker.probes).then(|| probes + 1);
+            let taken = self.probes.fetch_update(Ordering::AcqRel, Ordering::Relaxed, one_more);
+            place.probe = taken.is_ok();
         }
         // Looked at again: between two looks, another probe may have ended either way.
         let admitted = match self.standing(now) {
@@ -190,6 +226,10 @@ impl DeploymentState {
             consecutive_failures: record.consecutive,
             recent_attempts: recent.attempts,
             recent_failures: recent.failures(),
+            well: match self.checked.load(Ordering::Relaxed) {
+                0 => None,
+                found => Some(found & 1 == 1),
+            },
             last_failure: record.last_failure.map(|(class, status, at)| LastFailure {
                 class,
                 status,
@@ -231,20 +271,36 @@ impl InFlight {
         }
     }
 
-    /// The deployment answered as it should.
-    pub(super) fn succeeded(&mut self, now: u64) {
+    /// The deployment answered as it should. Returns for how long it rests, if it was so slow that
+    /// it was put to rest.
+    pub(super) fn succeeded(&mut self, now: u64) -> Option<Duration> {
+        let took = self.took(now).unwrap_or(0);
         if let Some(took) = self.took(now).filter(|_| self.awaits) {
             self.state.speed.answered(self.stream, took, now);
         }
         self.end_wait();
-        let mut record = self.state.record.lock();
+        let state = self.state.clone();
+        let mut record = state.record.lock();
         record.successes += 1;
         record.consecutive = 0;
         self.counted = true;
         record.window.attempt(now);
-        self.close(&mut record, now);
+        let slow = self.rules.breaker.is_slow(Duration::from_nanos(took));
+        let half_open = self.is_current() && self.rests_no_more(now);
+        if slow {
+            record.window.slow(now);
+        }
+        let recent = record.window.recent(now);
+        let failed_probes = record.failed_probes.saturating_add(u32::from(half_open));
+        let due = || cooldown::rest_when_slow(&self.rules, &recent, half_open, failed_probes);
+        let rest = if slow { due() } else { None };
+        match rest {
+            Some(rest) => self.open(&mut record, rest, half_open, now),
+            None => self.recover(&mut record, now),
+        }
         drop(record);
         self.end_probe();
+        rest
     }
 
     /// The attempt failed. Returns for how long the deployment rests, if it was put to rest.
@@ -285,30 +341,42 @@ impl InFlight {
             cooldown::rest(settings, failure, &scene)
         } else {
             // It refused this request, so it answers requests: that is what a probe asks.
-            self.close(&mut record, now);
+            self.recover(&mut record, now);
             None
         };
         if let Some(rest) = rest {
-            if !matches!(state.standing(now), Standing::Cooling { .. }) {
-                state.generation.fetch_add(1, Ordering::AcqRel);
-            }
-            record.failed_probes = record.failed_probes.saturating_add(u32::from(half_open));
-            // The longer of two cooldowns stays in force.
-            let until = now.saturating_add(nanos(rest)).max(1);
-            state.rest_until.fetch_max(until, Ordering::AcqRel);
+            self.open(&mut record, rest, half_open, now);
         }
         drop(record);
         self.end_probe();
         rest
     }
 
-    /// Ends a half-open time. The failures that led to it are forgotten: with them in the window,
-    /// the first failure after the recovery would already be one too many.
-    fn close(&self, record: &mut Record, now: u64) {
+    /// Puts the deployment to rest.
+    fn open(&self, record: &mut Record, rest: Duration, half_open: bool, now: u64) {
+        let state = &self.state;
+        if !matches!(state.standing(now), Standing::Cooling { .. }) {
+            state.generation.fetch_add(1, Ordering::AcqRel);
+        }
+        record.failed_probes = record.failed_probes.saturating_add(u32::from(half_open));
+        record.recovered = 0;
+        // The longer of two cooldowns stays in force.
+        let until = now.saturating_add(nanos(rest)).max(1);
+        state.rest_until.fetch_max(until, Ordering::AcqRel);
+    }
+
+    /// Counts a good answer of a half-open deployment, and ends that time when there were enough.
+    /// The failures that led to it are forgotten: with them in the window, the first failure after
+    /// the recovery would already be one too many.
+    fn recover(&self, record: &mut Record, now: u64) {
         if self.is_current() && self.rests_no_more(now) {
-            self.state.rest_until.store(0, Ordering::Release);
-            record.failed_probes = 0;
-            record.window = Window::default();
+            record.recovered += 1;
+            if record.recovered >= self.rules.breaker.probes {
+                self.state.rest_until.store(0, Ordering::Release);
+                record.failed_probes = 0;
+                record.recovered = 0;
+                record.window = Window::default();
+            }
         }
     }
 
@@ -332,7 +400,7 @@ impl InFlight {
 
     fn end_probe(&mut self) {
         if std::mem::take(&mut self.probe) {
-            self.state.probing.store(false, Ordering::Release);
+            self.state.probes.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }
@@ -346,29 +414,53 @@ impl Drop for InFlight {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::routing::Breaker;
+
+    const ONE: Rules = Rules {
+        breaker: Breaker {
+            failure_ratio: None,
+            slow_call: None,
+            slow_ratio: 0.5,
+            minimum_calls: 10,
+            probes: 1,
+            crowd: 3,
+        },
+        base: None,
+    };
 
     #[test]
     fn a_half_open_deployment_admits_one_probe_and_who_has_no_choice() {
         let state = Arc::new(DeploymentState::default());
         state.rest_until.store(10, Ordering::Release);
-        assert!(state.admit(None, Entry::Normal, 9).is_none(), "it rests");
-        assert!(state.admit(None, Entry::BesideProbe, 9).is_none(), "it rests");
-        assert!(state.admit(None, Entry::AfterRest, 9).is_some_and(|place| !place.probe));
+        assert!(state.admit(None, Entry::Normal, ONE, 9).is_none(), "it rests");
+        assert!(state.admit(None, Entry::BesideProbe, ONE, 9).is_none(), "it rests");
+        assert!(state.admit(None, Entry::AfterRest, ONE, 9).is_some_and(|place| !place.probe));
 
-        let probe = state.admit(None, Entry::Normal, 10).unwrap();
+        let probe = state.admit(None, Entry::Normal, ONE, 10).unwrap();
         assert!(probe.probe);
-        assert!(state.admit(None, Entry::Normal, 10).is_none());
-        assert!(state.admit(None, Entry::BesideProbe, 10).is_some_and(|place| !place.probe));
+        assert!(state.admit(None, Entry::Normal, ONE, 10).is_none());
+        assert!(state.admit(None, Entry::BesideProbe, ONE, 10).is_some_and(|place| !place.probe));
         assert_eq!(state.in_flight(), 1, "who was refused or has left holds no place");
         drop(probe);
-        assert!(state.admit(None, Entry::Normal, 10).is_some_and(|place| place.probe));
+        assert!(state.admit(None, Entry::Normal, ONE, 10).is_some_and(|place| place.probe));
+    }
+
+    #[test]
+    fn a_half_open_deployment_admits_no_crowd_even_if_there_is_no_choice() {
+        let state = Arc::new(DeploymentState::default());
+        state.rest_until.store(10, Ordering::Release);
+        let places = [(); 3].map(|()| state.admit(None, Entry::BesideProbe, ONE, 10).unwrap());
+        assert_eq!(places.iter().filter(|place| place.probe).count(), 1);
+        assert!(state.admit(None, Entry::BesideProbe, ONE, 10).is_none());
+        state.rest_until.store(0, Ordering::Release);
+        assert!(state.admit(None, Entry::Normal, ONE, 10).is_some(), "it is closed again");
     }
 
     #[test]
     fn no_place_is_given_beyond_the_bound() {
         let state = Arc::new(DeploymentState::default());
-        let places = [(); 2].map(|()| state.admit(Some(2), Entry::Normal, 0).unwrap());
-        assert!(state.admit(Some(2), Entry::Normal, 0).is_none());
+        let places = [(); 2].map(|()| state.admit(Some(2), Entry::Normal, ONE, 0).unwrap());
+        assert!(state.admit(Some(2), Entry::Normal, ONE, 0).is_none());
         drop(places);
         assert_eq!(state.in_flight(), 0);
     }

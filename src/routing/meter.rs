@@ -15,13 +15,16 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::needs::Needs;
-use crate::catalog::Deployment;
+use crate::catalog::{Catalog, Deployment};
 use crate::usage::Usage;
 
 /// The meters of all deployments.
 pub trait Meters: fmt::Debug + Send + Sync {
     /// The meter of one deployment; `None` if nothing limits it.
     fn meter(&self, deployment: &Deployment) -> Option<Box<dyn Meter>>;
+
+    /// Forgets the deployments that a new configuration no longer has.
+    fn retain(&self, _catalog: &Catalog) {}
 }
 
 /// The limits that one deployment is held to.

@@ -12,10 +12,11 @@
 //!  |- Turns (turns.rs)       whose turn it is among names that share requests by weight
 //!  '- DeploymentState (health.rs)   in flight, closed / cooling / half-open
 //!      |- Window (window.rs)     the last minute
-//!      '- rest (cooldown.rs)     when it rests and for how long
+//!      '- rest (cooldown.rs, breaker.rs)  when it rests and for how long
 //! ```
 
 mod affinity;
+mod breaker;
 mod checks;
 mod cooldown;
 mod decay;
@@ -27,6 +28,7 @@ mod meter;
 mod needs;
 mod out;
 mod plan;
+mod rates;
 mod retry;
 pub mod rules;
 mod settings;
@@ -43,12 +45,14 @@ mod window;
 mod tests;
 
 pub use affinity::AffinityKeys;
+pub use breaker::Breaker;
 pub use explain::{ExplainedCandidate, ExplainedGroup, Explanation, Standing, explain};
 pub use health::{Health, InFlight, LastFailure, View};
 pub use meter::{Hold, Meter, Meters, Room};
 pub use needs::{Needs, ReplyFormat};
 pub use out::Out;
 pub use plan::{Ask, Attempt, AttemptRecord, Next, Plan, Stop, UnknownModel};
+pub use rates::Rates;
 pub use settings::{
     Affinity, ByClass, Fallback, GroupSet, GroupStrategy, Hedging, RetryPolicy, SHORT_PROMPT,
     Settings, Strategy, Tuning,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
+use super::breaker::Breaker;
 use crate::catalog::PriceBook;
 use crate::failure::FailureClass;
 use crate::money::Usd;
@@ -42,6 +43,9 @@ pub struct Settings {
     /// The longest cooldown or wait that a provider's Retry-After may ask for.
     pub max_retry_after: Duration,
     pub disable_cooldowns: bool,
+    pub breaker: Breaker,
+    /// How old a health check may be that keeps a deployment out; `None`: none does.
+    pub heeds_checks: Option<Duration>,
     /// General fallbacks by group. An entry for `*` serves every group without its own.
     pub fallbacks: HashMap<Arc<str>, Vec<Fallback>>,
     pub context_window_fallbacks: HashMap<Arc<str>, Vec<Fallback>>,
@@ -84,6 +88,8 @@ impl Default for Settings {
             cooldown: Duration::from_secs(5),
             max_retry_after: Duration::from_secs(60),
             disable_cooldowns: false,
+            breaker: Breaker::default(),
+            heeds_checks: None,
             fallbacks: HashMap::new(),
             context_window_fallbacks: HashMap::new(),
             content_policy_fallbacks: HashMap::new(),

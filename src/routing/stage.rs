@@ -20,6 +20,7 @@ use fastrand::Rng;
 use serde_json::value::RawValue;
 
 use super::affinity;
+use super::breaker::{PROBE_WAIT, Rules};
 use super::checks::{self, Checks, Facts, Fit};
 use super::explain::{self, ExplainedCandidate, PLACES};
 use super::health::{Entry, InFlight, Standing};
@@ -435,6 +436,9 @@ impl Stage {
             stream: wants.stream,
             captured: self.captured.as_deref(),
             warm,
+            heeds_checks: context.settings.heeds_checks.filter(|oldest| {
+                self.takers().any(|candidate| !candidate.state.is_unwell(*oldest, now))
+            }),
             now,
         }
     }
@@ -572,6 +576,9 @@ impl Stage {
         }
         let (fit, facts) = self.fits(context, candidate)?;
         let now = judge.now;
+        if judge.heeds_checks.is_some_and(|oldest| candidate.state.is_unwell(oldest, now)) {
+            return Err(Out::Unhealthy);
+        }
         let standing = candidate.state.standing(now);
         let tried = context.find(candidate, self.captured.as_ref());
         let cooling = |until: u64| Out::Cooling { remaining: Duration::from_nanos(until - now) };
@@ -591,11 +598,19 @@ impl Stage {
         if let Room::Over { limit, retry_after } = room {
             return Err(Out::OverLimit { limit, retry_after });
         }
+        let breaker = &context.settings.breaker;
+        let probed = match standing {
+            Standing::HalfOpen { probes } => probes >= breaker.probes,
+            Standing::Closed | Standing::Cooling { .. } => false,
+        };
+        if probed && candidate.state.in_flight() >= breaker.crowd.max(breaker.probes) {
+            return Err(Out::Probing);
+        }
         let near = room == Room::Near || fit == Fit::Tight;
         let Some(tried) = tried else {
             let kind = match standing {
                 Standing::Closed => Kind::Fresh,
-                Standing::HalfOpen { probing: true } => Kind::BesideProbe,
+                Standing::HalfOpen { .. } if probed => Kind::BesideProbe,
                 // One that has failed already is not made a probe while others are healthy.
                 Standing::HalfOpen { .. } if context.tried.is_empty() => Kind::Fresh,
                 Standing::HalfOpen { .. } => Kind::Probe,
@@ -649,7 +664,8 @@ impl Stage {
         let now = context.state.nanos(context.now);
         let standing = candidate.state.standing(now);
         let bound = bound(candidate, context.settings);
-        let in_flight = candidate.state.admit(bound, entry, now)?;
+        let rules = Rules::of(context.settings, &candidate.deployment);
+        let in_flight = candidate.state.admit(bound, entry, rules, now)?;
         let hold = match &candidate.meter {
             None => None,
             Some(meter) => Some(meter.take(context.wants.needs.as_ref(), context.now)?),
@@ -719,8 +735,11 @@ impl Survey {
                 let this = (retry_after, limit);
                 self.over = Some(self.over.map_or(this, |first| first.min(this)));
             }
-            Out::Probing
-            | Out::Unhealthy
+            Out::Probing => {
+                let until = now.saturating_add(nanos(PROBE_WAIT));
+                self.earliest = Some(self.earliest.map_or(until, |first| first.min(until)));
+            }
+            Out::Unhealthy
             | Out::TagMismatch
             | Out::ContextTooSmall { .. }
             | Out::MissingCapability(_)

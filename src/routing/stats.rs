@@ -98,6 +98,12 @@ impl State {
         Self { meters: Some(meters), ..self }
     }
 
+    /// Takes down what a health check of a deployment found. Returns what the one before it found.
+    pub fn checked(&self, id: &DeploymentId, is_well: bool, now: Instant) -> Option<bool> {
+        let state = self.states.lock().entry(id.clone()).or_default().clone();
+        state.set_checked(is_well, self.nanos(now))
+    }
+
     /// What health pages and metrics show of a deployment; `None` if nothing was ever sent to it.
     #[must_use]
     pub fn view(&self, id: &str, now: Instant) -> Option<View> {
@@ -111,6 +117,9 @@ impl State {
             catalog.deployments().iter().map(|deployment| &*deployment.id).collect();
         let mut states = self.states.lock();
         states.retain(|id, _| known.contains(&**id));
+        if let Some(meters) = &self.meters {
+            meters.retain(catalog);
+        }
         self.spreads.retain(catalog);
         let models: rustc_hash::FxHashSet<&str> =
             catalog.deployments().iter().map(|deployment| model_key(deployment)).collect();

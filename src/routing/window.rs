@@ -15,6 +15,7 @@ struct Bucket {
     /// Number of the five-second span these counts belong to.
     span: u64,
     attempts: u32,
+    slow: u32,
     failures: [u16; CLASSES],
 }
 
@@ -22,6 +23,8 @@ struct Bucket {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Recent {
     pub(super) attempts: u32,
+    /// Of those that answered.
+    pub(super) slow: u32,
     by_class: [u32; CLASSES],
 }
 
@@ -30,6 +33,12 @@ impl Window {
     pub(super) fn attempt(&mut self, now_nanos: u64) {
         let bucket = self.bucket(now_nanos);
         bucket.attempts = bucket.attempts.saturating_add(1);
+    }
+
+    /// Counts a slow answer; the attempt itself is counted by [`Window::attempt`].
+    pub(super) fn slow(&mut self, now_nanos: u64) {
+        let bucket = self.bucket(now_nanos);
+        bucket.slow = bucket.slow.saturating_add(1);
     }
 
     /// Counts a failure; the attempt itself is counted by [`Window::attempt`].
@@ -45,6 +54,7 @@ impl Window {
         let mut recent = Recent::default();
         for bucket in self.buckets.iter().filter(|bucket| bucket.span + BUCKETS > now) {
             recent.attempts += bucket.attempts;
+            recent.slow += bucket.slow;
             for (sum, count) in recent.by_class.iter_mut().zip(bucket.failures) {
                 *sum += u32::from(count);
             }

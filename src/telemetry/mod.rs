@@ -16,8 +16,14 @@ mod sample;
 mod timestamp;
 
 pub use access_log::AccessLog;
-pub use metrics::{Counted, DeploymentState, Metrics};
+pub use metrics::{Counted, DeploymentState, Metrics, ReloadResult};
 pub use record::{
     Attempt, Client, ClientText, Durations, ErrorRecord, KeyKind, Outcome, RequestRecord, Route,
     Served, class_name,
 };
+
+/// A point in time as RFC 3339 writes it, in UTC with milliseconds.
+#[must_use]
+pub fn rfc3339(time: std::time::SystemTime) -> String {
+    timestamp::Timestamp(time).to_string()
+}

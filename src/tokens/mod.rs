@@ -33,7 +33,7 @@ pub struct Counted {
     pub exact: bool,
 }
 
-/// Text up to here is counted at once: at the worst it takes 3 ms, usually 50 microseconds.
+/// Text up to here is counted at once: at the worst it takes 3 ms, usually a tenth of one.
 pub const INLINE_TEXT_BYTES: usize = 16 * 1024;
 
 /// Text beyond this is not looked at, but taken to be like the text before it. It bounds what a

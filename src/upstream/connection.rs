@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
+use http::HeaderValue;
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::protocols::http::v1::client::HttpSession as Http1Session;
@@ -11,6 +12,7 @@ use pingora_core::{Error, ErrorType};
 use pingora_http::RequestHeader;
 use tokio::io::AsyncWriteExt;
 
+use super::fleet::Busy;
 use super::peer::{Address, WRITE_TIMEOUT};
 use crate::patience::within;
 
@@ -20,6 +22,8 @@ pub struct Opened {
     /// It has served a request before; a close before the first byte proves nothing.
     pub reused: bool,
     pub(super) address: Arc<Address>,
+    /// The server; it counts the exchange until the connection is given back or dropped.
+    pub(super) busy: Busy,
 }
 
 pub(super) enum Link {
@@ -33,6 +37,7 @@ pub(super) enum Link {
 pub struct Connection {
     pub session: HttpSession,
     pub(super) address: Arc<Address>,
+    pub(super) _busy: Busy,
 }
 
 /// What is written before the body: each version of HTTP has its own form.
@@ -43,6 +48,12 @@ pub struct Heads<One, Two> {
 }
 
 impl Opened {
+    /// What the server is called in the request.
+    #[must_use]
+    pub fn authority(&self) -> &HeaderValue {
+        &self.busy.member().authority
+    }
+
     /// Writes one request. What was not taken may still have been answered, so the connection comes
     /// back also with an error.
     pub async fn send(
@@ -53,7 +64,7 @@ impl Opened {
         >,
         body: Bytes,
     ) -> (Connection, pingora_core::Result<()>) {
-        let Self { link, address, .. } = self;
+        let Self { link, address, busy, .. } = self;
         let (session, written) = match link {
             Link::Plain(stream) => send_http1(stream, &address, heads.http1, body).await,
             Link::Negotiated(session) => match *session {
@@ -72,7 +83,7 @@ impl Opened {
                 }
             },
         };
-        (Connection { session, address }, written)
+        (Connection { session, address, _busy: busy }, written)
     }
 }
 

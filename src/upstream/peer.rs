@@ -1,7 +1,7 @@
 //! One upstream: its addresses behind a Pingora load balancer, and a ready peer for each address.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,9 +20,10 @@ use rustc_hash::FxHashMap;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
+use super::check;
 use super::dns::{Dns, backend};
 use super::idle::Idle;
-use crate::catalog::Target;
+use crate::catalog::{CheckKind, Deployment, Target};
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 
@@ -54,6 +55,9 @@ const H2_STREAM_WINDOW: u32 = 256 * 1024;
 /// up the other streams.
 const H2_CONNECTION_WINDOW: u32 = H2_STREAM_WINDOW * MAX_H2_STREAMS as u32;
 
+/// In the place of an address that the check puts in.
+const NOWHERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 1));
+
 /// What makes two targets the same upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
@@ -66,6 +70,8 @@ pub(super) struct Key {
     ca_digest: Option<[u8; 32]>,
     http2: bool,
     connect_timeout: Duration,
+    /// The check of its addresses, with its time limit.
+    check: Option<(CheckKind, Duration)>,
 }
 
 /// The certificate authorities of a `ca_file`.
@@ -97,26 +103,31 @@ impl Authorities {
 impl Key {
     /// `authorities`: what the target's `ca_file` holds now.
     pub(super) fn new(
-        target: &Target,
+        deployment: &Deployment,
+        (host, port): (&str, u16),
         authorities: Option<&Authorities>,
         connect_timeout: Duration,
     ) -> Self {
+        let target = &deployment.target;
+        let check = deployment.check.as_ref();
+        let check = check.filter(|check| !matches!(check.kind, CheckKind::Call { .. }));
         Self {
             tls: target.tls,
-            host: target.host.clone(),
-            port: target.port,
+            host: host.into(),
+            port,
             verify_tls: target.verify_tls,
             ca_file: target.ca_file.clone(),
             ca_digest: authorities.map(|it| it.digest),
             http2: target.http2,
             connect_timeout,
+            check: check.map(|check| (check.kind.clone(), check.timeout)),
         }
     }
 
-    /// Whether this is the upstream of that target.
-    pub(super) fn is_of(&self, target: &Target) -> bool {
-        self.host == target.host
-            && self.port == target.port
+    /// Whether this is an upstream of that target, at this host.
+    pub(super) fn is_of(&self, target: &Target, (host, port): (&str, u16)) -> bool {
+        *self.host == *host
+            && self.port == port
             && self.tls == target.tls
             && self.verify_tls == target.verify_tls
             && self.ca_file == target.ca_file
@@ -159,8 +170,8 @@ impl Address {
 }
 
 impl Upstream {
-    /// `authorities` are those of which the key has the digest.
-    pub(super) fn new(key: Key, authorities: Option<Authorities>) -> Self {
+    /// `authorities` are those of which the key has the digest; `authority` is what its checks name.
+    pub(super) fn new(key: Key, authorities: Option<Authorities>, authority: &str) -> Self {
         let literal = key.host.parse::<IpAddr>().ok();
         let balancer = match literal {
             Some(ip) => {
@@ -173,7 +184,7 @@ impl Upstream {
                 LoadBalancer::from_backends(Backends::new(discovery))
             }
         };
-        Self {
+        let mut upstream = Self {
             key,
             balancer,
             ca: authorities.map(|it| it.certificates),
@@ -181,7 +192,55 @@ impl Upstream {
             resolving: Mutex::new(()),
             resolved: AtomicBool::new(false),
             born: Instant::now(),
+        };
+        if let Some((kind, timeout)) = &upstream.key.check
+            && let Some(check) = check::of(kind, *timeout, upstream.peer(NOWHERE), authority)
+        {
+            upstream.balancer.set_health_check(check);
         }
+        upstream
+    }
+
+    /// Whether its addresses are checked.
+    pub(super) const fn is_checked(&self) -> bool {
+        self.key.check.is_some()
+    }
+
+    /// Checks all addresses once. A name that cannot be resolved has none that is well.
+    pub(super) async fn check(&self) {
+        let until = Instant::now() + self.key.connect_timeout;
+        if self.resolved.load(Ordering::Acquire) || self.resolve_first(until).await.is_ok() {
+            self.balancer.backends().run_health_check(true).await;
+        }
+    }
+
+    /// Whether the last checks found an address that is well.
+    pub(super) fn is_well(&self) -> bool {
+        self.resolved.load(Ordering::Acquire) && self.any(|_| true)
+    }
+
+    /// Whether an address is left that is well and has not just refused. One that was never called
+    /// is taken to be well.
+    pub(super) fn is_available(&self) -> bool {
+        !self.resolved.load(Ordering::Acquire) || self.any(|address| !self.rests(address))
+    }
+
+    fn any(&self, is_fit: impl Fn(&Address) -> bool) -> bool {
+        let peers = self.peers.load();
+        let backends = self.balancer.backends();
+        backends.get_backend().iter().any(|backend| match &backend.addr {
+            PeerAddr::Inet(address) => {
+                backends.ready(backend) && peers.get(address).is_some_and(|one| is_fit(one))
+            }
+            PeerAddr::Unix(_) => false,
+        })
+    }
+
+    /// Whether an address has refused a moment ago.
+    fn rests(&self, address: &Address) -> bool {
+        let refused_ms = address.refused_ms.load(Ordering::Relaxed);
+        let rest_ms = u64::try_from(REFUSED_REST.as_millis()).unwrap_or(u64::MAX);
+        refused_ms != 0 && self.now_ms() < refused_ms.saturating_add(rest_ms)
     }
 
     pub(super) const fn key(&self) -> &Key {
@@ -203,11 +262,6 @@ impl Upstream {
         if let (1, Some(only)) = (peers.len(), peers.values().next()) {
             return Ok(Some(Arc::clone(only)));
         }
-        let resting = |address: &Address| {
-            let refused_ms = address.refused_ms.load(Ordering::Relaxed);
-            let rest_ms = u64::try_from(REFUSED_REST.as_millis()).unwrap_or(u64::MAX);
-            refused_ms != 0 && self.now_ms() < refused_ms.saturating_add(rest_ms)
-        };
         let known = |backend: &pingora_load_balancing::Backend| match &backend.addr {
             PeerAddr::Inet(address) => peers.get(address),
             PeerAddr::Unix(_) => None,
@@ -216,9 +270,11 @@ impl Upstream {
         let picked = self
             .balancer
             .select_with(b"", bound, |backend, ready| {
-                ready && known(backend).is_some_and(|address| !resting(address))
+                ready && known(backend).is_some_and(|address| !self.rests(address))
             })
-            .or_else(|| self.balancer.select(b"", bound));
+            .or_else(|| self.balancer.select(b"", bound))
+            // If none is well, the checks may be what is wrong.
+            .or_else(|| self.balancer.select_with(b"", bound, |_, _| true));
         Ok(picked.as_ref().and_then(known).map(Arc::clone))
     }
 

@@ -28,17 +28,28 @@ pub(crate) const LITELLM_PARAMS: Table = Table {
             "api_base",
             Kind::Text,
             "provider's",
-            "address, with or without `/v1` and the full path",
+            "address, with or without `/v1` and the full path; or a list of them",
         ),
         on("base_url", Kind::Text, "", "another spelling of `api_base`"),
+        on("load_balancing", Kind::Text, "round_robin", "`least_connections`, `consistent_hash`"),
         on("api_version", Kind::Text, "", "Azure: the `api-version` of the query"),
         on("organization", Kind::Text, "", "OpenAI organization; a list makes one deployment each"),
         on("azure_ad_token", Kind::Secret, "", "Azure: an Entra token instead of `api_key`"),
         on("litellm_credential_name", Kind::Text, "", "an entry of `credential_list` to take over"),
         on("weight", Kind::Number, "", "share of the group's requests (`simple-shuffle`)"),
         on("order", Kind::Count, "", "lower goes first; higher serve when no lower one can"),
-        on("rpm", Kind::Count, "", "share of the requests where no weight is set; not enforced"),
-        on("tpm", Kind::Count, "", "the same, where no rpm is set; not enforced"),
+        on(
+            "rpm",
+            Kind::Count,
+            "",
+            "requests a minute, at most; their share where no weight is set",
+        ),
+        on(
+            "tpm",
+            Kind::Count,
+            "",
+            "tokens a minute, at most; the share where no rpm is set either",
+        ),
         on("silent_model", Kind::Text, "", "a group that gets a copy of each request, unseen"),
         on("max_parallel_requests", Kind::Count, "", "attempts in flight at one time"),
         on("timeout", Kind::Seconds, "router's", "one attempt; of a stream, the wait for its head"),
@@ -154,9 +165,12 @@ pub(crate) const MODEL_INFO: Table = Table {
         later("allowed_fails", "set it for all groups under `router_settings`"),
         later("allowed_fails_policy", "set it for all groups under `router_settings`"),
         later("supported_environments", "the entry is used in every environment"),
-        ignored("disable_background_health_check", NO_PROBES),
-        ignored("health_check_model", NO_PROBES),
-        ignored("health_check_timeout", NO_PROBES),
+        on("disable_background_health_check", Kind::Flag, "false", "no health check"),
+        on("health_check_mode", Kind::Text, "", "`tcp`, `http` or `call`; turns the check on"),
+        on("health_check_path", Kind::Text, "/health", "what `http` asks for; turns the check on"),
+        on("health_check_status", Kind::Count, "any 2xx", "the status that `http` expects"),
+        on("health_check_model", Kind::Text, "", "the model that `call` names to the provider"),
+        on("health_check_timeout", Kind::Seconds, "5", "one check; of `call`, 60 by default"),
         ignored("internal_router_model", "no model chooses models here"),
     ],
 };
@@ -166,7 +180,6 @@ const NO_ENTRA: &str = "no Entra token is fetched; set `api_key` or `azure_ad_to
 const NO_VERTEX: &str = "Vertex AI is not called";
 const NO_AWS: &str = "AWS Bedrock is not called";
 const NO_AUTO: &str = "no model chooses the model; clients name it";
-const NO_PROBES: &str = "health is known from the traffic; no paid request is made to learn it";
 
 /// Whether a name is one of LiteLLM's price fields (about eighty, and more each release).
 pub(crate) fn is_price(name: &str) -> bool {

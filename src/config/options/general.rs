@@ -40,6 +40,18 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         on("cors_allow_origins", Kind::List, "[]", "web pages that may call; `*` for all"),
         on("ssl_certfile_path", Kind::Text, "", "serve TLS with this certificate (PEM)"),
         on("ssl_keyfile_path", Kind::Text, "", "the key of that certificate (PEM)"),
+        on("reload_on_change", Kind::Flag, "false", "reload when the file changes"),
+        on(
+            "upgrade_drain_timeout",
+            Kind::Seconds,
+            "6000",
+            "what requests in flight get after an upgrade",
+        ),
+        on("background_health_checks", Kind::Flag, "false", "check every deployment"),
+        on("health_check_mode", Kind::Text, "call", "`tcp`, `http` or `call` (one token, paid)"),
+        on("health_check_interval", Kind::Seconds, "300", "between two checks of a deployment"),
+        on("health_check_concurrency", Kind::Count, "8", "checks at one time"),
+        on("enable_health_check_routing", Kind::Flag, "false", "as in `router_settings`"),
         on("access_log", Kind::Flag, "true", "one JSON line per request"),
         on(
             "region",
@@ -120,12 +132,8 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         later("trusted_proxy_ranges", "the address of the connection is used"),
         later("pass_through_endpoints", "these paths are not served"),
         later("pass_through_request_timeout", "these paths are not served"),
-        ignored("background_health_checks", NO_PROBES),
-        ignored("health_check_interval", NO_PROBES),
-        ignored("health_check_concurrency", NO_PROBES),
-        ignored("health_check_details", NO_PROBES),
-        ignored("use_shared_health_check", NO_PROBES),
-        ignored("enable_health_check_routing", NO_PROBES),
+        ignored("health_check_details", "`/health` names no deployment"),
+        ignored("use_shared_health_check", "one process checks for all its threads"),
         later("model_list_healthy_only", "every group is listed"),
         later("alerting", NO_ALERT),
         later("alert_types", NO_ALERT),
@@ -161,6 +169,5 @@ const NO_BUDGET: &str = "no budget is held";
 const NO_REDIS: &str = "nothing is shared through Redis; each gateway keeps its own state";
 const NO_KEYS: &str = "only the master key opens the gateway";
 const NO_ALERT: &str = "no alert is sent; alert on `/metrics`";
-const NO_PROBES: &str = "health is known from the traffic; no paid request is made to learn it";
 const ALL_ROUTES: &str = "every path is served to everyone who has the key";
 const ONE_PROCESS: &str = "there is one process; set `global_max_parallel_requests`";

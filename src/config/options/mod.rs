@@ -6,12 +6,14 @@
 
 mod deployment;
 mod general;
+mod limits;
 mod litellm;
 mod router;
 mod top;
 
 pub(crate) use deployment::{BODY_PARAMETERS, ENTRY, LITELLM_PARAMS, MODEL_INFO, is_price};
 pub(crate) use general::GENERAL_SETTINGS;
+pub(crate) use limits::{API_BASE, CIRCUIT_BREAKER, RATE_LIMIT};
 pub(crate) use litellm::{CACHE_PARAMS, LITELLM_SETTINGS};
 pub(crate) use router::{
     ALLOWED_FAILS_POLICY, CUSTOM_ROUTING, HEDGING, RETRY_POLICY, ROUTER, ROUTER_SETTINGS,
@@ -114,7 +116,7 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 16] = [
+pub const TABLES: [&Table; 19] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
@@ -129,6 +131,9 @@ pub const TABLES: [&Table; 16] = [
     &LITELLM_SETTINGS,
     &CACHE_PARAMS,
     &GENERAL_SETTINGS,
+    &API_BASE,
+    &CIRCUIT_BREAKER,
+    &RATE_LIMIT,
     &FALLBACK_CONFIG,
     &CREDENTIAL,
 ];

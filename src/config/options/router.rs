@@ -48,6 +48,22 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
             "false",
             "do not call what cannot serve a request",
         ),
+        on("enable_health_check_routing", Kind::Flag, "false", "leave out what failed its check"),
+        on("health_check_staleness_threshold", Kind::Seconds, "", "age of a check; 2 intervals"),
+        on("health_check_ignore_transient_errors", Kind::Flag, "false", "429 and timeouts pass"),
+        on("circuit_breaker", Kind::Map, "{}", "shares of failed and slow answers, and probes"),
+        on(
+            "near_limit",
+            Kind::Number,
+            "0.9",
+            "share of a limit from which other deployments go first",
+        ),
+        on(
+            "rate_limit_headers",
+            Kind::Flag,
+            "true",
+            "heed what providers say is left of their limits",
+        ),
         on("allowed_model_region", Kind::Text, "", "requests go to deployments there: `eu`, `us`"),
         on(
             "optional_pre_call_checks",
@@ -97,9 +113,6 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
         later("caching_groups", "no reply is cached"),
         later("alerting_config", "no alert is sent; alert on `/metrics`"),
         later("enable_weighted_failover", "another deployment is drawn by the same weights"),
-        later("enable_health_check_routing", NO_PROBES),
-        later("health_check_staleness_threshold", NO_PROBES),
-        later("health_check_ignore_transient_errors", NO_PROBES),
         later("plugins", "no plugin is loaded"),
         later("search_tools", "no search tool is offered"),
         later("guardrail_list", "no guardrail looks at requests or replies"),
@@ -241,4 +254,3 @@ pub(crate) const ALLOWED_FAILS_POLICY: Table = Table {
 };
 
 const NO_REDIS: &str = "nothing is shared through Redis; each gateway keeps its own state";
-const NO_PROBES: &str = "health is known from the traffic; no request is made to learn it";

@@ -14,6 +14,7 @@ pub(crate) const TOP: Table = Table {
         on("general_settings", Kind::Map, "", "keys, limits and timeouts of the gateway"),
         on("environment_variables", Kind::Map, "", "variables for this file, over the process's"),
         on("include", Kind::List, "", "further files, relative to this one; their lists are added"),
+        on("rate_limit_settings", Kind::Map, "", "limits over all deployments of a provider"),
         on("fallback_config", Kind::List, "", "fallbacks by group, with retries of their own"),
         on("credential_list", Kind::List, "", "credentials that deployments share by name"),
         on(
@@ -23,7 +24,6 @@ pub(crate) const TOP: Table = Table {
             "which model serves which region: `us-east: model`",
         ),
         on("router", Kind::Map, "", "another spelling of `router_settings`"),
-        later("rate_limit_settings", "no limit per provider is held"),
         later("database", "nothing is stored in a database"),
         later("key_settings", "these keys are refused; only the master key opens the gateway"),
         later("callback_settings", "no callback is called"),

@@ -55,7 +55,7 @@ fn make(
     if quiet.has_errors() {
         return None;
     }
-    let (deployment, _remarks) = deployments::build(draft, prices).ok()?;
+    let (deployment, _remarks) = deployments::build(draft, prices, shared.rate_limits).ok()?;
     models.entries.extend(named);
     Some(deployment)
 }

@@ -5,14 +5,19 @@
 //! collected, and only a run without errors yields a snapshot.
 
 mod aliases;
+mod breaker;
+mod checks;
 mod credentials;
 mod custom;
+mod edge;
 mod fallbacks;
+mod fleet;
 mod general;
 mod implied;
 mod models;
 mod names;
 mod params;
+mod rate_limits;
 mod regions;
 mod router;
 mod rules;
@@ -21,6 +26,8 @@ mod vendor;
 mod weights;
 
 pub(crate) use models::Draft;
+pub(crate) use rate_limits::RateLimits;
+pub(crate) use vendor::Access;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -77,10 +84,15 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let fragment = sections.top.entry("model_list").is_none();
     let access = general::access(&mut sections, context, fragment);
     let traffic = general::traffic(&mut sections, context);
+    let edge = edge::edge(&mut sections);
     let logs = general::logs(&mut sections, context);
     let defaults = router::attempt_defaults(&mut sections);
     let prices = deployments::prices(&mut sections, context);
-    let shared = models::Shared::read(&mut sections, context, &defaults);
+    let longest = router::max_retry_after(&mut sections);
+    let rate_limits = rate_limits::read(&mut sections, longest);
+    let (checks, check_defaults, heeded) = checks::settings(&mut sections);
+    let shared =
+        models::Shared::read(&mut sections, context, &defaults, check_defaults, &rate_limits);
     let mut models = models::read(&mut sections, &shared);
     let mut aliases = aliases::read(&mut sections);
     let written = rules::read(&mut sections, context);
@@ -92,7 +104,11 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let known = names::Names::new(&models.entries, &aliases, fragment);
     aliases::check(&aliases, &known, problems);
     written.check(&known, problems);
-    let routing = router::settings(&mut sections, &known, Arc::clone(&prices));
+    let mut routing = router::settings(&mut sections, &known, Arc::clone(&prices));
+    routing.max_retry_after = longest;
+    routing.heeds_checks = heeded;
+    routing.reads_requests |=
+        rate_limits.counts_tokens() || models.drafts.iter().any(|draft| draft.tpm.is_some());
     models::check_silent(&models.drafts, &known, problems);
 
     let Sections { top, router, litellm, general, router_too } = sections;
@@ -108,7 +124,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let mut built = Vec::with_capacity(models.drafts.len() + implied.len());
     for draft in models.drafts {
         let (place, lenient) = (draft.place.clone(), models.lenient);
-        match deployments::build(draft, &prices) {
+        match deployments::build(draft, &prices, &rate_limits) {
             Ok((deployment, remarks)) => {
                 built.push(deployment);
                 remarks.iter().for_each(|remark| problems.push(place.remark(remark)));
@@ -126,5 +142,16 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         .inferring(deployments::provider_of)
         .with_weights(&written.weights);
     let warnings: Vec<Arc<str>> = Vec::new();
-    Some(Snapshot { catalog, prices, routing, rules, access, traffic, logs, warnings })
+    Some(Snapshot {
+        catalog,
+        prices,
+        routing,
+        rules,
+        access,
+        traffic,
+        edge,
+        checks,
+        logs,
+        warnings,
+    })
 }

@@ -11,8 +11,8 @@ use sha2::{Digest as _, Sha256};
 use super::names::Names;
 use super::router::{AttemptDefaults, RETRIES_MAX};
 use super::vendor::{self, Access};
-use super::{Context, Sections, credentials, params};
-use crate::catalog::{Capabilities, Capability, ModelInfo, Timeouts};
+use super::{Context, RateLimits, Sections, checks, credentials, params};
+use crate::catalog::{Capabilities, Capability, HealthCheck, ModelInfo, Timeouts};
 use crate::config::mask;
 use crate::config::options::{ENTRY, LITELLM_PARAMS, MODEL_INFO};
 use crate::config::problem::{Finding, LEFT_OUT, Problems, Spot, nearest};
@@ -36,6 +36,7 @@ pub(crate) struct Draft {
     pub(crate) rpm: Option<u64>,
     pub(crate) tpm: Option<u64>,
     pub(crate) max_parallel_requests: Option<u32>,
+    pub(crate) check: Option<HealthCheck>,
     pub(crate) timeouts: Timeouts,
     pub(crate) num_retries: Option<u32>,
     pub(crate) cooldown: Option<Duration>,
@@ -116,6 +117,8 @@ pub(crate) struct Models {
 pub(super) struct Shared<'a> {
     context: &'a Context<'a>,
     defaults: &'a AttemptDefaults,
+    checks: checks::Defaults,
+    pub(super) rate_limits: &'a RateLimits,
     credentials: Vec<credentials::Credential<'a>>,
 }
 
@@ -124,8 +127,10 @@ impl<'a> Shared<'a> {
         sections: &mut Sections<'a>,
         context: &'a Context<'a>,
         defaults: &'a AttemptDefaults,
+        checks: checks::Defaults,
+        rate_limits: &'a RateLimits,
     ) -> Self {
-        Self { context, defaults, credentials: credentials::read(sections) }
+        Self { context, defaults, checks, rate_limits, credentials: credentials::read(sections) }
     }
 
     /// The draft of a deployment of which only the name is known, and its names. Problems with it
@@ -259,6 +264,7 @@ fn draft(
     let order = first([params.integer("order"), info.integer("order")]);
     let cooldown = first([info.seconds("cooldown_time"), params.seconds("cooldown_time")]);
     let tags = first([params.texts("tags"), info.texts("tags")]);
+    let check = checks::of(&mut info, shared.checks);
     let (rpm, tpm) = (params.positive("rpm"), params.positive("tpm"));
     let parallel = params.count("max_parallel_requests", u32::MAX);
     let (request, stream) = (params.timeout("timeout"), params.timeout("stream_timeout"));
@@ -317,6 +323,7 @@ fn draft(
             rpm: rpm.map(|at| at.value),
             tpm: tpm.map(|at| at.value),
             max_parallel_requests: parallel.map(|at| at.value).filter(|value| *value > 0),
+            check: check.clone(),
             timeouts: Timeouts {
                 request: request.map(|at| at.value).or(fallback.request),
                 stream: stream.map(|at| at.value).or(fallback.stream),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::names::Names;
-use super::{Sections, fallbacks, strategies};
+use super::{Sections, breaker, fallbacks, strategies};
 use crate::catalog::{PriceBook, Timeouts};
 use crate::config::options::{ALLOWED_FAILS_POLICY, HEDGING, RETRY_POLICY, Table};
 use crate::config::problem::Finding;
@@ -55,6 +55,11 @@ pub(super) fn attempt_defaults(sections: &mut Sections<'_>) -> AttemptDefaults {
     }
 }
 
+/// The longest wait that a provider may ask for.
+pub(super) fn max_retry_after(sections: &mut Sections<'_>) -> Duration {
+    sections.router.seconds("max_retry_after").map_or(MAX_RETRY_AFTER, |at| at.value)
+}
+
 pub(super) fn settings(
     sections: &mut Sections<'_>,
     names: &Names,
@@ -98,7 +103,9 @@ pub(super) fn settings(
             FAILS_MAX,
         ),
         cooldown: cooldown.unwrap_or(COOLDOWN),
-        max_retry_after: router.seconds("max_retry_after").map_or(MAX_RETRY_AFTER, |at| at.value),
+        max_retry_after: MAX_RETRY_AFTER,
+        breaker: breaker::read(router),
+        heeds_checks: None,
         disable_cooldowns: router.flag("disable_cooldowns").is_some_and(|at| at.value),
         fallbacks,
         context_window_fallbacks: context_window,

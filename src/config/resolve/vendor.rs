@@ -1,10 +1,12 @@
 //! Which provider a deployment calls, and with what credentials.
 
 use super::Context;
+use super::fleet::{self, Weighted};
 use super::router::AttemptDefaults;
+use crate::catalog::Balance;
 use crate::config::deployments;
 use crate::config::problem::{Finding, Problems, Spot, nearest};
-use crate::config::section::{At, Section, first};
+use crate::config::section::{At, Section};
 use crate::provider::{self, Support, Vendor};
 use crate::secret::Secret;
 
@@ -12,6 +14,9 @@ use crate::secret::Secret;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Access {
     pub(crate) api_base: Option<Box<str>>,
+    /// All of them, where several are written; the first is `api_base`.
+    pub(crate) fleet: Vec<Weighted>,
+    pub(crate) balance: Balance,
     pub(crate) api_key: Option<Secret>,
     pub(crate) api_version: Option<Box<str>>,
     pub(crate) azure_ad_token: Option<Secret>,
@@ -138,7 +143,12 @@ pub(super) fn access(
     served: Option<&(&'static Vendor, Box<str>)>,
 ) -> Option<Access> {
     let boxed = |at: At<&str>| -> Box<str> { at.value.into() };
-    let base = first([params.text("api_base"), params.text("base_url")]).map(boxed);
+    let mut fleet = fleet::addresses(params);
+    let balance = fleet::balance(params, fleet.len());
+    let base = fleet.first().map(|(url, _)| url.clone());
+    if fleet.len() < 2 {
+        fleet.clear();
+    }
     let version = params.text("api_version").map(boxed);
     let token = params.text("azure_ad_token").map(|at| Secret::new(at.value));
     let ssl_verify = params.text("ssl_verify").map(boxed).or_else(|| defaults.ssl_verify.clone());
@@ -185,6 +195,8 @@ pub(super) fn access(
     };
     Some(Access {
         api_base: base,
+        fleet,
+        balance,
         api_key,
         api_version: version,
         azure_ad_token: token,

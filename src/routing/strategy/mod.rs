@@ -9,6 +9,7 @@ mod cost;
 pub(super) mod latency;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fastrand::Rng;
 
@@ -44,6 +45,9 @@ pub(super) struct Judge<'a> {
     /// The deployment whose prompt cache holds the beginning of the prompt, by the hash of its id,
     /// and how many tokens that is.
     pub(super) warm: Option<(u64, u64)>,
+    /// How old a health check may be that keeps a candidate out. `None` also if it would keep all of
+    /// them out: then the checks may be what is wrong.
+    pub(super) heeds_checks: Option<Duration>,
     pub(super) now: u64,
 }
 

@@ -1,11 +1,13 @@
 //! A small world in which requests are routed: a catalog, settings, a clock that tests turn, and a
 //! script that says how each call ends.
 
+mod breaker;
 mod choice;
 mod cooldowns;
 mod crowd;
 mod fallbacks;
 mod fit;
+mod rates;
 mod retries;
 mod simulation;
 mod strategies;

@@ -42,6 +42,10 @@ pub(super) struct Families {
     pub(super) sent_bytes: IntCounter,
     pub(super) access_log_dropped: IntCounter,
     pub(super) series_overflow: IntCounter,
+    pub(super) config_reloads: IntCounterVec,
+    pub(super) config_reload_ok: IntGauge,
+    pub(super) config_loaded: IntGauge,
+    pub(super) config_reloaded: IntGauge,
     pub(super) process_start: IntGauge,
 }
 
@@ -85,6 +89,10 @@ impl Families {
             sent_bytes: counter(&names::SENT_BYTES),
             access_log_dropped: counter(&names::ACCESS_LOG_DROPPED),
             series_overflow: counter(&names::SERIES_OVERFLOW),
+            config_reloads: counters(&names::CONFIG_RELOADS),
+            config_reload_ok: gauge(&names::CONFIG_RELOAD_OK),
+            config_loaded: gauge(&names::CONFIG_LOADED),
+            config_reloaded: gauge(&names::CONFIG_RELOADED),
             process_start: gauge(&names::PROCESS_START),
         }
     }

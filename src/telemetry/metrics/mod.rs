@@ -49,8 +49,13 @@ impl Metrics {
         let registry = Registry::new();
         let families = Families::new(&registry);
         families.build_info.with_label_values(&[version]).set(1);
-        let started = started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        families.process_start.set(i64::try_from(started).unwrap_or(i64::MAX));
+        families.process_start.set(unix_seconds(started));
+        families.config_reload_ok.set(1);
+        families.config_loaded.set(unix_seconds(started));
+        families.config_reloaded.set(unix_seconds(started));
+        for result in [ReloadResult::Success, ReloadResult::Unchanged, ReloadResult::Failure] {
+            families.config_reloads.with_label_values(&[result.name()]);
+        }
         Self {
             registry,
             families,
@@ -223,6 +228,17 @@ impl Metrics {
         Counted::new(&self.families.open_streams)
     }
 
+    /// Counts a reload of the configuration.
+    pub fn reloaded(&self, result: ReloadResult, at: SystemTime) {
+        self.families.config_reloads.with_label_values(&[result.name()]).inc();
+        self.families.config_reloaded.set(unix_seconds(at));
+        let failed = matches!(result, ReloadResult::Failure);
+        self.families.config_reload_ok.set((!failed).into());
+        if !failed {
+            self.families.config_loaded.set(unix_seconds(at));
+        }
+    }
+
     /// The counter of lost access-log lines, for the log to count on.
     #[must_use]
     pub fn access_log_dropped(&self) -> IntCounter {
@@ -254,6 +270,31 @@ impl Metrics {
 
     /// The media type of [`Self::render`].
     pub const CONTENT_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
+}
+
+/// What became of a reload of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadResult {
+    Success,
+    /// The file says what was in force before.
+    Unchanged,
+    Failure,
+}
+
+impl ReloadResult {
+    /// The word in metrics.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Unchanged => "unchanged",
+            Self::Failure => "failure",
+        }
+    }
+}
+
+fn unix_seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// One on a gauge, given back when dropped, also by a panic.

@@ -99,6 +99,8 @@ families! {
     // Deployments.
     DEPLOYMENT_STATE = "litellm_deployment_state", Kind::ScrapeGauge, DEPLOYMENT,
         "0: healthy, 1: failed lately or on probation, 2: cooling down.";
+    DEPLOYMENT_WELL = "tollgate_deployment_health_check", Kind::ScrapeGauge, DEPLOYMENT,
+        "1 if the last health check of a deployment succeeded, else 0; only of those that are checked.";
     DEPLOYMENT_REQUESTS = "litellm_deployment_total_requests_total", Kind::Counter,
         DEPLOYMENT_IN_GROUP, "Attempts on a deployment that ended.";
     DEPLOYMENT_SUCCESSES = "litellm_deployment_success_responses_total", Kind::Counter,
@@ -147,6 +149,14 @@ families! {
         "Access-log lines lost because the queue was full or the file could not be written.";
     SERIES_OVERFLOW = "tollgate_metric_series_overflow_total", Kind::Counter, &[],
         "Records counted under `other` because the bound on series was reached.";
+    CONFIG_RELOADS = "tollgate_config_reloads_total", Kind::Counter, &["result"],
+        "Reloads of the configuration: success, unchanged or failure.";
+    CONFIG_RELOAD_OK = "tollgate_config_last_reload_successful", Kind::Gauge, &[],
+        "1 if the configuration in force is the one in the file, 0 if the last reload failed.";
+    CONFIG_LOADED = "tollgate_config_last_reload_success_timestamp_seconds", Kind::Gauge, &[],
+        "When the configuration was last read without an error, in seconds since 1970.";
+    CONFIG_RELOADED = "tollgate_config_last_reload_timestamp_seconds", Kind::Gauge, &[],
+        "When the configuration was last read, in seconds since 1970.";
 
     // The process, under the names that every Prometheus client uses.
     PROCESS_START = "process_start_time_seconds", Kind::Gauge, &[],

@@ -25,6 +25,11 @@ pub struct Scrape {
     counters: Vec<(&'static str, CounterVec)>,
 }
 
+/// Labels of a deployment, as [`names`] lists them.
+fn labels(deployment: &Deployment) -> [&str; 4] {
+    [&deployment.model, &deployment.id, &deployment.target.api_base, &deployment.provider]
+}
+
 impl Scrape {
     pub(super) const fn new() -> Self {
         Self { gauges: Vec::new(), counters: Vec::new() }
@@ -32,13 +37,12 @@ impl Scrape {
 
     /// Reports the state of one deployment.
     pub fn deployment(&mut self, deployment: &Deployment, state: DeploymentState) {
-        let labels = [
-            &*deployment.model,
-            &*deployment.id,
-            &*deployment.target.api_base,
-            &*deployment.provider,
-        ];
-        self.value(&names::DEPLOYMENT_STATE, &labels, f64::from(state as u8));
+        self.value(&names::DEPLOYMENT_STATE, &labels(deployment), f64::from(state as u8));
+    }
+
+    /// Reports what the last health check of one deployment found.
+    pub fn check(&mut self, deployment: &Deployment, is_well: bool) {
+        self.value(&names::DEPLOYMENT_WELL, &labels(deployment), f64::from(u8::from(is_well)));
     }
 
     /// Reports one value of a family that is listed as [`Kind::ScrapeGauge`] or

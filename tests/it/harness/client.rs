@@ -34,6 +34,16 @@ impl Client {
         self
     }
 
+    /// The same with a connection pool of its own.
+    pub fn own_connections(&self) -> Self {
+        Self::new(&self.base, self.key.as_deref())
+    }
+
+    /// `GET` of a page; `None` if nobody answers.
+    pub fn try_get(&self, path: &str) -> Option<Reply> {
+        self.request(Method::GET, path).try_send().ok()
+    }
+
     /// Asks for a chat completion.
     #[track_caller]
     pub fn chat(&self, model: &str, prompt: &str) -> Reply {
@@ -149,15 +159,22 @@ impl Ask {
     /// the stream closes the connection.
     #[track_caller]
     pub fn open(self) -> OpenStream {
-        let response = self.set("stream", true).run();
-        let (parts, body) = response.unwrap_or_else(|e| panic!("no reply came: {e}")).into_parts();
-        OpenStream {
+        self.try_open().unwrap_or_else(|e| panic!("no reply came: {e}"))
+    }
+
+    /// As [`Ask::open`].
+    ///
+    /// # Errors
+    /// The connection was refused, or broke before the head of the reply.
+    pub fn try_open(self) -> Result<OpenStream, ureq::Error> {
+        let (parts, body) = self.set("stream", true).run()?.into_parts();
+        Ok(OpenStream {
             stream: Stream::new(parts.status.as_u16(), parts.headers),
             reader: Box::new(body.into_reader()),
             unread: Vec::new(),
             frames: VecDeque::new(),
             at_end: false,
-        }
+        })
     }
 
     fn run(self) -> Result<http::Response<ureq::Body>, ureq::Error> {

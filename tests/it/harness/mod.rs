@@ -18,6 +18,7 @@ pub mod client;
 pub mod gateway;
 mod group;
 pub mod http2;
+pub mod load;
 pub mod raw;
 pub mod stepped;
 pub mod upstream;

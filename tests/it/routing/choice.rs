@@ -92,8 +92,8 @@ fn without_weights_the_rpm_and_then_the_tpm_are_the_shares() {
     let gateway = gateway::with(
         group("by rpm")
             // tpm says the opposite and does not count beside rpm.
-            .deployment(openai(&many).with("rpm: 9000\ntpm: 1000"))
-            .deployment(openai(&few).with("rpm: 1000\ntpm: 9000")),
+            .deployment(openai(&many).with("rpm: 9000\ntpm: 1000000"))
+            .deployment(openai(&few).with("rpm: 1000\ntpm: 9000000")),
     )
     .and(
         group("by tpm")

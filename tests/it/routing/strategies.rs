@@ -9,7 +9,7 @@ use super::*;
 
 /// A prompt of about so many tokens.
 fn prompt(tokens: usize) -> String {
-    "word".repeat(tokens)
+    "word ".repeat(tokens)
 }
 
 #[test]

@@ -1,33 +1,35 @@
 //! Builds the Pingora server: the only place where all parts meet.
 
-use std::fmt::Display;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use pingora_core::listeners::tls::TlsSettings;
-use pingora_core::listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions};
+use pingora_core::listeners::L4BufferSettings;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
 use pingora_core::services::background::background_service;
-use pingora_core::services::listening::Service;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
-use tokio::net::TcpSocket;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::admin::Admin;
-use crate::background::{Background, Once};
+use crate::background::{Background, Once, Upgrader};
+use crate::checks::HealthChecks;
+use crate::config;
+use crate::edge::handover::Predecessor;
+use crate::edge::{
+    Address, Certificate, CertificateFiles, Door, Ending, Lifecycle, ListenError, Listening,
+    Sockets,
+};
 use crate::gateway::{AnyHttp, Gateway, View, shadow_room};
 use crate::mock::Demo;
-use crate::reload::Reload;
+use crate::reload::{Known, Reload};
 use crate::routing;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::Sink;
@@ -44,8 +46,16 @@ pub struct Options {
     pub threads: Option<usize>,
     /// The file to read again on SIGHUP.
     pub config: Option<PathBuf>,
+    /// What is written in it.
+    pub outline: config::Outline,
+    /// It and the files that it names.
+    pub files: Vec<PathBuf>,
     /// Certificate and key (PEM files); the configuration's if `None`.
     pub tls: Option<(String, String)>,
+    /// Where `tollgate upgrade` asks.
+    pub control_socket: Option<PathBuf>,
+    /// The process that this one takes over from, and its sockets.
+    pub predecessor: Option<(Predecessor, Sockets)>,
     /// Scripted providers to run in this process.
     pub demo: Option<Demo>,
     /// Called as soon as requests are taken, with the address.
@@ -55,10 +65,12 @@ pub struct Options {
 /// Why the server did not start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    #[error("cannot listen on {address}: {cause}")]
-    Listen { address: SocketAddr, cause: io::Error },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("the process has no file descriptor left: {0}")]
+    Descriptors(io::Error),
     #[error("cannot use the certificate {certificate} with the key {key}: {cause}")]
-    Tls { certificate: String, key: String, cause: String },
+    Tls { certificate: Box<str>, key: Box<str>, cause: String },
     #[error("{0}")]
     Upstream(String),
     #[error("cannot write the access log {path}: {cause}")]
@@ -82,11 +94,19 @@ const TLS_READ_BUFFER: usize = 16 * 1024;
 /// # Errors
 /// [`StartError`], before the first request is accepted.
 pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
-    let Place { address, held } = place(&snapshot, &options)?;
-    let tls = options.tls.take().or_else(|| {
-        let (certificate, key) = snapshot.traffic.tls.as_ref()?;
-        Some((certificate.to_string(), key.to_string()))
-    });
+    let (predecessor, mut inherited) = options.predecessor.take().unzip();
+    let mut inherited = inherited.take().unwrap_or_default();
+    let mut sockets = Vec::new();
+    for wanted in addresses(&snapshot, &options) {
+        sockets.push(inherited.take_or_bind(&wanted)?);
+    }
+    let control = options.control_socket.as_deref();
+    let control = control.map(|path| inherited.take_or_bind_private(path)).transpose()?;
+    if !inherited.0.is_empty() {
+        tracing::info!("some sockets of the process before are not used any more");
+    }
+    drop(inherited);
+    let certificate = certificate(&snapshot, options.tls.take())?;
 
     let conf = ServerConf {
         threads: options.threads.unwrap_or_else(processors),
@@ -100,7 +120,9 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let upstreams = Arc::new(Upstreams::new());
     upstreams.apply(&snapshot.catalog, &snapshot.traffic).map_err(StartError::Upstream)?;
     let started = SystemTime::now();
-    let routing = Arc::new(routing::State::new(Instant::now()));
+    let rates = Arc::new(routing::Rates::new(Instant::now()));
+    let meters = Arc::clone(&rates) as Arc<dyn routing::Meters>;
+    let routing = Arc::new(routing::State::new(Instant::now()).with_meters(meters));
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), started));
     let (access_log, log_writer) = AccessLog::new(metrics.access_log_dropped());
     let log_sink = log_sink(&snapshot)?;
@@ -116,14 +138,31 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let scraped = Arc::clone(&view);
     metrics.on_scrape(move |scrape| {
         for deployment in scraped.snapshot.load().catalog.deployments() {
-            scrape.deployment(deployment, scraped.deployment(&deployment.id).state);
+            let health = scraped.deployment(&deployment.id);
+            scrape.deployment(deployment, health.state);
+            if let Some(well) = health.well {
+                scrape.check(deployment, well);
+            }
         }
     });
     let since = started.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let admin = Admin::new(view, Arc::clone(&metrics), since);
+    let known = Known::new(options.outline, options.files);
+    let reload = Arc::new(Reload {
+        config: options.config,
+        snapshot: Arc::clone(&snapshot),
+        upstreams: Arc::clone(&upstreams),
+        routing: Arc::clone(&routing),
+        metrics: Arc::clone(&metrics),
+        certificate: certificate.clone(),
+        loopback: sockets.iter().all(|socket| socket.address.is_local()),
+        known: Mutex::new(known),
+        reloaded: watch::Sender::new(None),
+    });
+    let admin = Admin::operated(view, Arc::clone(&reload) as _, Arc::clone(&metrics), since);
     let gateway = Gateway {
         snapshot: Arc::clone(&snapshot),
         routing: Arc::clone(&routing),
+        rates,
         upstreams: Arc::clone(&upstreams),
         metrics,
         access_log: access_log.clone(),
@@ -133,56 +172,67 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     };
 
     let connections = Arc::new(AtomicUsize::new(0));
-    let app = AnyHttp::new(&server.configuration, gateway, Arc::clone(&connections));
-    let mut service = Service::new("gateway".to_owned(), app);
-    let mut socket = TcpSocketOptions::default();
-    // With the held socket, and only then: it would let a second gateway take a port unnoticed.
-    socket.so_reuseport = held.is_some().then_some(true);
-    let listener = ListenerConfig::tcp(address.to_string()).tcp_socket_options(socket);
-    service.add_listener(match tls {
-        None => listener.l4_buffer(L4BufferSettings::new(0, WRITE_BUFFER)),
-        Some((certificate, key)) => {
-            let mut settings = usable(&certificate, &key)
-                .and_then(|()| {
-                    TlsSettings::intermediate(&certificate, &key).map_err(|error| error.to_string())
-                })
-                .map_err(|cause| StartError::Tls { certificate, key, cause })?;
-            settings.enable_h2();
-            listener.l4_buffer(L4BufferSettings::new(TLS_READ_BUFFER, WRITE_BUFFER)).tls(settings)
-        }
-    });
-    server.add_service(service);
+    let (accepted, beat) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let lifecycle = Lifecycle::new();
+    let door = Door {
+        app: Arc::new(AnyHttp::new(&server.configuration, gateway, Arc::clone(&connections))),
+        accepted: Arc::clone(&accepted),
+        connections: Arc::clone(&connections),
+        certificate: certificate.clone(),
+        lifecycle: lifecycle.clone(),
+    };
+    let read_buffer = if certificate.is_some() { TLS_READ_BUFFER } else { 0 };
+    let mut listening = Listening::new("gateway", door, Arc::clone(&beat));
+    let addresses = sockets.iter().map(|socket| socket.address.clone()).collect();
+    for socket in &sockets {
+        let socket = socket.again().map_err(StartError::Descriptors)?;
+        listening.add(socket, L4BufferSettings::new(read_buffer, WRITE_BUFFER));
+    }
+    server.add_service(listening);
 
-    let reload = Reload {
-        config: options.config,
-        snapshot,
+    if let Some(control) = &control {
+        sockets.push(control.again().map_err(StartError::Descriptors)?);
+    }
+    let upgrader = Arc::new(Upgrader {
+        lifecycle: lifecycle.clone(),
+        sockets: Mutex::new(Some(Arc::new(Sockets(sockets)))),
+        control,
+        upgradable: options.demo.is_none(),
+        alone: Arc::default(),
+    });
+    let health_checks = HealthChecks {
+        snapshot: Arc::clone(&reload.snapshot),
         upstreams: Arc::clone(&upstreams),
-        routing,
-        loopback: address.ip().is_loopback(),
+        routing: Arc::clone(&reload.routing),
     };
     let background = Background {
-        address,
+        health_checks,
+        addresses,
         greet: options.greet,
         reload,
         upstreams,
         in_flight,
         connections,
+        accepted,
+        beat,
         draining,
+        lifecycle: lifecycle.clone(),
+        upgrader,
         access_log,
-        once: Mutex::new(Some(Once { log_writer, log_sink, demo: options.demo })),
+        once: Mutex::new(Some(Once { log_writer, log_sink, demo: options.demo, predecessor })),
     };
     let mut background = background_service("background", background);
     background.threads = Some(1);
     server.add_service(background);
 
-    server.run(RunArgs { shutdown_signal: Box::new(ShutdownSignals) });
-    drop(held);
+    server.run(RunArgs { shutdown_signal: Box::new(ShutdownSignals(lifecycle)) });
     Ok(())
 }
 
-/// The signals that end the process. All of them let requests in flight finish; Pingora would drop
-/// everything on an interrupt, the access log included, and look for a successor on SIGQUIT.
-struct ShutdownSignals;
+/// The signals that end the process, and its replacement by another. In every case requests in
+/// flight are finished; Pingora would drop everything on an interrupt, the access log included, and
+/// stop listening on SIGQUIT although nobody has taken over.
+struct ShutdownSignals(Lifecycle);
 
 #[async_trait]
 impl ShutdownSignalWatch for ShutdownSignals {
@@ -191,20 +241,16 @@ impl ShutdownSignalWatch for ShutdownSignals {
         // Where a signal cannot be watched, it ends the process by itself.
         let mut signals: Vec<_> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
         let received = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
-        futures::future::select_all(received).await;
+        tokio::select! {
+            _ = futures::future::select_all(received) => self.0.end(Ending::Stopped),
+            _ = self.0.ended() => {}
+        }
         ShutdownSignal::GracefulTerminate
     }
 }
 
-/// Where to listen.
-struct Place {
-    address: SocketAddr,
-    /// Keeps a port that was picked from being given to somebody else before Pingora has bound it.
-    held: Option<TcpSocket>,
-}
-
-/// The address to listen on: loopback only if nobody has to show a key.
-fn place(snapshot: &Snapshot, options: &Options) -> Result<Place, StartError> {
+/// Where to listen: on this machine only if nobody has to show a key.
+fn addresses(snapshot: &Snapshot, options: &Options) -> Vec<Address> {
     let mut host = options.host;
     if snapshot.access.master_key.is_none() {
         if !host.is_loopback() {
@@ -215,42 +261,27 @@ fn place(snapshot: &Snapshot, options: &Options) -> Result<Place, StartError> {
              It therefore listens on loopback only. Set general_settings.master_key."
         );
     }
-    let wanted = SocketAddr::new(host, options.port);
-    let found = if options.port == 0 { pick(wanted) } else { probe(wanted) };
-    found.map_err(|cause| StartError::Listen { address: wanted, cause })
+    vec![Address::Tcp(SocketAddr::new(host, options.port))]
 }
 
-/// Pingora would report a taken port by a panic in one of its threads. This finds out in time.
-fn probe(address: SocketAddr) -> io::Result<Place> {
-    TcpListener::bind(address)?;
-    Ok(Place { address, held: None })
-}
-
-/// Picks a free port. The socket is bound and does not listen, so no connection goes to it.
-fn pick(wanted: SocketAddr) -> io::Result<Place> {
-    let socket = if wanted.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.set_reuseport(true)?;
-    socket.bind(wanted)?;
-    Ok(Place { address: socket.local_addr()?, held: Some(socket) })
-}
-
-/// Whether certificate and key can be read and belong together. Pingora would find out when it
-/// starts to listen, and report it by a panic.
-fn usable(certificate: &str, key: &str) -> Result<(), String> {
-    let unread = |path: &str, error: &dyn Display| format!("{path}: {error}");
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(certificate)
-        .map_err(|error| unread(certificate, &error))?
-        .collect();
-    let chain = chain.map_err(|error| unread(certificate, &error))?;
-    if chain.is_empty() {
-        return Err(unread(certificate, &"it holds no certificate"));
+/// The certificate to serve TLS with, if there is one.
+fn certificate(
+    snapshot: &Snapshot,
+    flags: Option<(String, String)>,
+) -> Result<Option<Arc<Certificate>>, StartError> {
+    let fixed = flags.is_some();
+    let named = flags.map(|(certificate, key)| (certificate.into(), key.into()));
+    let Some((certificate, key)) = named.or_else(|| snapshot.traffic.tls.clone()) else {
+        return Ok(None);
+    };
+    let files = CertificateFiles { certificate, key };
+    match Certificate::read(&files, fixed) {
+        Ok(certificate) => Ok(Some(Arc::new(certificate))),
+        Err(cause) => {
+            let CertificateFiles { certificate, key } = files;
+            Err(StartError::Tls { certificate, key, cause })
+        }
     }
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unread(key, &error))?;
-    rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private))
-        .map_err(|error| error.to_string())?;
-    Ok(())
 }
 
 /// Where the access log goes; its file is tried now, while the start can still fail.

@@ -1,10 +1,15 @@
-//! Work beside the requests: log writing, name refresh, reload, and an orderly end.
+//! Work beside the requests: log writing, name refresh, reload, upgrade, and an orderly end.
 //!
 //! Started by Pingora after it has forked, on a runtime of its own.
 
+mod drain;
+mod files;
+mod systemd;
+mod upgrade;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -14,34 +19,42 @@ use pingora_core::services::background::BackgroundService;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::checks::HealthChecks;
+use crate::edge::handover::Predecessor;
+use crate::edge::{Address, Lifecycle};
 use crate::mock::Demo;
 use crate::reload::Reload;
 use crate::telemetry::AccessLog;
 use crate::telemetry::access_log::{Sink, Writer};
 use crate::upstream::Upstreams;
+pub(crate) use upgrade::Upgrader;
 
 /// How often the names of upstreams are looked up again, and their idle connections looked at.
 const UPKEEP_EVERY: Duration = Duration::from_secs(30);
 
-/// How often the drain looks whether the last request is done.
-const DRAIN_TICK: Duration = Duration::from_millis(10);
-
-/// How long the last bytes of the last replies may take: HTTP/2 writes them after the request is
-/// done.
-const LAST_BYTES_MAX: Duration = Duration::from_secs(1);
-
 /// How long the listener may take to accept its first connection.
 const LISTEN_MAX: Duration = Duration::from_secs(10);
 
+/// How often it is knocked at until it has.
+const KNOCK_EVERY: Duration = Duration::from_millis(10);
+
 /// The background service.
 pub(crate) struct Background {
-    pub address: SocketAddr,
+    /// Where the gateway listens; never empty.
+    pub addresses: Vec<Address>,
     pub greet: Option<fn(SocketAddr)>,
-    pub reload: Reload,
+    pub reload: Arc<Reload>,
     pub upstreams: Arc<Upstreams>,
+    pub health_checks: HealthChecks,
     pub in_flight: Arc<AtomicUsize>,
     pub connections: Arc<AtomicUsize>,
+    /// Connections that were accepted since the start.
+    pub accepted: Arc<AtomicU64>,
+    /// Counted up by the threads that serve requests.
+    pub beat: Arc<AtomicU64>,
     pub draining: Arc<AtomicBool>,
+    pub lifecycle: Lifecycle,
+    pub upgrader: Arc<Upgrader>,
     pub access_log: AccessLog,
     /// Taken when the service starts.
     pub once: Mutex<Option<Once>>,
@@ -52,22 +65,35 @@ pub(crate) struct Once {
     pub log_writer: Writer,
     pub log_sink: Sink,
     pub demo: Option<Demo>,
+    /// The process that this one takes over from.
+    pub predecessor: Option<Predecessor>,
 }
 
 impl Background {
-    /// Says that the gateway listens, once it does; ends the process if it does not come to it.
-    async fn announce(&self) {
+    /// Says that the gateway serves, once it does; ends the process if it does not come to it.
+    async fn announce(&self, predecessor: Option<Predecessor>) {
         let deadline = Instant::now() + LISTEN_MAX;
-        while tokio::net::TcpStream::connect(self.address).await.is_err() {
+        // That one can connect proves nothing: a predecessor may have accepted.
+        while self.accepted.load(Ordering::Acquire) == 0 {
             if Instant::now() > deadline {
-                tracing::error!(address = %self.address, "the listener did not start");
+                tracing::error!("the listener did not start");
                 end(1);
             }
-            tokio::time::sleep(DRAIN_TICK).await;
+            self.addresses.iter().for_each(|address| drop(address.knock()));
+            tokio::time::sleep(KNOCK_EVERY).await;
         }
-        tracing::info!(address = %self.address, "listening");
-        if let Some(greet) = self.greet {
-            greet(self.address);
+        if let Some(predecessor) = predecessor {
+            if let Err(error) = tokio::task::spawn_blocking(move || predecessor.ready()).await {
+                tracing::error!(%error, "the predecessor was not told");
+            }
+            tracing::info!("taken over from the process before");
+        }
+        for address in &self.addresses {
+            tracing::info!(%address, "listening");
+        }
+        systemd::ready();
+        if let (Some(greet), Some(Address::Tcp(address))) = (self.greet, self.addresses.first()) {
+            greet(*address);
         }
     }
 
@@ -87,35 +113,11 @@ impl Background {
                 while hangup.recv().await.is_some() {
                     // Log rotation and a new configuration come by the same signal.
                     self.access_log.reopen();
-                    self.reload.reload();
+                    files::run(&self.reload, "SIGHUP").await;
                 }
             }
             Err(error) => tracing::error!(%error, "SIGHUP will not reload"),
         }
-    }
-
-    /// Waits for the requests in flight, as long as the configuration and the operator allow.
-    async fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
-        let bound = self.reload.snapshot.load().traffic.drain_timeout;
-        let done = async {
-            until_none(&self.in_flight).await;
-            tracing::info!("every request is done");
-            drop(tokio::time::timeout(LAST_BYTES_MAX, until_none(&self.connections)).await);
-        };
-        let impatience = async {
-            match signal(SignalKind::interrupt()) {
-                Ok(mut interrupt) => interrupt.recv().await,
-                Err(_) => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = done => return,
-            () = tokio::time::sleep(bound) => {}
-            _ = impatience => {}
-        }
-        let requests = self.in_flight.load(Ordering::Acquire);
-        tracing::warn!(requests, ?bound, "requests are cut off");
     }
 }
 
@@ -123,8 +125,9 @@ impl Background {
 impl BackgroundService for Background {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let _watch = PanicWatch;
-        // Registered first of all: until then a SIGHUP would end the process.
+        // Registered first of all: until then these signals would end the process.
         let hangup = signal(SignalKind::hangup());
+        let user_signal = signal(SignalKind::user_defined2());
         let Some(once) = self.once.lock().take() else { return };
         let (drained, is_drained) = watch::channel(false);
         let mut until_drained = is_drained.clone();
@@ -141,12 +144,22 @@ impl BackgroundService for Background {
         };
         let working = async {
             let forever = async {
-                tokio::join!(self.announce(), self.keep_up(), self.on_hangup(hangup));
+                tokio::join!(
+                    self.announce(once.predecessor),
+                    self.keep_up(),
+                    self.health_checks.run(),
+                    self.on_hangup(hangup),
+                    files::reload_on_change(Arc::clone(&self.reload)),
+                    self.upgrader.on_signal(user_signal),
+                    self.upgrader.on_control(),
+                    systemd::watchdog(&self.beat),
+                );
             };
             tokio::select! {
                 () = forever => {}
                 _ = shutdown.changed() => {}
             }
+            self.draining.store(true, Ordering::Release);
             self.drain().await;
             drained.send_replace(true);
         };
@@ -167,12 +180,6 @@ impl Drop for PanicWatch {
             tracing::error!("the background service panicked: the process ends");
             end(1);
         }
-    }
-}
-
-async fn until_none(count: &AtomicUsize) {
-    while count.load(Ordering::Acquire) > 0 {
-        tokio::time::sleep(DRAIN_TICK).await;
     }
 }
 

@@ -1,0 +1,50 @@
+//! Limits of providers.
+
+use super::{Kind, Table, on};
+
+/// A value of `rate_limit_settings`.
+pub(crate) const RATE_LIMIT: Table = Table {
+    name: "rate_limit_settings",
+    place: "A value of `rate_limit_settings`; the key is the provider",
+    open: false,
+    options: &[
+        on(
+            "max_requests_per_minute",
+            Kind::Count,
+            "",
+            "requests over all deployments of the provider",
+        ),
+        on("max_tokens_per_minute", Kind::Count, "", "tokens over all deployments of the provider"),
+    ],
+};
+
+/// `circuit_breaker`.
+pub(crate) const CIRCUIT_BREAKER: Table = Table {
+    name: "circuit_breaker",
+    place: "`circuit_breaker` of `router_settings`",
+    open: false,
+    options: &[
+        on("failure_ratio", Kind::Number, "", "share of failed attempts that puts to rest"),
+        on("minimum_calls", Kind::Count, "10", "attempts in a minute before a share is looked at"),
+        on("slow_call_duration", Kind::Seconds, "", "an answer that takes longer is slow"),
+        on("slow_call_ratio", Kind::Number, "0.5", "share of slow answers that puts to rest"),
+        on("half_open_probes", Kind::Count, "1", "probes at one time, all of which must succeed"),
+        on(
+            "half_open_requests",
+            Kind::Count,
+            "10",
+            "attempts in flight on a half-open deployment, if nothing else can serve",
+        ),
+    ],
+};
+
+/// An entry of `api_base`, where that is a list.
+pub(crate) const API_BASE: Table = Table {
+    name: "api_base",
+    place: "An entry of `api_base`, where that is a list",
+    open: false,
+    options: &[
+        on("url", Kind::Text, "", "the address; an entry may also be the address alone"),
+        on("weight", Kind::Number, "1", "its share of the deployment's requests"),
+    ],
+};

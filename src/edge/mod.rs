@@ -1,0 +1,27 @@
+//! Where clients come in: the listening sockets, and how they pass from one process to the next.
+//!
+//! ```text
+//! listen    addresses; sockets that are bound before anything else runs
+//! service   Pingora's listening service on them
+//! door      a connection, from accept to the first byte of HTTP
+//! tls       the certificate, and its replacement
+//! handover  a successor gets the sockets, and says when it serves
+//! ending    that the process is to end, and why
+//! ```
+//!
+//! Knows nothing of requests. The sockets are bound here and not by Pingora, which would report a
+//! taken port by a panic in one of its threads, and would stop serving although the sockets could
+//! not be passed on.
+
+mod door;
+mod ending;
+pub mod handover;
+mod listen;
+mod service;
+mod tls;
+
+pub use door::Door;
+pub use ending::{Ending, Lifecycle};
+pub use listen::{Address, ListenError, Socket, Sockets};
+pub use service::Listening;
+pub use tls::{Certificate, CertificateFiles};
