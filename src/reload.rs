@@ -26,7 +26,8 @@ use crate::telemetry::{Metrics, ReloadResult};
 use crate::upstream::Upstreams;
 
 /// Options that are looked at while the process starts, and not again.
-const NEEDS_RESTART: [&str; 6] = [
+const NEEDS_RESTART: [&str; 7] = [
+    "general_settings.listen",
     "litellm_settings.json_logs",
     "litellm_settings.log_file_path",
     "litellm_settings.log_level",
@@ -36,8 +37,7 @@ const NEEDS_RESTART: [&str; 6] = [
 ];
 
 /// Options that begin or end TLS where one was without or with it.
-const TLS: [&str; 2] =
-    ["general_settings.ssl_certfile_path", "general_settings.ssl_keyfile_path"];
+const TLS: [&str; 2] = ["general_settings.ssl_certfile_path", "general_settings.ssl_keyfile_path"];
 
 /// How many names a log line lists; the rest is counted.
 const NAMES_MAX: usize = 20;
@@ -166,7 +166,8 @@ impl Reload {
             certificate: certificate.clone(),
             key: key.clone(),
         });
-        let reading = self.certificate.as_ref().map(|one| Ok((one, one.read_again(files.as_ref())?)));
+        let reading =
+            self.certificate.as_ref().map(|one| Ok((one, one.read_again(files.as_ref())?)));
         let certificate: Option<_> = reading.transpose().map_err(|problem: String| problem)?;
         self.upstreams.apply(&new.catalog, &new.traffic)?;
 

@@ -15,12 +15,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("failure", &[]),
     ("dialect", &[]),
     ("patience", &[]),
+    ("edge", &["patience"]),
     ("catalog", &["usage", "money", "secret", "failure", "dialect"]),
     ("wire", &["usage", "money", "failure", "dialect"]),
     ("provider", &["wire", "catalog", "usage", "money", "secret", "failure", "dialect"]),
     ("routing", &["catalog", "failure", "dialect", "usage", "money"]),
     ("keys", &["secret"]),
-    ("snapshot", &["catalog", "routing", "keys", "secret"]),
+    ("snapshot", &["edge", "catalog", "routing", "keys", "secret"]),
     ("upstream", &["snapshot", "catalog", "failure", "patience"]),
     (
         "telemetry",
@@ -30,6 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
+            "edge",
             "patience",
             "admin",
             "telemetry",
@@ -50,13 +52,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "snapshot", "provider", "routing", "keys", "catalog", "secret", "money", "failure",
-            "dialect", "usage",
+            "edge", "snapshot", "provider", "routing", "keys", "catalog", "secret", "money",
+            "failure", "dialect", "usage",
         ],
     ),
     ("mock", &["dialect", "failure"]),
-    ("edge", &["patience"]),
-    ("reload", &["edge", "config", "upstream", "admin", "telemetry", "snapshot", "routing", "catalog"]),
+    (
+        "reload",
+        &["edge", "config", "upstream", "admin", "telemetry", "snapshot", "routing", "catalog"],
+    ),
     ("background", &["edge", "reload", "mock", "upstream", "telemetry"]),
     (
         "server",

@@ -20,13 +20,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::edge::handover::Predecessor;
-use crate::edge::{Address, Lifecycle};
-pub(crate) use upgrade::Upgrader;
+use crate::edge::{Address, Connections, Lifecycle};
 use crate::mock::Demo;
 use crate::reload::Reload;
 use crate::telemetry::AccessLog;
 use crate::telemetry::access_log::{Sink, Writer};
 use crate::upstream::Upstreams;
+pub(crate) use upgrade::Upgrader;
 
 /// How often the names of upstreams are looked up again.
 const RESOLVE_EVERY: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ pub(crate) struct Background {
     pub reload: Arc<Reload>,
     pub upstreams: Arc<Upstreams>,
     pub in_flight: Arc<AtomicUsize>,
-    pub connections: Arc<AtomicUsize>,
+    pub connections: Arc<Connections>,
     /// Connections that were accepted since the start.
     pub accepted: Arc<AtomicU64>,
     /// Counted up by the threads that serve requests.

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::{BAD_CONFIG, START_FAILED, complain};
 use crate::config::{self, Env, Loaded, ProcessEnv};
+use crate::edge::ListenAt;
 use crate::edge::handover::Predecessor;
 use crate::server;
 use crate::telemetry::logging;
@@ -19,6 +20,9 @@ pub(super) struct Arguments {
     /// Configuration file [env: CONFIG_FILE_PATH]
     #[arg(long, short = 'c', value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Listen here; may be given several times ("unix:/run/x.sock", "0.0.0.0:443 proxy_protocol")
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Vec<ListenAt>,
     /// Address to listen on
     #[arg(long, default_value = "0.0.0.0", value_name = "ADDRESS", env = "HOST")]
     pub host: String,
@@ -90,6 +94,7 @@ impl Arguments {
     pub(super) fn loopback(port: u16) -> Self {
         Self {
             config: None,
+            listen: Vec::new(),
             host: Ipv4Addr::LOCALHOST.to_string(),
             port,
             model: None,
@@ -176,6 +181,7 @@ pub(super) fn serve(
         }
     };
     let options = server::Options {
+        listen: arguments.listen.clone(),
         host,
         port: arguments.port,
         threads: arguments.num_workers.map(std::num::NonZeroUsize::get),

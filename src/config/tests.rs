@@ -338,7 +338,7 @@ fn describe(snapshot: &Snapshot) -> String {
     )
     .unwrap();
     writeln!(out, "{access:?}\n{traffic:?}\n{logs:?}").unwrap();
-    if *edge != crate::snapshot::Edge::default() {
+    if **edge != crate::edge::Settings::default() {
         writeln!(out, "{edge:?}").unwrap();
     }
     out

@@ -191,8 +191,9 @@ impl Sockets {
         let inherited = self.0.iter().position(|socket| socket.wanted == *wanted);
         match inherited {
             Some(at) => Ok(self.0.swap_remove(at)),
-            None => Socket::bind(wanted)
-                .map_err(|cause| ListenError { address: wanted.clone(), cause }),
+            None => {
+                Socket::bind(wanted).map_err(|cause| ListenError { address: wanted.clone(), cause })
+            }
         }
     }
 

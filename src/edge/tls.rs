@@ -82,8 +82,7 @@ impl Loaded {
         if chain.is_empty() {
             return Err(unread(certificate, &"it holds no certificate"));
         }
-        let private =
-            PrivateKeyDer::from_pem_file(&**key).map_err(|error| unread(key, &error))?;
+        let private = PrivateKeyDer::from_pem_file(&**key).map_err(|error| unread(key, &error))?;
         let mut hasher = DefaultHasher::new();
         chain.iter().for_each(|part| part.as_ref().hash(&mut hasher));
         private.secret_der().hash(&mut hasher);

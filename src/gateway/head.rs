@@ -82,6 +82,7 @@ pub(super) fn error(
         | GatewayError::DeploymentsFull { .. }
         | GatewayError::NoTaggedDeployment { .. }
         | GatewayError::GatewayFull
+        | GatewayError::Overloaded
         | GatewayError::Deadline { .. }
         | GatewayError::Internal => {}
     }

@@ -13,6 +13,7 @@ mod head;
 mod intake;
 mod preface;
 mod pump;
+mod queue;
 mod relay;
 mod reply;
 mod route;
@@ -31,8 +32,10 @@ pub use self::admin::View;
 use self::ctx::RequestCtx;
 use self::error::GatewayError;
 pub use self::preface::AnyHttp;
+pub use self::queue::Queue;
 use self::route::Route;
 use crate::admin::Admin;
+use crate::edge;
 use crate::routing;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessLog, Metrics};
@@ -48,8 +51,22 @@ pub struct Gateway {
     pub access_log: AccessLog,
     /// Requests that are being answered.
     pub in_flight: Arc<AtomicUsize>,
+    /// Where requests wait when too many are in flight.
+    pub queue: Arc<Queue>,
     /// Answers everything that is not inference.
     pub admin: Admin,
+    /// Whom this listener is for.
+    pub audience: Audience,
+}
+
+/// Whom a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    Everybody,
+    /// Operators have a listener of their own.
+    Clients,
+    /// Pages, and no inference.
+    Operators,
 }
 
 #[async_trait]
@@ -68,11 +85,19 @@ impl ProxyHttp for Gateway {
         // Bytes that a client sends ahead belong to its next request; without this the watch for
         // its disconnect would take them for an error.
         session.as_downstream_mut().set_pipelining_enabled(true);
-        ctx.client_ip = session
-            .client_addr()
-            .and_then(|address| address.as_inet())
-            .map(std::net::SocketAddr::ip);
+        edge::head_arrived();
+        let settings = &ctx.snapshot.edge;
+        if session.as_downstream().get_keepalive().is_some() {
+            // Only where the connection is kept at all: a client, or the end of the process, may
+            // have decided otherwise.
+            session.set_keepalive(Some(settings.limits.keepalive_timeout.as_secs().max(1)));
+        }
+        let peer = session.client_addr().and_then(|address| address.as_inet());
+        let peer = peer.map(std::net::SocketAddr::ip);
         let head = session.req_header();
+        let lines = head.headers.get_all("x-forwarded-for").iter();
+        let lines: Vec<_> = lines.filter_map(|line| line.to_str().ok()).collect();
+        ctx.client_ip = edge::client(&settings.forwarded, peer, lines.into_iter());
         ctx.request_id = intake::request_id(&head.headers);
         ctx.dialect = route::client_dialect(head.uri.path());
         Ok(())
@@ -138,6 +163,7 @@ impl ProxyHttp for Gateway {
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut RequestCtx) {
         settle::settle(self, session, ctx);
+        edge::request_over();
     }
 
     fn suppress_error_log(&self, _session: &Session, ctx: &RequestCtx, _error: &Error) -> bool {
@@ -165,6 +191,10 @@ impl Gateway {
         let head = session.req_header();
         let path = head.uri.path().to_owned();
         match Route::find(&head.method, &path) {
+            _ if self.audience == Audience::Operators => {
+                admin::answer(self, session, ctx).await.map_err(Refusal::Downstream)?;
+                Ok(true)
+            }
             Route::Admin => {
                 admin::answer(self, session, ctx).await.map_err(Refusal::Downstream)?;
                 Ok(true)
@@ -172,7 +202,7 @@ impl Gateway {
             Route::Inference { endpoint, model } => {
                 // The key is checked before a byte of the body is read.
                 ctx.caller = Some(admit::caller(&ctx.snapshot.access, &head.headers)?);
-                ctx.in_flight = Some(admit::enter(self, ctx)?);
+                ctx.in_flight = Some(admit::enter(self, ctx).await?);
                 let limit = ctx.snapshot.traffic.max_request_bytes;
                 let body = intake::read_body(session, limit).await?;
                 let headers = &session.req_header().headers;

@@ -6,17 +6,17 @@
 //! decide, and they must come in time. Needless once Pingora compares what it has.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora_core::apps::{HttpServerOptions, ServerApp};
-use pingora_core::protocols::Stream;
+use pingora_core::protocols::{ALPN, Stream};
 use pingora_core::server::ShutdownWatch;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
 
 use super::Gateway;
+use crate::edge;
 use crate::patience::within;
 
 /// How HTTP/2 begins. No method of HTTP/1 begins like that.
@@ -31,39 +31,20 @@ pub struct AnyHttp {
     /// Also HTTP/2 over TLS, where both sides have agreed on it beforehand.
     agreed: Arc<HttpProxy<Gateway>>,
     prior_knowledge: Arc<HttpProxy<Gateway>>,
-    /// Connections that have sent something and are open.
-    connections: Arc<AtomicUsize>,
 }
 
 impl AnyHttp {
-    /// The gateway, ready for connections, which it counts.
+    /// The gateway, ready for connections.
     #[must_use]
-    pub fn new(conf: &Arc<ServerConf>, gateway: Gateway, connections: Arc<AtomicUsize>) -> Self {
+    pub fn new(conf: &Arc<ServerConf>, gateway: Gateway) -> Self {
         let mut options = HttpServerOptions::default();
+        options.h2_idle_timeout = Some(gateway.snapshot.load().edge.limits.keepalive_timeout);
+        let mut agreed = http_proxy(conf, gateway.clone());
+        agreed.server_options = Some(options.clone());
         options.h2c = true;
-        let mut prior_knowledge = http_proxy(conf, gateway.clone());
+        let mut prior_knowledge = http_proxy(conf, gateway);
         prior_knowledge.server_options = Some(options);
-        Self {
-            agreed: Arc::new(http_proxy(conf, gateway)),
-            prior_knowledge: Arc::new(prior_knowledge),
-            connections,
-        }
-    }
-}
-
-/// One open connection; counts itself out when dropped.
-struct Open(Arc<AtomicUsize>);
-
-impl Open {
-    fn count(connections: &Arc<AtomicUsize>) -> Self {
-        connections.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(connections))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        Self { agreed: Arc::new(agreed), prior_knowledge: Arc::new(prior_knowledge) }
     }
 }
 
@@ -75,15 +56,17 @@ impl ServerApp for AnyHttp {
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         if stream.get_ssl_digest().is_some() {
-            let _open = Open::count(&self.connections);
+            if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+                edge::unbounded();
+            }
             return self.agreed.process_new(stream, shutdown).await;
         }
         let mut start = [0; HTTP2.len()];
         let peeking = stream.try_peek(&mut start);
         let peeked = within(FIRST_BYTES_TIMEOUT, peeking).await;
-        let _open = Open::count(&self.connections);
         match peeked {
             Ok(Ok(true)) if start == HTTP2 => {
+                edge::unbounded();
                 self.prior_knowledge.process_new(stream, shutdown).await
             }
             Ok(Ok(_)) => self.agreed.process_new(stream, shutdown).await,

@@ -111,6 +111,7 @@ fn error_of(ctx: &RequestCtx) -> Option<ErrorRecord> {
         GatewayError::NoTaggedDeployment { .. } => "tags",
         GatewayError::DeploymentsFull { .. } => "deployments_full",
         GatewayError::GatewayFull => "gateway_full",
+        GatewayError::Overloaded => "overloaded",
         GatewayError::Deadline { .. } => "deadline",
         GatewayError::Internal => "internal",
     };

@@ -10,7 +10,6 @@ use std::time::{Instant, SystemTime};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use pingora_core::listeners::L4BufferSettings;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
 use pingora_core::services::background::background_service;
@@ -23,9 +22,10 @@ use crate::background::{Background, Once, Upgrader};
 use crate::config;
 use crate::edge::handover::Predecessor;
 use crate::edge::{
-    Address, Certificate, CertificateFiles, Door, Ending, Lifecycle, ListenError, Listening, Sockets,
+    Address, Certificate, CertificateFiles, Door, Ending, Lifecycle, ListenAt, ListenError,
+    Listening, Shared, Sockets,
 };
-use crate::gateway::{AnyHttp, Gateway, View};
+use crate::gateway::{AnyHttp, Audience, Gateway, View};
 use crate::mock::Demo;
 use crate::reload::{Known, Reload};
 use crate::routing;
@@ -37,6 +37,8 @@ use crate::upstream::Upstreams;
 /// How the server is to run: what the command line says.
 #[derive(Debug)]
 pub struct Options {
+    /// Where to listen; else the configuration says so, else `host` and `port` do.
+    pub listen: Vec<ListenAt>,
     pub host: IpAddr,
     /// Zero picks a free one.
     pub port: u16,
@@ -79,14 +81,6 @@ pub enum StartError {
 /// before that, when the last request is done or its own bound is reached.
 const GRACE_SECONDS: u64 = 24 * 60 * 60;
 
-/// Holds the head and the body of most replies, which then leave in one write. Pingora's default of
-/// one segment makes two of them. Everything is flushed when it is to be seen.
-const WRITE_BUFFER: usize = 16 * 1024;
-
-/// One TLS record. Without TLS nothing is buffered here: head and body have buffers of their own,
-/// and Pingora's default would add 64 KiB to every connection.
-const TLS_READ_BUFFER: usize = 16 * 1024;
-
 /// Serves until the process is told to stop.
 ///
 /// # Errors
@@ -94,9 +88,10 @@ const TLS_READ_BUFFER: usize = 16 * 1024;
 pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let (predecessor, mut inherited) = options.predecessor.take().unzip();
     let mut inherited = inherited.take().unwrap_or_default();
+    let places = places(&snapshot, &options)?;
     let mut sockets = Vec::new();
-    for wanted in addresses(&snapshot, &options) {
-        sockets.push(inherited.take_or_bind(&wanted)?);
+    for at in &places {
+        sockets.push(inherited.take_or_bind(&at.address)?);
     }
     let control = options.control_socket.as_deref();
     let control = control.map(|path| inherited.take_or_bind_private(path)).transpose()?;
@@ -158,26 +153,34 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         metrics,
         access_log: access_log.clone(),
         in_flight: Arc::clone(&in_flight),
+        queue: Arc::default(),
         admin,
+        audience: Audience::Everybody,
     };
 
-    let connections = Arc::new(AtomicUsize::new(0));
-    let (accepted, beat) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let beat = Arc::new(AtomicU64::new(0));
     let lifecycle = Lifecycle::new();
-    let door = Door {
-        app: Arc::new(AnyHttp::new(&server.configuration, gateway, Arc::clone(&connections))),
-        accepted: Arc::clone(&accepted),
-        connections: Arc::clone(&connections),
-        certificate: certificate.clone(),
+    let settings = Arc::clone(&gateway.snapshot);
+    let shared = Shared {
+        settings: Arc::new(move || Arc::clone(&settings.load().edge)),
+        accepted: Arc::default(),
+        connections: Arc::default(),
         lifecycle: lifecycle.clone(),
     };
-    let read_buffer = if certificate.is_some() { TLS_READ_BUFFER } else { 0 };
-    let mut listening = Listening::new("gateway", door, Arc::clone(&beat));
-    let addresses = sockets.iter().map(|socket| socket.address.clone()).collect();
-    for socket in &sockets {
-        let socket = socket.again().map_err(StartError::Descriptors)?;
-        listening.add(socket, L4BufferSettings::new(read_buffer, WRITE_BUFFER));
+    let app = |audience| {
+        let gateway = Gateway { audience, ..gateway.clone() };
+        Arc::new(AnyHttp::new(&server.configuration, gateway))
+    };
+    let has_operators = places.iter().any(|at| at.admin);
+    let clients = app(if has_operators { Audience::Clients } else { Audience::Everybody });
+    let operators = has_operators.then(|| app(Audience::Operators));
+    let mut listening = Listening::new(Arc::clone(&beat));
+    for (socket, at) in sockets.iter().zip(&places) {
+        let app = operators.as_ref().filter(|_| at.admin).unwrap_or(&clients);
+        let door = Door::new(Arc::clone(app), at, certificate.clone(), shared.clone());
+        listening.add(socket.again().map_err(StartError::Descriptors)?, door, at.mode);
     }
+    let addresses = sockets.iter().map(|socket| socket.address.clone()).collect();
     server.add_service(listening);
 
     if let Some(control) = &control {
@@ -196,8 +199,8 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         reload,
         upstreams,
         in_flight,
-        connections,
-        accepted,
+        connections: shared.connections,
+        accepted: shared.accepted,
         beat,
         draining,
         lifecycle: lifecycle.clone(),
@@ -234,18 +237,26 @@ impl ShutdownSignalWatch for ShutdownSignals {
 }
 
 /// Where to listen: on this machine only if nobody has to show a key.
-fn addresses(snapshot: &Snapshot, options: &Options) -> Vec<Address> {
-    let mut host = options.host;
-    if snapshot.access.master_key.is_none() {
-        if !host.is_loopback() {
-            host = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        }
+fn places(snapshot: &Snapshot, options: &Options) -> Result<Vec<ListenAt>, StartError> {
+    let guarded = snapshot.access.master_key.is_some();
+    if !guarded {
         tracing::warn!(
             "NO MASTER KEY IS SET: everybody who reaches this gateway can use it. \
              It therefore listens on loopback only. Set general_settings.master_key."
         );
     }
-    vec![Address::Tcp(SocketAddr::new(host, options.port))]
+    let written = if options.listen.is_empty() { &snapshot.edge.listen } else { &options.listen };
+    if written.is_empty() {
+        let open = guarded || options.host.is_loopback();
+        let host = if open { options.host } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        return Ok(vec![ListenAt::new(Address::Tcp(SocketAddr::new(host, options.port)))]);
+    }
+    // Another address than the one that is written would surprise more than none.
+    if let Some(open) = written.iter().find(|at| !guarded && !at.address.is_local()) {
+        let cause = io::Error::other("without a master key only this machine may be served");
+        return Err(ListenError { address: open.address.clone(), cause }.into());
+    }
+    Ok(written.clone())
 }
 
 /// The certificate to serve TLS with, if there is one.
