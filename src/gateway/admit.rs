@@ -23,7 +23,8 @@ pub(super) fn caller(access: &Access, headers: &HeaderMap) -> Result<Caller, Gat
 /// # Errors
 /// `Overloaded` if there was no place in time, `GatewayFull` at `global_max_parallel_requests`.
 pub(super) async fn enter(gateway: &Gateway, ctx: &RequestCtx) -> Result<InFlight, GatewayError> {
-    let place = gateway.queue.enter(&ctx.snapshot.edge.admission).await;
+    let place =
+        gateway.queue.enter(&ctx.snapshot.edge.admission, || gateway.metrics.queued()).await;
     let place = place.map_err(|queue::Overloaded| GatewayError::Overloaded)?;
     let bound = ctx.snapshot.traffic.max_parallel_requests;
     let entered = InFlight::enter(&gateway.in_flight, bound, &gateway.metrics);

@@ -49,13 +49,15 @@ impl Queue {
         }
     }
 
-    /// Takes a place, or waits for one. `None` if there is no bound.
+    /// Takes a place, or waits for one; `shown` makes what is held meanwhile. `None` if there is no
+    /// bound.
     ///
     /// # Errors
     /// [`Overloaded`]: as many wait as may, or the time is over.
-    pub async fn enter(
+    pub async fn enter<G>(
         self: &Arc<Self>,
         settings: &Admission,
+        shown: impl FnOnce() -> G,
     ) -> Result<Option<Place>, Overloaded> {
         let Some(max) = settings.max_in_flight else { return Ok(None) };
         self.resize(max);
@@ -64,9 +66,10 @@ impl Queue {
             return Ok(place(permit));
         }
         let waiting = Waiting::enter(&self.waiting, settings.max_queued).ok_or(Overloaded)?;
+        let shown = shown();
         let turn = Arc::clone(&self.places).acquire_owned();
         let turn = tokio::time::timeout(settings.queue_timeout, turn).await;
-        drop(waiting);
+        drop((waiting, shown));
         match turn {
             Ok(Ok(permit)) => Ok(place(permit)),
             Ok(Err(_)) | Err(_) => Err(Overloaded),
@@ -139,16 +142,16 @@ mod tests {
     #[tokio::test]
     async fn without_a_bound_everybody_enters() {
         let queue = Arc::new(Queue::new());
-        assert!(matches!(queue.enter(&Admission::default()).await, Ok(None)));
+        assert!(matches!(queue.enter(&Admission::default(), || ()).await, Ok(None)));
     }
 
     #[tokio::test]
     async fn who_waits_gets_the_next_place() {
         let queue = Arc::new(Queue::new());
         let settings = settings(1, 1, 60_000);
-        let first = queue.enter(&settings).await.unwrap();
-        let second = queue.enter(&settings);
-        let third = queue.enter(&settings);
+        let first = queue.enter(&settings, || ()).await.unwrap();
+        let second = queue.enter(&settings, || ());
+        let third = queue.enter(&settings, || ());
         tokio::pin!(second);
         assert!(futures::poll!(&mut second).is_pending());
         assert!(third.await.is_err(), "one may wait");
@@ -162,8 +165,8 @@ mod tests {
     async fn nobody_waits_longer_than_that() {
         let queue = Arc::new(Queue::new());
         let settings = settings(1, 1, 1);
-        let _first = queue.enter(&settings).await.unwrap();
-        assert_eq!(queue.enter(&settings).await.unwrap_err(), Overloaded);
+        let _first = queue.enter(&settings, || ()).await.unwrap();
+        assert_eq!(queue.enter(&settings, || ()).await.unwrap_err(), Overloaded);
         assert_eq!(queue.waiting.load(Ordering::Relaxed), 0);
     }
 
@@ -173,18 +176,18 @@ mod tests {
         let (wide, narrow) = (settings(3, 0, 1), settings(1, 0, 1));
         let mut held = Vec::new();
         for _ in 0..3 {
-            held.push(queue.enter(&wide).await.unwrap());
+            held.push(queue.enter(&wide, || ()).await.unwrap());
         }
-        assert!(queue.enter(&narrow).await.is_err());
+        assert!(queue.enter(&narrow, || ()).await.is_err());
         held.pop();
         held.pop();
-        assert!(queue.enter(&narrow).await.is_err(), "one is in flight, which is all");
+        assert!(queue.enter(&narrow, || ()).await.is_err(), "one is in flight, which is all");
         held.pop();
-        let one = queue.enter(&narrow).await.unwrap();
-        assert!(queue.enter(&narrow).await.is_err());
-        let two = queue.enter(&wide).await.unwrap();
-        let three = queue.enter(&wide).await.unwrap();
-        assert!(queue.enter(&wide).await.is_err());
+        let one = queue.enter(&narrow, || ()).await.unwrap();
+        assert!(queue.enter(&narrow, || ()).await.is_err());
+        let two = queue.enter(&wide, || ()).await.unwrap();
+        let three = queue.enter(&wide, || ()).await.unwrap();
+        assert!(queue.enter(&wide, || ()).await.is_err());
         drop((one, two, three));
         assert_eq!(queue.places.available_permits(), 3);
     }

@@ -10,6 +10,7 @@
 mod harness;
 
 mod bodies;
+mod edge;
 mod endpoints;
 mod matrix;
 mod process;

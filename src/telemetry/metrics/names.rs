@@ -145,6 +145,8 @@ families! {
         "Access-log lines lost because the queue was full or the file could not be written.";
     SERIES_OVERFLOW = "tollgate_metric_series_overflow_total", Kind::Counter, &[],
         "Records counted under `other` because the bound on series was reached.";
+    QUEUED = "tollgate_queued_requests", Kind::Gauge, &[],
+        "Inference requests that wait because too many are in flight.";
     CONFIG_RELOADS = "tollgate_config_reloads_total", Kind::Counter, &["result"],
         "Reloads of the configuration: success, unchanged or failure.";
     CONFIG_RELOAD_OK = "tollgate_config_last_reload_successful", Kind::Gauge, &[],
