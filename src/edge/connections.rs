@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
@@ -13,6 +13,7 @@ use super::settings::Limits;
 #[derive(Debug, Default)]
 pub struct Connections {
     open: AtomicUsize,
+    refused: AtomicU64,
     by_client: Mutex<FxHashMap<IpAddr, usize>>,
 }
 
@@ -27,6 +28,14 @@ impl Connections {
     /// Counts a connection in, unless there are as many as there may be. `client` is `None` for one
     /// that has no address.
     pub fn enter(self: &Arc<Self>, client: Option<IpAddr>, limits: &Limits) -> Option<Open> {
+        let entered = self.try_enter(client, limits);
+        if entered.is_none() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        entered
+    }
+
+    fn try_enter(self: &Arc<Self>, client: Option<IpAddr>, limits: &Limits) -> Option<Open> {
         // Counted first: of two that come at once one may be refused, but never both let in.
         let before = self.open.fetch_add(1, Ordering::AcqRel);
         let mut open = Open { connections: Arc::clone(self), client: None };
@@ -45,6 +54,12 @@ impl Connections {
             open.client = Some(client);
         }
         Some(open)
+    }
+
+    /// How many were refused since the start.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// How many are open.

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -31,6 +31,7 @@ use crate::reload::{Known, Reload};
 use crate::routing;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::Sink;
+use crate::telemetry::metrics::names;
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Upstreams;
 
@@ -167,6 +168,13 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         connections: Arc::default(),
         lifecycle: lifecycle.clone(),
     };
+    let (accepted, open) = (Arc::clone(&shared.accepted), Arc::clone(&shared.connections));
+    gateway.metrics.on_scrape(move |scrape| {
+        // As floats, which is what Prometheus counts in.
+        scrape.value(&names::CONNECTIONS, &[], accepted.load(Ordering::Relaxed) as f64);
+        scrape.value(&names::REFUSED_CONNECTIONS, &[], open.refused() as f64);
+        scrape.value(&names::OPEN_CONNECTIONS, &[], open.open() as f64);
+    });
     let app = |audience| {
         let gateway = Gateway { audience, ..gateway.clone() };
         Arc::new(AnyHttp::new(&server.configuration, gateway))

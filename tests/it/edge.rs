@@ -365,6 +365,10 @@ fn a_client_has_only_so_many_connections() {
     }
     assert!(raw::connect(&gateway).is_closed(), "that is one too many");
     assert!(answered(&mut open[0]), "the others do not suffer");
+    open[0].send("GET /metrics HTTP/1.1\r\nhost: gateway\r\n\r\n");
+    let page = open[0].read_reply().body_text();
+    assert!(!page.contains("\ntollgate_refused_connections_total 0\n"), "{page}");
+    assert!(page.contains("\ntollgate_open_connections 3\n"), "{page}");
     drop(open.pop());
     eventually("there is room again", || {
         let mut next = raw::connect(&gateway);

@@ -13,6 +13,7 @@ mod bodies;
 mod edge;
 mod endpoints;
 mod matrix;
+mod nginx;
 mod process;
 mod reload;
 mod routing;
