@@ -2,13 +2,10 @@
 //!
 //! `cargo bench --bench routing`
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use divan::Bencher;
-use http::HeaderValue;
-use tollgate::catalog::{Catalog, Deployment, ModelInfo, Target, Timeouts};
-use tollgate::dialect::{Dialect, Quirks};
+use tollgate::catalog::{Catalog, Deployment, sample};
 use tollgate::failure::{Failure, FailureClass};
 use tollgate::routing::{Ask, Next, Plan, Settings, State, Strategy};
 
@@ -99,35 +96,7 @@ impl World {
 
 fn deployment(index: usize) -> Deployment {
     Deployment {
-        id: format!("deployment-{index}").into(),
-        group: Arc::from("gpt-4o"),
-        provider: "openai".into(),
-        dialect: Dialect::OpenAi,
-        quirks: Quirks::default(),
-        model: "gpt-4o".into(),
-        target: Target {
-            tls: false,
-            host: "127.0.0.1".into(),
-            port: 8080,
-            authority: HeaderValue::from_static("127.0.0.1:8080"),
-            paths: [const { None }; 3],
-            headers: Vec::new(),
-            api_base: "http://127.0.0.1:8080".into(),
-            verify_tls: true,
-            ca_file: None,
-            http2: false,
-        },
         weight: Some(1.0 + (index % 3) as f64),
-        order: None,
-        rpm: None,
-        tpm: None,
-        max_parallel_requests: None,
-        timeouts: Timeouts::default(),
-        num_retries: None,
-        cooldown: None,
-        defaults: Vec::new(),
-        drop_params: Vec::new(),
-        tags: Vec::new(),
-        info: ModelInfo::default(),
+        ..sample::deployment(&format!("gpt-4o = openai/gpt-4o #deployment-{index}"))
     }
 }

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::{HeaderValue, Method};
-use tollgate::catalog::{Deployment, ModelInfo, Target, Timeouts};
-use tollgate::dialect::{Dialect, Endpoint, Quirks};
+use http::Method;
+use tollgate::catalog::{Deployment, sample};
+use tollgate::dialect::Endpoint;
 use tollgate::money::Usd;
 use tollgate::telemetry::{
     AccessLog, Attempt, Durations, KeyKind, Metrics, Outcome, RequestRecord, Route, Served,
@@ -19,38 +19,8 @@ fn main() {
 }
 
 fn deployment(number: usize) -> Arc<Deployment> {
-    Arc::new(Deployment {
-        id: format!("3f2a9c{number:034x}").into(),
-        group: "gpt-4o".into(),
-        provider: "openai".into(),
-        dialect: Dialect::OpenAi,
-        quirks: Quirks::default(),
-        model: "gpt-4o-2024-11-20".into(),
-        target: Target {
-            tls: true,
-            host: "api.example.com".into(),
-            port: 443,
-            authority: HeaderValue::from_static("api.example.com"),
-            paths: Default::default(),
-            headers: Vec::new(),
-            api_base: "https://api.example.com/v1".into(),
-            verify_tls: true,
-            ca_file: None,
-            http2: false,
-        },
-        weight: None,
-        order: None,
-        rpm: None,
-        tpm: None,
-        max_parallel_requests: None,
-        timeouts: Timeouts::default(),
-        num_retries: None,
-        cooldown: None,
-        defaults: Vec::new(),
-        drop_params: Vec::new(),
-        tags: Vec::new(),
-        info: ModelInfo::default(),
-    })
+    let line = format!("gpt-4o = openai/gpt-4o-2024-11-20 #3f2a9c{number:034x}");
+    Arc::new(sample::deployment(&line))
 }
 
 fn record(number: usize) -> RequestRecord {

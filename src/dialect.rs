@@ -36,6 +36,14 @@ pub enum Dialect {
     Anthropic,
 }
 
+impl Quirks {
+    /// `stream_options` is not sent to such a provider.
+    #[must_use]
+    pub const fn never_asked_for_usage(&self) -> bool {
+        self.no_stream_options || self.mistral
+    }
+}
+
 /// How a provider of the OpenAI dialect departs from OpenAI. Default: not at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Quirks {

@@ -35,6 +35,10 @@ pub struct Traffic {
     /// The whole request, all attempts included.
     pub total_timeout: Duration,
     pub connect_timeout: Duration,
+    /// The whole head of a request, from its first byte; the first byte of a connection too.
+    pub client_header_timeout: Duration,
+    /// Longest silence while a client sends its body.
+    pub client_body_timeout: Duration,
     /// From the request's last byte to the head of the response.
     pub first_byte_timeout: Duration,
     /// Longest silence between two frames of a stream.

@@ -8,11 +8,11 @@ use std::time::SystemTime;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Shared, admit, problem, request_id};
+use super::{ClientDialect, Problem, Shared, admit, request_id};
 use crate::keys::Caller;
 use crate::telemetry::rfc3339;
 
@@ -95,9 +95,15 @@ pub(super) async fn reload(State(shared): State<Arc<Shared>>, headers: HeaderMap
         }
         Err(error) => {
             tracing::error!(%error, "the reload broke");
-            let message = "The reload broke; the log has the reason.";
-            let (status, kind) = (StatusCode::INTERNAL_SERVER_ERROR, "internal_error");
-            problem(status, kind, "internal_error", message, request_id(&headers))
+            let problem = Problem {
+                status: 500,
+                kind: "internal_server_error",
+                code: "internal_error",
+                message: "The reload broke; the log has the reason.",
+                param: None,
+                request_id: request_id(&headers),
+            };
+            problem.response(ClientDialect::OpenAi)
         }
     }
 }
@@ -106,6 +112,13 @@ const NO_FILE: &str = "the gateway was started without a configuration file";
 
 fn refused(headers: &HeaderMap, code: &str, problems: &[String]) -> Response {
     let message = format!("Nothing is changed: {}", problems.join("; "));
-    let kind = "invalid_request_error";
-    problem(StatusCode::BAD_REQUEST, kind, code, &message, request_id(headers))
+    let problem = Problem {
+        status: 400,
+        kind: "invalid_request_error",
+        code,
+        message: &message,
+        param: None,
+        request_id: request_id(headers),
+    };
+    problem.response(ClientDialect::OpenAi)
 }

@@ -29,12 +29,15 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use tower::ServiceExt;
 
 pub use self::config::Operations;
-pub use self::problem::{envelope, problem};
+pub use self::problem::{ClientDialect, Problem};
 use crate::keys::{self, Access};
 use crate::telemetry::{DeploymentState, Metrics};
 
 /// The header that names a request, in both directions.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// What the server as a whole takes.
+const SERVER_METHODS: &str = "GET, HEAD, POST, OPTIONS";
+
 /// Beyond this an answer is replaced by an error. Lists of models and metrics grow with the
 /// configuration; 64 MiB is some hundred thousand of either.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -45,6 +48,9 @@ pub trait Source: Send + Sync + 'static {
     fn access(&self) -> Access;
     /// The models that can be asked for, in the order of the configuration; no hidden aliases.
     fn models(&self) -> Vec<Model>;
+    /// The model that a request by this name would be for, by any of its names: a wildcard's
+    /// match, an alias, a deployment's id. `None` if such a request would be refused.
+    fn model(&self, name: &str) -> Option<Model>;
     /// What the traffic so far says of each model group.
     fn groups(&self) -> Vec<GroupHealth>;
     /// The process is about to end: no new work should be sent here.
@@ -208,9 +214,15 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
         Ok(page) => ([(CONTENT_TYPE, Metrics::CONTENT_TYPE)], page).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics could not be rendered");
-            let message = "The metrics could not be rendered.";
-            let (status, kind) = (StatusCode::INTERNAL_SERVER_ERROR, "internal_error");
-            problem(status, kind, "internal_error", message, request_id(&headers))
+            let problem = Problem {
+                status: 500,
+                kind: "internal_server_error",
+                code: "internal_error",
+                message: "The metrics could not be rendered.",
+                param: None,
+                request_id: request_id(&headers),
+            };
+            problem.response(ClientDialect::OpenAi)
         }
     }
 }
@@ -220,10 +232,15 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
 pub(crate) fn admit(access: &Access, headers: &HeaderMap) -> Result<keys::Caller, Response> {
     keys::authorise(access, auth::candidates(headers, access.key_header.as_ref())).map_err(
         |error| {
-            let message = error.to_string();
-            let status = StatusCode::UNAUTHORIZED;
-            let mut refusal =
-                problem(status, error.kind(), error.code(), &message, request_id(headers));
+            let problem = Problem {
+                status: 401,
+                kind: error.kind(),
+                code: error.code(),
+                message: &error.to_string(),
+                param: None,
+                request_id: request_id(headers),
+            };
+            let mut refusal = problem.response(ClientDialect::OpenAi);
             refusal.headers_mut().insert(http::header::WWW_AUTHENTICATE, auth::CHALLENGE);
             refusal
         },
@@ -231,16 +248,21 @@ pub(crate) fn admit(access: &Access, headers: &HeaderMap) -> Result<keys::Caller
 }
 
 async fn unknown_route(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    if method == Method::OPTIONS && uri.path() == "*" {
+        // About the server as a whole (RFC 9110, 9.3.7).
+        return (StatusCode::NO_CONTENT, [(ALLOW, SERVER_METHODS)]).into_response();
+    }
     let message = format!("Unknown route: {method} {}", shortened(uri.path()));
-    let (kind, code) = ("invalid_request_error", "unknown_route");
-    problem(StatusCode::NOT_FOUND, kind, code, &message, request_id(&headers))
+    refused(404, "unknown_route", &message, &uri, &headers)
 }
 
 /// The router adds the `Allow` header.
 async fn wrong_method(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
     let message = format!("Method {method} is not allowed for {}", shortened(uri.path()));
-    let (kind, code) = ("invalid_request_error", "method_not_allowed");
-    problem(StatusCode::METHOD_NOT_ALLOWED, kind, code, &message, request_id(&headers))
+    refused(405, "method_not_allowed", &message, &uri, &headers)
 }
 
 async fn only_post(method: Method, uri: Uri, headers: HeaderMap) -> Response {
@@ -251,6 +273,13 @@ async fn only_post(method: Method, uri: Uri, headers: HeaderMap) -> Response {
     let mut refusal = wrong_method(method, uri, headers).await;
     refusal.headers_mut().insert(ALLOW, http::HeaderValue::from_static("POST, OPTIONS"));
     refusal
+}
+
+fn refused(status: u16, code: &str, message: &str, uri: &Uri, headers: &HeaderMap) -> Response {
+    let kind = "invalid_request_error";
+    let request_id = request_id(headers);
+    let problem = Problem { status, kind, code, message, param: None, request_id };
+    problem.response(ClientDialect::of_path(uri.path()))
 }
 
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use serde::Serialize;
 
-use super::{Model, Shared, admit, problem, request_id, shortened};
+use super::{ClientDialect, Model, Problem, Shared, admit, request_id, shortened};
 
 #[derive(Serialize)]
 struct List<'a> {
@@ -44,20 +45,27 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, headers: HeaderMap) 
     Json(List { object: "list", data }).into_response()
 }
 
-/// A name is found as it is listed: a wildcard under `openai/*`, not under what it would match,
-/// because whether the provider has such a model is not known here.
+/// Any name is found that a request may ask for, listed or not.
 pub(super) async fn one(
     State(shared): State<Arc<Shared>>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Response {
     if let Err(refusal) = admit(&shared.source.access(), &headers) {
         return refusal;
     }
-    if let Some(model) = shared.source.models().iter().find(|model| *model.name == *name) {
-        return Json(Entry::of(model, &shared)).into_response();
+    // A name that is no text cannot be that of a model.
+    let name = name.map(|Path(name)| name).unwrap_or_default();
+    if let Some(model) = shared.source.model(&name) {
+        return Json(Entry::of(&model, &shared)).into_response();
     }
-    let message = format!("The model '{}' does not exist", shortened(&name));
-    let (kind, code) = ("invalid_request_error", "model_not_found");
-    problem(StatusCode::NOT_FOUND, kind, code, &message, request_id(&headers))
+    let problem = Problem {
+        status: 404,
+        kind: "invalid_request_error",
+        code: "model_not_found",
+        message: &format!("The model '{}' does not exist", shortened(&name)),
+        param: Some("model"),
+        request_id: request_id(&headers),
+    };
+    problem.response(ClientDialect::OpenAi)
 }

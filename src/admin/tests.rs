@@ -28,6 +28,15 @@ impl Source for Fixed {
             .into()
     }
 
+    fn model(&self, name: &str) -> Option<Model> {
+        let listed = self.models().into_iter().find(|model| *model.name == *name);
+        let matched = || {
+            let name = name.strip_prefix("openai/").map(|_| name.into())?;
+            Some(Model { name, owned_by: "openai".into() })
+        };
+        listed.or_else(matched)
+    }
+
     fn groups(&self) -> Vec<GroupHealth> {
         self.groups.clone()
     }

@@ -121,6 +121,7 @@ impl Background {
 #[async_trait]
 impl BackgroundService for Background {
     async fn start(&self, mut shutdown: ShutdownWatch) {
+        let _watch = PanicWatch;
         // Registered first of all: until then these signals would end the process.
         let hangup = signal(SignalKind::hangup());
         let user_signal = signal(SignalKind::user_defined2());
@@ -165,9 +166,49 @@ impl BackgroundService for Background {
     }
 }
 
+/// Ends the process if the service panics: without it the gateway would serve on, deaf to every
+/// signal and without its access log. Who started it (systemd, Kubernetes) starts it again.
+struct PanicWatch;
+
+impl Drop for PanicWatch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("the background service panicked: the process ends");
+            end(1);
+        }
+    }
+}
+
 /// Ends the process: Pingora would otherwise sleep through its whole grace period although the last
 /// request is done.
-#[expect(clippy::disallowed_methods, reason = "the drain is over, nothing is left to run")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the drain is over, or cannot be: nothing is left to run"
+)]
 fn end(code: i32) -> ! {
     std::process::exit(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    #[ignore = "ends its process; run by the next test in one of its own"]
+    fn a_service_that_panics() {
+        let _watch = PanicWatch;
+        panic!("as asked");
+    }
+
+    #[test]
+    fn a_panic_of_the_service_ends_the_process_with_1() {
+        let name = "background::tests::a_service_that_panics";
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        let ended = child.args(["--exact", name, "--ignored", "--nocapture"]).output().unwrap();
+        // A failed test would end with 101.
+        assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+        assert!(String::from_utf8_lossy(&ended.stderr).contains("as asked"), "{ended:?}");
+    }
 }

@@ -1,12 +1,16 @@
 //! What can be called: deployments, the model groups they form, other names for groups, and prices.
 //!
 //! Built once by `config` and immutable from then on. Knows nothing of requests, files, networks or
-//! time. A name is resolved in this order: group, alias, deployment id, wildcard (longest first),
-//! upstream model name, and at last the group `*`.
+//! time. A name is resolved in this order, which is LiteLLM's but for the id: alias, group, deployment
+//! id, wildcard (longest first; first the name itself, then with the provider that it tells), upstream
+//! model name, and at last the group `*`. An id comes after the groups, so that one that is called
+//! like a group does not take its other deployments away.
 
 mod deployment;
 pub mod price;
 pub mod price_book;
+#[doc(hidden)]
+pub mod sample;
 mod wildcard;
 
 use std::fmt;
@@ -28,6 +32,9 @@ const MAX_ALIAS_DEPTH: usize = 8;
 /// Deployments that may serve one name, in the order written.
 pub type Deployments = Arc<[Arc<Deployment>]>;
 
+/// Tells a model's provider by the model's name alone: `openai` for `gpt-4o`.
+pub type Infer = fn(&str) -> Option<&'static str>;
+
 /// Another name for a group (`model_group_alias`), or for a mix of several.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alias {
@@ -43,6 +50,12 @@ pub enum AliasTarget {
     Group(Arc<str>),
     /// Each target gets its share of the requests.
     Weighted(Vec<(Arc<str>, f64)>),
+}
+
+impl Alias {
+    fn divides(&self, name: &str) -> bool {
+        *self.name == *name && matches!(self.target, AliasTarget::Weighted(_))
+    }
 }
 
 /// What a name means. Cheap to clone: everything in it is shared.
@@ -73,6 +86,7 @@ pub struct Catalog {
     wildcards: Vec<(Wildcard, Resolved)>,
     upstream: FxHashMap<Arc<str>, Resolved>,
     any: Option<Resolved>,
+    infer: Option<Infer>,
 }
 
 impl Catalog {
@@ -113,16 +127,37 @@ impl Catalog {
         if let Some(resolved) = self.exact.get(name) {
             return Some(resolved.clone());
         }
-        for (wildcard, resolved) in &self.wildcards {
-            if let Some(captured) = wildcard.captured(name) {
-                return Some(Resolved { captured: Some(captured.into()), ..resolved.clone() });
-            }
+        if let Some(resolved) = self.by_wildcard(name).or_else(|| self.by_provider(name)) {
+            return Some(resolved);
         }
         if let Some(resolved) = self.upstream.get(name) {
             return Some(resolved.clone());
         }
         let any = self.any.as_ref()?;
         Some(Resolved { captured: Some(name.into()), ..any.clone() })
+    }
+
+    /// The same catalog, in which `openai/*` also serves the bare names that `infer` knows to be
+    /// OpenAI's.
+    #[must_use]
+    pub fn inferring(mut self, infer: Infer) -> Self {
+        self.infer = Some(infer);
+        self
+    }
+
+    fn by_wildcard(&self, name: &str) -> Option<Resolved> {
+        self.wildcards.iter().find_map(|(wildcard, resolved)| {
+            let captured = wildcard.captured(name)?;
+            Some(Resolved { captured: Some(captured.into()), ..resolved.clone() })
+        })
+    }
+
+    fn by_provider(&self, name: &str) -> Option<Resolved> {
+        if self.wildcards.is_empty() || name.contains(['/', '*']) {
+            return None;
+        }
+        let provider = self.infer?(name)?;
+        self.by_wildcard(&format!("{provider}/{name}"))
     }
 
     /// All deployments, in the order written.
@@ -146,12 +181,9 @@ impl Catalog {
         let mut resolved = Vec::with_capacity(aliases.len());
         for alias in &aliases {
             let has_group = self.groups.iter().any(|(name, _)| *name == alias.name);
-            // A group goes before a plain alias of the same name. A weighted one would be pointless
-            // beside it, so it says how the group's requests are divided.
-            let found = match &alias.target {
-                AliasTarget::Group(_) if has_group => None,
-                target => self.follow(&alias.name, target, &aliases, 0),
-            };
+            // As in LiteLLM, an alias goes before a group of its name: requests can be sent to another
+            // group without a change in the list of models.
+            let found = self.follow(&alias.name, &alias.target, &aliases, 0);
             let Some(found) = found else { continue };
             let found = Resolved { alias: Some(Arc::clone(&alias.name)), ..found };
             if !alias.hidden && !has_group && !self.listed_aliases.contains(&alias.name) {
@@ -174,7 +206,13 @@ impl Catalog {
             return None;
         }
         match target {
-            AliasTarget::Group(target) => self.named(target, aliases, depth),
+            // Where a group's requests are divided, those that come by another name are as well.
+            AliasTarget::Group(target) => match aliases.iter().find(|it| it.divides(target)) {
+                Some(other) if target != name => {
+                    self.follow(&other.name, &other.target, aliases, depth + 1)
+                }
+                Some(_) | None => self.named(target, aliases, depth),
+            },
             AliasTarget::Weighted(shares) => {
                 let targets = shares.iter().filter_map(|(target, share)| {
                     Some((*share, self.named(target, aliases, depth)?))
@@ -184,7 +222,8 @@ impl Catalog {
         }
     }
 
-    /// What a name means while aliases are still being added.
+    /// What a target means. A group goes before an alias here, so that the alias of a group may lead
+    /// to the group itself, and two aliases may change the places of two groups.
     fn named(&self, name: &Arc<str>, aliases: &[Alias], depth: usize) -> Option<Resolved> {
         let group = self.groups.iter().find(|(group, _)| group == name);
         let alias = aliases.iter().find(|alias| alias.name == *name);

@@ -1,48 +1,7 @@
 //! Names and what they mean, as tables.
 
-use http::HeaderValue;
-
+use super::sample::deployment;
 use super::*;
-use crate::dialect::{Dialect, Quirks};
-
-/// A deployment from `group = provider/model #id`.
-fn deployment(line: &str) -> Deployment {
-    let (group, rest) = line.split_once(" = ").expect(line);
-    let (upstream, id) = rest.split_once(" #").expect(line);
-    let (provider, model) = upstream.split_once('/').expect(line);
-    Deployment {
-        id: id.into(),
-        group: group.into(),
-        provider: provider.into(),
-        dialect: Dialect::OpenAi,
-        quirks: Quirks::default(),
-        model: model.into(),
-        target: Target {
-            tls: true,
-            host: "api.example.com".into(),
-            port: 443,
-            authority: HeaderValue::from_static("api.example.com"),
-            paths: [None, None, None],
-            headers: Vec::new(),
-            api_base: "https://api.example.com".into(),
-            verify_tls: true,
-            ca_file: None,
-            http2: false,
-        },
-        weight: None,
-        order: None,
-        rpm: None,
-        tpm: None,
-        max_parallel_requests: None,
-        timeouts: Timeouts::default(),
-        num_retries: None,
-        cooldown: None,
-        defaults: Vec::new(),
-        drop_params: Vec::new(),
-        tags: Vec::new(),
-        info: ModelInfo::default(),
-    }
-}
 
 fn alias(name: &str, target: &str) -> Alias {
     Alias { name: name.into(), target: AliasTarget::Group(target.into()), hidden: false }
@@ -92,11 +51,13 @@ fn a_name_means_the_first_thing_in_the_order() {
             alias("circle", "other-circle"),
             alias("other-circle", "circle"),
             alias("self", "self"),
+            alias("two", "two"),
         ],
     );
     for (name, expected) in [
         ("gpt-4o", "gpt-4o: one three"),
-        ("claude", "claude: two"),
+        // An alias goes before a group of its name, but leads to the group of its target's name.
+        ("claude", "gpt-4o: one three"),
         ("gpt-4", "gpt-4o: one three"),
         ("three", "claude: two"),
         ("one", "gpt-4o: one"),
@@ -123,6 +84,44 @@ fn a_name_means_the_first_thing_in_the_order() {
     ] {
         assert_eq!(meaning(&catalog, name), expected, "{name:?}");
     }
+}
+
+#[test]
+fn a_bare_name_is_served_by_the_wildcard_of_its_provider() {
+    let infer = |name: &str| match name {
+        _ if name.starts_with("gpt") => Some("openai"),
+        _ if name.starts_with("claude") => Some("anthropic"),
+        _ => None,
+    };
+    let lines = [
+        "openai/* = openai/* #any",
+        "openai/gpt-5* = openai/gpt-5* #five",
+        "mine = openai/gpt-4o #mine",
+        "* = groq/* #rest",
+        "gpt-here = groq/here #here",
+    ];
+    let catalog = catalog(&lines, Vec::new()).inferring(infer);
+    for (name, expected) in [
+        ("gpt-4o", "openai/*: any (gpt-4o)"),
+        ("gpt-5-mini", "openai/gpt-5*: five (-mini)"),
+        ("gpt-here", "gpt-here: here"),
+        // No wildcard of its provider.
+        ("claude-9", "*: rest (claude-9)"),
+        ("llama", "*: rest (llama)"),
+        ("groq/gpt-4o", "*: rest (groq/gpt-4o)"),
+        ("gpt-*", "*: rest (gpt-*)"),
+    ] {
+        assert_eq!(meaning(&catalog, name), expected, "{name}");
+    }
+}
+
+#[test]
+fn two_aliases_change_the_places_of_two_groups() {
+    let lines = ["a = openai/a #a1", "b = openai/b #b1"];
+    let catalog = catalog(&lines, vec![alias("a", "b"), alias("b", "a")]);
+    assert_eq!((meaning(&catalog, "a"), meaning(&catalog, "b")), ("b: b1".into(), "a: a1".into()));
+    let names: Vec<&str> = catalog.names().map(|name| &**name).collect();
+    assert_eq!(names, ["a", "b"], "each is listed once");
 }
 
 #[test]
@@ -168,6 +167,7 @@ fn a_weighted_alias_mixes_its_targets() {
         ],
         vec![
             alias("twice", "both"),
+            alias("large", "big"),
             weighted("both", &[("eu", 0.6), ("us", 0.4), ("gone", 5.0)]),
             weighted("big", &[("azure/gpt-4o", 0.7), ("openai/a", 0.3)]),
             weighted("none", &[("gone", 1.0)]),
@@ -186,13 +186,14 @@ fn a_weighted_alias_mixes_its_targets() {
     // The deployment that the alias does not name is the group's last resort.
     assert_eq!(shares("big"), expected(&[("big2", 0.7), ("big1", 0.3), ("big3", 0.0)]));
     assert_eq!(shares("twice"), shares("both"), "an alias of a weighted alias");
+    assert_eq!(shares("large"), shares("big"), "the same where a group has that name");
     assert_eq!(catalog.resolve("big").unwrap().group.as_ref(), "big");
     assert_eq!(catalog.resolve("twice").unwrap().group.as_ref(), "both");
     assert_eq!(catalog.resolve("twice").unwrap().alias.as_deref(), Some("twice"));
     assert!(catalog.resolve("none").is_none());
     assert!(catalog.resolve("zero").is_none());
     let names: Vec<&str> = catalog.names().map(|name| &**name).collect();
-    assert_eq!(names, ["eu", "us", "big", "twice", "both"]);
+    assert_eq!(names, ["eu", "us", "big", "twice", "large", "both"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use super::{BAD_CONFIG, START_FAILED, complain};
 use crate::config::{self, Env, Loaded, ProcessEnv};
@@ -30,13 +31,30 @@ pub(super) struct Arguments {
     #[arg(long, short = 'p', default_value_t = 4000, env = "PORT")]
     pub port: u16,
     /// Quick start without a file: one model, with its key from the environment
-    #[arg(long, short = 'm', value_name = "PROVIDER/MODEL", conflicts_with = "config")]
+    #[arg(
+        long,
+        short = 'm',
+        value_name = "PROVIDER/MODEL",
+        conflicts_with = "config",
+        value_parser = NonEmptyStringValueParser::new()
+    )]
     pub model: Option<String>,
     /// Quick start: the name that clients use for the model
-    #[arg(long, value_name = "NAME", requires = "model")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "model",
+        value_parser = NonEmptyStringValueParser::new()
+    )]
     pub alias: Option<String>,
     /// Quick start: base URL of the provider
-    #[arg(long = "api_base", alias = "api-base", value_name = "URL", requires = "model")]
+    #[arg(
+        long = "api_base",
+        alias = "api-base",
+        value_name = "URL",
+        requires = "model",
+        value_parser = NonEmptyStringValueParser::new()
+    )]
     pub api_base: Option<String>,
     /// Quick start: Azure's API version
     #[arg(long = "api_version", alias = "api-version", value_name = "V", requires = "model")]
@@ -46,7 +64,9 @@ pub(super) struct Arguments {
         long = "request_timeout",
         alias = "request-timeout",
         value_name = "S",
-        requires = "model"
+        requires = "model",
+        allow_negative_numbers = true,
+        value_parser = timeout
     )]
     pub request_timeout: Option<f64>,
     /// Quick start: drop parameters that the provider has no word for
@@ -201,6 +221,12 @@ pub(super) fn serve(
             ExitCode::from(START_FAILED)
         }
     }
+}
+
+/// Seconds of a timeout. Zero would fail every request.
+fn timeout(text: &str) -> Result<f64, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| seconds.is_finite() && *seconds > 0.0);
+    seconds.ok_or_else(|| "must be a number of seconds above 0".to_owned())
 }
 
 fn parse_host(host: &str) -> Option<IpAddr> {

@@ -32,6 +32,11 @@ pub(super) fn vendor_names() -> impl Iterator<Item = &'static str> {
     provider::names()
 }
 
+/// The provider that a model's name tells without a prefix: `openai` for `gpt-4o`.
+pub(super) fn provider_of(model: &str) -> Option<&'static str> {
+    provider::recognise(model).map(|(vendor, _)| vendor.name)
+}
+
 /// Works out address, headers and price of a draft. The second value: what is assumed or looks like
 /// a mistake.
 pub(super) fn build(

@@ -7,6 +7,7 @@
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::string::FromUtf8Error;
 
 use super::env::{Env, expand};
 use super::problem::{Finding, Problems, Sources, Spot};
@@ -41,6 +42,11 @@ impl<'a> Reader<'a> {
     /// The tree of a text; its includes are relative to `name`.
     pub(crate) fn text(&mut self, name: &Path, text: String) -> Option<Node> {
         let shown = name.display().to_string();
+        // A carriage return alone ends a line in YAML, but in nothing that shows lines.
+        let text = match text.replace("\r\n", "\n") {
+            text if text.contains('\r') => text.replace('\r', "\n"),
+            text => text,
+        };
         let file = self.sources.add(&shown, text);
         let root = parse(self.sources.text(file), file, self.problems);
         let found_before = self.problems.has_errors();
@@ -106,11 +112,34 @@ impl<'a> Reader<'a> {
                 return None;
             }
         };
+        let text = match String::from_utf8(text) {
+            Ok(text) => text,
+            Err(error) => {
+                self.not_utf8(path, &error);
+                return None;
+            }
+        };
         self.seen.push(real.clone());
         self.open.push(real);
         let root = self.text(path, text);
         self.open.pop();
         root
+    }
+
+    fn not_utf8(&mut self, path: &Path, error: &FromUtf8Error) {
+        let bytes = error.as_bytes();
+        let wide = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+        let good =
+            String::from_utf8_lossy(bytes.get(..error.utf8_error().valid_up_to()).unwrap_or(&[]));
+        let count = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        let line = good.matches('\n').count() + 1;
+        let column = good.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        // The line is shown with a mark in place of what cannot be.
+        let shown = if wide { String::new() } else { String::from_utf8_lossy(bytes).into_owned() };
+        let file = self.sources.add(&path.display().to_string(), shown);
+        let spot = Spot { file, line: count(line), column: count(column), width: 1 };
+        let text = if wide { "the file is UTF-16" } else { "this is not UTF-8" };
+        self.problems.push(Finding::error(spot, text).help("save the file as UTF-8"));
     }
 
     /// Replaces `include` by what the named files hold.
@@ -177,7 +206,7 @@ fn merge(into: &mut Vec<Entry>, from: Vec<Entry>, sections: bool, problems: &Pro
     }
 }
 
-fn read(path: &Path) -> io::Result<String> {
+fn read(path: &Path) -> io::Result<Vec<u8>> {
     let file = fs::File::open(path)?;
     if file.metadata()?.is_dir() {
         return Err(io::Error::other("it is a directory"));
@@ -188,11 +217,7 @@ fn read(path: &Path) -> io::Result<String> {
         let megabytes = FILE_BYTES_MAX / (1024 * 1024);
         return Err(io::Error::other(format!("it is larger than {megabytes} MB")));
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let line = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
-        let line = line.filter(|byte| **byte == b'\n').count() + 1;
-        io::Error::other(format!("line {line} is not UTF-8"))
-    })
+    Ok(bytes)
 }
 
 /// The error without its number, which means nothing to most readers.

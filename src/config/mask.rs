@@ -29,8 +29,12 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
             || name.contains("secret")
             || name.contains("password")
             || name.contains("authorization")
-            || name.contains("connection_string"))
+            || name.contains("connection_string")
+            || MISSPELT.iter().any(|known| strsim::damerau_levenshtein(&name, known) == 1))
 }
+
+/// A slip of the pen in one of these names does not make its value public.
+const MISSPELT: [&str; 4] = ["api_key", "master_key", "password", "azure_ad_token"];
 
 /// The line with every secret replaced by as many stars, so that columns stay where they are.
 pub(crate) fn line(line: &str) -> String {
@@ -166,6 +170,7 @@ mod tests {
             ("note: use sk-abc here", "note: use ****** here"),
             ("api_key: os.environ/OPENAI_API_KEY", "api_key: os.environ/OPENAI_API_KEY"),
             ("api_key: \"${OPENAI_API_KEY}\"", "api_key: \"${OPENAI_API_KEY}\""),
+            ("api_kye: abc", "api_kye: ***"),
             ("max_tokens: abc", "max_tokens: abc"),
             ("input_cost_per_token: abc", "input_cost_per_token: abc"),
             ("api_key: \"no end", "api_key: \"** ***"),

@@ -54,7 +54,12 @@ impl Loaded {
     /// The last line of `check`: how many problems there are, or what a good file holds.
     #[must_use]
     pub fn summary(&self, file: &str, strict: bool) -> String {
-        let counted = count(&self.problems);
+        // What was shown as an error is counted as one.
+        let counted = match (&self.snapshot, strict, self.problems.len()) {
+            (None, true, 1) => Some("1 error".to_owned()),
+            (None, true, errors) => Some(format!("{errors} errors")),
+            (Some(_), _, _) | (None, false, _) => count(&self.problems),
+        };
         match (&self.snapshot, counted) {
             (Some(snapshot), None) => format!("{file}: good: {}", contents(snapshot)),
             (Some(snapshot), Some(counted)) if !strict => {

@@ -187,6 +187,8 @@ struct Excerpt {
 impl Problem {
     fn new(finding: Finding, sources: &Sources, secrets: &BTreeSet<String>) -> Self {
         let hide = |text: String| mask::hide(text, secrets);
+        // What steers a terminal is not sent to it.
+        let tell = |text: String| hide(text.replace(|c: char| c.is_control(), "\u{fffd}"));
         let spot = finding.spot;
         let place =
             |spot: Spot| format!("{}:{}:{}", sources.name(spot.file), spot.line, spot.column);
@@ -197,13 +199,27 @@ impl Problem {
             file: sources.name(spot.map_or(0, |spot| spot.file)),
             line: spot.map_or(0, |spot| spot.line),
             column: spot.map_or(0, |spot| spot.column),
-            message: hide(finding.message),
-            help: finding.help.map(hide),
+            message: tell(finding.message),
+            help: finding.help.map(tell),
             notes: notes.collect(),
             excerpt: spot.and_then(|spot| {
                 let line = hide(mask::line(sources.line(spot)?));
                 Excerpt::new(&line, spot)
             }),
+        }
+    }
+
+    /// An error in an argument of the command line, which is shown in place of a file.
+    pub(crate) fn of_argument(argument: &str, message: String, help: Option<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            file: mask::line(argument).into(),
+            line: 0,
+            column: 0,
+            message,
+            help,
+            notes: Vec::new(),
+            excerpt: None,
         }
     }
 
@@ -252,7 +268,9 @@ impl Excerpt {
         let start = if line.len() > LINE_CHARS_MAX { column.saturating_sub(40) } else { 0 };
         let end = line.len().min(start + LINE_CHARS_MAX);
         let width = (spot.width as usize).clamp(1, (end - column).max(1));
-        let text: String = line.get(start..end)?.iter().collect();
+        // What steers a terminal is not shown to it.
+        let shown = |c: &char| if c.is_control() && *c != '\t' { '\u{fffd}' } else { *c };
+        let text: String = line.get(start..end)?.iter().map(shown).collect();
         Some(Self { text, before: column - start, width })
     }
 }

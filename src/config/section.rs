@@ -57,7 +57,14 @@ impl<'a> Section<'a> {
                 if !node.is_null() {
                     let found = node.found(table.name);
                     let message = format!("{} must be a mapping, found {found}", table.subject());
-                    problems.push(Finding::error(spot, message).help("write `name: value` lines"));
+                    // `name:value` is a text to YAML.
+                    let glued = node.text().and_then(|text| text.split_once(':'));
+                    let glued = glued.filter(|(name, _)| !name.contains(char::is_whitespace));
+                    let help = match glued {
+                        Some((name, _)) => format!("put a space after the colon: `{name}: ...`"),
+                        None => "write `name: value` lines".to_owned(),
+                    };
+                    problems.push(Finding::error(spot, message).help(help));
                 }
                 &[]
             }
@@ -324,10 +331,15 @@ impl<'a> Section<'a> {
             _ => "kept and has no effect",
         };
         if let Some(near) = known.into_iter().find(one_slip) {
-            self.problems.push(
-                Finding::warning(entry.spot, format!("`{name}` is not an option; it is {effect}"))
-                    .help(format!("did you mean `{near}`?")),
-            );
+            let message = format!("`{name}` is not an option; it is {effect}");
+            // LiteLLM sends such names on as well. A key must not go that way.
+            let secret = mask::is_secret_name(near) && self.table.name == "litellm_params";
+            let finding = if secret {
+                Finding::error(entry.spot, message)
+            } else {
+                Finding::warning(entry.spot, message)
+            };
+            self.problems.push(finding.help(format!("did you mean `{near}`?")));
         } else if mask::is_secret_name(name) && self.table.name == "litellm_params" {
             self.problems.push(
                 Finding::warning(entry.spot, format!("`{name}` looks secret and is {effect}"))

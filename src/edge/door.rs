@@ -17,7 +17,7 @@ use pingora_core::server::ShutdownWatch;
 use super::connections::Connections;
 use super::settings::{ListenAt, Settings};
 use super::tls::Certificate;
-use super::{Lifecycle, pace, proxy_protocol};
+use super::{Lifecycle, proxy_protocol};
 use crate::patience::within;
 
 /// How long a TLS handshake may take, and before it the PROXY protocol.
@@ -125,9 +125,9 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Door<A> {
         } else {
             open
         };
-        let served = pace::keep(limits, self.app.process_new(stream, shutdown)).await;
+        let reusable = self.app.process_new(stream, shutdown).await;
         drop(open);
-        served.flatten()
+        reusable
     }
 
     /// Called when nobody new is let in. The app then closes connections without a request; before

@@ -6,7 +6,7 @@
 //! service   Pingora's listening service on them
 //! door      a connection, from accept to the first byte of HTTP
 //! proxy_protocol, forwarded   whose connection and whose request it is
-//! connections, pace           how many, and how slow
+//! connections                 how many
 //! tls       the certificate, and its replacement
 //! handover  a successor gets the sockets, and says when it serves
 //! ending    that the process is to end, and why
@@ -22,7 +22,6 @@ mod ending;
 mod forwarded;
 pub mod handover;
 mod listen;
-mod pace;
 mod proxy_protocol;
 mod service;
 mod settings;
@@ -33,7 +32,6 @@ pub use door::{Door, SettingsNow, Shared};
 pub use ending::{Ending, Lifecycle};
 pub use forwarded::client;
 pub use listen::{Address, ListenError, Socket, Sockets};
-pub use pace::{head_arrived, request_over, unbounded};
 pub use service::Listening;
 pub use settings::{Admission, Forwarded, Limits, ListenAt, Settings};
 pub use tls::{Certificate, CertificateFiles};

@@ -125,8 +125,6 @@ pub struct Limits {
     pub max_connections: Option<usize>,
     /// Open connections of one address.
     pub max_connections_per_client: Option<usize>,
-    /// Until the head of a request is complete.
-    pub client_header_timeout: Duration,
     /// How long a connection may be open without a request.
     pub keepalive_timeout: Duration,
 }
@@ -136,7 +134,6 @@ impl Default for Limits {
         Self {
             max_connections: None,
             max_connections_per_client: None,
-            client_header_timeout: Duration::from_secs(60),
             keepalive_timeout: Duration::from_secs(75),
         }
     }

@@ -13,6 +13,7 @@ use super::reply;
 use super::{Audience, Gateway};
 use crate::admin::routes;
 use crate::admin::{DeploymentHealth, GroupHealth, Model, Source};
+use crate::catalog::Resolved;
 use crate::keys::Access;
 use crate::routing::{self, Health};
 use crate::snapshot::Snapshot;
@@ -27,7 +28,9 @@ pub(super) async fn answer(
     session: &mut Session,
     ctx: &mut RequestCtx,
 ) -> pingora_core::Result<()> {
-    let body = match intake::read_body(session, BODY_MAX).await {
+    let body = match intake::read_body(session, BODY_MAX, ctx.snapshot.traffic.client_body_timeout)
+        .await
+    {
         Ok(body) => body,
         Err(error) => return reply::write_error(session, ctx, error, None).await,
     };
@@ -91,18 +94,16 @@ impl Source for View {
     fn models(&self) -> Vec<Model> {
         let snapshot = self.snapshot.load();
         let catalog = &snapshot.catalog;
-        let owner = |name: &str| {
-            let found = catalog.resolve(name)?;
-            let first = Arc::clone(&found.deployments.first()?.provider);
-            found.deployments.iter().all(|deployment| deployment.provider == first).then_some(first)
-        };
-        catalog
-            .names()
-            .map(|name| Model {
-                name: Arc::clone(name),
-                owned_by: owner(name).unwrap_or_else(|| "tollgate".into()),
-            })
-            .collect()
+        let listed = catalog.names().map(|name| Model {
+            name: Arc::clone(name),
+            owned_by: catalog.resolve(name).map_or_else(nobody, |found| owner(&found)),
+        });
+        listed.collect()
+    }
+
+    fn model(&self, name: &str) -> Option<Model> {
+        let found = self.snapshot.load().catalog.resolve(name)?;
+        Some(Model { name: name.into(), owned_by: owner(&found) })
     }
 
     fn groups(&self) -> Vec<GroupHealth> {
@@ -120,4 +121,16 @@ impl Source for View {
     fn draining(&self) -> bool {
         self.draining.load(std::sync::atomic::Ordering::Acquire)
     }
+}
+
+/// The provider, where all deployments have the same.
+fn owner(found: &Resolved) -> Arc<str> {
+    let mut providers = found.deployments.iter().map(|deployment| &deployment.provider);
+    let first = providers.next();
+    let same = first.filter(|first| providers.all(|provider| provider == *first));
+    same.map_or_else(nobody, Arc::clone)
+}
+
+fn nobody() -> Arc<str> {
+    "tollgate".into()
 }

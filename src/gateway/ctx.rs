@@ -12,6 +12,7 @@ use super::error::{ClientDialect, GatewayError};
 use super::queue::Place;
 use crate::catalog::PriceBook;
 use crate::dialect::Endpoint;
+use crate::failure::FailureClass;
 use crate::keys::Caller;
 use crate::money::Usd;
 use crate::routing::Fallback;
@@ -57,6 +58,8 @@ pub struct Call {
     pub show_usage: bool,
     pub num_retries: Option<u32>,
     pub fallbacks: Option<Vec<Fallback>>,
+    /// `context_window_fallbacks` and `content_policy_fallbacks`.
+    pub class_fallbacks: Vec<(FailureClass, Vec<Fallback>)>,
     pub disable_fallbacks: bool,
     pub tags: Vec<Box<str>>,
     /// The end of the whole request.

@@ -7,25 +7,20 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Serialize;
 
-use crate::admin::shortened;
+use super::refusal::HeadProblem;
+pub use crate::admin::ClientDialect;
+use crate::admin::{Problem, shortened};
 use crate::failure::{Failure, FailureClass};
 use crate::keys::AuthError;
-
-/// The envelope that the client expects.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientDialect {
-    #[default]
-    OpenAi,
-    Anthropic,
-}
 
 /// Why a request was not answered as asked.
 #[derive(Debug)]
 pub enum GatewayError {
     /// No key came with the request, or none of ours.
     Key(AuthError),
+    /// The head is not one of a request that is served.
+    BadHead(HeadProblem),
     /// The body is larger than `max_request_size_mb`.
     BodyTooLarge { limit_bytes: usize },
     /// The body did not arrive: too slow, or cut.
@@ -58,6 +53,7 @@ impl GatewayError {
     pub fn status(&self) -> u16 {
         match self {
             Self::Key(_) => 401,
+            Self::BadHead(problem) => problem.status(),
             Self::UnknownModel { .. } => 404,
             Self::NoTaggedDeployment { .. } => 400,
             Self::BodyTooLarge { .. } => 413,
@@ -76,6 +72,7 @@ impl GatewayError {
     pub fn code(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
             Self::Key(error) => error.code(),
+            Self::BadHead(problem) => problem.code(),
             Self::BodyTooLarge { .. } => "request_too_large",
             Self::BodyIncomplete { .. } => "request_incomplete",
             Self::BadBody { code, .. } => code,
@@ -96,7 +93,8 @@ impl GatewayError {
     pub fn kind(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
             Self::Key(error) => error.kind(),
-            Self::BodyTooLarge { .. }
+            Self::BadHead(_)
+            | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
             | Self::BadBody { .. }
             | Self::UnknownModel { .. }
@@ -116,6 +114,7 @@ impl GatewayError {
     pub fn message(&self) -> Cow<'_, str> {
         Cow::Owned(match self {
             Self::Key(error) => error.to_string(),
+            Self::BadHead(problem) => return Cow::Borrowed(problem.message()),
             Self::BodyTooLarge { limit_bytes } => {
                 format!("The request body is larger than the limit of {limit_bytes} bytes.")
             }
@@ -160,6 +159,7 @@ impl GatewayError {
             Self::UnknownModel { .. } => Some("model"),
             Self::Upstream(failure) => failure.param.as_deref(),
             Self::Key(_)
+            | Self::BadHead(_)
             | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
             | Self::AllCooling { .. }
@@ -185,6 +185,7 @@ impl GatewayError {
                 matches!(failure.class, FailureClass::Overloaded).then_some(Duration::from_secs(1))
             }),
             Self::Key(_)
+            | Self::BadHead(_)
             | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
             | Self::BadBody { .. }
@@ -198,28 +199,17 @@ impl GatewayError {
     /// The body in the client's envelope. Errors of the gateway's own making carry the request id.
     #[must_use]
     pub fn body(&self, dialect: ClientDialect, request_id: &str) -> Bytes {
-        let message = &*self.message();
-        let written = match dialect {
-            ClientDialect::OpenAi => {
-                let ours = !matches!(self, Self::Upstream(_));
-                serde_json::to_vec(&OpenAiEnvelope {
-                    error: OpenAiError {
-                        message,
-                        kind: &self.kind(),
-                        param: self.param(),
-                        code: &self.code(),
-                        request_id: ours.then_some(request_id),
-                    },
-                })
-            }
-            ClientDialect::Anthropic => serde_json::to_vec(&AnthropicEnvelope {
-                kind: "error",
-                error: AnthropicError { kind: anthropic_kind(self.status()), message },
-                request_id,
-            }),
+        let ours = !matches!(self, Self::Upstream(_));
+        let problem = Problem {
+            status: self.status(),
+            kind: &self.kind(),
+            code: &self.code(),
+            message: &self.message(),
+            param: self.param(),
+            // Anthropic's own errors carry it too.
+            request_id: (ours || dialect == ClientDialect::Anthropic).then_some(request_id),
         };
-        // Texts and names always become JSON; an empty body would still carry the status.
-        written.map(Bytes::from).unwrap_or_default()
+        problem.body(dialect)
     }
 
     /// The same as one frame of an event stream whose head is out already.
@@ -232,37 +222,6 @@ impl GatewayError {
         };
         Bytes::from([start, &body, b"\n\n"].concat())
     }
-}
-
-#[derive(Serialize)]
-struct OpenAiEnvelope<'a> {
-    error: OpenAiError<'a>,
-}
-
-#[derive(Serialize)]
-struct OpenAiError<'a> {
-    message: &'a str,
-    #[serde(rename = "type")]
-    kind: &'a str,
-    param: Option<&'a str>,
-    code: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct AnthropicEnvelope<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    error: AnthropicError<'a>,
-    request_id: &'a str,
-}
-
-#[derive(Serialize)]
-struct AnthropicError<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    message: &'a str,
 }
 
 /// `Retry-After` takes whole seconds: rounded up, so that nobody comes back too early.
@@ -343,22 +302,6 @@ fn upstream_message(failure: &Failure) -> Cow<'_, str> {
         | FailureClass::Connection
         | FailureClass::Server
         | FailureClass::Conflict => Cow::Borrowed(&failure.message),
-    }
-}
-
-const fn anthropic_kind(status: u16) -> &'static str {
-    match status {
-        401 => "authentication_error",
-        402 => "billing_error",
-        403 => "permission_error",
-        404 => "not_found_error",
-        409 => "conflict_error",
-        413 => "request_too_large",
-        429 => "rate_limit_error",
-        503 | 529 => "overloaded_error",
-        504 => "timeout_error",
-        500.. => "api_error",
-        _ => "invalid_request_error",
     }
 }
 

@@ -4,6 +4,7 @@
 //! Knows the upstream only: the client is watched by `relay.rs`, which drops this future when the
 //! client leaves. Dropping it closes the connection.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -16,7 +17,7 @@ use crate::catalog::Deployment;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::provider::Outgoing;
-use crate::upstream::{Connection, Upstreams};
+use crate::upstream::{Connection, Pool, Upstreams};
 
 const USER_AGENT: HeaderValue =
     HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION")));
@@ -93,13 +94,18 @@ async fn attempt(
     stream: bool,
     bounds: Bounds,
 ) -> Result<Exchange, Failure> {
+    let mut pool = Pool::Shared;
     loop {
-        let mut connection = upstreams.connect(deployment, bounds.connect).await?;
+        let mut connection = upstreams.connect(deployment, bounds.connect, pool).await?;
         match send(&mut connection, deployment, outgoing, bounds).await {
             Ok(head) => return receive(upstreams, connection, head, stream, bounds).await,
-            // A pooled connection that the upstream had closed already: the request was not seen.
-            // The pool runs empty after at most as many rounds as it has such connections.
-            Err(Unsent::Stale) if connection.reused => {}
+            // A kept connection that ended before a byte of the answer came. Nearly always the
+            // upstream had closed it before it saw the request; but it may have read it, and then
+            // doing so again is paid twice. So it is sent once more at most, as nginx and Envoy do,
+            // never after a timeout, and on a new connection, where the doubt does not arise.
+            Err(Unsent::Stale) if connection.reused && pool == Pool::Shared => {
+                pool = Pool::Avoided;
+            }
             Err(Unsent::Stale) => {
                 return Err(Failure::new(
                     FailureClass::Connection,
@@ -136,16 +142,22 @@ async fn send(
     let deadline = Instant::now() + bounds.first_byte;
     let patience = match written.await {
         Ok(()) => bounds.first_byte,
-        Err(error) if connection.reused && is_stale(&error) => return Err(Unsent::Stale),
-        // Upstreams answer a body that they refuse before they have read it.
+        Err(error) if http2 && connection.reused && is_stale(&error) => {
+            return Err(Unsent::Stale);
+        }
+        // Upstreams answer a body that they refuse before they have read it. On a connection that
+        // was closed earlier there is nothing to read, which is found out at once.
         Err(_) => LAST_WORDS,
     };
     let session = &mut connection.session;
+    let mut silent = true;
     loop {
         let patience = patience.min(deadline.saturating_duration_since(Instant::now()));
         match within(patience, session.read_response_header()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) if is_stale(&error) => return Err(Unsent::Stale),
+            Ok(Err(error)) if silent && is_stale(&error) && !began(&error) => {
+                return Err(Unsent::Stale);
+            }
             Ok(Err(error)) => return Err(Unsent::Failed(broken(&error))),
             Err(_elapsed) => {
                 return Err(Unsent::Failed(timed_out(
@@ -156,7 +168,7 @@ async fn send(
             }
         }
         match session.response_header() {
-            Some(head) if head.status.is_informational() => {}
+            Some(head) if head.status.is_informational() => silent = false,
             Some(head) => return Ok((head.status, head.headers.clone())),
             None => return Err(Unsent::Stale),
         }
@@ -273,8 +285,24 @@ fn is_json(headers: &HeaderMap) -> bool {
 /// The upstream closed the connection before it answered. On a kept connection that proves nothing;
 /// Pingora marks such errors, and so do we for what it leaves unmarked.
 fn is_stale(error: &Error) -> bool {
-    matches!(error.retry, RetryType::ReusedOnly | RetryType::Decided(true))
-        || matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::WriteError)
+    let closed = matches!(error.retry, RetryType::ReusedOnly | RetryType::Decided(true))
+        || matches!(error.etype(), ErrorType::ConnectionClosed | ErrorType::WriteError);
+    closed && !is_timeout(error)
+}
+
+/// The system gave the connection up because the other side was silent for too long.
+fn is_timeout(error: &Error) -> bool {
+    let cause = error.root_cause();
+    let below = cause.downcast_ref::<h2::Error>().and_then(h2::Error::get_io);
+    let below = below.or_else(|| cause.downcast_ref::<io::Error>());
+    below.is_some_and(|below| below.kind() == io::ErrorKind::TimedOut)
+}
+
+/// A part of the head had come. Pingora tells it in its text alone ("bytes already read: 17").
+fn began(error: &Error) -> bool {
+    let text = error.to_string();
+    let count = text.split("bytes already read: ").nth(1).unwrap_or("0");
+    count.bytes().next().is_some_and(|digit| digit != b'0')
 }
 
 /// An upstream that broke off or does not speak HTTP.

@@ -74,7 +74,8 @@ pub(super) fn error(
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static(word));
             }
         }
-        GatewayError::BodyTooLarge { .. }
+        GatewayError::BadHead(_)
+        | GatewayError::BodyTooLarge { .. }
         | GatewayError::BodyIncomplete { .. }
         | GatewayError::BadBody { .. }
         | GatewayError::UnknownModel { .. }

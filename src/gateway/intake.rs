@@ -13,12 +13,10 @@ use serde_json::Value;
 use super::ctx::{Call, RequestCtx};
 use super::error::GatewayError;
 use crate::dialect::Endpoint;
+use crate::failure::FailureClass;
 use crate::patience::within;
 use crate::routing::Fallback;
 use crate::wire::json::Object;
-
-/// Longest silence while a client sends its body.
-const BODY_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Code of a body whose end cannot be found.
 pub(super) const UNREADABLE: &str = "invalid_body";
@@ -40,13 +38,14 @@ pub(super) fn request_id(headers: &HeaderMap) -> Arc<str> {
     given.map_or_else(|| Arc::from(uuid::Uuid::now_v7().to_string()), Arc::from)
 }
 
-/// Reads the whole body of the request.
+/// Reads the whole body of the request. `silence` is the longest pause that the client may make.
 ///
 /// # Errors
 /// `BodyTooLarge`, `BodyIncomplete`.
 pub(super) async fn read_body(
     session: &mut Session,
     limit_bytes: usize,
+    silence: Duration,
 ) -> Result<Bytes, GatewayError> {
     let too_large = || GatewayError::BodyTooLarge { limit_bytes };
     let header = session.req_header();
@@ -68,7 +67,7 @@ pub(super) async fn read_body(
     let mut rest = BytesMut::new();
     loop {
         let reading = session.as_downstream_mut().read_request_body();
-        let chunk = match within(BODY_READ_TIMEOUT, reading).await {
+        let chunk = match within(silence, reading).await {
             Ok(Ok(Some(chunk))) => chunk,
             Ok(Ok(None)) => break,
             Ok(Err(error)) => return Err(unreadable(&error)),
@@ -142,7 +141,7 @@ pub(super) fn understand(
     let traffic = &ctx.snapshot.traffic;
     let seconds = |name: &'static str, header: &str| {
         let given = match headers.get(header) {
-            Some(value) => value.to_str().ok().map(Value::from),
+            Some(value) => Some(Value::from(value.to_str().unwrap_or_default())),
             None => body.value(name).filter(|value| !value.is_null()),
         };
         let Some(given) = given else { return Ok(None) };
@@ -157,20 +156,18 @@ pub(super) fn understand(
     };
     Ok(Call {
         endpoint,
-        fallbacks: fallbacks(&body, &model)?,
+        fallbacks: fallbacks(&body, "fallbacks", &model)?,
+        class_fallbacks: class_fallbacks(&body, &model)?,
         model: model.into(),
         stream,
         show_usage,
-        num_retries: headers
-            .get("x-litellm-num-retries")
-            .and_then(|value| value.to_str().ok()?.trim().parse().ok())
-            .or_else(|| body.u64("num_retries").and_then(|count| count.try_into().ok())),
+        num_retries: num_retries(&body, headers)?,
         disable_fallbacks: flag(
             &body,
             "disable_fallbacks",
             "`disable_fallbacks` must be true or false.",
         )?,
-        tags: tags(&body, headers),
+        tags: tags(&body, headers)?,
         deadline: ctx.started + traffic.total_timeout,
         timeout: seconds("timeout", "x-litellm-timeout")?,
         stream_timeout: seconds("stream_timeout", "x-litellm-stream-timeout")?,
@@ -206,12 +203,29 @@ fn flag(body: &Object, name: &'static str, message: &str) -> Result<bool, Gatewa
     }
 }
 
+/// How often a failure is answered by another attempt in the same group; the header goes first.
+fn num_retries(body: &Object, headers: &HeaderMap) -> Result<Option<u32>, GatewayError> {
+    const HEADER: &str = "x-litellm-num-retries";
+    let wrong = |name| bad(name, format!("`{name}` must be a whole number from zero on."));
+    if let Some(value) = headers.get(HEADER) {
+        let count = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+        return count.map(Some).ok_or_else(|| wrong(HEADER));
+    }
+    if !body.is_set("num_retries") {
+        return Ok(None);
+    }
+    let count = body.u64("num_retries").and_then(|count| count.try_into().ok());
+    count.map(Some).ok_or_else(|| wrong("num_retries"))
+}
+
 /// The request's own fallbacks, in the forms of the configuration: names, objects with a `model`
 /// and parameters to replace, or rules by group, of which the one for `model` counts.
-fn fallbacks(body: &Object, model: &str) -> Result<Option<Vec<Fallback>>, GatewayError> {
-    const EXPECTED: &str = "`fallbacks` must be an array of model names, of objects with a \
-                            `model`, or of rules such as {\"model-a\": [\"model-b\"]}.";
-    let written = match body.value("fallbacks") {
+fn fallbacks(
+    body: &Object,
+    name: &'static str,
+    model: &str,
+) -> Result<Option<Vec<Fallback>>, GatewayError> {
+    let written = match body.value(name) {
         None | Some(Value::Null) => return Ok(None),
         Some(written) => written,
     };
@@ -219,20 +233,50 @@ fn fallbacks(body: &Object, model: &str) -> Result<Option<Vec<Fallback>>, Gatewa
         Some(targets) => targets.iter().map(fallback).collect(),
         None => written.as_array().and_then(|list| list.iter().map(fallback).collect()),
     };
-    understood.map(Some).ok_or_else(|| bad("fallbacks", EXPECTED))
+    understood.map(Some).ok_or_else(|| {
+        let message = format!(
+            "`{name}` must be an array of model names, of objects with a `model`, or of rules \
+             such as {{\"model-a\": [\"model-b\"]}}."
+        );
+        bad(name, message)
+    })
+}
+
+/// The lists for one class of failure each.
+fn class_fallbacks(
+    body: &Object,
+    model: &str,
+) -> Result<Vec<(FailureClass, Vec<Fallback>)>, GatewayError> {
+    let mut lists = Vec::new();
+    for (name, class) in [
+        ("context_window_fallbacks", FailureClass::ContextWindow),
+        ("content_policy_fallbacks", FailureClass::ContentPolicy),
+    ] {
+        // A group without its own list takes the general one, as in the configuration.
+        let list = fallbacks(body, name, model)?.filter(|list| !list.is_empty());
+        lists.extend(list.map(|list| (class, list)));
+    }
+    Ok(lists)
 }
 
 /// The targets of the rule for `model`, or of the one for all. `None`: these are no rules.
 fn rule_for<'a>(model: &str, written: &'a Value) -> Option<&'a [Value]> {
+    let is_rule = |targets: &Value| targets.is_array() || targets.is_string();
     let as_rules = |value: &'a Value| {
-        value.as_object().filter(|rules| rules.values().all(|targets| targets.is_array()))
+        let rules = value.as_object().filter(|rules| rules.values().all(is_rule));
+        // `{"model": "b"}` is no rule but a target.
+        rules.filter(|rules| !rules.get("model").is_some_and(Value::is_string))
     };
     let rules: Vec<_> = match written {
         Value::Array(list) if !list.is_empty() => list.iter().map(as_rules).collect::<Option<_>>(),
         _ => as_rules(written).map(|rules| vec![rules]),
     }?;
-    let rule = |name| rules.iter().find_map(|rules| rules.get(name)?.as_array());
-    Some(rule(model).or_else(|| rule(EVERY_GROUP)).map_or(&[], Vec::as_slice))
+    let rule = |name| rules.iter().find_map(|rules| rules.get(name));
+    let targets = rule(model).or_else(|| rule(EVERY_GROUP));
+    Some(targets.map_or(&[], |targets| match targets {
+        Value::Array(list) => list.as_slice(),
+        alone => std::slice::from_ref(alone),
+    }))
 }
 
 fn fallback(entry: &Value) -> Option<Fallback> {
@@ -250,19 +294,26 @@ fn fallback(entry: &Value) -> Option<Fallback> {
     }
 }
 
-fn tags(body: &Object, headers: &HeaderMap) -> Vec<Box<str>> {
-    let listed = |value: Option<&Value>| -> Vec<Box<str>> {
-        let tags = value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        tags.iter().filter_map(|tag| tag.as_str().map(Box::from)).collect()
+fn tags(body: &Object, headers: &HeaderMap) -> Result<Vec<Box<str>>, GatewayError> {
+    let listed = |value: &Value| -> Option<Vec<Box<str>>> {
+        value.as_array()?.iter().map(|tag| tag.as_str().map(Box::from)).collect()
     };
-    let mut tags = listed(body.value("tags").as_ref());
+    let wrong = |name| bad(name, format!("`{name}` must be an array of strings."));
+    let mut tags = match body.value("tags") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(written) => listed(&written).ok_or_else(|| wrong("tags"))?,
+    };
     if body.contains("metadata") {
-        tags.extend(listed(body.value("metadata").as_ref().and_then(|given| given.get("tags"))));
+        // As a text it is the client's own: OpenAI's metadata are texts.
+        let metadata = body.value("metadata").unwrap_or_default();
+        if let Some(written) = metadata.get("tags").filter(|tags| tags.is_array()) {
+            tags.extend(listed(written).ok_or_else(|| wrong("metadata.tags"))?);
+        }
     }
     if let Some(given) = headers.get("x-litellm-tags").and_then(|value| value.to_str().ok()) {
         tags.extend(given.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(Box::from));
     }
-    tags
+    Ok(tags)
 }
 
 /// What is left of a deadline.

@@ -6,6 +6,7 @@
 
 mod admin;
 mod admit;
+mod connection;
 mod ctx;
 pub mod error;
 mod exchange;
@@ -14,6 +15,7 @@ mod intake;
 mod preface;
 mod pump;
 mod queue;
+mod refusal;
 mod relay;
 mod reply;
 mod route;
@@ -29,10 +31,12 @@ use pingora_core::{Error, ErrorType};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 
 pub use self::admin::View;
+use self::connection::Connection;
 use self::ctx::RequestCtx;
-use self::error::GatewayError;
+use self::error::{ClientDialect, GatewayError};
 pub use self::preface::AnyHttp;
 pub use self::queue::Queue;
+use self::refusal::HeadProblem;
 use self::route::Route;
 use crate::admin::Admin;
 use crate::edge;
@@ -82,10 +86,10 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         ctx: &mut RequestCtx,
     ) -> pingora_core::Result<()> {
+        Connection::take_request(session);
         // Bytes that a client sends ahead belong to its next request; without this the watch for
         // its disconnect would take them for an error.
         session.as_downstream_mut().set_pipelining_enabled(true);
-        edge::head_arrived();
         let settings = &ctx.snapshot.edge;
         if session.as_downstream().get_keepalive().is_some() {
             // Only where the connection is kept at all: a client, or the end of the process, may
@@ -99,7 +103,7 @@ impl ProxyHttp for Gateway {
         let lines: Vec<_> = lines.filter_map(|line| line.to_str().ok()).collect();
         ctx.client_ip = edge::client(&settings.forwarded, peer, lines.into_iter());
         ctx.request_id = intake::request_id(&head.headers);
-        ctx.dialect = route::client_dialect(head.uri.path());
+        ctx.dialect = ClientDialect::of_path(head.uri.path());
         Ok(())
     }
 
@@ -163,7 +167,6 @@ impl ProxyHttp for Gateway {
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut RequestCtx) {
         settle::settle(self, session, ctx);
-        edge::request_over();
     }
 
     fn suppress_error_log(&self, _session: &Session, ctx: &RequestCtx, _error: &Error) -> bool {
@@ -189,6 +192,11 @@ impl From<GatewayError> for Refusal {
 impl Gateway {
     async fn take_in(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<bool, Refusal> {
         let head = session.req_header();
+        if head.method == http::Method::CONNECT {
+            // What would follow its answer is no HTTP.
+            session.set_keepalive(None);
+            return Err(GatewayError::BadHead(HeadProblem::Connect).into());
+        }
         let path = head.uri.path().to_owned();
         match Route::find(&head.method, &path) {
             _ if self.audience == Audience::Operators => {
@@ -203,8 +211,9 @@ impl Gateway {
                 // The key is checked before a byte of the body is read.
                 ctx.caller = Some(admit::caller(&ctx.snapshot.access, &head.headers)?);
                 ctx.in_flight = Some(admit::enter(self, ctx).await?);
-                let limit = ctx.snapshot.traffic.max_request_bytes;
-                let body = intake::read_body(session, limit).await?;
+                let traffic = &ctx.snapshot.traffic;
+                let (limit, silence) = (traffic.max_request_bytes, traffic.client_body_timeout);
+                let body = intake::read_body(session, limit, silence).await?;
                 let headers = &session.req_header().headers;
                 let call = intake::understand(ctx, headers, endpoint, model, body)?;
                 ctx.call = Some(Arc::new(call));

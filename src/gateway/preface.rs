@@ -6,45 +6,75 @@
 //! decide, and they must come in time. Needless once Pingora compares what it has.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use pingora_core::apps::{HttpServerOptions, ServerApp};
+use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::{ALPN, Stream};
 use pingora_core::server::ShutdownWatch;
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
 
 use super::Gateway;
-use crate::edge;
+use super::connection::Connection;
 use crate::patience::within;
 
 /// How HTTP/2 begins. No method of HTTP/1 begins like that.
 const HTTP2: [u8; 3] = *b"PRI";
 
-/// The longest silence of a new connection; Pingora's own bound for the head of a request.
-const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// The gateway behind a listener that takes HTTP/1.1 and HTTP/2, the latter over TLS or with prior
 /// knowledge.
 pub struct AnyHttp {
+    gateway: Arc<Gateway>,
     /// Also HTTP/2 over TLS, where both sides have agreed on it beforehand.
-    agreed: Arc<HttpProxy<Gateway>>,
-    prior_knowledge: Arc<HttpProxy<Gateway>>,
+    agreed: Arc<Entrance>,
+    prior_knowledge: Arc<Entrance>,
 }
 
 impl AnyHttp {
     /// The gateway, ready for connections.
     #[must_use]
     pub fn new(conf: &Arc<ServerConf>, gateway: Gateway) -> Self {
-        let mut options = HttpServerOptions::default();
-        options.h2_idle_timeout = Some(gateway.snapshot.load().edge.limits.keepalive_timeout);
-        let mut agreed = http_proxy(conf, gateway.clone());
-        agreed.server_options = Some(options.clone());
-        options.h2c = true;
-        let mut prior_knowledge = http_proxy(conf, gateway);
-        prior_knowledge.server_options = Some(options);
-        Self { agreed: Arc::new(agreed), prior_knowledge: Arc::new(prior_knowledge) }
+        let entrance = |h2c| {
+            let mut options = HttpServerOptions::default();
+            options.h2c = h2c;
+            options.h2_idle_timeout = Some(gateway.snapshot.load().edge.limits.keepalive_timeout);
+            // So that the gateway refuses it, with a body and a line in the log.
+            options.allow_connect_method_proxying = true;
+            let mut proxy = http_proxy(conf, gateway.clone());
+            proxy.server_options = Some(options);
+            Arc::new(Entrance(Arc::new(proxy)))
+        };
+        let (agreed, prior_knowledge) = (entrance(false), entrance(true));
+        Self { gateway: Arc::new(gateway), agreed, prior_knowledge }
+    }
+
+    /// A connection of HTTP/1 is watched until there is a request, and again after it.
+    fn watched(&self, stream: Stream) -> Stream {
+        Box::new(Connection::new(stream, Arc::clone(&self.gateway)))
+    }
+}
+
+/// Pingora's proxy, which tells the connection when it begins to read a request.
+struct Entrance(Arc<HttpProxy<Gateway>>);
+
+#[async_trait]
+impl HttpServerApp for Entrance {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        Connection::expect_head(session.stream());
+        self.0.process_new_http(session, shutdown).await
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        self.0.server_options()
+    }
+
+    async fn http_cleanup(&self) {
+        self.0.http_cleanup().await;
     }
 }
 
@@ -56,20 +86,20 @@ impl ServerApp for AnyHttp {
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         if stream.get_ssl_digest().is_some() {
-            if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-                edge::unbounded();
+            if !matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+                stream = self.watched(stream);
             }
             return self.agreed.process_new(stream, shutdown).await;
         }
+        let patience = self.gateway.snapshot.load().traffic.client_header_timeout;
         let mut start = [0; HTTP2.len()];
         let peeking = stream.try_peek(&mut start);
-        let peeked = within(FIRST_BYTES_TIMEOUT, peeking).await;
+        let peeked = within(patience, peeking).await;
         match peeked {
             Ok(Ok(true)) if start == HTTP2 => {
-                edge::unbounded();
                 self.prior_knowledge.process_new(stream, shutdown).await
             }
-            Ok(Ok(_)) => self.agreed.process_new(stream, shutdown).await,
+            Ok(Ok(_)) => self.agreed.process_new(self.watched(stream), shutdown).await,
             // Opened and closed again, or silent: nobody is owed an answer.
             Ok(Err(_)) | Err(_) => None,
         }

@@ -199,6 +199,12 @@ impl<'a, 'r> Pump<'a, 'r> {
                 }
                 None => {}
             }
+            if may_fail_over && batch.complete {
+                return Pumped::Failed(Failure::new(
+                    FailureClass::Server,
+                    "the provider's stream ended without any content",
+                ));
+            }
             let held: usize = out.iter().map(Bytes::len).sum();
             if may_fail_over && !batch.complete && held < BATCH_BYTES {
                 // Only a preamble so far: it is held back until something follows it.

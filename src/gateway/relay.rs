@@ -27,6 +27,7 @@ use crate::provider;
 use crate::routing::{Ask, Attempt, Next, Plan, Stop};
 use crate::telemetry;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
+use crate::wire;
 
 /// Longer than any request takes.
 const UNBOUNDED: Duration = Duration::from_secs(24 * 60 * 60);
@@ -111,6 +112,7 @@ impl Relay<'_> {
             model: &call.model,
             num_retries: call.num_retries,
             fallbacks: call.fallbacks.clone(),
+            class_fallbacks: call.class_fallbacks.clone(),
             disable_fallbacks: call.disable_fallbacks,
             tags: call.tags.clone(),
             seed: fastrand::u64(..),
@@ -307,6 +309,8 @@ impl Relay<'_> {
             ));
         }
         plan.succeeded(attempt, &self.gateway.routing, Instant::now());
+        // The provider is done; how fast the client reads is not its business.
+        attempt.in_flight.leave();
         self.served_by(attempt);
         let usage = reply.usage.unwrap_or_else(|| estimate(call, reply.body.len() as u64));
         self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
@@ -385,10 +389,10 @@ fn stopped(stop: Stop, last: Option<Failure>, call: &Call) -> GatewayError {
     }
 }
 
-/// Tokens by length, where a provider counts none.
+/// Tokens by the length of the text, where a provider counts none.
 pub(super) fn estimate(call: &Call, text_bytes: u64) -> Usage {
     Usage {
-        input_tokens: call.body.bytes().len() as u64 / BYTES_PER_TOKEN,
+        input_tokens: wire::text_bytes(call.body.bytes()) as u64 / BYTES_PER_TOKEN,
         output_tokens: text_bytes / BYTES_PER_TOKEN,
         estimated: true,
         ..Usage::default()

@@ -6,6 +6,7 @@ use pingora_core::protocols::http::HttpTask;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
+use super::connection::Connection;
 use super::ctx::RequestCtx;
 use super::error::GatewayError;
 use super::{head, intake};
@@ -33,6 +34,11 @@ pub(super) async fn write_error(
     if broke_off || !session.as_downstream_mut().is_body_done() {
         // The rest of the request's body would be taken for the next request.
         session.set_keepalive(None);
+        Connection::linger(session);
+        write_whole(session, head, body).await?;
+        // The request is over, although its connection is not.
+        ctx.in_flight = None;
+        return Ok(());
     }
     write_whole(session, head, body).await
 }

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-use super::error::ClientDialect;
 use crate::dialect::Endpoint;
 
 /// What the path and method of a request ask for.
@@ -28,13 +27,6 @@ impl<'a> Route<'a> {
             _ => Self::Admin,
         }
     }
-}
-
-/// The envelope that a client of this path expects.
-#[must_use]
-pub(super) fn client_dialect(path: &str) -> ClientDialect {
-    let messages = path.strip_prefix("/v1").unwrap_or(path).starts_with("/messages");
-    if messages { ClientDialect::Anthropic } else { ClientDialect::OpenAi }
 }
 
 /// The inference paths, each with and without `/v1`, and in the two forms that name the model.

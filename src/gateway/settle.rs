@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::Method;
 use pingora_proxy::Session;
 
 use super::Gateway;
@@ -16,14 +17,14 @@ use crate::telemetry::{
 /// The status of a request whose client left before it had one; nginx made it known.
 const CLIENT_CLOSED: u16 = 499;
 
+/// The class of requests whose head was refused.
+pub(super) const HEAD_ERROR: &str = "head";
+
 /// Records the request. Called once for each, however it ended.
 pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx) {
     let head = session.req_header();
     let path = head.uri.path();
-    let route = match GatewayRoute::find(&head.method, path) {
-        GatewayRoute::Inference { endpoint, .. } => Route::Inference(endpoint),
-        GatewayRoute::Admin => page(path),
-    };
+    let route = route_of(&head.method, path);
     let mut record = RequestRecord::new(ctx.started_at, route, head.method.clone());
     record.request_id = ClientText::new(&ctx.request_id);
     record.call_id = ClientText::new(&ctx.request_id);
@@ -74,6 +75,15 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
     }
 }
 
+/// The family of paths that a request belongs to.
+#[must_use]
+pub(super) fn route_of(method: &Method, path: &str) -> Route {
+    match GatewayRoute::find(method, path) {
+        GatewayRoute::Inference { endpoint, .. } => Route::Inference(endpoint),
+        GatewayRoute::Admin => page(path),
+    }
+}
+
 /// Time that the gateway itself took. A stream's own duration is the provider's, so for streams it
 /// is what came before the first frame.
 fn overhead(total: Duration, relayed: &super::ctx::Relayed) -> Duration {
@@ -102,6 +112,7 @@ fn error_of(ctx: &RequestCtx) -> Option<ErrorRecord> {
     };
     let class = match error {
         GatewayError::Key(_) => "key",
+        GatewayError::BadHead(_) => HEAD_ERROR,
         GatewayError::BodyTooLarge { .. }
         | GatewayError::BodyIncomplete { .. }
         | GatewayError::BadBody { .. } => "body",

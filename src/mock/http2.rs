@@ -25,8 +25,8 @@ use super::steps::{Performance, Step};
 
 /// The first bytes of every HTTP/2 connection.
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Streams at once. A gateway may put all its traffic on one connection.
-const STREAMS_MAX: u32 = 10_000;
+/// Streams at once, if the script's author says nothing. A gateway may put all its traffic on one connection.
+pub(super) const STREAMS_MAX: u32 = 10_000;
 /// How much of a request body may be on its way, for each stream and for all.
 const WINDOW_BYTES: u32 = 1024 * 1024;
 /// RST_STREAM makes `h2` forget what is queued before it; within this time it is written.
@@ -46,7 +46,7 @@ pub(super) async fn serve(socket: Socket, stage: Arc<Stage>, number: u64) {
     let record = Arc::clone(socket.record());
     let mut builder = h2::server::Builder::new();
     builder
-        .max_concurrent_streams(STREAMS_MAX)
+        .max_concurrent_streams(stage.http2_streams)
         .initial_window_size(WINDOW_BYTES)
         .initial_connection_window_size(16 * WINDOW_BYTES);
     let mut connection = match builder.handshake::<_, Bytes>(socket).await {

@@ -36,6 +36,8 @@ pub struct ServeOptions {
     pub tls: Option<Tls>,
     /// The largest request body; a larger one is a 413.
     pub body_limit: usize,
+    /// Streams at once on one HTTP/2 connection.
+    pub http2_streams: u32,
 }
 
 impl Default for ServeOptions {
@@ -45,6 +47,7 @@ impl Default for ServeOptions {
             dialect: Dialect::OpenAi,
             tls: None,
             body_limit: BODY_BYTES_MAX,
+            http2_streams: http2::STREAMS_MAX,
         }
     }
 }
@@ -92,6 +95,7 @@ pub(super) struct Stage {
     script: ArcSwap<Script>,
     pub(super) dialect: Dialect,
     pub(super) body_limit: usize,
+    pub(super) http2_streams: u32,
     tls: Option<Tls>,
 }
 
@@ -101,6 +105,7 @@ impl Stage {
             script: ArcSwap::from_pointee(options.script),
             dialect: options.dialect,
             body_limit: options.body_limit,
+            http2_streams: options.http2_streams,
             tls: options.tls,
         }
     }

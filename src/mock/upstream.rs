@@ -140,6 +140,12 @@ impl UpstreamBuilder {
         self
     }
 
+    /// Takes at most so many streams at once on one HTTP/2 connection, and says so to clients.
+    pub fn http2_streams(mut self, count: u32) -> Self {
+        self.options.http2_streams = count;
+        self
+    }
+
     /// Refuses connections; the port stays reserved.
     pub fn refuses_connections(mut self) -> Self {
         self.door = Door::Refuses;

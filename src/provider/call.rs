@@ -183,7 +183,7 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-    use crate::catalog::{ModelInfo, Timeouts};
+    use crate::catalog::sample;
     use crate::provider::{Written, target, vendor};
 
     fn deployment(
@@ -195,25 +195,10 @@ mod tests {
         let api_base = Some("http://127.0.0.1:9001");
         let written = Written { api_base, api_key: Some("k"), extra_headers, ..Written::default() };
         Deployment {
-            id: "id".into(),
-            group: "group".into(),
-            provider: provider.into(),
             dialect: vendor.dialect,
             quirks: vendor.quirks,
-            model: model.into(),
             target: target(vendor, &written).unwrap(),
-            weight: None,
-            order: None,
-            rpm: None,
-            tpm: None,
-            max_parallel_requests: None,
-            timeouts: Timeouts::default(),
-            num_retries: None,
-            cooldown: None,
-            defaults: Vec::new(),
-            drop_params: Vec::new(),
-            tags: Vec::new(),
-            info: ModelInfo::default(),
+            ..sample::deployment(&format!("group = {provider}/{model} #id"))
         }
     }
 

@@ -10,6 +10,7 @@ mod azure;
 mod call;
 mod classify;
 mod openai;
+mod recognise;
 mod retry_after;
 mod table;
 mod url;
@@ -21,7 +22,8 @@ pub use azure::DEFAULT_API_VERSION;
 pub use call::{Call, Outgoing, reply, request, stream};
 pub use classify::{class_of, classify, reclassify};
 
-pub use table::{Support, VENDORS, Vendor, names, recognise, vendor};
+pub use recognise::recognise;
+pub use table::{Support, VENDORS, Vendor, names, vendor};
 use url::BaseUrl;
 
 use crate::catalog::Target;
@@ -156,7 +158,7 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         api_base: base.shown(&layout.root).into(),
         verify_tls: written.verify_tls,
         ca_file: filled(written.ca_file).map(Box::from),
-        http2: written.http2.unwrap_or(base.tls),
+        http2: written.http2.unwrap_or(false),
         host: base.host.into(),
     })
 }

@@ -40,7 +40,7 @@ pub(super) fn retry_after(
         let text = text_of(headers, "retry-after")?;
         match text.parse() {
             Ok(wait) => seconds(wait),
-            Err(_) => Some(until(httpdate::parse_http_date(text).ok()?, now)),
+            Err(_) => until(httpdate::parse_http_date(text).ok()?, now),
         }
     };
     milliseconds()
@@ -100,16 +100,18 @@ fn moment(text: &str, now: SystemTime) -> Option<Duration> {
     if let Ok(number) = text.parse::<f64>() {
         // A delay is never 30 years, and a date after 2001 is never fewer seconds.
         return match number {
-            n if n >= 1e12 => Some(until(SystemTime::UNIX_EPOCH + seconds(n / 1000.0)?, now)),
-            n if n >= 1e9 => Some(until(SystemTime::UNIX_EPOCH + seconds(n)?, now)),
+            n if n >= 1e12 => until(SystemTime::UNIX_EPOCH + seconds(n / 1000.0)?, now),
+            n if n >= 1e9 => until(SystemTime::UNIX_EPOCH + seconds(n)?, now),
             n => seconds(n),
         };
     }
-    duration(text).or_else(|| Some(until(rfc3339(text)?, now)))
+    duration(text).or_else(|| until(rfc3339(text)?, now))
 }
 
-fn until(moment: SystemTime, now: SystemTime) -> Duration {
-    moment.duration_since(now).unwrap_or_default()
+/// A moment that has passed is no wait.
+fn until(moment: SystemTime, now: SystemTime) -> Option<Duration> {
+    let wait = moment.duration_since(now).unwrap_or_default();
+    (wait.as_secs_f64() <= MAX_SECONDS).then_some(wait)
 }
 
 /// The longest wait that is believed; beyond it, it is a mistake or a broken clock.

@@ -114,6 +114,8 @@ pub struct InFlight {
     generation: u32,
     probe: bool,
     counted: bool,
+    /// The place is given back already.
+    left: bool,
 }
 
 impl DeploymentState {
@@ -140,7 +142,8 @@ impl DeploymentState {
         let take = |count: u32| (count < bound).then(|| count.saturating_add(1));
         self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Relaxed, take).ok()?;
         let generation = self.generation.load(Ordering::Acquire);
-        let mut place = InFlight { state: self.clone(), generation, probe: false, counted: false };
+        let mut place =
+            InFlight { state: self.clone(), generation, probe: false, counted: false, left: false };
         if matches!(self.standing(now), Standing::HalfOpen { .. }) {
             place.probe = !self.probing.swap(true, Ordering::AcqRel);
         }
@@ -260,6 +263,14 @@ impl InFlight {
         matches!(self.state.standing(now), Standing::HalfOpen { .. })
     }
 
+    /// Gives the place back before the end: the deployment has nothing more to do.
+    pub fn leave(&mut self) {
+        self.end_probe();
+        if !std::mem::replace(&mut self.left, true) {
+            self.state.in_flight.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
     fn end_probe(&mut self) {
         if std::mem::take(&mut self.probe) {
             self.state.probing.store(false, Ordering::Release);
@@ -269,8 +280,7 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.end_probe();
-        self.state.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.leave();
     }
 }
 

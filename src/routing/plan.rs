@@ -39,6 +39,8 @@ pub struct Ask<'a> {
     pub num_retries: Option<u32>,
     /// Replaces the configuration's fallbacks; an empty list means none.
     pub fallbacks: Option<Vec<Fallback>>,
+    /// The same for one class of failure each, before `fallbacks`.
+    pub class_fallbacks: Vec<(FailureClass, Vec<Fallback>)>,
     pub disable_fallbacks: bool,
     /// Used only if the configuration turns tag filtering on.
     pub tags: Vec<Box<str>>,
@@ -59,6 +61,7 @@ pub struct Plan {
     rng: Rng,
     num_retries: Option<u32>,
     own_fallbacks: Option<Vec<Fallback>>,
+    own_class_fallbacks: Vec<(FailureClass, Vec<Fallback>)>,
     disable_fallbacks: bool,
     /// `None`: tag filtering is off.
     tags: Option<Vec<Box<str>>>,
@@ -136,6 +139,7 @@ impl Plan {
             rng: Rng::with_seed(ask.seed),
             num_retries: ask.num_retries,
             own_fallbacks: ask.fallbacks,
+            own_class_fallbacks: ask.class_fallbacks,
             disable_fallbacks: ask.disable_fallbacks,
             tags: settings.enable_tag_filtering.then_some(ask.tags),
             start: Some((name, resolved)),
@@ -331,12 +335,13 @@ impl Plan {
         {
             return;
         }
-        match &self.own_fallbacks {
+        let class = stage.last.map(|last| last.class);
+        let of_class = self.own_class_fallbacks.iter().find(|(of, _)| Some(*of) == class);
+        match of_class.map(|(_, list)| list).or(self.own_fallbacks.as_ref()) {
             // The request's list is its last word: what it falls back to brings no further ones.
             Some(list) if self.current == 0 => self.queue.put_first(list, 0),
             Some(_) => {}
             None => {
-                let class = stage.last.map(|last| last.class);
                 let list = fallback::list(settings, &stage.names(), class);
                 self.queue.put_first(list, self.current);
             }

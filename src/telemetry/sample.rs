@@ -3,51 +3,20 @@
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use http::{HeaderValue, Method};
+use http::Method;
 
 use super::record::{
     Attempt, ClientText, Durations, ErrorRecord, KeyKind, Outcome, RequestRecord, Route, Served,
 };
-use crate::catalog::{Deployment, ModelInfo, Target, Timeouts};
-use crate::dialect::{Dialect, Endpoint, Quirks};
+use crate::catalog::{Deployment, sample};
+use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
 use crate::money::Usd;
 use crate::usage::Usage;
 
 /// A deployment of OpenAI's `model` in the group `gpt`.
 pub(crate) fn deployment(id: &str, model: &str) -> Arc<Deployment> {
-    Arc::new(Deployment {
-        id: id.into(),
-        group: "gpt".into(),
-        provider: "openai".into(),
-        dialect: Dialect::OpenAi,
-        quirks: Quirks::default(),
-        model: model.into(),
-        target: Target {
-            tls: true,
-            host: "api.example.com".into(),
-            port: 443,
-            authority: HeaderValue::from_static("api.example.com"),
-            paths: Default::default(),
-            headers: Vec::new(),
-            api_base: "https://api.example.com/v1".into(),
-            verify_tls: true,
-            ca_file: None,
-            http2: false,
-        },
-        weight: None,
-        order: None,
-        rpm: None,
-        tpm: None,
-        max_parallel_requests: None,
-        timeouts: Timeouts::default(),
-        num_retries: None,
-        cooldown: None,
-        defaults: Vec::new(),
-        drop_params: Vec::new(),
-        tags: Vec::new(),
-        info: ModelInfo::default(),
-    })
+    Arc::new(sample::deployment(&format!("gpt = openai/{model} #{id}")))
 }
 
 fn attempt(deployment: &Arc<Deployment>, group: &str, outcome: Outcome, status: u16) -> Attempt {

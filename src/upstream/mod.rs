@@ -23,6 +23,7 @@ use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::snapshot::Traffic;
 
+use peer::Authorities;
 pub use peer::Upstream;
 
 /// Idle upstream connections kept per process, over all hosts.
@@ -35,6 +36,18 @@ const ADDRESSES_PER_ATTEMPT: usize = 3;
 pub struct Upstreams {
     connector: Connector,
     by_deployment: ArcSwap<FxHashMap<DeploymentId, Arc<Upstream>>>,
+}
+
+/// Keeps a peer's connection apart from those in the pool (`HttpPeer::group_key`).
+const AVOIDS_POOL: u64 = 1;
+
+/// Where a connection may come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pool {
+    /// A kept connection, if there is one.
+    Shared,
+    /// A new one. It may be kept afterwards, as any other.
+    Avoided,
 }
 
 /// An exchange with an upstream that has begun: a session and where it goes.
@@ -57,8 +70,8 @@ impl Upstreams {
         }
     }
 
-    /// Takes over the upstreams of a new configuration. Those that are unchanged keep their
-    /// addresses and connections.
+    /// Takes over the upstreams of a new configuration. Those that are unchanged, and whose `ca_file`
+    /// holds what it held, keep their addresses and connections.
     ///
     /// # Errors
     /// A text that names the deployment whose `ca_file` cannot be used; nothing is changed then.
@@ -67,20 +80,25 @@ impl Upstreams {
         let mut by_key: FxHashMap<peer::Key, Arc<Upstream>> =
             old.values().map(|known| (known.key().clone(), Arc::clone(known))).collect();
         let mut new = FxHashMap::default();
+        // Each file is read once, and again in each configuration: what it holds is part of it.
+        let mut files: FxHashMap<&str, Authorities> = FxHashMap::default();
         for deployment in catalog.deployments() {
-            let key = peer::Key::new(&deployment.target, traffic.connect_timeout);
-            let upstream = match by_key.get(&key) {
-                Some(upstream) => Arc::clone(upstream),
-                None => {
-                    let upstream =
-                        Arc::new(Upstream::new(key.clone()).map_err(|problem| {
-                            format!("deployment `{}`: {problem}", deployment.id)
-                        })?);
-                    by_key.insert(key, Arc::clone(&upstream));
-                    upstream
+            let target = &deployment.target;
+            let authorities = match target.ca_file.as_deref() {
+                Some(path) if !files.contains_key(path) => {
+                    let read = Authorities::read(path)
+                        .map_err(|problem| format!("deployment `{}`: {problem}", deployment.id))?;
+                    files.insert(path, read.clone());
+                    Some(read)
                 }
+                Some(path) => files.get(path).cloned(),
+                None => None,
             };
-            new.insert(Arc::clone(&deployment.id), upstream);
+            let key = peer::Key::new(target, authorities.as_ref(), traffic.connect_timeout);
+            let upstream = by_key
+                .entry(key.clone())
+                .or_insert_with(|| Arc::new(Upstream::new(key, authorities)));
+            new.insert(Arc::clone(&deployment.id), Arc::clone(upstream));
         }
         self.by_deployment.store(Arc::new(new));
         Ok(())
@@ -95,6 +113,7 @@ impl Upstreams {
         &self,
         deployment: &Deployment,
         budget: Duration,
+        pool: Pool,
     ) -> Result<Connection, Failure> {
         let upstream = self.upstream(deployment, budget)?;
         let until = Instant::now() + budget;
@@ -103,7 +122,15 @@ impl Upstreams {
             let Some(peer) = upstream.pick(until).await? else { break };
             let left = until.saturating_duration_since(Instant::now());
             // Boxed: the state of a TLS handshake is large, and a stream would carry it to its end.
-            let connecting = Box::pin(self.connector.get_http_session(peer.as_ref()));
+            let apart;
+            let asked = match pool {
+                Pool::Shared => peer.as_ref(),
+                Pool::Avoided => {
+                    apart = HttpPeer { group_key: AVOIDS_POOL, ..peer.as_ref().clone() };
+                    &apart
+                }
+            };
+            let connecting = Box::pin(self.connector.get_http_session(asked));
             match within(left, connecting).await {
                 Ok(Ok((session, reused))) => {
                     upstream.answered(&peer);
@@ -142,11 +169,13 @@ impl Upstreams {
         {
             return Ok(Arc::clone(upstream));
         }
-        let key = peer::Key::new(target, connect_timeout);
-        Upstream::new(key).map(Arc::new).map_err(|problem| {
+        let authorities = target.ca_file.as_deref().map(Authorities::read).transpose();
+        let authorities = authorities.map_err(|problem| {
             tracing::warn!(deployment = %deployment.id, problem, "an earlier upstream is unusable");
             Failure::new(FailureClass::Connection, "the provider cannot be connected to")
-        })
+        })?;
+        let key = peer::Key::new(target, authorities.as_ref(), connect_timeout);
+        Ok(Arc::new(Upstream::new(key, authorities)))
     }
 
     /// Gives back a session whose response was read to its end.

@@ -16,6 +16,7 @@ use pingora_core::utils::tls::{WrappedX509, parse_x509};
 use pingora_load_balancing::selection::RoundRobin;
 use pingora_load_balancing::{Backends, LoadBalancer};
 use rustc_hash::FxHashMap;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use super::dns::{Dns, backend};
@@ -33,8 +34,15 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long an address that refused a connection is passed over while others are left.
 const REFUSED_REST: Duration = Duration::from_secs(10);
 
-/// Streams of one upstream HTTP/2 connection.
+/// Streams of one upstream HTTP/2 connection; fewer where the upstream says so in its settings. When
+/// all are taken, Pingora opens a further connection. Only streams that were opened before the
+/// settings came can be too many: those wait within the connection until others end.
 const MAX_H2_STREAMS: usize = 100;
+
+/// How often an upstream is asked whether an HTTP/2 connection is alive; Pingora gives it five seconds
+/// to answer. A dead connection would otherwise be given to new requests until the kernel gives up,
+/// a quarter of an hour later.
+const H2_PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// What one HTTP/2 stream may send ahead of a slow client: a second of the fastest model's tokens
 /// many times over, and little enough for thousands of streams. Pingora's own value is 8 MiB.
@@ -52,18 +60,52 @@ pub(super) struct Key {
     port: u16,
     verify_tls: bool,
     ca_file: Option<Box<str>>,
+    /// Of what the file held when it was read: a file of the same name may hold other authorities.
+    ca_digest: Option<[u8; 32]>,
     http2: bool,
     connect_timeout: Duration,
 }
 
+/// The certificate authorities of a `ca_file`.
+#[derive(Clone)]
+pub(super) struct Authorities {
+    digest: [u8; 32],
+    certificates: Arc<CaType>,
+}
+
+impl Authorities {
+    /// Reads a PEM file.
+    pub(super) fn read(path: &str) -> Result<Self, String> {
+        let unusable = |why: &dyn std::fmt::Display| format!("ca_file {path}: {why}");
+        let pem = std::fs::read(path).map_err(|error| unusable(&error))?;
+        let mut certificates = Vec::new();
+        for block in x509_parser::pem::Pem::iter_from_buffer(&pem) {
+            let block = block.map_err(|error| unusable(&error))?;
+            // `parse_x509` panics on what it cannot parse, so the block is parsed here first.
+            block.parse_x509().map_err(|error| unusable(&error))?;
+            certificates.push(WrappedX509::new(block.contents, parse_x509));
+        }
+        if certificates.is_empty() {
+            return Err(unusable(&"holds no certificate"));
+        }
+        Ok(Self { digest: Sha256::digest(&pem).into(), certificates: Arc::from(certificates) })
+    }
+}
+
 impl Key {
-    pub(super) fn new(target: &Target, connect_timeout: Duration) -> Self {
+    /// `authorities`: what the target's `ca_file` holds now.
+    pub(super) fn new(
+        target: &Target,
+        authorities: Option<&Authorities>,
+        connect_timeout: Duration,
+    ) -> Self {
         Self {
             tls: target.tls,
             host: target.host.clone(),
             port: target.port,
             verify_tls: target.verify_tls,
             ca_file: target.ca_file.clone(),
+            ca_digest: authorities.map(|it| it.digest),
             http2: target.http2,
             connect_timeout,
         }
@@ -82,7 +124,7 @@ impl Key {
     /// A number for the authorities that are trusted.
     fn trust(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        self.ca_file.hash(&mut hasher);
+        self.ca_digest.hash(&mut hasher);
         hasher.finish()
     }
 }
@@ -107,8 +149,8 @@ struct Address {
 }
 
 impl Upstream {
-    pub(super) fn new(key: Key) -> Result<Self, String> {
-        let ca = key.ca_file.as_deref().map(load_ca).transpose()?;
+    /// `authorities` are those of which the key has the digest.
+    pub(super) fn new(key: Key, authorities: Option<Authorities>) -> Self {
         let literal = key.host.parse::<IpAddr>().ok();
         let balancer = match literal {
             Some(ip) => {
@@ -121,15 +163,15 @@ impl Upstream {
                 LoadBalancer::from_backends(Backends::new(discovery))
             }
         };
-        Ok(Self {
+        Self {
             key,
             balancer,
-            ca,
+            ca: authorities.map(|it| it.certificates),
             peers: ArcSwap::from_pointee(FxHashMap::default()),
             resolving: Mutex::new(()),
             resolved: AtomicBool::new(false),
             born: Instant::now(),
-        })
+        }
     }
 
     pub(super) const fn key(&self) -> &Key {
@@ -251,6 +293,7 @@ impl Upstream {
         options.max_h2_streams = MAX_H2_STREAMS;
         options.h2_stream_window_size = Some(H2_STREAM_WINDOW);
         options.h2_connection_window_size = Some(H2_CONNECTION_WINDOW);
+        options.h2_ping_interval = Some(H2_PING_INTERVAL);
         options.tcp_keepalive = Some(TcpKeepalive {
             idle: Duration::from_secs(30),
             interval: Duration::from_secs(10),
@@ -277,21 +320,4 @@ impl Upstream {
     fn now_ms(&self) -> u64 {
         u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
-}
-
-/// Reads a PEM file of certificate authorities.
-fn load_ca(path: &str) -> Result<Arc<CaType>, String> {
-    let unusable = |why: &dyn std::fmt::Display| format!("ca_file {path}: {why}");
-    let pem = std::fs::read(path).map_err(|error| unusable(&error))?;
-    let mut certificates = Vec::new();
-    for block in x509_parser::pem::Pem::iter_from_buffer(&pem) {
-        let block = block.map_err(|error| unusable(&error))?;
-        // `parse_x509` panics on what it cannot parse, so the block is parsed here first.
-        block.parse_x509().map_err(|error| unusable(&error))?;
-        certificates.push(WrappedX509::new(block.contents, parse_x509));
-    }
-    if certificates.is_empty() {
-        return Err(unusable(&"holds no certificate"));
-    }
-    Ok(Arc::from(certificates))
 }

@@ -13,11 +13,13 @@
 pub mod anthropic;
 pub mod json;
 pub mod openai;
+mod payload;
 mod reply;
 mod request;
 pub mod sse;
 pub mod stream;
 
+pub use payload::text_bytes;
 pub use reply::Reply;
 pub use request::RequestOptions;
 pub use stream::{Ending, Progress, StreamOptions, StreamRelay};

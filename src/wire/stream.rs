@@ -22,6 +22,15 @@ pub struct StreamOptions {
     pub quirks: Quirks,
 }
 
+impl StreamOptions {
+    /// The provider counts because the gateway asked it to, and the client did not: what comes of
+    /// that, down to the `"usage":null` of every chunk, is not for the client.
+    #[must_use]
+    pub const fn hides_usage(&self) -> bool {
+        !self.show_usage && !self.quirks.never_asked_for_usage()
+    }
+}
+
 /// What one read brought.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {

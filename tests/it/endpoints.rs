@@ -172,12 +172,18 @@ fn models_are_listed_as_clients_may_ask_for_them() {
         ("/v1/models/team/llama", "team/llama"),
         ("/v1/models/team%2Fllama", "team/llama"),
         ("/v1/models/openai/*", "openai/*"),
+        ("/v1/models/openai/gpt-4.1", "openai/gpt-4.1"),
+        ("/v1/models/other", "other"),
+        ("/v1/models/hidden", "hidden"),
+        ("/v1/models/b", "b"),
     ] {
         let one = client.get(path);
         assert_eq!((one.status, one.json()["id"].as_str()), (200, Some(id)), "{path}");
     }
-    let unknown = client.get("/v1/models/nothing");
-    assert_eq!((unknown.status, unknown.error_code().as_str()), (404, "model_not_found"));
+    for path in ["/v1/models/nothing", "/v1/models/%ff"] {
+        let unknown = client.get(path);
+        assert_eq!((unknown.status, unknown.error_code().as_str()), (404, "model_not_found"));
+    }
     for name in ["gpt", "team/llama", "openai/gpt-4.1", "other", "hidden", "b"] {
         assert_eq!(client.chat(name, "hi").status, 200, "{name}");
     }

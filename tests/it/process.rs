@@ -460,6 +460,46 @@ fn a_reload_takes_over_a_good_file_and_leaves_a_bad_one_alone() {
 }
 
 #[test]
+fn a_reload_reads_the_authorities_again() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let certified = new.certify("localhost");
+    let upstream = upstream::openai()
+        .tls(&certified.certificate, &certified.key)
+        .replies(chat("hello"))
+        .start();
+    let deployment = openai(&upstream).with("ssl_verify: ca.pem").id("same");
+    let gateway = gateway::with(group("gpt").deployment(deployment))
+        .router("num_retries: 0\ndisable_cooldowns: true")
+        .file("ca.pem", &old.pem())
+        .start();
+    let client = gateway.client();
+    let file = gateway.config_path().with_file_name("ca.pem");
+    let reloaded = |count: usize| {
+        gateway.signal("HUP");
+        let told = || gateway.messages().matches("configuration reloaded").count() == count;
+        eventually("the reload is done", told);
+    };
+    assert_eq!(client.chat("gpt", "hi").status, 502, "another authority is trusted");
+
+    std::fs::write(&file, new.pem()).unwrap();
+    reloaded(1);
+    assert_eq!(client.chat("gpt", "hi").text(), "hello");
+    let connections = upstream.connections();
+    reloaded(2);
+    assert_eq!(client.chat("gpt", "hi").text(), "hello");
+    assert_eq!(upstream.connections(), connections, "nothing has changed: it is kept");
+
+    std::fs::write(&file, old.pem()).unwrap();
+    reloaded(3);
+    assert_eq!(client.chat("gpt", "hi").status, 502, "the open connection is not used either");
+
+    std::fs::write(&file, "no certificate").unwrap();
+    gateway.signal("HUP");
+    gateway.wait_for_message("reload refused");
+    assert!(gateway.messages().contains("ca.pem"), "{}", gateway.messages());
+}
+
+#[test]
 fn requests_in_flight_finish_under_the_configuration_they_began_with() {
     let old = upstream::openai()
         .first_replies([rate_limited().retry_after(1)])

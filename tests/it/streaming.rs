@@ -80,8 +80,66 @@ fn only_the_usage_is_taken_out_for_who_did_not_ask_for_it() {
     let reply = connection.read_reply();
 
     let usage = ODD.split_inclusive("\n\n").find(|frame| frame.contains("total_tokens")).unwrap();
-    assert_eq!(reply.body_text(), ODD.replace(usage, ""));
+    let without = ODD.replace(usage, "").replace(",\"usage\":null", "");
+    assert_eq!(reply.body_text(), without);
     assert_eq!(upstream.last_request().json()["stream_options"], json!({"include_usage": true}));
+}
+
+#[test]
+fn what_a_provider_adds_because_it_was_asked_to_count_is_for_those_who_asked() {
+    let chunk = |choices: Value, usage: Value| {
+        let head = json!({"id": "1", "object": "chat.completion.chunk", "model": "m"});
+        let mut chunk = head.as_object().unwrap().clone();
+        chunk.insert("choices".into(), choices);
+        chunk.insert("usage".into(), usage);
+        format!("data: {}\n\n", Value::from(chunk))
+    };
+    let said = |delta: Value, reason: Value| {
+        chunk(json!([{"index": 0, "delta": delta, "finish_reason": reason}]), Value::Null)
+    };
+    let counts = json!({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5});
+    let frames = [
+        said(json!({"role": "assistant", "content": ""}), Value::Null),
+        said(json!({"content": "a"}), Value::Null),
+        said(json!({"content": "b \"usage\":null"}), Value::Null),
+        said(json!({}), json!("stop")),
+        chunk(json!([]), counts),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    let whole = frames.concat();
+    let reply = sent(&frames.each_ref().map(String::as_str));
+    let plain = upstream::openai().replies(reply.clone()).start();
+    let microsoft = upstream::azure().replies(reply).start();
+    let gateway = gateway::with(group("plain").deployment(&plain))
+        .and(group("azure").deployment(azure(&microsoft)))
+        .start();
+
+    for model in ["plain", "azure"] {
+        let ask = gateway.client().ask(model, "hi");
+        let told = ask.clone().set("stream_options", json!({"include_usage": true})).stream();
+        assert_eq!(String::from_utf8(told.bytes.clone()).unwrap(), whole, "{model}");
+        let untold = ask.stream();
+        assert!(untold.events.iter().all(|event| event.get("usage").is_none()), "{untold:?}");
+        assert_eq!((untold.events.len(), untold.text().as_str()), (4, "ab \"usage\":null"));
+        assert!(untold.ended_with_done);
+        assert_eq!(gateway.logged(untold.request_id())["usage"]["output_tokens"], 2);
+    }
+}
+
+#[test]
+fn a_stream_of_nothing_is_a_failure_and_another_deployment_answers() {
+    let empty = upstream::openai().replies(sent(&["data: [DONE]\n\n"])).start();
+    let full = upstream::openai().replies(chat("hello")).start();
+    let gateway = gateway::with(group("gpt").deployment(openai(&empty).order(1)))
+        .and(group("gpt").deployment(openai(&full).order(2)))
+        .start();
+    assert_eq!(gateway.client().stream("gpt", "hi").text(), "hello");
+
+    let gateway = gateway::with(group("gpt").deployment(&empty)).router("num_retries: 0").start();
+    let stream = gateway.client().stream("gpt", "hi");
+    assert_eq!((stream.status, stream.error_code().as_deref()), (502, Some("upstream_error")));
+    let log = gateway.logged(stream.request_id());
+    assert_eq!(log["error"], "server", "{log}");
 }
 
 #[test]
@@ -474,6 +532,26 @@ fn usage_that_no_provider_tells_is_estimated() {
     assert_eq!(log["usage"]["estimated"], true, "{log}");
     let tokens = log["usage"]["output_tokens"].as_u64().unwrap();
     assert!((50..=200).contains(&tokens), "{tokens} tokens for 100 words");
+}
+
+#[test]
+fn images_are_not_estimated_as_if_they_were_text() {
+    let upstream = upstream::openai().replies(chat("a cat").without_usage()).start();
+    let gateway = gateway::with(group("gpt").deployment(&upstream)).start();
+    let url = format!("data:image/png;base64,{}", "iVBORw0KGgo/".repeat(50_000));
+    let sound = json!({"data": "UklGRigA".repeat(50_000), "format": "wav"});
+    let content = json!([
+        {"type": "text", "text": "what is this?"},
+        {"type": "image_url", "image_url": {"url": url}},
+        {"type": "input_audio", "input_audio": sound},
+    ]);
+
+    let ask = gateway.client().ask("gpt", "");
+    let reply = ask.set("messages", json!([{"role": "user", "content": content}])).send();
+
+    let log = gateway.logged(reply.request_id());
+    let tokens = log["usage"]["input_tokens"].as_u64().unwrap();
+    assert!((10..200).contains(&tokens), "{tokens} tokens for three words and a million bytes");
 }
 
 #[test]

@@ -74,6 +74,40 @@ fn concurrent_requests_share_an_http2_connection() {
     assert!(upstream.connections() <= 2, "{} connections", upstream.connections());
 }
 
+/// The bound on streams that HTTP/2 recommends, and that providers have.
+const STREAMS: u32 = 100;
+/// Requests that all wait for the upstream at the same time.
+const WAITING: usize = 250;
+
+#[test]
+fn more_requests_than_a_connection_takes_open_further_connections() {
+    let upstream = upstream::openai()
+        .http2_streams(STREAMS)
+        .replies(stream(["one ", "two"]).stall_after(1))
+        .start();
+    let deployment = openai(&upstream).with("http2: true");
+    let gateway = gateway::with(group("gpt").deployment(deployment)).start();
+    let body = question("gpt", true);
+
+    // The gateway itself takes a hundred on each of its clients' connections.
+    let clients: Vec<_> = (0..5).map(|_| Http2::connect(&gateway)).collect();
+    let asked = clients.iter().cycle().take(WAITING);
+    let asked: Vec<_> = asked.map(|client| client.begin(PATH, &[]).finish(&body)).collect();
+    let heads: Vec<_> = asked.into_iter().map(|exchange| exchange.head()).collect();
+
+    assert_eq!(upstream.request_count(), WAITING, "none waits for another one to end");
+    let connections = upstream.open_connections();
+    assert!(connections >= 3, "{connections} connections for {WAITING} streams");
+    for _ in 0..WAITING {
+        upstream.release();
+    }
+    for head in heads {
+        let reply = head.read();
+        assert_eq!(reply.status, 200);
+        assert!(reply.body.ends_with(b"data: [DONE]\n\n"), "{reply:?}");
+    }
+}
+
 #[test]
 fn hints_before_the_answer_are_skipped() {
     let provider = Stepped::start();
@@ -109,7 +143,7 @@ fn http2_is_agreed_upon_in_tls() {
     let certified = authority.certify("localhost");
     for (offers, option, spoken) in [
         (true, "http2: true", http::Version::HTTP_2),
-        (true, "", http::Version::HTTP_2),
+        (true, "", http::Version::HTTP_11),
         (true, "http2: false", http::Version::HTTP_11),
         (false, "http2: true", http::Version::HTTP_11),
     ] {
@@ -623,4 +657,21 @@ fn after_a_bound_of_one_attempt_another_deployment_answers() {
     let stream = gateway.client().stream("gpt", "hi");
     assert_eq!(stream.text(), "hello");
     assert_eq!(silent.request_count(), 2);
+}
+
+#[test]
+fn a_client_that_reads_slowly_holds_no_place_at_the_deployment() {
+    let upstream = upstream::openai().replies(chat(&"x".repeat(30_000_000))).start();
+    let gateway =
+        gateway::with(group("gpt").deployment(openai(&upstream).with("max_parallel_requests: 1")))
+            .router("num_retries: 0")
+            .start();
+    let mut slow = raw::connect(&gateway);
+    slow.send(raw::post("/v1/chat/completions", &question("gpt", false)));
+    let head = slow.read_head();
+    assert_eq!(head.status, 200);
+    upstream.now_replies(chat("hello"));
+
+    assert_eq!(gateway.client().chat("gpt", "hi").text(), "hello");
+    assert!(slow.read_body(&head).ends_with(b"}"), "and the slow one gets all of it");
 }

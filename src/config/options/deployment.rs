@@ -50,7 +50,7 @@ pub(crate) const LITELLM_PARAMS: Table = Table {
         on("extra_body", Kind::Map, "{}", "body parameters, as if written one by one"),
         on("additional_drop_params", Kind::List, "[]", "body parameters never to be sent"),
         on("ssl_verify", Kind::Text, "true", "check the certificate; or a PEM file to trust"),
-        on("http2", Kind::Flag, "true", "HTTP/2 where the provider offers it"),
+        on("http2", Kind::Flag, "false", "HTTP/2 where the provider offers it; over http: always"),
         on("input_cost_per_token", Kind::Number, "price book", "USD; so all `*_cost_per_*` names"),
         on("output_cost_per_token", Kind::Number, "price book", "USD"),
         ignored("max_retries", "retries are the router's: set `num_retries`"),

@@ -23,6 +23,8 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         on("max_response_size_mb", Kind::Megabytes, "64", "largest reply that is not streamed"),
         on("total_timeout", Kind::Seconds, "6000", "a whole request, all attempts included"),
         on("connect_timeout", Kind::Seconds, "5", "connecting to a provider, TLS included"),
+        on("client_header_timeout", Kind::Seconds, "60", "the head of a request"),
+        on("client_body_timeout", Kind::Seconds, "60", "silence while a client sends its body"),
         on(
             "first_byte_timeout",
             Kind::Seconds,
@@ -51,7 +53,6 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         on("trusted_proxy_ranges", Kind::List, "[]", "whose word on that is taken"),
         on("max_connections", Kind::Count, "", "open connections, over all clients"),
         on("max_connections_per_client", Kind::Count, "", "open connections of one address"),
-        on("client_header_timeout", Kind::Seconds, "60", "until a request's head is complete"),
         on("keepalive_timeout", Kind::Seconds, "75", "how long connections idle"),
         on("reload_on_change", Kind::Flag, "false", "reload when the file changes"),
         on(

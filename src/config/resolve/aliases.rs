@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::Sections;
 use super::names::Names;
 use crate::catalog::{Alias, AliasTarget};
-use crate::config::problem::{Finding, Problems, Spot};
-use crate::config::yaml::{Entry, Node};
+use crate::config::options::FLAG;
+use crate::config::problem::{Finding, Problems, Spot, nearest};
+use crate::config::yaml::{Entry, Node, Typed, Value};
 
 /// An alias and the places of the names it refers to.
 pub(crate) struct WrittenAlias {
@@ -38,7 +39,8 @@ fn alias(entry: &Entry, problems: &Problems) -> Option<WrittenAlias> {
     } else if let Some(items) = entry.node.list() {
         weighted(entry, items, problems)?
     } else if let Some((group, spot)) = model_of(&entry.node) {
-        hidden = entry.node.get("hidden").and_then(|hidden| hidden.node.text()) == Some("true");
+        hidden = flag(&entry.node, "hidden", problems);
+        only(&entry.node, &["model", "hidden"], problems);
         (AliasTarget::Group(Arc::clone(&group)), vec![(group, spot)])
     } else {
         let found = entry.node.found("");
@@ -72,6 +74,7 @@ fn weighted(entry: &Entry, items: &[Node], problems: &Problems) -> Option<Target
             );
             continue;
         };
+        only(item, &["model", "weight"], problems);
         let weight = item.get("weight").filter(|weight| !weight.node.is_null());
         let share = match weight {
             None => Some(1.0),
@@ -96,6 +99,35 @@ fn weighted(entry: &Entry, items: &[Node], problems: &Problems) -> Option<Target
     Some((AliasTarget::Weighted(shares), targets))
 }
 
+fn flag(node: &Node, name: &str, problems: &Problems) -> bool {
+    let Some(entry) = node.get(name).filter(|entry| !entry.node.is_null()) else { return false };
+    if let Value::Scalar(scalar) = &entry.node.value
+        && let Typed::Bool(value) = scalar.typed()
+    {
+        return value;
+    }
+    let message = format!("`{name}` must be {FLAG}, found {}", entry.node.found(name));
+    problems.push(Finding::error(entry.value_spot(), message));
+    false
+}
+
+/// Reports what is written beside these names.
+fn only(node: &Node, known: &[&str], problems: &Problems) {
+    for entry in node.map().unwrap_or_default() {
+        if known.contains(&&*entry.key) {
+            continue;
+        }
+        let message = format!("unknown option `{}` in an alias", entry.key);
+        let finding = match nearest(&entry.key, known.iter().copied()) {
+            Some((near, _)) => {
+                Finding::error(entry.spot, message).help(format!("did you mean `{near}`?"))
+            }
+            None => Finding::warning(entry.spot, format!("{message}; it has no effect")),
+        };
+        problems.push(finding);
+    }
+}
+
 fn model_of(node: &Node) -> Option<(Arc<str>, Spot)> {
     let model = node.get("model")?;
     Some((model.node.text()?.into(), model.node.spot))
@@ -104,11 +136,8 @@ fn model_of(node: &Node) -> Option<(Arc<str>, Spot)> {
 /// Reports aliases of nothing, and aliases that lead back to themselves.
 pub(super) fn check(aliases: &[WrittenAlias], names: &Names, problems: &Problems) {
     for WrittenAlias { alias, spot, targets } in aliases {
-        // A group goes before an alias of its name, unless that divides its requests by weight.
-        let shadowed = names.has_group(&alias.name);
-        let unused = shadowed && matches!(alias.target, AliasTarget::Group(_));
         for (target, at) in targets {
-            if !shadowed && leads_back(&alias.name, target, aliases) {
+            if leads_back(&alias.name, target, aliases, names) {
                 let message = format!("the alias `{}` leads back to itself", alias.name);
                 problems.push(Finding::error(*at, message));
             } else if !names.resolves(target) {
@@ -124,23 +153,28 @@ pub(super) fn check(aliases: &[WrittenAlias], names: &Names, problems: &Problems
                 );
             }
         }
-        if unused {
+        // A weighted alias of a group's name says how the group's requests are divided.
+        let AliasTarget::Group(target) = &alias.target else { continue };
+        if names.has_group(&alias.name) && *target != alias.name {
             problems.push(
                 Finding::warning(
                     *spot,
-                    format!("the alias `{0}` is never used: there is a group `{0}`", alias.name),
+                    format!("the alias `{0}` goes before the group `{0}`", alias.name),
                 )
-                .help("rename one of the two"),
+                .help(format!("rename one of the two, unless `{target}` shall serve in its place")),
             );
         }
     }
 }
 
-/// Whether following `from` arrives at `name` again, by groups that are aliases.
-fn leads_back(name: &str, from: &str, aliases: &[WrittenAlias]) -> bool {
+/// Whether following `from` arrives at `name` again, by names that are aliases and no groups.
+fn leads_back(name: &str, from: &str, aliases: &[WrittenAlias], names: &Names) -> bool {
     let mut seen: Vec<&str> = Vec::new();
     let mut next = vec![from];
     while let Some(current) = next.pop() {
+        if names.has_group(current) {
+            continue;
+        }
         if current == name {
             return true;
         }

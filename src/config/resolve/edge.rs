@@ -47,12 +47,10 @@ fn listen(general: &mut Section<'_>) -> Vec<ListenAt> {
 
 fn limits(general: &mut Section<'_>, default: &Limits) -> Limits {
     let count = |at: Option<At<u64>>| at.and_then(|at| usize::try_from(at.value).ok());
-    let header = general.timeout("client_header_timeout");
     let keepalive = general.timeout("keepalive_timeout");
     Limits {
         max_connections: count(general.positive("max_connections")),
         max_connections_per_client: count(general.positive("max_connections_per_client")),
-        client_header_timeout: header.map_or(default.client_header_timeout, |at| at.value),
         keepalive_timeout: keepalive.map_or(default.keepalive_timeout, |at| at.value),
     }
 }

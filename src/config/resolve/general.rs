@@ -40,6 +40,8 @@ const KEY_CHARS_MIN: usize = 8;
 const MAX_BODY_MB: f64 = 64.0;
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(6_000);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const CLIENT_HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+const CLIENT_BODY_TIMEOUT: Duration = Duration::from_secs(60);
 const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(600);
 const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -67,7 +69,8 @@ pub(super) fn access(sections: &mut Sections<'_>, context: &Context<'_>, fragmen
                     "write `master_key: os.environ/LITELLM_MASTER_KEY` and set a long random key",
                 ),
         ),
-        None if !fragment => problems.push(
+        // A variable that is not set has been reported, and is no decision to have no key.
+        None if !fragment && !general.has("master_key") => problems.push(
             Finding::warning(None, "there is no master key: the gateway listens on loopback only")
                 .help("write `master_key: os.environ/LITELLM_MASTER_KEY` under `general_settings`"),
         ),
@@ -127,6 +130,8 @@ pub(super) fn traffic(sections: &mut Sections<'_>, context: &Context<'_>) -> Tra
     let time = |found: Option<At<Duration>>, default| found.map_or(default, |at| at.value);
     let total = general.timeout("total_timeout");
     let connect = general.timeout("connect_timeout");
+    let client_header = general.timeout("client_header_timeout");
+    let client_body = general.timeout("client_body_timeout");
     let first_byte = general.timeout("first_byte_timeout");
     let stream_idle = general.timeout("stream_idle_timeout");
     let drain = general.timeout("drain_timeout");
@@ -135,6 +140,8 @@ pub(super) fn traffic(sections: &mut Sections<'_>, context: &Context<'_>) -> Tra
         max_response_bytes: megabytes(general, "max_response_size_mb", context.problems),
         total_timeout: time(total, TOTAL_TIMEOUT),
         connect_timeout: time(connect, CONNECT_TIMEOUT),
+        client_header_timeout: time(client_header, CLIENT_HEADER_TIMEOUT),
+        client_body_timeout: time(client_body, CLIENT_BODY_TIMEOUT),
         first_byte_timeout: time(first_byte, FIRST_BYTE_TIMEOUT),
         stream_idle_timeout: time(stream_idle, STREAM_IDLE_TIMEOUT),
         drain_timeout: time(drain, DRAIN_TIMEOUT),

@@ -104,7 +104,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         return None;
     }
     let aliases = aliases.into_iter().map(|alias| alias.alias).collect();
-    let catalog = Catalog::build(built, aliases);
+    let catalog = Catalog::build(built, aliases).inferring(deployments::provider_of);
     let warnings: Vec<Arc<str>> = Vec::new();
     Some(Snapshot { catalog, prices, routing, access, traffic, edge, logs, warnings })
 }

@@ -2,6 +2,7 @@
 
 use super::aliases::WrittenAlias;
 use super::models::Named;
+use crate::config::deployments::provider_of;
 use crate::config::problem::nearest;
 
 /// Names of groups, aliases, deployments and upstream models. Entries with errors count, so that
@@ -48,15 +49,20 @@ impl Names {
     pub(crate) fn resolves(&self, name: &str) -> bool {
         let among =
             |list: &[String]| list.binary_search_by(|known| known.as_str().cmp(name)).is_ok();
-        let fits = |(before, after): &(String, String)| {
-            name.len() >= before.len() + after.len()
-                && name.starts_with(before)
-                && name.ends_with(after)
+        let fits = |name: &str| {
+            self.patterns.iter().any(|(before, after)| {
+                name.len() >= before.len() + after.len()
+                    && name.starts_with(before.as_str())
+                    && name.ends_with(after.as_str())
+            })
         };
+        // `openai/*` also serves `gpt-4o`.
+        let full = || Some(format!("{}/{name}", provider_of(name)?));
         self.fragment
             || among(&self.exact)
             || among(&self.upstream)
-            || self.patterns.iter().any(fits)
+            || fits(name)
+            || full().is_some_and(|full| fits(&full))
     }
 
     /// Whether a deployment has this `model_name`.

@@ -8,6 +8,7 @@
 
 mod parse;
 mod scalar;
+mod syntax;
 
 pub(crate) use parse::{FILE_BYTES_MAX, parse};
 pub(crate) use scalar::{Scalar, Typed};

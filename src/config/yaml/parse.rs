@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
-use super::{Entry, Node, Scalar, Value};
+use super::{Entry, Node, Scalar, Value, syntax};
 use crate::config::problem::{Finding, Problems, Spot};
 
 /// A larger file is refused unread: ten thousand deployments need about 4 MB.
@@ -24,7 +24,7 @@ pub(crate) fn parse(text: &str, file: u32, problems: &Problems) -> Option<Node> 
     for event in Parser::new_from_str(text) {
         let step = match event {
             Ok((event, span)) => builder.event(event, span),
-            Err(error) => Err(syntax_error(&error, text, file)),
+            Err(error) => Err(syntax::finding(&error, text, file)),
         };
         if let Err(finding) = step {
             problems.push(finding);
@@ -79,6 +79,9 @@ impl<'a> Builder<'a> {
                     Some(key) if text.is_empty() && plain => key,
                     _ => spot,
                 };
+                if plain {
+                    self.look_at(&text, spot, span);
+                }
                 self.complete(Node { spot, value: Value::Scalar(scalar) }, anchor, merges)?;
             }
             Event::SequenceStart(anchor, tag) => {
@@ -119,6 +122,23 @@ impl<'a> Builder<'a> {
             line: to_u32(span.start.line()),
             column: to_u32(span.start.col() + 1),
             width: to_u32(width.max(1)),
+        }
+    }
+
+    /// Texts without quotes that are valid, and are seldom what was meant.
+    fn look_at(&self, text: &str, spot: Spot, span: Span) {
+        let from_word_processor = ['\u{201c}', '\u{201d}', '\u{2018}', '\u{2019}'];
+        if text.starts_with(from_word_processor) {
+            self.problems.push(
+                Finding::warning(spot, "these quotes are part of the text")
+                    .help("write straight quotes: \" or '"),
+            );
+        }
+        if text.contains(" - ") && span.start.line() != span.end.line() {
+            self.problems.push(
+                Finding::warning(spot, "this text goes on in the next line, where a list begins")
+                    .help("put every item of the list on a line of its own, this one too"),
+            );
         }
     }
 
@@ -173,10 +193,23 @@ impl<'a> Builder<'a> {
         match &node.value {
             _ if merges => Ok((MERGE.into(), node.spot)),
             Value::Scalar(scalar) if !scalar.written().is_empty() => {
-                Ok((scalar.written().into(), node.spot))
+                let key = scalar.written();
+                match key.chars().find(|c| looks_blank(*c)) {
+                    None => Ok((key.into(), node.spot)),
+                    Some(blank) => Err(Finding::error(
+                        node.spot,
+                        format!("U+{:04X} looks like a space and is none", u32::from(blank)),
+                    )
+                    .help("replace it by a space, or remove it")),
+                }
             }
-            _ => Err(Finding::error(node.spot, "a key must be a text")
-                .help("write `name: value`; put texts with `{` or `[` in quotes")),
+            // What `{{ NAME }}` is to YAML.
+            Value::Map(_) => Err(Finding::error(node.spot, "a key must be a text")
+                .help("put texts with `{` in quotes; variables are written `${NAME}`")),
+            Value::Scalar(_) | Value::List(_) => {
+                Err(Finding::error(node.spot, "a key must be a text")
+                    .help("write `name: value`; put texts with `{` or `[` in quotes"))
+            }
         }
     }
 
@@ -218,6 +251,12 @@ fn merged(node: Node) -> Result<Vec<Entry>, Finding> {
     Ok(all)
 }
 
+/// Characters that editors and web pages leave in place of spaces, or between letters.
+fn looks_blank(c: char) -> bool {
+    matches!(c, '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200d}' | '\u{202f}' | '\u{205f}')
+        || matches!(c, '\u{2060}' | '\u{3000}' | '\u{feff}')
+}
+
 fn size(node: &Node) -> usize {
     1 + match &node.value {
         Value::Scalar(_) => 0,
@@ -236,56 +275,4 @@ fn is_string_tag(tag: Option<&Tag>, spot: Spot) -> Result<bool, Finding> {
         Some(tag) => Err(Finding::error(spot, format!("the tag `{tag}` is not known here"))
             .help("remove it; variables are written `os.environ/NAME` or `${NAME}`")),
     }
-}
-
-fn syntax_error(error: &ScanError, text: &str, file: u32) -> Finding {
-    let mark = error.marker();
-    let lines = text.lines().count().max(1);
-    // At the end of the file the parser stands behind the last line.
-    let line = mark.line().clamp(1, lines);
-    let column = if mark.line() > lines { 0 } else { mark.col() };
-    let source = text.lines().nth(line - 1).unwrap_or_default();
-    let (line, column, source) =
-        tab_after(line, text, error.info()).unwrap_or((line, column, source));
-    let spot = Spot {
-        file,
-        line: u32::try_from(line).unwrap_or(u32::MAX),
-        column: u32::try_from(column + 1).unwrap_or(u32::MAX),
-        width: 1,
-    };
-    let info = error.info().trim_end_matches('.').to_lowercase();
-    Finding::error(spot, format!("not valid YAML: {info}")).maybe_help(advice(source, &info))
-}
-
-/// The parser notices a tab in the indentation one line too early.
-fn tab_after<'a>(line: usize, text: &'a str, info: &str) -> Option<(usize, usize, &'a str)> {
-    let lines = text.lines().enumerate().skip(line.checked_sub(1)?).take(3);
-    let lines = lines.filter(|_| info.contains("tab"));
-    lines.map(|(at, source)| (at + 1, source)).find_map(|(line, source)| {
-        let column = source.find('\t')?;
-        source.get(..column)?.trim().is_empty().then_some((line, column, source))
-    })
-}
-
-/// What is usually wrong when the parser says this.
-fn advice(source: &str, info: &str) -> Option<String> {
-    let indent = source.len() - source.trim_start().len();
-    let text = if source.get(..indent).is_some_and(|blank| blank.contains('\t')) {
-        "indent with spaces: YAML does not take tabs"
-    } else if info.contains("mapping values") || info.contains("key") || info.contains("block") {
-        "check the indentation of this line and the one above, and put a text that holds `: ` in \
-         quotes"
-    } else if info.contains("quoted scalar") || info.contains("quote") {
-        "close the quotes that were opened"
-    } else if info.contains("unknown anchor") || info.contains("anchor") {
-        "`*name` stands for the value marked `&name` further up; put a text that starts with `*` \
-         in quotes"
-    } else if ["flow", "bracket", "',' or", "placement of ':'"].iter().any(|w| info.contains(w)) {
-        "close the `[` or `{` that was opened"
-    } else if source.trim_start().starts_with(['@', '`', '%']) {
-        "put a text that starts with this character in quotes"
-    } else {
-        return None;
-    };
-    Some(text.to_owned())
 }

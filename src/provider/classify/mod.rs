@@ -42,7 +42,11 @@ pub fn classify(
 /// A failure that a format found inside a 200, judged by the rules for error responses: the same
 /// words mean the same thing wherever they come.
 #[must_use]
-pub fn reclassify(deployment: &Deployment, mut failure: Failure) -> Failure {
+pub fn reclassify(deployment: &Deployment, failure: Failure) -> Failure {
+    discreet(deployment, judged(failure))
+}
+
+fn judged(mut failure: Failure) -> Failure {
     let vague = matches!(failure.class, FailureClass::Server | FailureClass::BadRequest);
     let codes: Vec<&str> =
         [&failure.kind, &failure.code].into_iter().flatten().map(|s| &**s).collect();
@@ -54,7 +58,7 @@ pub fn reclassify(deployment: &Deployment, mut failure: Failure) -> Failure {
         (failure.kind, failure.code, failure.param) =
             words_for_clients(class, failure.kind, code, failure.param);
     }
-    discreet(deployment, failure)
+    failure
 }
 
 /// Takes the deployment's credentials out of everything that a client or a log may see.
@@ -135,7 +139,13 @@ pub fn class_of(status: Option<u16>, codes: &[impl AsRef<str>], text: &str) -> F
             Some(413) => FailureClass::ContextWindow,
             _ => FailureClass::BadRequest,
         }),
-        Some(_) | None => by_text(codes, text).unwrap_or(FailureClass::Server),
+        Some(_) | None => by_text(codes, text).unwrap_or_else(|| {
+            let is_bad = |code: &str| BAD_REQUEST_CODES.contains(&code);
+            match codes.iter().any(|code| is_bad(code.as_ref())) {
+                true => FailureClass::BadRequest,
+                false => FailureClass::Server,
+            }
+        }),
     }
 }
 
@@ -219,6 +229,18 @@ const CODES: &[(FailureClass, &[&str])] = &[
         FailureClass::NotFound,
         &["model_not_found", "not_found_error", "not_found", "DeploymentNotFound", "NOT_FOUND"],
     ),
+];
+
+/// Codes that blame the request. They are too general to be believed where there is a status: Azure
+/// refuses content by an `invalid_request_error`, and others credentials.
+const BAD_REQUEST_CODES: &[&str] = &[
+    "invalid_request_error",
+    "invalid_request",
+    "BadRequestError",
+    "invalid_prompt",
+    "string_too_long",
+    "unprocessable",
+    "payload_too_large",
 ];
 
 /// Our own word for a limit of Google's that only the next day lifts.

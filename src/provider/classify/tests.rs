@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::wire::openai;
 use FailureClass::{
     Auth, BadRequest, Conflict, ContentPolicy, ContextWindow, NotFound, Overloaded, Quota,
     RateLimited, Server, Timeout,
@@ -26,6 +27,34 @@ fn openai_error(message: &str, kind: &str, code: &str) -> String {
         "error": {"message": message, "type": text(kind), "param": null, "code": text(code)}
     })
     .to_string()
+}
+
+/// The failure of an error inside a 200.
+fn within(body: &str) -> Failure {
+    let failure = openai::ErrorBody::read(body.as_bytes()).expect("an error").into_failure();
+    judged(failure)
+}
+
+#[test]
+fn errors_inside_a_200_are_judged_as_any_other() {
+    for (body, class) in [
+        (openai_error("m", "invalid_request_error", "context_length_exceeded"), ContextWindow),
+        (openai_error("prompt is too long: 9 > 8", "invalid_request_error", ""), ContextWindow),
+        (openai_error("m", "requests", "insufficient_quota"), Quota),
+        (openai_error("m", "rate_limit_error", ""), RateLimited),
+        (openai_error("m", "invalid_request_error", ""), BadRequest),
+        (openai_error("m", "server_error", ""), Server),
+        (r#"{"error":{"code":429,"message":"m"}}"#.to_owned(), RateLimited),
+        (r#"{"error":{"code":"529","message":"m"}}"#.to_owned(), Overloaded),
+        (r#"{"error":{"type":"BadRequestError","code":400,"message":"m"}}"#.to_owned(), BadRequest),
+        (
+            r#"{"error":{"code":502,"metadata":{"error_type":"provider_overloaded"}}}"#.to_owned(),
+            Overloaded,
+        ),
+        (r#"{"error":{"message":"?"}}"#.to_owned(), Server),
+    ] {
+        assert_eq!(within(&body).class, class, "{body}");
+    }
 }
 
 #[test]

@@ -12,8 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Ask, Attempt, Fallback, Health, Next, Plan, Settings, State, Stop};
-use crate::catalog::{Alias, AliasTarget, Catalog, Deployment, ModelInfo, Target, Timeouts};
-use crate::dialect::{Dialect, Quirks};
+use crate::catalog::{Alias, AliasTarget, Catalog, Deployment, sample};
 use crate::failure::{Failure, FailureClass};
 
 pub(super) struct World {
@@ -180,38 +179,8 @@ pub(super) fn weighted_alias(name: &str, shares: &[(&str, f64)]) -> Alias {
 
 /// A deployment named `id` in `group` that nothing else is said of.
 pub(in crate::routing) fn deployment(group: &str, id: &str) -> Deployment {
-    Deployment {
-        id: id.into(),
-        group: group.into(),
-        provider: "openai".into(),
-        dialect: Dialect::OpenAi,
-        quirks: Quirks::default(),
-        model: if group.contains('*') { "*" } else { "model" }.into(),
-        target: Target {
-            tls: false,
-            host: "127.0.0.1".into(),
-            port: 1,
-            authority: http::HeaderValue::from_static("127.0.0.1:1"),
-            paths: [const { None }; 3],
-            headers: Vec::new(),
-            api_base: "http://127.0.0.1:1".into(),
-            verify_tls: true,
-            ca_file: None,
-            http2: false,
-        },
-        weight: None,
-        order: None,
-        rpm: None,
-        tpm: None,
-        max_parallel_requests: None,
-        timeouts: Timeouts::default(),
-        num_retries: None,
-        cooldown: None,
-        defaults: Vec::new(),
-        drop_params: Vec::new(),
-        tags: Vec::new(),
-        info: ModelInfo::default(),
-    }
+    let model = if group.contains('*') { "*" } else { "model" };
+    sample::deployment(&format!("{group} = openai/{model} #{id}"))
 }
 
 /// Several plain deployments of one group.

@@ -1,7 +1,7 @@
 //! HTTP statuses as label values: a closed list, because a provider may answer with any number.
 
 /// The statuses that get a series of their own.
-const KNOWN: [(u16, &str); 23] = [
+const KNOWN: [(u16, &str); 25] = [
     (200, "200"),
     (201, "201"),
     (204, "204"),
@@ -18,12 +18,14 @@ const KNOWN: [(u16, &str); 23] = [
     (422, "422"),
     (424, "424"),
     (429, "429"),
+    (431, "431"),
     (499, "499"),
     (500, "500"),
     (501, "501"),
     (502, "502"),
     (503, "503"),
     (504, "504"),
+    (505, "505"),
     (529, "529"),
 ];
 

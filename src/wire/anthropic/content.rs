@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::fields::{Text, impossible, read};
+use super::fields::{Text, impossible, mistyped, read};
 use super::source::{Source, from_file, from_image};
 use crate::failure::Failure;
 
@@ -159,9 +159,12 @@ pub(super) fn blocks<'a>(
         blocks.extend(Block::text(text.0, None));
         return Ok(());
     }
+    if !raw.starts_with('[') {
+        return Err(mistyped(param, "a string or an array of objects", raw));
+    }
     let parts: Vec<Raw<'a>> = read(param, raw)?;
     for (position, part) in parts.into_iter().enumerate() {
-        blocks.extend(block(speaker, &format!("{param}.{position}"), part)?);
+        blocks.extend(block(speaker, &format!("{param}[{position}]"), part)?);
     }
     Ok(())
 }
@@ -173,10 +176,13 @@ fn block<'a>(speaker: Speaker, param: &str, raw: Raw<'a>) -> Result<Option<Block
     let refuse = |why: &str| Err(impossible(param, format!("`{param}`: {why}")));
     match (&*kind, speaker) {
         ("text" | "refusal", _) => {
-            let Some(text) = part.text.or(part.refusal) else {
-                return Ok(None);
+            let (name, text) = match (part.text, part.refusal) {
+                (Some(text), _) => ("text", text),
+                (None, Some(text)) => ("refusal", text),
+                (None, None) => return Ok(None),
             };
-            Ok(Block::text(read::<Text<'a>>(param, text.get())?.0, cache_control))
+            let text: Text<'a> = read(&format!("{param}.{name}"), text.get())?;
+            Ok(Block::text(text.0, cache_control))
         }
         ("input_audio", _) => refuse("Anthropic models do not take audio"),
         ("image_url" | "file", Speaker::User | Speaker::Tool) => {

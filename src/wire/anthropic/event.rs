@@ -50,9 +50,8 @@ pub(super) fn event_kind<'a>(
 }
 
 pub(super) fn parse<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Result<T, Failure> {
-    serde_json::from_slice(data).map_err(|error| {
-        within(data)
-            .unwrap_or_else(|| garbage(format!("an event of the stream cannot be read: {error}")))
+    serde_json::from_slice(data).map_err(|_| {
+        within(data).unwrap_or_else(|| garbage("the provider sent an event that cannot be read"))
     })
 }
 

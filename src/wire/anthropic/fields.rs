@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_path_to_error::Segment;
 
 use crate::failure::{Failure, FailureClass};
 use crate::wire::RequestOptions;
@@ -68,13 +70,94 @@ fn same(sent: &str, default: &str) -> bool {
 }
 
 /// Reads JSON text that stands at `param` in the request.
+///
+/// # Errors
+/// It is something else: the client is told which field it is and what was expected there.
 pub(super) fn read<'a, T: Deserialize<'a>>(param: &str, raw: &'a str) -> Result<T, Failure> {
-    serde_json::from_str(raw).map_err(|error| {
-        // The position within the parameter's text means nothing to the client.
-        let text = error.to_string();
-        let what = text.split(" at line ").next().unwrap_or_default();
-        invalid(param, format!("`{param}`: {what}"))
+    serde_json::from_str(raw).map_err(|error| misfit::<T>(param, raw, &error.to_string()))
+}
+
+/// `param` is not of the type that it has to be.
+pub(super) fn mistyped(param: &str, expected: &str, raw: &str) -> Failure {
+    let got = serde_json::from_str(raw).map_or("something else", |value| type_of(&value));
+    let message =
+        format!("Invalid type for '{param}': expected {expected}, but got {got} instead.");
+    refusal(param, "invalid_type", message)
+}
+
+/// `param` has to be there and is not.
+pub(super) fn missing(param: &str) -> Failure {
+    let message = format!("Missing required parameter: '{param}'.");
+    refusal(param, "missing_required_parameter", message)
+}
+
+/// Why a text could not be read as `T`, in the words of OpenAI's own errors. `text` is the
+/// library's reason, which is looked at but not shown. The text is read a second time to learn
+/// where in it the reason stands.
+fn misfit<'a, T: Deserialize<'a>>(param: &str, raw: &'a str, text: &str) -> Failure {
+    let mut deserializer = serde_json::Deserializer::from_str(raw);
+    let mut place = param.to_owned();
+    let mut found = serde_json::from_str::<Value>(raw).ok();
+    if let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+        for segment in error.path() {
+            match segment {
+                Segment::Seq { index } => {
+                    place.push_str(&format!("[{index}]"));
+                    found = found.and_then(|value| value.get(*index).cloned());
+                }
+                Segment::Map { key } => {
+                    place.push_str(&format!(".{key}"));
+                    found = found.and_then(|value| value.get(key).cloned());
+                }
+                Segment::Enum { .. } | Segment::Unknown => {}
+            }
+        }
+    }
+    let named = |start: &str| text.strip_prefix(start)?.split('`').next();
+    if let Some(field) = named("missing field `") {
+        return missing(&format!("{place}.{field}"));
+    }
+    if let Some(field) = named("duplicate field `") {
+        let place = format!("{place}.{field}");
+        return refusal(&place, "invalid_value", format!("'{place}' is written twice."));
+    }
+    let got = found.as_ref().map(type_of);
+    match (expected(text), got) {
+        (Some(expected), Some(got)) if expected != got => refusal(
+            &place,
+            "invalid_type",
+            format!("Invalid type for '{place}': expected {expected}, but got {got} instead."),
+        ),
+        _ => refusal(&place, "invalid_value", format!("Invalid value for '{place}'.")),
+    }
+}
+
+/// The type that the library's reason asks for, in the words of JSON.
+fn expected(text: &str) -> Option<&'static str> {
+    let (_, wanted) = text.split_once(", expected ")?;
+    let wanted = wanted.split(" at line ").next().unwrap_or_default();
+    Some(match wanted {
+        "a sequence" => "an array",
+        "a map" => "an object",
+        "a boolean" => "a boolean",
+        "f32" | "f64" => "a number",
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i32" | "i64" => "an integer",
+        wanted if wanted.starts_with("struct ") => "an object",
+        wanted if wanted.ends_with("string") => "a string",
+        _ => return None,
     })
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(number) if number.is_f64() => "a number",
+        Value::Number(_) => "an integer",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
 }
 
 /// The request is wrong at `param`.
@@ -102,5 +185,54 @@ fn refusal(param: &str, code: &str, message: String) -> Failure {
         code: Some(code.to_owned()),
         param: Some(param.to_owned()),
         ..Failure::new(FailureClass::BadRequest, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[expect(dead_code, reason = "read to see how reading fails")]
+    struct Everything<'a> {
+        #[serde(borrow)]
+        text: Text<'a>,
+        #[serde(borrow)]
+        raw: Option<&'a RawValue>,
+        flag: Option<bool>,
+        count: Option<u32>,
+        share: Option<f64>,
+        #[serde(borrow)]
+        list: Option<Vec<Text<'a>>>,
+        map: Option<serde_json::Map<String, Value>>,
+        #[serde(borrow)]
+        inner: Option<Box<Self>>,
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_in_openais_words() {
+        for (raw, param, code, message) in [
+            ("5", "p", "invalid_type", "expected an object, but got an integer instead"),
+            ("\"x\"", "p", "invalid_type", "expected an object, but got a string instead"),
+            ("{}", "p.text", "missing_required_parameter", "parameter: 'p.text'."),
+            (r#"{"text":1}"#, "p.text", "invalid_type", "expected a string, but got an integer"),
+            (r#"{"text":null}"#, "p.text", "invalid_type", "expected a string, but got null"),
+            (r#"{"text":"","text":""}"#, "p.text", "invalid_value", "'p.text' is written twice"),
+            (r#"{"text":"","flag":"x"}"#, "p.flag", "invalid_type", "a boolean, but got a string"),
+            (r#"{"text":"","count":1.5}"#, "p.count", "invalid_type", "integer, but got a number"),
+            (r#"{"text":"","count":-1}"#, "p.count", "invalid_value", "Invalid value"),
+            (r#"{"text":"","share":[]}"#, "p.share", "invalid_type", "a number, but got an array"),
+            (r#"{"text":"","map":[]}"#, "p.map", "invalid_type", "an object, but got an array"),
+            (r#"{"text":"","list":{}}"#, "p.list", "invalid_type", "an array, but got an object"),
+            (r#"{"text":"","list":["",true]}"#, "p.list[1]", "invalid_type", "got a boolean"),
+            (r#"{"text":"","inner":{"text":{}}}"#, "p.inner.text", "invalid_type", "an object"),
+            (r#"{"text":"\ud800"}"#, "p.text", "invalid_value", "Invalid value for 'p.text'."),
+        ] {
+            let failure = read::<Everything<'_>>("p", raw).expect_err(raw);
+            let shown = (failure.param.as_deref(), failure.code.as_deref());
+            assert_eq!(shown, (Some(param), Some(code)), "{raw}: {}", failure.message);
+            assert!(failure.message.contains(message), "{raw}: {}", failure.message);
+            assert!(!failure.message.contains('`'), "{raw}: {}", failure.message);
+        }
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::content::{Block, Raw, ResultContent, Speaker, Typed, blocks, thinking};
-use super::fields::{Text, invalid, read};
+use super::fields::{Text, invalid, missing, read};
 use super::models::Capabilities;
 use super::names::{tool_id, tool_name};
 use super::repair::{answer_every_call, settle_ends};
@@ -18,6 +18,9 @@ use crate::failure::Failure;
 
 /// Said for a side that has to speak and said nothing.
 const PLACEHOLDER: &str = ".";
+
+/// How much of a role that does not exist is repeated to the client.
+const SHOWN_CHARS: usize = 40;
 
 /// What the provider is sent of the conversation.
 #[derive(Debug, Default)]
@@ -130,7 +133,7 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn message(&mut self, position: usize, raw: Raw<'a>) -> Result<(), Failure> {
-        let param = format!("messages.{position}");
+        let param = format!("messages[{position}]");
         let message: Message<'a> = read(&param, raw.get())?;
         let content = format!("{param}.content");
         let mut said = Vec::new();
@@ -156,10 +159,11 @@ impl<'a> Builder<'a> {
                 self.user(vec![result]);
             }
             role => {
-                let known = "system, developer, user, assistant and tool are";
+                let role: String = role.chars().take(SHOWN_CHARS).collect();
+                let known = "'system', 'developer', 'user', 'assistant' and 'tool'";
                 return Err(invalid(
                     &format!("{param}.role"),
-                    format!("`{param}.role`: `{role}` is not a role; {known}"),
+                    format!("Invalid value: '{role}'. Supported values are: {known}."),
                 ));
             }
         }
@@ -235,7 +239,7 @@ impl<'a> Builder<'a> {
             said.extend(Block::text(refusal.0, None));
         }
         for (position, call) in message.tool_calls.into_iter().flatten().enumerate() {
-            said.push(tool_use(&format!("{param}.tool_calls.{position}"), call)?);
+            said.push(tool_use(&format!("{param}.tool_calls[{position}]"), call)?);
         }
         if let Some(function) = message.function_call {
             self.function_calls += 1;
@@ -255,7 +259,7 @@ impl<'a> Builder<'a> {
             }
             None => {
                 let field = format!("{param}.tool_call_id");
-                return Err(invalid(&field, format!("`{field}` is missing")));
+                return Err(missing(&field));
             }
         };
         let mut parts = Vec::new();
@@ -311,14 +315,13 @@ fn mark<'a>(said: &mut [Block<'a>], cache_control: Option<Raw<'a>>) {
 fn tool_use<'a>(param: &str, tool_call: ToolCall<'a>) -> Result<Block<'a>, Failure> {
     let ToolCall { id, function, custom, cache_control } = tool_call;
     let Some(id) = id else {
-        let field = format!("{param}.id");
-        return Err(invalid(&field, format!("`{field}` is missing")));
+        return Err(missing(&format!("{param}.id")));
     };
     if let Some(function) = function {
         return call(param, encoded(id.0, tool_id), function, cache_control);
     }
     let Some(custom) = custom else {
-        return Err(invalid(param, format!("`{param}`: a tool call needs `function`")));
+        return Err(missing(&format!("{param}.function")));
     };
     let text = custom.input.map(|input| input.0).unwrap_or_default();
     Ok(Block::Typed(Typed::ToolUse {

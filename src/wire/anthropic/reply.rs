@@ -24,9 +24,10 @@ pub(super) const ID_PREFIX: &str = "chatcmpl-";
 pub fn reply(body: Bytes, created: u64) -> Result<Reply, Failure> {
     let message: Message<'_> = match serde_json::from_slice(&body) {
         Ok(message) => message,
-        Err(error) => {
-            return Err(within(&body)
-                .unwrap_or_else(|| garbage(format!("the reply is not a message: {error}"))));
+        Err(_) => {
+            return Err(
+                within(&body).unwrap_or_else(|| garbage("the provider's reply is not a message"))
+            );
         }
     };
     let mut tally = Tally::new();
@@ -52,7 +53,7 @@ pub fn reply(body: Bytes, created: u64) -> Result<Reply, Failure> {
         usage: tally.shown(),
     };
     let body = serde_json::to_vec(&completion)
-        .map_err(|error| garbage(format!("the reply cannot be written: {error}")))?;
+        .map_err(|_| garbage("the provider's reply cannot be put into chat completions"))?;
     Ok(Reply { body: body.into(), usage: tally.usage(), model })
 }
 
@@ -100,7 +101,7 @@ struct Kind<'a> {
 pub(super) fn kind_of(raw: &RawValue) -> Result<Cow<'_, str>, Failure> {
     serde_json::from_str::<Kind<'_>>(raw.get())
         .map(|block| block.kind.0)
-        .map_err(|error| garbage(format!("a content block has no type: {error}")))
+        .map_err(|_| garbage("a content block of the provider's reply has no type"))
 }
 
 /// The fields of the content blocks that a client of OpenAI can be shown.
@@ -128,7 +129,7 @@ pub(super) struct BlockFields<'a> {
 /// Reads a block of a type that is known here.
 pub(super) fn fields_of(raw: &RawValue) -> Result<BlockFields<'_>, Failure> {
     serde_json::from_str(raw.get())
-        .map_err(|error| garbage(format!("a content block cannot be read: {error}")))
+        .map_err(|_| garbage("a content block of the provider's reply cannot be read"))
 }
 
 /// The content blocks, sorted into OpenAI's fields.

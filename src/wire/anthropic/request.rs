@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::betas;
 use super::content::{self, Block, Raw, Speaker};
-use super::fields::{Fields, Text, impossible, invalid, read, unsupported};
+use super::fields::{Fields, Text, impossible, invalid, missing, read, unsupported};
 use super::messages::{Turn, translate};
 use super::models::Capabilities;
 use super::thinking::{Around, Config, Thinking, is_one};
@@ -56,8 +56,8 @@ pub fn request(request: &Object, options: &RequestOptions<'_>) -> Result<Outgoin
     let model = Capabilities::of(hint.unwrap_or_default());
     let body = Body::translate(&fields, options, &model)?;
     let mut bytes = Vec::with_capacity(request.bytes().len() + 512);
-    serde_json::to_writer(&mut bytes, &body).map_err(|error| {
-        Failure::new(FailureClass::BadRequest, format!("the request cannot be written: {error}"))
+    serde_json::to_writer(&mut bytes, &body).map_err(|_| {
+        Failure::new(FailureClass::BadRequest, "the request cannot be said to this provider")
     })?;
     Ok(Outgoing { body: bytes.into(), version: VERSION, betas: betas::needed(&fields) })
 }
@@ -104,7 +104,7 @@ impl<'a> Body<'a> {
     ) -> Result<Self, Failure> {
         let passed = Passed::of(fields, options.drop_params)?;
         let Some(messages) = fields.raw("messages") else {
-            return Err(invalid("messages", "`messages` is missing"));
+            return Err(missing("messages"));
         };
         let mut conversation = translate(messages, model, options.modify_params)?;
         let tooling = Tooling::of(fields, model, options.drop_params)?;

@@ -29,10 +29,11 @@ pub(super) fn from_image<'a>(param: &str, raw: Raw<'a>) -> Result<Source<'a>, Fa
         url: Text<'a>,
     }
 
+    let place = || format!("{param}.image_url");
     let url = if raw.get().starts_with('"') {
-        read::<Text<'a>>(param, raw.get())?.0
+        read::<Text<'a>>(&place(), raw.get())?.0
     } else {
-        read::<Image<'a>>(param, raw.get())?.url.0
+        read::<Image<'a>>(&place(), raw.get())?.url.0
     };
     if is_address(&url) {
         return Ok(Source::Url { url });
@@ -64,7 +65,7 @@ pub(super) fn from_file<'a>(param: &str, raw: Raw<'a>) -> Result<(Source<'a>, bo
         filename: Option<Text<'a>>,
     }
 
-    let file: File<'a> = read(param, raw.get())?;
+    let file: File<'a> = read(&format!("{param}.file"), raw.get())?;
     let Some(data) = file.file_data.map(|data| data.0) else {
         let Some(id) = file.file_id.map(|id| id.0).filter(|id| !id.is_empty()) else {
             return Err(invalid(

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::content::Raw;
-use super::fields::{Fields, Text, impossible, invalid, read, unsupported};
+use super::fields::{Fields, Text, impossible, invalid, missing, read, unsupported};
 use super::models::Capabilities;
 use super::names::{JSON_TOOL, tool_name};
 use super::schema::{Node, fit};
@@ -140,7 +140,7 @@ impl<'a> Tooling<'a> {
     ) -> Result<(), Failure> {
         let tools: Vec<Raw<'a>> = fields.read("tools")?.unwrap_or_default();
         for (position, raw) in tools.into_iter().enumerate() {
-            let param = format!("tools.{position}");
+            let param = format!("tools[{position}]");
             let tool: WrittenTool<'a> = read(&param, raw.get())?;
             if let Some(function) = tool.function {
                 let cache_control = tool.cache_control;
@@ -150,14 +150,14 @@ impl<'a> Tooling<'a> {
                     return Err(impossible(&param, format!("`{param}`: {}", CUSTOM)));
                 }
             } else if tool.kind.as_ref().is_some_and(|kind| kind.0 == "function") {
-                return Err(invalid(&param, format!("`{param}`: a tool needs `function`")));
+                return Err(missing(&format!("{param}.function")));
             } else {
                 self.tools.push(Tool::Native(raw));
             }
         }
         let functions: Vec<WrittenFunction<'a>> = fields.read("functions")?.unwrap_or_default();
         for (position, function) in functions.into_iter().enumerate() {
-            self.tools.push(function.translate(&format!("functions.{position}"), model, None)?);
+            self.tools.push(function.translate(&format!("functions[{position}]"), model, None)?);
         }
         if let Some(options) = fields.read::<WebSearchOptions<'a>>("web_search_options")? {
             self.tools.push(Tool::WebSearch(options.translate()));
@@ -217,7 +217,7 @@ impl<'a> Tooling<'a> {
                 return Ok(());
             }
             ("json_schema", ..) => {
-                return Err(invalid(param, "`response_format.json_schema.schema` is missing"));
+                return Err(missing("response_format.json_schema.schema"));
             }
             (kind, ..) => {
                 let message = format!("`response_format`: `{kind}` is not a type of answer");

@@ -26,7 +26,12 @@ pub struct Azure {
 impl Rewrite for Azure {
     const KEEPS_COMMENTS: bool = true;
 
-    fn chunk(&mut self, chunk: &Chunk, data: &[u8], _: &StreamOptions) -> Result<Verdict, Failure> {
+    fn chunk(
+        &mut self,
+        chunk: &Chunk,
+        data: &[u8],
+        options: &StreamOptions,
+    ) -> Result<Verdict, Failure> {
         let blank = chunk.has_blank_id(data);
         if !blank {
             self.remember(chunk, data);
@@ -41,6 +46,9 @@ impl Rewrite for Azure {
         let mut edits = Edits::new();
         edits.remove("prompt_filter_results");
         edits.remove("prompt_annotations");
+        if chunk.null_usage.is_some() && options.hides_usage() {
+            edits.remove("usage");
+        }
         if let Some(choices) = object.slice("choices").filter(|_| chunk.choices) {
             let Some(kept) = self.choices(&choices) else {
                 return Ok(Verdict::Drop);

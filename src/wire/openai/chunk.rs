@@ -23,6 +23,9 @@ pub struct Chunk {
     pub(super) error: bool,
     /// The usage object. Groq's own place for it counts too.
     pub(super) usage: Option<Range<usize>>,
+    /// `"usage":null` with the comma that goes with it, as OpenAI sends it with every chunk of a
+    /// stream whose usage was asked for.
+    pub(super) null_usage: Option<Range<usize>>,
     /// There is at least one choice.
     pub(super) choices: bool,
     /// A choice has neither `delta` nor `text`.
@@ -50,14 +53,18 @@ impl Chunk {
         cursor.open(b'{')?;
         let mut first = true;
         while let Some(name) = cursor.field(first)? {
-            first = false;
-            match &text[name] {
+            let leads = std::mem::take(&mut first);
+            match &text[name.clone()] {
                 b"choices" if cursor.peek() == Some(b'[') => chunk.choices(text, &mut cursor)?,
                 b"x_groq" if cursor.peek() == Some(b'{') => chunk.groq(text, &mut cursor)?,
                 b"usage" => {
                     let value = cursor.value()?;
-                    if text[value.start] == b'{' {
-                        chunk.usage = Some(value);
+                    match text[value.start] {
+                        b'{' => chunk.usage = Some(value),
+                        b'n' => {
+                            chunk.null_usage = Some(member(text, name.start - 1..value.end, leads))
+                        }
+                        _ => {}
                     }
                 }
                 b"error" => chunk.error |= truthy(&text[cursor.value()?]),
@@ -254,6 +261,19 @@ impl Chunk {
     }
 }
 
+/// A member of an object with the comma before it, or behind it if it is the first one.
+fn member(text: &[u8], Range { start, end }: Range<usize>, leads: bool) -> Range<usize> {
+    let blank = |byte: &&u8| byte.is_ascii_whitespace();
+    if leads {
+        let gap = text[end..].iter().take_while(blank).count();
+        let comma = usize::from(text.get(end + gap) == Some(&b','));
+        return start..end + (gap + 1) * comma;
+    }
+    let gap = text[..start].iter().rev().take_while(blank).count();
+    // The cursor has stepped over a comma to get here.
+    start - gap - 1..end
+}
+
 /// What Python calls true, which is how the official client looks at `error`.
 fn truthy(value: &[u8]) -> bool {
     !empty(value) && !matches!(value, b"false" | b"0")
@@ -329,6 +349,23 @@ mod tests {
         let usage = scan(r#"{"choices":[],"usage":{"total_tokens":1}}"#);
         assert_eq!((usage.usage, usage.choices), (Some(22..40), false));
         assert!(scan(r#"{"choices":[{"delta":{}}],"x_groq":{"usage":{}}}"#).usage.is_some());
+    }
+
+    #[test]
+    fn a_null_usage_can_be_cut_out() {
+        for (text, without) in [
+            (r#"{"a":1,"usage":null}"#, r#"{"a":1}"#),
+            (r#"{"a":1 , "usage" : null,"b":2}"#, r#"{"a":1 ,"b":2}"#),
+            (r#"{"usage":null , "b":2}"#, r#"{ "b":2}"#),
+            (r#"{ "usage":null }"#, r#"{  }"#),
+        ] {
+            let span = Chunk::scan(text.as_bytes()).unwrap().null_usage.expect(text);
+            let bytes = text.as_bytes();
+            let cut = [&bytes[..span.start], &bytes[span.end..]].concat();
+            let cut = String::from_utf8(cut).unwrap();
+            assert_eq!(cut.replace(" ,", ","), without.replace(" ,", ","), "{text}");
+            serde_json::from_str::<serde_json::Value>(&cut).expect("still JSON");
+        }
     }
 
     #[test]

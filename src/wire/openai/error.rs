@@ -1,7 +1,6 @@
-//! Error objects: reading what providers write, and writing what clients read.
+//! Error objects as providers write them.
 
-use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::failure::{Failure, FailureClass};
 
@@ -78,26 +77,15 @@ impl ErrorBody {
         self.code.as_ref()?.parse().ok().filter(|status| (400..600).contains(status))
     }
 
-    /// What the machine-readable fields say; `None` if they say nothing known. The message is not
-    /// looked at.
-    #[must_use]
-    pub fn class(&self) -> Option<FailureClass> {
-        let words = [&self.error_type, &self.code, &self.kind];
-        words
-            .into_iter()
-            .flatten()
-            .find_map(|word| by_word(word))
-            .or_else(|| self.status().and_then(by_status))
-    }
-
-    /// The failure of an attempt whose 200 turned out to hold this error.
+    /// The failure of an attempt whose 200 turned out to hold this error. What class it is, the
+    /// rules for error responses tell (`provider::reclassify`).
     #[must_use]
     pub fn into_failure(self) -> Failure {
         Failure {
-            class: self.class().unwrap_or(FailureClass::Server),
+            class: FailureClass::Server,
             status: self.status(),
             message: self.message,
-            kind: self.kind,
+            kind: self.error_type.or(self.kind),
             code: self.code,
             param: self.param,
             retry_after: None,
@@ -110,100 +98,6 @@ impl ErrorBody {
 /// The first element of a list, or the value itself.
 fn only(value: &Value) -> &Value {
     value.as_array().and_then(|list| list.first()).unwrap_or(value)
-}
-
-fn by_word(word: &str) -> Option<FailureClass> {
-    Some(match word {
-        "context_length_exceeded"
-        | "max_tokens_exceeded"
-        | "token_limit_exceeded"
-        | "exceed_context_size_error" => FailureClass::ContextWindow,
-        "content_policy_violation" | "content_filter" | "refusal" => FailureClass::ContentPolicy,
-        "insufficient_quota" | "billing_hard_limit_reached" | "payment_required" => {
-            FailureClass::Quota
-        }
-        "rate_limit_exceeded" | "rate_limit_error" | "tokens" | "requests" | "RateLimitReached" => {
-            FailureClass::RateLimited
-        }
-        "overloaded_error" | "provider_overloaded" | "provider_unavailable" => {
-            FailureClass::Overloaded
-        }
-        "invalid_api_key"
-        | "authentication"
-        | "authentication_error"
-        | "permission_denied"
-        | "permission_error" => FailureClass::Auth,
-        "model_not_found" | "not_found" | "not_found_error" | "DeploymentNotFound" => {
-            FailureClass::NotFound
-        }
-        "timeout" | "timeout_error" => FailureClass::Timeout,
-        "invalid_request_error"
-        | "invalid_request"
-        | "BadRequestError"
-        | "invalid_prompt"
-        | "string_too_long"
-        | "unprocessable"
-        | "payload_too_large" => FailureClass::BadRequest,
-        "server_error" | "api_error" | "internal_error" | "server" => FailureClass::Server,
-        _ => return None,
-    })
-}
-
-fn by_status(status: u16) -> Option<FailureClass> {
-    Some(match status {
-        401 | 403 => FailureClass::Auth,
-        402 => FailureClass::Quota,
-        404 => FailureClass::NotFound,
-        408 | 504 | 524 => FailureClass::Timeout,
-        409 => FailureClass::Conflict,
-        429 => FailureClass::RateLimited,
-        503 | 529 => FailureClass::Overloaded,
-        400..=499 => FailureClass::BadRequest,
-        500..=599 => FailureClass::Server,
-        _ => return None,
-    })
-}
-
-/// The body of an error response. `code` is always a string or `null`, whatever the provider sent.
-#[must_use]
-pub fn error_body(message: &str, kind: &str, param: Option<&str>, code: Option<&str>) -> Bytes {
-    let error = json!({"message": message, "type": kind, "param": param, "code": code});
-    Bytes::from(json!({ "error": error }).to_string())
-}
-
-/// The last event of a stream that failed after its head was sent. No `[DONE]` follows it.
-///
-/// The request id stands beside the error object, so that the object is the provider's own.
-#[must_use]
-pub fn error_frame(failure: &Failure, request_id: Option<&str>) -> Bytes {
-    let mut body = json!({"error": {
-        "message": failure.message,
-        "type": failure.kind.as_deref().unwrap_or_else(|| kind_of(failure.class)),
-        "param": failure.param,
-        "code": failure.code,
-    }});
-    if let Some(id) = request_id {
-        body["request_id"] = Value::from(id);
-    }
-    Bytes::from(format!("data: {body}\n\n"))
-}
-
-/// The error type that OpenAI's clients know, where the provider named none.
-const fn kind_of(class: FailureClass) -> &'static str {
-    match class {
-        FailureClass::BadRequest | FailureClass::ContextWindow | FailureClass::ContentPolicy => {
-            "invalid_request_error"
-        }
-        FailureClass::NotFound => "not_found_error",
-        FailureClass::Auth => "authentication_error",
-        FailureClass::Quota => "insufficient_quota",
-        FailureClass::RateLimited => "rate_limit_error",
-        FailureClass::Timeout => "timeout_error",
-        FailureClass::Conflict => "conflict_error",
-        FailureClass::Overloaded | FailureClass::Connection | FailureClass::Server => {
-            "server_error"
-        }
-    }
 }
 
 #[cfg(test)]
@@ -239,46 +133,10 @@ mod tests {
     }
 
     #[test]
-    fn the_code_decides_the_class() {
-        let class = |body: &str| read(body).into_failure().class;
-        use FailureClass as Class;
-        assert_eq!(
-            class(
-                r#"{"error":{"message":"","code":"context_length_exceeded","type":"invalid_request_error"}}"#
-            ),
-            Class::ContextWindow
-        );
-        assert_eq!(
-            class(r#"{"error":{"message":"","code":"insufficient_quota","type":"requests"}}"#),
-            Class::Quota
-        );
-        assert_eq!(class(r#"{"error":{"code":429,"message":"m"}}"#), Class::RateLimited);
-        assert_eq!(class(r#"{"error":{"code":"529","message":"m"}}"#), Class::Overloaded);
-        assert_eq!(
-            class(r#"{"error":{"code":502,"metadata":{"error_type":"provider_overloaded"}}}"#),
-            Class::Overloaded
-        );
-        assert_eq!(class(r#"{"error":{"type":"BadRequestError","code":400}}"#), Class::BadRequest);
-        assert_eq!(class(r#"{"error":{"message":"?"}}"#), Class::Server);
+    fn a_code_that_is_a_status_is_one() {
         assert_eq!(read(r#"{"error":{"code":429}}"#).into_failure().status, Some(429));
-    }
-
-    #[test]
-    fn a_frame_is_one_event_with_strings_or_null() {
-        let mut failure = Failure::new(FailureClass::Server, "a\n\"b\"");
-        let frame = error_frame(&failure, None);
-        assert_eq!(
-            frame,
-            "data: {\"error\":{\"code\":null,\"message\":\"a\\n\\\"b\\\"\",\"param\":null,\"type\":\"server_error\"}}\n\n"
-        );
-        failure.code = Some("429".to_owned());
-        let frame = error_frame(&failure, Some("req-1"));
-        let body: Value = serde_json::from_slice(&frame[6..]).unwrap();
-        assert_eq!(body["error"]["code"], "429");
-        assert_eq!(body["request_id"], "req-1");
-        assert_eq!(
-            error_body("m", "t", None, Some("c")),
-            r#"{"error":{"code":"c","message":"m","param":null,"type":"t"}}"#
-        );
+        assert_eq!(read(r#"{"error":{"code":"529"}}"#).into_failure().status, Some(529));
+        assert_eq!(read(r#"{"error":{"code":3280}}"#).into_failure().status, None);
+        assert_eq!(read(r#"{"error":{"code":"overloaded"}}"#).into_failure().status, None);
     }
 }

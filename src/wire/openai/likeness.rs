@@ -4,6 +4,8 @@
 //! OpenAI adds). Comparing the rest is several times cheaper than scanning it, and as safe: bytes
 //! that are equal mean the same.
 
+use std::ops::Range;
+
 use super::chunk::Chunk;
 use crate::wire::json::{Broken, Cursor};
 
@@ -21,15 +23,32 @@ pub(super) struct Likeness {
     padding_at: Option<usize>,
     tool_calls: bool,
     foreign_delta: bool,
+    null_usage: Option<Remembered>,
+}
+
+/// Where a part of the remembered chunk stands in one whose text and padding have other lengths.
+#[derive(Debug)]
+enum Remembered {
+    BeforeText(Range<usize>),
+    /// Distances from the end of the text.
+    BeforePadding(Range<usize>),
+    /// Distances from the end of the chunk, of its two ends.
+    AtEnd(Range<usize>),
 }
 
 impl Likeness {
     /// As [`Chunk::scan`].
     pub(super) fn scan(&mut self, data: &[u8]) -> Result<Chunk, Broken> {
         if let Some(text_bytes) = self.text_bytes_of(data) {
+            let text_end = self.text_at + text_bytes as usize;
             return Ok(Chunk {
                 meaningful: true,
                 text_bytes,
+                null_usage: self.null_usage.as_ref().map(|usage| match usage {
+                    Remembered::BeforeText(at) => at.clone(),
+                    Remembered::BeforePadding(at) => text_end + at.start..text_end + at.end,
+                    Remembered::AtEnd(at) => data.len() - at.start..data.len() - at.end,
+                }),
                 choices: true,
                 tool_calls: self.tool_calls,
                 foreign_delta: self.foreign_delta,
@@ -85,6 +104,13 @@ impl Likeness {
         self.padding_at = padding.as_ref().map(|padding| {
             self.fixed.extend_from_slice(&data[text.end..padding.start]);
             self.fixed.len()
+        });
+        self.null_usage = chunk.null_usage.clone().map(|at| match &padding {
+            _ if at.end <= text.start => Remembered::BeforeText(at),
+            Some(padding) if at.start < padding.start => {
+                Remembered::BeforePadding(at.start - text.end..at.end - text.end)
+            }
+            _ => Remembered::AtEnd(data.len() - at.start..data.len() - at.end),
         });
         let rest = padding.map_or(text.end, |padding| padding.end);
         self.fixed.extend_from_slice(&data[rest..]);
@@ -142,6 +168,26 @@ mod tests {
         };
         let chunks = [padded("a", "x"), padded("bc", ""), padded("d", "\\\"yz")];
         assert_eq!(agree(&chunks.each_ref().map(String::as_str)), 2);
+    }
+
+    #[test]
+    fn a_null_usage_is_found_again_wherever_it_stands() {
+        let before = |text: &str| {
+            format!(r#"{{"usage":null,"choices":[{{"delta":{{"content":"{text}"}}}}]}}"#)
+        };
+        let between = |text: &str, padding: &str| {
+            format!(
+                r#"{{"choices":[{{"delta":{{"content":"{text}"}}}}],"usage":null,"obfuscation":"{padding}"}}"#
+            )
+        };
+        let behind = |text: &str, padding: &str| {
+            format!(
+                r#"{{"choices":[{{"delta":{{"content":"{text}"}}}}],"obfuscation":"{padding}","usage":null}}"#
+            )
+        };
+        assert_eq!(agree(&[&before("a"), &before("bcd")]), 1);
+        assert_eq!(agree(&[&between("a", "x"), &between("bcd", ""), &between("e", "xyz")]), 2);
+        assert_eq!(agree(&[&behind("a", "x"), &behind("bcd", ""), &behind("e", "xyz")]), 2);
     }
 
     #[test]

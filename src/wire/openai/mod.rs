@@ -19,7 +19,7 @@ mod usage;
 
 pub use azure::Azure;
 pub use chunk::Chunk;
-pub use error::{ErrorBody, error_body, error_frame};
+pub use error::ErrorBody;
 pub use normalise::Normalise;
 pub use reply::reply;
 pub use request::request;

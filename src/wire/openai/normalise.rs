@@ -71,6 +71,8 @@ impl Rewrite for Normalise {
             } else {
                 edits.remove("usage");
             }
+        } else if options.hides_usage() {
+            edits.remove("usage");
         }
         if self.head.is_none() && chunk.blank_finish {
             self.head = Some(without_choices(&object));

@@ -127,7 +127,7 @@ mod tests {
             let body = Bytes::from_static(text.as_bytes());
             reply(body, PLAIN, Endpoint::Chat).expect_err("a failure").class
         };
-        assert_eq!(class(r#"{"error":{"message":"m","code":429}}"#), FailureClass::RateLimited);
+        assert_eq!(class(r#"{"error":{"message":"m","code":429}}"#), FailureClass::Server);
         assert_eq!(class(r#"{"error":"text"}"#), FailureClass::Server);
         assert_eq!(class(r#"{"object":"error","message":"m"}"#), FailureClass::Server);
         assert_eq!(class(r#"{"detail":"Unauthorized"}"#), FailureClass::Server);

@@ -29,7 +29,12 @@ pub fn connect(gateway: &Gateway) -> Connection {
 /// Connects to an address.
 #[track_caller]
 pub fn connect_to(address: SocketAddr) -> Connection {
-    let socket = TcpStream::connect(address).expect("somebody listens there");
+    over(TcpStream::connect(address).expect("somebody listens there"))
+}
+
+/// A connection that somebody else has made.
+#[track_caller]
+pub fn over(socket: TcpStream) -> Connection {
     socket.set_nodelay(true).expect("the socket is open");
     socket.set_read_timeout(Some(patience())).expect("the patience is not zero");
     socket.set_write_timeout(Some(patience())).expect("the patience is not zero");
@@ -71,26 +76,34 @@ impl Connection {
     #[track_caller]
     pub fn read_reply(&mut self) -> Reply {
         let mut reply = self.read_head();
-        let length = reply.header("content-length").parse::<usize>().ok();
-        reply.body = match length {
-            Some(length) => self.take(length),
-            None if reply.header("transfer-encoding") == "chunked" => self.read_chunks(),
-            None => self.read_to_close(),
-        };
+        reply.body = self.read_body(&reply);
         reply
+    }
+
+    /// Reads the body behind a head.
+    #[track_caller]
+    pub fn read_body(&mut self, head: &Reply) -> Vec<u8> {
+        let length = head.header("content-length").parse::<usize>().ok();
+        match length {
+            Some(length) => self.take(length),
+            None if head.header("transfer-encoding") == "chunked" => self.read_chunks(),
+            None => self.read_to_close(),
+        }
+    }
+
+    /// Reads one whole request with a length and returns its body.
+    #[track_caller]
+    pub fn read_request(&mut self) -> Vec<u8> {
+        let head = self.take_head().to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+        let length = length.map_or(0, |length| length.trim().parse().expect("a number"));
+        self.take(length)
     }
 
     /// Reads the head of a reply.
     #[track_caller]
     pub fn read_head(&mut self) -> Reply {
-        let end = loop {
-            if let Some(end) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
-                break end + 4;
-            }
-            assert!(self.unread.len() < HEAD_MAX, "the head has no end");
-            assert!(self.read_more() > 0, "closed within a head: {:?}", self.unread_text());
-        };
-        let head = String::from_utf8(self.take(end)).expect("a head is text");
+        let head = self.take_head();
         let mut lines = head.lines();
         let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
         let mut headers = HeaderMap::new();
@@ -99,6 +112,18 @@ impl Connection {
             headers.append(name, HeaderValue::from_str(value.trim()).expect("and a value"));
         }
         Reply { status: status.expect("a reply has a status"), headers, body: Vec::new() }
+    }
+
+    #[track_caller]
+    fn take_head(&mut self) -> String {
+        let end = loop {
+            if let Some(end) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
+                break end + 4;
+            }
+            assert!(self.unread.len() < HEAD_MAX, "the head has no end");
+            assert!(self.read_more() > 0, "closed within a head: {:?}", self.unread_text());
+        };
+        String::from_utf8(self.take(end)).expect("a head is text")
     }
 
     /// Reads one chunk of a chunked body; empty at its end.

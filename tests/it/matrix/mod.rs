@@ -57,7 +57,7 @@ struct Found {
 /// One request to be made.
 struct Cell<'a> {
     failing: &'a Failing,
-    row: &'a Row,
+    row: Row,
     provider: &'a Upstream,
     request: Request,
     /// Its model group.
@@ -166,7 +166,7 @@ fn the_table_has_every_cell_once() {
             for request in [Request::Json, Request::Stream] {
                 let covers =
                     |row: &&Row| row.0 == around && [request, Request::Both].contains(&row.1);
-                let count = failing.rows.iter().filter(covers).count();
+                let count = failing.nature.rows().iter().filter(covers).count();
                 assert_eq!(count, 1, "{} {around:?} {request:?}", failing.name);
             }
         }
@@ -189,7 +189,7 @@ fn cells<'a>(providers: &'a [(&'a Failing, Upstream)]) -> Vec<Cell<'a>> {
     // Those with the longest waits begin first.
     for around in [Around::Alone, Around::Fallback, Around::Second] {
         for (failing, provider) in providers {
-            for row in failing.rows.iter().filter(|row| row.0 == around) {
+            for row in failing.nature.rows().into_iter().filter(|row| row.0 == around) {
                 let requests = match row.1 {
                     Request::Both => &[Request::Json, Request::Stream][..],
                     Request::Json => &[Request::Json],

@@ -40,7 +40,7 @@ pub(super) fn render() -> String {
     ] {
         write!(page, "\n## {heading}\n\n{HEADER}").unwrap();
         for failing in MATRIX {
-            for row in failing.rows.iter().filter(|row| row.0 == around) {
+            for row in failing.nature.rows().iter().filter(|row| row.0 == around) {
                 let found = row.expected();
                 let request = match row.1 {
                     Request::Both => "either",

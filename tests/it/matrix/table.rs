@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use self::Nature::{Busy, BusyUntil, InTheMiddle, MayPass, OfTheDeployment, OfTheModel, Rows};
 use super::Around::{self, Alone, Fallback, Second};
 use super::Found;
 use super::Request::{self, Both, Json, Stream};
@@ -15,10 +16,74 @@ pub(super) struct Failing {
     pub(super) params: &'static str,
     /// The provider gets to see the requests.
     pub(super) is_seen: bool,
-    pub(super) rows: &'static [Row],
+    pub(super) nature: Nature,
+}
+
+/// What kind of failure it is: most come to the same but for what the client reads when nobody else
+/// answers.
+pub(super) enum Nature {
+    /// It may pass at once: tried again wherever that is possible. A rests after three in a row.
+    MayPass(&'static str),
+    /// It will not pass at once: A rests where others can answer.
+    Busy(&'static str),
+    /// A rate limit with a time at which it ends: A rests also where it is alone.
+    BusyUntil(&'static str),
+    /// Trying A again is of no use: another deployment is tried, and A rests where there is one.
+    OfTheDeployment(&'static str),
+    /// The model cannot serve the request: only another group is tried, and nobody rests.
+    OfTheModel(&'static str),
+    /// It happens after the first content: what a JSON client gets where A is alone, and what is left
+    /// to a stream, which cannot be tried again.
+    InTheMiddle(&'static str, &'static str),
+    /// Like no other.
+    Rows(&'static [Row]),
+}
+
+impl Nature {
+    /// What is expected in every surrounding.
+    pub(super) fn rows(&self) -> Vec<Row> {
+        const HELLO: &str = "200 hello";
+        match *self {
+            Self::MayPass(told) => vec![
+                Row(Alone, Both, told, "A A A", ""),
+                Row(Second, Both, HELLO, "A B", ""),
+                Row(Fallback, Both, HELLO, "A A A C", "A"),
+            ],
+            Self::Busy(told) => vec![
+                Row(Alone, Both, told, "A A A", ""),
+                Row(Second, Both, HELLO, "A B", "A"),
+                Row(Fallback, Both, HELLO, "A C", "A"),
+            ],
+            Self::BusyUntil(told) => vec![
+                Row(Alone, Both, told, "A A A", "A"),
+                Row(Second, Both, HELLO, "A B", "A"),
+                Row(Fallback, Both, HELLO, "A C", "A"),
+            ],
+            Self::OfTheDeployment(told) => vec![
+                Row(Alone, Both, told, "A", ""),
+                Row(Second, Both, HELLO, "A B", "A"),
+                Row(Fallback, Both, HELLO, "A C", "A"),
+            ],
+            Self::OfTheModel(told) => vec![
+                Row(Alone, Both, told, "A", ""),
+                Row(Second, Both, told, "A", ""),
+                Row(Fallback, Both, HELLO, "A C", ""),
+            ],
+            Self::InTheMiddle(told, streamed) => vec![
+                Row(Alone, Json, told, "A A A", ""),
+                Row(Alone, Stream, streamed, "A", ""),
+                Row(Second, Json, HELLO, "A B", ""),
+                Row(Second, Stream, streamed, "A", ""),
+                Row(Fallback, Json, HELLO, "A A A C", "A"),
+                Row(Fallback, Stream, streamed, "A", ""),
+            ],
+            Self::Rows(rows) => rows.to_vec(),
+        }
+    }
 }
 
 /// What stands around A; what is asked for; what the client gets; attempts; what rests then.
+#[derive(Clone, Copy)]
 pub(super) struct Row(
     pub(super) Around,
     pub(super) Request,
@@ -39,9 +104,9 @@ impl Row {
 const fn failing(
     name: &'static str,
     misbehave: fn(UpstreamBuilder) -> UpstreamBuilder,
-    rows: &'static [Row],
+    nature: Nature,
 ) -> Failing {
-    Failing { name, misbehave, params: "", is_seen: true, rows }
+    Failing { name, misbehave, params: "", is_seen: true, nature }
 }
 
 impl Failing {
@@ -62,304 +127,151 @@ pub(super) const MATRIX: &[Failing] = &[
     failing(
         "connection refused",
         |it| it.refuses_connections(),
-        &[
-            Row(Alone, Both, "502 upstream_connection_error", "A A A", ""),
-            Row(Second, Both, "200 hello", "A B", ""),
-            Row(Fallback, Both, "200 hello", "A A A C", "A"),
-        ],
+        MayPass("502 upstream_connection_error"),
     )
     .unseen(),
     failing(
         "connection not accepted in time",
         |it| it.never_accepts(),
-        &[
-            Row(Alone, Both, "504 upstream_connect_timeout", "A A A", ""),
-            Row(Second, Both, "200 hello", "A B", ""),
-            Row(Fallback, Both, "200 hello", "A A A C", "A"),
-        ],
+        MayPass("504 upstream_connect_timeout"),
     )
     .unseen(),
     failing(
         "TLS: a certificate nobody vouches for",
         untrusted,
-        &[
-            Row(Alone, Both, "502 upstream_connection_error", "A A A", ""),
-            Row(Second, Both, "200 hello", "A B", ""),
-            Row(Fallback, Both, "200 hello", "A A A C", "A"),
-        ],
+        MayPass("502 upstream_connection_error"),
     )
     .unseen(),
     failing(
         "reset before the head",
         |it| it.replies(reset()),
-        &[
-            Row(Alone, Both, "502 upstream_connection_error", "A A A", ""),
-            Row(Second, Both, "200 hello", "A B", ""),
-            Row(Fallback, Both, "200 hello", "A A A C", "A"),
-        ],
+        MayPass("502 upstream_connection_error"),
     ),
     failing(
         "closed before the head",
         |it| it.replies(close_before_head()),
-        &[
-            Row(Alone, Both, "502 upstream_connection_error", "A A A", ""),
-            Row(Second, Both, "200 hello", "A B", ""),
-            Row(Fallback, Both, "200 hello", "A A A C", "A"),
-        ],
+        MayPass("502 upstream_connection_error"),
     ),
     failing(
         "no head in time",
         |it| it.replies(never_answers()),
-        &[
+        Rows(&[
             Row(Alone, Json, "504 upstream_timeout", "A A A", ""),
             Row(Alone, Stream, "504 upstream_first_byte_timeout", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
             Row(Fallback, Both, "200 hello", "A A A C", "A"),
-        ],
+        ]),
     )
     .with("timeout: 0.5"),
     failing(
         "garbage instead of HTTP",
         |it| it.replies(garbage()),
-        &[
-            Row(Alone, Both, "502 upstream_connection_error", "A A A", ""),
-            Row(Second, Both, "200 hello", "A B", ""),
-            Row(Fallback, Both, "200 hello", "A A A C", "A"),
-        ],
+        MayPass("502 upstream_connection_error"),
     ),
     failing(
         "garbage instead of JSON",
         |it| it.replies(garbage_json()),
-        &[
-            Row(Alone, Both, "502 upstream_error", "A A A", ""),
-            Row(Second, Both, "200 hello", "A B", ""),
-            Row(Fallback, Both, "200 hello", "A A A C", "A"),
-        ],
+        MayPass("502 upstream_error"),
     ),
-    failing(
-        "408",
-        |it| it.replies(status(408)),
-        &[
-            Row(Alone, Both, "408 upstream_timeout", "A A A", ""),
-            Row(Second, Both, "200 hello", "A B", ""),
-            Row(Fallback, Both, "200 hello", "A A A C", "A"),
-        ],
-    ),
+    failing("408", |it| it.replies(status(408)), MayPass("408 upstream_timeout")),
     failing(
         "409",
         |it| it.replies(status(409)),
-        &[
+        Rows(&[
             Row(Alone, Both, "409 conflict", "A A A", ""),
             Row(Second, Both, "200 hello", "A B", ""),
             Row(Fallback, Both, "200 hello", "A A A C", ""),
-        ],
+        ]),
     ),
-    failing(
-        "429",
-        |it| it.replies(status(429)),
-        &[
-            Row(Alone, Both, "429 rate_limit_exceeded", "A A A", ""),
-            Row(Second, Both, "200 hello", "A B", "A"),
-            Row(Fallback, Both, "200 hello", "A C", "A"),
-        ],
-    ),
+    failing("429", |it| it.replies(status(429)), Busy("429 rate_limit_exceeded")),
     failing(
         "429, `Retry-After: 3`",
         |it| it.replies(status(429).retry_after(3)),
-        &[
-            Row(Alone, Both, "429 rate_limit_exceeded, wait 3 s", "A A A", "A"),
-            Row(Second, Both, "200 hello", "A B", "A"),
-            Row(Fallback, Both, "200 hello", "A C", "A"),
-        ],
+        BusyUntil("429 rate_limit_exceeded, wait 3 s"),
     ),
     failing(
         "429, `Retry-After: 2.5`",
         |it| it.replies(status(429).retry_after(2.5)),
-        &[
-            Row(Alone, Both, "429 rate_limit_exceeded, wait 3 s", "A A A", "A"),
-            Row(Second, Both, "200 hello", "A B", "A"),
-            Row(Fallback, Both, "200 hello", "A C", "A"),
-        ],
+        BusyUntil("429 rate_limit_exceeded, wait 3 s"),
     ),
     failing(
         "429, `retry-after-ms: 2500`",
         |it| it.replies(status(429).header("retry-after-ms", "2500")),
-        &[
-            Row(Alone, Both, "429 rate_limit_exceeded, wait 3 s", "A A A", "A"),
-            Row(Second, Both, "200 hello", "A B", "A"),
-            Row(Fallback, Both, "200 hello", "A C", "A"),
-        ],
+        BusyUntil("429 rate_limit_exceeded, wait 3 s"),
     ),
     failing(
         "429, `Retry-After:` a date in an hour",
         |it| it.replies(status(429).retry_after(in_an_hour())),
-        &[
+        Rows(&[
             Row(Alone, Both, "429 rate_limit_exceeded, wait 60 min", "A", "A"),
             Row(Second, Both, "200 hello", "A B", "A"),
             Row(Fallback, Both, "200 hello", "A C", "A"),
-        ],
+        ]),
     ),
     failing(
         "429, out of quota",
         |it| it.replies(insufficient_quota()),
-        &[
-            Row(Alone, Both, "429 insufficient_quota", "A", ""),
-            Row(Second, Both, "200 hello", "A B", "A"),
-            Row(Fallback, Both, "200 hello", "A C", "A"),
-        ],
+        OfTheDeployment("429 insufficient_quota"),
     ),
-    failing(
-        "500",
-        |it| it.replies(status(500)),
-        &[
-            Row(Alone, Both, "500 upstream_error", "A A A", ""),
-            Row(Second, Both, "200 hello", "A B", ""),
-            Row(Fallback, Both, "200 hello", "A A A C", "A"),
-        ],
-    ),
-    failing(
-        "502",
-        |it| it.replies(status(502)),
-        &[
-            Row(Alone, Both, "502 upstream_error", "A A A", ""),
-            Row(Second, Both, "200 hello", "A B", ""),
-            Row(Fallback, Both, "200 hello", "A A A C", "A"),
-        ],
-    ),
-    failing(
-        "503",
-        |it| it.replies(status(503)),
-        &[
-            Row(Alone, Both, "503 overloaded, wait 1 s", "A A A", ""),
-            Row(Second, Both, "200 hello", "A B", ""),
-            Row(Fallback, Both, "200 hello", "A A A C", "A"),
-        ],
-    ),
+    failing("500", |it| it.replies(status(500)), MayPass("500 upstream_error")),
+    failing("502", |it| it.replies(status(502)), MayPass("502 upstream_error")),
+    failing("503", |it| it.replies(status(503)), MayPass("503 overloaded, wait 1 s")),
     failing(
         "503, `Retry-After: 3`",
         |it| it.replies(status(503).retry_after(3)),
-        &[
-            Row(Alone, Both, "503 overloaded, wait 3 s", "A A A", ""),
-            Row(Second, Both, "200 hello", "A B", "A"),
-            Row(Fallback, Both, "200 hello", "A C", "A"),
-        ],
+        Busy("503 overloaded, wait 3 s"),
     ),
-    failing(
-        "504",
-        |it| it.replies(status(504)),
-        &[
-            Row(Alone, Both, "504 upstream_timeout", "A A A", ""),
-            Row(Second, Both, "200 hello", "A B", ""),
-            Row(Fallback, Both, "200 hello", "A A A C", "A"),
-        ],
-    ),
-    failing(
-        "529",
-        |it| it.replies(status(529)),
-        &[
-            Row(Alone, Both, "503 overloaded, wait 1 s", "A A A", ""),
-            Row(Second, Both, "200 hello", "A B", ""),
-            Row(Fallback, Both, "200 hello", "A A A C", "A"),
-        ],
-    ),
+    failing("504", |it| it.replies(status(504)), MayPass("504 upstream_timeout")),
+    failing("529", |it| it.replies(status(529)), MayPass("503 overloaded, wait 1 s")),
     failing(
         "401",
         |it| it.replies(status(401)),
-        &[
-            Row(Alone, Both, "401 upstream_authentication_error", "A", ""),
-            Row(Second, Both, "200 hello", "A B", "A"),
-            Row(Fallback, Both, "200 hello", "A C", "A"),
-        ],
+        OfTheDeployment("401 upstream_authentication_error"),
     ),
     failing(
         "403",
         |it| it.replies(status(403)),
-        &[
-            Row(Alone, Both, "403 upstream_authentication_error", "A", ""),
-            Row(Second, Both, "200 hello", "A B", "A"),
-            Row(Fallback, Both, "200 hello", "A C", "A"),
-        ],
+        OfTheDeployment("403 upstream_authentication_error"),
     ),
-    failing(
-        "404",
-        |it| it.replies(status(404)),
-        &[
-            Row(Alone, Both, "404 model_not_found", "A", ""),
-            Row(Second, Both, "200 hello", "A B", "A"),
-            Row(Fallback, Both, "200 hello", "A C", "A"),
-        ],
-    ),
+    failing("404", |it| it.replies(status(404)), OfTheDeployment("404 model_not_found")),
     failing(
         "400, prompt too long",
         |it| it.replies(context_window_exceeded()),
-        &[
-            Row(Alone, Both, "400 context_length_exceeded", "A", ""),
-            Row(Second, Both, "400 context_length_exceeded", "A", ""),
-            Row(Fallback, Both, "200 hello", "A C", ""),
-        ],
+        OfTheModel("400 context_length_exceeded"),
     ),
     failing(
         "400, content refused",
         |it| it.replies(content_policy_violation()),
-        &[
-            Row(Alone, Both, "400 content_policy_violation", "A", ""),
-            Row(Second, Both, "400 content_policy_violation", "A", ""),
-            Row(Fallback, Both, "200 hello", "A C", ""),
-        ],
+        OfTheModel("400 content_policy_violation"),
     ),
     failing(
         "400, other",
         |it| it.replies(status(400)),
-        &[
+        Rows(&[
             Row(Alone, Both, "400 invalid_request", "A", ""),
             Row(Second, Both, "400 invalid_request", "A", ""),
             Row(Fallback, Both, "400 invalid_request", "A", ""),
-        ],
+        ]),
     ),
     failing(
         "error frame first",
         |it| it.replies(three_words().error_frame_after(Point::Preamble, "server_error", "no")),
-        &[
-            Row(Alone, Both, "502 server_error", "A A A", ""),
-            Row(Second, Both, "200 hello", "A B", ""),
-            Row(Fallback, Both, "200 hello", "A A A C", "A"),
-        ],
+        MayPass("502 server_error"),
     ),
     failing(
         "error frame in the middle",
         |it| it.replies(three_words().error_frame_after(2, "server_error", "no")),
-        &[
-            Row(Alone, Json, "502 server_error", "A A A", ""),
-            Row(Alone, Stream, "200 one two then server_error", "A", ""),
-            Row(Second, Json, "200 hello", "A B", ""),
-            Row(Second, Stream, "200 one two then server_error", "A", ""),
-            Row(Fallback, Json, "200 hello", "A A A C", "A"),
-            Row(Fallback, Stream, "200 one two then server_error", "A", ""),
-        ],
+        InTheMiddle("502 server_error", "200 one two then server_error"),
     ),
     failing(
         "cut in the middle",
         |it| it.replies(three_words().cut_after(2)),
-        &[
-            Row(Alone, Json, "502 upstream_connection_error", "A A A", ""),
-            Row(Alone, Stream, "200 one two then upstream_connection_error", "A", ""),
-            Row(Second, Json, "200 hello", "A B", ""),
-            Row(Second, Stream, "200 one two then upstream_connection_error", "A", ""),
-            Row(Fallback, Json, "200 hello", "A A A C", "A"),
-            Row(Fallback, Stream, "200 one two then upstream_connection_error", "A", ""),
-        ],
+        InTheMiddle("502 upstream_connection_error", "200 one two then upstream_connection_error"),
     ),
     failing(
         "silent in the middle",
         |it| it.replies(three_words().stall_after(2)),
-        &[
-            Row(Alone, Json, "504 upstream_idle_timeout", "A A A", ""),
-            Row(Alone, Stream, "200 one two then upstream_idle_timeout", "A", ""),
-            Row(Second, Json, "200 hello", "A B", ""),
-            Row(Second, Stream, "200 one two then upstream_idle_timeout", "A", ""),
-            Row(Fallback, Json, "200 hello", "A A A C", "A"),
-            Row(Fallback, Stream, "200 one two then upstream_idle_timeout", "A", ""),
-        ],
+        InTheMiddle("504 upstream_idle_timeout", "200 one two then upstream_idle_timeout"),
     )
     .with("stream_timeout: 0.5"),
 ];

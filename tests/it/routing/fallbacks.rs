@@ -258,3 +258,38 @@ fn a_client_is_not_told_what_stands_in_for_what() {
         assert!(!told.contains(secret), "{secret} is internal: {told}");
     }
 }
+
+#[test]
+fn a_request_may_bring_its_own_fallbacks_for_each_kind_of_failure() {
+    let configure = |builder: gateway::Builder| {
+        builder
+            .router("context_window_fallbacks: {main: [c]}\ncontent_policy_fallbacks: {main: [c]}")
+    };
+    let world = World::new(context_window_exceeded(), configure);
+    let long = "context_window_fallbacks";
+    let safe = "content_policy_fallbacks";
+
+    for (list, answer) in [
+        (json!(["a"]), "a"),
+        (json!([{"model": "a", "temperature": 0}]), "a"),
+        (json!([{"main": ["b"]}, {"other": ["a"]}]), "b"),
+        (json!({"main": "b"}), "b"),
+        (json!({"*": ["a"]}), "a"),
+        (json!({"other": ["a"]}), "c"),
+        (Value::Null, "c"),
+    ] {
+        assert_eq!(world.ask(&[(long, list.clone())]).text(), answer, "{list}");
+    }
+    assert_eq!(world.ask(&[(safe, json!(["a"]))]).text(), "c", "of another kind");
+    let both = world.ask(&[(long, json!(["a"])), ("fallbacks", json!(["b"]))]);
+    assert_eq!(both.text(), "a", "what is written for the kind goes first");
+    let only = world.ask(&[(safe, json!(["a"])), ("fallbacks", json!(["b"]))]);
+    assert_eq!(only.text(), "b");
+
+    world.main.now_replies(content_policy_violation());
+    assert_eq!(world.ask(&[(safe, json!(["a"])), (long, json!(["b"]))]).text(), "a");
+    world.main.now_replies(status(500));
+    assert_eq!(world.ask(&[(safe, json!(["a"])), (long, json!(["b"]))]).status, 500);
+    let sent = world.main.last_request().json();
+    assert!(sent.get(long).is_none() && sent.get(safe).is_none(), "{sent}");
+}

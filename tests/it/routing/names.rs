@@ -39,6 +39,22 @@ fn aliases_stand_for_groups() {
     assert_eq!(names, ["group-a", "group-b", "over-another", "plain"], "but not the hidden one");
 }
 
+/// As in LiteLLM: traffic is moved to another group by one line, without a change in the list.
+#[test]
+fn an_alias_goes_before_the_group_of_its_name() {
+    let [a, b] = ["a", "b"].map(named);
+    let gateway = gateway::with(group("group-a").deployment(openai(&a).id("east")))
+        .and(group("group-b").deployment(&b))
+        .router("model_group_alias: {group-a: group-b}")
+        .start();
+    let client = gateway.client();
+
+    let reply = client.chat("group-a", "hi");
+    assert_eq!((reply.text(), reply.header("x-litellm-model-group")), ("b".into(), "group-b"));
+    assert_eq!(client.chat("east", "hi").text(), "a", "its deployments keep their ids");
+    assert_eq!(listed(&gateway), ["group-a", "group-b"]);
+}
+
 #[test]
 fn a_weighted_alias_shares_its_requests_among_groups_and_falls_over_to_the_others() {
     let [much, little] = ["much", "little"].map(named);
@@ -75,6 +91,10 @@ fn a_wildcard_passes_on_what_its_star_stands_for() {
         // The longer literal goes first.
         ("openai/gpt-4o-mini", "mini", "ft:gpt-4o-mini"),
         ("openai/org/model", "any", "org/model"),
+        // The name tells whose model it is, so no prefix is needed.
+        ("o3", "any", "o3"),
+        ("gpt-4o-mini", "mini", "ft:gpt-4o-mini"),
+        ("claude-sonnet-4-5", "rest", "claude-sonnet-4-5"),
         // Anchored at both ends: LiteLLM matches prefixes.
         ("my-openai/o3", "rest", "my-openai/o3"),
         ("whatever", "rest", "whatever"),

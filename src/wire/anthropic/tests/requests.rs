@@ -303,7 +303,7 @@ fn images_come_from_data_urls_and_addresses() {
     for url in ["data:image/svg+xml;base64,PHN2Zz4=", "data:image/png,raw", "ftp://x/y.png", "x"] {
         let (param, message) =
             refused_part(&json!({"type": "image_url", "image_url": {"url": url}}));
-        assert_eq!(param, "messages.0.content.1", "{message}");
+        assert_eq!(param, "messages[0].content[1]", "{message}");
     }
     let svg =
         json!({"type": "image_url", "image_url": {"url": "data:image/svg+xml;base64,PHN2Zz4="}});
@@ -345,7 +345,7 @@ fn files_become_documents() {
         json!({"filename": "a.pdf"}),
     ] {
         let (param, _) = refused_part(&json!({"type": "file", "file": file}));
-        assert_eq!(param, "messages.0.content.1", "{file}");
+        assert_eq!(param, "messages[0].content[1]", "{file}");
     }
 }
 
@@ -356,13 +356,13 @@ fn what_cannot_be_said_is_refused_by_name() {
     assert!(refused_part(&json!({"type": "video_url"})).1.contains("`video_url`"));
     let document = json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": [
         {"type": "document", "source": {}}]}, {"role": "user", "content": "b"}]);
-    assert_eq!(refusal(OLD, &json!({"messages": document})).0, "messages.1.content.0");
+    assert_eq!(refusal(OLD, &json!({"messages": document})).0, "messages[1].content[0]");
     let role = json!({"messages": [{"role": "robot", "content": "a"}]});
-    assert_eq!(refusal(OLD, &role).0, "messages.0.role");
+    assert_eq!(refusal(OLD, &role).0, "messages[0].role");
     let orphan = json!({"messages": [{"role": "tool", "content": "a"}]});
-    assert_eq!(refusal(OLD, &orphan).0, "messages.0.tool_call_id");
+    assert_eq!(refusal(OLD, &orphan).0, "messages[0].tool_call_id");
     let number = json!({"messages": [{"role": "user", "content": 7}]});
-    assert_eq!(refusal(OLD, &number).0, "messages.0.content");
+    assert_eq!(refusal(OLD, &number).0, "messages[0].content");
 }
 
 #[test]

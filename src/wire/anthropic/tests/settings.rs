@@ -173,7 +173,7 @@ fn betas_are_named_by_the_client_and_by_what_it_uses() {
 fn stop_strings_of_white_space_are_dropped() {
     assert_eq!(sent(OLD, &json!({"stop": ["\n\n", "END", ""]}))["stop_sequences"], json!(["END"]));
     assert_eq!(sent(OLD, &json!({"stop": "\n"})).get("stop_sequences"), None);
-    assert_eq!(refusal(OLD, &ask(&json!({"stop": [1]}))).0, "stop");
+    assert_eq!(refusal(OLD, &ask(&json!({"stop": [1]}))).0, "stop[0]");
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn tools_are_described_in_anthropics_form() {
 #[test]
 fn a_custom_tool_is_refused_or_dropped() {
     let body = ask(&json!({"tools": [{"type": "custom", "custom": {"name": "c"}}, tool("f")]}));
-    assert_eq!(refusal(OLD, &body).0, "tools.0");
+    assert_eq!(refusal(OLD, &body).0, "tools[0]");
     assert_eq!(send_with(&body, &dropping(OLD))["tools"].as_array().unwrap().len(), 1);
     let native = json!({"type": "custom", "name": "c", "input_schema": {"type": "object"}});
     assert_eq!(sent(OLD, &json!({"tools": [native]}))["tools"], json!([native]));

@@ -162,7 +162,7 @@ impl<'a> Draft<'a> {
         if self.raw("stream") != Some(b"true") {
             self.edits.set("stream", &true);
         }
-        if options.quirks.no_stream_options || options.quirks.mistral {
+        if options.quirks.never_asked_for_usage() {
             self.edits.remove("stream_options");
             return;
         }
@@ -187,8 +187,8 @@ impl<'a> Draft<'a> {
             return Ok(());
         };
         let Some(raw) = self.raw(top) else { return Ok(()) };
-        let mut value: Value = serde_json::from_slice(raw).map_err(|error| {
-            Failure::new(FailureClass::BadRequest, format!("`{top}` cannot be read: {error}"))
+        let mut value: Value = serde_json::from_slice(raw).map_err(|_| {
+            Failure::new(FailureClass::BadRequest, format!("`{top}` is not valid JSON"))
         })?;
         if remove_path(&mut value, rest) {
             self.edits.set(top, &value);

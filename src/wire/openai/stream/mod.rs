@@ -246,6 +246,12 @@ impl<R: Rewrite> Tally<R> {
         if chunk.usage.is_some() && !chunk.choices && !self.options.show_usage {
             return Ok(Verdict::Drop);
         }
+        if let Some(Range { start, end }) = chunk.null_usage
+            && verdict == Verdict::Keep
+            && self.options.hides_usage()
+        {
+            return Ok(Verdict::Replace(event(&[&data[..start], &data[end..]].concat())));
+        }
         match verdict {
             // The clients of some providers read nothing from events with a name.
             Verdict::Keep if fields.name.is_some() => Ok(Verdict::Replace(event(data))),

@@ -86,6 +86,25 @@ fn usage_that_was_not_asked_for_is_counted_and_hidden() {
 }
 
 #[test]
+fn what_openai_adds_for_usage_is_seen_only_by_those_who_asked() {
+    let padded = |text: &str| {
+        format!(
+            r#"{{"id":"c","choices":[{{"index":0,"delta":{{"content":"{text}"}},"finish_reason":null}}],"usage":null,"obfuscation":"{text}x"}}"#
+        )
+    };
+    let [one, two] = ["a", "b \\\"usage\\\":null"].map(padded);
+    let stream = events(&[ROLE, &one, &two, FINISH, USAGE, "[DONE]"]);
+    let without = stream.replace(",\"usage\":null", "");
+
+    assert_eq!(relay(SHOWN, &stream).text, stream);
+    assert_eq!(relay(HIDDEN, &stream).text, without.replace(&events(&[USAGE]), ""));
+    // A provider that was not asked says it on its own account.
+    let quirks = Quirks { no_stream_options: true, ..Quirks::default() };
+    let unasked = relay(StreamOptions { quirks, ..HIDDEN }, &stream);
+    assert_eq!(unasked.text, stream.replace(&events(&[USAGE]), ""));
+}
+
+#[test]
 fn a_role_is_forwarded_but_means_nothing_yet() {
     let seen = relay(SHOWN, &format!(": OPENROUTER PROCESSING\n\n{}", events(&[ROLE])));
 
@@ -99,7 +118,7 @@ fn an_error_first_is_a_failure_and_not_output() {
     let seen = relay(SHOWN, &events(&[ERROR, TEXT]));
 
     let failure = seen.last.failure.expect("a failure");
-    assert_eq!(failure.class, FailureClass::Overloaded);
+    assert_eq!(failure.status, Some(529));
     assert_eq!(failure.code.as_deref(), Some("529"));
     assert!(!seen.meaningful && seen.text.is_empty());
     assert_eq!(seen.ending, Ending::Cut);

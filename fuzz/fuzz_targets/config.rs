@@ -1,0 +1,8 @@
+//! `tests/properties/config.rs` under libFuzzer.
+
+#![no_main]
+
+#[path = "../../tests/properties/config.rs"]
+mod property;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| property::holds(input));

@@ -1,0 +1,244 @@
+//! The files in `conf/` as they are, in front of scripted providers: each does what its comments say.
+//!
+//! Providers are put in their place by the variables that LiteLLM reads (`OPENAI_API_BASE`), so that
+//! the files need no change; only local addresses are replaced.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::harness::gateway::TOLLGATE;
+use crate::harness::*;
+
+const KEY: &str = "sk-the-master-key-of-the-examples";
+
+/// What a file that is tried here is served with.
+struct Trial<'a> {
+    file: &'a str,
+    variables: Vec<(String, String)>,
+    /// Texts of the file that stand for others.
+    instead: Vec<(&'a str, String)>,
+}
+
+/// A file below `conf/`, with a key for every provider.
+fn trial(file: &str) -> Trial<'_> {
+    let keys = [
+        ("LITELLM_MASTER_KEY", KEY),
+        ("OPENAI_API_KEY", "sk-openai"),
+        ("ANTHROPIC_API_KEY", "sk-anthropic"),
+        ("GROQ_API_KEY", "sk-groq"),
+        ("AZURE_API_KEY", "azure-west-key"),
+        ("AZURE_API_KEY_SECONDARY", "azure-east-key"),
+    ];
+    let variables = keys.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    Trial { file, variables, instead: Vec::new() }
+}
+
+impl<'a> Trial<'a> {
+    /// Where the variable says that a provider is.
+    fn at(mut self, variable: &str, upstream: &Upstream) -> Self {
+        self.variables.push((variable.to_owned(), upstream.url()));
+        self
+    }
+
+    fn instead(mut self, written: &'a str, upstream: &Upstream) -> Self {
+        self.instead.push((written, upstream.url()));
+        self
+    }
+
+    #[track_caller]
+    fn start(self) -> Gateway {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf").join(self.file);
+        let mut text = fs::read_to_string(path).unwrap();
+        for (written, new) in &self.instead {
+            assert!(text.contains(written), "{} has no {written}", self.file);
+            text = text.replace(written, new);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("tollgate.yaml");
+        fs::write(&config, text).unwrap();
+        let mut command = Command::new(TOLLGATE);
+        command.arg("--config").arg(&config);
+        command.args(["--host", "127.0.0.1", "--port", "0", "--num_workers", "1"]);
+        Gateway::spawn(command, &self.variables, folder, Some(KEY.to_owned()))
+    }
+}
+
+/// Which deployment answered, and with what.
+#[track_caller]
+fn answer(gateway: &Gateway, model: &str) -> (String, String) {
+    let reply = gateway.client().chat(model, "hi");
+    assert_eq!(reply.status, 200, "{reply:?}");
+    (reply.header("x-litellm-model-group").to_owned(), reply.text())
+}
+
+fn says(group: &str, text: &str) -> (String, String) {
+    (group.to_owned(), text.to_owned())
+}
+
+#[test]
+fn every_example_has_a_test_here() {
+    let conf = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf");
+    let this = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file!())).unwrap();
+    for folder in [conf.clone(), conf.join("examples")] {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(&conf).unwrap().to_str().unwrap().to_owned();
+            // The one file that is `tollgate mock`'s.
+            if name.ends_with(".yaml") && name != "mock-script.yaml" {
+                assert!(this.contains(&format!("trial({name:?})")), "{name} is not tried");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_smallest_file_serves_one_model() {
+    let provider = upstream::openai().replies(chat("hello")).requires_key("sk-openai").start();
+    let gateway = trial("tollgate.yaml").at("OPENAI_API_BASE", &provider).start();
+
+    assert_eq!(answer(&gateway, "gpt-4o"), says("gpt-4o", "hello"));
+    assert_eq!(gateway.client().with_key(None).chat("gpt-4o", "hi").status, 401);
+}
+
+#[test]
+fn the_reference_serves_requests() {
+    let openai = upstream::openai().replies(chat("from OpenAI")).start();
+    let azure = upstream::azure().replies(chat("from Azure")).start();
+    let gateway = trial("reference.yaml")
+        .at("OPENAI_API_BASE", &openai)
+        .instead("https://example.openai.azure.com", &azure)
+        .instead("https://api.openai.com/v1", &openai)
+        .start();
+
+    assert_eq!(answer(&gateway, "gpt-4o"), says("gpt-4o", "from Azure"));
+    let sent = azure.last_request();
+    assert_eq!(sent.headers["x-department"], "research");
+    let body = sent.json();
+    assert_eq!((&body["temperature"], &body["seed"]), (&0.2.into(), &7.into()), "{body}");
+    assert_eq!(answer(&gateway, "legacy"), says("gpt-4o-mini", "from Azure"));
+    assert_eq!(answer(&gateway, "o3"), says("openai/*", "from OpenAI"));
+}
+
+#[test]
+fn anthropic_answers_clients_of_openai() {
+    let overloaded = status(529).header("retry-after", "0");
+    let provider = upstream::anthropic().first_replies([overloaded]).replies(chat("hello")).start();
+    let gateway = trial("examples/anthropic.yaml").at("ANTHROPIC_API_BASE", &provider).start();
+
+    let ask = gateway.client().ask("gpt-4o", "hi").set("logprobs", true);
+    let reply = ask.send();
+
+    assert_eq!(reply.text(), "hello", "the overload was retried, the parameter dropped");
+    assert_eq!(reply.header("x-litellm-model-group"), "claude-sonnet");
+    let sent = provider.last_request();
+    assert_eq!(sent.path, "/v1/messages");
+    assert_eq!(sent.headers["x-api-key"], "sk-anthropic");
+    assert_eq!(sent.json()["max_tokens"], 8192);
+    assert_eq!(answer(&gateway, "claude-haiku"), says("claude-haiku", "hello"));
+}
+
+#[test]
+fn azure_regions_share_the_requests_and_openai_stands_by() {
+    let [west, east] = ["west", "east"].map(|name| upstream::azure().replies(chat(name)).start());
+    let openai = upstream::openai().replies(chat("openai")).start();
+    let gateway = trial("examples/azure-openai-failover.yaml")
+        .at("AZURE_API_BASE", &west)
+        .at("AZURE_API_BASE_SECONDARY", &east)
+        .at("OPENAI_API_BASE", &openai)
+        .start();
+    let answers = |count: usize| -> Vec<String> {
+        (0..count).map(|_| answer(&gateway, "gpt-4o").1).collect()
+    };
+
+    let both = answers(30);
+    assert!(both.contains(&"west".to_owned()) && both.contains(&"east".to_owned()), "{both:?}");
+    assert!(!both.contains(&"openai".to_owned()), "{both:?}");
+    west.now_replies(status(429).retry_after(60));
+    eventually("the west rests", || {
+        answers(1);
+        gateway.cooling("gpt-4o") == 1
+    });
+    assert_eq!(answers(5), ["east"; 5]);
+    east.now_replies(status(429).retry_after(60));
+    assert_eq!(answers(5), ["openai"; 5]);
+    assert_eq!(west.requests()[0].headers["api-key"], "azure-west-key");
+}
+
+#[test]
+fn groups_fall_back_by_the_kind_of_failure() {
+    let openai = upstream::openai().replies(chat("openai")).start();
+    let anthropic = upstream::anthropic().replies(chat("anthropic")).start();
+    let gateway = trial("examples/fallbacks.yaml")
+        .at("OPENAI_API_BASE", &openai)
+        .at("ANTHROPIC_API_BASE", &anthropic)
+        .start();
+    assert_eq!(answer(&gateway, "gpt-4o"), says("gpt-4o", "openai"));
+
+    openai.now_replies(context_window_exceeded());
+    assert_eq!(answer(&gateway, "gpt-4o-mini"), says("claude-sonnet", "anthropic"));
+    openai.now_replies(content_policy_violation());
+    assert_eq!(answer(&gateway, "gpt-4o"), says("claude-sonnet", "anthropic"));
+    openai.now_replies(status(401));
+    assert_eq!(answer(&gateway, "gpt-4o"), says("claude-sonnet", "anthropic"));
+
+    openai.now_replies(chat("openai"));
+    anthropic.now_replies(status(401));
+    let gateway = trial("examples/fallbacks.yaml")
+        .at("OPENAI_API_BASE", &openai)
+        .at("ANTHROPIC_API_BASE", &anthropic)
+        .start();
+    let reply = gateway.client().ask("claude-sonnet", "hi").set("temperature", 1).send();
+    assert_eq!(reply.header("x-litellm-model-group"), "gpt-4o");
+    assert_eq!(openai.last_request().json()["temperature"], 0);
+}
+
+#[test]
+fn local_servers_share_the_requests_and_ollama_stands_by() {
+    let waiting = || stream(["one", "two"]).stall_after(1);
+    let [first, second] = [(), ()].map(|()| upstream::openai().replies(waiting()).start());
+    let ollama = upstream::openai().replies(chat("small")).start();
+    let gateway = trial("examples/local-vllm.yaml")
+        .instead("http://127.0.0.1:8001/v1", &first)
+        .instead("http://127.0.0.1:8002/v1", &second)
+        .instead("http://127.0.0.1:11434", &ollama)
+        .start();
+    let client = gateway.client();
+
+    let mut open: Vec<_> = (0..4).map(|_| client.ask("llama", "hi").open()).collect();
+    for stream in &mut open {
+        assert_eq!(stream.next_text().as_deref(), Some("one"));
+    }
+    assert_eq!((first.request_count(), second.request_count()), (2, 2), "the fewest in flight");
+    assert!(!first.last_request().headers.contains_key("authorization"), "no key is needed");
+    drop(open);
+
+    // Fast to say that they are gone.
+    first.stop();
+    second.stop();
+    assert_eq!(answer(&gateway, "llama"), says("small", "small"));
+}
+
+#[test]
+fn wildcards_pass_on_what_their_star_stands_for() {
+    let openai = upstream::openai().replies(chat("openai")).start();
+    let anthropic = upstream::anthropic().replies(chat("anthropic")).start();
+    let groq = upstream::openai().replies(chat("groq")).start();
+    let gateway = trial("examples/wildcards.yaml")
+        .at("OPENAI_API_BASE", &openai)
+        .at("ANTHROPIC_API_BASE", &anthropic)
+        .at("GROQ_API_BASE", &groq)
+        .start();
+
+    for (model, group, provider, asked_for) in [
+        ("openai/gpt-4o", "openai/*", &openai, "gpt-4o"),
+        ("gpt-4o", "openai/*", &openai, "gpt-4o"),
+        ("anthropic/claude-haiku-4-5", "anthropic/*", &anthropic, "claude-haiku-4-5"),
+        ("claude-haiku-4-5", "anthropic/*", &anthropic, "claude-haiku-4-5"),
+        ("fast/llama-3.3-70b", "fast/*", &groq, "llama-3.3-70b"),
+        ("whatever", "*", &openai, "gpt-4o-mini"),
+    ] {
+        assert_eq!(answer(&gateway, model).0, group, "{model}");
+        assert_eq!(provider.last_request().json()["model"], asked_for, "{model}");
+    }
+}

@@ -1,0 +1,223 @@
+//! What holds for every input, also for one that nobody would send: each property is a function of
+//! bytes, tried here on changed fixtures with a fixed seed, so that it runs in every `cargo test`.
+//!
+//! `fuzz/` runs the same functions under libFuzzer. `TOLLGATE_ROUNDS` raises the number of inputs,
+//! `TOLLGATE_SEED` takes others. An input that fails is written to a file that the message names;
+//! copied to `tests/properties/found`, it is tried first from then on.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod config;
+mod json;
+mod retry_after;
+mod streams;
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use fastrand::Rng;
+
+/// Inputs for each property, unless `TOLLGATE_ROUNDS` says another number.
+const ROUNDS: usize = 2_000;
+
+/// Longer inputs are cut: nothing here depends on length.
+const BYTES_MAX: usize = 16 * 1024;
+
+#[test]
+fn every_configuration_is_read_or_refused_with_a_reason() {
+    let words = [
+        "model_list:",
+        "- ",
+        "  ",
+        "\t",
+        "\n",
+        ": ",
+        "[",
+        "]",
+        "{",
+        "}",
+        "'",
+        "\"",
+        "#",
+        "|",
+        ">",
+        "&a ",
+        "*a",
+        "<<: ",
+        "!!str ",
+        "---\n",
+        "${X}",
+        "${X:-",
+        "os.environ/X",
+        "null",
+        "\u{a0}",
+    ];
+    let folders = ["tests/config/good", "tests/config/good/seeds", "tests/config/bad", "conf"];
+    try_on("config", config::holds, &files(&folders, &["yaml"]), &words);
+}
+
+#[test]
+fn an_edited_object_is_what_was_asked_for() {
+    let words = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\\",
+        "\\u00e9",
+        "\\ud800",
+        "null",
+        "1e999",
+        "-0",
+        "\"model\":",
+        "\"model\":1,",
+        "\"stream\":true",
+        "{\"a\":",
+        " ",
+        "\u{feff}",
+    ];
+    try_on("json", json::holds, &files(&["tests/golden"], &["json"]), &words);
+}
+
+#[test]
+fn a_stream_does_not_depend_on_where_it_is_cut() {
+    let words = [
+        "data: ",
+        "event: ",
+        "\n",
+        "\n\n",
+        "\r\n",
+        "\r",
+        ": ping\n\n",
+        "[DONE]",
+        "data: [DONE]\n\n",
+        "\"finish_reason\":\"stop\"",
+        "\"error\":{\"message\":\"x\"}",
+        "\"usage\":null",
+        "{",
+        "}",
+        "event: error\n",
+        "\"type\":\"message_stop\"",
+        "\u{feff}",
+    ];
+    try_on("streams", streams::holds, &files(&["tests/golden"], &["sse"]), &words);
+}
+
+#[test]
+fn every_wait_that_a_provider_asks_for_is_bounded() {
+    let seeds: Vec<Vec<u8>> = [
+        "20",
+        "0.5",
+        "Wed, 21 Oct 2026 07:28:00 GMT",
+        "6m0s",
+        "1h2m3.5s",
+        "12ms",
+        "1795262400",
+        "1795262400000",
+        "2026-11-21T07:28:00Z",
+        "Please try again in 1m30s.",
+        "retry after 20 seconds",
+        "-1",
+        "nan",
+        "inf",
+        "1e400",
+        r#"{"error":{"message":"Please retry in 34.07s","details":[{"retryDelay":"34s"}]}}"#,
+    ]
+    .into_iter()
+    .map(|text| [b"\xad".as_slice(), text.as_bytes()].concat())
+    .collect();
+    let words = ["ms", "s", "m", "h", "d", ".", "9", "99999999999999999999", "e9", "-", " ", "\""];
+    try_on("retry_after", retry_after::holds, &seeds, &words);
+}
+
+/// The contents of all files below these folders with one of these endings.
+fn files(folders: &[&str], endings: &[&str]) -> Vec<Vec<u8>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = Vec::new();
+    let mut open: Vec<PathBuf> = folders.iter().map(|folder| root.join(folder)).collect();
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|it| endings.iter().any(|end| it == *end)) {
+                paths.push(path);
+            }
+        }
+    }
+    paths.sort();
+    paths.dedup();
+    paths.into_iter().map(|path| fs::read(path).unwrap()).collect()
+}
+
+fn number(variable: &str, default: usize) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// Tries a property on what was found before, on the seeds, and on changed seeds.
+fn try_on(name: &str, holds: fn(&[u8]), seeds: &[Vec<u8>], words: &[&str]) {
+    assert!(!seeds.is_empty(), "there is something to change");
+    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/properties/found").join(name);
+    if found.is_dir() {
+        for entry in fs::read_dir(found).unwrap() {
+            attempt(name, holds, &fs::read(entry.unwrap().path()).unwrap());
+        }
+    }
+    for seed in seeds {
+        attempt(name, holds, seed);
+    }
+    let mut rng = Rng::with_seed(number("TOLLGATE_SEED", 7) as u64);
+    for _ in 0..number("TOLLGATE_ROUNDS", ROUNDS) {
+        let input = changed(seeds, words, &mut rng);
+        attempt(name, holds, &input);
+    }
+}
+
+fn attempt(name: &str, holds: fn(&[u8]), input: &[u8]) {
+    let result = catch_unwind(AssertUnwindSafe(|| holds(input)));
+    if let Err(reason) = result {
+        let path = std::env::temp_dir().join(format!("tollgate-{name}-{}", std::process::id()));
+        fs::write(&path, input).unwrap();
+        eprintln!("the input is in {}:\n{}", path.display(), String::from_utf8_lossy(input));
+        std::panic::resume_unwind(reason);
+    }
+}
+
+/// One of the seeds with a few changes.
+fn changed(seeds: &[Vec<u8>], words: &[&str], rng: &mut Rng) -> Vec<u8> {
+    let mut input = seeds[rng.usize(..seeds.len())].clone();
+    for _ in 0..=rng.usize(..4) {
+        let at = rng.usize(..=input.len());
+        let end = (at + rng.usize(..=24)).min(input.len());
+        match rng.u8(..7) {
+            0 => drop(input.drain(at..end)),
+            1 => {
+                let again = input[at..end].to_vec();
+                input.splice(at..at, again);
+            }
+            2 => input.truncate(at),
+            3 if at < input.len() => input[at] = rng.u8(..),
+            4 => {
+                let other = &seeds[rng.usize(..seeds.len())];
+                let from = rng.usize(..=other.len());
+                let to = (from + rng.usize(..=200)).min(other.len());
+                input.splice(at..end, other[from..to].iter().copied());
+            }
+            _ => {
+                let word = words[rng.usize(..words.len())];
+                input.splice(at..at, word.bytes());
+            }
+        }
+    }
+    input.truncate(BYTES_MAX);
+    input
+}
