@@ -49,7 +49,8 @@ mod tests {
         let trusted = trusted.iter().map(|range| range.parse().unwrap()).collect();
         let settings = Forwarded { use_x_forwarded_for: true, trusted };
         let peer = peer.parse().ok();
-        client(&settings, peer, lines.iter().copied()).map_or("-".into(), |ip| ip.to_string())
+        client(&settings, peer, lines.iter().copied())
+            .map_or_else(|| "-".to_owned(), |ip| ip.to_string())
     }
 
     #[test]

@@ -38,11 +38,13 @@ use crate::upstream::Upstreams;
 /// How the server is to run: what the command line says.
 #[derive(Debug)]
 pub struct Options {
-    /// Where to listen; else the configuration says so, else `host` and `port` do.
+    /// Where to listen, if not at `host` and `port`.
     pub listen: Vec<ListenAt>,
     pub host: IpAddr,
     /// Zero picks a free one.
     pub port: u16,
+    /// Somebody has asked for that address: it outranks what the configuration says.
+    pub placed: bool,
     /// Worker threads; `None` is one for each processor.
     pub threads: Option<usize>,
     /// The file to read again on SIGHUP.
@@ -134,7 +136,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         }
     });
     let since = started.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let known = Known::new(options.outline, options.files);
+    let known = Known::new(options.outline, options.files, &snapshot.load().catalog);
     let reload = Arc::new(Reload {
         config: options.config,
         snapshot: Arc::clone(&snapshot),
@@ -253,7 +255,11 @@ fn places(snapshot: &Snapshot, options: &Options) -> Result<Vec<ListenAt>, Start
              It therefore listens on loopback only. Set general_settings.master_key."
         );
     }
-    let written = if options.listen.is_empty() { &snapshot.edge.listen } else { &options.listen };
+    let written: &[ListenAt] = match (options.listen.as_slice(), options.placed) {
+        ([], true) => &[],
+        ([], false) => &snapshot.edge.listen,
+        (flags, _) => flags,
+    };
     if written.is_empty() {
         let open = guarded || options.host.is_loopback();
         let host = if open { options.host } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
@@ -264,7 +270,7 @@ fn places(snapshot: &Snapshot, options: &Options) -> Result<Vec<ListenAt>, Start
         let cause = io::Error::other("without a master key only this machine may be served");
         return Err(ListenError { address: open.address.clone(), cause }.into());
     }
-    Ok(written.clone())
+    Ok(written.to_vec())
 }
 
 /// The certificate to serve TLS with, if there is one.

@@ -48,7 +48,7 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         on("cors_allow_origins", Kind::List, "[]", "web pages that may call; `*` for all"),
         on("ssl_certfile_path", Kind::Text, "", "serve TLS with this certificate (PEM)"),
         on("ssl_keyfile_path", Kind::Text, "", "the key of that certificate (PEM)"),
-        on("listen", Kind::List, "[]", "addresses to listen on, with properties"),
+        on("listen", Kind::List, "[]", "addresses to listen on, where no flag says so"),
         on("use_x_forwarded_for", Kind::Flag, "false", "a proxy in front names the client"),
         on("trusted_proxy_ranges", Kind::List, "[]", "whose word on that is taken"),
         on("max_connections", Kind::Count, "", "open connections, over all clients"),
