@@ -2,12 +2,15 @@
 //!
 //! `cargo bench --bench routing`
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use divan::Bencher;
-use tollgate::catalog::{Catalog, Deployment, sample};
+use tollgate::catalog::{Catalog, Deployment, ModelInfo, Price, sample};
 use tollgate::failure::{Failure, FailureClass};
-use tollgate::routing::{Ask, Next, Plan, Settings, State, Strategy};
+use tollgate::money::Usd;
+use tollgate::routing::{AffinityKeys, Ask, Needs, Next, Plan, Settings, State, Strategy};
+use tollgate::usage::Usage;
 
 const SIZES: [usize; 4] = [1, 10, 100, 1000];
 
@@ -24,6 +27,50 @@ fn simple_shuffle(bencher: Bencher<'_, '_>, deployments: usize) {
 #[divan::bench(args = SIZES)]
 fn least_busy(bencher: Bencher<'_, '_>, deployments: usize) {
     succeeds(bencher, deployments, Strategy::LeastBusy);
+}
+
+#[divan::bench(args = SIZES)]
+fn weighted(bencher: Bencher<'_, '_>, deployments: usize) {
+    succeeds(bencher, deployments, Strategy::Weighted);
+}
+
+/// With a measured latency for every deployment.
+#[divan::bench(args = SIZES)]
+fn latency(bencher: Bencher<'_, '_>, deployments: usize) {
+    succeeds(bencher, deployments, Strategy::Latency);
+}
+
+/// With a price for every deployment.
+#[divan::bench(args = SIZES)]
+fn cost(bencher: Bencher<'_, '_>, deployments: usize) {
+    succeeds(bencher, deployments, Strategy::Cost);
+}
+
+#[divan::bench(args = SIZES)]
+fn usage(bencher: Bencher<'_, '_>, deployments: usize) {
+    succeeds(bencher, deployments, Strategy::Usage);
+}
+
+/// With the checks for window and capabilities that it turns on.
+#[divan::bench(args = SIZES)]
+fn capability(bencher: Bencher<'_, '_>, deployments: usize) {
+    succeeds(bencher, deployments, Strategy::Capability);
+}
+
+/// The default strategy with `enable_pre_call_checks`.
+#[divan::bench(args = SIZES)]
+fn pre_call_checks(bencher: Bencher<'_, '_>, deployments: usize) {
+    let mut world = World::new(deployments, Strategy::SimpleShuffle);
+    world.settings.pre_call_checks = true;
+    serves(bencher, &world);
+}
+
+/// The default strategy with `prompt_caching`, on a prefix that no deployment is warm for.
+#[divan::bench(args = SIZES)]
+fn prompt_affinity(bencher: Bencher<'_, '_>, deployments: usize) {
+    let mut world = World::new(deployments, Strategy::SimpleShuffle);
+    world.settings.affinity.prompt = true;
+    serves(bencher, &world);
 }
 
 /// The same from several threads: what requests to one group cost each other.
@@ -60,7 +107,10 @@ fn one_retry(bencher: Bencher<'_, '_>, deployments: usize) {
 }
 
 fn succeeds(bencher: Bencher<'_, '_>, deployments: usize, strategy: Strategy) {
-    let world = World::new(deployments, strategy);
+    serves(bencher, &World::new(deployments, strategy));
+}
+
+fn serves(bencher: Bencher<'_, '_>, world: &World) {
     bencher.bench(|| {
         let mut plan = world.plan();
         let next = plan.next(&world.catalog, &world.settings, &world.state, world.now, None);
@@ -80,23 +130,65 @@ struct World {
 impl World {
     fn new(deployments: usize, strategy: Strategy) -> Self {
         let begun = Instant::now();
-        Self {
+        let world = Self {
             catalog: Catalog::build((0..deployments).map(deployment).collect(), Vec::new()),
             settings: Settings { strategy, ..Settings::default() },
             state: State::new(begun),
-            now: begun + Duration::from_secs(1),
+            now: begun + Duration::from_secs(60),
+        };
+        if strategy == Strategy::Latency {
+            (0..deployments).for_each(|index| world.measure(index));
+        }
+        world
+    }
+
+    /// One reply of a deployment, so that its latency is known.
+    fn measure(&self, index: usize) {
+        let id = format!("deployment-{index}");
+        let ask = Ask { model: &id, ..Ask::default() };
+        let mut plan =
+            Plan::new(&self.catalog, &self.settings, ask).expect("every deployment has a name");
+        let begun = self.now - Duration::from_secs(2);
+        let next = plan.next(&self.catalog, &self.settings, &self.state, begun, None);
+        if let Next::Attempt(mut attempt) = next {
+            let end = begun + Duration::from_millis(500 + index as u64 % 50);
+            plan.succeeded(&mut attempt, &self.state, end);
+            let usage = Usage { output_tokens: 100, ..Usage::default() };
+            plan.used(&mut attempt, &usage, &self.state, end);
         }
     }
 
     fn plan(&self) -> Plan {
-        let ask = Ask { model: "gpt-4o", seed: fastrand::u64(..), ..Ask::default() };
+        let needs = Needs {
+            input_tokens: 1200,
+            max_output_tokens: Some(400),
+            replies: 1,
+            tools: true,
+            ..Needs::default()
+        };
+        let prefix = Some(fastrand::u64(..));
+        let ask = Ask {
+            model: "gpt-4o",
+            seed: fastrand::u64(..),
+            needs: self.settings.looks_at_requests().then_some(needs),
+            affinity: AffinityKeys { prefix, prefix_tokens: 256, ..AffinityKeys::default() },
+            ..Ask::default()
+        };
         Plan::new(&self.catalog, &self.settings, ask).expect("the group exists")
     }
 }
 
 fn deployment(index: usize) -> Deployment {
+    let per_token = |pico| Usd::from_pico(pico + (index % 7) as u64 * 1000);
+    let price =
+        Price { input: per_token(2_500_000), output: per_token(10_000_000), ..Price::default() };
     Deployment {
         weight: Some(1.0 + (index % 3) as f64),
+        info: ModelInfo {
+            price: Some(Arc::new(price)),
+            max_input_tokens: Some(128_000),
+            ..ModelInfo::default()
+        },
         ..sample::deployment(&format!("gpt-4o = openai/gpt-4o #deployment-{index}"))
     }
 }

@@ -63,4 +63,7 @@ pub struct Quirks {
     /// Frames need normalising: usage on the finish chunk, missing `type` or index of tool calls,
     /// unknown finish reasons. Other streams are passed as they are.
     pub normalise_stream: bool,
+    /// Goes on with an assistant message that ends the conversation, if `continue_final_message`
+    /// says so (vLLM).
+    pub continues_final_message: bool,
 }

@@ -63,7 +63,14 @@ impl fmt::Display for Usd {
         if pico == 0 {
             return write!(out, "{whole}");
         }
-        let fraction = format!("{pico:012}");
+        // By hand: each request writes its cost twice, and padding by format is slow.
+        let mut digits = [0; 12];
+        let mut rest = pico;
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        let fraction = std::str::from_utf8(&digits).map_err(|_| fmt::Error)?;
         write!(out, "{whole}.{}", fraction.trim_end_matches('0'))
     }
 }

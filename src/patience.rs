@@ -5,7 +5,6 @@
 //! Pingora's timers are cheap, but each lives until its time has come. So they are armed for a
 //! short step at a time.
 
-use std::pin::pin;
 use std::time::{Duration, Instant};
 
 /// The longest time that a timer is armed for: what an unfired one stays in memory.
@@ -17,14 +16,19 @@ pub(crate) struct Elapsed;
 
 /// Waits for `future`, but no longer than `bound`, within some 10 milliseconds.
 ///
+/// The future is pinned by the caller (`pin!`). Taken by value it would stand twice in the state of
+/// this one, as argument and as local, and that doubling repeats with every wait around it.
+///
 /// # Errors
-/// [`Elapsed`]; the future is dropped.
-pub(crate) async fn within<F: Future>(bound: Duration, future: F) -> Result<F::Output, Elapsed> {
-    let mut future = pin!(future);
+/// [`Elapsed`].
+pub(crate) async fn within<F: Future + Unpin>(
+    bound: Duration,
+    mut future: F,
+) -> Result<F::Output, Elapsed> {
     let began = Instant::now();
     let mut left = bound;
     loop {
-        if let Ok(output) = pingora_timeout::timeout(left.min(STEP), future.as_mut()).await {
+        if let Ok(output) = pingora_timeout::timeout(left.min(STEP), &mut future).await {
             return Ok(output);
         }
         left = bound.saturating_sub(began.elapsed());
@@ -48,7 +52,8 @@ mod tests {
     async fn a_bound_that_runs_out_is_told_and_one_that_does_not_is_not() {
         let never = std::future::pending::<()>();
         assert_eq!(within(Duration::from_millis(1), never).await, Err(Elapsed));
-        assert_eq!(within(Duration::from_millis(1), async { 7 }).await, Ok(7));
-        assert_eq!(within(Duration::ZERO, async { 7 }).await, Ok(7), "asked once in any case");
+        let seven = || std::future::ready(7);
+        assert_eq!(within(Duration::from_millis(1), seven()).await, Ok(7));
+        assert_eq!(within(Duration::ZERO, seven()).await, Ok(7), "asked once in any case");
     }
 }

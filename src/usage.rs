@@ -37,4 +37,28 @@ impl Usage {
     pub const fn total_tokens(&self) -> u64 {
         self.input_tokens.saturating_add(self.output_tokens)
     }
+
+    /// What two attempts used together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        macro_rules! sums {
+            ($($field:ident),*) => {
+                Self {
+                    $($field: self.$field.saturating_add(other.$field),)*
+                    estimated: self.estimated || other.estimated,
+                }
+            };
+        }
+        sums!(
+            input_tokens,
+            output_tokens,
+            cache_read_tokens,
+            cache_write_tokens,
+            cache_write_1h_tokens,
+            reasoning_tokens,
+            audio_input_tokens,
+            audio_output_tokens,
+            image_input_tokens
+        )
+    }
 }

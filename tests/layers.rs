@@ -78,7 +78,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
         ],
     ),
-    ("cli", &["edge", "server", "config", "mock", "telemetry", "snapshot"]),
+    ("cli", &["edge", "server", "gateway", "config", "mock", "telemetry", "snapshot", "routing"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -55,6 +55,9 @@ pub trait Source: Send + Sync + 'static {
     fn groups(&self) -> Vec<GroupHealth>;
     /// The process is about to end: no new work should be sent here.
     fn draining(&self) -> bool;
+    /// What would become of a request now, without calling anyone; or status and body of the error
+    /// that it would get.
+    fn explain(&self, headers: &HeaderMap, body: Bytes) -> Result<Bytes, (u16, Bytes)>;
 }
 
 /// One entry of `/v1/models`.
@@ -162,6 +165,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/health/liveness", get(health::alive))
         .route("/health/readiness", get(health::ready))
         .route("/config/reload", post(config::reload))
+        .route("/routing/explain", post(explain))
         .route("/metrics", get(metrics))
         .route("/metrics/", get(metrics));
     for prefix in ["", "/v1"] {
@@ -223,6 +227,21 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
                 request_id: request_id(&headers),
             };
             problem.response(ClientDialect::OpenAi)
+        }
+    }
+}
+
+/// `POST /routing/explain`: the body is a request as it would be sent to a model.
+async fn explain(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
+    if let Err(refusal) = admit(&shared.source.access(), &headers) {
+        return refusal;
+    }
+    let json = [(CONTENT_TYPE, "application/json")];
+    match shared.source.explain(&headers, body) {
+        Ok(explained) => (json, explained).into_response(),
+        Err((status, body)) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+            (status, json, body).into_response()
         }
     }
 }

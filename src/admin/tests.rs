@@ -44,6 +44,10 @@ impl Source for Fixed {
     fn draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
+
+    fn explain(&self, _headers: &HeaderMap, body: Bytes) -> Result<Bytes, (u16, Bytes)> {
+        if body.is_empty() { Err((400, Bytes::from_static(b"{}"))) } else { Ok(body) }
+    }
 }
 
 fn group(name: &str, states: &[DeploymentState]) -> GroupHealth {

@@ -28,8 +28,8 @@ use crate::telemetry::access_log::{Sink, Writer};
 use crate::upstream::Upstreams;
 pub(crate) use upgrade::Upgrader;
 
-/// How often the names of upstreams are looked up again.
-const RESOLVE_EVERY: Duration = Duration::from_secs(30);
+/// How often the names of upstreams are looked up again, and their idle connections looked at.
+const UPKEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// How long the listener may take to accept its first connection.
 const LISTEN_MAX: Duration = Duration::from_secs(10);
@@ -95,11 +95,12 @@ impl Background {
         }
     }
 
-    async fn resolve(&self) {
-        let mut tick = tokio::time::interval(RESOLVE_EVERY);
+    async fn keep_up(&self) {
+        let mut tick = tokio::time::interval(UPKEEP_EVERY);
         tick.tick().await;
         loop {
             tick.tick().await;
+            self.upstreams.sweep();
             self.upstreams.refresh().await;
         }
     }
@@ -143,7 +144,7 @@ impl BackgroundService for Background {
             let forever = async {
                 tokio::join!(
                     self.announce(once.predecessor),
-                    self.resolve(),
+                    self.keep_up(),
                     self.on_hangup(hangup),
                     files::reload_on_change(Arc::clone(&self.reload)),
                     self.upgrader.on_signal(user_signal),

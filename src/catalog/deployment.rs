@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 
+use super::capability::Capabilities;
 use super::price::Price;
 use super::price_book::PriceBook;
 use crate::dialect::{Dialect, Endpoint, Quirks};
@@ -46,6 +47,8 @@ pub struct Deployment {
     /// Body parameters removed before the call (`additional_drop_params`).
     pub drop_params: Vec<Box<str>>,
     pub tags: Vec<Box<str>>,
+    /// `silent_model`: what gets a copy of every request that is sent here.
+    pub silent_model: Option<Arc<str>>,
     pub info: ModelInfo,
 }
 
@@ -85,7 +88,9 @@ impl Deployment {
         self.info.max_output_tokens.or_else(|| if self.is_wildcard() { listed() } else { None })
     }
 
-    fn is_wildcard(&self) -> bool {
+    /// Whether it calls whatever model the client names.
+    #[must_use]
+    pub fn is_wildcard(&self) -> bool {
         self.model.contains('*')
     }
 }
@@ -133,6 +138,13 @@ pub struct ModelInfo {
     pub price: Option<Arc<Price>>,
     pub max_input_tokens: Option<u64>,
     pub max_output_tokens: Option<u64>,
+    pub capabilities: Capabilities,
+    /// What the operator says it is good at (`metadata.capabilities`).
+    pub names: Vec<Box<str>>,
+    /// What the operator expects a reply to take (`metadata.latency`), until it was measured.
+    pub expected_latency: Option<Duration>,
+    /// Where it stands (`region_name`).
+    pub region: Option<Box<str>>,
     /// Everything written under `model_info`, for `/model/info`.
     pub written: serde_json::Map<String, serde_json::Value>,
 }

@@ -6,6 +6,7 @@
 //! model name, and at last the group `*`. An id comes after the groups, so that one that is called
 //! like a group does not take its other deployments away.
 
+mod capability;
 mod deployment;
 pub mod price;
 pub mod price_book;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+pub use capability::{Capabilities, Capability};
 pub use deployment::{Deployment, DeploymentId, ModelInfo, Target, Timeouts};
 pub use price::Price;
 pub use price_book::{Listed, PriceBook};

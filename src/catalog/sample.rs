@@ -49,6 +49,7 @@ pub fn deployment(line: &str) -> Deployment {
         defaults: Vec::new(),
         drop_params: Vec::new(),
         tags: Vec::new(),
+        silent_model: None,
         info: ModelInfo::default(),
     }
 }

@@ -5,6 +5,7 @@
 
 mod check;
 mod demo;
+mod explain;
 mod mock;
 mod serve;
 mod upgrade;
@@ -49,6 +50,8 @@ enum Command {
     Mock(mock::Arguments),
     /// Let a new process, of the version that is installed now, take over from the running one
     Upgrade(upgrade::Arguments),
+    /// Show for a request which deployments would serve it and why, calling nobody
+    Explain(explain::Arguments),
     /// List every configuration option and what becomes of it
     Options,
 }
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
         Some(Command::Demo(arguments)) => demo::run(&arguments),
         Some(Command::Mock(arguments)) => mock::run(arguments),
         Some(Command::Upgrade(arguments)) => upgrade::run(&arguments),
+        Some(Command::Explain(arguments)) => explain::run(&arguments),
         Some(Command::Options) => {
             out(&crate::config::options::plain());
             ExitCode::SUCCESS

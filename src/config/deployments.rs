@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::include::reason;
 use super::problem::Finding;
 use super::resolve::{Context, Draft, Sections};
-use crate::catalog::{Deployment, ModelInfo, Price, PriceBook};
+use crate::catalog::{Capabilities, Capability, Deployment, ModelInfo, Price, PriceBook};
 use crate::provider::{self, TargetProblem, Written};
 use crate::secret::Secret;
 
@@ -78,6 +78,7 @@ pub(super) fn build(
         defaults: draft.defaults,
         drop_params: draft.drop_params,
         tags: draft.tags,
+        silent_model: draft.silent_model.map(|at| at.value),
         info,
     };
     Ok((deployment, remarks))
@@ -95,7 +96,15 @@ fn model_info(draft: &Draft, prices: &PriceBook) -> ModelInfo {
         let price = Price::read(listed_price.as_deref(), &draft.prices);
         price.ok().flatten().map(Arc::new).or(listed_price)
     };
+    // What is written goes before what is listed.
+    let mut capabilities = listed.map(Capabilities::listed).unwrap_or_default();
+    for capability in Capability::ALL {
+        if let Some(has) = info.capabilities.get(capability) {
+            capabilities.set(capability, has);
+        }
+    }
     ModelInfo {
+        capabilities,
         mode: info.mode.or_else(|| listed.and_then(|listed| listed.mode.clone())),
         price,
         max_input_tokens: info

@@ -149,13 +149,14 @@ fn every_supported_option_has_a_reader() {
     let text = format!(
         "model_list: [{{model_name: a, litellm_params: {{model: openai/a, {}}}, \
          model_info: {{{}}}}}]\nrouter_settings: {{{}}}\nlitellm_settings: {{{}}}\n\
-         general_settings: {{{}}}\nfallback_config: [{{model_name: a, {}}}]\n",
+         general_settings: {{{}}}\nfallback_config: [{{model_name: a, {}}}]\nrouter: {{{}}}\n",
         names("litellm_params"),
         names("model_info"),
         names("router_settings"),
         names("litellm_settings"),
         names("general_settings"),
         names("fallback_config"),
+        names("router"),
     );
     let loaded = load_text(Path::new("t.yaml"), &text, &env());
     let (text, code) = report(&loaded.problems, true, false);
@@ -328,6 +329,24 @@ fn describe(snapshot: &Snapshot) -> String {
         routing.allowed_fails, routing.max_fallbacks
     )
     .unwrap();
+    let routing::Settings { tuning, cost_threshold, context_threshold, affinity, .. } = routing;
+    if *tuning != routing::Tuning::default() {
+        writeln!(out, "{tuning:?}").unwrap();
+    }
+    for (group, choice) in sorted(&routing.groups) {
+        let routing::GroupStrategy { strategy, tuning } = choice;
+        writeln!(out, "strategy of {group}: {strategy:?}, {tuning:?}").unwrap();
+    }
+    if cost_threshold.is_some() || context_threshold.is_some() {
+        writeln!(out, "thresholds {cost_threshold:?}, {context_threshold:?}").unwrap();
+    }
+    if *affinity != routing::Affinity::default() {
+        writeln!(out, "{affinity:?}").unwrap();
+    }
+    if routing.pre_call_checks || routing.allowed_region.is_some() {
+        let region = &routing.allowed_region;
+        writeln!(out, "pre-call checks {}, region {region:?}", routing.pre_call_checks).unwrap();
+    }
     for (name, rules) in [
         ("fallbacks", &routing.fallbacks),
         ("context window", &routing.context_window_fallbacks),
@@ -407,6 +426,12 @@ fn describe_deployment(deployment: &Deployment, out: &mut String) {
     let price = deployment.info.price.as_ref();
     word("cost of 1000+1000", price.map(|price| price.cost(&usage).to_string()));
     word("mode", deployment.info.mode.as_ref().map(ToString::to_string));
+    let info = &deployment.info;
+    let checked = deployment.info.written.keys().any(|name| name.starts_with("supports_"));
+    word("capabilities", checked.then(|| format!("{:?}", info.capabilities)));
+    word("names", (!info.names.is_empty()).then(|| info.names.join(",")));
+    word("latency", info.expected_latency.map(|v| format!("{v:?}")));
+    word("region", info.region.as_ref().map(ToString::to_string));
     word("base", deployment.info.base_model.as_ref().map(ToString::to_string));
     out.push('\n');
 }

@@ -80,8 +80,7 @@ impl<A> Door<A> {
         }
         let Some(certificate) = &self.certificate else { return Some(plain) };
         let current = certificate.current();
-        // Boxed: the state of a handshake is large, and the connection would carry it to its end.
-        match Box::pin(current.acceptor().tls_handshake(*plain)).await {
+        match current.acceptor().tls_handshake(*plain).await {
             Ok(stream) => Some(Box::new(stream)),
             Err(error) => {
                 tracing::debug!(%error, "a TLS handshake failed");
@@ -112,7 +111,9 @@ impl<A: ServerApp + Send + Sync + 'static> ServerApp for Door<A> {
             tracing::debug!(?peer, "refused: too many connections");
             None
         })?;
-        let stream = match within(HANDSHAKE_MAX, self.greet(stream, &settings)).await {
+        // Boxed: it is over before the first request, and a connection is open for long.
+        let greeting = Box::pin(self.greet(stream, &settings));
+        let stream = match within(HANDSHAKE_MAX, greeting).await {
             Ok(greeted) => greeted?,
             Err(_) => {
                 tracing::debug!(?peer, "a handshake took too long");

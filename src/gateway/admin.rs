@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use http::{HeaderValue, Request};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use super::ctx::RequestCtx;
+use super::explain;
 use super::intake;
 use super::reply;
 use super::{Audience, Gateway};
@@ -116,6 +118,14 @@ impl Source for View {
                 deployments: deployments.iter().map(|one| self.deployment(&one.id)).collect(),
             })
             .collect()
+    }
+
+    fn explain(&self, headers: &http::HeaderMap, body: Bytes) -> Result<Bytes, (u16, Bytes)> {
+        let id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let snapshot = self.snapshot.load_full();
+        explain::explain(snapshot, &self.routing, headers, body)
+            .map(|explained| explain::json(&explained).to_string().into())
+            .map_err(|error| explain::refusal(&error, id))
     }
 
     fn draining(&self) -> bool {

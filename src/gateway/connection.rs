@@ -58,6 +58,9 @@ pub(super) struct Connection {
     phase: AtomicU8,
     /// The client may still be sending when the connection is closed.
     lingers: AtomicBool,
+    /// Flushes are passed over: what is written stays in the buffer below, or leaves when that is
+    /// full.
+    corked: AtomicBool,
     /// The beginning of the head that is being read.
     head: Vec<u8>,
     head_bytes: usize,
@@ -78,6 +81,7 @@ impl Connection {
             gateway,
             phase: AtomicU8::new(IDLE),
             lingers: AtomicBool::new(false),
+            corked: AtomicBool::new(false),
             head: Vec::new(),
             head_bytes: 0,
             began: (Instant::now(), SystemTime::now()),
@@ -112,6 +116,15 @@ impl Connection {
         if let Some(connection) = Self::of(session.as_downstream().stream()) {
             connection.lingers.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Puts flushes off, or lets them pass again. False for a session that has none to put off.
+    pub(super) fn cork(session: &Session, corked: bool) -> bool {
+        let connection = Self::of(session.as_downstream().stream());
+        if let Some(connection) = connection {
+            connection.corked.store(corked, Ordering::Relaxed);
+        }
+        connection.is_some()
     }
 
     fn lingers(&self) -> bool {
@@ -296,6 +309,9 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.corked.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
         self.get_mut().poll_flush_answer(cx)
     }
 

@@ -4,18 +4,19 @@
 //! guard that does so when the context is dropped, however the request ended.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::error::{ClientDialect, GatewayError};
+use super::hints::Hints;
 use super::queue::Place;
 use crate::catalog::PriceBook;
 use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
 use crate::keys::Caller;
 use crate::money::Usd;
-use crate::routing::Fallback;
+use crate::routing::{Ask, Fallback, Needs, Settings};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Counted, Metrics};
 use crate::usage::Usage;
@@ -67,6 +68,41 @@ pub struct Call {
     /// The client's own bound (`timeout`, `x-litellm-timeout`) of one attempt.
     pub timeout: Option<Duration>,
     pub stream_timeout: Option<Duration>,
+    /// What the request says of its own routing.
+    pub(super) hints: Hints,
+    /// See [`Call::needs`].
+    pub needs: OnceLock<Needs>,
+}
+
+impl Call {
+    /// What the call wants of routing. Its needs are left out: they may not be asked for.
+    pub fn ask(&self) -> Ask<'_> {
+        Ask {
+            model: &self.model,
+            num_retries: self.num_retries,
+            fallbacks: self.fallbacks.clone(),
+            class_fallbacks: self.class_fallbacks.clone(),
+            disable_fallbacks: self.disable_fallbacks,
+            tags: self.tags.clone(),
+            stream: self.stream,
+            needs: None,
+            strategy: self.hints.strategy,
+            affinity: self.hints.affinity,
+            region: self.hints.region.clone(),
+            capabilities: self.hints.capabilities.clone(),
+            seed: fastrand::u64(..),
+        }
+    }
+
+    /// Whether anything looks at what the request needs.
+    pub fn reads_needs(&self, settings: &Settings) -> bool {
+        settings.reads_requests || self.hints.strategy.is_some()
+    }
+
+    /// What the request needs of a deployment; the body is read for it when first asked.
+    pub fn needs(&self) -> &Needs {
+        self.needs.get_or_init(|| super::needs::of(self.endpoint, &self.body, self.stream))
+    }
 }
 
 /// What the attempts came to.
@@ -85,16 +121,24 @@ pub struct Relayed {
     pub first_token: Option<Duration>,
     pub streamed: bool,
     pub bytes_sent: u64,
+    /// Why the deployments were tried in their order, if the client asked.
+    pub explained: Option<Box<str>>,
 }
 
 impl Relayed {
-    /// Takes down what the reply used and what that costs at the deployment's price.
+    /// Takes down what the reply used and what that costs at the deployment's price. Called once
+    /// for each attempt of which the client got something: a stream may be the work of several.
     pub fn settle(&mut self, usage: Usage, prices: &PriceBook) {
         let served = self.served_by.as_ref();
         let price = served.and_then(|by| by.deployment.price(&by.model, prices));
-        // A cost that is made up of estimates would be taken for a bill.
-        self.cost = price.filter(|_| !usage.estimated).map(|price| price.cost(&usage));
-        self.usage = Some(usage);
+        let cost = price.map(|price| price.cost(&usage));
+        // Also of estimated usage, which the log marks: a budget that ignored it could be spent
+        // many times over by streams that break.
+        self.cost = match (self.cost, cost) {
+            (Some(before), Some(cost)) => Some(before.plus(cost)),
+            (before, cost) => cost.or(before),
+        };
+        self.usage = Some(self.usage.map_or(usage, |before| before.plus(usage)));
     }
 }
 

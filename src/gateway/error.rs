@@ -13,6 +13,7 @@ pub use crate::admin::ClientDialect;
 use crate::admin::{Problem, shortened};
 use crate::failure::{Failure, FailureClass};
 use crate::keys::AuthError;
+use crate::routing::Out;
 
 /// Why a request was not answered as asked.
 #[derive(Debug)]
@@ -35,6 +36,10 @@ pub enum GatewayError {
     AllCooling { model: String, retry_after: Duration },
     /// Every deployment that could serve has its `max_parallel_requests` in flight.
     DeploymentsFull { model: String },
+    /// Every deployment that could serve is at a limit of requests or tokens.
+    DeploymentsLimited { model: String, limit: &'static str, retry_after: Duration },
+    /// No deployment can serve what is asked.
+    NoneFits { model: String, out: Out },
     /// Tags were sent, and no deployment takes them.
     NoTaggedDeployment { model: String },
     /// The gateway has its `global_max_parallel_requests` in flight.
@@ -55,12 +60,15 @@ impl GatewayError {
             Self::Key(_) => 401,
             Self::BadHead(problem) => problem.status(),
             Self::UnknownModel { .. } => 404,
-            Self::NoTaggedDeployment { .. } => 400,
+            Self::NoTaggedDeployment { .. } | Self::NoneFits { .. } => 400,
             Self::BodyTooLarge { .. } => 413,
             Self::BodyIncomplete { .. } => 408,
             Self::BadBody { .. } => 400,
             Self::Upstream(failure) => upstream_status(failure),
-            Self::AllCooling { .. } | Self::DeploymentsFull { .. } | Self::GatewayFull => 429,
+            Self::AllCooling { .. }
+            | Self::DeploymentsFull { .. }
+            | Self::DeploymentsLimited { .. }
+            | Self::GatewayFull => 429,
             Self::Overloaded => 503,
             Self::Deadline { .. } => 504,
             Self::Internal => 500,
@@ -80,6 +88,14 @@ impl GatewayError {
             Self::Upstream(failure) => upstream_code(failure),
             Self::AllCooling { .. } => "all_deployments_in_cooldown",
             Self::DeploymentsFull { .. } => "deployments_at_max_parallel_requests",
+            Self::DeploymentsLimited { .. } => "deployments_at_rate_limit",
+            Self::NoneFits { out, .. } => match out {
+                Out::ContextTooSmall { .. } | Out::NotLongContext { .. } => {
+                    "context_length_exceeded"
+                }
+                Out::OtherRegion => "no_deployment_in_region",
+                _ => "no_deployment_with_capability",
+            },
             Self::NoTaggedDeployment { .. } => "no_deployment_for_tags",
             Self::GatewayFull => "gateway_at_max_parallel_requests",
             Self::Overloaded => "gateway_overloaded",
@@ -98,11 +114,13 @@ impl GatewayError {
             | Self::BodyIncomplete { .. }
             | Self::BadBody { .. }
             | Self::UnknownModel { .. }
+            | Self::NoneFits { .. }
             | Self::NoTaggedDeployment { .. } => "invalid_request_error",
             Self::Upstream(failure) => upstream_kind(failure),
-            Self::AllCooling { .. } | Self::DeploymentsFull { .. } | Self::GatewayFull => {
-                "rate_limit_error"
-            }
+            Self::AllCooling { .. }
+            | Self::DeploymentsFull { .. }
+            | Self::DeploymentsLimited { .. }
+            | Self::GatewayFull => "rate_limit_error",
             Self::Overloaded => "overloaded_error",
             Self::Deadline { .. } => "timeout_error",
             Self::Internal => "internal_server_error",
@@ -132,6 +150,11 @@ impl GatewayError {
             Self::DeploymentsFull { model } => {
                 format!("Every deployment of `{model}` has as many requests in flight as it may.")
             }
+            Self::DeploymentsLimited { model, limit, retry_after } => format!(
+                "Every deployment of `{model}` is at its {limit} limit. Try again in {} seconds.",
+                whole_seconds(*retry_after)
+            ),
+            Self::NoneFits { model, out } => unfit_message(model, *out),
             Self::NoTaggedDeployment { model } => {
                 format!("No deployment of `{model}` takes requests with these tags.")
             }
@@ -164,6 +187,8 @@ impl GatewayError {
             | Self::BodyIncomplete { .. }
             | Self::AllCooling { .. }
             | Self::DeploymentsFull { .. }
+            | Self::DeploymentsLimited { .. }
+            | Self::NoneFits { .. }
             | Self::NoTaggedDeployment { .. }
             | Self::GatewayFull
             | Self::Overloaded
@@ -176,7 +201,9 @@ impl GatewayError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::AllCooling { retry_after, .. } => Some(*retry_after),
+            Self::AllCooling { retry_after, .. } | Self::DeploymentsLimited { retry_after, .. } => {
+                Some(*retry_after)
+            }
             Self::DeploymentsFull { .. } | Self::GatewayFull | Self::Overloaded => {
                 Some(Duration::from_secs(1))
             }
@@ -190,6 +217,7 @@ impl GatewayError {
             | Self::BodyIncomplete { .. }
             | Self::BadBody { .. }
             | Self::UnknownModel { .. }
+            | Self::NoneFits { .. }
             | Self::NoTaggedDeployment { .. }
             | Self::Deadline { .. }
             | Self::Internal => None,
@@ -302,6 +330,30 @@ fn upstream_message(failure: &Failure) -> Cow<'_, str> {
         | FailureClass::Connection
         | FailureClass::Server
         | FailureClass::Conflict => Cow::Borrowed(&failure.message),
+    }
+}
+
+/// Why no deployment can serve; the first words of the first are LiteLLM's.
+fn unfit_message(model: &str, out: Out) -> String {
+    match out {
+        Out::ContextTooSmall { window, tokens } => format!(
+            "Context Window exceeded for given call. No models have context window large enough \
+             for this call: the prompt has about {tokens} tokens, and the largest context window of \
+             `{model}` is {window}."
+        ),
+        Out::NotLongContext { tokens } => format!(
+            "Context Window exceeded for given call. No models have context window large enough \
+             for this call: no deployment of `{model}` is known to take a prompt of about {tokens} \
+             tokens."
+        ),
+        Out::MissingCapability(capability) => format!(
+            "No deployment of `{model}` can serve this request: it needs {}.",
+            capability.description()
+        ),
+        Out::OtherRegion => {
+            format!("No deployment of `{model}` is in a region that the request may go to.")
+        }
+        other => format!("No deployment of `{model}` can serve this request: each {other}."),
     }
 }
 

@@ -5,28 +5,40 @@
 //! client leaves. Dropping it closes the connection.
 
 use std::io;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use http::StatusCode;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use pingora_core::{Error, ErrorType, RetryType};
 use pingora_http::RequestHeader;
 
+use super::ctx::Call;
 use crate::catalog::Deployment;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::provider::Outgoing;
-use crate::upstream::{Connection, Pool, Upstreams};
+use crate::snapshot::Traffic;
+use crate::upstream::{Connection, Heads, Opened, Pool, Upstreams};
 
-const USER_AGENT: HeaderValue =
-    HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION")));
+/// Headers of every request; what stands later in a request's list replaces them.
+static HEADERS: [(HeaderName, HeaderValue); 2] = [
+    (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+    (header::USER_AGENT, HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION")))),
+];
+
+/// Longer than any request takes.
+const UNBOUNDED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long an upstream that stopped reading our body is given to say why.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Longest error body that is read; what follows only costs the connection.
 const ERROR_BODY_MAX: usize = 256 * 1024;
+
+/// Room for the head of a request; a longer one grows.
+const HEAD_ROOM: usize = 512;
 
 /// Bounds of one exchange.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +56,29 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
+    /// How long an attempt of this call on this deployment may take.
+    pub(super) fn of(traffic: &Traffic, call: &Call, deployment: &Deployment) -> Self {
+        // A client may shorten the operator's bounds, not lengthen them.
+        let shorter =
+            |own: Option<Duration>, written: Option<Duration>| own.into_iter().chain(written).min();
+        let silence = shorter(call.stream_timeout, deployment.timeouts.stream);
+        let whole = shorter(call.timeout, deployment.timeouts.request);
+        Self {
+            connect: traffic.connect_timeout,
+            first_byte: match (call.stream, whole) {
+                (true, _) => shorter(silence, whole).unwrap_or(traffic.first_byte_timeout),
+                (false, None) => traffic.first_byte_timeout,
+                // The whole attempt has its bound, and that has a code of its own.
+                (false, Some(_)) => UNBOUNDED,
+            },
+            whole: if call.stream { None } else { whole },
+            idle: silence.unwrap_or(traffic.stream_idle_timeout),
+            body_bytes: traffic.max_response_bytes,
+            by_client: (call.timeout.is_some() && whole == call.timeout)
+                || (call.stream_timeout.is_some() && silence == call.stream_timeout),
+        }
+    }
+
     /// A limit that the client set says nothing about the deployment when it runs out; connecting
     /// has the operator's.
     pub(super) fn blame(&self, mut failure: Failure) -> Failure {
@@ -56,6 +91,7 @@ impl Bounds {
 /// What came back.
 pub(super) struct Exchange {
     pub status: StatusCode,
+    /// Of a success, only what [`is_kept`] tells.
     pub headers: HeaderMap,
     /// The body, unless the answer is a stream that is still to be read from the connection.
     pub content: Content,
@@ -78,9 +114,9 @@ pub(super) async fn perform(
     stream: bool,
     bounds: Bounds,
 ) -> Result<Exchange, Failure> {
-    let exchange = attempt(upstreams, deployment, outgoing, stream, bounds);
+    let mut exchange = pin!(attempt(upstreams, deployment, outgoing, stream, bounds));
     match bounds.whole {
-        None => exchange.await,
+        None => exchange.as_mut().await,
         Some(whole) => within(whole, exchange).await.unwrap_or_else(|_elapsed| {
             Err(timed_out("upstream_timeout", "the provider did not answer in time", whole))
         }),
@@ -96,14 +132,17 @@ async fn attempt(
 ) -> Result<Exchange, Failure> {
     let mut pool = Pool::Shared;
     loop {
-        let mut connection = upstreams.connect(deployment, bounds.connect, pool).await?;
-        match send(&mut connection, deployment, outgoing, bounds).await {
-            Ok(head) => return receive(upstreams, connection, head, stream, bounds).await,
+        let opened = upstreams.connect(deployment, bounds.connect, pool).await?;
+        let reused = opened.reused;
+        match send(opened, deployment, outgoing, bounds).await {
+            Ok((connection, head)) => {
+                return receive(upstreams, connection, head, stream, bounds).await;
+            }
             // A kept connection that ended before a byte of the answer came. Nearly always the
             // upstream had closed it before it saw the request; but it may have read it, and then
             // doing so again is paid twice. So it is sent once more at most, as nginx and Envoy do,
             // never after a timeout, and on a new connection, where the doubt does not arise.
-            Err(Unsent::Stale) if connection.reused && pool == Pool::Shared => {
+            Err(Unsent::Stale) if reused && pool == Pool::Shared => {
                 pool = Pool::Avoided;
             }
             Err(Unsent::Stale) => {
@@ -123,28 +162,34 @@ enum Unsent {
     Failed(Failure),
 }
 
+/// The head of an answer, as far as it is of interest.
+struct Head {
+    status: StatusCode,
+    headers: HeaderMap,
+    is_json: bool,
+}
+
 async fn send(
-    connection: &mut Connection,
+    opened: Opened,
     deployment: &Deployment,
     outgoing: &Outgoing<'_>,
     bounds: Bounds,
-) -> Result<(StatusCode, HeaderMap), Unsent> {
-    let internal =
-        |_| Unsent::Failed(Failure::new(FailureClass::BadRequest, "the request cannot be sent"));
-    let http2 = connection.session.as_http2().is_some();
-    let head = request_head(deployment, outgoing, http2).map_err(internal)?;
-    let session = &mut connection.session;
-    let written = async {
-        session.write_request_header(Box::new(head)).await?;
-        session.write_request_body(outgoing.body.clone(), true).await?;
-        session.finish_request_body().await
+) -> Result<(Connection, Head), Unsent> {
+    let reused = opened.reused;
+    let heads = Heads {
+        http1: || http1_head(deployment, outgoing),
+        http2: || http2_head(deployment, outgoing),
     };
     let deadline = Instant::now() + bounds.first_byte;
-    let patience = match written.await {
+    let (mut connection, written) = opened.send(heads, outgoing.body.clone()).await;
+    let http2 = connection.session.as_http2().is_some();
+    let patience = match written {
         Ok(()) => bounds.first_byte,
-        Err(error) if http2 && connection.reused && is_stale(&error) => {
-            return Err(Unsent::Stale);
+        Err(error) if *error.etype() == ErrorType::InvalidHTTPHeader => {
+            let failure = Failure::new(FailureClass::BadRequest, "the request cannot be sent");
+            return Err(Unsent::Failed(failure));
         }
+        Err(error) if http2 && reused && is_stale(&error) => return Err(Unsent::Stale),
         // Upstreams answer a body that they refuse before they have read it. On a connection that
         // was closed earlier there is nothing to read, which is found out at once.
         Err(_) => LAST_WORDS,
@@ -153,7 +198,7 @@ async fn send(
     let mut silent = true;
     loop {
         let patience = patience.min(deadline.saturating_duration_since(Instant::now()));
-        match within(patience, session.read_response_header()).await {
+        match within(patience, pin!(session.read_response_header())).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) if silent && is_stale(&error) && !began(&error) => {
                 return Err(Unsent::Stale);
@@ -169,67 +214,96 @@ async fn send(
         }
         match session.response_header() {
             Some(head) if head.status.is_informational() => silent = false,
-            Some(head) => return Ok((head.status, head.headers.clone())),
+            Some(head) => {
+                let (status, is_json) = (head.status, is_json(&head.headers));
+                let headers = if status.is_success() {
+                    let kept = head.headers.iter().filter(|(name, _)| is_kept(name));
+                    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+                } else {
+                    head.headers.clone()
+                };
+                return Ok((connection, Head { status, headers, is_json }));
+            }
             None => return Err(Unsent::Stale),
         }
     }
 }
 
-fn request_head(
+/// What the client or the records want to know of a successful answer: its rate limits.
+fn is_kept(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-")
+}
+
+/// Headers of a request without those of its framing. Each name once: what the operator wrote in
+/// `extra_headers` wins.
+fn headers<'a>(
+    deployment: &'a Deployment,
+    outgoing: &'a Outgoing<'_>,
+) -> impl Iterator<Item = &'a (HeaderName, HeaderValue)> {
+    let written = HEADERS.iter().chain(&outgoing.headers).chain(&deployment.target.headers);
+    let mut rest = written.clone();
+    written.filter(move |(name, _)| {
+        rest.next();
+        !rest.clone().any(|(later, _)| later == name)
+    })
+}
+
+fn http1_head(deployment: &Deployment, outgoing: &Outgoing<'_>) -> pingora_core::Result<BytesMut> {
+    let path = outgoing.path.as_bytes();
+    if !path.starts_with(b"/") || !path.iter().all(u8::is_ascii_graphic) {
+        return Error::e_explain(ErrorType::InvalidHTTPHeader, "the path cannot be sent");
+    }
+    let mut head = BytesMut::with_capacity(HEAD_ROOM);
+    let mut line = |parts: [&[u8]; 3]| {
+        parts.into_iter().for_each(|part| head.extend_from_slice(part));
+        head.put_slice(b"\r\n");
+    };
+    line([b"POST ", path, b" HTTP/1.1"]);
+    line([b"host", b": ", deployment.target.authority.as_bytes()]);
+    let length = itoa::Buffer::new().format(outgoing.body.len()).to_owned();
+    line([b"content-length", b": ", length.as_bytes()]);
+    for (name, value) in headers(deployment, outgoing) {
+        line([name.as_str().as_bytes(), b": ", value.as_bytes()]);
+    }
+    line([b"", b"", b""]);
+    Ok(head)
+}
+
+fn http2_head(
     deployment: &Deployment,
     outgoing: &Outgoing<'_>,
-    http2: bool,
 ) -> pingora_core::Result<RequestHeader> {
     let target = &deployment.target;
-    // Made from a map of names that are parsed already: Pingora's own insertion parses each again.
-    let size = target.headers.len() + outgoing.headers.len() + 5;
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.method = http::Method::POST;
-    let uri = if http2 {
-        parts.version = http::Version::HTTP_2;
-        let scheme = if target.tls { "https" } else { "http" };
-        let builder = http::Uri::builder().scheme(scheme).authority(target.authority.as_bytes());
-        builder.path_and_query(outgoing.path.as_ref()).build()
-    } else {
-        http::Uri::builder().path_and_query(outgoing.path.as_ref()).build()
-    };
+    parts.version = http::Version::HTTP_2;
+    let scheme = if target.tls { "https" } else { "http" };
+    let builder = http::Uri::builder().scheme(scheme).authority(target.authority.as_bytes());
+    let uri = builder.path_and_query(outgoing.path.as_ref()).build();
     parts.uri = uri.map_err(|cause| {
         Error::because(ErrorType::InvalidHTTPHeader, "building the upstream's URI", cause)
     })?;
-    let mut headers = HeaderMap::with_capacity(size);
-    if !http2 {
-        headers.insert(header::HOST, target.authority.clone());
-        headers.insert(header::CONTENT_LENGTH, outgoing.body.len().into());
-    }
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::USER_AGENT, USER_AGENT);
-    for (name, value) in &outgoing.headers {
-        headers.insert(name.clone(), value.clone());
-    }
-    // Last, so that what the operator wrote in `extra_headers` wins.
-    for (name, value) in &target.headers {
-        headers.insert(name.clone(), value.clone());
-    }
-    parts.headers = headers;
+    parts.headers = headers(deployment, outgoing).cloned().collect();
     Ok(parts.into())
 }
 
 async fn receive(
     upstreams: &Upstreams,
     mut connection: Connection,
-    (status, headers): (StatusCode, HeaderMap),
+    Head { status, headers, is_json }: Head,
     stream: bool,
     bounds: Bounds,
 ) -> Result<Exchange, Failure> {
     let success = status.is_success();
-    if success && stream && !is_json(&headers) {
+    if success && stream && !is_json {
         return Ok(Exchange { status, headers, content: Content::Stream(Box::new(connection)) });
     }
     let limit = if success { bounds.body_bytes } else { ERROR_BODY_MAX };
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     loop {
-        let reading = connection.session.read_response_body();
+        let reading = pin!(connection.session.read_response_body());
         let read = match within(bounds.idle, reading).await {
             Ok(read) => read,
             Err(_elapsed) => return Err(went_silent(bounds.idle)),
@@ -269,7 +343,7 @@ async fn receive(
             Err(error) => return Err(broken(&error)),
         }
     }
-    upstreams.release(connection).await;
+    upstreams.release(connection);
     Ok(Exchange { status, headers, content: Content::Body(joined(first, rest)) })
 }
 

@@ -16,6 +16,7 @@ const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
 const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
 const RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
 const FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
+const ROUTING: HeaderName = HeaderName::from_static("x-tollgate-routing");
 const COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
 const DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
@@ -24,8 +25,9 @@ const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// Enough for every header below, so that the map never grows.
-const HEADERS_MAX: usize = 32;
+/// Enough for the headers below, Pingora's two and some rate limits, so that the map seldom grows.
+/// A map has a hundred bytes for each.
+const HEADERS_ROOM: usize = 24;
 
 /// What the body of a response is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +83,8 @@ pub(super) fn error(
         | GatewayError::UnknownModel { .. }
         | GatewayError::AllCooling { .. }
         | GatewayError::DeploymentsFull { .. }
+        | GatewayError::DeploymentsLimited { .. }
+        | GatewayError::NoneFits { .. }
         | GatewayError::NoTaggedDeployment { .. }
         | GatewayError::GatewayFull
         | GatewayError::Overloaded
@@ -102,7 +106,7 @@ fn of(status: StatusCode, headers: HeaderMap) -> Box<ResponseHeader> {
 }
 
 fn common(session: &Session, ctx: &RequestCtx, body: Body) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(HEADERS_MAX);
+    let mut headers = HeaderMap::with_capacity(HEADERS_ROOM);
     match body {
         Body::Json(bytes) => {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -130,24 +134,27 @@ fn common(session: &Session, ctx: &RequestCtx, body: Body) -> HeaderMap {
     if ctx.call.is_some() {
         let relayed = &ctx.relayed;
         if let Some(served) = &relayed.served_by {
-            insert_text(&mut headers, MODEL_ID, &served.deployment.id);
-            insert_text(&mut headers, MODEL_GROUP, &served.group);
+            insert_text(&mut headers, MODEL_ID, &*served.deployment.id);
+            insert_text(&mut headers, MODEL_GROUP, &*served.group);
         }
         headers.insert(RETRIES, relayed.retries.into());
         headers.insert(FALLBACKS, relayed.fallbacks.into());
+        if let Some(explained) = &relayed.explained {
+            insert_text(&mut headers, ROUTING, &**explained);
+        }
         if let Some(cost) = relayed.cost {
-            insert_text(&mut headers, COST, &cost.to_string());
+            insert_text(&mut headers, COST, cost.to_string());
         }
         let total = ctx.started.elapsed();
-        insert_text(&mut headers, DURATION, &millis(total));
-        insert_text(&mut headers, OVERHEAD, &millis(total.saturating_sub(relayed.upstream)));
+        insert_text(&mut headers, DURATION, millis(total));
+        insert_text(&mut headers, OVERHEAD, millis(total.saturating_sub(relayed.upstream)));
     }
     headers
 }
 
 /// Inserts a text; one that cannot stand in a header is left out.
-fn insert_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {
-    if let Ok(value) = HeaderValue::from_str(text) {
+fn insert_text(headers: &mut HeaderMap, name: HeaderName, text: impl TryInto<HeaderValue>) {
+    if let Ok(value) = text.try_into() {
         headers.insert(name, value);
     }
 }
@@ -155,7 +162,12 @@ fn insert_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {
 /// Milliseconds with three decimals.
 fn millis(duration: Duration) -> String {
     let micros = duration.as_micros();
-    format!("{}.{:03}", micros / 1000, micros % 1000)
+    let mut text = itoa::Buffer::new().format(micros / 1000).to_owned();
+    // A thousand and some: its first digit is left out.
+    let mut fraction = itoa::Buffer::new();
+    text.push('.');
+    text.extend(fraction.format(1000 + micros % 1000).chars().skip(1));
+    text
 }
 
 /// Passes the provider's rate limits on under OpenAI's names.

@@ -2,6 +2,7 @@
 //! headers, what the gateway itself acts on. The rest of the body stays as the client wrote it.
 
 use std::borrow::Cow;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use serde_json::Value;
 
 use super::ctx::{Call, RequestCtx};
 use super::error::GatewayError;
+use super::hints;
 use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
 use crate::patience::within;
@@ -35,7 +37,13 @@ pub(super) fn request_id(headers: &HeaderMap) -> Arc<str> {
         (!id.is_empty() && id.len() <= REQUEST_ID_MAX && id.bytes().all(|b| b.is_ascii_graphic()))
             .then_some(id)
     });
-    given.map_or_else(|| Arc::from(uuid::Uuid::now_v7().to_string()), Arc::from)
+    given.map_or_else(
+        || {
+            let id = uuid::Uuid::now_v7();
+            Arc::from(&*id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()))
+        },
+        Arc::from,
+    )
 }
 
 /// Reads the whole body of the request. `silence` is the longest pause that the client may make.
@@ -66,7 +74,7 @@ pub(super) async fn read_body(
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     loop {
-        let reading = session.as_downstream_mut().read_request_body();
+        let reading = pin!(session.as_downstream_mut().read_request_body());
         let chunk = match within(silence, reading).await {
             Ok(Ok(Some(chunk))) => chunk,
             Ok(Ok(None)) => break,
@@ -171,6 +179,8 @@ pub(super) fn understand(
         deadline: ctx.started + traffic.total_timeout,
         timeout: seconds("timeout", "x-litellm-timeout")?,
         stream_timeout: seconds("stream_timeout", "x-litellm-stream-timeout")?,
+        hints: hints::read(endpoint, &body, headers, &ctx.snapshot.routing)?,
+        needs: std::sync::OnceLock::new(),
         body,
     })
 }

@@ -10,8 +10,11 @@ mod connection;
 mod ctx;
 pub mod error;
 mod exchange;
+pub mod explain;
 mod head;
+mod hints;
 mod intake;
+mod needs;
 mod preface;
 mod pump;
 mod queue;
@@ -20,6 +23,7 @@ mod relay;
 mod reply;
 mod route;
 mod settle;
+mod shadow;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -29,6 +33,7 @@ use async_trait::async_trait;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
+use tokio::sync::Semaphore;
 
 pub use self::admin::View;
 use self::connection::Connection;
@@ -38,6 +43,7 @@ pub use self::preface::AnyHttp;
 pub use self::queue::Queue;
 use self::refusal::HeadProblem;
 use self::route::Route;
+pub use self::shadow::room as shadow_room;
 use crate::admin::Admin;
 use crate::edge;
 use crate::routing;
@@ -57,6 +63,8 @@ pub struct Gateway {
     pub in_flight: Arc<AtomicUsize>,
     /// Where requests wait when too many are in flight.
     pub queue: Arc<Queue>,
+    /// Room for copies of requests: see [`shadow_room`].
+    pub shadows: Arc<Semaphore>,
     /// Answers everything that is not inference.
     pub admin: Admin,
     /// Whom this listener is for.
@@ -100,8 +108,8 @@ impl ProxyHttp for Gateway {
         let peer = peer.map(std::net::SocketAddr::ip);
         let head = session.req_header();
         let lines = head.headers.get_all("x-forwarded-for").iter();
-        let lines: Vec<_> = lines.filter_map(|line| line.to_str().ok()).collect();
-        ctx.client_ip = edge::client(&settings.forwarded, peer, lines.into_iter());
+        let lines = lines.filter_map(|line| line.to_str().ok());
+        ctx.client_ip = edge::client(&settings.forwarded, peer, lines);
         ctx.request_id = intake::request_id(&head.headers);
         ctx.dialect = ClientDialect::of_path(head.uri.path());
         Ok(())

@@ -5,6 +5,7 @@
 //! a 200 can still be answered by another deployment. While the client does not read, nothing is
 //! read from the upstream either: what is in memory is one batch.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -14,9 +15,9 @@ use pingora_core::protocols::http::HttpTask;
 
 use super::ctx::Call;
 use super::exchange::{Bounds, broken, went_silent};
-use super::head;
 use super::intake::left;
 use super::relay::{Relay, estimate, unix_seconds};
+use super::{head, reply};
 use crate::failure::{Failure, FailureClass};
 use crate::patience::{nap, within};
 use crate::provider;
@@ -116,7 +117,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         tasks.push(HttpTask::Body(Some(Bytes::from_static(HEARTBEAT)), false));
         self.relay.wrote = Instant::now();
         // A client that is gone is noticed where it is watched.
-        if let Err(error) = self.relay.session.write_response_tasks(tasks).await {
+        if let Err(error) = reply::write_together(self.relay.session, tasks).await {
             tracing::debug!(%error, "heartbeat not sent");
         }
     }
@@ -125,7 +126,7 @@ impl<'a, 'r> Pump<'a, 'r> {
     pub(super) async fn run(
         &mut self,
         upstream_head: &HeaderMap,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
     ) -> Pumped {
         let options = StreamOptions {
             show_usage: self.call.show_usage,
@@ -136,15 +137,17 @@ impl<'a, 'r> Pump<'a, 'r> {
         let pumped = self.frames(upstream_head, &mut connection, &mut stream).await;
         if self.committed {
             let usage = stream.usage().unwrap_or_else(|| estimate(self.call, stream.text_bytes()));
+            let routing = &self.relay.gateway.routing;
+            self.plan.used(self.attempt, &usage, routing, Instant::now());
             let ctx = &mut *self.relay.ctx;
             ctx.relayed.settle(usage, &ctx.snapshot.prices);
         }
         if matches!(pumped, Pumped::Complete) {
             // The reply is out; what is left is to see the body's end, so that the connection can
             // serve again.
-            let rest = connection.session.read_response_body();
-            if matches!(within(TRAILER_WAIT, rest).await, Ok(Ok(None))) {
-                self.relay.gateway.upstreams.release(connection).await;
+            let rest = within(TRAILER_WAIT, pin!(connection.session.read_response_body())).await;
+            if matches!(rest, Ok(Ok(None))) {
+                self.relay.gateway.upstreams.release(*connection);
             }
         }
         pumped
@@ -237,6 +240,9 @@ impl<'a, 'r> Pump<'a, 'r> {
         out: &mut Vec<Bytes>,
         end: bool,
     ) -> Written {
+        if let Some(resume) = &mut self.relay.resume {
+            resume.pass(out);
+        }
         let mut tasks = Vec::with_capacity(out.len() + 2);
         if !self.committed {
             let gateway = self.relay.gateway;
@@ -265,10 +271,10 @@ impl<'a, 'r> Pump<'a, 'r> {
         if tasks.is_empty() {
             return Written::Out;
         }
-        let writing = self.relay.session.write_response_tasks(tasks);
+        let writing = pin!(reply::write_together(self.relay.session, tasks));
         let written = within(left(self.call.deadline), writing).await;
         self.relay.wrote = Instant::now();
-        if matches!(written, Ok(Ok(_))) { Written::Out } else { Written::ClientGone }
+        if matches!(written, Ok(Ok(()))) { Written::Out } else { Written::ClientGone }
     }
 
     fn head(&self, upstream: Option<&HeaderMap>) -> Box<pingora_http::ResponseHeader> {

@@ -4,8 +4,10 @@
 //! decides nothing about *which* deployment is next, that is `routing`; it decides when an answer
 //! begins, when another attempt may follow, and it watches client and deadline all along.
 
+use std::borrow::Cow;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -13,24 +15,22 @@ use pingora_core::protocols::http::HttpTask;
 use pingora_core::{Error, ErrorType};
 use pingora_proxy::Session;
 
-use super::Gateway;
 use super::ctx::{Call, RequestCtx, Served};
 use super::error::GatewayError;
 use super::exchange::{self, Bounds, Content, Exchange};
-use super::head;
 use super::intake::left;
 use super::pump::{Interruption, Pump, Pumped};
-use crate::catalog::Deployment;
+use super::{Gateway, head, reply, shadow};
+use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::provider;
-use crate::routing::{Ask, Attempt, Next, Plan, Stop};
+use crate::routing::{self, Ask, Attempt, Next, Plan, Stop};
 use crate::telemetry;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
 use crate::wire;
-
-/// Longer than any request takes.
-const UNBOUNDED: Duration = Duration::from_secs(24 * 60 * 60);
+use crate::wire::json::Object;
+use crate::wire::resume::Resume;
 
 /// How the relay of a request ended.
 enum End {
@@ -66,6 +66,8 @@ pub(super) struct Relay<'a> {
     pub wrote: Instant,
     /// Head of the last answer of a provider, for its rate limits.
     pub upstream_head: Option<HeaderMap>,
+    /// What the client has of a stream that another deployment may go on with.
+    pub resume: Option<Resume>,
 }
 
 /// Relays the call in `ctx` and writes the response, whatever it is.
@@ -79,7 +81,8 @@ pub(super) async fn relay(
     call: &Call,
 ) -> pingora_core::Result<()> {
     let wrote = Instant::now();
-    let mut relay = Relay { gateway, session, ctx, head_out: false, wrote, upstream_head: None };
+    let mut relay =
+        Relay { gateway, session, ctx, head_out: false, wrote, upstream_head: None, resume: None };
     match relay.run(call).await {
         End::Answered => Ok(()),
         End::Error(error) if relay.head_out => {
@@ -88,7 +91,7 @@ pub(super) async fn relay(
         }
         End::Error(error) => {
             let upstream = relay.upstream_head.take();
-            super::reply::write_error(relay.session, relay.ctx, error, upstream.as_ref()).await
+            reply::write_error(relay.session, relay.ctx, error, upstream.as_ref()).await
         }
         End::Broken(error) => {
             relay.end_stream_with(error).await;
@@ -108,19 +111,16 @@ impl Relay<'_> {
     async fn run(&mut self, call: &Call) -> End {
         let snapshot = Arc::clone(&self.ctx.snapshot);
         let (catalog, settings) = (&snapshot.catalog, &snapshot.routing);
-        let ask = Ask {
-            model: &call.model,
-            num_retries: call.num_retries,
-            fallbacks: call.fallbacks.clone(),
-            class_fallbacks: call.class_fallbacks.clone(),
-            disable_fallbacks: call.disable_fallbacks,
-            tags: call.tags.clone(),
-            seed: fastrand::u64(..),
-        };
+        let needs = call.reads_needs(settings).then(|| *call.needs());
+        let ask = Ask { needs, ..call.ask() };
+        self.explain(call, &ask);
         let Ok(mut plan) = Plan::new(catalog, settings, ask) else {
             return End::Error(GatewayError::UnknownModel { model: call.model.to_string() });
         };
         let state = &*self.gateway.routing;
+        if call.stream && call.endpoint == Endpoint::Chat && plan.fails_over_mid_stream(settings) {
+            self.resume = Some(Resume::default());
+        }
         let mut last: Option<Failure> = None;
         loop {
             let next = plan.next(catalog, settings, state, Instant::now(), Some(call.deadline));
@@ -135,6 +135,11 @@ impl Relay<'_> {
                     Ok(()) => {}
                     Err(end) => return end,
                 }
+            }
+            if let Some(shadow) =
+                attempt.deployment.silent_model.as_ref().filter(|_| last.is_none())
+            {
+                shadow::cast(self.gateway, self.ctx, shadow);
             }
             let began = Instant::now();
             let outcome = self.attempt(call, &mut plan, &mut attempt).await;
@@ -156,11 +161,52 @@ impl Relay<'_> {
             if let Some(noted) = self.ctx.relayed.attempts.last_mut() {
                 noted.cooled_down = rest.is_some();
             }
-            if content_is_out {
+            if content_is_out && !self.may_resume(call) {
                 return End::Broken(GatewayError::Upstream(Box::new(failure)));
             }
             last = Some(failure);
         }
+    }
+
+    /// Says why the request goes where it goes: in the response, if its client wants to know, and in
+    /// the log at debug level.
+    fn explain(&mut self, call: &Call, ask: &Ask<'_>) {
+        let logged = tracing::enabled!(tracing::Level::DEBUG);
+        if !call.hints.explain && !logged {
+            return;
+        }
+        let snapshot = &self.ctx.snapshot;
+        let (state, now) = (&*self.gateway.routing, Instant::now());
+        let explained =
+            routing::explain(&snapshot.catalog, &snapshot.routing, state, ask.clone(), now);
+        let Ok(explained) = explained else { return };
+        let line = explained.to_string();
+        tracing::debug!(request_id = %self.ctx.request_id, routing = %line, "routed");
+        if call.hints.explain {
+            self.ctx.relayed.explained = Some(line.into());
+        }
+    }
+
+    /// Whether another deployment may go on with the stream that broke off.
+    fn may_resume(&self, call: &Call) -> bool {
+        let Some(resume) = &self.resume else { return false };
+        let obstacle = resume.obstacle(&call.body);
+        if let Some(obstacle) = obstacle {
+            let request_id = &self.ctx.request_id;
+            tracing::debug!(%request_id, %obstacle, "a broken stream cannot be continued");
+        }
+        obstacle.is_none()
+    }
+
+    /// The body for an attempt: the client's, or one that asks for the rest of a broken stream.
+    fn body<'c>(&mut self, call: &'c Call, attempt: &Attempt) -> Cow<'c, Object> {
+        let body = Cow::Borrowed(&call.body);
+        let Some(resume) = self.resume.as_mut().filter(|_| self.ctx.relayed.streamed) else {
+            return body;
+        };
+        let style = provider::continuation(&attempt.deployment, &attempt.model, &call.body);
+        resume.continue_with(style, self.ctx.relayed.usage.unwrap_or_default());
+        wire::resume::request(&call.body, resume.told(), style).map_or(body, Cow::Owned)
     }
 
     /// Waits before an attempt, as long as the client does.
@@ -175,7 +221,7 @@ impl Relay<'_> {
             return Err(End::Error(self.deadline()));
         }
         self.ctx.relayed.upstream += wait;
-        let bounds = self.bounds(call, &attempt.deployment);
+        let bounds = Bounds::of(&self.ctx.snapshot.traffic, call, &attempt.deployment);
         let mut pump = Pump::new(self, call, (plan, attempt), bounds);
         let mut over = Box::pin(tokio::time::sleep(wait));
         loop {
@@ -191,30 +237,6 @@ impl Relay<'_> {
         }
     }
 
-    /// How long an attempt on this deployment may take.
-    fn bounds(&self, call: &Call, deployment: &Deployment) -> Bounds {
-        let traffic = &self.ctx.snapshot.traffic;
-        // A client may shorten the operator's bounds, not lengthen them.
-        let shorter =
-            |own: Option<Duration>, written: Option<Duration>| own.into_iter().chain(written).min();
-        let silence = shorter(call.stream_timeout, deployment.timeouts.stream);
-        let whole = shorter(call.timeout, deployment.timeouts.request);
-        Bounds {
-            connect: traffic.connect_timeout,
-            first_byte: match (call.stream, whole) {
-                (true, _) => shorter(silence, whole).unwrap_or(traffic.first_byte_timeout),
-                (false, None) => traffic.first_byte_timeout,
-                // The whole attempt has its bound, and that has a code of its own.
-                (false, Some(_)) => UNBOUNDED,
-            },
-            whole: if call.stream { None } else { whole },
-            idle: silence.unwrap_or(traffic.stream_idle_timeout),
-            body_bytes: traffic.max_response_bytes,
-            by_client: (call.timeout.is_some() && whole == call.timeout)
-                || (call.stream_timeout.is_some() && silence == call.stream_timeout),
-        }
-    }
-
     async fn attempt(&mut self, call: &Call, plan: &mut Plan, attempt: &mut Attempt) -> Outcome {
         let deployment = &*Arc::clone(&attempt.deployment);
         let traffic = &Arc::clone(&self.ctx.snapshot).traffic;
@@ -226,12 +248,12 @@ impl Relay<'_> {
             drop_params: traffic.drop_params,
             modify_params: traffic.modify_params,
         };
-        let prepared = provider::request(deployment, &call.body, &asked);
+        let prepared = provider::request(deployment, &self.body(call, attempt), &asked);
         let outgoing = match prepared {
             Ok(outgoing) => outgoing,
             Err(failure) => return Outcome::Failed(failure.without_blame()),
         };
-        let bounds = self.bounds(call, deployment);
+        let bounds = Bounds::of(traffic, call, deployment);
         self.upstream_head = None;
         let began = Instant::now();
         let gateway = self.gateway;
@@ -266,7 +288,8 @@ impl Relay<'_> {
             Ok(Exchange { headers, content: Content::Stream(connection), .. }) => {
                 drop(performing);
                 pump.relay.upstream_head = Some(headers.clone());
-                return match pump.run(&headers, *connection).await {
+                // Boxed, so that a request for a whole reply does not carry the state of a stream.
+                return match Box::pin(pump.run(&headers, connection)).await {
                     Pumped::Complete => Outcome::Answered,
                     Pumped::Failed(failure) => Outcome::Failed(bounds.blame(failure)),
                     Pumped::Broken(failure) => Outcome::Broken(bounds.blame(failure)),
@@ -313,15 +336,16 @@ impl Relay<'_> {
         attempt.in_flight.leave();
         self.served_by(attempt);
         let usage = reply.usage.unwrap_or_else(|| estimate(call, reply.body.len() as u64));
+        plan.used(attempt, &usage, &self.gateway.routing, Instant::now());
         self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
         self.ctx.status = Some(200);
         let size = head::Body::Json(reply.body.len());
         let head = head::answer(self.session, self.ctx, size, self.upstream_head.as_ref());
         self.ctx.relayed.bytes_sent = reply.body.len() as u64;
         let tasks = vec![HttpTask::Header(head, false), HttpTask::Body(Some(reply.body), true)];
-        let writing = self.session.write_response_tasks(tasks);
+        let writing = pin!(reply::write_together(self.session, tasks));
         match within(left(call.deadline), writing).await {
-            Ok(Ok(_)) => Outcome::Answered,
+            Ok(Ok(())) => Outcome::Answered,
             Ok(Err(_)) | Err(_) => Outcome::ClientGone,
         }
     }
@@ -340,7 +364,7 @@ impl Relay<'_> {
         self.ctx.relayed.bytes_sent += frame.len() as u64;
         self.ctx.error = Some(error);
         let tasks = vec![HttpTask::Body(Some(frame), false), HttpTask::Body(None, true)];
-        if self.session.write_response_tasks(tasks).await.is_err() {
+        if reply::write_together(self.session, tasks).await.is_err() {
             self.ctx.client_gone = true;
         }
     }
@@ -383,7 +407,11 @@ fn stopped(stop: Stop, last: Option<Failure>, call: &Call) -> GatewayError {
         (Stop::AllCooling { retry_after }, _) => {
             GatewayError::AllCooling { model: model(), retry_after }
         }
+        (Stop::OverLimit { limit, retry_after }, _) => {
+            GatewayError::DeploymentsLimited { model: model(), limit, retry_after }
+        }
         (Stop::Full, _) => GatewayError::DeploymentsFull { model: model() },
+        (Stop::Unfit(out), _) => GatewayError::NoneFits { model: model(), out },
         (Stop::NoneEligible, _) => GatewayError::NoTaggedDeployment { model: model() },
         (Stop::LastFailure, None) => GatewayError::Internal,
     }

@@ -54,5 +54,38 @@ pub(super) async fn write_whole(
     } else {
         vec![HttpTask::Header(head, false), HttpTask::Body(Some(body), true)]
     };
-    session.write_response_tasks(tasks).await.map(|_| ())
+    write_together(session, tasks).await
+}
+
+/// Writes the parts of a response that are there: in one piece, as far as the buffer reaches.
+///
+/// Pingora flushes the head of a stream, each piece of a chunked body and its end mark by
+/// themselves. Where all of them are there already, each flush is a system call and a segment (or a
+/// TLS record) that wakes the client once more for nothing. So only the last one flushes. Needless
+/// once Pingora flushes the tasks that it is given together once.
+///
+/// # Errors
+/// Pingora's, if the client is gone.
+pub(super) async fn write_together(
+    session: &mut Session,
+    mut tasks: Vec<HttpTask>,
+) -> pingora_core::Result<()> {
+    if !Connection::cork(session, true) {
+        // HTTP/2 gathers its frames by itself.
+        return session.write_response_tasks(tasks).await.map(|_| ());
+    }
+    // One task at a time: Pingora would copy the body once more to join several.
+    let last = tasks.pop();
+    let mut written = Ok(true);
+    for task in tasks {
+        if written.is_ok() {
+            written = session.write_response_tasks(vec![task]).await;
+        }
+    }
+    Connection::cork(session, false);
+    written?;
+    match last {
+        Some(last) => session.write_response_tasks(vec![last]).await.map(|_| ()),
+        None => Ok(()),
+    }
 }

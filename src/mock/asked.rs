@@ -50,6 +50,9 @@ pub(super) struct Asked {
     pub(super) choices: u64,
     /// What the last message said, shortened.
     pub(super) said: String,
+    /// The assistant's own words at the end of the conversation, which may wait to be continued: as
+    /// the last message, or as the one before an instruction.
+    pub(super) begun: Option<String>,
     /// The last message is the result of a tool.
     pub(super) tool_answered: bool,
     pub(super) images: usize,
@@ -111,6 +114,7 @@ impl Asked {
             include_usage: false,
             choices: 1,
             said: String::new(),
+            begun: None,
             tool_answered: false,
             images: 0,
             prompt_tokens: 1,
@@ -198,6 +202,8 @@ impl Asked {
         }
         let messages: Vec<Message<'_>> = parsed(Some(prompt)).unwrap_or_default();
         let Some(last) = messages.last() else { return };
+        let assistant = |it: &&Message<'_>| text(it.role).is_some_and(|role| role == "assistant");
+        self.begun = messages.iter().rev().take(2).find(assistant).map(|it| whole_text(it.content));
         self.tool_answered = text(last.role).is_some_and(|role| role == "tool");
         self.said = match text(last.content) {
             Some(content) => shortened(content),
@@ -333,6 +339,15 @@ fn wanted_schema(body: &Body<'_>) -> Option<Value> {
         "json_object" => Some(Value::Null),
         _ => None,
     }
+}
+
+/// A message's text, whether it is written as one or in parts.
+fn whole_text(content: Option<&RawValue>) -> String {
+    if let Some(text) = text(content) {
+        return text.into_owned();
+    }
+    let parts: Vec<Part<'_>> = parsed(content).unwrap_or_default();
+    parts.iter().filter_map(|part| text(part.text)).collect()
 }
 
 fn shortened(text: Cow<'_, str>) -> String {

@@ -55,6 +55,8 @@ pub(super) struct Answer {
     pub(super) usage: Tokens,
     /// No usage at all, asked for or not.
     pub(super) hide_usage: bool,
+    /// The text goes on where the assistant's last message stops.
+    pub(super) continues: bool,
 }
 
 /// Which tools the model calls.
@@ -334,6 +336,14 @@ impl Reply {
     #[must_use]
     pub fn without_usage(mut self) -> Self {
         self.answer().hide_usage = true;
+        self
+    }
+
+    /// Goes on where the assistant's last message stops, if that is a beginning of the text: as a
+    /// model does that is given the beginning of its answer.
+    #[must_use]
+    pub fn continuing(mut self) -> Self {
+        self.answer().continues = true;
         self
     }
 

@@ -88,6 +88,9 @@ impl Speech {
             None if calls.is_empty() => words(&default_text(asked)),
             None => Vec::new(),
         };
+        if let (true, Some(begun)) = (answer.continues, &asked.begun) {
+            chunks = rest(&chunks, begun);
+        }
         // Only an echo obeys the limit: a scripted text is what the script's author wants to see.
         if let (None, Some(limit)) = (&answer.chunks, asked.max_tokens) {
             let limit = usize::try_from(limit).unwrap_or(usize::MAX).max(1);
@@ -141,6 +144,21 @@ impl Speech {
 /// A text in the pieces in which a model would stream it.
 pub(super) fn words(text: &str) -> Vec<Arc<str>> {
     text.split_inclusive(' ').map(Arc::from).collect()
+}
+
+/// What follows a beginning, in the same pieces; all of it if it begins otherwise.
+fn rest(chunks: &[Arc<str>], begun: &str) -> Vec<Arc<str>> {
+    if !chunks.concat().starts_with(begun) {
+        return chunks.to_vec();
+    }
+    let mut said = begun.len();
+    let left = chunks.iter().filter_map(|chunk| {
+        let here = said.min(chunk.len());
+        said -= here;
+        let (_, left) = chunk.split_at(here);
+        (!left.is_empty()).then(|| Arc::from(left))
+    });
+    left.collect()
 }
 
 /// A text cut into small fragments, never inside a letter.

@@ -171,6 +171,7 @@ struct Then {
     finish_reason: Option<String>,
     usage: Option<UsageEntry>,
     no_usage: bool,
+    continues: bool,
     latency_ms: Option<Checked<Span>>,
     ttft_ms: Option<u64>,
     tokens_per_second: Option<Checked<Rate>>,
@@ -318,11 +319,13 @@ impl Then {
             || self.usage.is_some()
             || self.finish_reason.is_some()
             || self.content_filter
+            || self.continues
             || self.no_usage;
         if says_more {
             let answer = reply.answer();
             answer.filtered = self.content_filter;
             answer.hide_usage = self.no_usage;
+            answer.continues = self.continues;
             answer.finish.clone_from(&self.finish_reason);
             if let Some(Checked(Pieces(pieces))) = &self.reasoning {
                 answer.reasoning = pieces.iter().map(|it| it.as_str().into()).collect();

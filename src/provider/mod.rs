@@ -9,6 +9,7 @@ mod anthropic;
 mod azure;
 mod call;
 mod classify;
+mod continuation;
 mod openai;
 mod recognise;
 mod retry_after;
@@ -21,6 +22,7 @@ use thiserror::Error;
 pub use azure::DEFAULT_API_VERSION;
 pub use call::{Call, Outgoing, reply, request, stream};
 pub use classify::{class_of, classify, reclassify};
+pub use continuation::continuation;
 
 pub use recognise::recognise;
 pub use table::{Support, VENDORS, Vendor, names, vendor};

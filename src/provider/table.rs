@@ -56,9 +56,11 @@ const PLAIN: Quirks = Quirks {
     null_content_with_tool_calls: false,
     reasoning_outside_completion: false,
     normalise_stream: false,
+    continues_final_message: false,
 };
 
 const MAX_TOKENS_ONLY: Quirks = Quirks { max_tokens_only: true, ..PLAIN };
+const VLLM: Quirks = Quirks { continues_final_message: true, ..PLAIN };
 const NORMALISE: Quirks = Quirks { normalise_stream: true, ..PLAIN };
 const MAX_TOKENS_NORMALISE: Quirks = Quirks { normalise_stream: true, ..MAX_TOKENS_ONLY };
 const MISTRAL: Quirks = Quirks { mistral: true, no_stream_options: true, ..MAX_TOKENS_NORMALISE };
@@ -243,7 +245,7 @@ pub const VENDORS: &[Vendor] = &[
     own_server!("custom_openai", "CUSTOM_OPENAI", None, PLAIN),
     own_server!("databricks", "DATABRICKS", None, MAX_TOKENS_NORMALISE),
     DOCKER,
-    own_server!("hosted_vllm", "HOSTED_VLLM", None, PLAIN),
+    own_server!("hosted_vllm", "HOSTED_VLLM", None, VLLM),
     own_server!("lemonade", "LEMONADE", Some("http://localhost:8000/api/v1"), MAX_TOKENS_ONLY),
     own_server!("litellm_proxy", "LITELLM_PROXY", None, PLAIN),
     own_server!("llamafile", "LLAMAFILE", Some("http://127.0.0.1:8080/v1"), MAX_TOKENS_ONLY),
@@ -251,7 +253,7 @@ pub const VENDORS: &[Vendor] = &[
     OLLAMA,
     Vendor { name: "ollama_chat", ..OLLAMA },
     own_server!("openai_like", "OPENAI_LIKE", None, PLAIN),
-    own_server!("vllm", "VLLM", None, PLAIN),
+    own_server!("vllm", "VLLM", None, VLLM),
     own_server!("xinference", "XINFERENCE", None, MAX_TOKENS_ONLY),
     // Hosted.
     hosted!("ai21", "AI21", "https://api.ai21.com/studio/v1", MAX_TOKENS_ONLY),

@@ -16,10 +16,12 @@ use parking_lot::Mutex;
 
 use super::cooldown::{self, Scene};
 use super::settings::Settings;
+use super::speed::Speed;
 use super::stats::nanos;
 use super::window::Window;
 use crate::catalog::Deployment;
 use crate::failure::{Failure, FailureClass};
+use crate::usage::Usage;
 
 /// What one deployment has been through. Times are nanoseconds on the clock of `State`.
 #[derive(Debug, Default)]
@@ -33,6 +35,7 @@ pub(super) struct DeploymentState {
     /// A probe is in flight.
     probing: AtomicBool,
     record: Mutex<Record>,
+    pub(super) speed: Speed,
 }
 
 /// What changes only when an attempt ends.
@@ -114,6 +117,11 @@ pub struct InFlight {
     generation: u32,
     probe: bool,
     counted: bool,
+    /// When the attempt begins, as far as is known: `None` until it was told.
+    began: Option<u64>,
+    stream: bool,
+    /// It is counted among those that wait for an answer.
+    awaits: bool,
     /// The place is given back already.
     left: bool,
 }
@@ -142,8 +150,16 @@ impl DeploymentState {
         let take = |count: u32| (count < bound).then(|| count.saturating_add(1));
         self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Relaxed, take).ok()?;
         let generation = self.generation.load(Ordering::Acquire);
-        let mut place =
-            InFlight { state: self.clone(), generation, probe: false, counted: false, left: false };
+        let mut place = InFlight {
+            state: self.clone(),
+            generation,
+            probe: false,
+            counted: false,
+            began: None,
+            stream: false,
+            awaits: false,
+            left: false,
+        };
         if matches!(self.standing(now), Standing::HalfOpen { .. }) {
             place.probe = !self.probing.swap(true, Ordering::AcqRel);
         }
@@ -184,8 +200,43 @@ impl DeploymentState {
 }
 
 impl InFlight {
+    /// The attempt will be made, at this time; `tokens` are those of its prompt.
+    pub(super) fn begin(&mut self, stream: bool, tokens: u64, at: u64) {
+        self.stream = stream;
+        self.began = Some(at);
+        self.awaits = true;
+        self.state.speed.begin(at);
+        self.state.speed.tokens.add(tokens, at);
+    }
+
+    /// How long the attempt has taken.
+    fn took(&self, now: u64) -> Option<u64> {
+        self.began.map(|began| now.saturating_sub(began).max(1))
+    }
+
+    fn end_wait(&mut self) {
+        if std::mem::take(&mut self.awaits) {
+            self.state.speed.end();
+        }
+    }
+
+    /// The reply is complete and used so much; `expected` of the tokens were counted before.
+    pub(super) fn used(&mut self, usage: &Usage, expected: u64, now: u64) {
+        let speed = &self.state.speed;
+        speed.tokens.add(usage.total_tokens().saturating_sub(expected), now);
+        if !self.stream
+            && let Some(took) = self.took(now)
+        {
+            speed.replied(usage.output_tokens, took, now);
+        }
+    }
+
     /// The deployment answered as it should.
     pub(super) fn succeeded(&mut self, now: u64) {
+        if let Some(took) = self.took(now).filter(|_| self.awaits) {
+            self.state.speed.answered(self.stream, took, now);
+        }
+        self.end_wait();
         let mut record = self.state.record.lock();
         record.successes += 1;
         record.consecutive = 0;
@@ -204,6 +255,13 @@ impl InFlight {
         (deployment, alternatives, wildcard): (&Deployment, bool, bool),
         now: u64,
     ) -> Option<Duration> {
+        if failure.class == FailureClass::Timeout
+            && !failure.blameless
+            && let Some(took) = self.took(now).filter(|_| self.awaits)
+        {
+            self.state.speed.timed_out(self.stream, took, now);
+        }
+        self.end_wait();
         let state = self.state.clone();
         let mut record = state.record.lock();
         let half_open = self.is_current() && self.rests_no_more(now);
@@ -266,6 +324,7 @@ impl InFlight {
     /// Gives the place back before the end: the deployment has nothing more to do.
     pub fn leave(&mut self) {
         self.end_probe();
+        self.end_wait();
         if !std::mem::replace(&mut self.left, true) {
             self.state.in_flight.fetch_sub(1, Ordering::AcqRel);
         }

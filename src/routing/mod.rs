@@ -14,12 +14,22 @@
 //!      '- rest (cooldown.rs)     when it rests and for how long
 //! ```
 
+mod affinity;
+mod checks;
 mod cooldown;
+mod decay;
+mod explain;
 mod fallback;
 mod health;
+mod hedge;
+mod meter;
+mod needs;
+mod out;
 mod plan;
 mod retry;
 mod settings;
+mod smooth;
+mod speed;
 mod stage;
 mod stats;
 mod strategy;
@@ -29,8 +39,17 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+pub use affinity::AffinityKeys;
+pub use explain::{ExplainedCandidate, ExplainedGroup, Explanation, Standing, explain};
 pub use health::{Health, InFlight, LastFailure, View};
+pub use meter::{Hold, Meter, Meters, Room};
+pub use needs::{Needs, ReplyFormat};
+pub use out::Out;
 pub use plan::{Ask, Attempt, AttemptRecord, Next, Plan, Stop, UnknownModel};
-pub use settings::{ByClass, Fallback, RetryPolicy, Settings, Strategy};
+pub use settings::{
+    Affinity, ByClass, Fallback, GroupSet, GroupStrategy, Hedging, RetryPolicy, SHORT_PROMPT,
+    Settings, Strategy, Tuning,
+};
+pub use smooth::Smooth;
 pub use stage::Overrides;
 pub use stats::State;

@@ -20,15 +20,20 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use serde_json::value::RawValue;
 
+use super::affinity::{self, AffinityKeys};
+use super::explain::ExplainedGroup;
 use super::fallback::{self, Queue, Target};
 use super::health::InFlight;
+use super::meter::Hold;
+use super::needs::Needs;
+use super::out::Out;
 use super::retry::{self, Allowance, Reach};
-use super::settings::{Fallback, Settings};
+use super::settings::{Affinity, Fallback, Settings, Strategy};
 use super::stage::{Choice, Context, Overrides, Resort, Stage, Survey, Tried, Verdict};
-use super::stats::State;
-use super::tags;
+use super::stats::{State, nanos};
 use crate::catalog::{Catalog, Deployment, DeploymentId, Resolved};
 use crate::failure::{Failure, FailureClass};
+use crate::usage::Usage;
 
 /// What a request wants of routing.
 #[derive(Clone, Debug, Default)]
@@ -44,8 +49,33 @@ pub struct Ask<'a> {
     pub disable_fallbacks: bool,
     /// Used only if the configuration turns tag filtering on.
     pub tags: Vec<Box<str>>,
+    pub stream: bool,
+    /// `None` unless [`Settings::reads_requests`].
+    pub needs: Option<Needs>,
+    /// Goes before the configuration's strategies (`x-tollgate-strategy`).
+    pub strategy: Option<Strategy>,
+    /// What ties the request to a deployment, where the configuration wants that.
+    pub affinity: AffinityKeys,
+    /// Goes before the configuration's `allowed_model_region`.
+    pub region: Option<Box<str>>,
+    /// What the request names in `metadata.capabilities`.
+    pub capabilities: Vec<Box<str>>,
     /// Every random choice of this request follows from it.
     pub seed: u64,
+}
+
+/// The part of an [`Ask`] that every choice looks at.
+#[derive(Debug)]
+pub(super) struct Wants {
+    /// `None`: tag filtering is off.
+    pub(super) tags: Option<Vec<Box<str>>>,
+    pub(super) stream: bool,
+    pub(super) needs: Option<Needs>,
+    pub(super) strategy: Option<Strategy>,
+    pub(super) keys: AffinityKeys,
+    pub(super) affinity: Affinity,
+    pub(super) region: Option<Box<str>>,
+    pub(super) capabilities: Vec<Box<str>>,
 }
 
 /// Nothing in the catalog has this name.
@@ -63,8 +93,7 @@ pub struct Plan {
     own_fallbacks: Option<Vec<Fallback>>,
     own_class_fallbacks: Vec<(FailureClass, Vec<Fallback>)>,
     disable_fallbacks: bool,
-    /// `None`: tag filtering is off.
-    tags: Option<Vec<Box<str>>>,
+    wants: Wants,
     start: Option<(Arc<str>, Resolved)>,
     stages: Vec<Stage>,
     current: usize,
@@ -89,8 +118,13 @@ pub enum Stop {
     LastFailure,
     /// No attempt was made: every deployment rests, the first one for this long.
     AllCooling { retry_after: Duration },
+    /// No attempt was made: every deployment that does not rest is at a limit of requests or tokens.
+    OverLimit { limit: &'static str, retry_after: Duration },
     /// No attempt was made: the deployments that do not rest have no place left.
     Full,
+    /// No attempt was made: no deployment can serve the request, and this is the reason for the one
+    /// that comes nearest.
+    Unfit(Out),
     /// No attempt was made: no deployment of the group takes requests with these tags.
     NoneEligible,
 }
@@ -109,7 +143,11 @@ pub struct Attempt {
     pub wait: Duration,
     /// The deployment's place, held until the attempt is dropped: keep it to the end of a stream.
     pub in_flight: InFlight,
+    /// What limits hold for it.
+    hold: Option<Box<dyn Hold>>,
     stage: usize,
+    /// Its place among the candidates of the stage.
+    candidate: usize,
     record: usize,
     captured: Option<Arc<str>>,
 }
@@ -141,7 +179,16 @@ impl Plan {
             own_fallbacks: ask.fallbacks,
             own_class_fallbacks: ask.class_fallbacks,
             disable_fallbacks: ask.disable_fallbacks,
-            tags: settings.enable_tag_filtering.then_some(ask.tags),
+            wants: Wants {
+                tags: settings.enable_tag_filtering.then_some(ask.tags),
+                stream: ask.stream,
+                needs: ask.needs,
+                strategy: ask.strategy,
+                keys: ask.affinity.only(settings.affinity),
+                affinity: settings.affinity,
+                region: ask.region.or_else(|| settings.allowed_region.clone()),
+                capabilities: ask.capabilities,
+            },
             start: Some((name, resolved)),
             stages: Vec::with_capacity(1),
             current: 0,
@@ -168,7 +215,7 @@ impl Plan {
             return Next::Stop(Stop::LastFailure);
         }
         if let Some((name, resolved)) = self.start.take() {
-            self.enter(name, resolved, Vec::new(), state);
+            self.enter(name, resolved, Vec::new(), settings, state);
         }
         let mut survey = Survey::default();
         let clock = Clock { settings, state, now, deadline };
@@ -194,7 +241,39 @@ impl Plan {
     /// Records that the deployment answered as it should. For a stream this is said when its first
     /// meaningful frame has come; should it break later, [`Plan::failed`] follows.
     pub fn succeeded(&mut self, attempt: &mut Attempt, state: &State, now: Instant) {
-        attempt.in_flight.succeeded(state.nanos(now));
+        let now = state.nanos(now);
+        attempt.in_flight.succeeded(now);
+        self.tie(attempt, state, now);
+    }
+
+    /// Records what the reply used: said once, when its end has come.
+    pub fn used(&mut self, attempt: &mut Attempt, usage: &Usage, state: &State, now: Instant) {
+        if let Some(hold) = &mut attempt.hold {
+            hold.settle(usage, now);
+        }
+        let now = state.nanos(now);
+        let expected = self.wants.needs.map_or(0, |needs| needs.input_tokens);
+        attempt.in_flight.used(usage, expected, now);
+        let stage = self.stages.get(attempt.stage);
+        if let Some(candidate) = stage.and_then(|stage| stage.candidate(attempt.candidate)) {
+            candidate.replies.add(usage.output_tokens as f64, now);
+        }
+    }
+
+    /// Ties what belongs together to the deployment that answered.
+    fn tie(&self, attempt: &Attempt, state: &State, now: u64) {
+        let Some(stage) = self.stages.get(attempt.stage) else { return };
+        let Some(candidate) = stage.candidate(attempt.candidate) else { return };
+        let Wants { keys, affinity, .. } = &self.wants;
+        let ties = [
+            (affinity::Kind::Session, keys.session, affinity.session_ttl),
+            (affinity::Kind::Prefix, keys.prefix, affinity.prompt_ttl),
+        ];
+        for (kind, sent, ttl) in ties {
+            let Some(sent) = sent else { continue };
+            let key = affinity::key(stage.key(), kind, sent);
+            state.ties.set(key, candidate.key, now.saturating_add(nanos(ttl)));
+        }
     }
 
     /// Records a failure and gives the place back. Returns for how long the deployment rests, if
@@ -213,7 +292,7 @@ impl Plan {
         }
         let stage = self.stages.get_mut(attempt.stage)?;
         let names = stage.names();
-        let alternatives = stage.candidates().len() > 1 || fallback::exists(settings, &names);
+        let alternatives = stage.takers().nth(1).is_some() || fallback::exists(settings, &names);
         let rest = attempt.in_flight.failed(
             failure,
             settings,
@@ -255,6 +334,14 @@ impl Plan {
         rest
     }
 
+    /// Whether another deployment may go on with a stream of this request that breaks off.
+    #[must_use]
+    pub fn fails_over_mid_stream(&self, settings: &Settings) -> bool {
+        let asked = self.start.as_ref();
+        let names = asked.map(|(name, resolved)| [&**name, &*resolved.group]);
+        settings.mid_stream_failover.has(names.into_iter().flatten())
+    }
+
     /// Attempts beyond the first in each group.
     #[must_use]
     pub fn retries(&self) -> u32 {
@@ -279,6 +366,49 @@ impl Plan {
         &self.attempts
     }
 
+    /// What every group of the plan would do, without an attempt: see [`super::explain`].
+    pub(super) fn rehearse(
+        &mut self,
+        catalog: &Catalog,
+        settings: &Settings,
+        state: &State,
+        now: Instant,
+    ) -> Vec<ExplainedGroup> {
+        let clock = Clock { settings, state, now, deadline: None };
+        if let Some((name, resolved)) = self.start.take() {
+            self.enter(name, resolved, Vec::new(), settings, state);
+        }
+        let mut groups = Vec::new();
+        loop {
+            let index = self.current;
+            let Some(stage) = self.stages.get_mut(index) else { break };
+            let context = Context {
+                settings,
+                state,
+                tried: &[],
+                wants: &self.wants,
+                stage: index,
+                now,
+                deadline: None,
+                resort: Resort::First,
+                rehearsal: true,
+                skip: &[],
+            };
+            groups.push(ExplainedGroup {
+                name: stage.name.clone(),
+                fallback: index > 0,
+                strategy: stage.strategy(),
+                candidates: stage.rehearse(&context, &mut self.rng),
+            });
+            self.leave(settings);
+            self.fallbacks = u32::try_from(index).unwrap_or(u32::MAX);
+            if !self.fall_back(catalog, &clock) {
+                break;
+            }
+        }
+        groups
+    }
+
     fn attempt_in(
         &mut self,
         index: usize,
@@ -292,9 +422,19 @@ impl Plan {
         if !stage.may_try() && !ascends(stage) {
             return None;
         }
-        let context =
-            Context { settings, state, tried: &self.tried, stage: index, now, deadline, resort };
-        let Choice { deployment, captured, from, in_flight } =
+        let context = Context {
+            settings,
+            state,
+            tried: &self.tried,
+            wants: &self.wants,
+            stage: index,
+            now,
+            deadline,
+            resort,
+            rehearsal: false,
+            skip: &[],
+        };
+        let Choice { deployment, captured, from, mut in_flight, candidate, hold } =
             stage.choose(&context, survey, &mut self.rng)?;
 
         if stage.attempts > 1 {
@@ -307,6 +447,8 @@ impl Plan {
             wait += retry::jitter(&mut self.rng);
             wait = deadline.map_or(wait, |deadline| wait.min(deadline - now));
         }
+        let expected = self.wants.needs.map_or(0, |needs| needs.input_tokens);
+        in_flight.begin(self.wants.stream, expected, state.nanos(now + wait));
         self.attempts.push(AttemptRecord {
             deployment: deployment.id.clone(),
             group: deployment.group.clone(),
@@ -320,7 +462,9 @@ impl Plan {
             overrides: stage.overrides.clone(),
             wait,
             in_flight,
+            hold,
             stage: index,
+            candidate,
             record: self.attempts.len() - 1,
             captured,
         })
@@ -329,13 +473,19 @@ impl Plan {
     /// Queues what may stand in for the current group, once.
     fn leave(&mut self, settings: &Settings) {
         let Some(stage) = self.stages.get_mut(self.current) else { return };
+        let unfit = match stage.unfit {
+            Some(Out::ContextTooSmall { .. } | Out::NotLongContext { .. }) => {
+                Some(FailureClass::ContextWindow)
+            }
+            _ => None,
+        };
         if std::mem::replace(&mut stage.left, true)
             || self.disable_fallbacks
             || stage.last.is_some_and(|last| !last.falls_back)
         {
             return;
         }
-        let class = stage.last.map(|last| last.class);
+        let class = stage.last.map(|last| last.class).or(unfit);
         let of_class = self.own_class_fallbacks.iter().find(|(of, _)| Some(*of) == class);
         match of_class.map(|(_, list)| list).or(self.own_fallbacks.as_ref()) {
             // The request's list is its last word: what it falls back to brings no further ones.
@@ -361,7 +511,7 @@ impl Plan {
                     continue;
                 }
             }
-            self.enter(fallback.group, resolved, fallback.params, clock.state);
+            self.enter(fallback.group, resolved, fallback.params, clock.settings, clock.state);
             if let Some(stage) = self.stages.last_mut() {
                 stage.repeated = repeated;
             }
@@ -375,16 +525,11 @@ impl Plan {
         name: Arc<str>,
         resolved: Resolved,
         params: Vec<(Box<str>, Box<RawValue>)>,
+        settings: &Settings,
         state: &State,
     ) {
-        let roster = match &self.tags {
-            None => state.roster(&resolved),
-            Some(tags) => {
-                let (list, weights) = tags::select(&resolved, tags);
-                Arc::new(state.enrol(list, weights.as_deref()))
-            }
-        };
-        self.stages.push(Stage::new(name, resolved, roster, params.into()));
+        let stage = Stage::new(name, resolved, params.into(), &self.wants, settings, state);
+        self.stages.push(stage);
         self.current = self.stages.len() - 1;
     }
 
@@ -392,13 +537,14 @@ impl Plan {
         if !self.attempts.is_empty() {
             return Stop::LastFailure;
         }
-        match survey.earliest {
+        match (survey.over, survey.earliest) {
             _ if survey.full => Stop::Full,
-            Some(until) => {
+            (Some((retry_after, limit)), _) => Stop::OverLimit { limit, retry_after },
+            (None, Some(until)) => {
                 let retry_after = clock.state.instant(until).saturating_duration_since(clock.now);
                 Stop::AllCooling { retry_after }
             }
-            None => Stop::NoneEligible,
+            (None, None) => survey.unfit.map_or(Stop::NoneEligible, Stop::Unfit),
         }
     }
 }

@@ -12,7 +12,11 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
+use super::affinity::{self, Ties};
+use super::decay::Mean;
 use super::health::{DeploymentState, View};
+use super::meter::{Meter, Meters};
+use super::smooth::Smooth;
 use super::strategy;
 use crate::catalog::{Catalog, Deployment, DeploymentId, Deployments, Resolved};
 
@@ -23,6 +27,13 @@ pub struct State {
     origin: Instant,
     states: Mutex<FxHashMap<DeploymentId, Arc<DeploymentState>>>,
     rosters: ArcSwap<Rosters>,
+    /// How long the replies of each model are, whichever deployment gives them.
+    replies: Mutex<FxHashMap<Arc<str>, Arc<Mean>>>,
+    /// Turns of the lists of a configuration that was replaced, by the name they were asked by.
+    turns: Mutex<FxHashMap<Arc<str>, FxHashMap<DeploymentId, i64>>>,
+    pub(super) ties: Ties,
+    /// Limits that are counted elsewhere.
+    meters: Option<Arc<dyn Meters>>,
 }
 
 /// Rosters by the address of the catalog's list. The roster holds the list, so no other can have
@@ -34,7 +45,13 @@ type Rosters = FxHashMap<usize, Arc<Roster>>;
 pub(super) struct Roster {
     /// The catalog's list; holding it keeps its address.
     list: Deployments,
+    /// The group, or the weighted alias.
+    name: Arc<str>,
+    /// Hash of the name.
+    pub(super) key: u64,
     pub(super) candidates: Box<[Candidate]>,
+    /// Whose turn it is, by weight. Locked for one choice, and by `weighted` only.
+    pub(super) turns: Mutex<Smooth>,
 }
 
 /// One deployment as the choice sees it.
@@ -42,17 +59,36 @@ pub(super) struct Roster {
 pub(super) struct Candidate {
     pub(super) deployment: Arc<Deployment>,
     pub(super) state: Arc<DeploymentState>,
+    /// Hash of the deployment's id.
+    pub(super) key: u64,
+    /// How long replies of its model are.
+    pub(super) replies: Arc<Mean>,
     /// The share in a weighted draw: see [`strategy::shares`].
     pub(super) weight: f64,
     /// Lower goes first. One without `order` comes after all that have one; LiteLLM never picks it.
     pub(super) order: i64,
+    pub(super) meter: Option<Box<dyn Meter>>,
 }
 
 impl State {
     /// No deployment known yet. No time passed in later may be before `now`.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { origin: now, states: Mutex::default(), rosters: ArcSwap::default() }
+        Self {
+            origin: now,
+            states: Mutex::default(),
+            rosters: ArcSwap::default(),
+            replies: Mutex::default(),
+            turns: Mutex::default(),
+            ties: Ties::default(),
+            meters: None,
+        }
+    }
+
+    /// Lets limits that are counted elsewhere take part in every choice.
+    #[must_use]
+    pub fn with_meters(self, meters: Arc<dyn Meters>) -> Self {
+        Self { meters: Some(meters), ..self }
     }
 
     /// What health pages and metrics show of a deployment; `None` if nothing was ever sent to it.
@@ -68,7 +104,21 @@ impl State {
             catalog.deployments().iter().map(|deployment| &*deployment.id).collect();
         let mut states = self.states.lock();
         states.retain(|id, _| known.contains(&**id));
-        self.rosters.store(Arc::default());
+        let models: rustc_hash::FxHashSet<&str> =
+            catalog.deployments().iter().map(|deployment| model_key(deployment)).collect();
+        self.replies.lock().retain(|model, _| models.contains(&**model));
+        let before = self.rosters.swap(Arc::default());
+        let mut turns = self.turns.lock();
+        turns.clear();
+        let mut rosters: Vec<_> = before.values().collect();
+        // A deployment's own name has its group's; the group's list is the longer one.
+        rosters.sort_by_key(|roster| roster.candidates.len());
+        for roster in rosters {
+            let held = roster.turns.lock();
+            let gained = roster.candidates.iter().enumerate();
+            let gained = gained.map(|(index, one)| (one.deployment.id.clone(), held.gained(index)));
+            turns.insert(roster.name.clone(), gained.collect());
+        }
     }
 
     /// How many deployments have a state.
@@ -91,8 +141,7 @@ impl State {
         {
             return roster.clone();
         }
-        let roster =
-            Arc::new(self.enrol(resolved.deployments.clone(), resolved.weights.as_deref()));
+        let roster = Arc::new(self.enrol(resolved));
         self.rosters.rcu(|rosters| {
             // Requests that began before a reload may bring back rosters that `retain` dropped.
             let mut rosters = if rosters.len() < MAX_ROSTERS {
@@ -106,17 +155,32 @@ impl State {
         roster
     }
 
-    /// A roster outside the table, for a selection of deployments that belongs to one request.
-    pub(super) fn enrol(&self, list: Deployments, weights: Option<&[f64]>) -> Roster {
-        let shares = strategy::shares(&list, weights);
-        let mut states = self.states.lock();
+    fn enrol(&self, resolved: &Resolved) -> Roster {
+        let list = resolved.deployments.clone();
+        let shares = strategy::shares(&list, resolved.weights.as_deref());
+        let mut turns = Smooth::new(shares.iter().copied());
+        if let Some(gained) = self.turns.lock().get(&resolved.group) {
+            for (index, deployment) in list.iter().enumerate() {
+                turns.resume(index, gained.get(&deployment.id).copied().unwrap_or(0));
+            }
+        }
+        let (mut states, mut replies) = (self.states.lock(), self.replies.lock());
         let candidates = list.iter().zip(shares).map(|(deployment, weight)| Candidate {
             deployment: deployment.clone(),
             state: states.entry(deployment.id.clone()).or_default().clone(),
+            key: affinity::hash(deployment.id.as_bytes()),
+            replies: replies.entry(model_key(deployment).into()).or_default().clone(),
             weight,
             order: deployment.order.unwrap_or(i64::MAX),
+            meter: self.meters.as_ref().and_then(|meters| meters.meter(deployment)),
         });
-        Roster { candidates: candidates.collect(), list: list.clone() }
+        Roster {
+            candidates: candidates.collect(),
+            list: list.clone(),
+            key: affinity::hash(resolved.group.as_bytes()),
+            name: resolved.group.clone(),
+            turns: Mutex::new(turns),
+        }
     }
 
     /// Nanoseconds since the state was made; a `u64` of them lasts 584 years.
@@ -128,6 +192,11 @@ impl State {
     pub(super) fn instant(&self, nanos: u64) -> Instant {
         self.origin + Duration::from_nanos(nanos)
     }
+}
+
+/// Under which the replies of a deployment's model are known: Azure's own names say nothing.
+fn model_key(deployment: &Deployment) -> &str {
+    deployment.info.base_model.as_deref().unwrap_or(&deployment.model)
 }
 
 pub(super) fn nanos(duration: Duration) -> u64 {

@@ -25,7 +25,7 @@ use crate::edge::{
     Address, Certificate, CertificateFiles, Door, Ending, Lifecycle, ListenAt, ListenError,
     Listening, Shared, Sockets,
 };
-use crate::gateway::{AnyHttp, Audience, Gateway, View};
+use crate::gateway::{AnyHttp, Audience, Gateway, View, shadow_room};
 use crate::mock::Demo;
 use crate::reload::{Known, Reload};
 use crate::routing;
@@ -157,6 +157,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         access_log: access_log.clone(),
         in_flight: Arc::clone(&in_flight),
         queue: Arc::default(),
+        shadows: shadow_room(),
         admin,
         audience: Audience::Everybody,
     };

@@ -30,6 +30,8 @@ pub struct RequestRecord {
     /// The status that the client got. 499 if it left before there was one.
     pub status: u16,
     pub stream: bool,
+    /// A copy of a request, sent beside it (`silent_model`); no client saw the answer.
+    pub shadow: bool,
     /// The model name as the client wrote it. For the log only: any text may stand here.
     pub model_asked: Option<ClientText>,
     /// The name in the configuration that `model_asked` stands for; `None` if nothing is known by
@@ -67,6 +69,7 @@ impl RequestRecord {
             path: ClientText::default(),
             status: 0,
             stream: false,
+            shadow: false,
             model_asked: None,
             group_asked: None,
             served: None,

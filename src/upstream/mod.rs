@@ -1,18 +1,21 @@
 //! Connections to providers: one load balancer per upstream host, one pool for all of them.
 //!
-//! `gateway/exchange.rs` asks [`Upstreams`] for a session to a deployment's target and gives it back
+//! `gateway/exchange.rs` asks [`Upstreams`] for a connection to a deployment's target and gives it back
 //! when the exchange was clean. Which *deployment* is called was decided before, in `routing`; here
 //! is decided which *address*. Knows nothing of bodies, keys or retries.
 
+mod connection;
 mod dns;
+mod idle;
 mod peer;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use pingora_core::connectors::ConnectorOptions;
+use futures::FutureExt;
 use pingora_core::connectors::http::Connector;
+use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorType};
@@ -23,8 +26,10 @@ use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::snapshot::Traffic;
 
-use peer::Authorities;
-pub use peer::Upstream;
+use self::connection::Link;
+pub use self::connection::{Connection, Heads, Opened};
+pub use self::peer::Upstream;
+use self::peer::{Address, Authorities, IDLE_TIMEOUT};
 
 /// Idle upstream connections kept per process, over all hosts.
 const POOL_SIZE: usize = 4096;
@@ -32,9 +37,14 @@ const POOL_SIZE: usize = 4096;
 /// How many addresses of one upstream an attempt tries before it counts as failed.
 const ADDRESSES_PER_ATTEMPT: usize = 3;
 
-/// Every upstream of the configuration in force, and the pool of connections to them.
+/// Every upstream of the configuration in force, and the connections to them.
 pub struct Upstreams {
-    connector: Connector,
+    /// Opens connections that can only speak HTTP/1.1; the idle ones are kept by their address.
+    http1: TransportConnector,
+    /// Opens and pools those that may speak HTTP/2.
+    http2: Connector,
+    /// How many of the first kind are idle.
+    idle: idle::Count,
     by_deployment: ArcSwap<FxHashMap<DeploymentId, Arc<Upstream>>>,
 }
 
@@ -50,14 +60,6 @@ pub enum Pool {
     Avoided,
 }
 
-/// An exchange with an upstream that has begun: a session and where it goes.
-pub struct Connection {
-    pub session: HttpSession,
-    /// The session has served a request before; a close before the first byte proves nothing.
-    pub reused: bool,
-    peer: Arc<HttpPeer>,
-}
-
 impl Upstreams {
     /// An empty registry with its pool; trusts the system's certificate authorities.
     #[must_use]
@@ -65,7 +67,9 @@ impl Upstreams {
         let mut options = ConnectorOptions::new(POOL_SIZE);
         options.ca_file = None;
         Self {
-            connector: Connector::new(Some(options)),
+            http1: TransportConnector::new(Some(options.clone())),
+            http2: Connector::new(Some(options)),
+            idle: idle::Count::default(),
             by_deployment: ArcSwap::from_pointee(FxHashMap::default()),
         }
     }
@@ -104,7 +108,7 @@ impl Upstreams {
         Ok(())
     }
 
-    /// A session with the deployment's upstream: pooled if there is one, else newly connected.
+    /// A connection to the deployment's upstream: an idle one if there is one, else a new one.
     /// Addresses that refuse are passed over while others are left and `budget` lasts.
     ///
     /// # Errors
@@ -114,30 +118,28 @@ impl Upstreams {
         deployment: &Deployment,
         budget: Duration,
         pool: Pool,
-    ) -> Result<Connection, Failure> {
+    ) -> Result<Opened, Failure> {
         let upstream = self.upstream(deployment, budget)?;
-        let until = Instant::now() + budget;
+        let now = Instant::now();
+        let until = now + budget;
         let mut last = None;
         for _ in 0..ADDRESSES_PER_ATTEMPT {
-            let Some(peer) = upstream.pick(until).await? else { break };
+            let Some(address) = upstream.pick(until).await? else { break };
+            if pool == Pool::Shared
+                && let Some(stream) = address.idle.take(now, IDLE_TIMEOUT)
+            {
+                return Ok(Opened { link: Link::Plain(stream), reused: true, address });
+            }
             let left = until.saturating_duration_since(Instant::now());
-            // Boxed: the state of a TLS handshake is large, and a stream would carry it to its end.
-            let apart;
-            let asked = match pool {
-                Pool::Shared => peer.as_ref(),
-                Pool::Avoided => {
-                    apart = HttpPeer { group_key: AVOIDS_POOL, ..peer.as_ref().clone() };
-                    &apart
-                }
-            };
-            let connecting = Box::pin(self.connector.get_http_session(asked));
-            match within(left, connecting).await {
-                Ok(Ok((session, reused))) => {
-                    upstream.answered(&peer);
-                    return Ok(Connection { session, reused, peer });
+            // Boxed: the state of a TLS handshake is large, and most requests need none.
+            let opening = Box::pin(self.open(&address, pool));
+            match within(left, opening).await {
+                Ok(Ok((link, reused))) => {
+                    upstream.answered(&address);
+                    return Ok(Opened { link, reused, address });
                 }
                 Ok(Err(error)) => {
-                    upstream.refused(&peer);
+                    upstream.refused(&address);
                     let failure = connect_failure(&error);
                     // A certificate that is wrong on one address is wrong on the others too.
                     let pointless = is_tls(&error) || upstream.addresses() <= 1;
@@ -147,13 +149,30 @@ impl Upstreams {
                     }
                 }
                 Err(_elapsed) => {
-                    upstream.refused(&peer);
+                    upstream.refused(&address);
                     last = Some(connect_timeout());
                     break;
                 }
             }
         }
         Err(last.unwrap_or_else(connect_timeout))
+    }
+
+    async fn open(&self, address: &Address, pool: Pool) -> pingora_core::Result<(Link, bool)> {
+        if address.is_http1_only() {
+            let stream = self.http1.new_stream(&address.peer).await?;
+            return Ok((Link::Plain(stream), false));
+        }
+        let apart;
+        let peer = match pool {
+            Pool::Shared => &address.peer,
+            Pool::Avoided => {
+                apart = HttpPeer { group_key: AVOIDS_POOL, ..address.peer.clone() };
+                &apart
+            }
+        };
+        let (session, reused) = self.http2.get_http_session(peer).await?;
+        Ok((Link::Negotiated(session), reused))
     }
 
     /// The deployment's upstream. A request that began under an earlier configuration may ask for one
@@ -178,12 +197,34 @@ impl Upstreams {
         Ok(Arc::new(Upstream::new(key, authorities)))
     }
 
-    /// Gives back a session whose response was read to its end.
-    pub async fn release(&self, connection: Connection) {
-        let idle = connection.peer.options.idle_timeout;
-        self.connector
-            .release_http_session(connection.session, connection.peer.as_ref(), idle)
-            .await;
+    /// Gives back a connection whose response was read to its end.
+    ///
+    /// Pingora's functions only wait where a connection is closed: that is tried once. As an async
+    /// function this one would add four kilobytes to the state of every request and stream.
+    pub fn release(&self, connection: Connection) {
+        let Connection { session, address } = connection;
+        match session {
+            HttpSession::H1(mut session) if address.is_http1_only() => {
+                session.respect_keepalive();
+                if let Some(Some(stream)) = session.reuse().now_or_never() {
+                    address.idle.put(stream, Instant::now(), &self.idle, POOL_SIZE);
+                }
+            }
+            session => {
+                let peer = &address.peer;
+                let releasing = self.http2.release_http_session(session, peer, Some(IDLE_TIMEOUT));
+                // Otherwise the connection is dropped, and closed by that.
+                let _released = releasing.now_or_never();
+            }
+        }
+    }
+
+    /// Closes connections that were idle for too long, or that the upstream has closed.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        for upstream in self.by_deployment.load().values() {
+            upstream.sweep(now);
+        }
     }
 
     /// Resolves the names of all upstreams that were used before; called again and again by

@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -20,16 +21,17 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Mutex;
 
 use super::dns::{Dns, backend};
+use super::idle::Idle;
 use crate::catalog::Target;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 
 /// Shorter than the idle timeouts of the providers' front ends (60 s and more), so that we close
 /// first and no request is written into a connection that is being closed.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 
 /// Bound of one write to an upstream that does not read.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long an address that refused a connection is passed over while others are left.
 const REFUSED_REST: Duration = Duration::from_secs(10);
@@ -142,10 +144,18 @@ pub struct Upstream {
     born: Instant,
 }
 
-struct Address {
-    peer: Arc<HttpPeer>,
+/// One address of an upstream.
+pub(super) struct Address {
+    pub(super) peer: HttpPeer,
+    pub(super) idle: Idle,
     /// When it last refused, in milliseconds since `Upstream::born`; zero for never.
     refused_ms: AtomicU64,
+}
+
+impl Address {
+    pub(super) fn is_http1_only(&self) -> bool {
+        self.peer.options.alpn.get_max_http_version() == 1
+    }
 }
 
 impl Upstream {
@@ -184,11 +194,15 @@ impl Upstream {
     }
 
     /// The next address in turn; one that has just refused only if there is no other.
-    pub(super) async fn pick(&self, until: Instant) -> Result<Option<Arc<HttpPeer>>, Failure> {
+    pub(super) async fn pick(&self, until: Instant) -> Result<Option<Arc<Address>>, Failure> {
         if !self.resolved.load(Ordering::Acquire) {
             self.resolve_first(until).await?;
         }
         let peers = self.peers.load();
+        // The load balancer builds a set for each choice; with one address there is none.
+        if let (1, Some(only)) = (peers.len(), peers.values().next()) {
+            return Ok(Some(Arc::clone(only)));
+        }
         let resting = |address: &Address| {
             let refused_ms = address.refused_ms.load(Ordering::Relaxed);
             let rest_ms = u64::try_from(REFUSED_REST.as_millis()).unwrap_or(u64::MAX);
@@ -205,20 +219,23 @@ impl Upstream {
                 ready && known(backend).is_some_and(|address| !resting(address))
             })
             .or_else(|| self.balancer.select(b"", bound));
-        Ok(picked.as_ref().and_then(known).map(|address| Arc::clone(&address.peer)))
+        Ok(picked.as_ref().and_then(known).map(Arc::clone))
     }
 
-    pub(super) fn refused(&self, peer: &HttpPeer) {
-        if let Some(address) = self.address(peer) {
-            address.refused_ms.store(self.now_ms().max(1), Ordering::Relaxed);
+    pub(super) fn refused(&self, address: &Address) {
+        address.refused_ms.store(self.now_ms().max(1), Ordering::Relaxed);
+    }
+
+    pub(super) fn answered(&self, address: &Address) {
+        if address.refused_ms.load(Ordering::Relaxed) != 0 {
+            address.refused_ms.store(0, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn answered(&self, peer: &HttpPeer) {
-        if let Some(address) = self.address(peer)
-            && address.refused_ms.load(Ordering::Relaxed) != 0
-        {
-            address.refused_ms.store(0, Ordering::Relaxed);
+    /// Closes the idle connections that cannot serve any more.
+    pub(super) fn sweep(&self, now: Instant) {
+        for address in self.peers.load().values() {
+            address.idle.sweep(now, IDLE_TIMEOUT);
         }
     }
 
@@ -241,7 +258,7 @@ impl Upstream {
             }
             self.discover().await
         };
-        match within(left, looking_up).await {
+        match within(left, pin!(looking_up)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 tracing::warn!(host = %self.key.host, %error, "a name cannot be resolved");
@@ -263,7 +280,8 @@ impl Upstream {
                 let entry = match known.get(&address) {
                     Some(entry) => Arc::clone(entry),
                     None => Arc::new(Address {
-                        peer: Arc::new(self.peer(address)),
+                        peer: self.peer(address),
+                        idle: Idle::default(),
                         refused_ms: AtomicU64::new(0),
                     }),
                 };
@@ -285,7 +303,6 @@ impl Upstream {
         let options = &mut peer.options;
         options.connection_timeout = Some(key.connect_timeout);
         options.total_connection_timeout = Some(key.connect_timeout);
-        options.write_timeout = Some(WRITE_TIMEOUT);
         options.idle_timeout = Some(IDLE_TIMEOUT);
         options.verify_cert = key.verify_tls;
         options.verify_hostname = key.verify_tls;
@@ -308,13 +325,6 @@ impl Upstream {
             (true, false) => options.alpn = ALPN::H2,
         }
         peer
-    }
-
-    fn address(&self, peer: &HttpPeer) -> Option<Arc<Address>> {
-        match &peer._address {
-            PeerAddr::Inet(address) => self.peers.load().get(address).cloned(),
-            PeerAddr::Unix(_) => None,
-        }
     }
 
     fn now_ms(&self) -> u64 {

@@ -16,6 +16,7 @@ pub mod openai;
 mod payload;
 mod reply;
 mod request;
+pub mod resume;
 pub mod sse;
 pub mod stream;
 

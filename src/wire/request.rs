@@ -35,6 +35,7 @@ pub struct RequestOptions<'a> {
 /// refuse unknown fields, and some of these hold credentials. See also [`is_own`].
 pub(super) const OWN_FIELDS: &[&str] = &[
     "additional_drop_params",
+    "allowed_model_region",
     "allowed_openai_params",
     "api_base",
     "api_key",

@@ -1,5 +1,6 @@
 //! Streams: what passes through, when it does, and how a stream ends that its provider breaks.
 
+use std::io::Read;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -209,6 +210,28 @@ fn every_frame_is_there_before_the_next_one_is_sent() {
     let stream = open.read_to_end();
     assert!(stream.ended_with_done, "the end does not wait for the provider's connection");
     called.end();
+}
+
+#[test]
+fn what_is_there_already_leaves_in_one_piece() {
+    let provider = Stepped::start();
+    let gateway =
+        gateway::with(group("gpt").deployment(provider.deployment("openai/gpt-4o-mini"))).start();
+    // More than once: pieces that are sent right after each other can still arrive as one.
+    for _ in 0..10 {
+        let mut client = raw::connect(&gateway);
+        client.send(raw::post(PATH, question("gpt").to_string().as_bytes()));
+        let mut called = provider.called();
+        assert!(called.in_one_piece, "the request");
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+        let content = chunk(r#"{"content":"hello"}"#, "\"stop\"");
+        called.send([head, &content, "data: [DONE]\n\n"].concat());
+        let mut read = vec![0; 16 * 1024];
+        let count = client.socket().read(&mut read).unwrap();
+        assert!(read[..count].starts_with(b"HTTP/1.1 200 OK"), "the reply's head");
+        assert!(read[..count].ends_with(b"\r\n0\r\n\r\n"), "and the end of its body");
+        called.end();
+    }
 }
 
 #[test]

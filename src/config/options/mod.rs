@@ -13,7 +13,10 @@ mod top;
 pub(crate) use deployment::{BODY_PARAMETERS, ENTRY, LITELLM_PARAMS, MODEL_INFO, is_price};
 pub(crate) use general::GENERAL_SETTINGS;
 pub(crate) use litellm::{CACHE_PARAMS, LITELLM_SETTINGS};
-pub(crate) use router::{ALLOWED_FAILS_POLICY, RETRY_POLICY, ROUTER_SETTINGS};
+pub(crate) use router::{
+    ALLOWED_FAILS_POLICY, HEDGING, RETRY_POLICY, ROUTER, ROUTER_SETTINGS, ROUTING_GROUP,
+    STRATEGY_ARGS,
+};
 pub(crate) use top::{CREDENTIAL, FALLBACK_CONFIG, TOP};
 
 /// One option of one section.
@@ -111,13 +114,17 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 11] = [
+pub const TABLES: [&Table; 15] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
     &MODEL_INFO,
     &ROUTER_SETTINGS,
+    &STRATEGY_ARGS,
+    &ROUTING_GROUP,
     &RETRY_POLICY,
+    &HEDGING,
+    &ROUTER,
     &LITELLM_SETTINGS,
     &CACHE_PARAMS,
     &GENERAL_SETTINGS,

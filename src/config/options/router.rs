@@ -8,7 +8,9 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
     place: "Section `router_settings`",
     open: false,
     options: &[
-        on("routing_strategy", Kind::Text, "simple-shuffle", "`simple-shuffle` or `least-busy`"),
+        on("routing_strategy", Kind::Text, "simple-shuffle", "how a deployment is chosen"),
+        on("routing_strategy_args", Kind::Map, "{}", "what the strategy is told"),
+        on("routing_groups", Kind::List, "[]", "groups with a strategy of their own, also as one"),
         on("num_retries", Kind::Count, "2", "further attempts in the same group"),
         on(
             "retry_after",
@@ -32,22 +34,47 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
         on("content_policy_fallbacks", Kind::List, "[]", "when a provider refuses the content"),
         on("max_fallbacks", Kind::Count, "5", "groups that one request may fall back to"),
         on("model_group_alias", Kind::Map, "{}", "other names: a group, or groups with weights"),
-        later(
+        on(
             "enable_pre_call_checks",
-            "a deployment that cannot take a request is found by its error",
+            Kind::Flag,
+            "false",
+            "do not call what cannot serve a request",
         ),
+        on("allowed_model_region", Kind::Text, "", "requests go to deployments there: `eu`, `us`"),
+        on(
+            "optional_pre_call_checks",
+            Kind::List,
+            "[]",
+            "`session_affinity`, `deployment_affinity`, `prompt_caching`: stay with a deployment",
+        ),
+        on(
+            "deployment_affinity_ttl_seconds",
+            Kind::Seconds,
+            "3600",
+            "after a session's last request",
+        ),
+        on(
+            "prompt_affinity_ttl",
+            Kind::Seconds,
+            "300",
+            "how long a prompt cache is held to be warm",
+        ),
+        on("prompt_affinity_tokens", Kind::Count, "256", "how much of two prompts must be alike"),
+        on(
+            "mid_stream_failover",
+            Kind::Flag,
+            "false",
+            "another deployment goes on with a broken stream; `true` or a list of groups",
+        ),
+        on("hedging", Kind::Map, "", "a second attempt beside one that takes long to begin"),
         on("enable_tag_filtering", Kind::Flag, "false", "route by the tags of requests"),
         on("default_max_parallel_requests", Kind::Count, "", "per deployment without own limits"),
         on("ignore_invalid_deployments", Kind::Flag, "false", "leave out faulty deployments"),
         ignored("set_verbose", "set `log_level` under `litellm_settings`"),
         ignored("debug_level", "set `log_level` under `litellm_settings`"),
         ignored("client_ttl", "connections are pooled by the gateway"),
-        later("routing_strategy_args", "the strategies have no arguments"),
-        later("routing_groups", "every group uses `routing_strategy`"),
         later("custom_routing", "no rule is applied; clients name the model"),
         later("model_weights", "no group is made of these models; clients name the model"),
-        later("optional_pre_call_checks", "none of these checks is made"),
-        later("deployment_affinity_ttl_seconds", "requests are not bound to deployments"),
         later("tag_filtering_match_any", "one common tag is enough"),
         later("tag_routing_prefix", "tags are compared as they are"),
         later("provider_budget_config", "no budget per provider is held"),
@@ -71,6 +98,76 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
         later("search_tools", "no search tool is offered"),
         later("guardrail_list", "no guardrail looks at requests or replies"),
         later("assistants_config", "the assistants API is not served"),
+    ],
+};
+
+/// `routing_strategy_args`, of the router and of a routing group.
+pub(crate) const STRATEGY_ARGS: Table = Table {
+    name: "routing_strategy_args",
+    place: "`routing_strategy_args`; all are for `latency-based-routing`",
+    open: false,
+    options: &[
+        on("ttl", Kind::Seconds, "3600", "how long a measured latency is remembered"),
+        on(
+            "lowest_latency_buffer",
+            Kind::Number,
+            "0.25",
+            "how much slower than the fastest is as good: 0.25 is a quarter",
+        ),
+        on(
+            "exploration",
+            Kind::Number,
+            "0.02",
+            "share of requests for what was not measured lately",
+        ),
+        ignored("max_latency_list_size", "the average forgets by time and number"),
+        later("ttft_percentile", "averages are compared"),
+    ],
+};
+
+/// An entry of `routing_groups`.
+pub(crate) const ROUTING_GROUP: Table = Table {
+    name: "routing_groups",
+    place: "An entry of `routing_groups`",
+    open: false,
+    options: &[
+        on("group_name", Kind::Text, "", "a name under which all of them can be asked for"),
+        on("models", Kind::List, "", "the model groups"),
+        on("routing_strategy", Kind::Text, "router's", "the strategy of each, and of all as one"),
+        on("routing_strategy_args", Kind::Map, "router's", "what the strategy is told"),
+        later("model_priorities", "set `order` on the deployments"),
+    ],
+};
+
+/// `router`, another spelling of some of `router_settings`.
+pub(crate) const ROUTER: Table = Table {
+    name: "router",
+    place: "Section `router`; the model name `auto` then stands for every group",
+    open: false,
+    options: &[
+        on("type", Kind::Text, "", "as `routing_strategy`, and goes before it"),
+        on("routing_strategy", Kind::Text, "", "as in `router_settings`, which wins"),
+        on(
+            "cost_threshold",
+            Kind::Number,
+            "",
+            "USD per 1000 tokens; prompts below 100 tokens avoid what costs more",
+        ),
+        on("context_threshold", Kind::Count, "", "longer prompts need a long context"),
+        later("weights", "clients name the model"),
+    ],
+};
+
+/// `hedging`.
+pub(crate) const HEDGING: Table = Table {
+    name: "hedging",
+    place: "`router_settings.hedging`",
+    open: false,
+    options: &[
+        on("groups", Kind::List, "", "for which model groups; all if left out"),
+        on("percentile", Kind::Number, "95", "wait as long as this percentage of answers takes"),
+        on("after", Kind::Seconds, "0.1", "wait at least so long"),
+        on("budget", Kind::Number, "0.1", "largest share of attempts that get a second one"),
     ],
 };
 

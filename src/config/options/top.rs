@@ -16,7 +16,7 @@ pub(crate) const TOP: Table = Table {
         on("include", Kind::List, "", "further files, relative to this one; their lists are added"),
         on("fallback_config", Kind::List, "", "fallbacks by group, with retries of their own"),
         on("credential_list", Kind::List, "", "credentials that deployments share by name"),
-        later("router", "the groups are routed by `router_settings`, by default at random"),
+        on("router", Kind::Map, "", "another spelling of `router_settings`"),
         later("regional_routing", "requests are routed without regard to their region"),
         later("rate_limit_settings", "no limit per provider is held"),
         later("database", "nothing is stored in a database"),

@@ -12,8 +12,8 @@ use crate::config::yaml::{Entry, Node, Typed, Value};
 /// An alias and the places of the names it refers to.
 pub(crate) struct WrittenAlias {
     pub(crate) alias: Alias,
-    spot: Spot,
-    targets: Vec<(Arc<str>, Spot)>,
+    pub(super) spot: Spot,
+    pub(super) targets: Vec<(Arc<str>, Spot)>,
 }
 
 pub(super) fn read(sections: &mut Sections<'_>) -> Vec<WrittenAlias> {
@@ -191,7 +191,9 @@ fn leads_back(name: &str, from: &str, aliases: &[WrittenAlias], names: &Names) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::options::{GENERAL_SETTINGS, LITELLM_SETTINGS, ROUTER_SETTINGS, TOP};
+    use crate::config::options::{
+        GENERAL_SETTINGS, LITELLM_SETTINGS, ROUTER, ROUTER_SETTINGS, TOP,
+    };
     use crate::config::section::Section;
     use crate::config::yaml::parse;
 
@@ -203,6 +205,7 @@ mod tests {
             router: Section::new(&ROUTER_SETTINGS, &node, node.spot, &problems),
             litellm: Section::empty(&LITELLM_SETTINGS, &problems),
             general: Section::empty(&GENERAL_SETTINGS, &problems),
+            router_too: Section::empty(&ROUTER, &problems),
         };
         let aliases = read(&mut sections).into_iter().map(|alias| alias.alias).collect();
         assert!(!problems.has_errors(), "{yaml}");

@@ -13,6 +13,7 @@ mod models;
 mod names;
 mod params;
 mod router;
+mod strategies;
 mod vendor;
 
 pub(crate) use models::Draft;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 
 use super::deployments;
 use super::env::Env;
-use super::options::{GENERAL_SETTINGS, LITELLM_SETTINGS, ROUTER_SETTINGS, TOP};
+use super::options::{GENERAL_SETTINGS, LITELLM_SETTINGS, ROUTER, ROUTER_SETTINGS, TOP};
 use super::problem::{Finding, Problems};
 use super::section::Section;
 use super::yaml::Node;
@@ -50,6 +51,8 @@ pub(crate) struct Sections<'a> {
     pub(crate) router: Section<'a>,
     pub(crate) litellm: Section<'a>,
     pub(crate) general: Section<'a>,
+    /// `router`.
+    pub(crate) router_too: Section<'a>,
 }
 
 /// Reads the whole tree. `None`: there are errors among the problems.
@@ -60,6 +63,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         router: top.section("router_settings", &ROUTER_SETTINGS),
         litellm: top.section("litellm_settings", &LITELLM_SETTINGS),
         general: top.section("general_settings", &GENERAL_SETTINGS),
+        router_too: top.section("router", &ROUTER),
         top,
     };
     // Both were read before: variables and files had to be known to get here.
@@ -74,13 +78,15 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let defaults = router::attempt_defaults(&mut sections);
     let prices = deployments::prices(&mut sections, context);
     let models = models::read(&mut sections, context, &defaults);
-    let aliases = aliases::read(&mut sections);
+    let mut aliases = aliases::read(&mut sections);
+    aliases.extend(strategies::groups(&mut sections, &models.entries, &aliases));
     let known = names::Names::new(&models.entries, &aliases, fragment);
     aliases::check(&aliases, &known, problems);
-    let routing = router::settings(&mut sections, &known);
+    let routing = router::settings(&mut sections, &known, Arc::clone(&prices));
+    models::check_silent(&models.drafts, &known, problems);
 
-    let Sections { top, router, litellm, general } = sections;
-    for section in [top, router, litellm, general] {
+    let Sections { top, router, litellm, general, router_too } = sections;
+    for section in [top, router, litellm, general, router_too] {
         section.finish();
     }
     if fragment {

@@ -8,10 +8,11 @@ use http::{HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
+use super::names::Names;
 use super::router::{AttemptDefaults, RETRIES_MAX};
 use super::vendor::{self, Access};
 use super::{Context, Sections, credentials, params};
-use crate::catalog::{ModelInfo, Timeouts};
+use crate::catalog::{Capabilities, Capability, ModelInfo, Timeouts};
 use crate::config::mask;
 use crate::config::options::{ENTRY, LITELLM_PARAMS, MODEL_INFO};
 use crate::config::problem::{Finding, LEFT_OUT, Problems, Spot, nearest};
@@ -41,6 +42,7 @@ pub(crate) struct Draft {
     pub(crate) defaults: Vec<(Box<str>, Box<RawValue>)>,
     pub(crate) drop_params: Vec<Box<str>>,
     pub(crate) tags: Vec<Box<str>>,
+    pub(crate) silent_model: Option<At<Arc<str>>>,
     /// Without price; limits only where they are written.
     pub(crate) info: ModelInfo,
     /// Prices in USD under the names that they have in the file.
@@ -236,6 +238,8 @@ fn draft(
     let (request, stream) = (params.timeout("timeout"), params.timeout("stream_timeout"));
     let num_retries = params.count("num_retries", RETRIES_MAX);
     let drop_params = params.texts("additional_drop_params");
+    let silent_model =
+        params.text("silent_model").map(|at| At { value: Arc::from(at.value), spot: at.spot });
     params.entry("litellm_credential_name");
     let extra_body = params.entry("extra_body");
     // Prices are read by their form, whatever their names; these two stand for all in the table.
@@ -245,7 +249,9 @@ fn draft(
     }
     info.entry("cost_per_1k_input_tokens");
     info.entry("cost_per_1k_output_tokens");
-    let model_info = model_info(&mut info, info_node);
+    let metadata = params.entry("metadata");
+    let region = params.text("region_name").map(|at| at.value.into());
+    let model_info = ModelInfo { region, ..model_info(&mut info, info_node, metadata) };
     info.finish();
     let mut prices = serde_json::Map::new();
     for entries in [head.all.map(), info_node.and_then(Node::map)].into_iter().flatten() {
@@ -294,6 +300,7 @@ fn draft(
             defaults: defaults.clone(),
             drop_params: drop_params.clone(),
             tags: tags.clone(),
+            silent_model: silent_model.clone(),
             info: model_info.clone(),
             prices: prices.clone(),
             access,
@@ -303,6 +310,16 @@ fn draft(
         [] => vec![one(None, None)],
         [only] => vec![one(Some(only.value), None)],
         many => (1..).zip(many).map(|(n, at)| one(Some(at.value), Some(n))).collect(),
+    }
+}
+
+/// Reports a `silent_model` that nothing serves.
+pub(super) fn check_silent(drafts: &[Draft], names: &Names, problems: &Problems) {
+    for At { value, spot } in drafts.iter().filter_map(|draft| draft.silent_model.as_ref()) {
+        if !names.resolves(value) {
+            let message = format!("`silent_model` names `{value}`, which nothing serves");
+            problems.push(Finding::error(*spot, message).help(names.help(value)));
+        }
     }
 }
 
@@ -322,7 +339,7 @@ const MODES: [&str; 12] = [
     "video_generation",
 ];
 
-fn model_info(info: &mut Section<'_>, node: Option<&Node>) -> ModelInfo {
+fn model_info(info: &mut Section<'_>, node: Option<&Node>, metadata: Option<&Entry>) -> ModelInfo {
     let mode = info.text("mode");
     if let Some(At { value, spot }) = mode {
         match MODES.iter().position(|known| *known == value) {
@@ -342,13 +359,24 @@ fn model_info(info: &mut Section<'_>, node: Option<&Node>) -> ModelInfo {
     let (input, output) = (info.positive("max_input_tokens"), info.positive("max_output_tokens"));
     // As in LiteLLM's price list: the older name of the limit on the completion.
     let output = first([output, info.positive("max_tokens")]);
+    let mut capabilities = Capabilities::default();
+    for capability in Capability::ALL {
+        if let Some(at) = info.flag(capability.name()) {
+            capabilities.set(capability, at.value);
+        }
+    }
+    let told = params::told(metadata, info.problems);
     let written = node.and_then(|node| serde_json::from_str(&node.json()).ok());
     ModelInfo {
         mode: mode.map(|at| at.value.into()),
         base_model: base_model.map(|at| at.value.into()),
         price: None,
-        max_input_tokens: input.map(|at| at.value),
+        max_input_tokens: input.map(|at| at.value).or(told.window),
         max_output_tokens: output.map(|at| at.value),
+        capabilities,
+        names: told.capabilities,
+        expected_latency: told.latency,
+        region: None,
         written: written.unwrap_or_default(),
     }
 }

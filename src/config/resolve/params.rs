@@ -1,5 +1,7 @@
 //! The parts of an entry of `model_list` that are lists or free: headers, body parameters, prices.
 
+use std::time::Duration;
+
 use http::{HeaderName, HeaderValue};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
@@ -64,6 +66,60 @@ pub(super) fn defaults(
         .filter(|entry| !entry.node.is_null() && !is_price(&entry.key))
         .filter_map(param)
         .collect()
+}
+
+/// What `metadata` says of the model, beside the price.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) latency: Option<Duration>,
+    pub(super) window: Option<u64>,
+    pub(super) capabilities: Vec<Box<str>>,
+}
+
+/// Reads `metadata`. Other names in it are the user's own; these are held to what they mean.
+pub(super) fn told(metadata: Option<&Entry>, problems: &Problems) -> Told {
+    let Some(metadata) = metadata else { return Told::default() };
+    if metadata.node.map().is_none() {
+        let found = metadata.node.found("");
+        let message = format!("`metadata` must be a mapping, found {found}");
+        problems.push(Finding::error(metadata.value_spot(), message));
+    }
+    let number = |name: &str, what: &str| {
+        let entry = metadata.node.get(name).filter(|entry| !entry.node.is_null())?;
+        let value = match &entry.node.value {
+            Value::Scalar(scalar) => scalar.number().filter(|value| (0.0..1e12).contains(value)),
+            Value::List(_) | Value::Map(_) => None,
+        };
+        if value.is_none() {
+            let found = entry.node.found(name);
+            let message = format!("`{name}` in `metadata` must be {what}, found {found}");
+            problems.push(Finding::error(entry.value_spot(), message));
+        }
+        value
+    };
+    let latency = number("latency", "milliseconds");
+    let window = number("max_tokens", "a number of tokens");
+    let mut capabilities = Vec::new();
+    if let Some(entry) = metadata.node.get("capabilities").filter(|entry| !entry.node.is_null()) {
+        let items = match entry.node.list() {
+            Some(items) => items,
+            None => std::slice::from_ref(&entry.node),
+        };
+        for item in items {
+            match item.text() {
+                Some(name) => capabilities.push(name.into()),
+                None => problems.push(Finding::error(
+                    item.spot,
+                    format!("`capabilities` takes texts, found {}", item.found("")),
+                )),
+            }
+        }
+    }
+    Told {
+        latency: latency.map(|ms| Duration::from_secs_f64(ms / 1000.0)),
+        window: window.map(|tokens| tokens as u64).filter(|tokens| *tokens > 0),
+        capabilities,
+    }
 }
 
 /// Adds the prices that are written, under the names that they have in the file; those that are

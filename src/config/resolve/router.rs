@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::names::Names;
-use super::{Sections, fallbacks};
-use crate::catalog::Timeouts;
-use crate::config::options::{ALLOWED_FAILS_POLICY, RETRY_POLICY, Table};
-use crate::config::problem::{Finding, nearest};
+use super::{Sections, fallbacks, strategies};
+use crate::catalog::{PriceBook, Timeouts};
+use crate::config::options::{ALLOWED_FAILS_POLICY, HEDGING, RETRY_POLICY, Table};
+use crate::config::problem::Finding;
 use crate::config::section::{At, Section, first};
 use crate::failure::FailureClass;
-use crate::routing::{ByClass, RetryPolicy, Settings, Strategy};
+use crate::routing::{ByClass, GroupSet, Hedging, RetryPolicy, Settings};
 
 /// More attempts than this are a slip of the pen, and a bill.
 pub(super) const RETRIES_MAX: u32 = 100;
@@ -23,6 +23,10 @@ const COOLDOWN: Duration = Duration::from_secs(5);
 /// LiteLLM sleeps for a Retry-After of up to 60 s, and rests a deployment for any; here both end
 /// there, since a rest ends with a probe and not with full traffic.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+const HEDGE_AFTER: Duration = Duration::from_millis(100);
+const HEDGE_PERCENTILE: f64 = 95.0;
+const HEDGE_BUDGET: f64 = 0.1;
 
 /// Failures that may be counted before a deployment rests.
 const FAILS_MAX: u32 = 1_000_000;
@@ -51,7 +55,11 @@ pub(super) fn attempt_defaults(sections: &mut Sections<'_>) -> AttemptDefaults {
     }
 }
 
-pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
+pub(super) fn settings(
+    sections: &mut Sections<'_>,
+    names: &Names,
+    prices: Arc<PriceBook>,
+) -> Settings {
     let mut fallbacks = fallbacks::read(sections, names, "fallbacks");
     let per_group = fallbacks::config(sections, names, &mut fallbacks);
     fallbacks::defaults(sections, names, &mut fallbacks);
@@ -59,7 +67,7 @@ pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
     let content_policy = fallbacks::read(sections, names, "content_policy_fallbacks");
 
     let (router, litellm) = (&mut sections.router, &mut sections.litellm);
-    let strategy = strategy(router);
+    let choice = strategies::read(router, &mut sections.router_too, names);
     let mut count =
         |name, max| first([router.count(name, max), litellm.count(name, max)]).map(|at| at.value);
     let num_retries = count("num_retries", RETRIES_MAX);
@@ -69,8 +77,16 @@ pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
         |name| first([router.seconds(name), litellm.seconds(name)]).map(|at| at.value);
     let retry_after = seconds("retry_after");
     let cooldown = seconds("cooldown_time");
-    Settings {
-        strategy,
+    let mut settings = Settings {
+        strategy: choice.strategy,
+        tuning: choice.tuning,
+        groups: choice.groups,
+        cost_threshold: choice.cost_threshold,
+        context_threshold: choice.context_threshold,
+        affinity: strategies::affinity(router),
+        pre_call_checks: router.flag("enable_pre_call_checks").is_some_and(|at| at.value),
+        allowed_region: router.text("allowed_model_region").map(|at| at.value.into()),
+        prices: Some(prices),
         num_retries: num_retries.unwrap_or(NUM_RETRIES),
         retry_after: retry_after.unwrap_or(Duration::ZERO),
         retry_policy: retry_policy(router.section("retry_policy", &RETRY_POLICY)),
@@ -95,60 +111,62 @@ pub(super) fn settings(sections: &mut Sections<'_>, names: &Names) -> Settings {
             .map(|at| at.value)
             .filter(|value| *value > 0),
         enable_tag_filtering: router.flag("enable_tag_filtering").is_some_and(|at| at.value),
-    }
+        reads_requests: false,
+        mid_stream_failover: groups(router, "mid_stream_failover", names),
+        hedging: hedging(router, names),
+    };
+    settings.reads_requests = settings.looks_at_requests();
+    settings
 }
 
-/// Strategies by every name that files use, LiteLLM's first. `None`: not in this version.
-const STRATEGIES: [(&str, Option<Strategy>); 21] = [
-    ("simple-shuffle", Some(Strategy::SimpleShuffle)),
-    ("least-busy", Some(Strategy::LeastBusy)),
-    ("usage-based-routing", None),
-    ("usage-based-routing-v2", None),
-    ("latency-based-routing", None),
-    ("cost-based-routing", None),
-    ("provider-budget-routing", None),
-    ("lar1", None),
-    ("shuffle", Some(Strategy::SimpleShuffle)),
-    ("random", Some(Strategy::SimpleShuffle)),
-    // The shuffle draws by the weights of the deployments.
-    ("weighted", Some(Strategy::SimpleShuffle)),
-    ("usage-based", None),
-    ("least-usage", None),
-    ("latency-based", None),
-    ("least-latency", None),
-    ("lowest-latency", None),
-    ("cost-based", None),
-    ("cost-optimized", None),
-    ("least-cost", None),
-    ("lowest-cost", None),
-    ("custom", None),
-];
-
-fn strategy(router: &mut Section<'_>) -> Strategy {
-    let Some(At { value, spot }) = router.text("routing_strategy") else {
-        return Strategy::default();
+/// `hedging`; off where it is not written.
+fn hedging(router: &mut Section<'_>, names: &Names) -> Hedging {
+    let on = router.has("hedging");
+    let mut section = router.section("hedging", &HEDGING);
+    let groups = match (on, section.has("groups")) {
+        (false, _) => GroupSet::None,
+        (true, false) => GroupSet::All,
+        (true, true) => groups(&mut section, "groups", names),
     };
-    let word = value.to_ascii_lowercase().replace('_', "-");
-    match STRATEGIES.iter().find(|(name, _)| *name == word) {
-        Some((_, Some(strategy))) => *strategy,
-        Some((_, None)) => {
-            let message = format!(
-                "`{value}` is not available in this version: deployments are chosen by \
-                 `simple-shuffle`"
-            );
-            router.problems.push(Finding::warning(spot, message));
-            Strategy::default()
-        }
-        None => {
-            let help = match nearest(&word, STRATEGIES.map(|(name, _)| name)) {
-                Some((near, _)) => format!("did you mean `{near}`?"),
-                None => "write `simple-shuffle` or `least-busy`".to_owned(),
-            };
-            let message = format!("`{value}` is not a routing strategy");
-            router.problems.push(Finding::error(spot, message).help(help));
-            Strategy::default()
+    let after = section.seconds("after").map_or(HEDGE_AFTER, |at| at.value);
+    let percentile = within(&mut section, "percentile", 100.0).unwrap_or(HEDGE_PERCENTILE);
+    let budget = within(&mut section, "budget", 1.0).unwrap_or(HEDGE_BUDGET);
+    section.finish();
+    Hedging { groups, after, percentile, budget }
+}
+
+/// A number above zero that is at most `max`.
+fn within(section: &mut Section<'_>, name: &'static str, max: f64) -> Option<f64> {
+    let At { value, spot } = section.number(name)?;
+    if value > 0.0 && value <= max {
+        return Some(value);
+    }
+    let message = format!("`{name}` must be above 0 and at most {max}, found {value}");
+    section.problems.push(Finding::error(spot, message));
+    None
+}
+
+/// `true`, `false`, or a list of the groups for which something is on.
+fn groups(router: &mut Section<'_>, name: &'static str, names: &Names) -> GroupSet {
+    let Some(list) = router.written(name).filter(|entry| entry.node.list().is_some()) else {
+        return if router.flag(name).is_some_and(|at| at.value) {
+            GroupSet::All
+        } else {
+            GroupSet::None
+        };
+    };
+    let (problems, spot) = (router.problems, list.spot);
+    let written = router.texts(name).unwrap_or_default();
+    if written.is_empty() {
+        problems.push(Finding::warning(spot, format!("`{name}` names no group: it is off")));
+    }
+    for At { value, spot } in &written {
+        if !names.resolves(value) {
+            let message = format!("`{name}` names `{value}`, which nothing serves");
+            problems.push(Finding::error(*spot, message).help(names.help(value)));
         }
     }
+    GroupSet::Only(written.into_iter().map(|at| Arc::from(at.value)).collect())
 }
 
 fn retry_policy(mut section: Section<'_>) -> RetryPolicy {

@@ -5,7 +5,10 @@ mod choice;
 mod cooldowns;
 mod crowd;
 mod fallbacks;
+mod fit;
 mod retries;
+mod simulation;
+mod strategies;
 
 use std::collections::HashMap;
 use std::sync::Arc;

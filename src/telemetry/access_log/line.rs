@@ -37,6 +37,8 @@ pub(super) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_model: Option<&'a str>,
     stream: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shadow: bool,
     total_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_ms: Option<f64>,
@@ -106,6 +108,7 @@ impl<'a> Line<'a> {
             provider: served.map(|served| &*served.deployment.provider),
             upstream_model: served.map(|served| &*served.model),
             stream: record.stream,
+            shadow: record.shadow,
             total_ms: milliseconds(record.durations.total),
             upstream_ms: record.durations.upstream.map(milliseconds),
             overhead_ms: milliseconds(record.durations.overhead),

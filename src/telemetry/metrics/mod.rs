@@ -95,6 +95,21 @@ impl Metrics {
         }
     }
 
+    /// Counts a copy of a request: its attempts are real, the request is not a client's.
+    pub fn shadow(&self, record: &RequestRecord) {
+        let outcome = if record.failed() { "failure" } else { "success" };
+        self.families.shadow_requests.with_label_values(&[outcome]).inc();
+        let output_tokens = record.usage.map(|usage| usage.output_tokens);
+        for attempt in &record.attempts {
+            self.attempt(attempt, output_tokens);
+        }
+    }
+
+    /// Counts a copy that was not sent: too many are in flight, or its group rests.
+    pub fn shadow_left_out(&self) {
+        self.families.shadow_requests.with_label_values(&["left_out"]).inc();
+    }
+
     fn inference(&self, record: &RequestRecord) {
         let served = record.served.as_ref();
         let labels = [

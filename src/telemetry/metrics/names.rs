@@ -135,6 +135,8 @@ families! {
         "Requests whose client left before it had the whole reply.";
     ESTIMATED_USAGE = "tollgate_estimated_usage_total", Kind::Counter, &[],
         "Replies whose provider sent no usage, so that the tokens are an estimate.";
+    SHADOW_REQUESTS = "tollgate_shadow_requests_total", Kind::Counter, &["outcome"],
+        "Copies of requests for a `silent_model`: success, failure, or left out for want of room.";
     OTHER_REQUESTS = "tollgate_other_requests_total", Kind::Counter, &["route", "status_code"],
         "Requests that are not inference: model lists, health, metrics, unknown paths.";
     RECEIVED_BYTES = "tollgate_received_bytes_total", Kind::Counter, &[],

@@ -31,6 +31,7 @@ mod tools;
 mod usage;
 
 pub use error::failure;
+pub use models::takes_prefill;
 pub use reply::reply;
 pub use request::{Outgoing, VERSION, request};
 pub use stream::StreamTranslator;

@@ -55,6 +55,12 @@ impl Capabilities {
     }
 }
 
+/// Whether a model goes on with an assistant's message that ends the conversation.
+#[must_use]
+pub fn takes_prefill(model: &str) -> bool {
+    Capabilities::of(model).prefill
+}
+
 type Rows = &'static [((u8, u8), Capabilities)];
 
 fn family_and_version(name: &str) -> (Option<Rows>, Option<(u8, u8)>) {

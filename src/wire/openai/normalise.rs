@@ -175,13 +175,13 @@ impl Normalise {
         if !options.show_usage {
             return;
         }
-        let Some(mut counts) = object.value("usage").filter(Value::is_object) else {
+        let Some(counts) = object.raw_bytes("usage").filter(|raw| raw.starts_with(b"{")) else {
             return;
         };
         let mut edits = Edits::new();
         edits.set_raw("choices", &b"[]"[..]);
-        if usage::correct(&mut counts, options.quirks) {
-            edits.set("usage", &counts);
+        if let Some(correct) = usage::corrected(counts, options.quirks) {
+            edits.set_raw("usage", correct.to_vec());
         }
         self.usage = Some(event(&object.edit(&edits)));
     }
@@ -330,6 +330,7 @@ mod tests {
             null_content_with_tool_calls: false,
             reasoning_outside_completion: true,
             normalise_stream: true,
+            continues_final_message: false,
         },
     };
 

@@ -30,13 +30,11 @@ pub fn reply(body: Bytes, quirks: Quirks, endpoint: Endpoint) -> Result<Reply, F
     if !object.raw_bytes(list).is_some_and(|raw| raw.starts_with(b"[")) {
         return Err(server_failure(format!("the provider's reply has no `{list}`")));
     }
-    let mut counts = object.value("usage");
-    let usage = counts.as_ref().and_then(|counts| usage::read(counts, quirks));
+    let counts = object.raw_bytes("usage");
+    let usage = counts.and_then(|counts| usage::read(counts, quirks));
     let mut edits = Edits::new();
-    if let Some(counts) = &mut counts
-        && usage::correct(counts, quirks)
-    {
-        edits.set("usage", counts);
+    if let Some(counts) = counts.and_then(|counts| usage::corrected(counts, quirks)) {
+        edits.set_raw("usage", counts.to_vec());
     }
     if endpoint == Endpoint::Chat
         && normalise::applies(quirks)
@@ -97,6 +95,7 @@ mod tests {
         null_content_with_tool_calls: false,
         reasoning_outside_completion: false,
         normalise_stream: false,
+        continues_final_message: false,
     };
     const MISTRAL: Quirks = Quirks { mistral: true, ..PLAIN };
 

@@ -1,83 +1,138 @@
 //! Reads the `usage` object in the many ways it is filled in.
 
-use serde_json::Value;
+use bytes::Bytes;
 
 use crate::dialect::Quirks;
 use crate::usage::Usage;
+use crate::wire::json::{Broken, Cursor, Edits, Object};
+
+/// The counts that a usage object states. Missing and `null` ones are `None`.
+#[derive(Debug, Default)]
+struct Counts {
+    prompt: Option<u64>,
+    completion: Option<u64>,
+    total: Option<u64>,
+    /// DeepSeek names the cached part beside the totals.
+    cache_hit: Option<u64>,
+    input: Details,
+    output: Details,
+}
+
+/// The parts of one of the totals.
+#[derive(Debug, Default)]
+struct Details {
+    cached: Option<u64>,
+    cache_write: Option<u64>,
+    reasoning: Option<u64>,
+    audio: Option<u64>,
+    image: Option<u64>,
+}
 
 /// What a usage object says; `None` if it counts nothing. Missing and `null` counts are zero.
-pub(super) fn read(usage: &Value, quirks: Quirks) -> Option<Usage> {
-    let count = |name: &str| usage.get(name).and_then(whole);
-    let prompt = count("prompt_tokens").or_else(|| count("input_tokens"));
-    let completion = count("completion_tokens").or_else(|| count("output_tokens"));
-    let total = count("total_tokens");
+pub(super) fn read(usage: &[u8], quirks: Quirks) -> Option<Usage> {
+    let counts = Counts::scan(usage).ok()?;
+    let Counts { prompt, completion, total, cache_hit, ref input, ref output } = counts;
     if prompt.is_none() && completion.is_none() && total.is_none() {
         return None;
     }
-    let detail = |of: [&str; 2], name: &str| {
-        of.iter().find_map(|details| usage.get(*details)?.get(name)).and_then(whole)
-    };
-    let input = |name| detail(["prompt_tokens_details", "input_tokens_details"], name);
-    let output = |name| detail(["completion_tokens_details", "output_tokens_details"], name);
     let input_tokens = prompt.unwrap_or_else(|| {
         total.unwrap_or_default().saturating_sub(completion.unwrap_or_default())
     });
-    let reasoning_tokens = output("reasoning_tokens").unwrap_or_default();
     let mut output_tokens =
         completion.unwrap_or_else(|| total.unwrap_or(input_tokens).saturating_sub(input_tokens));
     if quirks.reasoning_outside_completion {
-        output_tokens += missing_reasoning(usage);
+        output_tokens += counts.missing_reasoning();
     }
     Some(Usage {
         input_tokens,
         output_tokens,
-        // DeepSeek names the cached part beside the totals.
-        cache_read_tokens: input("cached_tokens")
-            .or_else(|| count("prompt_cache_hit_tokens"))
-            .unwrap_or_default(),
-        cache_write_tokens: input("cache_write_tokens")
-            .or_else(|| input("cache_creation_tokens"))
-            .unwrap_or_default(),
+        cache_read_tokens: input.cached.or(cache_hit).unwrap_or_default(),
+        cache_write_tokens: input.cache_write.unwrap_or_default(),
         cache_write_1h_tokens: 0,
-        reasoning_tokens,
-        audio_input_tokens: input("audio_tokens").unwrap_or_default(),
-        audio_output_tokens: output("audio_tokens").unwrap_or_default(),
-        image_input_tokens: input("image_tokens").unwrap_or_default(),
+        reasoning_tokens: output.reasoning.unwrap_or_default(),
+        audio_input_tokens: input.audio.unwrap_or_default(),
+        audio_output_tokens: output.audio.unwrap_or_default(),
+        image_input_tokens: input.image.unwrap_or_default(),
         estimated: false,
     })
 }
 
-/// Brings a usage object to OpenAI's convention, in which `completion_tokens` includes reasoning.
-/// True if it was changed.
-pub(super) fn correct(usage: &mut Value, quirks: Quirks) -> bool {
+/// A usage object in OpenAI's convention, in which `completion_tokens` includes reasoning; `None`
+/// if it follows that already.
+pub(super) fn corrected(usage: &[u8], quirks: Quirks) -> Option<Bytes> {
     if !quirks.reasoning_outside_completion {
-        return false;
+        return None;
     }
-    let missing = missing_reasoning(usage);
-    let completion = usage.get("completion_tokens").and_then(whole).unwrap_or_default();
-    if missing > 0 {
-        usage["completion_tokens"] = Value::from(completion + missing);
-    }
-    missing > 0
+    let counts = Counts::scan(usage).ok()?;
+    let missing = counts.missing_reasoning();
+    let object = Object::parse(Bytes::copy_from_slice(usage)).ok()?;
+    let mut edits = Edits::new();
+    edits.set("completion_tokens", &(counts.completion.unwrap_or_default() + missing));
+    (missing > 0).then(|| object.edit(&edits))
 }
 
-/// The reasoning tokens that `completion_tokens` leaves out (xAI). The total decides: it includes
-/// them either way, so a provider that changes its convention is not counted twice.
-fn missing_reasoning(usage: &Value) -> u64 {
-    let count = |name: &str| usage.get(name).and_then(whole).unwrap_or_default();
-    let reasoning = usage
-        .get("completion_tokens_details")
-        .and_then(|details| details.get("reasoning_tokens"))
-        .and_then(whole)
-        .unwrap_or_default();
-    let counted = count("prompt_tokens").saturating_add(count("completion_tokens"));
-    if counted.checked_add(reasoning) == Some(count("total_tokens")) { reasoning } else { 0 }
+impl Counts {
+    fn scan(text: &[u8]) -> Result<Self, Broken> {
+        let mut counts = Self::default();
+        each_field(text, |name, value| match name {
+            b"prompt_tokens" => counts.prompt = whole(value).or(counts.prompt),
+            b"input_tokens" => counts.prompt = counts.prompt.or_else(|| whole(value)),
+            b"completion_tokens" => counts.completion = whole(value).or(counts.completion),
+            b"output_tokens" => counts.completion = counts.completion.or_else(|| whole(value)),
+            b"total_tokens" => counts.total = whole(value),
+            b"prompt_cache_hit_tokens" => counts.cache_hit = whole(value),
+            b"prompt_tokens_details" | b"input_tokens_details" => counts.input.add(value),
+            b"completion_tokens_details" | b"output_tokens_details" => counts.output.add(value),
+            _ => {}
+        })?;
+        Ok(counts)
+    }
+
+    /// The reasoning tokens that `completion_tokens` leaves out (xAI). The total decides: it
+    /// includes them either way, so a provider that changes its convention is not counted twice.
+    fn missing_reasoning(&self) -> u64 {
+        let reasoning = self.output.reasoning.unwrap_or_default();
+        let counted =
+            self.prompt.unwrap_or_default().saturating_add(self.completion.unwrap_or_default());
+        let all = counted.checked_add(reasoning);
+        if all == Some(self.total.unwrap_or_default()) { reasoning } else { 0 }
+    }
+}
+
+impl Details {
+    fn add(&mut self, text: &[u8]) {
+        // `null`, or something else that says nothing.
+        let _nothing = each_field(text, |name, value| {
+            let place = match name {
+                b"cached_tokens" => &mut self.cached,
+                b"cache_write_tokens" | b"cache_creation_tokens" => &mut self.cache_write,
+                b"reasoning_tokens" => &mut self.reasoning,
+                b"audio_tokens" => &mut self.audio,
+                b"image_tokens" => &mut self.image,
+                _ => return,
+            };
+            *place = whole(value).or(*place);
+        });
+    }
+}
+
+fn each_field(text: &[u8], mut visit: impl FnMut(&[u8], &[u8])) -> Result<(), Broken> {
+    let mut cursor = Cursor::new(text);
+    cursor.open(b'{')?;
+    let mut first = true;
+    while let Some(name) = cursor.field(first)? {
+        first = false;
+        let value = cursor.value()?;
+        visit(&text[name], &text[value]);
+    }
+    Ok(())
 }
 
 /// A count; some servers write it as `12.0`.
-fn whole(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| {
-        let number = value.as_f64().filter(|number| (0.0..1e15).contains(number))?;
+fn whole(value: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(value).ok()?;
+    text.parse().ok().or_else(|| {
+        let number: f64 = text.parse().ok().filter(|number| (0.0..1e15).contains(number))?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
         Some(number as u64)
     })
@@ -85,9 +140,13 @@ fn whole(value: &Value) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    fn read(usage: &Value, quirks: Quirks) -> Option<Usage> {
+        super::read(usage.to_string().as_bytes(), quirks)
+    }
 
     #[test]
     fn the_details_are_parts_of_the_totals() {
@@ -114,7 +173,7 @@ mod tests {
 
     #[test]
     fn missing_and_null_counts_are_made_up_from_the_others() {
-        let read = |usage| read(&usage, Quirks::default());
+        let read = |usage: Value| read(&usage, Quirks::default());
         let embedding = read(json!({"prompt_tokens": 8, "total_tokens": 8})).unwrap();
         assert_eq!((embedding.input_tokens, embedding.output_tokens), (8, 0));
         let null = read(json!({
@@ -130,15 +189,30 @@ mod tests {
     #[test]
     fn reasoning_is_added_only_where_the_total_says_it_is_missing() {
         let quirks = Quirks { reasoning_outside_completion: true, ..Quirks::default() };
-        let mut usage = json!({
+        let usage = json!({
             "prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 35,
             "completion_tokens_details": {"reasoning_tokens": 20},
         });
         assert_eq!(read(&usage, quirks).unwrap().output_tokens, 25);
-        assert!(correct(&mut usage, quirks));
+        let text = usage.to_string();
+        let correct = corrected(text.as_bytes(), quirks).unwrap();
+        let usage: Value = serde_json::from_slice(&correct).unwrap();
         assert_eq!(usage["completion_tokens"], 25);
-        assert!(!correct(&mut usage, quirks), "corrected once");
+        assert_eq!(corrected(&correct, quirks), None, "corrected once");
         assert_eq!(read(&usage, quirks).unwrap().output_tokens, 25);
-        assert!(!correct(&mut usage, Quirks::default()));
+        assert_eq!(corrected(text.as_bytes(), Quirks::default()), None);
+    }
+
+    #[test]
+    fn what_is_no_count_counts_nothing() {
+        for text in ["null", "[]", "12", "\"text\"", "{\"prompt_tokens\": [1]}", "{"] {
+            assert_eq!(super::read(text.as_bytes(), Quirks::default()), None, "{text}");
+        }
+        let usage = json!({
+            "prompt_tokens": 3, "completion_tokens": -1, "input_tokens": 4, "output_tokens": 5,
+            "prompt_tokens_details": "none", "completion_tokens_details": [1],
+        });
+        let usage = read(&usage, Quirks::default()).unwrap();
+        assert_eq!((usage.input_tokens, usage.output_tokens), (3, 5));
     }
 }

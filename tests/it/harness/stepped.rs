@@ -16,6 +16,8 @@ pub struct Called {
     socket: TcpStream,
     /// The body of the request.
     pub body: Vec<u8>,
+    /// The body came with the head.
+    pub in_one_piece: bool,
 }
 
 impl Stepped {
@@ -54,9 +56,10 @@ impl Stepped {
                 break;
             }
         }
+        let in_one_piece = reader.buffer().len() == length;
         let mut body = vec![0; length];
         reader.read_exact(&mut body).expect("the body is whole");
-        Called { socket, body }
+        Called { socket, body, in_one_piece }
     }
 }
 

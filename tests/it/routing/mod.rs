@@ -5,6 +5,7 @@ mod cooldown;
 mod fallbacks;
 mod names;
 mod retries;
+mod strategies;
 
 use crate::harness::*;
 

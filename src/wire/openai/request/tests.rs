@@ -15,6 +15,7 @@ const PLAIN: RequestOptions<'static> = RequestOptions {
         null_content_with_tool_calls: false,
         reasoning_outside_completion: false,
         normalise_stream: false,
+        continues_final_message: false,
     },
     defaults: &[],
     overrides: &[],

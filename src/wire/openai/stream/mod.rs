@@ -234,8 +234,7 @@ impl<R: Rewrite> Tally<R> {
             return Err(failure_in(data));
         }
         if let Some(span) = &chunk.usage {
-            let usage = serde_json::from_slice(&data[span.clone()]).ok();
-            let usage = usage.and_then(|usage| usage::read(&usage, self.options.quirks));
+            let usage = usage::read(&data[span.clone()], self.options.quirks);
             self.usage = usage.or(self.usage);
         }
         let verdict = self.rewrite.chunk(&chunk, data, &self.options)?;

@@ -14,6 +14,7 @@ const SHOWN: StreamOptions = StreamOptions {
         null_content_with_tool_calls: false,
         reasoning_outside_completion: false,
         normalise_stream: false,
+        continues_final_message: false,
     },
 };
 const HIDDEN: StreamOptions = StreamOptions { show_usage: false, ..SHOWN };

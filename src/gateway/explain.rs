@@ -1,0 +1,140 @@
+//! A request explained: what would be done with it now, without calling anyone. For the command
+//! line, for `POST /routing/explain`, and as a table for people.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+use super::ctx::RequestCtx;
+use super::error::{ClientDialect, GatewayError};
+use super::intake;
+use crate::dialect::Endpoint;
+use crate::routing::{self, Ask, ExplainedCandidate, ExplainedGroup, Explanation, Standing};
+use crate::snapshot::Snapshot;
+
+/// What would become of a request: its body as a client sends it, with the headers that matter.
+///
+/// # Errors
+/// The body is none, or nothing has the name of its model; as text of an error's JSON body.
+pub fn explain(
+    snapshot: std::sync::Arc<Snapshot>,
+    state: &routing::State,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Explanation, GatewayError> {
+    let ctx = RequestCtx::new(snapshot);
+    let snapshot = &ctx.snapshot;
+    let endpoint = endpoint_of(&body);
+    let call = intake::understand(&ctx, headers, endpoint, None, body)?;
+    let ask = Ask { needs: Some(*call.needs()), ..call.ask() };
+    routing::explain(&snapshot.catalog, &snapshot.routing, state, ask, Instant::now())
+        .map_err(|unknown| GatewayError::UnknownModel { model: unknown.name })
+}
+
+/// The endpoint that a body is for: by the field that only that endpoint has.
+fn endpoint_of(body: &Bytes) -> Endpoint {
+    let has = |name: &str| {
+        crate::wire::json::Object::parse(body.clone()).is_ok_and(|body| body.contains(name))
+    };
+    if has("messages") {
+        Endpoint::Chat
+    } else if has("input") {
+        Endpoint::Embeddings
+    } else if has("prompt") {
+        Endpoint::Completions
+    } else {
+        Endpoint::Chat
+    }
+}
+
+/// The explanation as JSON.
+#[must_use]
+pub fn json(explanation: &Explanation) -> Value {
+    let groups: Vec<Value> = explanation.groups.iter().map(group).collect();
+    json!({ "model": explanation.model, "groups": groups })
+}
+
+fn group(group: &ExplainedGroup) -> Value {
+    let deployments: Vec<Value> = group.candidates.iter().map(candidate).collect();
+    json!({
+        "group": group.name,
+        "fallback": group.fallback,
+        "strategy": group.strategy.name(),
+        "deployments": deployments,
+    })
+}
+
+fn candidate(one: &ExplainedCandidate) -> Value {
+    let (place, out) = match one.standing {
+        Standing::Place(place) => (Some(place), None),
+        Standing::Later => (None, None),
+        Standing::Out(out) => (None, Some(out)),
+    };
+    let deployment = &one.deployment;
+    json!({
+        "id": deployment.id,
+        "provider": deployment.provider,
+        "model": deployment.model,
+        "place": place,
+        "standing": one.standing.to_string(),
+        "out": out.map(|out| out.code()),
+        "notes": one.notes,
+        "order": deployment.order,
+        "share": (one.share * 1e4).round() / 1e4,
+        "in_flight": one.in_flight,
+        "requests_last_minute": one.requests,
+        "tokens_last_minute": one.tokens,
+        "expected_cost_usd": one.cost.map(crate::money::Usd::dollars),
+        "expected_latency_ms": one.latency.map(|latency| latency.as_micros() as f64 / 1000.0),
+    })
+}
+
+/// The explanation as a table.
+#[must_use]
+pub fn table(explanation: &Explanation) -> String {
+    let mut out = String::new();
+    for group in &explanation.groups {
+        let kind = if group.fallback { "fallback" } else { "model" };
+        out += &format!("{kind} {} by {}\n", group.name, group.strategy.name());
+        let head = ["deployment", "calls", "share", "cost USD", "latency", "standing"];
+        let mut rows = vec![head.map(str::to_owned)];
+        let mut candidates: Vec<_> = group.candidates.iter().collect();
+        candidates.sort_by_key(|one| match one.standing {
+            Standing::Place(place) => place,
+            Standing::Later => usize::MAX - 1,
+            Standing::Out(_) => usize::MAX,
+        });
+        rows.extend(candidates.into_iter().map(row));
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+        let widths: Vec<usize> = (0..head.len()).map(|column| width(column).unwrap_or(0)).collect();
+        for row in &rows {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+            out += &format!("  {}\n", cells.collect::<Vec<_>>().join("  ").trim_end());
+        }
+    }
+    out
+}
+
+fn row(one: &ExplainedCandidate) -> [String; 6] {
+    let deployment = &one.deployment;
+    let notes: String = one.notes.iter().map(|note| format!(" ({note})")).collect();
+    let unknown = || "-".to_owned();
+    [
+        deployment.id.to_string(),
+        format!("{}/{}", deployment.provider, deployment.model),
+        format!("{:.0}%", one.share * 100.0),
+        one.cost.map_or_else(unknown, |cost| cost.to_string()),
+        one.latency.map_or_else(unknown, |latency| {
+            format!("{:.1} ms", latency.as_micros() as f64 / 1000.0)
+        }),
+        format!("{}{notes}", one.standing),
+    ]
+}
+
+/// The body of an error, for the page and the command line.
+#[must_use]
+pub fn refusal(error: &GatewayError, request_id: &str) -> (u16, Bytes) {
+    (error.status(), error.body(ClientDialect::OpenAi, request_id))
+}

@@ -1,0 +1,226 @@
+//! Shadow traffic: a copy of a request goes to another group (`silent_model`), and nobody waits for
+//! its answer.
+//!
+//! It is routed, counted and logged like a request, marked as a shadow; the client, its limits and
+//! its log line know nothing of it. No retries and no fallbacks: a copy that fails says what was to
+//! be learned.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::Gateway;
+use super::ctx::{Call, Relayed, RequestCtx, Served};
+use super::exchange::{self, Bounds, Content, Exchange};
+use super::relay::{estimate, unix_seconds};
+use crate::catalog::Deployment;
+use crate::failure::{Failure, FailureClass};
+use crate::patience::within;
+use crate::provider;
+use crate::routing::{Ask, Attempt, Next, Plan};
+use crate::snapshot::Snapshot;
+use crate::telemetry::{
+    self, ClientText, Durations, ErrorRecord, RequestRecord, Route, class_name,
+};
+use crate::upstream::Connection;
+use crate::usage::Usage;
+use crate::wire::{Ending, StreamOptions};
+
+/// Shadows in flight at one time. Beyond it copies are left out, so that a slow experiment cannot
+/// fill the memory with requests.
+const SHADOWS_MAX: usize = 256;
+
+/// The room for shadows, shared by all requests.
+#[must_use]
+pub fn room() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(SHADOWS_MAX))
+}
+
+/// One copy of a request.
+struct Shadow {
+    gateway: Gateway,
+    snapshot: Arc<Snapshot>,
+    request_id: Arc<str>,
+    call: Arc<Call>,
+    group: Arc<str>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Sends a copy of the call to `group`, beside the request.
+pub(super) fn cast(gateway: &Gateway, ctx: &RequestCtx, group: &Arc<str>) {
+    let Some(call) = &ctx.call else { return };
+    let Ok(room) = Arc::clone(&gateway.shadows).try_acquire_owned() else {
+        gateway.metrics.shadow_left_out();
+        return;
+    };
+    let shadow = Shadow {
+        gateway: gateway.clone(),
+        snapshot: Arc::clone(&ctx.snapshot),
+        request_id: Arc::clone(&ctx.request_id),
+        call: Arc::clone(call),
+        group: Arc::clone(group),
+        _room: room,
+    };
+    tokio::spawn(shadow.run());
+}
+
+impl Shadow {
+    async fn run(self) {
+        let (started, began) = (SystemTime::now(), Instant::now());
+        let Self { gateway, snapshot, call, .. } = &self;
+        let (catalog, settings, state) = (&snapshot.catalog, &snapshot.routing, &gateway.routing);
+        let ask = Ask {
+            model: &self.group,
+            num_retries: Some(0),
+            disable_fallbacks: true,
+            tags: call.tags.clone(),
+            seed: fastrand::u64(..),
+            ..Ask::default()
+        };
+        let Ok(mut plan) = Plan::new(catalog, settings, ask) else { return };
+        let deadline = Some(began + snapshot.traffic.total_timeout);
+        let next = plan.next(catalog, settings, state, Instant::now(), deadline);
+        let Next::Attempt(mut attempt) = next else {
+            gateway.metrics.shadow_left_out();
+            return;
+        };
+        let mut relayed = Relayed {
+            served_by: Some(Served {
+                deployment: Arc::clone(&attempt.deployment),
+                group: Arc::clone(&attempt.group),
+                model: Arc::clone(&attempt.model),
+            }),
+            ..Relayed::default()
+        };
+        let calling = Box::pin(self.attempt(&attempt));
+        let answered = within(snapshot.traffic.total_timeout, calling).await;
+        let answered = answered
+            .unwrap_or_else(|_elapsed| Err(Failure::new(FailureClass::Timeout, "the time was up")));
+        let mut noted = telemetry::Attempt {
+            deployment: Arc::clone(&attempt.deployment),
+            group: Arc::clone(&attempt.group),
+            outcome: telemetry::Outcome::Success,
+            status: Some(200),
+            duration: began.elapsed(),
+            cooled_down: false,
+            remaining_requests: None,
+            remaining_tokens: None,
+        };
+        let mut record =
+            RequestRecord::new(started, Route::Inference(call.endpoint), http::Method::POST);
+        match answered {
+            Ok(usage) => {
+                plan.succeeded(&mut attempt, state, Instant::now());
+                relayed.settle(usage, &snapshot.prices);
+                record.status = 200;
+            }
+            Err(failure) => {
+                let failure = provider::reclassify(&attempt.deployment, failure);
+                noted.outcome = telemetry::Outcome::Failed(failure.class);
+                noted.status = failure.status;
+                record.status = failure.status.unwrap_or(502);
+                record.error = Some(ErrorRecord {
+                    class: class_name(failure.class),
+                    code: ClientText::new(failure.code.as_deref().unwrap_or_default()),
+                });
+                let rest = plan.failed(attempt, &failure, settings, state, Instant::now());
+                noted.cooled_down = rest.is_some();
+            }
+        }
+        record.shadow = true;
+        record.request_id = ClientText::new(&format!("{}.shadow", self.request_id));
+        record.call_id = ClientText::new(&self.request_id);
+        record.stream = call.stream;
+        record.model_asked = Some(ClientText::new(&call.model));
+        record.group_asked = Some(Arc::clone(&self.group));
+        record.durations = Durations {
+            total: began.elapsed(),
+            upstream: Some(began.elapsed()),
+            ..Durations::default()
+        };
+        record.served = relayed.served_by.map(|by| telemetry::Served {
+            deployment: by.deployment,
+            group: by.group,
+            model: by.model,
+        });
+        record.usage = relayed.usage;
+        record.cost = relayed.cost;
+        record.attempts = vec![noted];
+        gateway.metrics.shadow(&record);
+        if snapshot.logs.access_log {
+            gateway.access_log.request(record);
+        }
+    }
+
+    /// Makes the call and reads the answer to its end.
+    async fn attempt(&self, attempt: &Attempt) -> Result<Usage, Failure> {
+        let Self { gateway, snapshot, call, .. } = self;
+        let (deployment, traffic) = (&*attempt.deployment, &snapshot.traffic);
+        let asked = provider::Call {
+            model: &attempt.model,
+            endpoint: call.endpoint,
+            stream: call.stream,
+            overrides: &attempt.overrides,
+            drop_params: traffic.drop_params,
+            modify_params: traffic.modify_params,
+        };
+        let outgoing =
+            provider::request(deployment, &call.body, &asked).map_err(Failure::without_blame)?;
+        let bounds = Bounds::of(traffic, call, deployment);
+        let upstreams = &gateway.upstreams;
+        let exchange =
+            exchange::perform(upstreams, deployment, &outgoing, call.stream, bounds).await?;
+        let created = unix_seconds(SystemTime::now());
+        match exchange {
+            Exchange { content: Content::Stream(connection), .. } => {
+                self.drain(deployment, *connection, bounds, created).await
+            }
+            Exchange { status, headers, content: Content::Body(body) } if !status.is_success() => {
+                let now = SystemTime::now();
+                Err(provider::classify(deployment, status.as_u16(), &headers, &body, now))
+            }
+            Exchange { content: Content::Body(body), .. } => {
+                let reply = provider::reply(deployment, call.endpoint, body, created)?;
+                Ok(reply.usage.unwrap_or_else(|| estimate(call, reply.body.len() as u64)))
+            }
+        }
+    }
+
+    async fn drain(
+        &self,
+        deployment: &Deployment,
+        mut connection: Connection,
+        bounds: Bounds,
+        created: u64,
+    ) -> Result<Usage, Failure> {
+        let options = StreamOptions { show_usage: false, created, quirks: deployment.quirks };
+        let mut stream = provider::stream(deployment, self.call.endpoint, options);
+        let mut unread: Vec<Bytes> = Vec::new();
+        loop {
+            let reading = pin!(connection.session.read_response_body());
+            let read = match within(bounds.idle, reading).await {
+                Ok(Ok(read)) => read,
+                Ok(Err(error)) => return Err(exchange::broken(&error)),
+                Err(_elapsed) => return Err(exchange::went_silent(bounds.idle)),
+            };
+            let Some(chunk) = read else {
+                if stream.finish(&mut unread) == Ending::Complete {
+                    break;
+                }
+                let message = "the provider's stream ended before its end mark";
+                return Err(Failure::new(FailureClass::Connection, message));
+            };
+            let progress = stream.push(chunk, &mut unread);
+            unread.clear();
+            match progress.failure {
+                Some(failure) => return Err(failure),
+                None if progress.done => break,
+                None => {}
+            }
+        }
+        Ok(stream.usage().unwrap_or_else(|| estimate(&self.call, stream.text_bytes())))
+    }
+}
