@@ -20,6 +20,7 @@ pub mod secret;
 pub mod server;
 pub mod snapshot;
 pub mod telemetry;
+pub mod tokens;
 pub mod upstream;
 pub mod usage;
 pub mod wire;

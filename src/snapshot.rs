@@ -17,6 +17,8 @@ pub struct Snapshot {
     /// What models cost that no deployment names: those that a `*` stands for.
     pub prices: Arc<PriceBook>,
     pub routing: routing::Settings,
+    /// What is decided by name, before the catalog is asked.
+    pub rules: routing::rules::Rules,
     pub access: Access,
     pub traffic: Traffic,
     /// Shared, because each connection asks for it.

@@ -5,6 +5,9 @@
 //! id, wildcard (longest first; first the name itself, then with the provider that it tells), upstream
 //! model name, and at last the group `*`. An id comes after the groups, so that one that is called
 //! like a group does not take its other deployments away.
+//!
+//! What a client's request for a name means can differ: requests for some names are divided among
+//! several (see [`Spread`]).
 
 mod capability;
 mod deployment;
@@ -12,6 +15,7 @@ pub mod price;
 pub mod price_book;
 #[doc(hidden)]
 pub mod sample;
+mod spread;
 mod wildcard;
 
 use std::fmt;
@@ -23,6 +27,7 @@ pub use capability::{Capabilities, Capability};
 pub use deployment::{Deployment, DeploymentId, ModelInfo, Target, Timeouts};
 pub use price::Price;
 pub use price_book::{Listed, PriceBook};
+pub use spread::{Member, Spread};
 use wildcard::Wildcard;
 
 /// The group that serves every name that nothing else serves.
@@ -37,7 +42,7 @@ pub type Deployments = Arc<[Arc<Deployment>]>;
 /// Tells a model's provider by the model's name alone: `openai` for `gpt-4o`.
 pub type Infer = fn(&str) -> Option<&'static str>;
 
-/// Another name for a group (`model_group_alias`), or for a mix of several.
+/// Another name for a group (`model_group_alias`), or one whose requests are divided among several.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alias {
     pub name: Arc<str>,
@@ -52,6 +57,8 @@ pub enum AliasTarget {
     Group(Arc<str>),
     /// Each target gets its share of the requests.
     Weighted(Vec<(Arc<str>, f64)>),
+    /// The deployments of all of them are chosen from as those of one group are.
+    Together(Vec<Arc<str>>),
 }
 
 impl Alias {
@@ -63,13 +70,14 @@ impl Alias {
 /// What a name means. Cheap to clone: everything in it is shared.
 #[derive(Clone, Debug)]
 pub struct Resolved {
-    /// The group whose retries and fallbacks apply; for a weighted alias, the alias itself.
+    /// The group whose retries and fallbacks apply; for a name whose requests are divided, the name.
     pub group: Arc<str>,
-    /// Never empty. For a weighted alias, those of all its targets.
+    /// Never empty. For a name whose requests are divided, those of all members.
     pub deployments: Deployments,
-    /// Weights in the order of `deployments`, in place of the deployments' own. A weight of zero is
-    /// a deployment that serves only when the others cannot.
-    pub weights: Option<Arc<[f64]>>,
+    /// The names that the requests are divided among: one of them has to be chosen first.
+    pub spread: Option<Arc<Spread>>,
+    /// The deployments are of several groups that stand together behind this name.
+    pub together: bool,
     /// What the `*` of a wildcard stands for; see [`Deployment::upstream_model`].
     pub captured: Option<Arc<str>>,
     /// The alias that was asked for.
@@ -88,6 +96,8 @@ pub struct Catalog {
     wildcards: Vec<(Wildcard, Resolved)>,
     upstream: FxHashMap<Arc<str>, Resolved>,
     any: Option<Resolved>,
+    /// Names that mean something else to a client than to this file: see [`Catalog::asked`].
+    divided: FxHashMap<Arc<str>, Resolved>,
     infer: Option<Infer>,
 }
 
@@ -103,7 +113,7 @@ impl Catalog {
             ..Self::default()
         };
         for (name, members) in &catalog.groups {
-            let resolved = Resolved::of(name, members);
+            let resolved = Resolved::of(name, Arc::clone(members));
             if name.as_ref() == ANY {
                 catalog.any = Some(resolved);
             } else if let Some(wildcard) = Wildcard::parse(name) {
@@ -115,7 +125,7 @@ impl Catalog {
         catalog.wildcards.sort_by_key(|(wildcard, _)| std::cmp::Reverse(wildcard.literal_len()));
         for deployment in &deployments {
             catalog.exact.entry(Arc::clone(&deployment.id)).or_insert_with(|| {
-                Resolved::of(&deployment.group, std::slice::from_ref(deployment))
+                Resolved::of(&deployment.group, Arc::new([Arc::clone(deployment)]))
             });
         }
         catalog.deployments = deployments;
@@ -137,6 +147,52 @@ impl Catalog {
         }
         let any = self.any.as_ref()?;
         Some(Resolved { captured: Some(name.into()), ..any.clone() })
+    }
+
+    /// What a client's request for a name means: like [`Catalog::resolve`], but requests for a name
+    /// that has a weight are divided. A fallback to such a name is meant as it is written.
+    #[must_use]
+    pub fn asked(&self, name: &str) -> Option<Resolved> {
+        match self.divided.get(name) {
+            Some(divided) => Some(divided.clone()),
+            None => self.resolve(name),
+        }
+    }
+
+    /// Divides the requests for any of these names among all of them by weight (`model_weights`).
+    /// Names that share one model also answer to the model's name, unless that is taken. A name
+    /// that means nothing is left out; `config` reports it.
+    #[must_use]
+    pub fn with_weights(mut self, weights: &[(Arc<str>, f64)]) -> Self {
+        let members = weights.iter().filter_map(|(name, weight)| {
+            let resolved = self.resolve(name)?;
+            Some(Member { name: Arc::clone(name), weight: *weight, resolved })
+        });
+        let members: Vec<Member> = members.collect();
+        let aliases = self.exact.iter().filter(|(_, resolved)| {
+            let of_member = members.iter().any(|member| member.name == resolved.group);
+            of_member && resolved.alias.is_some() && resolved.spread.is_none()
+        });
+        let aliases: Vec<_> = aliases.map(|(alias, _)| Arc::clone(alias)).collect();
+        let names = members.iter().map(|member| Arc::clone(&member.name)).chain(aliases);
+        let names: Vec<_> = names.collect();
+        self.divide(names, &members);
+        for (name, sharing) in spread::by_model(&members) {
+            if !self.exact.contains_key(&name) && !self.divided.contains_key(&name) {
+                if !name.contains('/') && !self.listed_aliases.contains(&name) {
+                    self.listed_aliases.push(Arc::clone(&name));
+                }
+                self.divide(vec![name], &sharing);
+            }
+        }
+        self
+    }
+
+    fn divide(&mut self, names: Vec<Arc<str>>, members: &[Member]) {
+        for name in names {
+            let resolved = divided(&name, spread::key_of(members), members.to_vec(), None);
+            self.divided.extend(resolved.map(|resolved| (name, resolved)));
+        }
     }
 
     /// The same catalog, in which `openai/*` also serves the bare names that `infer` knows to be
@@ -173,6 +229,12 @@ impl Catalog {
         self.groups.iter().map(|(name, members)| (name, members.as_ref()))
     }
 
+    /// Everything that requests are divided among.
+    pub fn spreads(&self) -> impl Iterator<Item = &Spread> {
+        let all = self.divided.values().chain(self.exact.values());
+        all.filter_map(|resolved| resolved.spread.as_deref())
+    }
+
     /// The names to show to clients: groups, wildcards as they are written, aliases that are not
     /// hidden.
     pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
@@ -180,7 +242,7 @@ impl Catalog {
     }
 
     fn add_aliases(&mut self, aliases: Vec<Alias>) {
-        let mut resolved = Vec::with_capacity(aliases.len());
+        let (mut resolved, mut divided) = (Vec::new(), Vec::new());
         for alias in &aliases {
             let has_group = self.groups.iter().any(|(name, _)| *name == alias.name);
             // As in LiteLLM, an alias goes before a group of its name: requests can be sent to another
@@ -191,9 +253,12 @@ impl Catalog {
             if !alias.hidden && !has_group && !self.listed_aliases.contains(&alias.name) {
                 self.listed_aliases.push(Arc::clone(&alias.name));
             }
-            resolved.push((Arc::clone(&alias.name), found));
+            let divides = has_group && matches!(alias.target, AliasTarget::Weighted(_));
+            let place = if divides { &mut divided } else { &mut resolved };
+            place.push((Arc::clone(&alias.name), found));
         }
         self.exact.extend(resolved);
+        self.divided.extend(divided);
     }
 
     /// What an alias leads to, over other aliases if it names them.
@@ -216,10 +281,18 @@ impl Catalog {
                 Some(_) | None => self.named(target, aliases, depth),
             },
             AliasTarget::Weighted(shares) => {
-                let targets = shares.iter().filter_map(|(target, share)| {
-                    Some((*share, self.named(target, aliases, depth)?))
+                let members = shares.iter().filter_map(|(target, weight)| {
+                    let resolved = self.named(target, aliases, depth)?;
+                    Some(Member { name: Arc::clone(target), weight: *weight, resolved })
                 });
-                self.mix(name, targets)
+                let rest = self.group(name);
+                divided(name, Arc::clone(name), members.collect(), rest)
+            }
+            AliasTarget::Together(groups) => {
+                let groups = groups.iter().filter_map(|group| self.named(group, aliases, depth));
+                let deployments = spread::union(groups);
+                (!deployments.is_empty())
+                    .then(|| Resolved { together: true, ..Resolved::of(name, deployments) })
             }
         }
     }
@@ -227,57 +300,33 @@ impl Catalog {
     /// What a target means. A group goes before an alias here, so that the alias of a group may lead
     /// to the group itself, and two aliases may change the places of two groups.
     fn named(&self, name: &Arc<str>, aliases: &[Alias], depth: usize) -> Option<Resolved> {
-        let group = self.groups.iter().find(|(group, _)| group == name);
         let alias = aliases.iter().find(|alias| alias.name == *name);
-        match (group, alias) {
-            (Some((group, members)), _) => Some(Resolved::of(group, members)),
+        match (self.group(name), alias) {
+            (Some(group), _) => Some(group),
             (None, Some(alias)) => self.follow(&alias.name, &alias.target, aliases, depth + 1),
             (None, None) => self.resolve(name),
         }
     }
 
-    /// Puts several targets behind one name. The share of a target is divided among its
-    /// deployments by their weights. A group of the same name adds its other deployments with the
-    /// weight zero, so that they are still there to fail over to.
-    fn mix(
-        &self,
-        name: &Arc<str>,
-        targets: impl Iterator<Item = (f64, Resolved)>,
-    ) -> Option<Resolved> {
-        let mut members: Vec<Arc<Deployment>> = Vec::new();
-        let mut weights: Vec<f64> = Vec::new();
-        let mut add = |deployment: &Arc<Deployment>, weight: f64| match members
-            .iter()
-            .position(|member| Arc::ptr_eq(member, deployment))
-        {
-            Some(at) => weights[at] += weight,
-            None => {
-                members.push(Arc::clone(deployment));
-                weights.push(weight);
-            }
-        };
-        let mut captured = None;
-        for (share, target) in targets {
-            let within = target.weights_within();
-            let sum: f64 = within.iter().sum();
-            for (deployment, weight) in target.deployments.iter().zip(within) {
-                add(deployment, share * weight / sum);
-            }
-            captured = captured.or(target.captured);
-        }
-        if let Some((_, own)) = self.groups.iter().find(|(group, _)| group == name) {
-            for deployment in own.iter() {
-                add(deployment, 0.0);
-            }
-        }
-        weights.iter().any(|weight| *weight > 0.0).then(|| Resolved {
-            group: Arc::clone(name),
-            deployments: members.into(),
-            weights: Some(weights.into()),
-            captured,
-            alias: None,
-        })
+    fn group(&self, name: &str) -> Option<Resolved> {
+        let (name, members) = self.groups.iter().find(|(group, _)| **group == *name)?;
+        Some(Resolved::of(name, Arc::clone(members)))
     }
+}
+
+/// A name whose requests are divided; `None` if there is nobody with a weight.
+fn divided(
+    name: &Arc<str>,
+    key: Arc<str>,
+    members: Vec<Member>,
+    rest: Option<Resolved>,
+) -> Option<Resolved> {
+    if !members.iter().any(|member| member.weight > 0.0) {
+        return None;
+    }
+    let spread = Spread { key, members: members.into(), rest };
+    let deployments = spread.deployments();
+    Some(Resolved { spread: Some(Arc::new(spread)), ..Resolved::of(name, deployments) })
 }
 
 impl fmt::Debug for Catalog {
@@ -290,25 +339,15 @@ impl fmt::Debug for Catalog {
 }
 
 impl Resolved {
-    fn of(group: &Arc<str>, deployments: &[Arc<Deployment>]) -> Self {
+    fn of(group: &Arc<str>, deployments: Deployments) -> Self {
         Self {
             group: Arc::clone(group),
-            deployments: deployments.into(),
-            weights: None,
+            deployments,
+            spread: None,
+            together: false,
             captured: None,
             alias: None,
         }
-    }
-
-    /// Weights of the deployments among each other: the alias's, else as written, else alike.
-    fn weights_within(&self) -> Vec<f64> {
-        if let Some(weights) = &self.weights {
-            return weights.to_vec();
-        }
-        let written = self.deployments.iter().map(|it| it.weight.unwrap_or(0.0).max(0.0));
-        let written: Vec<f64> = written.collect();
-        let has_any = written.iter().any(|weight| *weight > 0.0);
-        if has_any { written } else { vec![1.0; self.deployments.len()] }
     }
 }
 
@@ -326,7 +365,7 @@ fn upstream_names(deployments: &[Arc<Deployment>]) -> FxHashMap<Arc<str>, Resolv
     let mut names = FxHashMap::default();
     for (name, members) in collect_by_name(full).into_iter().chain(collect_by_name(alone)) {
         let group = Arc::clone(&members[0].group);
-        names.entry(name).or_insert_with(|| Resolved::of(&group, &members));
+        names.entry(name).or_insert_with(|| Resolved::of(&group, members));
     }
     names
 }

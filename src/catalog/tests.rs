@@ -154,8 +154,20 @@ fn what_the_star_matched_goes_into_the_upstream_model() {
     }
 }
 
+/// `name weight: ids` of each member, then the rest's ids.
+fn members(found: &Resolved) -> Vec<String> {
+    let ids = |resolved: &Resolved| -> String {
+        let ids: Vec<&str> = resolved.deployments.iter().map(|it| &*it.id).collect();
+        ids.join(" ")
+    };
+    let spread = found.spread.as_ref().unwrap();
+    let members = spread.members.iter();
+    let members = members.map(|it| format!("{} {}: {}", it.name, it.weight, ids(&it.resolved)));
+    members.chain(spread.rest.iter().map(|rest| format!("rest: {}", ids(rest)))).collect()
+}
+
 #[test]
-fn a_weighted_alias_mixes_its_targets() {
+fn a_weighted_alias_divides_its_requests_among_its_targets() {
     let catalog = catalog(
         &[
             "eu = openai/gpt-4 #eu1",
@@ -174,41 +186,54 @@ fn a_weighted_alias_mixes_its_targets() {
             weighted("zero", &[("eu", 0.0)]),
         ],
     );
-    let shares = |name: &str| -> Vec<(String, f64)> {
-        let found = catalog.resolve(name).unwrap();
-        let weights = found.weights.unwrap();
-        found.deployments.iter().map(|it| it.id.to_string()).zip(weights.to_vec()).collect()
-    };
-    let expected = |list: &[(&str, f64)]| -> Vec<(String, f64)> {
-        list.iter().map(|(id, weight)| ((*id).to_owned(), *weight)).collect()
-    };
-    assert_eq!(shares("both"), expected(&[("eu1", 0.3), ("eu2", 0.3), ("us1", 0.4)]));
-    // The deployment that the alias does not name is the group's last resort.
-    assert_eq!(shares("big"), expected(&[("big2", 0.7), ("big1", 0.3), ("big3", 0.0)]));
-    assert_eq!(shares("twice"), shares("both"), "an alias of a weighted alias");
-    assert_eq!(shares("large"), shares("big"), "the same where a group has that name");
-    assert_eq!(catalog.resolve("big").unwrap().group.as_ref(), "big");
-    assert_eq!(catalog.resolve("twice").unwrap().group.as_ref(), "both");
-    assert_eq!(catalog.resolve("twice").unwrap().alias.as_deref(), Some("twice"));
-    assert!(catalog.resolve("none").is_none());
-    assert!(catalog.resolve("zero").is_none());
+    let both = catalog.resolve("both").unwrap();
+    assert_eq!(members(&both), ["eu 0.6: eu1 eu2", "us 0.4: us1"]);
+    assert_eq!(members(&catalog.asked("both").unwrap()), members(&both));
+    let twice = catalog.asked("twice").unwrap();
+    assert_eq!(members(&twice), members(&both), "an alias of a weighted alias");
+    assert_eq!((&*twice.group, twice.alias.as_deref()), ("both", Some("twice")));
+
+    let large = catalog.asked("large").unwrap();
+    assert_eq!(members(&large), members(&catalog.asked("big").unwrap()), "as are its aliases");
+
+    // What clients ask for is divided. As a fallback, the name is the group as it is written.
+    let asked = catalog.asked("big").unwrap();
+    let expected = ["azure/gpt-4o 0.7: big2", "openai/a 0.3: big1", "rest: big1 big2 big3"];
+    assert_eq!((&*asked.group, members(&asked)), ("big", expected.map(str::to_owned).to_vec()));
+    assert_eq!(meaning(&catalog, "big"), "big: big1 big2 big3");
+    assert!(catalog.resolve("big").unwrap().spread.is_none());
+
+    assert!(catalog.asked("none").is_none());
+    assert!(catalog.asked("zero").is_none());
     let names: Vec<&str> = catalog.names().map(|name| &**name).collect();
     assert_eq!(names, ["eu", "us", "big", "twice", "large", "both"]);
 }
 
 #[test]
-fn a_targets_share_is_divided_by_its_own_weights() {
-    let mut first = deployment("a = openai/x #a1");
-    first.weight = Some(3.0);
-    let mut second = deployment("a = openai/y #a2");
-    second.weight = Some(1.0);
-    let third = deployment("b = openai/z #b1");
-    let mixed = weighted("mix", &[("a", 0.8), ("b", 0.2)]);
-    let catalog = Catalog::build(vec![first, second, third], vec![mixed]);
-    let weights = catalog.resolve("mix").unwrap().weights.unwrap();
-    for (weight, expected) in weights.iter().zip([0.6, 0.2, 0.2]) {
-        assert!((weight - expected).abs() < 1e-9, "{weights:?}");
+fn names_with_weights_share_requests_and_answer_to_the_model_they_share() {
+    let weights = [("us", 0.6), ("eu", 0.4), ("other", 1.0)];
+    let weights = weights.map(|(name, weight)| (Arc::from(name), weight));
+    let catalog = catalog(
+        &["us = openai/gpt-4 #us1", "eu = openai/gpt-4 #eu1", "other = anthropic/claude #other1"],
+        vec![alias("short", "us")],
+    )
+    .with_weights(&weights);
+    for name in ["us", "eu", "other", "short"] {
+        let asked = catalog.asked(name).unwrap();
+        assert_eq!(members(&asked), ["us 0.6: us1", "eu 0.4: eu1", "other 1: other1"], "{name}");
+        assert!(catalog.resolve(name).unwrap().spread.is_none(), "{name}");
     }
+    for name in ["gpt-4", "openai/gpt-4"] {
+        assert_eq!(
+            members(&catalog.asked(name).unwrap()),
+            ["us 0.6: us1", "eu 0.4: eu1"],
+            "{name}"
+        );
+    }
+    let claude = catalog.asked("claude").unwrap();
+    assert!(claude.spread.is_none(), "a model that one name alone has is that name's");
+    let names: Vec<&str> = catalog.names().map(|name| &**name).collect();
+    assert_eq!(names, ["us", "eu", "other", "short", "gpt-4"]);
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod problem;
 mod quick_start;
 mod resolve;
 mod section;
+mod within;
 mod yaml;
 
 use std::path::{Path, PathBuf};

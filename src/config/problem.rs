@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::mask;
+use super::{mask, within};
 
 /// A place in one of the files read: where a key or a value starts. Lines and columns count from 1,
 /// columns in characters.
@@ -37,6 +37,8 @@ pub(crate) struct Finding {
     severity: Severity,
     /// `None`: the file as a whole.
     spot: Option<Spot>,
+    /// The part of the text at `spot` that is meant, in its characters: where and how many.
+    part: Option<(usize, usize)>,
     message: String,
     help: Option<String>,
     notes: Vec<(Spot, String)>,
@@ -45,7 +47,7 @@ pub(crate) struct Finding {
 impl Finding {
     fn new(severity: Severity, spot: impl Into<Option<Spot>>, message: impl Into<String>) -> Self {
         let (spot, message) = (spot.into(), message.into());
-        Self { severity, spot, message, help: None, notes: Vec::new() }
+        Self { severity, spot, part: None, message, help: None, notes: Vec::new() }
     }
 
     pub(crate) fn error(spot: impl Into<Option<Spot>>, message: impl Into<String>) -> Self {
@@ -54,6 +56,12 @@ impl Finding {
 
     pub(crate) fn warning(spot: impl Into<Option<Spot>>, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, spot, message)
+    }
+
+    /// Points at a part of the text that starts at the spot.
+    pub(crate) fn part(mut self, at: usize, width: usize) -> Self {
+        self.part = Some((at, width));
+        self
     }
 
     /// What to write instead.
@@ -122,9 +130,10 @@ impl Problems {
         let mut findings = self.found.into_inner();
         let secrets = self.secrets.into_inner();
         findings.sort_by(|a, b| {
-            (a.spot, a.severity, &a.message).cmp(&(b.spot, b.severity, &b.message))
+            let key = |it: &Finding| (it.spot, it.part, it.severity);
+            (key(a), &a.message).cmp(&(key(b), &b.message))
         });
-        findings.dedup_by(|a, b| a.spot == b.spot && a.message == b.message);
+        findings.dedup_by(|a, b| (a.spot, a.part) == (b.spot, b.part) && a.message == b.message);
         findings.into_iter().map(|finding| Problem::new(finding, sources, &secrets)).collect()
     }
 }
@@ -189,7 +198,10 @@ impl Problem {
         let hide = |text: String| mask::hide(text, secrets);
         // What steers a terminal is not sent to it.
         let tell = |text: String| hide(text.replace(|c: char| c.is_control(), "\u{fffd}"));
-        let spot = finding.spot;
+        let spot = finding.spot.map(|spot| match finding.part {
+            Some((at, width)) => within::place(sources.text(spot.file), spot, at, width),
+            None => spot,
+        });
         let place =
             |spot: Spot| format!("{}:{}:{}", sources.name(spot.file), spot.line, spot.column);
         let notes =

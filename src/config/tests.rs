@@ -361,6 +361,13 @@ fn describe(snapshot: &Snapshot) -> String {
         let after = routing.group_retry_after.get(group.as_str());
         writeln!(out, "retries of {group}: {retries}, after {after:?}").unwrap();
     }
+    for spread in sorted_spreads(catalog) {
+        writeln!(out, "turns {spread}").unwrap();
+    }
+    let names: Vec<_> = snapshot.rules.names().collect();
+    if !names.is_empty() {
+        writeln!(out, "decided {}, region {:?}", names.join(", "), snapshot.rules.region).unwrap();
+    }
     let by_class = |counts: &routing::ByClass| {
         let mut counts: Vec<_> = counts.iter().map(|(k, v)| format!("{k:?} {v}")).collect();
         counts.sort();
@@ -389,6 +396,14 @@ fn describe(snapshot: &Snapshot) -> String {
         writeln!(out, "{edge:?}").unwrap();
     }
     out
+}
+
+fn sorted_spreads(catalog: &crate::catalog::Catalog) -> std::collections::BTreeSet<String> {
+    let spreads = catalog.spreads().map(|spread| {
+        let members = spread.members.iter().map(|it| format!("{} {}", it.name, it.weight));
+        members.collect::<Vec<_>>().join(", ")
+    });
+    spreads.collect()
 }
 
 fn describe_deployment(deployment: &Deployment, out: &mut String) {

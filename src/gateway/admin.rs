@@ -96,16 +96,24 @@ impl Source for View {
     fn models(&self) -> Vec<Model> {
         let snapshot = self.snapshot.load();
         let catalog = &snapshot.catalog;
-        let listed = catalog.names().map(|name| Model {
+        let decided = snapshot.rules.names().map(Arc::from);
+        let decided: Vec<Arc<str>> =
+            decided.filter(|name| !catalog.names().any(|known| known == name)).collect();
+        let listed = catalog.names().chain(&decided).map(|name| Model {
             name: Arc::clone(name),
-            owned_by: catalog.resolve(name).map_or_else(nobody, |found| owner(&found)),
+            owned_by: catalog.asked(name).map_or_else(nobody, |found| owner(&found)),
         });
         listed.collect()
     }
 
     fn model(&self, name: &str) -> Option<Model> {
-        let found = self.snapshot.load().catalog.resolve(name)?;
-        Some(Model { name: name.into(), owned_by: owner(&found) })
+        let snapshot = self.snapshot.load();
+        let found = snapshot.catalog.asked(name);
+        if found.is_none() && !snapshot.rules.names().any(|known| known == name) {
+            return None;
+        }
+        let owned_by = found.map_or_else(nobody, |found| owner(&found));
+        Some(Model { name: name.into(), owned_by })
     }
 
     fn groups(&self) -> Vec<GroupHealth> {

@@ -83,6 +83,7 @@ impl Call {
             fallbacks: self.fallbacks.clone(),
             class_fallbacks: self.class_fallbacks.clone(),
             disable_fallbacks: self.disable_fallbacks,
+            stand_ins: Vec::new(),
             tags: self.tags.clone(),
             stream: self.stream,
             needs: None,

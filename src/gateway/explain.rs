@@ -8,6 +8,7 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::ctx::RequestCtx;
+use super::decide;
 use super::error::{ClientDialect, GatewayError};
 use super::intake;
 use crate::dialect::Endpoint;
@@ -28,9 +29,17 @@ pub fn explain(
     let snapshot = &ctx.snapshot;
     let endpoint = endpoint_of(&body);
     let call = intake::understand(&ctx, headers, endpoint, None, body)?;
+    if let Some(model) = snapshot.rules.counted_as(&call.model) {
+        super::tokens::count(&call, model, &snapshot.catalog);
+    }
+    let decision = decide::decide(&ctx, headers, &call)?;
     let ask = Ask { needs: Some(*call.needs()), ..call.ask() };
-    routing::explain(&snapshot.catalog, &snapshot.routing, state, ask, Instant::now())
-        .map_err(|unknown| GatewayError::UnknownModel { model: unknown.name })
+    let ask = decide::routed(ask, decision.as_ref());
+    let explained =
+        routing::explain(&snapshot.catalog, &snapshot.routing, state, ask, Instant::now())
+            .map_err(|_unknown| GatewayError::UnknownModel { model: call.model.to_string() })?;
+    let (model, decided) = (call.model.to_string(), decide::reasons(decision.as_ref()));
+    Ok(Explanation { model, decided, ..explained })
 }
 
 /// The endpoint that a body is for: by the field that only that endpoint has.
@@ -53,7 +62,7 @@ fn endpoint_of(body: &Bytes) -> Endpoint {
 #[must_use]
 pub fn json(explanation: &Explanation) -> Value {
     let groups: Vec<Value> = explanation.groups.iter().map(group).collect();
-    json!({ "model": explanation.model, "groups": groups })
+    json!({ "model": explanation.model, "decided": explanation.decided, "groups": groups })
 }
 
 fn group(group: &ExplainedGroup) -> Value {
@@ -95,6 +104,9 @@ fn candidate(one: &ExplainedCandidate) -> Value {
 #[must_use]
 pub fn table(explanation: &Explanation) -> String {
     let mut out = String::new();
+    for reason in &explanation.decided {
+        out += &format!("{reason}\n");
+    }
     for group in &explanation.groups {
         let kind = if group.fallback { "fallback" } else { "model" };
         out += &format!("{kind} {} by {}\n", group.name, group.strategy.name());

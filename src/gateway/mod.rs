@@ -8,6 +8,7 @@ mod admin;
 mod admit;
 mod connection;
 mod ctx;
+mod decide;
 pub mod error;
 mod exchange;
 pub mod explain;
@@ -24,6 +25,7 @@ mod reply;
 mod route;
 mod settle;
 mod shadow;
+mod tokens;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;

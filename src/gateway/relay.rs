@@ -16,6 +16,7 @@ use pingora_core::{Error, ErrorType};
 use pingora_proxy::Session;
 
 use super::ctx::{Call, RequestCtx, Served};
+use super::decide;
 use super::error::GatewayError;
 use super::exchange::{self, Bounds, Content, Exchange};
 use super::intake::left;
@@ -25,8 +26,10 @@ use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::provider;
+use crate::routing::rules::Decision;
 use crate::routing::{self, Ask, Attempt, Next, Plan, Stop};
 use crate::telemetry;
+use crate::tokens::Encoding;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
 use crate::wire;
 use crate::wire::json::Object;
@@ -111,9 +114,19 @@ impl Relay<'_> {
     async fn run(&mut self, call: &Call) -> End {
         let snapshot = Arc::clone(&self.ctx.snapshot);
         let (catalog, settings) = (&snapshot.catalog, &snapshot.routing);
+        if let Some(model) = snapshot.rules.counted_as(&call.model) {
+            // A bound in a rule means the same for every model that it decides between.
+            let table = Some(Encoding::O200k);
+            super::tokens::needs(call, model, catalog, table).await;
+        }
+        let headers = &self.session.req_header().headers;
+        let decision = match decide::decide(self.ctx, headers, call) {
+            Ok(decision) => decision,
+            Err(error) => return End::Error(error),
+        };
         let needs = call.reads_needs(settings).then(|| *call.needs());
-        let ask = Ask { needs, ..call.ask() };
-        self.explain(call, &ask);
+        let ask = decide::routed(Ask { needs, ..call.ask() }, decision.as_ref());
+        self.explain(call, &ask, decision.as_ref());
         let Ok(mut plan) = Plan::new(catalog, settings, ask) else {
             return End::Error(GatewayError::UnknownModel { model: call.model.to_string() });
         };
@@ -170,7 +183,7 @@ impl Relay<'_> {
 
     /// Says why the request goes where it goes: in the response, if its client wants to know, and in
     /// the log at debug level.
-    fn explain(&mut self, call: &Call, ask: &Ask<'_>) {
+    fn explain(&mut self, call: &Call, ask: &Ask<'_>, decision: Option<&Decision>) {
         let logged = tracing::enabled!(tracing::Level::DEBUG);
         if !call.hints.explain && !logged {
             return;
@@ -179,7 +192,8 @@ impl Relay<'_> {
         let (state, now) = (&*self.gateway.routing, Instant::now());
         let explained =
             routing::explain(&snapshot.catalog, &snapshot.routing, state, ask.clone(), now);
-        let Ok(explained) = explained else { return };
+        let Ok(mut explained) = explained else { return };
+        explained.decided = decide::reasons(decision);
         let line = explained.to_string();
         tracing::debug!(request_id = %self.ctx.request_id, routing = %line, "routed");
         if call.hints.explain {

@@ -1,5 +1,6 @@
 //! Settling: when a request is over, what it was goes into the metrics and the access log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
@@ -10,6 +11,7 @@ use super::ctx::RequestCtx;
 use super::error::GatewayError;
 use super::route::Route as GatewayRoute;
 use crate::keys::Caller;
+use crate::snapshot::Snapshot;
 use crate::telemetry::{
     Client, ClientText, Durations, ErrorRecord, KeyKind, RequestRecord, Route, Served, class_name,
 };
@@ -56,7 +58,7 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
     if let Some(call) = &ctx.call {
         record.stream = call.stream;
         record.model_asked = Some(ClientText::new(&call.model));
-        record.group_asked = ctx.snapshot.catalog.resolve(&call.model).map(|found| found.group);
+        record.group_asked = group_asked(&ctx.snapshot, &call.model);
     }
     record.served = relayed.served_by.map(|by| Served {
         deployment: by.deployment,
@@ -73,6 +75,14 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
     if ctx.snapshot.logs.access_log {
         gateway.access_log.request(record);
     }
+}
+
+/// The name under which the metrics count a request; `None` for one that means nothing here.
+fn group_asked(snapshot: &Snapshot, model: &str) -> Option<Arc<str>> {
+    if let Some(name) = snapshot.rules.names().find(|name| *name == model) {
+        return Some(name.into());
+    }
+    snapshot.catalog.asked(model).map(|found| found.group)
 }
 
 /// The family of paths that a request belongs to.

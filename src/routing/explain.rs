@@ -19,6 +19,8 @@ use crate::money::Usd;
 #[derive(Clone, Debug)]
 pub struct Explanation {
     pub model: String,
+    /// What decided before routing was asked: rules and regions.
+    pub decided: Vec<String>,
     pub groups: Vec<ExplainedGroup>,
 }
 
@@ -88,7 +90,7 @@ pub fn explain(
     let model = ask.model.to_owned();
     let mut plan = Plan::new(catalog, settings, ask)?;
     let groups = plan.rehearse(catalog, settings, state, now);
-    Ok(Explanation { model, groups })
+    Ok(Explanation { model, decided: Vec::new(), groups })
 }
 
 impl Explanation {
@@ -105,6 +107,9 @@ impl Explanation {
 impl fmt::Display for Explanation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = String::new();
+        for reason in &self.decided {
+            line += &format!("{reason}; ");
+        }
         for group in &self.groups {
             let kind = if group.fallback { "; fallback " } else { "" };
             line += &format!("{kind}{} by {}:", group.name, group.strategy.name());

@@ -56,18 +56,27 @@ pub(super) struct Queue {
 pub(super) struct Target {
     pub(super) fallback: Fallback,
     pub(super) origin: usize,
+    /// It has a share in the requests of the name that was asked for: `max_fallbacks` does not count
+    /// it, as it does not count deployments.
+    pub(super) member: bool,
 }
 
 impl Queue {
     /// Puts a list before what is there.
-    pub(super) fn put_first(&mut self, list: &[Fallback], origin: usize) {
+    pub(super) fn put_first(&mut self, list: &[Fallback], origin: usize, member: bool) {
         for fallback in list.iter().rev() {
-            self.targets.push_front(Target { fallback: fallback.clone(), origin });
+            self.targets.push_front(Target { fallback: fallback.clone(), origin, member });
         }
     }
 
-    pub(super) fn pop(&mut self) -> Option<Target> {
-        self.targets.pop_front()
+    /// The next one; if no further fallback is allowed, the next member.
+    pub(super) fn pop(&mut self, allowed: bool) -> Option<Target> {
+        loop {
+            let target = self.targets.pop_front()?;
+            if allowed || target.member {
+                return Some(target);
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 //!      |- Draw (strategy.rs)     the choice among equals
 //!      '- Reach (retry.rs)       what a failure leaves possible, and after what delay
 //! State (stats.rs)          all requests: what is known of each deployment
+//!  |- Turns (turns.rs)       whose turn it is among names that share requests by weight
 //!  '- DeploymentState (health.rs)   in flight, closed / cooling / half-open
 //!      |- Window (window.rs)     the last minute
 //!      '- rest (cooldown.rs)     when it rests and for how long
@@ -27,6 +28,7 @@ mod needs;
 mod out;
 mod plan;
 mod retry;
+pub mod rules;
 mod settings;
 mod smooth;
 mod speed;
@@ -34,6 +36,7 @@ mod stage;
 mod stats;
 mod strategy;
 mod tags;
+mod turns;
 mod window;
 
 #[cfg(test)]

@@ -47,6 +47,8 @@ pub struct Ask<'a> {
     /// The same for one class of failure each, before `fallbacks`.
     pub class_fallbacks: Vec<(FailureClass, Vec<Fallback>)>,
     pub disable_fallbacks: bool,
+    /// What serves, in this order, when `model` cannot: before the fallbacks of either list.
+    pub stand_ins: Vec<Fallback>,
     /// Used only if the configuration turns tag filtering on.
     pub tags: Vec<Box<str>>,
     pub stream: bool,
@@ -93,6 +95,7 @@ pub struct Plan {
     own_fallbacks: Option<Vec<Fallback>>,
     own_class_fallbacks: Vec<(FailureClass, Vec<Fallback>)>,
     disable_fallbacks: bool,
+    stand_ins: Vec<Fallback>,
     wants: Wants,
     start: Option<(Arc<str>, Resolved)>,
     stages: Vec<Stage>,
@@ -168,7 +171,7 @@ impl Plan {
     /// # Errors
     /// Nothing has that name.
     pub fn new(catalog: &Catalog, settings: &Settings, ask: Ask<'_>) -> Result<Self, UnknownModel> {
-        let Some(resolved) = catalog.resolve(ask.model) else {
+        let Some(resolved) = catalog.asked(ask.model) else {
             return Err(UnknownModel { name: ask.model.to_owned() });
         };
         let name =
@@ -179,6 +182,7 @@ impl Plan {
             own_fallbacks: ask.fallbacks,
             own_class_fallbacks: ask.class_fallbacks,
             disable_fallbacks: ask.disable_fallbacks,
+            stand_ins: ask.stand_ins,
             wants: Wants {
                 tags: settings.enable_tag_filtering.then_some(ask.tags),
                 stream: ask.stream,
@@ -214,11 +218,11 @@ impl Plan {
         if self.attempts.len() >= MAX_ATTEMPTS || (late && !self.attempts.is_empty()) {
             return Next::Stop(Stop::LastFailure);
         }
-        if let Some((name, resolved)) = self.start.take() {
-            self.enter(name, resolved, Vec::new(), settings, state);
+        let clock = Clock { settings, state, now, deadline, rehearsal: false };
+        if let Some(start) = self.start.take() {
+            self.enter(start, Vec::new(), &clock);
         }
         let mut survey = Survey::default();
-        let clock = Clock { settings, state, now, deadline };
         loop {
             if let Some(attempt) = self.attempt_in(self.current, Resort::First, &clock, &mut survey)
             {
@@ -292,14 +296,6 @@ impl Plan {
         }
         let stage = self.stages.get_mut(attempt.stage)?;
         let names = stage.names();
-        let alternatives = stage.takers().nth(1).is_some() || fallback::exists(settings, &names);
-        let rest = attempt.in_flight.failed(
-            failure,
-            settings,
-            (&attempt.deployment, alternatives, attempt.captured.is_some()),
-            state.nanos(now),
-        );
-
         let allowance = retry::allowance(settings, &names, failure.class);
         let retries =
             retry::retries(settings, &names, self.num_retries, &attempt.deployment, allowance);
@@ -312,6 +308,21 @@ impl Plan {
             _ => by_class,
         };
         let falls_back = by_class != Reach::Nowhere;
+
+        // Whoever writes a number of retries for one group wants them made there first: what is
+        // about to be asked again does not rest.
+        let insists = names.iter().any(|name| settings.group_num_retries.contains_key(*name));
+        let asked_again = insists && reach == Reach::Same && stage.attempts_left(retries);
+        let alternatives = !asked_again
+            && (stage.takers().nth(1).is_some()
+                || stage.among_others
+                || fallback::exists(settings, &names));
+        let rest = attempt.in_flight.failed(
+            failure,
+            settings,
+            (&attempt.deployment, alternatives, attempt.captured.is_some()),
+            state.nanos(now),
+        );
 
         let known = self.tried.iter().position(|tried| {
             Arc::ptr_eq(&tried.deployment, &attempt.deployment)
@@ -342,7 +353,7 @@ impl Plan {
         settings.mid_stream_failover.has(names.into_iter().flatten())
     }
 
-    /// Attempts beyond the first in each group.
+    /// Attempts beyond the first in each group; names that share requests by weight are one.
     #[must_use]
     pub fn retries(&self) -> u32 {
         self.retries
@@ -374,9 +385,9 @@ impl Plan {
         state: &State,
         now: Instant,
     ) -> Vec<ExplainedGroup> {
-        let clock = Clock { settings, state, now, deadline: None };
-        if let Some((name, resolved)) = self.start.take() {
-            self.enter(name, resolved, Vec::new(), settings, state);
+        let clock = Clock { settings, state, now, deadline: None, rehearsal: true };
+        if let Some(start) = self.start.take() {
+            self.enter(start, Vec::new(), &clock);
         }
         let mut groups = Vec::new();
         loop {
@@ -416,7 +427,7 @@ impl Plan {
         clock: &Clock<'_>,
         survey: &mut Survey,
     ) -> Option<Attempt> {
-        let Clock { settings, state, now, deadline } = *clock;
+        let Clock { settings, state, now, deadline, .. } = *clock;
         let stage = self.stages.get_mut(index)?;
         let ascends = |stage: &mut Stage| resort == Resort::First && stage.ascend();
         if !stage.may_try() && !ascends(stage) {
@@ -437,7 +448,7 @@ impl Plan {
         let Choice { deployment, captured, from, mut in_flight, candidate, hold } =
             stage.choose(&context, survey, &mut self.rng)?;
 
-        if stage.attempts > 1 {
+        if stage.attempts > 1 || stage.member {
             self.retries += 1;
         } else if index > 0 {
             self.fallbacks += 1;
@@ -472,36 +483,44 @@ impl Plan {
 
     /// Queues what may stand in for the current group, once.
     fn leave(&mut self, settings: &Settings) {
-        let Some(stage) = self.stages.get_mut(self.current) else { return };
+        let current = self.current;
+        let Some(stage) = self.stages.get_mut(current) else { return };
         let unfit = match stage.unfit {
             Some(Out::ContextTooSmall { .. } | Out::NotLongContext { .. }) => {
                 Some(FailureClass::ContextWindow)
             }
             _ => None,
         };
-        if std::mem::replace(&mut stage.left, true)
-            || self.disable_fallbacks
-            || stage.last.is_some_and(|last| !last.falls_back)
-        {
+        let falls_back = stage.last.is_none_or(|last| last.falls_back);
+        if std::mem::replace(&mut stage.left, true) || !falls_back {
             return;
         }
-        let class = stage.last.map(|last| last.class).or(unfit);
-        let of_class = self.own_class_fallbacks.iter().find(|(of, _)| Some(*of) == class);
-        match of_class.map(|(_, list)| list).or(self.own_fallbacks.as_ref()) {
-            // The request's list is its last word: what it falls back to brings no further ones.
-            Some(list) if self.current == 0 => self.queue.put_first(list, 0),
-            Some(_) => {}
-            None => {
-                let list = fallback::list(settings, &stage.names(), class);
-                self.queue.put_first(list, self.current);
+        let members = std::mem::take(&mut stage.members);
+        if !self.disable_fallbacks {
+            let class = stage.last.map(|last| last.class).or(unfit);
+            let of_class = self.own_class_fallbacks.iter().find(|(of, _)| Some(*of) == class);
+            match of_class.map(|(_, list)| list).or(self.own_fallbacks.as_ref()) {
+                // The request's list is its last word: what it falls back to brings no further ones.
+                Some(list) if current == 0 => self.queue.put_first(list, 0, false),
+                Some(_) => {}
+                None => {
+                    let list = fallback::list(settings, &stage.names(), class);
+                    self.queue.put_first(list, current, false);
+                }
+            }
+            if current == 0 {
+                self.queue.put_first(&self.stand_ins, current, false);
             }
         }
+        self.queue.put_first(&members, current, true);
     }
 
     /// Enters the next group of the queue that exists and was not visited.
     fn fall_back(&mut self, catalog: &Catalog, clock: &Clock<'_>) -> bool {
-        while self.fallbacks < clock.settings.max_fallbacks {
-            let Some(Target { fallback, origin }) = self.queue.pop() else { return false };
+        loop {
+            let allowed = self.fallbacks < clock.settings.max_fallbacks;
+            let Some(target) = self.queue.pop(allowed) else { return false };
+            let Target { fallback, origin, member } = target;
             let Some(resolved) = catalog.resolve(&fallback.group) else { continue };
             // A group in its own list means its other deployments. LiteLLM does nothing then.
             let repeated = self.stages.iter().any(|stage| stage.is(&resolved));
@@ -511,24 +530,46 @@ impl Plan {
                     continue;
                 }
             }
-            self.enter(fallback.group, resolved, fallback.params, clock.settings, clock.state);
+            self.enter((fallback.group, resolved), fallback.params, clock);
             if let Some(stage) = self.stages.last_mut() {
                 stage.repeated = repeated;
+                stage.among_others |= member;
+                stage.member = member;
             }
             return true;
         }
-        false
     }
 
+    /// Begins with a group. Of names that share requests by weight, one has its turn here and the
+    /// others follow if it fails.
     fn enter(
         &mut self,
-        name: Arc<str>,
-        resolved: Resolved,
+        (name, mut resolved): (Arc<str>, Resolved),
         params: Vec<(Box<str>, Box<RawValue>)>,
-        settings: &Settings,
-        state: &State,
+        clock: &Clock<'_>,
     ) {
-        let stage = Stage::new(name, resolved, params.into(), &self.wants, settings, state);
+        let Clock { settings, state, now, rehearsal, .. } = *clock;
+        let mut members: Vec<Fallback> = Vec::new();
+        while let Some(spread) = resolved.spread.take() {
+            let able = |index: usize| {
+                let member = spread.members.get(index);
+                member.is_some_and(|member| state.may_serve(&member.resolved, now))
+            };
+            let mut order = state.spreads.order(&spread, !rehearsal, able).into_iter();
+            let first = order.next().and_then(|first| spread.members.get(first));
+            let Some(first) = first else { break };
+            let others = order.filter_map(|index| spread.members.get(index));
+            let others =
+                others.map(|member| &member.name).chain(spread.rest.iter().map(|rest| &rest.group));
+            let others =
+                others.map(|group| Fallback { group: group.clone(), params: params.clone() });
+            members.splice(..0, others);
+            resolved = first.resolved.clone();
+        }
+        let mut stage = Stage::new(name, resolved, params.into(), &self.wants, settings, state);
+        stage.among_others = !members.is_empty()
+            || (self.stages.is_empty() && !self.disable_fallbacks && !self.stand_ins.is_empty());
+        stage.members = members;
         self.stages.push(stage);
         self.current = self.stages.len() - 1;
     }
@@ -556,6 +597,8 @@ struct Clock<'a> {
     state: &'a State,
     now: Instant,
     deadline: Option<Instant>,
+    /// Nothing is called, so nobody's turn is taken.
+    rehearsal: bool,
 }
 
 /// Over all groups of one request; more than any configuration in its senses asks for.

@@ -27,7 +27,7 @@ use super::meter::{Hold, Room};
 use super::out::Out;
 use super::plan::Wants;
 use super::retry::{Again, Reach};
-use super::settings::{Settings, Strategy, Tuning};
+use super::settings::{Fallback, Settings, Strategy, Tuning};
 use super::stats::{Candidate, Roster, State, nanos};
 use super::strategy::{Draw, Judge, Place, Rank, latency};
 use super::tags;
@@ -39,8 +39,14 @@ use crate::failure::FailureClass;
 pub(super) struct Stage {
     /// As the client or the fallback list wrote it.
     pub(super) name: Arc<str>,
-    /// The groups behind the name: one, or several behind a weighted alias.
+    /// The group behind the name, or those that stand together behind it.
     groups: Vec<Arc<str>>,
+    /// Who has the next turns among the names that share these requests, until they are queued.
+    pub(super) members: Vec<Fallback>,
+    /// Another name could serve in place of this one, whatever the fallbacks say.
+    pub(super) among_others: bool,
+    /// It has a share in the requests of the name that was asked for, and is no fallback.
+    pub(super) member: bool,
     /// What the `*` of a wildcard stands for.
     captured: Option<Arc<str>>,
     /// What the catalog has under the name; tells two targets apart.
@@ -170,9 +176,8 @@ impl Stage {
     ) -> Self {
         let roster = state.roster(&resolved);
         let tagged = wants.tags.as_ref().map(|tags| tags::select(&resolved, tags));
-        let weighted = resolved.weights.is_some();
-        let mut groups = vec![resolved.group];
-        if weighted {
+        let mut groups = vec![resolved.group.clone()];
+        if resolved.together {
             for deployment in resolved.deployments.iter() {
                 if !groups.contains(&deployment.group) {
                     groups.push(deployment.group.clone());
@@ -180,14 +185,10 @@ impl Stage {
             }
         }
         // Several groups as one have the strategy that is written for them as one.
-        let single = groups.iter().take(usize::from(!weighted));
-        let of_group = iter::once(&name).chain(single).find_map(|name| settings.groups.get(name));
+        let of_group =
+            [&name, &resolved.group].into_iter().find_map(|name| settings.groups.get(name));
         let (strategy, tuning) = match of_group {
             Some(group) => (group.strategy, group.tuning),
-            // Who writes shares means them; at random or in turns is the strategy's to say.
-            None if weighted && settings.strategy != Strategy::SimpleShuffle => {
-                (Strategy::Weighted, settings.tuning)
-            }
             None => (settings.strategy, settings.tuning),
         };
         let strategy = wants.strategy.unwrap_or(strategy);
@@ -199,6 +200,9 @@ impl Stage {
         Self {
             name,
             groups,
+            members: Vec::new(),
+            among_others: false,
+            member: false,
             captured: resolved.captured,
             list: resolved.deployments,
             roster,
@@ -257,6 +261,11 @@ impl Stage {
         let may_retry =
             |last: Verdict| last.reach >= Reach::Others && self.level_attempts <= last.retries;
         self.level_attempts == 0 || self.last.is_some_and(may_retry)
+    }
+
+    /// Whether a group with so many retries may have another attempt.
+    pub(super) fn attempts_left(&self, retries: u32) -> bool {
+        self.level_attempts <= retries
     }
 
     /// Moves on to the deployments with a higher `order` than any tried; they get retries anew.

@@ -14,10 +14,11 @@ use rustc_hash::FxHashMap;
 
 use super::affinity::{self, Ties};
 use super::decay::Mean;
-use super::health::{DeploymentState, View};
+use super::health::{DeploymentState, Standing, View};
 use super::meter::{Meter, Meters};
 use super::smooth::Smooth;
 use super::strategy;
+use super::turns::Turns;
 use crate::catalog::{Catalog, Deployment, DeploymentId, Deployments, Resolved};
 
 /// The states of all deployments.
@@ -27,6 +28,8 @@ pub struct State {
     origin: Instant,
     states: Mutex<FxHashMap<DeploymentId, Arc<DeploymentState>>>,
     rosters: ArcSwap<Rosters>,
+    /// Turns of the names that share requests by weight.
+    pub(super) spreads: Turns,
     /// How long the replies of each model are, whichever deployment gives them.
     replies: Mutex<FxHashMap<Arc<str>, Arc<Mean>>>,
     /// Turns of the lists of a configuration that was replaced, by the name they were asked by.
@@ -78,6 +81,7 @@ impl State {
             origin: now,
             states: Mutex::default(),
             rosters: ArcSwap::default(),
+            spreads: Turns::default(),
             replies: Mutex::default(),
             turns: Mutex::default(),
             ties: Ties::default(),
@@ -104,6 +108,7 @@ impl State {
             catalog.deployments().iter().map(|deployment| &*deployment.id).collect();
         let mut states = self.states.lock();
         states.retain(|id, _| known.contains(&**id));
+        self.spreads.retain(catalog);
         let models: rustc_hash::FxHashSet<&str> =
             catalog.deployments().iter().map(|deployment| model_key(deployment)).collect();
         self.replies.lock().retain(|model, _| models.contains(&**model));
@@ -155,9 +160,16 @@ impl State {
         roster
     }
 
+    /// Whether any of these deployments does not rest.
+    pub(super) fn may_serve(&self, resolved: &Resolved, now: Instant) -> bool {
+        let now = self.nanos(now);
+        let rests = |one: &Candidate| matches!(one.state.standing(now), Standing::Cooling { .. });
+        !self.roster(resolved).candidates.iter().all(rests)
+    }
+
     fn enrol(&self, resolved: &Resolved) -> Roster {
         let list = resolved.deployments.clone();
-        let shares = strategy::shares(&list, resolved.weights.as_deref());
+        let shares = strategy::shares(&list);
         let mut turns = Smooth::new(shares.iter().copied());
         if let Some(gained) = self.turns.lock().get(&resolved.group) {
             for (index, deployment) in list.iter().enumerate() {

@@ -20,6 +20,7 @@ mod process;
 mod refusals;
 mod reload;
 mod routing;
+mod seeds;
 mod shadow;
 mod smoke;
 mod streaming;

@@ -200,6 +200,18 @@ impl PriceBook {
         Some(facts)
     }
 
+    /// Whether some model is called that, or that with a date or `latest` behind it.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        let dated = |known: &str| {
+            known.strip_prefix(name).and_then(|rest| rest.strip_prefix('-')).is_some_and(|rest| {
+                let date = |byte: u8| byte.is_ascii_digit() || byte == b'-';
+                rest == "latest" || (rest.len() > 3 && rest.bytes().all(date))
+            })
+        };
+        self.find(name).is_some() || self.models.keys().any(|known| dated(known))
+    }
+
     fn find(&self, name: &str) -> Option<(&str, &Entry)> {
         self.models.get_key_value(name).map(|(name, entry)| (name.as_ref(), entry))
     }

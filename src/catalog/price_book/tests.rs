@@ -13,6 +13,13 @@ fn dollars(dollars: f64) -> Usd {
 }
 
 #[test]
+fn a_name_is_known_with_and_without_its_date() {
+    let known = |name| book().knows(name);
+    assert!(known("gpt-4o-mini") && known("claude-3-5-haiku") && known("gpt-4o"));
+    assert!(!known("gpt-4-mini") && !known("claude") && !known("claude-3-5") && !known(""));
+}
+
+#[test]
 fn the_compiled_in_book_says_where_it_is_from() {
     assert!(book().len() > 4000);
     assert!(!book().version().is_empty());

@@ -62,6 +62,18 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
             "what requests in flight get after an upgrade",
         ),
         on("access_log", Kind::Flag, "true", "one JSON line per request"),
+        on(
+            "region",
+            Kind::Text,
+            "$TOLLGATE_REGION",
+            "where this gateway is, for `regional_routing`",
+        ),
+        on(
+            "trust_region_header",
+            Kind::Flag,
+            "false",
+            "clients may name theirs: `x-tollgate-region`",
+        ),
         on("prices_file", Kind::Text, "built in", "a price book instead of the built-in one"),
         on(
             "dangerously_permit_weak_or_unset_master_key",

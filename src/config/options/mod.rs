@@ -14,8 +14,8 @@ pub(crate) use deployment::{BODY_PARAMETERS, ENTRY, LITELLM_PARAMS, MODEL_INFO, 
 pub(crate) use general::GENERAL_SETTINGS;
 pub(crate) use litellm::{CACHE_PARAMS, LITELLM_SETTINGS};
 pub(crate) use router::{
-    ALLOWED_FAILS_POLICY, HEDGING, RETRY_POLICY, ROUTER, ROUTER_SETTINGS, ROUTING_GROUP,
-    STRATEGY_ARGS,
+    ALLOWED_FAILS_POLICY, CUSTOM_ROUTING, HEDGING, RETRY_POLICY, ROUTER, ROUTER_SETTINGS,
+    ROUTING_GROUP, STRATEGY_ARGS,
 };
 pub(crate) use top::{CREDENTIAL, FALLBACK_CONFIG, TOP};
 
@@ -114,12 +114,13 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 15] = [
+pub const TABLES: [&Table; 16] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
     &MODEL_INFO,
     &ROUTER_SETTINGS,
+    &CUSTOM_ROUTING,
     &STRATEGY_ARGS,
     &ROUTING_GROUP,
     &RETRY_POLICY,

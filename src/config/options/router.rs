@@ -35,6 +35,14 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
         on("max_fallbacks", Kind::Count, "5", "groups that one request may fall back to"),
         on("model_group_alias", Kind::Map, "{}", "other names: a group, or groups with weights"),
         on(
+            "custom_routing",
+            Kind::List,
+            "[]",
+            "rules that choose the model: `condition`, `route_to`",
+        ),
+        on("timezone", Kind::Text, "UTC", "of `hour`, `minute` and `weekday` in those rules"),
+        on("model_weights", Kind::Map, "{}", "divides requests for these models among all of them"),
+        on(
             "enable_pre_call_checks",
             Kind::Flag,
             "false",
@@ -73,8 +81,6 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
         ignored("set_verbose", "set `log_level` under `litellm_settings`"),
         ignored("debug_level", "set `log_level` under `litellm_settings`"),
         ignored("client_ttl", "connections are pooled by the gateway"),
-        later("custom_routing", "no rule is applied; clients name the model"),
-        later("model_weights", "no group is made of these models; clients name the model"),
         later("tag_filtering_match_any", "one common tag is enough"),
         later("tag_routing_prefix", "tags are compared as they are"),
         later("provider_budget_config", "no budget per provider is held"),
@@ -98,6 +104,28 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
         later("search_tools", "no search tool is offered"),
         later("guardrail_list", "no guardrail looks at requests or replies"),
         later("assistants_config", "the assistants API is not served"),
+    ],
+};
+
+/// An entry of `custom_routing`.
+pub(crate) const CUSTOM_ROUTING: Table = Table {
+    name: "custom_routing",
+    place: "An entry of `custom_routing`",
+    open: false,
+    options: &[
+        on("condition", Kind::Text, "", "what a request must be like; see docs/routing.md"),
+        on(
+            "route_to",
+            Kind::Text,
+            "",
+            "the model group, alias or `provider/model` it then goes to",
+        ),
+        on(
+            "default",
+            Kind::Text,
+            "",
+            "where requests go that no condition fits; without the others",
+        ),
     ],
 };
 
@@ -154,7 +182,7 @@ pub(crate) const ROUTER: Table = Table {
             "USD per 1000 tokens; prompts below 100 tokens avoid what costs more",
         ),
         on("context_threshold", Kind::Count, "", "longer prompts need a long context"),
-        later("weights", "clients name the model"),
+        on("weights", Kind::Map, "{}", "as `model_weights` in `router_settings`, which wins"),
     ],
 };
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Sections;
-use super::names::Names;
+use super::names::{Names, References};
 use crate::catalog::{Alias, AliasTarget};
 use crate::config::options::FLAG;
 use crate::config::problem::{Finding, Problems, Spot, nearest};
@@ -131,6 +131,15 @@ fn only(node: &Node, known: &[&str], problems: &Problems) {
 fn model_of(node: &Node) -> Option<(Arc<str>, Spot)> {
     let model = node.get("model")?;
     Some((model.node.text()?.into(), model.node.spot))
+}
+
+/// The names that the aliases stand for.
+pub(super) fn targets(aliases: &[WrittenAlias]) -> References {
+    let mut references = References::default();
+    for (target, spot) in aliases.iter().flat_map(|alias| &alias.targets) {
+        references.add(target, *spot, "an alias");
+    }
+    references
 }
 
 /// Reports aliases of nothing, and aliases that lead back to themselves.

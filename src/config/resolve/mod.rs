@@ -6,15 +6,20 @@
 
 mod aliases;
 mod credentials;
+mod custom;
 mod edge;
 mod fallbacks;
 mod general;
+mod implied;
 mod models;
 mod names;
 mod params;
+mod regions;
 mod router;
+mod rules;
 mod strategies;
 mod vendor;
+mod weights;
 
 pub(crate) use models::Draft;
 
@@ -77,11 +82,18 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let logs = general::logs(&mut sections, context);
     let defaults = router::attempt_defaults(&mut sections);
     let prices = deployments::prices(&mut sections, context);
-    let models = models::read(&mut sections, context, &defaults);
+    let shared = models::Shared::read(&mut sections, context, &defaults);
+    let mut models = models::read(&mut sections, &shared);
     let mut aliases = aliases::read(&mut sections);
+    let written = rules::read(&mut sections, context);
+    let targets = aliases::targets(&aliases);
+    let referred = written.references.all().iter().chain(targets.all());
+    let known = names::Names::new(&models.entries, &aliases, fragment);
+    let implied = implied::deployments(referred, &known, &shared, &mut models, &prices, problems);
     aliases.extend(strategies::groups(&mut sections, &models.entries, &aliases));
     let known = names::Names::new(&models.entries, &aliases, fragment);
     aliases::check(&aliases, &known, problems);
+    written.check(&known, problems);
     let routing = router::settings(&mut sections, &known, Arc::clone(&prices));
     models::check_silent(&models.drafts, &known, problems);
 
@@ -89,13 +101,13 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     for section in [top, router, litellm, general, router_too] {
         section.finish();
     }
-    if fragment {
+    if fragment && implied.is_empty() {
         problems.push(
             Finding::warning(None, "there is no `model_list`: no model can be called")
                 .help("add `model_list:` with at least one deployment"),
         );
     }
-    let mut built = Vec::with_capacity(models.drafts.len());
+    let mut built = Vec::with_capacity(models.drafts.len() + implied.len());
     for draft in models.drafts {
         let (place, lenient) = (draft.place.clone(), models.lenient);
         match deployments::build(draft, &prices) {
@@ -106,11 +118,15 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
             Err(problem) => problems.push(place.refused(&problem, lenient)),
         }
     }
+    built.extend(implied);
     if problems.has_errors() {
         return None;
     }
-    let aliases = aliases.into_iter().map(|alias| alias.alias).collect();
-    let catalog = Catalog::build(built, aliases).inferring(deployments::provider_of);
+    let aliases: Vec<_> = aliases.into_iter().map(|alias| alias.alias).collect();
+    let rules = written.rules(&aliases, &known);
+    let catalog = Catalog::build(built, aliases)
+        .inferring(deployments::provider_of)
+        .with_weights(&written.weights);
     let warnings: Vec<Arc<str>> = Vec::new();
-    Some(Snapshot { catalog, prices, routing, access, traffic, edge, logs, warnings })
+    Some(Snapshot { catalog, prices, routing, rules, access, traffic, edge, logs, warnings })
 }

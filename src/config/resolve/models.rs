@@ -17,7 +17,7 @@ use crate::config::mask;
 use crate::config::options::{ENTRY, LITELLM_PARAMS, MODEL_INFO};
 use crate::config::problem::{Finding, LEFT_OUT, Problems, Spot, nearest};
 use crate::config::section::{At, Section, first};
-use crate::config::yaml::{Entry, Node, Value};
+use crate::config::yaml::{Entry, Node, Scalar, Value};
 use crate::provider::{TargetProblem, Vendor};
 
 /// A deployment before its address and price are worked out.
@@ -113,20 +113,46 @@ pub(crate) struct Models {
 }
 
 /// What all entries are read with.
-struct Shared<'a> {
+pub(super) struct Shared<'a> {
     context: &'a Context<'a>,
     defaults: &'a AttemptDefaults,
     credentials: Vec<credentials::Credential<'a>>,
 }
 
-pub(super) fn read<'a>(
-    sections: &mut Sections<'a>,
-    context: &'a Context<'a>,
-    defaults: &'a AttemptDefaults,
-) -> Models {
-    let problems = context.problems;
+impl<'a> Shared<'a> {
+    pub(super) fn read(
+        sections: &mut Sections<'a>,
+        context: &'a Context<'a>,
+        defaults: &'a AttemptDefaults,
+    ) -> Self {
+        Self { context, defaults, credentials: credentials::read(sections) }
+    }
+
+    /// The draft of a deployment of which only the name is known, and its names. Problems with it
+    /// are at `spot`.
+    pub(super) fn implied(
+        &self,
+        name: &str,
+        spot: Spot,
+        problems: &Problems,
+    ) -> Option<(Draft, Vec<Named>)> {
+        let text = |text: &str| Node { spot, value: Value::Scalar(Scalar::new(text, false)) };
+        let map = |entries: Vec<(&str, Node)>| {
+            let entries =
+                entries.into_iter().map(|(key, node)| Entry { key: key.into(), spot, node });
+            Node { spot, value: Value::Map(entries.collect()) }
+        };
+        let params = map(vec![("model", text(name))]);
+        let item = map(vec![("model_name", text(name)), ("litellm_params", params)]);
+        let mut named = Vec::new();
+        let draft = deployment(&item, self, problems, &mut named).pop()?;
+        Some((draft, named))
+    }
+}
+
+pub(super) fn read(sections: &mut Sections<'_>, shared: &Shared<'_>) -> Models {
+    let problems = shared.context.problems;
     let lenient = sections.router.flag("ignore_invalid_deployments").is_some_and(|at| at.value);
-    let shared = Shared { context, defaults, credentials: credentials::read(sections) };
     let mut models = Models { drafts: Vec::new(), entries: Vec::new(), lenient };
     let Some(entry) = sections.top.entry("model_list") else { return models };
     let Some(items) = entry.node.list() else {
@@ -141,7 +167,7 @@ pub(super) fn read<'a>(
     }
     for item in items {
         let own = Problems::default();
-        let drafts = deployment(item, &shared, &own, &mut models.entries);
+        let drafts = deployment(item, shared, &own, &mut models.entries);
         // What a missing variable would have said is unknown, so its consequences are not judged.
         let faulty = own.has_errors() || item.is_unresolved();
         problems.absorb(own, lenient);

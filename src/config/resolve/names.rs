@@ -3,7 +3,7 @@
 use super::aliases::WrittenAlias;
 use super::models::Named;
 use crate::config::deployments::provider_of;
-use crate::config::problem::nearest;
+use crate::config::problem::{Finding, Problems, Spot, nearest};
 
 /// Names of groups, aliases, deployments and upstream models. Entries with errors count, so that
 /// one mistake is reported once.
@@ -45,8 +45,13 @@ impl Names {
         names
     }
 
-    /// Whether a request for this name would find a deployment.
+    /// Whether a request for this name would find a deployment, as far as that can be told.
     pub(crate) fn resolves(&self, name: &str) -> bool {
+        self.fragment || self.has(name)
+    }
+
+    /// Whether something in this file has the name.
+    pub(super) fn has(&self, name: &str) -> bool {
         let among =
             |list: &[String]| list.binary_search_by(|known| known.as_str().cmp(name)).is_ok();
         let fits = |name: &str| {
@@ -58,8 +63,7 @@ impl Names {
         };
         // `openai/*` also serves `gpt-4o`.
         let full = || Some(format!("{}/{name}", provider_of(name)?));
-        self.fragment
-            || among(&self.exact)
+        among(&self.exact)
             || among(&self.upstream)
             || fits(name)
             || full().is_some_and(|full| fits(&full))
@@ -81,6 +85,45 @@ impl Names {
                 let more = if self.groups.len() > NAMES_SHOWN { ", ..." } else { "" };
                 format!("this file has {}{more}", shown.join(", "))
             }
+        }
+    }
+}
+
+/// A name that something in the file refers to.
+#[derive(Debug)]
+pub(super) struct Reference {
+    pub(super) name: Box<str>,
+    pub(super) spot: Spot,
+    /// Who refers to it, as a sentence says it.
+    who: Box<str>,
+}
+
+/// The names that rules, regions and weights refer to.
+#[derive(Debug, Default)]
+pub(super) struct References(Vec<Reference>);
+
+impl References {
+    pub(super) fn add(&mut self, name: &str, spot: Spot, who: &str) {
+        self.0.push(Reference { name: name.into(), spot, who: who.into() });
+    }
+
+    /// Where a name is first referred to.
+    pub(super) fn spot_of(&self, name: &str) -> Option<Spot> {
+        self.0.iter().find(|reference| *reference.name == *name).map(|reference| reference.spot)
+    }
+
+    pub(super) fn all(&self) -> &[Reference] {
+        &self.0
+    }
+
+    /// Reports the names that nothing has. `special`: names that exist without a deployment.
+    pub(super) fn check(&self, names: &Names, special: &[&str], problems: &Problems) {
+        for Reference { name, spot, who } in &self.0 {
+            if names.resolves(name) || special.contains(&&**name) {
+                continue;
+            }
+            let message = format!("{who} names `{name}`, which nothing serves");
+            problems.push(Finding::error(*spot, message).help(names.help(name)));
         }
     }
 }

@@ -17,7 +17,10 @@ use crate::money::Usd;
 use crate::routing::{Affinity, GroupStrategy, Strategy, Tuning};
 
 /// Strategies that LiteLLM or the files of its users name, and that are not in this version.
-const NOT_YET: [&str; 3] = ["provider-budget-routing", "lar1", "custom"];
+const NOT_YET: [&str; 2] = ["provider-budget-routing", "lar1"];
+
+/// The strategy that is to have rules: `custom_routing` decides before any deployment is looked at.
+const CUSTOM: &str = "custom";
 
 /// The name that stands for every group where a `router` section chooses among them.
 const AUTO: &str = "auto";
@@ -45,6 +48,14 @@ pub(super) fn read(router: &mut Section<'_>, too: &mut Section<'_>, names: &Name
         too.problems.push(Finding::warning(named.spot, message));
     }
     let own = strategy(router, "routing_strategy");
+    if let Some(entry) = router.written("routing_strategy")
+        && entry.node.text().is_some_and(|word| word.eq_ignore_ascii_case(CUSTOM))
+        && !router.has("custom_routing")
+    {
+        let message = "the strategy `custom` has no rules: it is `simple-shuffle`";
+        let finding = Finding::warning(entry.value_spot(), message);
+        router.problems.push(finding.help("write `custom_routing` below it"));
+    }
     let strategy = own.or(kind).or(named).map_or_else(Strategy::default, |at| at.value);
     let args = router.section("routing_strategy_args", &STRATEGY_ARGS);
     let tuning = tuning(args, Tuning::default());
@@ -110,7 +121,11 @@ pub(super) fn groups(
         let targets = models.iter().map(|at| (Arc::from(at.value), at.spot)).collect();
         found.push(shared(name.value, name.spot, targets));
     }
-    let chooses = ["type", "routing_strategy"].iter().any(|name| sections.router_too.has(name));
+    // Where weights divide the requests, no strategy chooses among the names.
+    let weights = sections.router_too.written("weights").and_then(|entry| entry.node.map());
+    let divides = weights.is_some_and(|entries| !entries.is_empty());
+    let chooses =
+        !divides && ["type", "routing_strategy"].iter().any(|name| sections.router_too.has(name));
     if chooses && !taken(AUTO) && !found.iter().any(|written| &*written.alias.name == AUTO) {
         let spot = sections.router_too.spot;
         let mut targets: Vec<(Arc<str>, Spot)> = Vec::new();
@@ -128,8 +143,8 @@ pub(super) fn groups(
 
 /// A name for several groups alike.
 fn shared(name: &str, spot: Spot, targets: Vec<(Arc<str>, Spot)>) -> WrittenAlias {
-    let shares = targets.iter().map(|(group, _)| (Arc::clone(group), 1.0)).collect();
-    let target = AliasTarget::Weighted(shares);
+    let groups = targets.iter().map(|(group, _)| Arc::clone(group)).collect();
+    let target = AliasTarget::Together(groups);
     WrittenAlias { alias: Alias { name: name.into(), target, hidden: false }, spot, targets }
 }
 
@@ -173,6 +188,9 @@ fn strategy(section: &mut Section<'_>, option: &'static str) -> Option<At<Strate
         return Some(At { value: strategy, spot });
     }
     let word = value.to_ascii_lowercase().replace('_', "-");
+    if word == CUSTOM {
+        return Some(At { value: Strategy::SimpleShuffle, spot });
+    }
     if NOT_YET.contains(&&*word) {
         let message = format!(
             "`{value}` is not available in this version: deployments are chosen by \

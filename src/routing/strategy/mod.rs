@@ -13,6 +13,7 @@ use std::sync::Arc;
 use fastrand::Rng;
 
 use super::checks::{self, Facts};
+use super::health::Standing;
 use super::needs::Needs;
 use super::settings::{Settings, Strategy, Tuning};
 use super::stats::Candidate;
@@ -52,9 +53,13 @@ impl Judge<'_> {
         let speed = || &candidate.state.speed;
         let (load, weight) = match self.strategy {
             Strategy::SimpleShuffle | Strategy::Weighted => (0, candidate.weight),
-            // LiteLLM takes the first of equals, so that a quiet group sends everything to one
-            // deployment; here equals are drawn.
-            Strategy::LeastBusy => (u64::from(candidate.state.in_flight()), EVEN),
+            // As in LiteLLM the first of equals, so that a quiet group fails over in the order in
+            // which it is written: files list a primary and what stands behind it.
+            // One whose rest is over goes before its equals: it would never be probed behind them.
+            Strategy::LeastBusy => {
+                let closed = matches!(candidate.state.standing(self.now), Standing::Closed);
+                (u64::from(candidate.state.in_flight()) * 2 + u64::from(closed), FIRST)
+            }
             Strategy::Latency => (self.latency(candidate), EVEN),
             Strategy::Cost => (self.cost_load(candidate), candidate.weight),
             Strategy::Usage => {
@@ -114,14 +119,11 @@ fn usage_load(deployment: &Deployment, requests: f64, tokens: f64) -> u64 {
 const UNKNOWN_BITS: u32 = 4;
 
 /// The share of each deployment of a group: by `weight`, else `rpm`, else `tpm`, whichever is the
-/// first that any of them has; evenly if none has any. An alias brings weights of its own.
+/// first that any of them has; evenly if none has any.
 ///
 /// As in LiteLLM, a deployment without the metric that counts has no share. Other than there, it
 /// serves when nothing else can: see [`Draw::offer`].
-pub(super) fn shares(group: &[Arc<Deployment>], weights: Option<&[f64]>) -> Vec<f64> {
-    if let Some(weights) = weights {
-        return weights.iter().map(|weight| share(Some(*weight))).collect();
-    }
+pub(super) fn shares(group: &[Arc<Deployment>]) -> Vec<f64> {
     let metrics: [fn(&Deployment) -> Option<f64>; 3] = [
         |deployment| deployment.weight,
         |deployment| deployment.rpm.map(|rpm| rpm as f64),
@@ -162,7 +164,9 @@ impl Draw {
         } else if place > self.best {
             return;
         }
-        let wins = if weight > 0.0 {
+        let wins = if self.total.is_infinite() {
+            false
+        } else if weight > 0.0 {
             self.total += weight;
             self.total <= weight || rng.f64() * self.total < weight
         } else if self.total > 0.0 {
@@ -188,6 +192,9 @@ impl Draw {
 }
 
 const EVEN: f64 = 1.0;
+
+/// A weight beside which no later one counts: the first of equals wins.
+const FIRST: f64 = f64::INFINITY;
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ mod fit;
 mod retries;
 mod simulation;
 mod strategies;
+mod turns;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,0 +1,79 @@
+//! Counting a prompt without holding up other requests.
+//!
+//! A short prompt is counted where it is; a long one on a blocking thread, while this request waits.
+//! A table that has not been read yet is read there, too, and this request goes by the estimate: no
+//! request waits for a table.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::ctx::Call;
+use super::needs;
+use crate::catalog::Catalog;
+use crate::routing::Needs;
+use crate::tokens::{Encoding, INLINE_TEXT_BYTES, Prompt};
+
+/// What the request needs, its prompt counted with the table of `model`, which is the one that it
+/// asks for, as far as that is known. Of a group with several models, the first one's. `otherwise`:
+/// the table for models that have none.
+pub(super) async fn needs(
+    call: &Call,
+    model: &str,
+    catalog: &Catalog,
+    otherwise: Option<Encoding>,
+) -> Needs {
+    if let Some(known) = call.needs.get() {
+        return *known;
+    }
+    let encoding = encoding_of(model, catalog).or(otherwise);
+    let prompt = Prompt::read(&call.body, call.endpoint);
+    let counted = match encoding.filter(|encoding| is_ready(*encoding)) {
+        encoding if prompt.text_bytes() <= INLINE_TEXT_BYTES => prompt.count(encoding),
+        encoding => {
+            let counting = tokio::task::spawn_blocking(move || prompt.count(encoding));
+            match counting.await {
+                Ok(counted) => counted,
+                Err(error) => {
+                    tracing::error!(%error, "a prompt could not be counted");
+                    return *call.needs();
+                }
+            }
+        }
+    };
+    let needs =
+        Needs { input_tokens: counted.tokens, ..needs::of(call.endpoint, &call.body, call.stream) };
+    *call.needs.get_or_init(|| needs)
+}
+
+/// Counts the prompt here and now, for a command that has nothing else to do.
+pub(super) fn count(call: &Call, model: &str, catalog: &Catalog) {
+    let encoding = encoding_of(model, catalog).unwrap_or(Encoding::O200k);
+    let counted = Prompt::read(&call.body, call.endpoint).count(Some(encoding));
+    let needs = needs::of(call.endpoint, &call.body, call.stream);
+    // Whoever counted before has counted the same.
+    call.needs.get_or_init(|| Needs { input_tokens: counted.tokens, ..needs });
+}
+
+fn encoding_of(model: &str, catalog: &Catalog) -> Option<Encoding> {
+    let found = catalog.resolve(model)?;
+    let first = found.deployments.first()?;
+    let base = first.info.base_model.as_deref().map(Into::into);
+    Encoding::of(&base.unwrap_or_else(|| first.upstream_model(found.captured.as_deref())))
+}
+
+/// Whether the table can be used; has it read if nobody has.
+fn is_ready(encoding: Encoding) -> bool {
+    static CL100K: AtomicBool = AtomicBool::new(false);
+    static O200K: AtomicBool = AtomicBool::new(false);
+    if encoding.is_ready() {
+        return true;
+    }
+    let is_coming = match encoding {
+        Encoding::Cl100k => &CL100K,
+        Encoding::O200k => &O200K,
+    };
+    if !is_coming.swap(true, Ordering::AcqRel) {
+        // Nobody waits for it; `is_ready` tells when it is there.
+        drop(tokio::task::spawn_blocking(move || encoding.load()));
+    }
+    false
+}
