@@ -1,8 +1,8 @@
 //! Idle HTTP/1.1 connections of one address, ready to serve again.
 //!
 //! Pingora's own pool spawns a task for each connection that is given back, to watch it until it is
-//! taken, and taking it waits for that task: a fifth of what the gateway itself does for a short
-//! request. Here a connection is looked at when it is taken, and all of them now and then.
+//! taken, and taking it waits for that task: some 7 % of the CPU time of a short request. Here a
+//! connection is looked at when it is taken, and all of them now and then.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
