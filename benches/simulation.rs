@@ -23,6 +23,8 @@ const REQUESTS_PER_SECOND: f64 = 40.0;
 const MINUTES: u64 = 10;
 /// A client waits no longer.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// An attempt that has not begun to answer by then has failed.
+const TIMEOUT: f64 = 10.0;
 
 /// A scripted provider.
 struct Provider {
@@ -38,10 +40,10 @@ struct Provider {
 }
 
 const PROVIDERS: [Provider; 4] = [
-    Provider { id: "fast", latency: 0.4, price: (5.0, 15.0), rate: 60.0, capacity: 30.0 },
-    Provider { id: "steady", latency: 0.9, price: (2.5, 10.0), rate: 60.0, capacity: 40.0 },
+    Provider { id: "fast", latency: 0.4, price: (5.0, 15.0), rate: 60.0, capacity: 40.0 },
+    Provider { id: "steady", latency: 0.9, price: (2.5, 10.0), rate: 60.0, capacity: 80.0 },
     Provider { id: "cheap", latency: 1.4, price: (0.5, 1.5), rate: 12.0, capacity: 60.0 },
-    Provider { id: "spare", latency: 1.1, price: (3.0, 12.0), rate: 60.0, capacity: 40.0 },
+    Provider { id: "spare", latency: 1.1, price: (3.0, 12.0), rate: 60.0, capacity: 80.0 },
 ];
 
 /// What happens to whom, from one minute to another.
@@ -57,9 +59,9 @@ const TROUBLES: [(&str, u64, u64, Trouble); 2] =
 
 fn main() {
     println!(
-        "{MINUTES} simulated minutes at {REQUESTS_PER_SECOND} requests a second; `fast` is 12 times \
-         slower from minute 2 to 5,\n`steady` answers 500 from minute 6 to 8, `cheap` answers 429 \
-         above 12 requests a second\n"
+        "{MINUTES} simulated minutes at {REQUESTS_PER_SECOND} requests a second, timeout {TIMEOUT} s; \
+         `fast` is 12 times slower\nfrom minute 2 to 5, `steady` answers 500 from minute 6 to 8, \
+         `cheap` answers 429 above 12 requests a second\n"
     );
     println!(
         "{:<24} {:>9} {:>9} {:>9} {:>9} {:>9} {:>14}",
@@ -239,7 +241,11 @@ fn answer(
     }
     // A long tail: every tenth answer takes up to four times as long.
     let tail = if rng.u32(..10) == 0 { 1.0 + 3.0 * rng.f64() } else { 0.8 + 0.4 * rng.f64() };
-    (provider.latency * slower * tail, None)
+    let took = provider.latency * slower * tail;
+    if took > TIMEOUT {
+        return (TIMEOUT, Some(Failure::new(FailureClass::Timeout, "scripted")));
+    }
+    (took, None)
 }
 
 fn place(attempt: &Attempt) -> usize {

@@ -1,32 +1,25 @@
 //! The pump: moves a stream from the upstream to the client.
 //!
-//! Frames go out as soon as they are readable; several go out in one write only if they are there
-//! already. The head of our response waits for the first meaningful frame, so that an error frame in
-//! a 200 can still be answered by another deployment. While the client does not read, nothing is
-//! read from the upstream either: what is in memory is one batch.
+//! It begins where `opening.rs` ends, with the first content. Frames go out as soon as they are
+//! readable; several go out in one write only if they are there already. While the client does not
+//! read, nothing is read from the upstream either: what is in memory is one batch.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use futures::FutureExt;
 use http::HeaderMap;
 use pingora_core::protocols::http::HttpTask;
 
 use super::ctx::Call;
-use super::exchange::{Bounds, broken, went_silent};
+use super::exchange::{Bounds, went_silent};
 use super::intake::left;
-use super::relay::{Relay, estimate, unix_seconds};
+use super::opening::{Begun, collect};
+use super::relay::{Relay, estimate};
 use super::{head, reply};
-use crate::failure::{Failure, FailureClass};
+use crate::failure::Failure;
 use crate::patience::{nap, within};
-use crate::provider;
 use crate::routing::{Attempt, Plan};
-use crate::upstream::Connection;
-use crate::wire::{Ending, StreamOptions, StreamRelay};
-
-/// What one write carries at most, so that a fast upstream cannot outrun a slow client's memory.
-const BATCH_BYTES: usize = 64 * 1024;
 
 /// How long the end of a chunked body may lag behind the provider's own end mark.
 const TRAILER_WAIT: Duration = Duration::from_millis(20);
@@ -46,8 +39,6 @@ pub(super) enum Interruption {
 /// How a stream ended.
 pub(super) enum Pumped {
     Complete,
-    /// Before any content was sent.
-    Failed(Failure),
     /// After content was sent.
     Broken(Failure),
     DeadlinePassed,
@@ -83,8 +74,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         let downstream = self.relay.session.as_downstream_mut();
         let client = downstream.read_body_or_idle(true);
         tokio::pin!(client);
-        let silence = if self.committed { self.bounds.idle } else { self.bounds.first_byte };
-        let silent_at = self.heard.map(|heard| heard + silence);
+        let silent_at = self.heard.map(|heard| heard + self.bounds.idle);
         let beat_at = self.heartbeat.map(|every| self.relay.wrote + every);
         let next = [silent_at, beat_at].into_iter().flatten().fold(self.call.deadline, Ord::min);
         loop {
@@ -123,114 +113,58 @@ impl<'a, 'r> Pump<'a, 'r> {
     }
 
     /// Moves the stream to its end.
-    pub(super) async fn run(
-        &mut self,
-        upstream_head: &HeaderMap,
-        mut connection: Box<Connection>,
-    ) -> Pumped {
-        let options = StreamOptions {
-            show_usage: self.call.show_usage,
-            created: unix_seconds(self.relay.ctx.started_at),
-            quirks: self.attempt.deployment.quirks,
-        };
-        let mut stream = provider::stream(&self.attempt.deployment, self.call.endpoint, options);
-        let pumped = self.frames(upstream_head, &mut connection, &mut stream).await;
-        if self.committed {
-            let usage = stream.usage().unwrap_or_else(|| estimate(self.call, stream.text_bytes()));
-            let routing = &self.relay.gateway.routing;
-            self.plan.used(self.attempt, &usage, routing, Instant::now());
-            let ctx = &mut *self.relay.ctx;
-            ctx.relayed.settle(usage, &ctx.snapshot.prices);
-        }
+    pub(super) async fn run(&mut self, mut begun: Box<Begun>) -> Pumped {
+        let pumped = self.frames(&mut begun).await;
+        let stream = &begun.stream;
+        let usage = stream.usage().unwrap_or_else(|| estimate(self.call, stream.text_bytes()));
+        let routing = &self.relay.gateway.routing;
+        self.plan.used(self.attempt, &usage, routing, Instant::now());
+        let ctx = &mut *self.relay.ctx;
+        ctx.relayed.settle(usage, &ctx.snapshot.prices);
         if matches!(pumped, Pumped::Complete) {
             // The reply is out; what is left is to see the body's end, so that the connection can
             // serve again.
-            let rest = within(TRAILER_WAIT, pin!(connection.session.read_response_body())).await;
+            let session = &mut begun.connection.session;
+            let rest = within(TRAILER_WAIT, pin!(session.read_response_body())).await;
             if matches!(rest, Ok(Ok(None))) {
-                self.relay.gateway.upstreams.release(*connection);
+                self.relay.gateway.upstreams.release(*begun.connection);
             }
         }
         pumped
     }
 
-    async fn frames(
-        &mut self,
-        upstream_head: &HeaderMap,
-        connection: &mut Connection,
-        stream: &mut StreamRelay,
-    ) -> Pumped {
-        let mut now = Instant::now();
-        self.heard = Some(now);
-        let mut out: Vec<Bytes> = Vec::new();
+    async fn frames(&mut self, begun: &mut Begun) -> Pumped {
+        let Begun { headers, connection, stream, events, batch } = begun;
+        let mut batch = std::mem::take(batch);
+        self.heard = Some(Instant::now());
+        if batch.meaningful && self.relay.ctx.relayed.first_token.is_none() {
+            self.relay.ctx.relayed.first_token = Some(self.relay.ctx.started.elapsed());
+        }
         loop {
+            let ends = batch.complete && batch.failure.is_none();
+            match (self.write(headers, events, ends).await, batch.failure) {
+                (Written::ClientGone, _) => return Pumped::ClientGone,
+                (Written::Out, Some(failure)) => return Pumped::Broken(failure),
+                (Written::Out, None) if ends => return Pumped::Complete,
+                // While a slow client is waited for, the provider has no chance to be heard.
+                (Written::Out, None) => self.heard = Some(self.relay.wrote),
+            }
             let read = loop {
                 tokio::select! {
                     biased;
-                    read = connection.session.read_response_body() => break Ok(read),
+                    read = connection.session.read_response_body() => break read,
                     interruption = self.interruption() => match interruption {
                         Interruption::Heartbeat => self.beat().await,
-                        Interruption::Silence => break Err(self.fell_silent()),
-                        Interruption::DeadlinePassed => break Err(Pumped::DeadlinePassed),
-                        Interruption::ClientGone => break Err(Pumped::ClientGone),
+                        Interruption::Silence => {
+                            return Pumped::Broken(went_silent(self.bounds.idle));
+                        }
+                        Interruption::DeadlinePassed => return Pumped::DeadlinePassed,
+                        Interruption::ClientGone => return Pumped::ClientGone,
                     },
                 }
             };
-            let since = std::mem::replace(&mut now, Instant::now());
-            if !self.committed {
-                self.relay.ctx.relayed.upstream += now - since;
-            }
-            let read = match read {
-                Ok(read) => read,
-                Err(ended) => return ended,
-            };
-            let batch = collect(read, connection, stream, &mut out);
-            // Before there is content, comments and preambles do not extend the wait for it.
-            if self.committed || batch.meaningful {
-                self.heard = Some(now);
-            }
-            if batch.meaningful && self.relay.ctx.relayed.first_token.is_none() {
-                self.relay.ctx.relayed.first_token = Some(self.relay.ctx.started.elapsed());
-            }
-            let may_fail_over = !self.committed && !batch.meaningful;
-            match batch.failure {
-                Some(failure) if may_fail_over => return Pumped::Failed(failure),
-                Some(failure) => {
-                    return match self.write(upstream_head, &mut out, false).await {
-                        Written::Out => Pumped::Broken(failure),
-                        Written::ClientGone => Pumped::ClientGone,
-                    };
-                }
-                None => {}
-            }
-            if may_fail_over && batch.complete {
-                return Pumped::Failed(Failure::new(
-                    FailureClass::Server,
-                    "the provider's stream ended without any content",
-                ));
-            }
-            let held: usize = out.iter().map(Bytes::len).sum();
-            if may_fail_over && !batch.complete && held < BATCH_BYTES {
-                // Only a preamble so far: it is held back until something follows it.
-                continue;
-            }
-            match self.write(upstream_head, &mut out, batch.complete).await {
-                Written::Out if batch.complete => return Pumped::Complete,
-                // While a slow client is waited for, the provider has no chance to be heard.
-                Written::Out => self.heard = Some(self.relay.wrote),
-                Written::ClientGone => return Pumped::ClientGone,
-            }
-        }
-    }
-
-    fn fell_silent(&self) -> Pumped {
-        if self.committed {
-            Pumped::Broken(went_silent(self.bounds.idle))
-        } else {
-            Pumped::Failed(super::exchange::timed_out(
-                "upstream_first_byte_timeout",
-                "the provider's stream did not begin in time",
-                self.bounds.first_byte,
-            ))
+            self.heard = Some(Instant::now());
+            batch = collect(read, connection, stream, events);
         }
     }
 
@@ -297,55 +231,4 @@ fn joined(out: &mut Vec<Bytes>) -> Option<Bytes> {
 enum Written {
     Out,
     ClientGone,
-}
-
-/// What one batch of reads brought.
-struct Batch {
-    meaningful: bool,
-    complete: bool,
-    failure: Option<Failure>,
-}
-
-/// Puts what was read, and what is readable without waiting, through the stream's format.
-fn collect(
-    first: pingora_core::Result<Option<Bytes>>,
-    connection: &mut Connection,
-    stream: &mut StreamRelay,
-    out: &mut Vec<Bytes>,
-) -> Batch {
-    let mut batch = Batch { meaningful: false, complete: false, failure: None };
-    let mut read = Some(first);
-    let mut room = BATCH_BYTES;
-    while let Some(this) = read {
-        match this {
-            Ok(Some(chunk)) => {
-                room = room.saturating_sub(chunk.len());
-                let progress = stream.push(chunk, out);
-                batch.meaningful |= progress.meaningful;
-                batch.complete |= progress.done;
-                batch.failure = progress.failure;
-                if batch.failure.is_some() || batch.complete || room == 0 {
-                    break;
-                }
-                read = connection.session.read_response_body().now_or_never();
-            }
-            Ok(None) => {
-                match stream.finish(out) {
-                    Ending::Complete => batch.complete = true,
-                    Ending::Cut => {
-                        batch.failure = Some(Failure::new(
-                            FailureClass::Connection,
-                            "the provider's stream ended before its end mark",
-                        ));
-                    }
-                }
-                break;
-            }
-            Err(error) => {
-                batch.failure = Some(broken(&error));
-                break;
-            }
-        }
-    }
-    batch
 }

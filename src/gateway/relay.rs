@@ -18,8 +18,9 @@ use pingora_proxy::Session;
 use super::ctx::{Call, RequestCtx, Served};
 use super::decide;
 use super::error::GatewayError;
-use super::exchange::{self, Bounds, Content, Exchange};
+use super::exchange::Bounds;
 use super::intake::left;
+use super::opening::{self, Opening, Order};
 use super::pump::{Interruption, Pump, Pumped};
 use super::{Gateway, head, reply, shadow, tokens};
 use crate::dialect::Endpoint;
@@ -48,7 +49,7 @@ enum End {
 }
 
 /// What one attempt came to.
-enum Outcome {
+pub(super) enum Outcome {
     Answered,
     /// Another attempt may follow.
     Failed(Failure),
@@ -56,6 +57,8 @@ enum Outcome {
     Broken(Failure),
     DeadlinePassed,
     ClientGone,
+    /// Another attempt began to answer first.
+    Overtaken,
 }
 
 /// One request on its way through the attempts.
@@ -110,7 +113,7 @@ pub(super) async fn relay(
     }
 }
 
-impl Relay<'_> {
+impl<'r> Relay<'r> {
     async fn run(&mut self, call: &Call) -> End {
         let snapshot = Arc::clone(&self.ctx.snapshot);
         let (catalog, settings) = (&snapshot.catalog, &snapshot.routing);
@@ -168,7 +171,7 @@ impl Relay<'_> {
                     plan.failed(attempt, &failure, settings, state, Instant::now());
                     return End::Error(self.deadline());
                 }
-                Outcome::ClientGone => return End::ClientGone,
+                Outcome::ClientGone | Outcome::Overtaken => return End::ClientGone,
                 Outcome::Failed(failure) => (failure, false),
                 Outcome::Broken(failure) => (failure, true),
             };
@@ -255,76 +258,79 @@ impl Relay<'_> {
     }
 
     async fn attempt(&mut self, call: &Call, plan: &mut Plan, attempt: &mut Attempt) -> Outcome {
-        let deployment = &*Arc::clone(&attempt.deployment);
-        let traffic = &Arc::clone(&self.ctx.snapshot).traffic;
-        let asked = provider::Call {
-            model: &Arc::clone(&attempt.model),
-            endpoint: call.endpoint,
-            stream: call.stream,
-            overrides: &attempt.overrides,
-            drop_params: traffic.drop_params,
-            modify_params: traffic.modify_params,
-        };
-        let prepared = provider::request(deployment, &self.body(call, attempt), &asked);
-        let outgoing = match prepared {
-            Ok(outgoing) => outgoing,
-            Err(failure) => return Outcome::Failed(failure.without_blame()),
-        };
-        let bounds = Bounds::of(traffic, call, deployment);
         self.upstream_head = None;
         let began = Instant::now();
-        let gateway = self.gateway;
-        // Boxed, so that a stream does not carry the state of its exchange to its end.
-        let mut performing = Box::pin(exchange::perform(
-            &gateway.upstreams,
-            deployment,
-            &outgoing,
-            call.stream,
-            bounds,
-        ));
-        let mut pump = Pump::new(self, call, (plan, attempt), bounds);
-        let exchanged = loop {
-            tokio::select! {
-                biased;
-                exchanged = &mut performing => break Ok(exchanged),
-                interruption = pump.interruption() => match interruption {
-                    Interruption::Heartbeat => pump.beat().await,
-                    Interruption::DeadlinePassed => break Err(Outcome::DeadlinePassed),
-                    Interruption::ClientGone => break Err(Outcome::ClientGone),
-                    // The exchange keeps its own time.
-                    Interruption::Silence => {}
-                },
+        let settings = &self.ctx.snapshot.routing;
+        // What goes on with a broken stream has to fit to it, which only one attempt can.
+        let patience = if self.ctx.relayed.streamed {
+            None
+        } else {
+            plan.patience(attempt, settings, &self.gateway.routing)
+        };
+        let opened = match patience {
+            None => self.open(call, plan, attempt).await,
+            Some(alone) => Box::pin(self.open_with_company(call, plan, attempt, alone)).await,
+        };
+        self.ctx.relayed.upstream += began.elapsed();
+        let opening = match opened {
+            Ok(opening) => opening,
+            Err(outcome) => return outcome,
+        };
+        let (routing, settings) = (&self.gateway.routing, &self.ctx.snapshot.routing);
+        plan.began(attempt, began.elapsed(), settings, routing);
+        match opening {
+            Opening::Body(status, headers, body) => {
+                self.judge(call, plan, attempt, (status, headers, body)).await
             }
-        };
-        pump.relay.ctx.relayed.upstream += began.elapsed();
-        let exchanged = match exchanged {
-            Ok(exchanged) => exchanged,
-            Err(interrupted) => return interrupted,
-        };
-        if let Ok(Exchange { headers, .. }) = &exchanged
-            && let Some(told) = provider::told(headers, SystemTime::now())
-        {
-            gateway.rates.told(deployment, &told, Instant::now());
-        }
-        let answered = match exchanged {
-            Ok(Exchange { headers, content: Content::Stream(connection), .. }) => {
-                drop(performing);
-                pump.relay.upstream_head = Some(headers.clone());
+            Opening::Stream(begun) => {
+                self.upstream_head = Some(begun.headers.clone());
+                let bounds = Bounds::of(&self.ctx.snapshot.traffic, call, &attempt.deployment);
+                let mut pump = Pump::new(self, call, (plan, attempt), bounds);
                 // Boxed, so that a request for a whole reply does not carry the state of a stream.
-                return match Box::pin(pump.run(&headers, connection)).await {
+                match Box::pin(pump.run(begun)).await {
                     Pumped::Complete => Outcome::Answered,
-                    Pumped::Failed(failure) => Outcome::Failed(bounds.blame(failure)),
                     Pumped::Broken(failure) => Outcome::Broken(bounds.blame(failure)),
                     Pumped::DeadlinePassed => Outcome::DeadlinePassed,
                     Pumped::ClientGone => Outcome::ClientGone,
-                };
+                }
             }
-            Ok(Exchange { status, headers, content: Content::Body(body) }) => {
-                (status, headers, body)
+        }
+    }
+
+    /// What `opening` needs for this attempt.
+    pub(super) fn order<'c>(&mut self, call: &'c Call, attempt: &Attempt) -> Order<'c>
+    where
+        'r: 'c,
+    {
+        let created = unix_seconds(self.ctx.started_at);
+        let body = self.body(call, attempt);
+        let snapshot = Arc::clone(&self.ctx.snapshot);
+        Order::new(self.gateway, snapshot, call, body, attempt, created)
+    }
+
+    /// Makes the attempt up to where its answer begins.
+    async fn open(
+        &mut self,
+        call: &Call,
+        plan: &mut Plan,
+        attempt: &mut Attempt,
+    ) -> Result<Opening, Outcome> {
+        let mut opening = Box::pin(opening::open(self.order(call, attempt)));
+        let bounds = Bounds::of(&self.ctx.snapshot.traffic, call, &attempt.deployment);
+        let mut pump = Pump::new(self, call, (plan, attempt), bounds);
+        loop {
+            tokio::select! {
+                biased;
+                opened = &mut opening => return opened.map_err(Outcome::Failed),
+                interruption = pump.interruption() => match interruption {
+                    Interruption::Heartbeat => pump.beat().await,
+                    Interruption::DeadlinePassed => return Err(Outcome::DeadlinePassed),
+                    Interruption::ClientGone => return Err(Outcome::ClientGone),
+                    // The opening keeps its own time.
+                    Interruption::Silence => {}
+                },
             }
-            Err(failure) => return Outcome::Failed(bounds.blame(failure)),
-        };
-        self.judge(call, plan, attempt, answered).await
+        }
     }
 
     /// Decides what a complete body means: the reply, or a failure.
@@ -395,14 +401,14 @@ impl Relay<'_> {
         GatewayError::Deadline { after: self.ctx.snapshot.traffic.total_timeout }
     }
 
-    fn note(&mut self, attempt: &Attempt, outcome: &Outcome, began: Instant) {
+    pub(super) fn note(&mut self, attempt: &Attempt, outcome: &Outcome, began: Instant) {
         let (outcome, status) = match outcome {
             Outcome::Failed(failure) | Outcome::Broken(failure) => {
                 (telemetry::Outcome::Failed(failure.class), failure.status)
             }
             Outcome::Answered => (telemetry::Outcome::Success, Some(200)),
             Outcome::DeadlinePassed => (telemetry::Outcome::Failed(FailureClass::Timeout), None),
-            Outcome::ClientGone => (telemetry::Outcome::Cancelled, None),
+            Outcome::ClientGone | Outcome::Overtaken => (telemetry::Outcome::Cancelled, None),
         };
         let remaining = |name| {
             let value = self.upstream_head.as_ref()?.get(name)?;

@@ -224,7 +224,8 @@ impl Plan {
         }
         let mut survey = Survey::default();
         loop {
-            if let Some(attempt) = self.attempt_in(self.current, Resort::First, &clock, &mut survey)
+            if let Some(attempt) =
+                self.attempt_in(self.current, Resort::First, &clock, &mut survey, &[])
             {
                 return Next::Attempt(attempt);
             }
@@ -234,7 +235,7 @@ impl Plan {
             }
         }
         for stage in 0..self.stages.len() {
-            if let Some(attempt) = self.attempt_in(stage, Resort::Last, &clock, &mut survey) {
+            if let Some(attempt) = self.attempt_in(stage, Resort::Last, &clock, &mut survey, &[]) {
                 self.current = stage;
                 return Next::Attempt(attempt);
             }
@@ -248,6 +249,43 @@ impl Plan {
         let now = state.nanos(now);
         attempt.in_flight.succeeded(now);
         self.tie(attempt, state, now);
+    }
+
+    /// For how long an attempt that begins now is left alone; `None`: to its end.
+    #[must_use]
+    pub fn patience(
+        &self,
+        attempt: &Attempt,
+        settings: &Settings,
+        state: &State,
+    ) -> Option<Duration> {
+        state.hedges.begin(&settings.hedging, &attempt.group)
+    }
+
+    /// Company for an attempt that takes long to begin: one on another deployment of its group.
+    /// `None`: nobody else is free and well, or enough attempts have company already.
+    pub fn hedge(
+        &mut self,
+        beside: &Attempt,
+        settings: &Settings,
+        state: &State,
+        now: Instant,
+        deadline: Option<Instant>,
+    ) -> Option<Attempt> {
+        let has_room = state.hedges.has_room(&settings.hedging, &beside.group);
+        if self.attempts.len() >= MAX_ATTEMPTS || !has_room {
+            return None;
+        }
+        let clock = Clock { settings, state, now, deadline, rehearsal: false };
+        let (skip, survey) = ([beside.candidate], &mut Survey::default());
+        let company = self.attempt_in(beside.stage, Resort::Beside, &clock, survey, &skip)?;
+        state.hedges.take(&beside.group);
+        Some(company)
+    }
+
+    /// An attempt brought its first content after this time.
+    pub fn began(&self, attempt: &Attempt, after: Duration, settings: &Settings, state: &State) {
+        state.hedges.answered(&settings.hedging, &attempt.group, after);
     }
 
     /// Records what the reply used: said once, when its end has come.
@@ -426,11 +464,12 @@ impl Plan {
         resort: Resort,
         clock: &Clock<'_>,
         survey: &mut Survey,
+        skip: &[usize],
     ) -> Option<Attempt> {
         let Clock { settings, state, now, deadline, .. } = *clock;
         let stage = self.stages.get_mut(index)?;
         let ascends = |stage: &mut Stage| resort == Resort::First && stage.ascend();
-        if !stage.may_try() && !ascends(stage) {
+        if resort != Resort::Beside && !stage.may_try() && !ascends(stage) {
             return None;
         }
         let context = Context {
@@ -443,7 +482,7 @@ impl Plan {
             deadline,
             resort,
             rehearsal: false,
-            skip: &[],
+            skip,
         };
         let Choice { deployment, captured, from, mut in_flight, candidate, hold } =
             stage.choose(&context, survey, &mut self.rng)?;

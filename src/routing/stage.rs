@@ -105,6 +105,9 @@ pub(super) struct Tried {
 /// Whether fallbacks remain that would be better than a poor choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resort {
+    /// Only a deployment that has not failed this request and is well: the one that is being
+    /// called may still answer.
+    Beside,
     First,
     Last,
 }
@@ -396,7 +399,11 @@ impl Stage {
                 }
             }
         }
-        let admitted = |kind: Kind| kind <= Kind::Again || context.resort == Resort::Last;
+        let admitted = |kind: Kind| match context.resort {
+            Resort::Beside => kind == Kind::Fresh,
+            Resort::First => kind <= Kind::Again,
+            Resort::Last => true,
+        };
         let sight = draws.iter().filter(|(kind, _)| admitted(*kind)).find_map(|(kind, draw)| {
             let winner = draw.winner()?;
             let candidate = if kind.is_again() {
@@ -509,11 +516,11 @@ impl Stage {
             return Some(index);
         }
         let prefix = context.wants.keys.prefix?;
-        let crowded = |candidate: &Candidate| {
-            let all = self.candidates();
-            let busy: u32 = all.iter().map(|one| one.state.in_flight()).sum();
-            affinity::is_crowded(candidate.state.in_flight(), f64::from(busy) / all.len() as f64)
-        };
+        let all = self.candidates();
+        let busy: u32 = all.iter().map(|one| one.state.in_flight()).sum();
+        let mean = f64::from(busy) / all.len() as f64;
+        let crowded =
+            |candidate: &Candidate| affinity::is_crowded(candidate.state.in_flight(), mean);
         if let Some((index, candidate, load)) = judge.warm.and_then(|(key, _)| position(key)) {
             return self.stays(judge, load, best).then_some(index).filter(|_| !crowded(candidate));
         }
@@ -677,7 +684,8 @@ impl Stage {
         };
         self.highest = self.highest.max(candidate.order);
         self.attempts += 1;
-        self.level_attempts += 1;
+        // Company for an attempt is no retry.
+        self.level_attempts += u32::from(context.resort != Resort::Beside);
         Some(choice)
     }
 }

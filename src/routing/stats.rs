@@ -15,6 +15,7 @@ use rustc_hash::FxHashMap;
 use super::affinity::{self, Ties};
 use super::decay::Mean;
 use super::health::{DeploymentState, Standing, View};
+use super::hedge::Hedges;
 use super::meter::{Meter, Meters};
 use super::smooth::Smooth;
 use super::strategy;
@@ -35,6 +36,7 @@ pub struct State {
     /// Turns of the lists of a configuration that was replaced, by the name they were asked by.
     turns: Mutex<FxHashMap<Arc<str>, FxHashMap<DeploymentId, i64>>>,
     pub(super) ties: Ties,
+    pub(super) hedges: Hedges,
     /// Limits that are counted elsewhere.
     meters: Option<Arc<dyn Meters>>,
 }
@@ -85,6 +87,7 @@ impl State {
             replies: Mutex::default(),
             turns: Mutex::default(),
             ties: Ties::default(),
+            hedges: Hedges::default(),
             meters: None,
         }
     }

@@ -30,7 +30,7 @@ pub(super) enum Link {
     /// HTTP/1.1, not yet in a session.
     Plain(Stream),
     /// Whatever was negotiated.
-    Negotiated(HttpSession),
+    Negotiated(Box<HttpSession>),
 }
 
 /// An exchange with an upstream whose request is out.
@@ -67,19 +67,21 @@ impl Opened {
         let Self { link, address, busy, .. } = self;
         let (session, written) = match link {
             Link::Plain(stream) => send_http1(stream, &address, heads.http1, body).await,
-            Link::Negotiated(HttpSession::H1(session)) => {
-                send_http1(session.into_inner(), &address, heads.http1, body).await
-            }
-            Link::Negotiated(mut session) => {
-                session.set_write_timeout(Some(WRITE_TIMEOUT));
-                let written = async {
-                    session.write_request_header(Box::new((heads.http2)()?)).await?;
-                    session.write_request_body(body, true).await?;
-                    session.finish_request_body().await
-                };
-                let written = written.await;
-                (session, written)
-            }
+            Link::Negotiated(session) => match *session {
+                HttpSession::H1(session) => {
+                    send_http1(session.into_inner(), &address, heads.http1, body).await
+                }
+                mut session => {
+                    session.set_write_timeout(Some(WRITE_TIMEOUT));
+                    let written = async {
+                        session.write_request_header(Box::new((heads.http2)()?)).await?;
+                        session.write_request_body(body, true).await?;
+                        session.finish_request_body().await
+                    };
+                    let written = written.await;
+                    (session, written)
+                }
+            },
         };
         (Connection { session, address, _busy: busy }, written)
     }

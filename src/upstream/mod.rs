@@ -204,7 +204,7 @@ impl Upstreams {
             }
         };
         let (session, reused) = self.http2.get_http_session(peer).await?;
-        Ok((Link::Negotiated(session), reused))
+        Ok((Link::Negotiated(Box::new(session)), reused))
     }
 
     /// The deployment's servers. A request that began under an earlier configuration may ask for one
@@ -254,9 +254,7 @@ impl Upstreams {
     /// Closes connections that were idle for too long, or that the upstream has closed.
     pub fn sweep(&self) {
         let now = Instant::now();
-        for upstream in self.upstreams() {
-            upstream.sweep(now);
-        }
+        self.upstreams().iter().for_each(|upstream| upstream.sweep(now));
     }
 
     /// Resolves the names of all upstreams that were used before; called again and again by

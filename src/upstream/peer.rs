@@ -290,9 +290,8 @@ impl Upstream {
 
     /// Closes the idle connections that cannot serve any more.
     pub(super) fn sweep(&self, now: Instant) {
-        for address in self.peers.load().values() {
-            address.idle.sweep(now, IDLE_TIMEOUT);
-        }
+        let peers = self.peers.load();
+        peers.values().for_each(|address| address.idle.sweep(now, IDLE_TIMEOUT));
     }
 
     /// Looks the name up again. A failed look-up keeps the addresses that are known.

@@ -222,6 +222,29 @@ fn local_servers_share_the_requests_and_ollama_stands_by() {
 }
 
 #[test]
+fn the_cheapest_serves_and_a_request_in_a_hurry_asks_for_the_fastest() {
+    let openai = upstream::openai().replies(chat("openai")).start();
+    let anthropic = upstream::anthropic().replies(chat("anthropic")).start();
+    let groq = upstream::openai().replies(chat("groq")).start();
+    let gateway = trial("examples/strategies.yaml")
+        .at("OPENAI_API_BASE", &openai)
+        .at("ANTHROPIC_API_BASE", &anthropic)
+        .at("GROQ_API_BASE", &groq)
+        .start();
+    let client = gateway.client();
+
+    assert_eq!(answer(&gateway, "chat"), says("chat", "openai"), "the cheapest of the three");
+    let hurried = client.ask("chat", "hi").header("x-tollgate-strategy", "latency").stream();
+    assert_eq!(hurried.status, 200);
+    let session = || client.ask("chat", "hi").header("x-tollgate-session", "s").send().text();
+    let home = session();
+    openai.now_replies(status(401));
+    assert_eq!(home, "openai");
+    assert_ne!(session(), "openai", "it is left when it cannot serve");
+    assert_eq!(session(), session(), "and the session stays where it went");
+}
+
+#[test]
 fn wildcards_pass_on_what_their_star_stands_for() {
     let openai = upstream::openai().replies(chat("openai")).start();
     let anthropic = upstream::anthropic().replies(chat("anthropic")).start();
@@ -243,4 +266,48 @@ fn wildcards_pass_on_what_their_star_stands_for() {
         assert_eq!(answer(&gateway, model).0, group, "{model}");
         assert_eq!(provider.last_request().json()["model"], asked_for, "{model}");
     }
+}
+
+#[test]
+fn rules_choose_the_model_and_the_other_one_stands_by() {
+    let openai = upstream::openai().replies(chat("openai")).start();
+    let anthropic = upstream::anthropic().replies(chat("anthropic")).start();
+    let gateway = trial("examples/routing-rules.yaml")
+        .at("OPENAI_API_BASE", &openai)
+        .at("ANTHROPIC_API_BASE", &anthropic)
+        .start();
+    let client = gateway.client();
+
+    assert_eq!(answer(&gateway, "auto"), says("gpt-4o-mini", "openai"));
+    assert_eq!(answer(&gateway, "claude"), says("gpt-4o-mini", "openai"), "the rules mention it");
+    let gold = client.ask("auto", "hi").header("x-tier", "gold").send();
+    assert_eq!(gold.text(), "anthropic");
+    let metadata = serde_json::json!({"priority": "quality"});
+    assert_eq!(client.ask("auto", "hi").set("metadata", metadata).send().text(), "anthropic");
+    assert_eq!(client.chat("auto", &"many words ".repeat(20_000)).text(), "anthropic");
+
+    openai.now_replies(status(401));
+    assert_eq!(answer(&gateway, "auto"), says("claude", "anthropic"));
+}
+
+#[test]
+fn the_own_region_goes_first_and_weights_divide() {
+    let [us, eu] = ["us", "eu"].map(|name| upstream::azure().replies(chat(name)).start());
+    let openai = upstream::openai().replies(chat("openai")).start();
+    let anthropic = upstream::anthropic().replies(chat("anthropic")).start();
+    let gateway = trial("examples/regions-and-weights.yaml")
+        .at("AZURE_API_BASE", &us)
+        .at("AZURE_API_BASE_SECONDARY", &eu)
+        .at("OPENAI_API_BASE", &openai)
+        .at("ANTHROPIC_API_BASE", &anthropic)
+        .start();
+
+    for model in ["auto", "regional", "gpt-4o-us", "gpt-4o-eu"] {
+        assert_eq!(answer(&gateway, model), says("gpt-4o-eu", "eu"), "{model}");
+    }
+    eu.now_replies(status(401));
+    assert_eq!(answer(&gateway, "regional"), says("gpt-4o-us", "us"));
+
+    let answers: Vec<_> = (0..10).map(|_| answer(&gateway, "claude-haiku").1).collect();
+    assert_eq!(answers.iter().filter(|answer| *answer == "anthropic").count(), 2, "{answers:?}");
 }

@@ -13,6 +13,7 @@ mod bodies;
 mod endpoints;
 mod examples;
 mod failover;
+mod hedging;
 mod limits;
 mod matrix;
 mod process;

@@ -1,0 +1,222 @@
+//! One attempt up to the point where its answer begins: a whole reply, or a stream's first content.
+//!
+//! Until then nothing of it has reached the client, so another attempt may still take its place.
+//! Knows the upstream only; dropping the future gives the attempt up.
+
+use std::borrow::Cow;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use http::StatusCode;
+use http::header::HeaderMap;
+
+use super::Gateway;
+use super::ctx::Call;
+use super::exchange::{self, Bounds, Content, Exchange, broken};
+use crate::catalog::Deployment;
+use crate::failure::{Failure, FailureClass};
+use crate::patience::within;
+use crate::provider;
+use crate::routing::Attempt;
+use crate::snapshot::Snapshot;
+use crate::upstream::Connection;
+use crate::wire::json::Object;
+use crate::wire::{Ending, StreamOptions, StreamRelay};
+
+/// What one write carries at most, so that a fast upstream cannot outrun a slow client's memory.
+pub(super) const BATCH_BYTES: usize = 64 * 1024;
+
+/// How an answer begins.
+pub(super) enum Opening {
+    /// It is whole: a reply, or an error with its body.
+    Body(StatusCode, HeaderMap, Bytes),
+    Stream(Box<Begun>),
+}
+
+/// A stream with content.
+pub(super) struct Begun {
+    pub headers: HeaderMap,
+    pub connection: Box<Connection>,
+    pub stream: StreamRelay,
+    /// Events that came so far, not sent yet.
+    pub events: Vec<Bytes>,
+    pub batch: Batch,
+}
+
+/// What one batch of reads brought.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub meaningful: bool,
+    pub complete: bool,
+    pub failure: Option<Failure>,
+}
+
+/// What an attempt needs that its request does not say. Owned, so that several attempts of one
+/// request can be made at once.
+pub(super) struct Order<'a> {
+    pub gateway: &'a Gateway,
+    pub snapshot: Arc<Snapshot>,
+    pub call: &'a Call,
+    pub body: Cow<'a, Object>,
+    pub deployment: Arc<Deployment>,
+    pub model: Arc<str>,
+    pub overrides: crate::routing::Overrides,
+    /// When the reply began, in seconds since 1970, for formats that do not say.
+    pub created: u64,
+}
+
+impl<'a> Order<'a> {
+    pub(super) fn new(
+        gateway: &'a Gateway,
+        snapshot: Arc<Snapshot>,
+        call: &'a Call,
+        body: Cow<'a, Object>,
+        attempt: &Attempt,
+        created: u64,
+    ) -> Self {
+        Self {
+            gateway,
+            snapshot,
+            call,
+            body,
+            deployment: Arc::clone(&attempt.deployment),
+            model: Arc::clone(&attempt.model),
+            overrides: Arc::clone(&attempt.overrides),
+            created,
+        }
+    }
+
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds::of(&self.snapshot.traffic, self.call, &self.deployment)
+    }
+}
+
+/// Makes the attempt.
+///
+/// # Errors
+/// What failed before any content came.
+pub(super) async fn open(order: Order<'_>) -> Result<Opening, Failure> {
+    let bounds = order.bounds();
+    let exchanged = exchanged(&order, bounds).await.map_err(|failure| bounds.blame(failure))?;
+    let (headers, connection) = match exchanged {
+        Exchange { status, headers, content: Content::Body(body) } => {
+            return Ok(Opening::Body(status, headers, body));
+        }
+        Exchange { headers, content: Content::Stream(connection), .. } => (headers, connection),
+    };
+    let options = StreamOptions {
+        show_usage: order.call.show_usage,
+        created: order.created,
+        quirks: order.deployment.quirks,
+    };
+    let stream = provider::stream(&order.deployment, order.call.endpoint, options);
+    let begun = Begun { headers, connection, stream, events: Vec::new(), batch: Batch::default() };
+    let begun = first_content(begun, bounds).await.map_err(|failure| bounds.blame(failure))?;
+    Ok(Opening::Stream(begun))
+}
+
+async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<Exchange, Failure> {
+    let Order { call, deployment, snapshot, .. } = order;
+    let asked = provider::Call {
+        model: &order.model,
+        endpoint: call.endpoint,
+        stream: call.stream,
+        overrides: &order.overrides,
+        drop_params: snapshot.traffic.drop_params,
+        modify_params: snapshot.traffic.modify_params,
+    };
+    let outgoing =
+        provider::request(deployment, &order.body, &asked).map_err(Failure::without_blame)?;
+    // Boxed, so that a stream does not carry the state of its exchange to its end.
+    let upstreams = &order.gateway.upstreams;
+    let exchanged =
+        Box::pin(exchange::perform(upstreams, deployment, &outgoing, call.stream, bounds)).await;
+    if let Ok(Exchange { headers, .. }) = &exchanged
+        && let Some(told) = provider::told(headers, SystemTime::now())
+    {
+        order.gateway.rates.told(deployment, &told, Instant::now());
+    }
+    exchanged
+}
+
+/// Reads until there is something to show. A preamble is held back until something follows it.
+async fn first_content(begun: Begun, bounds: Bounds) -> Result<Box<Begun>, Failure> {
+    let mut begun = Box::new(begun);
+    let deadline = Instant::now() + bounds.first_byte;
+    loop {
+        let Begun { connection, stream, events, .. } = &mut *begun;
+        // Comments and preambles do not extend the wait for content.
+        let patience = deadline.saturating_duration_since(Instant::now());
+        let read = within(patience, pin!(connection.session.read_response_body())).await;
+        let Ok(read) = read else {
+            return Err(exchange::timed_out(
+                "upstream_first_byte_timeout",
+                "the provider's stream did not begin in time",
+                bounds.first_byte,
+            ));
+        };
+        let batch = collect(read, connection, stream, events);
+        match batch {
+            Batch { meaningful: false, failure: Some(failure), .. } => return Err(failure),
+            Batch { meaningful: false, complete: true, .. } => {
+                return Err(Failure::new(
+                    FailureClass::Server,
+                    "the provider's stream ended without any content",
+                ));
+            }
+            Batch { meaningful: false, .. }
+                if events.iter().map(Bytes::len).sum::<usize>() < BATCH_BYTES => {}
+            batch => {
+                begun.batch = batch;
+                return Ok(begun);
+            }
+        }
+    }
+}
+
+/// Puts what was read, and what is readable without waiting, through the stream's format.
+pub(super) fn collect(
+    first: pingora_core::Result<Option<Bytes>>,
+    connection: &mut Connection,
+    stream: &mut StreamRelay,
+    out: &mut Vec<Bytes>,
+) -> Batch {
+    let mut batch = Batch::default();
+    let mut read = Some(first);
+    let mut room = BATCH_BYTES;
+    while let Some(this) = read {
+        match this {
+            Ok(Some(chunk)) => {
+                room = room.saturating_sub(chunk.len());
+                let progress = stream.push(chunk, out);
+                batch.meaningful |= progress.meaningful;
+                batch.complete |= progress.done;
+                batch.failure = progress.failure;
+                if batch.failure.is_some() || batch.complete || room == 0 {
+                    break;
+                }
+                read = connection.session.read_response_body().now_or_never();
+            }
+            Ok(None) => {
+                match stream.finish(out) {
+                    Ending::Complete => batch.complete = true,
+                    Ending::Cut => {
+                        batch.failure = Some(Failure::new(
+                            FailureClass::Connection,
+                            "the provider's stream ended before its end mark",
+                        ));
+                    }
+                }
+                break;
+            }
+            Err(error) => {
+                batch.failure = Some(broken(&error));
+                break;
+            }
+        }
+    }
+    batch
+}
