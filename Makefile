@@ -1,5 +1,5 @@
 # Two commands for a newcomer; the rest is what they are made of.
-.PHONY: run build test lint unit clients bench
+.PHONY: run build test lint unit clients deploy deb bench
 
 # The gateway on scripted providers: no key, no database, no internet.
 run: build
@@ -9,7 +9,7 @@ build:
 	cargo build --release --locked
 
 # Installs what the tests need and runs all of them.
-test: lint unit clients
+test: lint unit clients deploy
 
 lint:
 	cargo fmt --check
@@ -23,6 +23,15 @@ unit:
 clients:
 	cargo build --locked
 	scripts/clients
+
+# What is under deploy/ and systemd/, with the tools of those who run it; nginx in front.
+deploy:
+	cargo build --locked
+	scripts/deploy
+
+# The package for Debian (cargo install cargo-deb --locked).
+deb: build
+	cargo deb --no-build --locked
 
 # End to end: this gateway, nginx, an empty Pingora proxy (and LiteLLM if installed) in one run.
 bench: build

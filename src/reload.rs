@@ -26,7 +26,8 @@ use crate::telemetry::{Metrics, ReloadResult};
 use crate::upstream::Upstreams;
 
 /// Options that are looked at while the process starts, and not again.
-const NEEDS_RESTART: [&str; 6] = [
+const NEEDS_RESTART: [&str; 7] = [
+    "general_settings.listen",
     "litellm_settings.json_logs",
     "litellm_settings.log_file_path",
     "litellm_settings.log_level",
@@ -72,10 +73,22 @@ pub struct Known {
 impl Known {
     /// What the process was started with.
     #[must_use]
-    pub fn new(outline: Outline, files: Vec<PathBuf>) -> Self {
+    pub fn new(outline: Outline, files: Vec<PathBuf>, catalog: &Catalog) -> Self {
+        let files = with_authorities(files, catalog);
         let contents = Some(contents(&files));
         Self { outline, files, contents }
     }
+}
+
+/// The files, and those of the authorities that deployments trust.
+fn with_authorities(mut files: Vec<PathBuf>, catalog: &Catalog) -> Vec<PathBuf> {
+    for authority in catalog.deployments().iter().filter_map(|one| one.target.ca_file.as_ref()) {
+        let file = PathBuf::from(&**authority);
+        if !files.contains(&file) {
+            files.push(file);
+        }
+    }
+    files
 }
 
 /// A hash of what is in the files. A file that is not there has no content, which is one, too.
@@ -147,13 +160,17 @@ impl Reload {
         // Before they are read: what is written into them meanwhile is then seen as a change.
         let before = contents(&known.files);
         let loaded = config::load(path, &config::ProcessEnv);
-        let mut files = loaded.files;
-        if loaded.snapshot.is_none() {
-            // What was watched stays so: the mistake may be in the name of an included file.
-            let more = known.files.iter().filter(|file| !files.contains(file));
-            let more: Vec<_> = more.cloned().collect();
-            files.extend(more);
-        }
+        let files = match &loaded.snapshot {
+            Some(new) => with_authorities(loaded.files, &new.catalog),
+            None => {
+                // What was watched stays so: the mistake may be in the name of an included file.
+                let mut files = loaded.files;
+                let more = known.files.iter().filter(|file| !files.contains(file));
+                let more: Vec<_> = more.cloned().collect();
+                files.extend(more);
+                files
+            }
+        };
         known.contents = (files == known.files).then_some(before);
         known.files = files;
         let Some(new) = loaded.snapshot else { return Err(Refusal::of(&loaded.problems)) };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::{Catalog, PriceBook};
+use crate::edge;
 pub use crate::keys::Access;
 use crate::routing;
 
@@ -20,7 +21,8 @@ pub struct Snapshot {
     pub rules: routing::rules::Rules,
     pub access: Access,
     pub traffic: Traffic,
-    pub edge: Edge,
+    /// Shared, because each connection asks for it.
+    pub edge: Arc<edge::Settings>,
     pub checks: Checks,
     pub logs: Logs,
     /// What `check` warned about, one line each.
@@ -56,21 +58,6 @@ pub struct Traffic {
     pub modify_params: bool,
     /// Certificate and key of the TLS listener (PEM files).
     pub tls: Option<(Box<str>, Box<str>)>,
-}
-
-/// How clients reach the gateway, and how the process is operated.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Edge {
-    /// Read the configuration again when its files change.
-    pub reload_on_change: bool,
-    /// How long requests in flight may go on in the old process after an upgrade.
-    pub upgrade_drain_timeout: Duration,
-}
-
-impl Default for Edge {
-    fn default() -> Self {
-        Self { reload_on_change: false, upgrade_drain_timeout: Duration::from_secs(6_000) }
-    }
 }
 
 /// Health checks without traffic; which deployments have one, they say themselves.

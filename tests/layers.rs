@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("failure", &[]),
     ("dialect", &[]),
     ("patience", &[]),
+    ("edge", &["patience"]),
     ("catalog", &["usage", "money", "secret", "failure", "dialect"]),
     ("wire", &["usage", "money", "failure", "dialect"]),
     ("limits", &[]),
@@ -22,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("provider", &["limits", "wire", "catalog", "usage", "money", "secret", "failure", "dialect"]),
     ("routing", &["limits", "catalog", "failure", "dialect", "usage", "money"]),
     ("keys", &["secret"]),
-    ("snapshot", &["catalog", "routing", "keys", "secret"]),
+    ("snapshot", &["edge", "catalog", "routing", "keys", "secret"]),
     ("upstream", &["snapshot", "catalog", "failure", "patience"]),
     (
         "telemetry",
@@ -32,6 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
+            "edge",
             "patience",
             "admin",
             "telemetry",
@@ -54,12 +56,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "snapshot", "provider", "routing", "keys", "catalog", "secret", "money", "failure",
-            "dialect", "usage",
+            "edge", "snapshot", "provider", "routing", "keys", "catalog", "secret", "money",
+            "failure", "dialect", "usage",
         ],
     ),
     ("mock", &["dialect", "failure"]),
-    ("edge", &["patience"]),
     (
         "reload",
         &["edge", "config", "upstream", "admin", "telemetry", "snapshot", "routing", "catalog"],

@@ -95,10 +95,14 @@ pub(super) async fn reload(State(shared): State<Arc<Shared>>, headers: HeaderMap
         }
         Err(error) => {
             tracing::error!(%error, "the reload broke");
-            let message = "The reload broke; the log has the reason.";
-            let (kind, code) = ("internal_error", "internal_error");
-            let request_id = request_id(&headers);
-            let problem = Problem { status: 500, kind, code, message, param: None, request_id };
+            let problem = Problem {
+                status: 500,
+                kind: "internal_server_error",
+                code: "internal_error",
+                message: "The reload broke; the log has the reason.",
+                param: None,
+                request_id: request_id(&headers),
+            };
             problem.response(ClientDialect::OpenAi)
         }
     }
@@ -108,8 +112,13 @@ const NO_FILE: &str = "the gateway was started without a configuration file";
 
 fn refused(headers: &HeaderMap, code: &str, problems: &[String]) -> Response {
     let message = format!("Nothing is changed: {}", problems.join("; "));
-    let kind = "invalid_request_error";
-    let request_id = request_id(headers);
-    let problem = Problem { status: 400, kind, code, message: &message, param: None, request_id };
+    let problem = Problem {
+        status: 400,
+        kind: "invalid_request_error",
+        code,
+        message: &message,
+        param: None,
+        request_id: request_id(headers),
+    };
     problem.response(ClientDialect::OpenAi)
 }

@@ -119,6 +119,19 @@ impl Admin {
         Self { router: router(Arc::new(Shared { source, operations, metrics, started })) }
     }
 
+    /// Answers as if there were no such path.
+    pub async fn unknown(&self, request: http::Request<Bytes>) -> http::Response<Bytes> {
+        let (head, _) = request.into_parts();
+        let answer = unknown_route(head.method, head.uri, head.headers.clone()).await;
+        let (mut answer, body) = answer.into_parts();
+        if let Some(request_id) = head.headers.get(REQUEST_ID) {
+            answer.headers.insert(REQUEST_ID, request_id.clone());
+        }
+        // It is a short text of our own.
+        let body = axum::body::to_bytes(body, ANSWER_BYTES_MAX).await.unwrap_or_default();
+        http::Response::from_parts(answer, body)
+    }
+
     /// Answers one request, completely. The caller sets `x-request-id` beforehand; the answer
     /// carries it, and the CORS headers.
     pub async fn answer(&self, request: http::Request<Bytes>) -> http::Response<Bytes> {

@@ -24,6 +24,13 @@ pub const INFERENCE: [(&str, Endpoint); 18] = [
     ("/openai/deployments/{model}/embeddings", Endpoint::Embeddings),
 ];
 
+/// Whether a page is nobody's business but the operator's, where operators have a listener of their
+/// own. What load balancers and clients ask for is not.
+#[must_use]
+pub fn is_for_operators(path: &str) -> bool {
+    matches!(path, "/" | "/health" | "/metrics" | "/metrics/") || path.starts_with("/config/")
+}
+
 /// A line of the landing page.
 #[derive(Clone, Copy, Debug)]
 pub struct Listed {

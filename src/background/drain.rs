@@ -15,13 +15,13 @@ impl Background {
     /// Waits for the requests in flight, as long as the configuration and the operator allow.
     pub(super) async fn drain(&self) {
         let ending = self.lifecycle.ended().await;
-        let edge = &self.reload.snapshot.load().edge;
+        let snapshot = self.reload.snapshot.load_full();
         let bound = match ending {
             Ending::Stopped => {
                 systemd::stopping();
-                self.reload.snapshot.load().traffic.drain_timeout
+                snapshot.traffic.drain_timeout
             }
-            Ending::Replaced => edge.upgrade_drain_timeout,
+            Ending::Replaced => snapshot.edge.upgrade_drain_timeout,
         };
         // The last copies but the ones that the listeners close themselves: nobody can connect now,
         // or the successor alone accepts.
@@ -54,10 +54,18 @@ impl Background {
             until_none(&self.in_flight).await;
             // HTTP/2 writes the last bytes after the request is done; kept connections may bring
             // one request more, and are closed by the listener after the same time.
-            let closed = tokio::time::timeout(linger, until_none(&self.connections)).await;
+            let closed = tokio::time::timeout(linger, self.until_closed()).await;
             if closed.is_ok() || self.in_flight.load(Ordering::Acquire) == 0 {
                 return;
             }
+        }
+    }
+}
+
+impl Background {
+    async fn until_closed(&self) {
+        while self.connections.open() > 0 {
+            tokio::time::sleep(TICK).await;
         }
     }
 }

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::checks::HealthChecks;
 use crate::edge::handover::Predecessor;
-use crate::edge::{Address, Lifecycle};
+use crate::edge::{Address, Connections, Lifecycle};
 use crate::mock::Demo;
 use crate::reload::Reload;
 use crate::telemetry::AccessLog;
@@ -47,7 +47,7 @@ pub(crate) struct Background {
     pub upstreams: Arc<Upstreams>,
     pub health_checks: HealthChecks,
     pub in_flight: Arc<AtomicUsize>,
-    pub connections: Arc<AtomicUsize>,
+    pub connections: Arc<Connections>,
     /// Connections that were accepted since the start.
     pub accepted: Arc<AtomicU64>,
     /// Counted up by the threads that serve requests.

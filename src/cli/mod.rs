@@ -101,7 +101,7 @@ mod tests {
     fn litellms_form_is_serve() {
         let cli = Cli::parse_from(["tollgate", "--config", "a.yaml", "--port", "8000"]);
         assert!(cli.command.is_none());
-        assert_eq!(cli.serve.port, 8000);
+        assert_eq!(cli.serve.port, Some(8000));
         let cli = Cli::parse_from(["tollgate", "serve", "--config", "a.yaml"]);
         assert!(matches!(cli.command, Some(Command::Serve(_))));
     }

@@ -10,9 +10,13 @@ use clap::builder::NonEmptyStringValueParser;
 
 use super::{BAD_CONFIG, START_FAILED, complain};
 use crate::config::{self, Env, Loaded, ProcessEnv};
+use crate::edge::ListenAt;
 use crate::edge::handover::Predecessor;
 use crate::server;
 use crate::telemetry::logging;
+
+/// LiteLLM's.
+const DEFAULT_PORT: u16 = 4000;
 
 /// The flags, spelled as LiteLLM spells them; a dash may stand for each underscore.
 #[derive(Args, Clone, Debug)]
@@ -20,12 +24,15 @@ pub(super) struct Arguments {
     /// Configuration file [env: CONFIG_FILE_PATH]
     #[arg(long, short = 'c', value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Address to listen on
-    #[arg(long, default_value = "0.0.0.0", value_name = "ADDRESS", env = "HOST")]
-    pub host: String,
-    /// Port to listen on; 0 picks a free one
-    #[arg(long, short = 'p', default_value_t = 4000, env = "PORT")]
-    pub port: u16,
+    /// Listen here; may be given several times ("unix:/run/x.sock", "0.0.0.0:443 proxy_protocol")
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Vec<ListenAt>,
+    /// Address to listen on [default: what the file says, else 0.0.0.0]
+    #[arg(long, value_name = "ADDRESS", env = "HOST")]
+    pub host: Option<String>,
+    /// Port to listen on; 0 picks a free one [default: what the file says, else 4000]
+    #[arg(long, short = 'p', env = "PORT")]
+    pub port: Option<u16>,
     /// Quick start without a file: one model, with its key from the environment
     #[arg(
         long,
@@ -110,8 +117,9 @@ impl Arguments {
     pub(super) fn loopback(port: u16) -> Self {
         Self {
             config: None,
-            host: Ipv4Addr::LOCALHOST.to_string(),
-            port,
+            listen: Vec::new(),
+            host: Some(Ipv4Addr::LOCALHOST.to_string()),
+            port: Some(port),
             model: None,
             alias: None,
             api_base: None,
@@ -184,8 +192,9 @@ pub(super) fn serve(
         complain(&format!("tollgate: {error}\n"));
         return ExitCode::from(START_FAILED);
     }
-    let Some(host) = parse_host(&arguments.host) else {
-        complain(&format!("tollgate: --host {} is not an IP address\n", arguments.host));
+    let written = arguments.host.as_deref().unwrap_or("0.0.0.0");
+    let Some(host) = parse_host(written) else {
+        complain(&format!("tollgate: --host {written} is not an IP address\n"));
         return ExitCode::from(START_FAILED);
     };
     let predecessor = match Predecessor::of_this_process() {
@@ -196,8 +205,10 @@ pub(super) fn serve(
         }
     };
     let options = server::Options {
+        listen: arguments.listen.clone(),
         host,
-        port: arguments.port,
+        port: arguments.port.unwrap_or(DEFAULT_PORT),
+        placed: arguments.host.is_some() || arguments.port.is_some(),
         threads: arguments.num_workers.map(std::num::NonZeroUsize::get),
         config,
         outline: loaded.outline,

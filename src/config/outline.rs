@@ -44,11 +44,10 @@ impl Outline {
     /// The names of the options that are written in one of the two only, or differently.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<Box<str>> {
-        let mine = self.options.iter();
-        let changed = mine.filter(|(name, value)| other.options.get(*name) != Some(value));
-        let changed = changed.map(|(name, _)| name.clone());
-        let gone = other.options.keys().filter(|name| !self.options.contains_key(*name)).cloned();
-        let mut names: Vec<_> = changed.chain(gone).collect();
+        let changed =
+            self.options.iter().filter(|(name, value)| other.options.get(*name) != Some(*value));
+        let gone = other.options.keys().filter(|name| !self.options.contains_key(*name));
+        let mut names: Vec<_> = changed.map(|(name, _)| name).chain(gone).cloned().collect();
         names.sort();
         names
     }

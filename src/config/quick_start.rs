@@ -29,12 +29,8 @@ type Line = (String, Option<String>);
 pub fn quick_start(model: &str, options: &QuickStart, env: &dyn Env) -> Loaded {
     let missing = missing_variables(model, options, env);
     if !missing.is_empty() {
-        return Loaded {
-            snapshot: None,
-            problems: missing,
-            outline: super::Outline::default(),
-            files: Vec::new(),
-        };
+        let (outline, files) = Default::default();
+        return Loaded { snapshot: None, problems: missing, outline, files };
     }
     let lines = lines(model, options);
     let text: String = lines.iter().map(|(line, _)| format!("{line}\n")).collect();

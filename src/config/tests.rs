@@ -395,7 +395,7 @@ fn describe(snapshot: &Snapshot) -> String {
         writeln!(out, "{:?}, heeds checks {:?}", routing.breaker, routing.heeds_checks).unwrap();
     }
     writeln!(out, "{access:?}\n{traffic:?}\n{logs:?}").unwrap();
-    if *edge != crate::snapshot::Edge::default() {
+    if **edge != crate::edge::Settings::default() {
         writeln!(out, "{edge:?}").unwrap();
     }
     out

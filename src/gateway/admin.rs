@@ -8,11 +8,12 @@ use http::{HeaderValue, Request};
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
-use super::Gateway;
 use super::ctx::RequestCtx;
 use super::explain;
 use super::intake;
 use super::reply;
+use super::{Audience, Gateway};
+use crate::admin::routes;
 use crate::admin::{DeploymentHealth, GroupHealth, Model, Source};
 use crate::catalog::Resolved;
 use crate::keys::Access;
@@ -43,7 +44,13 @@ pub(super) async fn answer(
     if let Ok(id) = HeaderValue::from_str(&ctx.request_id) {
         request.headers_mut().insert("x-request-id", id);
     }
-    let (parts, body) = gateway.admin.answer(request).await.into_parts();
+    let hidden = gateway.audience == Audience::Clients && routes::is_for_operators(head.uri.path());
+    let answer = if hidden {
+        gateway.admin.unknown(request).await
+    } else {
+        gateway.admin.answer(request).await
+    };
+    let (parts, body) = answer.into_parts();
     let mut head = ResponseHeader::build_no_case(parts.status, Some(parts.headers.len() + 1))?;
     for (name, value) in &parts.headers {
         head.append_header(name.clone(), value.clone())?;

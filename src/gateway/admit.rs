@@ -5,6 +5,7 @@ use http::HeaderMap;
 use super::Gateway;
 use super::ctx::{InFlight, RequestCtx};
 use super::error::GatewayError;
+use super::queue;
 use crate::admin::auth;
 use crate::keys::{self, Access, Caller};
 
@@ -17,11 +18,15 @@ pub(super) fn caller(access: &Access, headers: &HeaderMap) -> Result<Caller, Gat
     keys::authorise(access, candidates).map_err(GatewayError::Key)
 }
 
-/// Counts the request in.
+/// Counts the request in, if need be after a short wait.
 ///
 /// # Errors
-/// `GatewayFull` at `global_max_parallel_requests`.
-pub(super) fn enter(gateway: &Gateway, ctx: &RequestCtx) -> Result<InFlight, GatewayError> {
+/// `Overloaded` if there was no place in time, `GatewayFull` at `global_max_parallel_requests`.
+pub(super) async fn enter(gateway: &Gateway, ctx: &RequestCtx) -> Result<InFlight, GatewayError> {
+    let place =
+        gateway.queue.enter(&ctx.snapshot.edge.admission, || gateway.metrics.queued()).await;
+    let place = place.map_err(|queue::Overloaded| GatewayError::Overloaded)?;
     let bound = ctx.snapshot.traffic.max_parallel_requests;
-    InFlight::enter(&gateway.in_flight, bound, &gateway.metrics).ok_or(GatewayError::GatewayFull)
+    let entered = InFlight::enter(&gateway.in_flight, bound, &gateway.metrics);
+    entered.map(|entered| entered.at(place)).ok_or(GatewayError::GatewayFull)
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::error::{ClientDialect, GatewayError};
 use super::hints::Hints;
+use super::queue::Place;
 use crate::catalog::PriceBook;
 use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
@@ -153,6 +154,8 @@ pub struct Served {
 pub struct InFlight {
     count: Arc<AtomicUsize>,
     _shown: Counted,
+    /// Given back with the rest.
+    _place: Option<Place>,
 }
 
 impl InFlight {
@@ -163,8 +166,15 @@ impl InFlight {
         metrics: &Metrics,
     ) -> Option<Self> {
         let before = count.fetch_add(1, Ordering::AcqRel);
-        let entered = Self { count: Arc::clone(count), _shown: metrics.in_flight() };
+        let entered = Self { count: Arc::clone(count), _shown: metrics.in_flight(), _place: None };
         bound.is_none_or(|bound| before < bound).then_some(entered)
+    }
+
+    /// The same, holding a place of the queue.
+    #[must_use]
+    pub fn at(mut self, place: Option<Place>) -> Self {
+        self._place = place;
+        self
     }
 }
 

@@ -44,6 +44,8 @@ pub enum GatewayError {
     NoTaggedDeployment { model: String },
     /// The gateway has its `global_max_parallel_requests` in flight.
     GatewayFull,
+    /// As many requests are in flight, and wait, as may; or the wait was too long.
+    Overloaded,
     /// The whole request took longer than `request_timeout`.
     Deadline { after: Duration },
     /// The gateway broke; the log has the reason under the request id.
@@ -67,6 +69,7 @@ impl GatewayError {
             | Self::DeploymentsFull { .. }
             | Self::DeploymentsLimited { .. }
             | Self::GatewayFull => 429,
+            Self::Overloaded => 503,
             Self::Deadline { .. } => 504,
             Self::Internal => 500,
         }
@@ -95,6 +98,7 @@ impl GatewayError {
             },
             Self::NoTaggedDeployment { .. } => "no_deployment_for_tags",
             Self::GatewayFull => "gateway_at_max_parallel_requests",
+            Self::Overloaded => "gateway_overloaded",
             Self::Deadline { .. } => "request_timeout",
             Self::Internal => "internal_error",
         })
@@ -117,6 +121,7 @@ impl GatewayError {
             | Self::DeploymentsFull { .. }
             | Self::DeploymentsLimited { .. }
             | Self::GatewayFull => "rate_limit_error",
+            Self::Overloaded => "overloaded_error",
             Self::Deadline { .. } => "timeout_error",
             Self::Internal => "internal_server_error",
         })
@@ -157,6 +162,9 @@ impl GatewayError {
             Self::GatewayFull => {
                 "The gateway has as many requests in flight as it may. Try again shortly.".into()
             }
+            Self::Overloaded => {
+                "The gateway has more requests than it can serve. Try again shortly.".into()
+            }
             Self::Deadline { after } => format!(
                 "The request was not finished within its limit of {} seconds.",
                 after.as_secs_f64()
@@ -184,6 +192,7 @@ impl GatewayError {
             | Self::NoneFits { .. }
             | Self::NoTaggedDeployment { .. }
             | Self::GatewayFull
+            | Self::Overloaded
             | Self::Deadline { .. }
             | Self::Internal => None,
         }
@@ -196,7 +205,9 @@ impl GatewayError {
             Self::AllCooling { retry_after, .. } | Self::DeploymentsLimited { retry_after, .. } => {
                 Some(*retry_after)
             }
-            Self::DeploymentsFull { .. } | Self::GatewayFull => Some(Duration::from_secs(1)),
+            Self::DeploymentsFull { .. } | Self::GatewayFull | Self::Overloaded => {
+                Some(Duration::from_secs(1))
+            }
             Self::Upstream(failure) => failure.retry_after.or_else(|| {
                 // SDKs retry these at once otherwise; a second is what the providers ask for.
                 matches!(failure.class, FailureClass::Overloaded).then_some(Duration::from_secs(1))

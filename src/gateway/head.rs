@@ -87,6 +87,7 @@ pub(super) fn error(
         | GatewayError::NoneFits { .. }
         | GatewayError::NoTaggedDeployment { .. }
         | GatewayError::GatewayFull
+        | GatewayError::Overloaded
         | GatewayError::Deadline { .. }
         | GatewayError::Internal => {}
     }

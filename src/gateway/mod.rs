@@ -20,6 +20,7 @@ mod needs;
 mod opening;
 mod preface;
 mod pump;
+mod queue;
 mod refusal;
 mod relay;
 mod reply;
@@ -43,10 +44,12 @@ use self::connection::Connection;
 use self::ctx::RequestCtx;
 use self::error::{ClientDialect, GatewayError};
 pub use self::preface::AnyHttp;
+pub use self::queue::Queue;
 use self::refusal::HeadProblem;
 use self::route::Route;
 pub use self::shadow::room as shadow_room;
 use crate::admin::Admin;
+use crate::edge;
 use crate::routing;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessLog, Metrics};
@@ -63,10 +66,24 @@ pub struct Gateway {
     pub access_log: AccessLog,
     /// Requests that are being answered.
     pub in_flight: Arc<AtomicUsize>,
+    /// Where requests wait when too many are in flight.
+    pub queue: Arc<Queue>,
     /// Room for copies of requests: see [`shadow_room`].
     pub shadows: Arc<Semaphore>,
     /// Answers everything that is not inference.
     pub admin: Admin,
+    /// Whom this listener is for.
+    pub audience: Audience,
+}
+
+/// Whom a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    Everybody,
+    /// Operators have a listener of their own.
+    Clients,
+    /// Pages, and no inference.
+    Operators,
 }
 
 #[async_trait]
@@ -86,11 +103,18 @@ impl ProxyHttp for Gateway {
         // Bytes that a client sends ahead belong to its next request; without this the watch for
         // its disconnect would take them for an error.
         session.as_downstream_mut().set_pipelining_enabled(true);
-        ctx.client_ip = session
-            .client_addr()
-            .and_then(|address| address.as_inet())
-            .map(std::net::SocketAddr::ip);
+        let settings = &ctx.snapshot.edge;
+        if session.as_downstream().get_keepalive().is_some() {
+            // Only where the connection is kept at all: a client, or the end of the process, may
+            // have decided otherwise.
+            session.set_keepalive(Some(settings.limits.keepalive_timeout.as_secs().max(1)));
+        }
+        let peer = session.client_addr().and_then(|address| address.as_inet());
+        let peer = peer.map(std::net::SocketAddr::ip);
         let head = session.req_header();
+        let lines = head.headers.get_all("x-forwarded-for").iter();
+        let lines = lines.filter_map(|line| line.to_str().ok());
+        ctx.client_ip = edge::client(&settings.forwarded, peer, lines);
         ctx.request_id = intake::request_id(&head.headers);
         ctx.dialect = ClientDialect::of_path(head.uri.path());
         Ok(())
@@ -188,6 +212,10 @@ impl Gateway {
         }
         let path = head.uri.path().to_owned();
         match Route::find(&head.method, &path) {
+            _ if self.audience == Audience::Operators => {
+                admin::answer(self, session, ctx).await.map_err(Refusal::Downstream)?;
+                Ok(true)
+            }
             Route::Admin => {
                 admin::answer(self, session, ctx).await.map_err(Refusal::Downstream)?;
                 Ok(true)
@@ -195,7 +223,7 @@ impl Gateway {
             Route::Inference { endpoint, model } => {
                 // The key is checked before a byte of the body is read.
                 ctx.caller = Some(admit::caller(&ctx.snapshot.access, &head.headers)?);
-                ctx.in_flight = Some(admit::enter(self, ctx)?);
+                ctx.in_flight = Some(admit::enter(self, ctx).await?);
                 let traffic = &ctx.snapshot.traffic;
                 let (limit, silence) = (traffic.max_request_bytes, traffic.client_body_timeout);
                 let body = intake::read_body(session, limit, silence).await?;

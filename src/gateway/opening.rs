@@ -132,14 +132,12 @@ async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<Exchange, Failur
         provider::request(deployment, &order.body, &asked).map_err(Failure::without_blame)?;
     // Boxed, so that a stream does not carry the state of its exchange to its end.
     let upstreams = &order.gateway.upstreams;
-    let exchanged =
-        Box::pin(exchange::perform(upstreams, deployment, &outgoing, call.stream, bounds)).await;
-    if let Ok(Exchange { headers, .. }) = &exchanged
-        && let Some(told) = provider::told(headers, SystemTime::now())
-    {
+    let performing = exchange::perform(upstreams, deployment, &outgoing, call.stream, bounds);
+    let exchange = Box::pin(performing).await?;
+    if let Some(told) = provider::told(&exchange.headers, SystemTime::now()) {
         order.gateway.rates.told(deployment, &told, Instant::now());
     }
-    exchanged
+    Ok(exchange)
 }
 
 /// Reads until there is something to show. A preamble is held back until something follows it.

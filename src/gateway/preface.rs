@@ -6,7 +6,6 @@
 //! decide, and they must come in time. Needless once Pingora compares what it has.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
@@ -30,17 +29,16 @@ pub struct AnyHttp {
     /// Also HTTP/2 over TLS, where both sides have agreed on it beforehand.
     agreed: Arc<Entrance>,
     prior_knowledge: Arc<Entrance>,
-    /// Connections that have sent something and are open.
-    connections: Arc<AtomicUsize>,
 }
 
 impl AnyHttp {
-    /// The gateway, ready for connections, which it counts.
+    /// The gateway, ready for connections.
     #[must_use]
-    pub fn new(conf: &Arc<ServerConf>, gateway: Gateway, connections: Arc<AtomicUsize>) -> Self {
+    pub fn new(conf: &Arc<ServerConf>, gateway: Gateway) -> Self {
         let entrance = |h2c| {
             let mut options = HttpServerOptions::default();
             options.h2c = h2c;
+            options.h2_idle_timeout = Some(gateway.snapshot.load().edge.limits.keepalive_timeout);
             // So that the gateway refuses it, with a body and a line in the log.
             options.allow_connect_method_proxying = true;
             let mut proxy = http_proxy(conf, gateway.clone());
@@ -48,28 +46,12 @@ impl AnyHttp {
             Arc::new(Entrance(Arc::new(proxy)))
         };
         let (agreed, prior_knowledge) = (entrance(false), entrance(true));
-        Self { gateway: Arc::new(gateway), agreed, prior_knowledge, connections }
+        Self { gateway: Arc::new(gateway), agreed, prior_knowledge }
     }
 
     /// A connection of HTTP/1 is watched until there is a request, and again after it.
     fn watched(&self, stream: Stream) -> Stream {
         Box::new(Connection::new(stream, Arc::clone(&self.gateway)))
-    }
-}
-
-/// One open connection; counts itself out when dropped.
-struct Open(Arc<AtomicUsize>);
-
-impl Open {
-    fn count(connections: &Arc<AtomicUsize>) -> Self {
-        connections.fetch_add(1, Ordering::AcqRel);
-        Self(Arc::clone(connections))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -104,7 +86,6 @@ impl ServerApp for AnyHttp {
         shutdown: &ShutdownWatch,
     ) -> Option<Stream> {
         if stream.get_ssl_digest().is_some() {
-            let _open = Open::count(&self.connections);
             if !matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
                 stream = self.watched(stream);
             }
@@ -114,7 +95,6 @@ impl ServerApp for AnyHttp {
         let mut start = [0; HTTP2.len()];
         let peeking = stream.try_peek(&mut start);
         let peeked = within(patience, peeking).await;
-        let _open = Open::count(&self.connections);
         match peeked {
             Ok(Ok(true)) if start == HTTP2 => {
                 self.prior_knowledge.process_new(stream, shutdown).await

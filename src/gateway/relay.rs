@@ -1,6 +1,6 @@
 //! The attempt loop: asks routing for the next deployment until one of them has answered.
 //!
-//! One attempt is an exchange (`exchange.rs`) and, for a stream, the pump (`pump.rs`). This file
+//! One attempt is an opening (`opening.rs`) and, for a stream, the pump (`pump.rs`). This file
 //! decides nothing about *which* deployment is next, that is `routing`; it decides when an answer
 //! begins, when another attempt may follow, and it watches client and deadline all along.
 

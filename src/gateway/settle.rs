@@ -134,6 +134,7 @@ fn error_of(ctx: &RequestCtx) -> Option<ErrorRecord> {
         GatewayError::DeploymentsFull { .. } => "deployments_full",
         GatewayError::DeploymentsLimited { .. } => "deployments_limited",
         GatewayError::GatewayFull => "gateway_full",
+        GatewayError::Overloaded => "overloaded",
         GatewayError::Deadline { .. } => "deadline",
         GatewayError::Internal => "internal",
     };

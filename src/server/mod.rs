@@ -4,13 +4,12 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use pingora_core::listeners::L4BufferSettings;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
 use pingora_core::services::background::background_service;
@@ -24,24 +23,29 @@ use crate::checks::HealthChecks;
 use crate::config;
 use crate::edge::handover::Predecessor;
 use crate::edge::{
-    Address, Certificate, CertificateFiles, Door, Ending, Lifecycle, ListenError, Listening,
-    Sockets,
+    Address, Certificate, CertificateFiles, Door, Ending, Lifecycle, ListenAt, ListenError,
+    Listening, Shared, Sockets,
 };
-use crate::gateway::{AnyHttp, Gateway, View, shadow_room};
+use crate::gateway::{AnyHttp, Audience, Gateway, View, shadow_room};
 use crate::mock::Demo;
 use crate::reload::{Known, Reload};
 use crate::routing;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log::Sink;
+use crate::telemetry::metrics::names;
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Upstreams;
 
 /// How the server is to run: what the command line says.
 #[derive(Debug)]
 pub struct Options {
+    /// Where to listen, if not at `host` and `port`.
+    pub listen: Vec<ListenAt>,
     pub host: IpAddr,
     /// Zero picks a free one.
     pub port: u16,
+    /// Somebody has asked for that address: it outranks what the configuration says.
+    pub placed: bool,
     /// Worker threads; `None` is one for each processor.
     pub threads: Option<usize>,
     /// The file to read again on SIGHUP.
@@ -81,14 +85,6 @@ pub enum StartError {
 /// before that, when the last request is done or its own bound is reached.
 const GRACE_SECONDS: u64 = 24 * 60 * 60;
 
-/// Holds the head and the body of most replies, which then leave in one write. Pingora's default of
-/// one segment makes two of them. Everything is flushed when it is to be seen.
-const WRITE_BUFFER: usize = 16 * 1024;
-
-/// One TLS record. Without TLS nothing is buffered here: head and body have buffers of their own,
-/// and Pingora's default would add 64 KiB to every connection.
-const TLS_READ_BUFFER: usize = 16 * 1024;
-
 /// Serves until the process is told to stop.
 ///
 /// # Errors
@@ -96,9 +92,10 @@ const TLS_READ_BUFFER: usize = 16 * 1024;
 pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let (predecessor, mut inherited) = options.predecessor.take().unzip();
     let mut inherited = inherited.take().unwrap_or_default();
+    let places = places(&snapshot, &options)?;
     let mut sockets = Vec::new();
-    for wanted in addresses(&snapshot, &options) {
-        sockets.push(inherited.take_or_bind(&wanted)?);
+    for at in &places {
+        sockets.push(inherited.take_or_bind(&at.address)?);
     }
     let control = options.control_socket.as_deref();
     let control = control.map(|path| inherited.take_or_bind_private(path)).transpose()?;
@@ -146,7 +143,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         }
     });
     let since = started.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let known = Known::new(options.outline, options.files);
+    let known = Known::new(options.outline, options.files, &snapshot.load().catalog);
     let reload = Arc::new(Reload {
         config: options.config,
         snapshot: Arc::clone(&snapshot),
@@ -167,27 +164,42 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         metrics,
         access_log: access_log.clone(),
         in_flight: Arc::clone(&in_flight),
+        queue: Arc::default(),
         shadows: shadow_room(),
         admin,
+        audience: Audience::Everybody,
     };
 
-    let connections = Arc::new(AtomicUsize::new(0));
-    let (accepted, beat) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let beat = Arc::new(AtomicU64::new(0));
     let lifecycle = Lifecycle::new();
-    let door = Door {
-        app: Arc::new(AnyHttp::new(&server.configuration, gateway, Arc::clone(&connections))),
-        accepted: Arc::clone(&accepted),
-        connections: Arc::clone(&connections),
-        certificate: certificate.clone(),
+    let settings = Arc::clone(&gateway.snapshot);
+    let shared = Shared {
+        settings: Arc::new(move || Arc::clone(&settings.load().edge)),
+        accepted: Arc::default(),
+        connections: Arc::default(),
         lifecycle: lifecycle.clone(),
     };
-    let read_buffer = if certificate.is_some() { TLS_READ_BUFFER } else { 0 };
-    let mut listening = Listening::new("gateway", door, Arc::clone(&beat));
-    let addresses = sockets.iter().map(|socket| socket.address.clone()).collect();
-    for socket in &sockets {
-        let socket = socket.again().map_err(StartError::Descriptors)?;
-        listening.add(socket, L4BufferSettings::new(read_buffer, WRITE_BUFFER));
+    let (accepted, open) = (Arc::clone(&shared.accepted), Arc::clone(&shared.connections));
+    gateway.metrics.on_scrape(move |scrape| {
+        // As floats, which is what Prometheus counts in.
+        scrape.value(&names::CONNECTIONS, &[], accepted.load(Ordering::Relaxed) as f64);
+        scrape.value(&names::REFUSED_CONNECTIONS, &[], open.refused() as f64);
+        scrape.value(&names::OPEN_CONNECTIONS, &[], open.open() as f64);
+    });
+    let app = |audience| {
+        let gateway = Gateway { audience, ..gateway.clone() };
+        Arc::new(AnyHttp::new(&server.configuration, gateway))
+    };
+    let has_operators = places.iter().any(|at| at.admin);
+    let clients = app(if has_operators { Audience::Clients } else { Audience::Everybody });
+    let operators = has_operators.then(|| app(Audience::Operators));
+    let mut listening = Listening::new(Arc::clone(&beat));
+    for (socket, at) in sockets.iter().zip(&places) {
+        let app = operators.as_ref().filter(|_| at.admin).unwrap_or(&clients);
+        let door = Door::new(Arc::clone(app), at, certificate.clone(), shared.clone());
+        listening.add(socket.again().map_err(StartError::Descriptors)?, door, at.mode);
     }
+    let addresses = sockets.iter().map(|socket| socket.address.clone()).collect();
     server.add_service(listening);
 
     if let Some(control) = &control {
@@ -212,8 +224,8 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         reload,
         upstreams,
         in_flight,
-        connections,
-        accepted,
+        connections: shared.connections,
+        accepted: shared.accepted,
         beat,
         draining,
         lifecycle: lifecycle.clone(),
@@ -250,18 +262,30 @@ impl ShutdownSignalWatch for ShutdownSignals {
 }
 
 /// Where to listen: on this machine only if nobody has to show a key.
-fn addresses(snapshot: &Snapshot, options: &Options) -> Vec<Address> {
-    let mut host = options.host;
-    if snapshot.access.master_key.is_none() {
-        if !host.is_loopback() {
-            host = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        }
+fn places(snapshot: &Snapshot, options: &Options) -> Result<Vec<ListenAt>, StartError> {
+    let guarded = snapshot.access.master_key.is_some();
+    if !guarded {
         tracing::warn!(
             "NO MASTER KEY IS SET: everybody who reaches this gateway can use it. \
              It therefore listens on loopback only. Set general_settings.master_key."
         );
     }
-    vec![Address::Tcp(SocketAddr::new(host, options.port))]
+    let written: &[ListenAt] = match (options.listen.as_slice(), options.placed) {
+        ([], true) => &[],
+        ([], false) => &snapshot.edge.listen,
+        (flags, _) => flags,
+    };
+    if written.is_empty() {
+        let open = guarded || options.host.is_loopback();
+        let host = if open { options.host } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        return Ok(vec![ListenAt::new(Address::Tcp(SocketAddr::new(host, options.port)))]);
+    }
+    // Another address than the one that is written would surprise more than none.
+    if let Some(open) = written.iter().find(|at| !guarded && !at.address.is_local()) {
+        let cause = io::Error::other("without a master key only this machine may be served");
+        return Err(ListenError { address: open.address.clone(), cause }.into());
+    }
+    Ok(written.to_vec())
 }
 
 /// The certificate to serve TLS with, if there is one.

@@ -254,7 +254,9 @@ impl Upstreams {
     /// Closes connections that were idle for too long, or that the upstream has closed.
     pub fn sweep(&self) {
         let now = Instant::now();
-        self.upstreams().iter().for_each(|upstream| upstream.sweep(now));
+        for upstream in self.upstreams() {
+            upstream.sweep(now);
+        }
     }
 
     /// Resolves the names of all upstreams that were used before; called again and again by

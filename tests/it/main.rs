@@ -10,12 +10,14 @@
 mod harness;
 
 mod bodies;
+mod edge;
 mod endpoints;
 mod examples;
 mod failover;
 mod hedging;
 mod limits;
 mod matrix;
+mod nginx;
 mod process;
 mod refusals;
 mod reload;

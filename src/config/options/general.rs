@@ -11,6 +11,14 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         on("master_key", Kind::Secret, "$LITELLM_MASTER_KEY", "the key that clients must send"),
         on("litellm_key_header_name", Kind::Text, "", "a further header that may carry the key"),
         on("global_max_parallel_requests", Kind::Count, "", "requests in flight, over all clients"),
+        on(
+            "max_in_flight_requests_per_worker",
+            Kind::Count,
+            "",
+            "requests in flight before others wait; there is one worker",
+        ),
+        on("max_queued_requests_per_worker", Kind::Count, "100", "requests that may wait for that"),
+        on("admission_queue_timeout_seconds", Kind::Seconds, "1", "how long they wait; then a 503"),
         on("max_request_size_mb", Kind::Megabytes, "64", "largest request body"),
         on("max_response_size_mb", Kind::Megabytes, "64", "largest reply that is not streamed"),
         on("total_timeout", Kind::Seconds, "6000", "a whole request, all attempts included"),
@@ -40,6 +48,12 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         on("cors_allow_origins", Kind::List, "[]", "web pages that may call; `*` for all"),
         on("ssl_certfile_path", Kind::Text, "", "serve TLS with this certificate (PEM)"),
         on("ssl_keyfile_path", Kind::Text, "", "the key of that certificate (PEM)"),
+        on("listen", Kind::List, "[]", "addresses to listen on, where no flag says so"),
+        on("use_x_forwarded_for", Kind::Flag, "false", "a proxy in front names the client"),
+        on("trusted_proxy_ranges", Kind::List, "[]", "whose word on that is taken"),
+        on("max_connections", Kind::Count, "", "open connections, over all clients"),
+        on("max_connections_per_client", Kind::Count, "", "open connections of one address"),
+        on("keepalive_timeout", Kind::Seconds, "75", "how long connections idle"),
         on("reload_on_change", Kind::Flag, "false", "reload when the file changes"),
         on(
             "upgrade_drain_timeout",
@@ -104,9 +118,6 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         later("maximum_spend_logs_cleanup_cron", NO_SPEND),
         later("use_spend_logs_partitioning", NO_SPEND),
         later("max_parallel_requests", "no limit per key; set `global_max_parallel_requests`"),
-        ignored("max_in_flight_requests_per_worker", ONE_PROCESS),
-        ignored("max_queued_requests_per_worker", ONE_PROCESS),
-        ignored("admission_queue_timeout_seconds", "requests over the limit are refused at once"),
         later("token_rate_limit_type", "no limit per key is held"),
         later("max_file_size_mb", "the files API is not served"),
         ignored("cancel_on_disconnect", "a request always ends when its client goes away"),
@@ -128,8 +139,6 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         later("admin_only_routes", ALL_ROUTES),
         later("public_routes", ALL_ROUTES),
         later("allowed_ips", "clients of every address are served"),
-        later("use_x_forwarded_for", "the address of the connection is used"),
-        later("trusted_proxy_ranges", "the address of the connection is used"),
         later("pass_through_endpoints", "these paths are not served"),
         later("pass_through_request_timeout", "these paths are not served"),
         ignored("health_check_details", "`/health` names no deployment"),
@@ -170,4 +179,3 @@ const NO_REDIS: &str = "nothing is shared through Redis; each gateway keeps its 
 const NO_KEYS: &str = "only the master key opens the gateway";
 const NO_ALERT: &str = "no alert is sent; alert on `/metrics`";
 const ALL_ROUTES: &str = "every path is served to everyone who has the key";
-const ONE_PROCESS: &str = "there is one process; set `global_max_parallel_requests`";

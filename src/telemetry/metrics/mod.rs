@@ -222,6 +222,12 @@ impl Metrics {
         u64::try_from(self.families.in_flight.get()).unwrap_or(0)
     }
 
+    /// Counts an inference request as waiting until the guard is dropped.
+    #[must_use]
+    pub fn queued(&self) -> Counted {
+        Counted::new(&self.families.queued)
+    }
+
     /// Counts a streamed reply as open until the guard is dropped.
     #[must_use]
     pub fn open_stream(&self) -> Counted {

@@ -149,6 +149,14 @@ families! {
         "Access-log lines lost because the queue was full or the file could not be written.";
     SERIES_OVERFLOW = "tollgate_metric_series_overflow_total", Kind::Counter, &[],
         "Records counted under `other` because the bound on series was reached.";
+    CONNECTIONS = "tollgate_connections_total", Kind::ScrapeCounter, &[],
+        "Connections of clients that were accepted, refused ones included.";
+    REFUSED_CONNECTIONS = "tollgate_refused_connections_total", Kind::ScrapeCounter, &[],
+        "Connections that were closed at once because there were too many.";
+    OPEN_CONNECTIONS = "tollgate_open_connections", Kind::ScrapeGauge, &[],
+        "Connections of clients that are open.";
+    QUEUED = "tollgate_queued_requests", Kind::Gauge, &[],
+        "Inference requests that wait because too many are in flight.";
     CONFIG_RELOADS = "tollgate_config_reloads_total", Kind::Counter, &["result"],
         "Reloads of the configuration: success, unchanged or failure.";
     CONFIG_RELOAD_OK = "tollgate_config_last_reload_successful", Kind::Gauge, &[],

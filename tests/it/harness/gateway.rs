@@ -134,6 +134,13 @@ impl Builder {
     /// If it does not come to that; with what it had to say.
     #[track_caller]
     pub fn start(self) -> Gateway {
+        let placed = ["--host", "127.0.0.1", "--port", "0"];
+        placed.into_iter().fold(self, Self::argument).start_as_configured()
+    }
+
+    /// Starts the gateway where its configuration or its arguments say.
+    #[track_caller]
+    pub fn start_as_configured(self) -> Gateway {
         let folder = tempfile::tempdir().expect("the system has a folder for temporary files");
         let config = folder.path().join("tollgate.yaml");
         fs::write(&config, self.yaml()).expect("the folder is ours");
@@ -144,7 +151,7 @@ impl Builder {
         let mut command = Command::new(words.next().expect("there is at least the executable"));
         command.args(words);
         command.arg("serve").arg("--config").arg(&config);
-        command.args(["--host", "127.0.0.1", "--port", "0", "--num_workers", "1"]);
+        command.args(["--num_workers", "1"]);
         command.args(&self.arguments);
         Gateway::spawn(command, &self.variables, folder, self.master_key)
     }

@@ -9,7 +9,7 @@ use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request};
 use rustls::pki_types::{CertificateDer, ServerName};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 
@@ -54,6 +54,23 @@ impl Http2 {
     /// (DER). Panics unless HTTP/2 is agreed upon.
     #[track_caller]
     pub fn connect_tls(gateway: &Gateway, authority: &[u8]) -> Self {
+        Self::connect_tls_after(gateway, authority, b"")
+    }
+
+    /// The same, with some bytes before the handshake.
+    #[track_caller]
+    pub fn connect_tls_after(gateway: &Gateway, authority: &[u8], before: &[u8]) -> Self {
+        Self::tls(gateway.address(), authority, before)
+    }
+
+    /// The same, with whatever listens at an address.
+    #[track_caller]
+    pub fn connect_tls_to(address: SocketAddr, authority: &[u8]) -> Self {
+        Self::tls(address, authority, b"")
+    }
+
+    #[track_caller]
+    fn tls(address: SocketAddr, authority: &[u8], before: &[u8]) -> Self {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from(authority.to_vec())).expect("the authority is one");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -64,7 +81,8 @@ impl Http2 {
             .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-        Self::over(gateway.address(), |socket| async move {
+        Self::over(address, |mut socket| async move {
+            socket.write_all(before).await.expect("the gateway reads");
             let name = ServerName::try_from("localhost").expect("it is a name");
             let stream = connector.connect(name, socket).await.expect("the certificate is good");
             let agreed = stream.get_ref().1.alpn_protocol();
