@@ -4,12 +4,14 @@
 //!
 //! ```text
 //! Plan (plan.rs)            one request: asks for attempts, hears how they ended
+//!  |- Rules (rules/)        rules, regions and weights decide on a name before all else
 //!  |- Queue (fallback.rs)   the groups that may stand in
-//!  '- Stage (stage.rs)      one group of the request: who is eligible, who has been tried
-//!      |- Draw (strategy.rs)     the choice among equals
+//!  '- Stage (stage/)        one group of the request: who is eligible, who has been tried
+//!      |- Draw (strategy/)       the choice among equals
 //!      '- Reach (retry.rs)       what a failure leaves possible, and after what delay
 //! State (stats.rs)          all requests: what is known of each deployment
 //!  |- Turns (turns.rs)       whose turn it is among names that share requests by weight
+//!  |- Hedges (hedge.rs)      how long answers take to begin, and who gets company
 //!  '- DeploymentState (health.rs)   in flight, closed / cooling / half-open
 //!      |- Window (window.rs)     the last minute
 //!      '- rest (cooldown.rs, breaker.rs)  when it rests and for how long
