@@ -285,6 +285,24 @@ fn a4_the_header_names_the_region_only_where_it_is_trusted() {
 }
 
 #[test]
+fn a5_traffic_moves_to_the_other_provider_near_the_limit() {
+    let providers = Providers::start();
+    let group = "model_list:\n\
+                 - {model_name: chat, litellm_params: {model: openai/gpt-4o-mini}}\n\
+                 - {model_name: chat, litellm_params: {model: anthropic/claude-haiku-4-5}}\n\
+                 router_settings: {routing_strategy: least-busy}\n";
+    let gateway = providers.gateway(&format!("{}\n{group}", seed("a5-rate-limits"))).start();
+
+    // The provider counts some 11,000 tokens for each, of the 90,000 a minute that OpenAI has.
+    let prompt = "word ".repeat(9_000);
+    let answers: Vec<_> =
+        (0..14).map(|_| client(&gateway, MASTER).chat("chat", &prompt).text()).collect();
+    let moved = answers.iter().position(|answer| answer == "anthropic").unwrap();
+    assert!((6..=9).contains(&moved), "{answers:?}");
+    assert!(answers[moved..].iter().all(|answer| answer == "anthropic"), "{answers:?}");
+}
+
+#[test]
 fn b1_azure_west_then_azure_east_then_openai_then_anthropic() {
     let providers = Providers::start();
     let [west, east] = ["west", "east"].map(|name| upstream::azure().replies(chat(name)).start());
