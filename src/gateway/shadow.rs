@@ -5,18 +5,18 @@
 //! its log line know nothing of it. No retries and no fallbacks: a copy that fails says what was to
 //! be learned.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Gateway;
 use super::ctx::{Call, Relayed, RequestCtx, Served};
-use super::exchange::{self, Bounds, Content, Exchange};
+use super::exchange::{self, Bounds};
+use super::opening::{self, Begun, Opening, Order};
 use super::relay::{estimate, unix_seconds};
-use crate::catalog::Deployment;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::provider;
@@ -25,9 +25,7 @@ use crate::snapshot::Snapshot;
 use crate::telemetry::{
     self, ClientText, Durations, ErrorRecord, RequestRecord, Route, class_name,
 };
-use crate::upstream::Connection;
 use crate::usage::Usage;
-use crate::wire::{Ending, StreamOptions};
 
 /// Shadows in flight at one time. Beyond it copies are left out, so that a slow experiment cannot
 /// fill the memory with requests.
@@ -76,9 +74,8 @@ impl Shadow {
             model: &self.group,
             num_retries: Some(0),
             disable_fallbacks: true,
-            tags: call.tags.clone(),
-            seed: fastrand::u64(..),
-            ..Ask::default()
+            needs: call.reads_needs(settings).then(|| *call.needs()),
+            ..call.ask()
         };
         let Ok(mut plan) = Plan::new(catalog, settings, ask) else { return };
         let deadline = Some(began + snapshot.traffic.total_timeout);
@@ -114,6 +111,7 @@ impl Shadow {
         match answered {
             Ok(usage) => {
                 plan.succeeded(&mut attempt, state, Instant::now());
+                plan.used(&mut attempt, &usage, state, Instant::now());
                 relayed.settle(usage, &snapshot.prices);
                 record.status = 200;
             }
@@ -158,68 +156,37 @@ impl Shadow {
     /// Makes the call and reads the answer to its end.
     async fn attempt(&self, attempt: &Attempt) -> Result<Usage, Failure> {
         let Self { gateway, snapshot, call, .. } = self;
-        let (deployment, traffic) = (&*attempt.deployment, &snapshot.traffic);
-        let asked = provider::Call {
-            model: &attempt.model,
-            endpoint: call.endpoint,
-            stream: call.stream,
-            overrides: &attempt.overrides,
-            drop_params: traffic.drop_params,
-            modify_params: traffic.modify_params,
-        };
-        let outgoing =
-            provider::request(deployment, &call.body, &asked).map_err(Failure::without_blame)?;
-        let bounds = Bounds::of(traffic, call, deployment);
-        let upstreams = &gateway.upstreams;
-        let exchange =
-            exchange::perform(upstreams, deployment, &outgoing, call.stream, bounds).await?;
+        let deployment = &attempt.deployment;
         let created = unix_seconds(SystemTime::now());
-        match exchange {
-            Exchange { content: Content::Stream(connection), .. } => {
-                self.drain(deployment, *connection, bounds, created).await
-            }
-            Exchange { status, headers, content: Content::Body(body) } if !status.is_success() => {
+        let body = Cow::Borrowed(&call.body);
+        let order = Order::new(gateway, Arc::clone(snapshot), call, body, attempt, created);
+        let bounds = order.bounds();
+        match opening::open(order).await? {
+            Opening::Stream(begun) => self.drain(*begun, bounds).await,
+            Opening::Body(status, headers, body) if !status.is_success() => {
                 let now = SystemTime::now();
                 Err(provider::classify(deployment, status.as_u16(), &headers, &body, now))
             }
-            Exchange { content: Content::Body(body), .. } => {
+            Opening::Body(_, _, body) => {
                 let reply = provider::reply(deployment, call.endpoint, body, created)?;
                 Ok(reply.usage.unwrap_or_else(|| estimate(call, reply.body.len() as u64)))
             }
         }
     }
 
-    async fn drain(
-        &self,
-        deployment: &Deployment,
-        mut connection: Connection,
-        bounds: Bounds,
-        created: u64,
-    ) -> Result<Usage, Failure> {
-        let options = StreamOptions { show_usage: false, created, quirks: deployment.quirks };
-        let mut stream = provider::stream(deployment, self.call.endpoint, options);
-        let mut unread: Vec<Bytes> = Vec::new();
+    /// Reads a stream to its end; nobody is shown what it says.
+    async fn drain(&self, begun: Begun, bounds: Bounds) -> Result<Usage, Failure> {
+        let Begun { mut connection, mut stream, mut events, mut batch, .. } = begun;
         loop {
-            let reading = pin!(connection.session.read_response_body());
-            let read = match within(bounds.idle, reading).await {
-                Ok(Ok(read)) => read,
-                Ok(Err(error)) => return Err(exchange::broken(&error)),
-                Err(_elapsed) => return Err(exchange::went_silent(bounds.idle)),
-            };
-            let Some(chunk) = read else {
-                if stream.finish(&mut unread) == Ending::Complete {
-                    break;
-                }
-                let message = "the provider's stream ended before its end mark";
-                return Err(Failure::new(FailureClass::Connection, message));
-            };
-            let progress = stream.push(chunk, &mut unread);
-            unread.clear();
-            match progress.failure {
+            events.clear();
+            match batch.failure {
                 Some(failure) => return Err(failure),
-                None if progress.done => break,
+                None if batch.complete => break,
                 None => {}
             }
+            let reading = within(bounds.idle, pin!(connection.session.read_response_body())).await;
+            let read = reading.map_err(|_elapsed| exchange::went_silent(bounds.idle))?;
+            batch = opening::collect(read, &mut connection, &mut stream, &mut events);
         }
         Ok(stream.usage().unwrap_or_else(|| estimate(&self.call, stream.text_bytes())))
     }
