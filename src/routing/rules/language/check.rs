@@ -6,6 +6,7 @@
 use regex::{Regex, RegexBuilder};
 
 use super::facts::{Clock, Flag, Known, NAMES, Number, Text, WEEKDAYS, find, weekday};
+use super::lexer::Order;
 use super::parse::{Arithmetic, Comparison, Node, Tree};
 use super::{Malformed, Span};
 
@@ -88,16 +89,6 @@ pub(super) enum Truth {
     TextExists(Words),
     SourceExists(Source),
     TagsExist,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    Less,
-    LessEqual,
-    Greater,
-    GreaterEqual,
-    Equal,
-    NotEqual,
 }
 
 /// Where a part of a text has to stand.
@@ -375,12 +366,9 @@ impl Checker {
         right: &Tree,
     ) -> Result<Truth, Malformed> {
         let truth = match by {
-            Comparison::Less => self.numbers(left, Order::Less, right)?,
-            Comparison::LessEqual => self.numbers(left, Order::LessEqual, right)?,
-            Comparison::Greater => self.numbers(left, Order::Greater, right)?,
-            Comparison::GreaterEqual => self.numbers(left, Order::GreaterEqual, right)?,
-            Comparison::Equal => self.equal(left, right, sign, false)?,
-            Comparison::NotEqual => self.equal(left, right, sign, true)?,
+            Comparison::Order(Order::Equal) => self.equal(left, right, sign, false)?,
+            Comparison::Order(Order::NotEqual) => self.equal(left, right, sign, true)?,
+            Comparison::Order(order) => self.numbers(left, order, right)?,
             Comparison::In => self.is_in(left, right, false)?,
             Comparison::NotIn => self.is_in(left, right, true)?,
             Comparison::Contains => self.contains(left, right, false)?,

@@ -8,8 +8,9 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use super::Facts;
-use super::check::{Amount, Condition, Mention, Order, Place, Source, Truth, Words};
+use super::check::{Amount, Condition, Mention, Place, Source, Truth, Words};
 use super::facts::{Clock, Text};
+use super::lexer::Order;
 use super::parse::Arithmetic;
 
 /// A request as its conditions see it.

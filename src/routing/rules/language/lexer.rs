@@ -13,15 +13,21 @@ pub(super) enum Token {
     End,
 }
 
-/// Operators and brackets.
+/// How two values compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sign {
+pub(super) enum Order {
     Less,
     LessEqual,
     Greater,
     GreaterEqual,
     Equal,
     NotEqual,
+}
+
+/// Operators and brackets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    Order(Order),
     And,
     Or,
     Not,
@@ -40,14 +46,14 @@ pub(super) enum Sign {
 
 /// Longest first: `<=` is not `<` and `=`.
 const SIGNS: [(&str, Sign); 20] = [
-    ("<=", Sign::LessEqual),
-    (">=", Sign::GreaterEqual),
-    ("==", Sign::Equal),
-    ("!=", Sign::NotEqual),
+    ("<=", Sign::Order(Order::LessEqual)),
+    (">=", Sign::Order(Order::GreaterEqual)),
+    ("==", Sign::Order(Order::Equal)),
+    ("!=", Sign::Order(Order::NotEqual)),
     ("&&", Sign::And),
     ("||", Sign::Or),
-    ("<", Sign::Less),
-    (">", Sign::Greater),
+    ("<", Sign::Order(Order::Less)),
+    (">", Sign::Order(Order::Greater)),
     ("!", Sign::Not),
     ("+", Sign::Plus),
     ("-", Sign::Minus),

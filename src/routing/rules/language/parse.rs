@@ -15,7 +15,7 @@
 //! fact       = name ("." name | "[" text "]")*
 //! ```
 
-use super::lexer::{Sign, Token};
+use super::lexer::{Order, Sign, Token};
 use super::{Malformed, Span};
 
 /// Brackets and `not`s within each other.
@@ -72,12 +72,7 @@ pub(super) enum Arithmetic {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Comparison {
-    Less,
-    LessEqual,
-    Greater,
-    GreaterEqual,
-    Equal,
-    NotEqual,
+    Order(Order),
     In,
     NotIn,
     Contains,
@@ -220,12 +215,7 @@ impl Parser {
 
     fn operator(&mut self) -> Result<Option<Comparison>, Malformed> {
         let by = match self.peek() {
-            Token::Sign(Sign::Less) => Comparison::Less,
-            Token::Sign(Sign::LessEqual) => Comparison::LessEqual,
-            Token::Sign(Sign::Greater) => Comparison::Greater,
-            Token::Sign(Sign::GreaterEqual) => Comparison::GreaterEqual,
-            Token::Sign(Sign::Equal) => Comparison::Equal,
-            Token::Sign(Sign::NotEqual) => Comparison::NotEqual,
+            Token::Sign(Sign::Order(order)) => Comparison::Order(*order),
             Token::Name(name) => match name.to_ascii_lowercase().as_str() {
                 "in" => Comparison::In,
                 "contains" => Comparison::Contains,
