@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -28,17 +28,21 @@ fn tollgate(arguments: &[&str]) -> Command {
 #[track_caller]
 fn run(mut command: Command) -> Output {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("the executable was built with the tests");
-    let began = Instant::now();
-    while child.try_wait().expect("it is our child").is_none() {
-        if began.elapsed() > patience() {
-            drop(child.kill());
-            let output = child.wait_with_output().expect("it is our child");
-            panic!("it does not end: {output:?}");
-        }
-        std::thread::sleep(Duration::from_millis(5));
+    let child = command.spawn().expect("the executable was built with the tests");
+    let pid = child.id().to_string();
+    let (told, ended) = mpsc::channel::<()>();
+    let waiting = meanwhile(move || {
+        let output = child.wait_with_output().expect("it is our child");
+        drop(told);
+        output
+    });
+    let in_time = ended.recv_timeout(patience()) != Err(mpsc::RecvTimeoutError::Timeout);
+    if !in_time {
+        drop(Command::new("kill").args(["-KILL", &pid]).status());
     }
-    child.wait_with_output().expect("it is our child")
+    let output = waiting.join().expect("the wait does not panic");
+    assert!(in_time, "it does not end: {output:?}");
+    output
 }
 
 /// What a command printed, on either side, and its exit code.
