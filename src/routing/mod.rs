@@ -3,7 +3,7 @@
 //! Pure: knows nothing of HTTP, takes the time as an argument and its randomness from a seed.
 //!
 //! ```text
-//! Plan (plan.rs)            one request: asks for attempts, hears how they ended
+//! Plan (plan/)              one request: asks for attempts, hears how they ended
 //!  |- Rules (rules/)        rules, regions and weights decide on a name before all else
 //!  |- Queue (fallback.rs)   the groups that may stand in
 //!  '- Stage (stage/)        one group of the request: who is eligible, who has been tried
