@@ -8,6 +8,7 @@ use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use serde_json::Value;
 use tollgate::wire::StreamOptions;
+use tollgate::wire::Translate;
 use tollgate::wire::anthropic::StreamTranslator;
 
 const DELTAS: usize = 1_000;

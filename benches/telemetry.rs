@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use http::Method;
 use tollgate::catalog::{Deployment, sample};
-use tollgate::dialect::Endpoint;
+use tollgate::dialect::{ClientDialect, Endpoint};
 use tollgate::money::Usd;
 use tollgate::telemetry::{
     AccessLog, Attempt, Durations, KeyKind, Metrics, Outcome, RequestRecord, Route, Served,
@@ -25,7 +25,7 @@ fn deployment(number: usize) -> Arc<Deployment> {
 
 fn record(number: usize) -> RequestRecord {
     let deployment = deployment(number);
-    let route = Route::Inference(Endpoint::Chat);
+    let route = Route::Inference(Endpoint::Chat, ClientDialect::OpenAi);
     let mut record = RequestRecord::new(SystemTime::UNIX_EPOCH, route, Method::POST);
     record.request_id = "0198c5f2-6a1e-7c3b-9d4f-2b1a0c9e8d7f".into();
     record.call_id = "0198c5f2-6a1e-7c3b-9d4f-2b1a0c9e8d7f".into();

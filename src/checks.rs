@@ -111,6 +111,7 @@ impl HealthChecks {
             }),
             Endpoint::Completions => json!({"model": model, "max_tokens": 1, "prompt": "hi"}),
             Endpoint::Embeddings => json!({"model": model, "input": "hi"}),
+            _ => return None,
         };
         let body = Object::parse(Bytes::from(body.to_string())).ok()?;
         let asked = provider::Call {
@@ -120,6 +121,7 @@ impl HealthChecks {
             overrides: &[],
             drop_params: true,
             modify_params: snapshot.traffic.modify_params,
+            native: None,
         };
         let outgoing = provider::request(deployment, &body, &asked).ok()?;
         let bounds = Bounds {

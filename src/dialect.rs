@@ -3,25 +3,94 @@
 //! Plain facts, shared by the catalog (which deployment is what), `provider` (the table of vendors)
 //! and `wire` (the formats themselves).
 
-/// What a client asks for, and so which API of a provider is called.
+/// What is asked for, whatever the client's dialect; and the place of an API in a provider's table of
+/// paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
-    /// Chat completions.
+    /// A conversation: chat completions, and what says the same in another dialect.
     Chat,
     /// Legacy text completions.
     Completions,
     /// Embeddings.
     Embeddings,
+    /// OpenAI's Responses API at a provider. A client's call of it is a [`Endpoint::Chat`] in the
+    /// dialect [`ClientDialect::Responses`].
+    Responses,
+    /// How many tokens a conversation has, counted by the provider.
+    CountTokens,
+    /// Images from a prompt.
+    ImageGenerations,
+    /// Images from images; a form.
+    ImageEdits,
+    /// Text from sound; a form.
+    Transcriptions,
+    /// English text from sound; a form.
+    Translations,
+    /// Sound from text; the reply is the sound.
+    Speech,
+    /// The order of documents by what they say to a query.
+    Rerank,
+    /// Whether a text is harmful.
+    Moderations,
 }
 
 impl Endpoint {
     /// Every endpoint, for tables indexed by [`Endpoint::index`].
-    pub const ALL: [Self; 3] = [Self::Chat, Self::Completions, Self::Embeddings];
+    pub const ALL: [Self; 12] = [
+        Self::Chat,
+        Self::Completions,
+        Self::Embeddings,
+        Self::Responses,
+        Self::CountTokens,
+        Self::ImageGenerations,
+        Self::ImageEdits,
+        Self::Transcriptions,
+        Self::Translations,
+        Self::Speech,
+        Self::Rerank,
+        Self::Moderations,
+    ];
 
     /// Its place in [`Endpoint::ALL`].
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
+    }
+}
+
+/// The format that a client speaks: of its request, of what it is answered, and of errors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ClientDialect {
+    /// OpenAI's chat completions, and its other endpoints.
+    #[default]
+    OpenAi,
+    /// OpenAI's Responses API.
+    Responses,
+    /// Anthropic's Messages API.
+    Anthropic,
+    /// Google's `generateContent`.
+    Gemini,
+}
+
+impl ClientDialect {
+    /// The dialect of those who ask for this path, whether or not it is served.
+    #[must_use]
+    pub fn of_path(path: &str) -> Self {
+        let below =
+            |rest: Option<&str>| rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if path.starts_with("/v1beta/") || path.starts_with("/gemini/") {
+            return Self::Gemini;
+        }
+        let path = path.strip_prefix("/openai").unwrap_or(path);
+        let path = path.strip_prefix("/anthropic").unwrap_or(path);
+        let path = path.strip_prefix("/v1").unwrap_or(path);
+        if below(path.strip_prefix("/messages")) {
+            Self::Anthropic
+        } else if below(path.strip_prefix("/responses")) {
+            Self::Responses
+        } else {
+            Self::OpenAi
+        }
     }
 }
 
@@ -66,4 +135,39 @@ pub struct Quirks {
     /// Goes on with an assistant message that ends the conversation, if `continue_final_message`
     /// says so (vLLM).
     pub continues_final_message: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_tells_the_dialect() {
+        for (path, dialect) in [
+            ("/v1/messages", ClientDialect::Anthropic),
+            ("/messages", ClientDialect::Anthropic),
+            ("/v1/messages/count_tokens", ClientDialect::Anthropic),
+            ("/v1/messages/", ClientDialect::Anthropic),
+            ("/anthropic/v1/messages", ClientDialect::Anthropic),
+            ("/v1/responses", ClientDialect::Responses),
+            ("/responses/resp_1", ClientDialect::Responses),
+            ("/openai/v1/responses", ClientDialect::Responses),
+            ("/v1beta/models/m:generateContent", ClientDialect::Gemini),
+            ("/v1/chat/completions", ClientDialect::OpenAi),
+            ("/v1/messagesx", ClientDialect::OpenAi),
+            ("/v1/responsesx", ClientDialect::OpenAi),
+            ("/", ClientDialect::OpenAi),
+            ("", ClientDialect::OpenAi),
+            ("/anthropic", ClientDialect::OpenAi),
+        ] {
+            assert_eq!(ClientDialect::of_path(path), dialect, "{path}");
+        }
+    }
+
+    #[test]
+    fn endpoints_have_their_places() {
+        for (place, endpoint) in Endpoint::ALL.into_iter().enumerate() {
+            assert_eq!(endpoint.index(), place);
+        }
+    }
 }

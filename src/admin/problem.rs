@@ -6,26 +6,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde::Serialize;
 
-/// Whose API a client speaks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientDialect {
-    #[default]
-    OpenAi,
-    Anthropic,
-}
-
-impl ClientDialect {
-    /// The dialect of those who ask for this path, whether or not it is served.
-    #[must_use]
-    pub fn of_path(path: &str) -> Self {
-        let path = path.strip_prefix("/anthropic").unwrap_or(path);
-        let path = path.strip_prefix("/v1").unwrap_or(path);
-        match path.strip_prefix("/messages") {
-            Some(rest) if rest.is_empty() || rest.starts_with('/') => Self::Anthropic,
-            Some(_) | None => Self::OpenAi,
-        }
-    }
-}
+pub use crate::dialect::ClientDialect;
 
 /// What went wrong, in words that clients know.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +22,8 @@ pub struct Problem<'a> {
 
 impl Problem<'_> {
     /// OpenAI's `{"error": {"message", "type", "param", "code", "request_id"}}`, or Anthropic's
-    /// `{"type": "error", "error": {"type", "message"}, "request_id"}`.
+    /// `{"type": "error", "error": {"type", "message"}, "request_id"}`, or Google's
+    /// `{"error": {"code", "message", "status", "details"}}`.
     ///
     /// LiteLLM writes the HTTP status into `code`; here it is a stable word, which a client can
     /// tell from other causes of the same status.
@@ -49,13 +31,27 @@ impl Problem<'_> {
     pub fn body(&self, dialect: ClientDialect) -> Bytes {
         let Self { kind, code, message, param, request_id, .. } = *self;
         let written = match dialect {
-            ClientDialect::OpenAi => serde_json::to_vec(&OpenAiEnvelope {
-                error: OpenAiError { message, kind, param, code, request_id },
-            }),
+            ClientDialect::OpenAi | ClientDialect::Responses => {
+                serde_json::to_vec(&OpenAiEnvelope {
+                    error: OpenAiError { message, kind, param, code, request_id },
+                })
+            }
             ClientDialect::Anthropic => serde_json::to_vec(&AnthropicEnvelope {
                 kind: "error",
                 error: AnthropicError { kind: anthropic_kind(self.status), message },
                 request_id,
+            }),
+            ClientDialect::Gemini => serde_json::to_vec(&GoogleEnvelope {
+                error: GoogleError {
+                    code: self.status,
+                    message,
+                    status: google_status(self.status),
+                    details: [GoogleDetail {
+                        kind: "type.googleapis.com/google.rpc.ErrorInfo",
+                        reason: code,
+                        metadata: GoogleMetadata { request_id, param },
+                    }],
+                },
             }),
         };
         // Texts always become JSON; an empty body would still carry the status.
@@ -103,6 +99,53 @@ struct AnthropicError<'a> {
     message: &'a str,
 }
 
+#[derive(Serialize)]
+struct GoogleEnvelope<'a> {
+    error: GoogleError<'a>,
+}
+
+#[derive(Serialize)]
+struct GoogleError<'a> {
+    code: u16,
+    message: &'a str,
+    status: &'static str,
+    details: [GoogleDetail<'a>; 1],
+}
+
+/// Google's place for a machine's code beside the status.
+#[derive(Serialize)]
+struct GoogleDetail<'a> {
+    #[serde(rename = "@type")]
+    kind: &'static str,
+    reason: &'a str,
+    metadata: GoogleMetadata<'a>,
+}
+
+#[derive(Serialize)]
+struct GoogleMetadata<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    param: Option<&'a str>,
+}
+
+/// The name of a status in Google's errors (google.rpc.Code).
+const fn google_status(status: u16) -> &'static str {
+    match status {
+        401 => "UNAUTHENTICATED",
+        403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
+        409 => "ABORTED",
+        429 => "RESOURCE_EXHAUSTED",
+        499 => "CANCELLED",
+        503 | 529 => "UNAVAILABLE",
+        408 | 504 => "DEADLINE_EXCEEDED",
+        501 => "UNIMPLEMENTED",
+        500.. => "INTERNAL",
+        _ => "INVALID_ARGUMENT",
+    }
+}
+
 const fn anthropic_kind(status: u16) -> &'static str {
     match status {
         401 => "authentication_error",
@@ -116,26 +159,5 @@ const fn anthropic_kind(status: u16) -> &'static str {
         504 => "timeout_error",
         500.. => "api_error",
         _ => "invalid_request_error",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_path_tells_the_dialect() {
-        for path in [
-            "/v1/messages",
-            "/messages",
-            "/v1/messages/count_tokens",
-            "/v1/messages/",
-            "/anthropic/v1/messages",
-        ] {
-            assert_eq!(ClientDialect::of_path(path), ClientDialect::Anthropic, "{path}");
-        }
-        for path in ["/v1/chat/completions", "/v1/messagesx", "/", "", "/anthropic"] {
-            assert_eq!(ClientDialect::of_path(path), ClientDialect::OpenAi, "{path}");
-        }
     }
 }

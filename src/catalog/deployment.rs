@@ -111,6 +111,8 @@ pub struct Target {
     /// Path and query for each endpoint, by [`Endpoint::index`]. `{model}` in it stands for the
     /// upstream model (Azure's deployment path). `None`: the provider has no such API.
     pub paths: [Option<Box<str>>; Endpoint::ALL.len()],
+    /// The path of a streamed chat, where it is another than that of a whole reply.
+    pub stream_path: Option<Box<str>>,
     /// Credentials, version headers, then `extra_headers`. Credentials are marked sensitive.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Shown in `x-litellm-model-api-base` and in logs: no credentials, no query.

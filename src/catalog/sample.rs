@@ -32,6 +32,7 @@ pub fn deployment(line: &str) -> Deployment {
             port: 443,
             authority: HeaderValue::from_static("api.example.com"),
             paths: Default::default(),
+            stream_path: None,
             headers: Vec::new(),
             api_base: "https://api.example.com/v1".into(),
             verify_tls: true,

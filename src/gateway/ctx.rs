@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use http::{HeaderName, HeaderValue};
+
 use super::error::{ClientDialect, GatewayError};
 use super::hints::Hints;
 use super::queue::Place;
@@ -16,10 +18,12 @@ use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
 use crate::keys::Caller;
 use crate::money::Usd;
+use crate::provider::Native;
 use crate::routing::{Ask, Fallback, Needs, Settings};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Counted, Metrics};
 use crate::usage::Usage;
+use crate::wire::client::Telling;
 use crate::wire::json::Object;
 
 /// The state of one request.
@@ -51,9 +55,15 @@ pub struct RequestCtx {
 /// An inference call, as intake understood it.
 pub struct Call {
     pub endpoint: Endpoint,
+    pub dialect: ClientDialect,
     /// The model as the client named it.
     pub model: Box<str>,
+    /// In the canonical form: see `wire::chat`.
     pub body: Object,
+    /// The body as the client wrote it, if that is another form.
+    pub native: Option<Object>,
+    /// Headers that go to a provider of the client's dialect.
+    pub forwarded: Vec<(HeaderName, HeaderValue)>,
     pub stream: bool,
     /// The client asked for a usage chunk at the end of its stream.
     pub show_usage: bool,
@@ -75,6 +85,17 @@ pub struct Call {
 }
 
 impl Call {
+    /// The call as its client wrote it, if not canonically.
+    pub fn native(&self) -> Option<Native<'_>> {
+        let body = self.native.as_ref()?;
+        Some(Native { dialect: self.dialect, body, headers: &self.forwarded })
+    }
+
+    /// What the client is told besides what a provider says.
+    pub fn telling<'a>(&'a self, request_id: &'a str, created: u64) -> Telling<'a> {
+        Telling { request: self.native.as_ref(), created, model: &self.model, request_id }
+    }
+
     /// What the call wants of routing. Its needs are left out: they may not be asked for.
     pub fn ask(&self) -> Ask<'_> {
         Ask {

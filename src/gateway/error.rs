@@ -246,7 +246,7 @@ impl GatewayError {
     pub fn frame(&self, dialect: ClientDialect, request_id: &str) -> Bytes {
         let body = self.body(dialect, request_id);
         let start: &[u8] = match dialect {
-            ClientDialect::OpenAi => b"data: ",
+            ClientDialect::OpenAi | ClientDialect::Responses | ClientDialect::Gemini => b"data: ",
             ClientDialect::Anthropic => b"event: error\ndata: ",
         };
         Bytes::from([start, &body, b"\n\n"].concat())

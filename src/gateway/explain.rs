@@ -11,6 +11,7 @@ use super::ctx::RequestCtx;
 use super::decide;
 use super::error::{ClientDialect, GatewayError};
 use super::intake;
+use super::route::Asked;
 use crate::dialect::Endpoint;
 use crate::routing::{self, Ask, ExplainedCandidate, ExplainedGroup, Explanation, Standing};
 use crate::snapshot::Snapshot;
@@ -27,8 +28,8 @@ pub fn explain(
 ) -> Result<Explanation, GatewayError> {
     let ctx = RequestCtx::new(snapshot);
     let snapshot = &ctx.snapshot;
-    let endpoint = endpoint_of(&body);
-    let call = intake::understand(&ctx, headers, endpoint, None, body)?;
+    let asked = Asked::new(endpoint_of(&body), ClientDialect::OpenAi);
+    let call = intake::understand(&ctx, headers, asked, body)?;
     if let Some(model) = snapshot.rules.counted_as(&call.model) {
         super::tokens::count(&call, model, &snapshot.catalog);
     }

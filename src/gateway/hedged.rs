@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::ctx::Call;
 use super::exchange::Bounds;
-use super::opening::{self, Opening};
+use super::opening::{self, Opening, Whole};
 use super::pump::{Interruption, Pump};
 use super::relay::{Outcome, Relay, estimate};
 use crate::catalog::Deployment;
@@ -27,7 +27,7 @@ enum Event {
 /// While another attempt goes on, an error is no answer.
 fn answered(opened: Result<Opening, Failure>, deployment: &Deployment) -> Result<Opening, Failure> {
     match opened? {
-        Opening::Body(status, headers, body) if !status.is_success() => {
+        Opening::Body(Whole { status, headers, body, .. }) if !status.is_success() => {
             let now = SystemTime::now();
             Err(provider::classify(deployment, status.as_u16(), &headers, &body, now))
         }

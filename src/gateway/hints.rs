@@ -163,7 +163,7 @@ fn prefix(endpoint: Endpoint, body: &Object, affinity: Affinity) -> Option<u64> 
     let text = match endpoint {
         Endpoint::Chat => body.raw_bytes("messages")?,
         Endpoint::Completions => body.raw_bytes("prompt")?,
-        Endpoint::Embeddings => return None,
+        _ => return None,
     };
     let length = u64::from(affinity.prefix_tokens) * BYTES_PER_TOKEN;
     let tools = body.raw_bytes("tools").unwrap_or_default();

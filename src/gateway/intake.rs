@@ -1,24 +1,24 @@
 //! Intake: reads the body of an inference call within its limits and takes from it, and from the
 //! headers, what the gateway itself acts on. The rest of the body stays as the client wrote it.
 
-use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_proxy::Session;
 use serde_json::Value;
 
 use super::ctx::{Call, RequestCtx};
 use super::error::GatewayError;
 use super::hints;
-use crate::dialect::Endpoint;
+use super::route::Asked;
+use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::FailureClass;
 use crate::patience::within;
 use crate::routing::Fallback;
-use crate::wire::json::Object;
+use crate::wire::{self, json::Object};
 
 /// Code of a body whose end cannot be found.
 pub(super) const UNREADABLE: &str = "invalid_body";
@@ -124,15 +124,24 @@ fn unreadable(error: &pingora_core::Error) -> GatewayError {
 pub(super) fn understand(
     ctx: &RequestCtx,
     headers: &HeaderMap,
-    endpoint: Endpoint,
-    path_model: Option<Cow<'_, str>>,
+    asked: Asked<'_>,
     body: Bytes,
 ) -> Result<Call, GatewayError> {
+    let Asked { endpoint, dialect, model: path_model, stream: path_stream } = asked;
     let body = Object::parse(body).map_err(|malformed| GatewayError::BadBody {
         message: format!("The request body is not a JSON object: {malformed}"),
         param: None,
         code: "invalid_json",
     })?;
+    let said = wire::client::Asked { model: path_model.as_deref(), stream: path_stream };
+    let (body, native) = match dialect {
+        ClientDialect::OpenAi => (body, None),
+        _ => {
+            let canonical = wire::client::request(dialect, &body, said)
+                .map_err(|failure| GatewayError::Upstream(Box::new(failure)))?;
+            (canonical, Some(body))
+        }
+    };
     let model = match path_model {
         Some(model) => model.into_owned(),
         None => match body.str("model") {
@@ -142,7 +151,7 @@ pub(super) fn understand(
     };
     check_shape(&body, endpoint)?;
     let stream = flag(&body, "stream", "`stream` must be true or false.")?
-        && endpoint != Endpoint::Embeddings;
+        && matches!(endpoint, Endpoint::Chat | Endpoint::Completions);
     let show_usage = body
         .value("stream_options")
         .is_some_and(|options| options.get("include_usage").and_then(Value::as_bool) == Some(true));
@@ -162,8 +171,15 @@ pub(super) fn understand(
         let bounded = seconds.min(traffic.total_timeout.as_secs_f64());
         Ok(Some(Duration::from_secs_f64(bounded)))
     };
+    let forwarded = match dialect {
+        ClientDialect::OpenAi => Vec::new(),
+        _ => forwarded(headers),
+    };
     Ok(Call {
         endpoint,
+        dialect,
+        native,
+        forwarded,
         fallbacks: fallbacks(&body, "fallbacks", &model)?,
         class_fallbacks: class_fallbacks(&body, &model)?,
         model: model.into(),
@@ -185,6 +201,13 @@ pub(super) fn understand(
     })
 }
 
+/// Headers of a client that a provider of its own dialect is to see.
+fn forwarded(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let known = ["anthropic-version", "anthropic-beta"].into_iter();
+    let found = known.filter_map(|name| Some((HeaderName::from_static(name), headers.get(name)?)));
+    found.map(|(name, value)| (name, value.clone())).collect()
+}
+
 fn bad(param: &'static str, message: impl Into<String>) -> GatewayError {
     GatewayError::BadBody { message: message.into(), param: Some(param), code: "invalid_type" }
 }
@@ -201,7 +224,7 @@ fn check_shape(body: &Object, endpoint: Endpoint) -> Result<(), GatewayError> {
         Endpoint::Embeddings if !starts("input", b"\"[") => {
             Err(bad("input", "`input` must be a string or an array."))
         }
-        Endpoint::Chat | Endpoint::Completions | Endpoint::Embeddings => Ok(()),
+        _ => Ok(()),
     }
 }
 

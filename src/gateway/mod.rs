@@ -220,7 +220,7 @@ impl Gateway {
                 admin::answer(self, session, ctx).await.map_err(Refusal::Downstream)?;
                 Ok(true)
             }
-            Route::Inference { endpoint, model } => {
+            Route::Inference(asked) => {
                 // The key is checked before a byte of the body is read.
                 ctx.caller = Some(admit::caller(&ctx.snapshot.access, &head.headers)?);
                 ctx.in_flight = Some(admit::enter(self, ctx).await?);
@@ -228,7 +228,7 @@ impl Gateway {
                 let (limit, silence) = (traffic.max_request_bytes, traffic.client_body_timeout);
                 let body = intake::read_body(session, limit, silence).await?;
                 let headers = &session.req_header().headers;
-                let call = intake::understand(ctx, headers, endpoint, model, body)?;
+                let call = intake::understand(ctx, headers, asked, body)?;
                 ctx.call = Some(Arc::new(call));
                 Ok(false)
             }

@@ -20,7 +20,9 @@ pub(super) fn of(endpoint: Endpoint, body: &Object, stream: bool) -> Needs {
     let prompt = match endpoint {
         Endpoint::Chat => body.raw_bytes("messages"),
         Endpoint::Completions => body.raw_bytes("prompt"),
-        Endpoint::Embeddings => body.raw_bytes("input"),
+        Endpoint::Embeddings | Endpoint::Moderations | Endpoint::Speech => body.raw_bytes("input"),
+        Endpoint::ImageGenerations => body.raw_bytes("prompt"),
+        _ => None,
     };
     let prompt = Prompt::read(prompt.unwrap_or_default());
     let tools = ["tools", "functions"].into_iter().find_map(|name| body.raw_bytes(name));

@@ -19,7 +19,7 @@ use super::exchange::{self, Bounds, Content, Exchange, broken};
 use crate::catalog::Deployment;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
-use crate::provider;
+use crate::provider::{self, Reading};
 use crate::routing::Attempt;
 use crate::snapshot::Snapshot;
 use crate::upstream::Connection;
@@ -32,12 +32,21 @@ pub(super) const BATCH_BYTES: usize = 64 * 1024;
 /// How an answer begins.
 pub(super) enum Opening {
     /// It is whole: a reply, or an error with its body.
-    Body(StatusCode, HeaderMap, Bytes),
+    Body(Whole),
     Stream(Box<Begun>),
+}
+
+/// An answer that is no stream.
+pub(super) struct Whole {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub reading: Reading,
 }
 
 /// A stream with content.
 pub(super) struct Begun {
+    pub reading: Reading,
     pub headers: HeaderMap,
     pub connection: Box<Connection>,
     pub stream: StreamRelay,
@@ -61,6 +70,8 @@ pub(super) struct Order<'a> {
     pub snapshot: Arc<Snapshot>,
     pub call: &'a Call,
     pub body: Cow<'a, Object>,
+    /// The client's own words may be sent: nothing canonical of the reply is out yet.
+    pub native: bool,
     pub deployment: Arc<Deployment>,
     pub model: Arc<str>,
     pub overrides: crate::routing::Overrides,
@@ -81,6 +92,7 @@ impl<'a> Order<'a> {
             gateway,
             snapshot,
             call,
+            native: matches!(body, Cow::Borrowed(_)),
             body,
             deployment: Arc::clone(&attempt.deployment),
             model: Arc::clone(&attempt.model),
@@ -101,9 +113,10 @@ impl<'a> Order<'a> {
 pub(super) async fn open(order: Order<'_>) -> Result<Opening, Failure> {
     let bounds = order.bounds();
     let exchanged = exchanged(&order, bounds).await.map_err(|failure| bounds.blame(failure))?;
-    let (headers, connection) = match exchanged {
+    let (reading, exchange) = exchanged;
+    let (headers, connection) = match exchange {
         Exchange { status, headers, content: Content::Body(body) } => {
-            return Ok(Opening::Body(status, headers, body));
+            return Ok(Opening::Body(Whole { status, headers, body, reading }));
         }
         Exchange { headers, content: Content::Stream(connection), .. } => (headers, connection),
     };
@@ -112,13 +125,14 @@ pub(super) async fn open(order: Order<'_>) -> Result<Opening, Failure> {
         created: order.created,
         quirks: order.deployment.quirks,
     };
-    let stream = provider::stream(&order.deployment, order.call.endpoint, options);
-    let begun = Begun { headers, connection, stream, events: Vec::new(), batch: Batch::default() };
+    let stream = provider::stream(&order.deployment, reading, options);
+    let begun =
+        Begun { reading, headers, connection, stream, events: Vec::new(), batch: Batch::default() };
     let begun = first_content(begun, bounds).await.map_err(|failure| bounds.blame(failure))?;
     Ok(Opening::Stream(begun))
 }
 
-async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<Exchange, Failure> {
+async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchange), Failure> {
     let Order { call, deployment, snapshot, .. } = order;
     let asked = provider::Call {
         model: &order.model,
@@ -127,6 +141,7 @@ async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<Exchange, Failur
         overrides: &order.overrides,
         drop_params: snapshot.traffic.drop_params,
         modify_params: snapshot.traffic.modify_params,
+        native: call.native().filter(|_| order.native),
     };
     let outgoing =
         provider::request(deployment, &order.body, &asked).map_err(Failure::without_blame)?;
@@ -137,7 +152,7 @@ async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<Exchange, Failur
     if let Some(told) = provider::told(&exchange.headers, SystemTime::now()) {
         order.gateway.rates.told(deployment, &told, Instant::now());
     }
-    Ok(exchange)
+    Ok((outgoing.reading, exchange))
 }
 
 /// Reads until there is something to show. A preamble is held back until something follows it.

@@ -104,7 +104,8 @@ impl<'a, 'r> Pump<'a, 'r> {
             self.relay.head_out = true;
             self.relay.ctx.status = Some(200);
         }
-        tasks.push(HttpTask::Body(Some(Bytes::from_static(HEARTBEAT)), false));
+        let beat = self.relay.voice.as_ref().map_or(HEARTBEAT, |voice| voice.ping());
+        tasks.push(HttpTask::Body(Some(Bytes::from_static(beat)), false));
         self.relay.wrote = Instant::now();
         // A client that is gone is noticed where it is watched.
         if let Err(error) = reply::write_together(self.relay.session, tasks).await {
@@ -134,7 +135,8 @@ impl<'a, 'r> Pump<'a, 'r> {
     }
 
     async fn frames(&mut self, begun: &mut Begun) -> Pumped {
-        let Begun { headers, connection, stream, events, batch } = begun;
+        let Begun { reading, headers, connection, stream, events, batch } = begun;
+        let native = reading.native.is_some();
         let mut batch = std::mem::take(batch);
         self.heard = Some(Instant::now());
         if batch.meaningful && self.relay.ctx.relayed.first_token.is_none() {
@@ -142,7 +144,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         }
         loop {
             let ends = batch.complete && batch.failure.is_none();
-            match (self.write(headers, events, ends).await, batch.failure) {
+            match (self.write(headers, events, native, ends).await, batch.failure) {
                 (Written::ClientGone, _) => return Pumped::ClientGone,
                 (Written::Out, Some(failure)) => return Pumped::Broken(failure),
                 (Written::Out, None) if ends => return Pumped::Complete,
@@ -172,10 +174,16 @@ impl<'a, 'r> Pump<'a, 'r> {
         &mut self,
         upstream_head: &HeaderMap,
         out: &mut Vec<Bytes>,
+        native: bool,
         end: bool,
     ) -> Written {
-        if let Some(resume) = &mut self.relay.resume {
-            resume.pass(out);
+        if !native {
+            if let Some(resume) = &mut self.relay.resume {
+                resume.pass(out);
+            }
+            if let Some(voice) = &mut self.relay.voice {
+                voice.pass(out);
+            }
         }
         let mut tasks = Vec::with_capacity(out.len() + 2);
         if !self.committed {

@@ -9,8 +9,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use pingora_core::protocols::http::HttpTask;
 use pingora_core::{Error, ErrorType};
 use pingora_proxy::Session;
@@ -20,7 +19,7 @@ use super::decide;
 use super::error::GatewayError;
 use super::exchange::Bounds;
 use super::intake::left;
-use super::opening::{self, Opening, Order};
+use super::opening::{self, Opening, Order, Whole};
 use super::pump::{Interruption, Pump, Pumped};
 use super::{Gateway, head, reply, shadow, tokens};
 use crate::dialect::Endpoint;
@@ -33,6 +32,7 @@ use crate::telemetry;
 use crate::tokens::Encoding;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
 use crate::wire;
+use crate::wire::client::ClientStream;
 use crate::wire::json::Object;
 use crate::wire::resume::Resume;
 
@@ -74,6 +74,8 @@ pub(super) struct Relay<'a> {
     pub upstream_head: Option<HeaderMap>,
     /// What the client has of a stream that another deployment may go on with.
     pub resume: Option<Resume>,
+    /// The stream in the client's dialect, if that is not the canonical one.
+    pub voice: Option<Box<dyn ClientStream>>,
 }
 
 /// Relays the call in `ctx` and writes the response, whatever it is.
@@ -87,8 +89,21 @@ pub(super) async fn relay(
     call: &Call,
 ) -> pingora_core::Result<()> {
     let wrote = Instant::now();
-    let mut relay =
-        Relay { gateway, session, ctx, head_out: false, wrote, upstream_head: None, resume: None };
+    let created = unix_seconds(ctx.started_at);
+    let voice = call
+        .stream
+        .then(|| wire::client::stream(call.dialect, &call.telling(&ctx.request_id, created)))
+        .flatten();
+    let mut relay = Relay {
+        gateway,
+        session,
+        ctx,
+        head_out: false,
+        wrote,
+        upstream_head: None,
+        resume: None,
+        voice,
+    };
     match relay.run(call).await {
         End::Answered => Ok(()),
         End::Error(error) if relay.head_out => {
@@ -279,9 +294,7 @@ impl<'r> Relay<'r> {
         let (routing, settings) = (&self.gateway.routing, &self.ctx.snapshot.routing);
         plan.began(attempt, began.elapsed(), settings, routing);
         match opening {
-            Opening::Body(status, headers, body) => {
-                self.judge(call, plan, attempt, (status, headers, body)).await
-            }
+            Opening::Body(whole) => self.judge(call, plan, attempt, whole).await,
             Opening::Stream(begun) => {
                 self.upstream_head = Some(begun.headers.clone());
                 let bounds = Bounds::of(&self.ctx.snapshot.traffic, call, &attempt.deployment);
@@ -339,7 +352,7 @@ impl<'r> Relay<'r> {
         call: &Call,
         plan: &mut Plan,
         attempt: &mut Attempt,
-        (status, headers, body): (StatusCode, HeaderMap, Bytes),
+        Whole { status, headers, body, reading }: Whole,
     ) -> Outcome {
         let deployment = &*Arc::clone(&attempt.deployment);
         let headers = &*self.upstream_head.insert(headers);
@@ -349,8 +362,17 @@ impl<'r> Relay<'r> {
             return Outcome::Failed(failure);
         }
         let created = unix_seconds(self.ctx.started_at);
-        let reply = match provider::reply(deployment, call.endpoint, body, created) {
+        let reply = match provider::reply(deployment, reading, body, created) {
             Ok(reply) => reply,
+            Err(failure) => return Outcome::Failed(failure),
+        };
+        let telling = call.telling(&self.ctx.request_id, created);
+        let told = match reading.native {
+            Some(_) => Ok(reply.body),
+            None => wire::client::reply(call.dialect, reply.body, &telling),
+        };
+        let body = match told {
+            Ok(body) => body,
             Err(failure) => return Outcome::Failed(failure),
         };
         if call.stream {
@@ -363,14 +385,14 @@ impl<'r> Relay<'r> {
         // The provider is done; how fast the client reads is not its business.
         attempt.in_flight.leave();
         self.served_by(attempt);
-        let usage = reply.usage.unwrap_or_else(|| estimate(call, reply.body.len() as u64));
+        let usage = reply.usage.unwrap_or_else(|| estimate(call, body.len() as u64));
         plan.used(attempt, &usage, &self.gateway.routing, Instant::now());
         self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
         self.ctx.status = Some(200);
-        let size = head::Body::Json(reply.body.len());
+        let size = head::Body::Json(body.len());
         let head = head::answer(self.session, self.ctx, size, self.upstream_head.as_ref());
-        self.ctx.relayed.bytes_sent = reply.body.len() as u64;
-        let tasks = vec![HttpTask::Header(head, false), HttpTask::Body(Some(reply.body), true)];
+        self.ctx.relayed.bytes_sent = body.len() as u64;
+        let tasks = vec![HttpTask::Header(head, false), HttpTask::Body(Some(body), true)];
         let writing = pin!(reply::write_together(self.session, tasks));
         match within(left(call.deadline), writing).await {
             Ok(Ok(())) => Outcome::Answered,
@@ -388,7 +410,13 @@ impl<'r> Relay<'r> {
 
     /// Ends a stream whose head is out with an error frame in the client's dialect.
     async fn end_stream_with(&mut self, error: GatewayError) {
-        let frame = error.frame(self.ctx.dialect, &self.ctx.request_id);
+        let frame = match &mut self.voice {
+            Some(voice) => {
+                let body = error.body(self.ctx.dialect, &self.ctx.request_id);
+                voice.fail(&body, &error.code(), &error.message())
+            }
+            None => error.frame(self.ctx.dialect, &self.ctx.request_id),
+        };
         self.ctx.relayed.bytes_sent += frame.len() as u64;
         self.ctx.error = Some(error);
         let tasks = vec![HttpTask::Body(Some(frame), false), HttpTask::Body(None, true)];

@@ -5,15 +5,26 @@ use std::borrow::Cow;
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-use crate::dialect::Endpoint;
+use crate::dialect::{ClientDialect, Endpoint};
 
 /// What the path and method of a request ask for.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route<'a> {
-    /// A call to a model. The model may stand in the path, as Azure's SDK writes it.
-    Inference { endpoint: Endpoint, model: Option<Cow<'a, str>> },
+    /// A call to a model.
+    Inference(Asked<'a>),
     /// Everything else: answered by `admin`, its 404, its 405 and preflights included.
     Admin,
+}
+
+/// What a path says of an inference call.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Asked<'a> {
+    pub endpoint: Endpoint,
+    pub dialect: ClientDialect,
+    /// The model may stand in the path: Azure's and Google's SDKs write it there.
+    pub model: Option<Cow<'a, str>>,
+    /// Where the path and not the body says whether the reply is a stream.
+    pub stream: Option<bool>,
 }
 
 impl<'a> Route<'a> {
@@ -21,36 +32,75 @@ impl<'a> Route<'a> {
     #[must_use]
     pub(super) fn find(method: &Method, path: &'a str) -> Self {
         match inference(path) {
-            Some((endpoint, model)) if method == Method::POST => {
-                Self::Inference { endpoint, model }
-            }
+            Some(asked) if method == Method::POST => Self::Inference(asked),
             _ => Self::Admin,
         }
     }
 }
 
-/// The inference paths, each with and without `/v1`, and in the two forms that name the model.
-fn inference(path: &str) -> Option<(Endpoint, Option<Cow<'_, str>>)> {
+/// What is served below `/v1` in OpenAI's formats.
+const SERVED: [(&str, Endpoint); 3] = [
+    // Chat comes first: `/chat/completions` ends like `/completions`.
+    ("/chat/completions", Endpoint::Chat),
+    ("/completions", Endpoint::Completions),
+    ("/embeddings", Endpoint::Embeddings),
+];
+
+/// The inference paths: each with and without `/v1`, OpenAI's also in the two forms that name the
+/// model.
+fn inference(path: &str) -> Option<Asked<'_>> {
     let path = path.strip_suffix('/').unwrap_or(path);
     for base in ["/openai/deployments/", "/engines/", "/v1/engines/"] {
         if let Some(rest) = path.strip_prefix(base) {
-            let named = |endpoint| Some((endpoint, rest.strip_suffix(suffix(endpoint))?));
-            // Chat comes first: `/chat/completions` ends like `/completions`.
-            let (endpoint, model) = Endpoint::ALL.into_iter().find_map(named)?;
-            let model = percent_decode_str(model).decode_utf8().ok()?;
-            return (!model.is_empty()).then_some((endpoint, Some(model)));
+            let named = |(end, endpoint)| Some((endpoint, rest.strip_suffix(end)?));
+            let (endpoint, model) = SERVED.into_iter().find_map(named)?;
+            let asked = Asked::new(endpoint, ClientDialect::OpenAi);
+            return Some(Asked { model: Some(decoded(model)?), ..asked });
         }
+    }
+    if let Some(asked) = google(path) {
+        return Some(asked);
     }
     let path = path.strip_prefix("/openai").unwrap_or(path);
     let path = path.strip_prefix("/v1").unwrap_or(path);
-    Endpoint::ALL.into_iter().find(|endpoint| path == suffix(*endpoint)).map(|found| (found, None))
+    match path {
+        "/messages" => Some(Asked::new(Endpoint::Chat, ClientDialect::Anthropic)),
+        "/messages/count_tokens" => {
+            Some(Asked::new(Endpoint::CountTokens, ClientDialect::Anthropic))
+        }
+        "/responses" => Some(Asked::new(Endpoint::Chat, ClientDialect::Responses)),
+        path => {
+            let (_, endpoint) = SERVED.into_iter().find(|(served, _)| path == *served)?;
+            Some(Asked::new(endpoint, ClientDialect::OpenAi))
+        }
+    }
 }
 
-const fn suffix(endpoint: Endpoint) -> &'static str {
-    match endpoint {
-        Endpoint::Chat => "/chat/completions",
-        Endpoint::Completions => "/completions",
-        Endpoint::Embeddings => "/embeddings",
+/// `/v1beta/models/{model}:{method}`, as Google's SDKs write it.
+fn google(path: &str) -> Option<Asked<'_>> {
+    let rest = ["/v1beta/models/", "/v1/models/", "/models/"]
+        .into_iter()
+        .find_map(|base| path.strip_prefix(base))?;
+    let (model, method) = rest.rsplit_once(':')?;
+    let (endpoint, stream) = match method {
+        "generateContent" => (Endpoint::Chat, false),
+        "streamGenerateContent" => (Endpoint::Chat, true),
+        "countTokens" => (Endpoint::CountTokens, false),
+        _ => return None,
+    };
+    let asked = Asked::new(endpoint, ClientDialect::Gemini);
+    Some(Asked { model: Some(decoded(model)?), stream: Some(stream), ..asked })
+}
+
+fn decoded(model: &str) -> Option<Cow<'_, str>> {
+    let model = percent_decode_str(model).decode_utf8().ok()?;
+    (!model.is_empty()).then_some(model)
+}
+
+impl Asked<'_> {
+    /// A path that says nothing else.
+    pub(super) const fn new(endpoint: Endpoint, dialect: ClientDialect) -> Self {
+        Self { endpoint, dialect, model: None, stream: None }
     }
 }
 
@@ -58,21 +108,23 @@ const fn suffix(endpoint: Endpoint) -> &'static str {
 mod tests {
     use super::*;
 
-    fn found(path: &str) -> Option<(Endpoint, Option<String>)> {
-        inference(path).map(|(endpoint, model)| (endpoint, model.map(Cow::into_owned)))
-    }
-
     #[test]
     fn endpoints_answer_with_and_without_version() {
-        for (path, endpoint) in [
-            ("/v1/chat/completions", Endpoint::Chat),
-            ("/chat/completions", Endpoint::Chat),
-            ("/openai/v1/chat/completions", Endpoint::Chat),
-            ("/v1/completions", Endpoint::Completions),
-            ("/completions", Endpoint::Completions),
-            ("/v1/embeddings/", Endpoint::Embeddings),
+        use ClientDialect::{Anthropic, OpenAi, Responses};
+        for (path, endpoint, dialect) in [
+            ("/v1/chat/completions", Endpoint::Chat, OpenAi),
+            ("/chat/completions", Endpoint::Chat, OpenAi),
+            ("/openai/v1/chat/completions", Endpoint::Chat, OpenAi),
+            ("/v1/completions", Endpoint::Completions, OpenAi),
+            ("/completions", Endpoint::Completions, OpenAi),
+            ("/v1/embeddings/", Endpoint::Embeddings, OpenAi),
+            ("/v1/messages", Endpoint::Chat, Anthropic),
+            ("/messages", Endpoint::Chat, Anthropic),
+            ("/v1/messages/count_tokens", Endpoint::CountTokens, Anthropic),
+            ("/v1/responses", Endpoint::Chat, Responses),
+            ("/openai/v1/responses", Endpoint::Chat, Responses),
         ] {
-            assert_eq!(found(path), Some((endpoint, None)), "{path}");
+            assert_eq!(inference(path), Some(Asked::new(endpoint, dialect)), "{path}");
         }
     }
 
@@ -83,11 +135,38 @@ mod tests {
             ("/openai/deployments/a%2Fb/chat/completions", "a/b"),
             ("/openai/deployments/groq/llama/chat/completions", "groq/llama"),
             ("/engines/m/chat/completions", "m"),
+            ("/v1beta/models/m:generateContent", "m"),
+            ("/v1beta/models/a%2Fb:generateContent", "a/b"),
+            ("/models/a/b:0:generateContent", "a/b:0"),
         ] {
-            assert_eq!(found(path), Some((Endpoint::Chat, Some(model.into()))), "{path}");
+            let asked = inference(path).unwrap();
+            assert_eq!(
+                (asked.endpoint, asked.model),
+                (Endpoint::Chat, Some(model.into())),
+                "{path}"
+            );
         }
-        assert_eq!(found("/openai/deployments//chat/completions"), None);
-        assert_eq!(found("/openai/deployments/m/images"), None);
+        for path in [
+            "/openai/deployments//chat/completions",
+            "/openai/deployments/m/images",
+            "/v1beta/models/m:embedContent",
+            "/v1beta/models/:generateContent",
+            "/v1beta/models/m",
+        ] {
+            assert_eq!(inference(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn google_says_in_the_path_whether_it_wants_a_stream() {
+        for (path, endpoint, stream) in [
+            ("/v1beta/models/m:generateContent", Endpoint::Chat, false),
+            ("/v1beta/models/m:streamGenerateContent", Endpoint::Chat, true),
+            ("/v1beta/models/m:countTokens", Endpoint::CountTokens, false),
+        ] {
+            let asked = inference(path).unwrap();
+            assert_eq!((asked.endpoint, asked.stream), (endpoint, Some(stream)), "{path}");
+        }
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn group_asked(snapshot: &Snapshot, model: &str) -> Option<Arc<str>> {
 #[must_use]
 pub(super) fn route_of(method: &Method, path: &str) -> Route {
     match GatewayRoute::find(method, path) {
-        GatewayRoute::Inference { endpoint, .. } => Route::Inference(endpoint),
+        GatewayRoute::Inference(asked) => Route::Inference(asked.endpoint, asked.dialect),
         GatewayRoute::Admin => page(path),
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Gateway;
 use super::ctx::{Call, Relayed, RequestCtx, Served};
 use super::exchange::{self, Bounds};
-use super::opening::{self, Begun, Opening, Order};
+use super::opening::{self, Begun, Opening, Order, Whole};
 use super::relay::{estimate, unix_seconds};
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
@@ -106,8 +106,11 @@ impl Shadow {
             remaining_requests: None,
             remaining_tokens: None,
         };
-        let mut record =
-            RequestRecord::new(started, Route::Inference(call.endpoint), http::Method::POST);
+        let mut record = RequestRecord::new(
+            started,
+            Route::Inference(call.endpoint, call.dialect),
+            http::Method::POST,
+        );
         match answered {
             Ok(usage) => {
                 plan.succeeded(&mut attempt, state, Instant::now());
@@ -163,12 +166,12 @@ impl Shadow {
         let bounds = order.bounds();
         match opening::open(order).await? {
             Opening::Stream(begun) => self.drain(*begun, bounds).await,
-            Opening::Body(status, headers, body) if !status.is_success() => {
+            Opening::Body(Whole { status, headers, body, .. }) if !status.is_success() => {
                 let now = SystemTime::now();
                 Err(provider::classify(deployment, status.as_u16(), &headers, &body, now))
             }
-            Opening::Body(_, _, body) => {
-                let reply = provider::reply(deployment, call.endpoint, body, created)?;
+            Opening::Body(Whole { body, reading, .. }) => {
+                let reply = provider::reply(deployment, reading, body, created)?;
                 Ok(reply.usage.unwrap_or_else(|| estimate(call, reply.body.len() as u64)))
             }
         }

@@ -22,7 +22,7 @@ pub(super) fn layout(base: &BaseUrl) -> Layout {
     let query = base.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
     let mut paths = [const { None }; Endpoint::ALL.len()];
     paths[Endpoint::Chat.index()] = Some(format!("{root}/v1/messages{query}").into());
-    Layout { root: root.to_owned(), paths }
+    Layout { root: root.to_owned(), paths, stream_path: None }
 }
 
 pub(super) fn authenticate(

@@ -46,8 +46,8 @@ pub(super) fn layout(
         Form::Dated if !root.contains("/deployments/") => "/deployments/{model}",
         Form::Dated | Form::Undated => "",
     };
-    let paths = ENDPOINT_PATHS.map(|path| Some(format!("{root}{infix}{path}{query}").into()));
-    Ok(Layout { root, paths })
+    let paths = ENDPOINT_PATHS.map(|path| Some(format!("{root}{infix}{}{query}", path?).into()));
+    Ok(Layout { root, paths, stream_path: None })
 }
 
 /// Whether nothing that is written says which API version to use.

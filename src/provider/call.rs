@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 
 use crate::catalog::{Deployment, PriceBook};
-use crate::dialect::{Dialect, Endpoint, Quirks};
+use crate::dialect::{ClientDialect, Dialect, Endpoint, Quirks};
 use crate::failure::{Failure, FailureClass};
 use crate::wire::json::Object;
 use crate::wire::{self, Reply, RequestOptions, StreamOptions, StreamRelay};
@@ -33,6 +33,26 @@ pub struct Call<'a> {
     pub overrides: &'a [(Box<str>, Box<RawValue>)],
     pub drop_params: bool,
     pub modify_params: bool,
+    /// The request as a client of another dialect wrote it.
+    pub native: Option<Native<'a>>,
+}
+
+/// A request in the dialect of its client.
+#[derive(Clone, Copy, Debug)]
+pub struct Native<'a> {
+    pub dialect: ClientDialect,
+    pub body: &'a Object,
+    /// Headers that go with it to a provider of the same dialect.
+    pub headers: &'a [(HeaderName, HeaderValue)],
+}
+
+/// How the answer to a request is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// The API that was called.
+    pub api: Endpoint,
+    /// The answer is in the client's own dialect and is passed on.
+    pub native: Option<ClientDialect>,
 }
 
 /// A request as the provider gets it.
@@ -44,6 +64,7 @@ pub struct Outgoing<'a> {
     /// Framing and content type are the connection's.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub body: Bytes,
+    pub reading: Reading,
 }
 
 /// Writes a client's request for a deployment.
@@ -56,12 +77,16 @@ pub fn request<'a>(
     body: &Object,
     call: &Call<'_>,
 ) -> Result<Outgoing<'a>, Failure> {
-    let Some(template) = deployment.target.paths[call.endpoint.index()].as_deref() else {
+    let whole = deployment.target.paths[call.endpoint.index()].as_deref();
+    let streamed = deployment.target.stream_path.as_deref();
+    let streamed = streamed.filter(|_| call.stream && call.endpoint == Endpoint::Chat);
+    let Some(template) = streamed.or(whole) else {
         let message =
             format!("the provider {} has no API for {}", deployment.provider, noun(call.endpoint));
         return Err(Failure::new(FailureClass::NotFound, message));
     };
     let path = path(template, call.model)?;
+    let reading = Reading { api: call.endpoint, native: None };
     // A deployment in the path hides the model; Azure takes no other word for it.
     let is_named_by_path =
         deployment.dialect == Dialect::Azure && template.contains("/deployments/");
@@ -81,12 +106,12 @@ pub fn request<'a>(
     match deployment.dialect {
         Dialect::OpenAi | Dialect::Azure => {
             let body = wire::openai::request(body, &options)?;
-            Ok(Outgoing { path, headers: Vec::new(), body })
+            Ok(Outgoing { path, headers: Vec::new(), body, reading })
         }
         Dialect::Anthropic => {
             let outgoing = wire::anthropic::request(body, &options)?;
             let headers = anthropic_headers(deployment, outgoing.version, &outgoing.betas);
-            Ok(Outgoing { path, headers, body: outgoing.body })
+            Ok(Outgoing { path, headers, body: outgoing.body, reading })
         }
     }
 }
@@ -97,21 +122,23 @@ pub fn request<'a>(
 /// The body is an error, or not a reply at all, although the status said that all is well.
 pub fn reply(
     deployment: &Deployment,
-    endpoint: Endpoint,
+    reading: Reading,
     body: Bytes,
     created: u64,
 ) -> Result<Reply, Failure> {
     match deployment.dialect {
-        Dialect::OpenAi | Dialect::Azure => wire::openai::reply(body, deployment.quirks, endpoint),
+        Dialect::OpenAi | Dialect::Azure => {
+            wire::openai::reply(body, deployment.quirks, reading.api)
+        }
         Dialect::Anthropic => wire::anthropic::reply(body, created),
     }
 }
 
 /// The relay for a provider's stream.
 #[must_use]
-pub fn stream(deployment: &Deployment, endpoint: Endpoint, options: StreamOptions) -> StreamRelay {
+pub fn stream(deployment: &Deployment, reading: Reading, options: StreamOptions) -> StreamRelay {
     // Departures are known of chat chunks; other streams have other fields and pass as they are.
-    if endpoint != Endpoint::Chat {
+    if reading.api != Endpoint::Chat {
         return StreamRelay::openai(StreamOptions { quirks: Quirks::default(), ..options });
     }
     let options = StreamOptions { quirks: deployment.quirks, ..options };
@@ -175,6 +202,15 @@ const fn noun(endpoint: Endpoint) -> &'static str {
         Endpoint::Chat => "chat completions",
         Endpoint::Completions => "text completions",
         Endpoint::Embeddings => "embeddings",
+        Endpoint::Responses => "responses",
+        Endpoint::CountTokens => "counting tokens",
+        Endpoint::ImageGenerations => "image generation",
+        Endpoint::ImageEdits => "image edits",
+        Endpoint::Transcriptions => "transcription",
+        Endpoint::Translations => "audio translation",
+        Endpoint::Speech => "speech",
+        Endpoint::Rerank => "reranking",
+        Endpoint::Moderations => "moderation",
     }
 }
 
@@ -210,6 +246,7 @@ mod tests {
             overrides: &[],
             drop_params: false,
             modify_params: false,
+            native: None,
         }
     }
 

@@ -21,7 +21,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use thiserror::Error;
 
 pub use azure::DEFAULT_API_VERSION;
-pub use call::{Call, Outgoing, reply, request, stream};
+pub use call::{Call, Native, Outgoing, Reading, reply, request, stream};
 pub use classify::{class_of, classify, reclassify};
 pub use continuation::continuation;
 
@@ -102,6 +102,8 @@ struct Layout {
     /// What all paths begin with; shown to people.
     root: String,
     paths: [Option<Box<str>>; Endpoint::ALL.len()],
+    /// See [`Target::stream_path`].
+    stream_path: Option<Box<str>>,
 }
 
 /// Where a deployment's requests go.
@@ -159,6 +161,7 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         port: base.port,
         authority,
         paths: layout.paths,
+        stream_path: layout.stream_path,
         headers: headers.0,
         api_base: base.shown(&layout.root).into(),
         verify_tls: written.verify_tls,

@@ -11,8 +11,20 @@ const ORGANIZATION: HeaderName = HeaderName::from_static("openai-organization");
 const USUAL_ROOT: &str = "/v1";
 
 /// The path of each endpoint below the root, by [`Endpoint::index`].
-pub(super) const ENDPOINT_PATHS: [&str; Endpoint::ALL.len()] =
-    ["/chat/completions", "/completions", "/embeddings"];
+pub(super) const ENDPOINT_PATHS: [Option<&str>; Endpoint::ALL.len()] = [
+    Some("/chat/completions"),
+    Some("/completions"),
+    Some("/embeddings"),
+    Some("/responses"),
+    None,
+    Some("/images/generations"),
+    Some("/images/edits"),
+    Some("/audio/transcriptions"),
+    Some("/audio/translations"),
+    Some("/audio/speech"),
+    Some("/rerank"),
+    Some("/moderations"),
+];
 
 /// Completes an `api_base`: a bare host gets the provider's own path (`/v1`, `/openai/v1`), a full
 /// endpoint is cut back to its root, and every other path is taken as it is.
@@ -29,13 +41,13 @@ pub(super) fn layout(vendor: &Vendor, base: &BaseUrl) -> Layout {
         None => path.to_owned(),
     };
     let query = base.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
-    let paths = ENDPOINT_PATHS.map(|path| Some(format!("{root}{path}{query}").into()));
-    Layout { root, paths }
+    let paths = ENDPOINT_PATHS.map(|path| Some(format!("{root}{}{query}", path?).into()));
+    Layout { root, paths, stream_path: None }
 }
 
 /// The root of an API, if `path` is one of its endpoints.
 pub(super) fn cut_endpoint(path: &str) -> Option<&str> {
-    ENDPOINT_PATHS.into_iter().chain(["/responses"]).find_map(|end| path.strip_suffix(end))
+    ENDPOINT_PATHS.into_iter().flatten().find_map(|end| path.strip_suffix(end))
 }
 
 pub(super) fn authenticate(

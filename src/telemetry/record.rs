@@ -9,7 +9,7 @@ use http::Method;
 use serde::{Serialize, Serializer};
 
 use crate::catalog::Deployment;
-use crate::dialect::Endpoint;
+use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::FailureClass;
 use crate::money::Usd;
 use crate::usage::Usage;
@@ -188,7 +188,7 @@ pub struct ErrorRecord {
 /// Which family of paths a request belongs to. The label of metrics, so paths never are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Route {
-    Inference(Endpoint),
+    Inference(Endpoint, ClientDialect),
     Models,
     Health,
     Metrics,
@@ -201,14 +201,32 @@ impl Route {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Inference(Endpoint::Chat) => "/v1/chat/completions",
-            Self::Inference(Endpoint::Completions) => "/v1/completions",
-            Self::Inference(Endpoint::Embeddings) => "/v1/embeddings",
+            Self::Inference(endpoint, dialect) => inference(endpoint, dialect),
             Self::Models => "/v1/models",
             Self::Health => "/health",
             Self::Metrics => "/metrics",
             Self::Other => "other",
         }
+    }
+}
+
+const fn inference(endpoint: Endpoint, dialect: ClientDialect) -> &'static str {
+    match (endpoint, dialect) {
+        (Endpoint::Chat, ClientDialect::OpenAi) => "/v1/chat/completions",
+        (Endpoint::Chat, ClientDialect::Anthropic) => "/v1/messages",
+        (Endpoint::Chat, ClientDialect::Gemini) => "/v1beta/models:generateContent",
+        (Endpoint::Chat, ClientDialect::Responses) | (Endpoint::Responses, _) => "/v1/responses",
+        (Endpoint::CountTokens, ClientDialect::Gemini) => "/v1beta/models:countTokens",
+        (Endpoint::CountTokens, _) => "/v1/messages/count_tokens",
+        (Endpoint::Completions, _) => "/v1/completions",
+        (Endpoint::Embeddings, _) => "/v1/embeddings",
+        (Endpoint::ImageGenerations, _) => "/v1/images/generations",
+        (Endpoint::ImageEdits, _) => "/v1/images/edits",
+        (Endpoint::Transcriptions, _) => "/v1/audio/transcriptions",
+        (Endpoint::Translations, _) => "/v1/audio/translations",
+        (Endpoint::Speech, _) => "/v1/audio/speech",
+        (Endpoint::Rerank, _) => "/v1/rerank",
+        (Endpoint::Moderations, _) => "/v1/moderations",
     }
 }
 

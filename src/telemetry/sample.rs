@@ -9,7 +9,7 @@ use super::record::{
     Attempt, ClientText, Durations, ErrorRecord, KeyKind, Outcome, RequestRecord, Route, Served,
 };
 use crate::catalog::{Deployment, sample};
-use crate::dialect::Endpoint;
+use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::FailureClass;
 use crate::money::Usd;
 use crate::usage::Usage;
@@ -36,7 +36,7 @@ fn attempt(deployment: &Arc<Deployment>, group: &str, outcome: Outcome, status: 
 pub(crate) fn answered() -> RequestRecord {
     let deployment = deployment("dep-1", "gpt-4o");
     let started = UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
-    let route = Route::Inference(Endpoint::Chat);
+    let route = Route::Inference(Endpoint::Chat, ClientDialect::OpenAi);
     let mut record = RequestRecord::new(started, route, Method::POST);
     record.request_id = "req-1".into();
     record.call_id = "call-1".into();

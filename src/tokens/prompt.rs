@@ -78,7 +78,11 @@ impl Prompt {
         match endpoint {
             Endpoint::Chat => prompt.chat(body),
             Endpoint::Completions => prompt.input(body.slice("prompt")),
-            Endpoint::Embeddings => prompt.input(body.slice("input")),
+            Endpoint::Embeddings | Endpoint::Moderations | Endpoint::Speech => {
+                prompt.input(body.slice("input"));
+            }
+            Endpoint::ImageGenerations => prompt.input(body.slice("prompt")),
+            _ => {}
         }
         prompt
     }

@@ -11,6 +11,9 @@
 //! read. No sockets, no clock, and memory bounded by one body or one event.
 
 pub mod anthropic;
+pub mod chat;
+pub mod client;
+pub mod fields;
 pub mod json;
 pub mod openai;
 mod payload;
@@ -23,7 +26,7 @@ pub mod stream;
 pub use payload::text_bytes;
 pub use reply::Reply;
 pub use request::RequestOptions;
-pub use stream::{Ending, Progress, StreamOptions, StreamRelay};
+pub use stream::{Ending, Progress, StreamOptions, StreamRelay, Translate};
 
 #[cfg(test)]
 mod golden_tests;

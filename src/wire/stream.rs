@@ -4,6 +4,8 @@
 //! It also tells what the attempt loop must know: when the reply has really begun, whether it ended
 //! or was cut, and what it used.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use super::anthropic::StreamTranslator;
@@ -62,8 +64,16 @@ pub enum StreamRelay {
     Normalise(ChatStream<Normalise>),
     /// Azure: frames about its content filter are taken out.
     Azure(ChatStream<Azure>),
-    /// Anthropic: events become chunks.
-    Anthropic(Box<StreamTranslator>),
+    /// Another dialect: events become chunks; or the client's own, which are passed on.
+    Translated(Box<dyn Translate>),
+}
+
+/// A stream of another dialect than OpenAI's. What its methods do is told at [`StreamRelay`].
+pub trait Translate: fmt::Debug + Send {
+    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Progress;
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Ending;
+    fn usage(&self) -> Option<Usage>;
+    fn text_bytes(&self) -> u64;
 }
 
 /// Calls the same method on whichever relay it is.
@@ -73,7 +83,7 @@ macro_rules! each {
             StreamRelay::PassThrough($stream) => $call,
             StreamRelay::Normalise($stream) => $call,
             StreamRelay::Azure($stream) => $call,
-            StreamRelay::Anthropic($stream) => $call,
+            StreamRelay::Translated($stream) => $call,
         }
     };
 }
@@ -93,7 +103,7 @@ impl StreamRelay {
     /// The relay for Anthropic.
     #[must_use]
     pub fn anthropic(options: StreamOptions) -> Self {
-        Self::Anthropic(Box::new(StreamTranslator::new(options)))
+        Self::Translated(Box::new(StreamTranslator::new(options)))
     }
 
     /// The relay for Azure.

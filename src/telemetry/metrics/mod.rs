@@ -69,7 +69,7 @@ impl Metrics {
 
     /// Counts a request that is over.
     pub fn request(&self, record: &RequestRecord) {
-        if !matches!(record.route, Route::Inference(_)) {
+        if !matches!(record.route, Route::Inference(..)) {
             let labels = [record.route.name(), status::label(record.status)];
             self.families.other_requests.with_label_values(&labels).inc();
             return;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::content::Raw;
-use super::fields::{Fields, Text};
+use crate::wire::fields::{Fields, Text};
 
 /// Tools whose type ends in a date and that are behind a beta of the same date.
 const DATED_TOOLS: [(&str, &str); 3] = [

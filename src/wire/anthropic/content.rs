@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::fields::{Text, impossible, mistyped, read};
 use super::source::{Source, from_file, from_image};
 use crate::failure::Failure;
+use crate::wire::fields::{Text, impossible, mistyped, read};
 
 /// JSON text that is written as it was read: cache markers, tool inputs, Anthropic's own blocks.
 pub(super) type Raw<'a> = &'a RawValue;

@@ -6,10 +6,10 @@ use serde::Deserialize;
 
 use super::content::Raw;
 use super::error::{garbage, within};
-use super::fields::Text;
 use super::reply::StopDetails;
 use super::usage::Written;
 use crate::failure::Failure;
+use crate::wire::fields::Text;
 
 /// The events that are read; `ping` and what the API may add are not.
 const EVENTS: [&[u8]; 7] = [

@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::content::{Block, Raw, ResultContent, Speaker, Typed, blocks, thinking};
-use super::fields::{Text, invalid, missing, read};
 use super::models::Capabilities;
 use super::names::{tool_id, tool_name};
 use super::repair::{answer_every_call, settle_ends};
 use crate::failure::Failure;
+use crate::wire::fields::{Text, invalid, missing, read};
 
 /// Said for a side that has to speak and said nothing.
 const PLACEHOLDER: &str = ".";

@@ -12,11 +12,9 @@
 //! itself, so any attempt's reply can be translated by itself.
 
 mod betas;
-mod chunk;
 mod content;
 mod error;
 mod event;
-mod fields;
 mod messages;
 mod models;
 mod names;
@@ -29,6 +27,9 @@ mod stream;
 mod thinking;
 mod tools;
 mod usage;
+
+/// How refusals name the provider.
+const PROVIDER: &str = "Anthropic";
 
 pub use error::failure;
 pub use models::takes_prefill;

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::content::{Block, ResultContent, Typed};
-use super::fields::{impossible, invalid};
 use super::messages::{Conversation, Role, Turn, placeholder};
 use super::models::Capabilities;
 use crate::failure::Failure;
+use crate::wire::fields::{impossible, invalid};
 
 /// Said for a tool whose result the client did not send (`modify_params`).
 const NO_RESULT: &str = "The result of this tool call is not available.";

@@ -8,11 +8,12 @@ use serde_json::value::RawValue;
 
 use super::content::Raw;
 use super::error::{garbage, within};
-use super::fields::Text;
 use super::names::{JSON_TOOL, original_name};
-use super::usage::{Shown, Tally, Written};
+use super::usage::{Tally, Written};
 use crate::failure::Failure;
 use crate::wire::Reply;
+use crate::wire::chat::Shown;
+use crate::wire::fields::Text;
 
 /// Before the provider's id in ours.
 pub(super) const ID_PREFIX: &str = "chatcmpl-";

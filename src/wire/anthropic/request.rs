@@ -12,15 +12,16 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::PROVIDER;
 use super::betas;
 use super::content::{self, Block, Raw, Speaker};
-use super::fields::{Fields, Text, impossible, invalid, missing, read, unsupported};
 use super::messages::{Turn, translate};
 use super::models::Capabilities;
 use super::thinking::{Around, Config, Thinking, is_one};
 use super::tools::{Choice, Format, Tool, Tooling};
 use crate::failure::{Failure, FailureClass};
 use crate::wire::RequestOptions;
+use crate::wire::fields::{Fields, Text, impossible, invalid, missing, read, unsupported};
 use crate::wire::json::Object;
 use crate::wire::request::is_own;
 
@@ -202,7 +203,7 @@ impl<'a> Passed<'a> {
                         return Err(impossible(name, message));
                     }
                     if !drop_params && !asks_nothing(name, raw) {
-                        return Err(unsupported(name));
+                        return Err(unsupported(PROVIDER, name));
                     }
                 }
                 Fate::Passed => passed.push((name, read(name, raw)?)),

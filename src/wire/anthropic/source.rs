@@ -8,8 +8,8 @@ use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
 use super::content::Raw;
-use super::fields::{Text, impossible, invalid, read};
 use crate::failure::Failure;
+use crate::wire::fields::{Text, impossible, invalid, read};
 
 /// Anthropic's `source` of an image or document block.
 #[derive(Debug, Serialize)]

@@ -7,20 +7,20 @@
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::chunk::{Chunk, Delta, Function, ThinkingBlock, ToolCall, write_done};
 use super::error::{garbage, within};
 use super::event::{
     BlockDelta, BlockStart, BlockStop, DeltaFields, Message, MessageDelta, MessageStart,
     event_kind, parse,
 };
-use super::fields::Text;
 use super::names::{JSON_TOOL, original_name};
 use super::reply::{ID_PREFIX, fields_of, finish_reason, kind_of};
 use super::usage::Tally;
 use crate::failure::Failure;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
+use crate::wire::chat::{Chunk, Delta, Function, ThinkingBlock, ToolCall, write_done};
+use crate::wire::fields::Text;
 use crate::wire::sse::{Fields, Splitter};
-use crate::wire::{Ending, Progress, StreamOptions};
+use crate::wire::{Ending, Progress, StreamOptions, Translate};
 
 /// Bound of one thinking block. A longer one is streamed like any other, but is not given back
 /// whole for replay.
@@ -38,9 +38,11 @@ impl StreamTranslator {
     pub fn new(options: StreamOptions) -> Self {
         Self { splitter: Splitter::new(), state: State::new(options) }
     }
+}
 
+impl Translate for StreamTranslator {
     /// Takes one read and appends whole frames for the client to `out`, all in one piece of memory.
-    pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Progress {
+    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Progress {
         let mut frames = Vec::new();
         self.splitter.push(chunk);
         while self.state.is_reading() {
@@ -55,7 +57,7 @@ impl StreamTranslator {
     }
 
     /// The provider closed the stream.
-    pub fn finish(&mut self, out: &mut Vec<Bytes>) -> Ending {
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Ending {
         let mut frames = Vec::new();
         let rest = self.splitter.rest();
         let fields = Fields::read(&rest);
@@ -71,8 +73,7 @@ impl StreamTranslator {
 
     /// What the reply used. The provider counts the output when it ends: of a stream that broke off
     /// before, it is an estimate from the text that came.
-    #[must_use]
-    pub fn usage(&self) -> Option<Usage> {
+    fn usage(&self) -> Option<Usage> {
         let usage = self.state.tally.usage()?;
         if self.state.output_counted {
             return Some(usage);
@@ -82,8 +83,7 @@ impl StreamTranslator {
     }
 
     /// Bytes of text, reasoning and arguments that were generated so far.
-    #[must_use]
-    pub const fn text_bytes(&self) -> u64 {
+    fn text_bytes(&self) -> u64 {
         self.state.text_bytes
     }
 }

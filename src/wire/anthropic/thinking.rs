@@ -9,11 +9,12 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::PROVIDER;
 use super::content::Raw;
-use super::fields::{Fields, Text, invalid, read, unsupported};
 use super::messages::{Role, Turn};
 use super::models::Capabilities;
 use crate::failure::Failure;
+use crate::wire::fields::{Fields, Text, invalid, read, unsupported};
 
 /// The smallest budget that the API takes.
 const MIN_BUDGET: u64 = 1_024;
@@ -88,7 +89,7 @@ impl<'a> Thinking<'a> {
             None => match effort {
                 None => Self::default(),
                 Some(_) if !model.thinks() && !around.drop_params && effort != Some("none") => {
-                    return Err(unsupported("reasoning_effort"));
+                    return Err(unsupported(PROVIDER, "reasoning_effort"));
                 }
                 Some(effort) => Self::effort(effort, around),
             },

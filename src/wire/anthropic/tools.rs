@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::PROVIDER;
 use super::content::Raw;
-use super::fields::{Fields, Text, impossible, invalid, missing, read, unsupported};
 use super::models::Capabilities;
 use super::names::{JSON_TOOL, tool_name};
 use super::schema::{Node, fit};
 use crate::failure::Failure;
+use crate::wire::fields::{Fields, Text, impossible, invalid, missing, read, unsupported};
 
 /// How many searches each size of OpenAI's `web_search_options` allows; LiteLLM's numbers.
 const SEARCHES: [(&str, u32); 3] = [("low", 1), ("medium", 5), ("high", 10)];
@@ -482,7 +483,7 @@ impl<'a> Wanted<'a> {
         }
         match kind {
             Some("custom") if drop_params => all(Mode::Unsaid),
-            Some("custom") => Err(unsupported(param)),
+            Some("custom") => Err(unsupported(PROVIDER, param)),
             Some(word @ ("auto" | "any" | "none")) => all(mode(param, word)?),
             _ => match choice.into_name() {
                 Some(name) => all(Mode::Named(encode_name(param, name)?)),

@@ -3,9 +3,10 @@
 //! Anthropic counts what a prompt cache read or wrote apart from `input_tokens`; OpenAI inside
 //! `prompt_tokens`. In a stream the counts come twice or more and are totals: the last one wins.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::usage::Usage;
+use crate::wire::chat::Shown;
 
 /// `usage` as Anthropic writes it.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -109,19 +110,7 @@ impl Tally {
 
     /// The counts as a client of OpenAI reads them.
     pub(super) fn shown(&self) -> Option<Shown> {
-        let usage = self.usage()?;
-        Some(Shown {
-            prompt_tokens: usage.input_tokens,
-            completion_tokens: usage.output_tokens,
-            total_tokens: usage.total_tokens(),
-            prompt_tokens_details: PromptDetails {
-                cached_tokens: usage.cache_read_tokens,
-                cache_write_tokens: usage.cache_write_tokens,
-            },
-            completion_tokens_details: self
-                .thinking
-                .map(|reasoning_tokens| CompletionDetails { reasoning_tokens }),
-        })
+        Some(Shown::of(&self.usage()?, self.thinking.is_some()))
     }
 }
 
@@ -129,26 +118,4 @@ fn replace(count: &mut u64, newer: Option<u64>) {
     if let Some(newer) = newer {
         *count = newer;
     }
-}
-
-/// `usage` as OpenAI writes it.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Shown {
-    prompt_tokens: u64,
-    completion_tokens: u64,
-    total_tokens: u64,
-    prompt_tokens_details: PromptDetails,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    completion_tokens_details: Option<CompletionDetails>,
-}
-
-#[derive(Clone, Copy, Debug, Serialize)]
-struct PromptDetails {
-    cached_tokens: u64,
-    cache_write_tokens: u64,
-}
-
-#[derive(Clone, Copy, Debug, Serialize)]
-struct CompletionDetails {
-    reasoning_tokens: u64,
 }

@@ -24,3 +24,4 @@ pub use normalise::Normalise;
 pub use reply::reply;
 pub use request::request;
 pub use stream::{AsSent, ChatStream, Rewrite, Verdict};
+pub(super) use usage::read as read_usage;

@@ -26,6 +26,7 @@ pub fn reply(body: Bytes, quirks: Quirks, endpoint: Endpoint) -> Result<Reply, F
     let list = match endpoint {
         Endpoint::Chat | Endpoint::Completions => "choices",
         Endpoint::Embeddings => "data",
+        _ => return Ok(Reply { usage: None, model: None, body: object.bytes().clone() }),
     };
     if !object.raw_bytes(list).is_some_and(|raw| raw.starts_with(b"[")) {
         return Err(server_failure(format!("the provider's reply has no `{list}`")));

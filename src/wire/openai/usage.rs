@@ -29,7 +29,7 @@ struct Details {
 }
 
 /// What a usage object says; `None` if it counts nothing. Missing and `null` counts are zero.
-pub(super) fn read(usage: &[u8], quirks: Quirks) -> Option<Usage> {
+pub(in crate::wire) fn read(usage: &[u8], quirks: Quirks) -> Option<Usage> {
     let counts = Counts::scan(usage).ok()?;
     let Counts { prompt, completion, total, cache_hit, ref input, ref output } = counts;
     if prompt.is_none() && completion.is_none() && total.is_none() {

@@ -15,7 +15,7 @@ use super::{Outgoing, StreamTranslator, request};
 use crate::dialect::{Endpoint, Quirks};
 use crate::failure::{Failure, FailureClass};
 use crate::wire::json::Object;
-use crate::wire::{Ending, RequestOptions, StreamOptions};
+use crate::wire::{Ending, RequestOptions, StreamOptions, Translate};
 
 const CREATED: u64 = 1_795_262_400;
 

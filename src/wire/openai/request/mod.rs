@@ -150,7 +150,7 @@ impl<'a> Draft<'a> {
 
     /// Asks for a stream, and for usage at its end: the gateway counts also for those who do not.
     fn ask_for_stream(&mut self, options: &RequestOptions<'a>) {
-        if options.endpoint == Endpoint::Embeddings {
+        if !matches!(options.endpoint, Endpoint::Chat | Endpoint::Completions) {
             return;
         }
         if !options.stream {

@@ -12,17 +12,37 @@ use crate::wire::RequestOptions;
 use crate::wire::json::Object;
 
 /// A string that borrows from the JSON text where it is written without escapes.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(transparent)]
-pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+pub struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Self {
+        Self(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Text<'_> {
+    fn from(text: String) -> Self {
+        Self(Cow::Owned(text))
+    }
+}
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
 
 /// What is to be translated. `null` counts as not sent.
 #[derive(Debug)]
-pub(super) struct Fields<'a>(Vec<(&'a str, &'a str)>);
+pub struct Fields<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Fields<'a> {
     /// The client's parameters, the fallback's over them, the deployment's where both are silent.
-    pub(super) fn gather(request: &'a Object, options: &RequestOptions<'a>) -> Self {
+    pub fn gather(request: &'a Object, options: &RequestOptions<'a>) -> Self {
         let mut fields: Vec<(&str, &str)> = request.iter().collect();
         for (name, value) in options.overrides {
             fields.retain(|(known, _)| *known != &**name);
@@ -41,11 +61,11 @@ impl<'a> Fields<'a> {
     }
 
     /// The JSON text of a parameter.
-    pub(super) fn raw(&self, name: &str) -> Option<&'a str> {
+    pub fn raw(&self, name: &str) -> Option<&'a str> {
         self.0.iter().find(|(known, _)| *known == name).map(|(_, raw)| *raw)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0.iter().copied()
     }
 
@@ -53,12 +73,12 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// It is something else: the client is told which parameter and what was expected.
-    pub(super) fn read<T: Deserialize<'a>>(&self, name: &str) -> Result<Option<T>, Failure> {
+    pub fn read<T: Deserialize<'a>>(&self, name: &str) -> Result<Option<T>, Failure> {
         self.raw(name).map(|raw| read(name, raw)).transpose()
     }
 
     /// A parameter that is passed on as it is.
-    pub(super) fn pass(&self, name: &str) -> Result<Option<&'a RawValue>, Failure> {
+    pub fn pass(&self, name: &str) -> Result<Option<&'a RawValue>, Failure> {
         self.read(name)
     }
 }
@@ -73,12 +93,12 @@ fn same(sent: &str, default: &str) -> bool {
 ///
 /// # Errors
 /// It is something else: the client is told which field it is and what was expected there.
-pub(super) fn read<'a, T: Deserialize<'a>>(param: &str, raw: &'a str) -> Result<T, Failure> {
+pub fn read<'a, T: Deserialize<'a>>(param: &str, raw: &'a str) -> Result<T, Failure> {
     serde_json::from_str(raw).map_err(|error| misfit::<T>(param, raw, &error.to_string()))
 }
 
 /// `param` is not of the type that it has to be.
-pub(super) fn mistyped(param: &str, expected: &str, raw: &str) -> Failure {
+pub fn mistyped(param: &str, expected: &str, raw: &str) -> Failure {
     let got = serde_json::from_str(raw).map_or("something else", |value| type_of(&value));
     let message =
         format!("Invalid type for '{param}': expected {expected}, but got {got} instead.");
@@ -86,7 +106,7 @@ pub(super) fn mistyped(param: &str, expected: &str, raw: &str) -> Failure {
 }
 
 /// `param` has to be there and is not.
-pub(super) fn missing(param: &str) -> Failure {
+pub fn missing(param: &str) -> Failure {
     let message = format!("Missing required parameter: '{param}'.");
     refusal(param, "missing_required_parameter", message)
 }
@@ -161,21 +181,21 @@ fn type_of(value: &Value) -> &'static str {
 }
 
 /// The request is wrong at `param`.
-pub(super) fn invalid(param: &str, message: impl Into<String>) -> Failure {
+pub fn invalid(param: &str, message: impl Into<String>) -> Failure {
     refusal(param, "invalid_value", message.into())
 }
 
-/// Anthropic has nothing that does what `param` asks for.
-pub(super) fn unsupported(param: &str) -> Failure {
+/// The models of `provider` have nothing that does what `param` asks for.
+pub fn unsupported(provider: &str, param: &str) -> Failure {
     let message = format!(
-        "`{param}` is not supported by Anthropic models; leave it out, or set `drop_params` to \
+        "`{param}` is not supported by {provider} models; leave it out, or set `drop_params` to \
          have it dropped"
     );
     refusal(param, "unsupported_parameter", message)
 }
 
 /// As [`unsupported`], where dropping the parameter is not offered.
-pub(super) fn impossible(param: &str, message: impl Into<String>) -> Failure {
+pub fn impossible(param: &str, message: impl Into<String>) -> Failure {
     refusal(param, "unsupported_value", message.into())
 }
 

@@ -1,0 +1,181 @@
+//! Chunks of a stream, as they are written.
+
+use serde::{Deserialize, Serialize};
+
+use super::Raw;
+use super::usage::Shown;
+use crate::wire::fields::Text;
+
+/// One chunk.
+#[derive(Debug, Serialize)]
+pub struct Chunk<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: u64,
+    model: &'a str,
+    choices: Choices<'a>,
+    /// A client that asked for usage reads `null` until the last chunk; others see no such field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Option<Shown>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Choices<'a> {
+    None([(); 0]),
+    One([Choice<'a>; 1]),
+}
+
+#[derive(Debug, Serialize)]
+struct Choice<'a> {
+    index: u32,
+    delta: &'a Delta<'a>,
+    finish_reason: Option<&'static str>,
+}
+
+/// What a chunk adds to the message.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Delta<'a> {
+    Role {
+        role: &'static str,
+        content: &'static str,
+    },
+    Content {
+        content: &'a str,
+    },
+    Reasoning {
+        reasoning_content: &'a str,
+    },
+    ThinkingBlocks {
+        thinking_blocks: [ThinkingBlock<'a>; 1],
+    },
+    ReasoningItems {
+        reasoning_items: [Raw<'a>; 1],
+    },
+    /// What belongs to the text so far.
+    Extra {
+        extra_content: ExtraContent<'a>,
+    },
+    Annotations {
+        annotations: &'a [Raw<'a>],
+    },
+    ToolCalls {
+        tool_calls: [ToolCall<'a>; 1],
+    },
+    Refusal {
+        refusal: &'a str,
+    },
+    Nothing {},
+}
+
+/// A whole block of reasoning, to be sent back unchanged.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ThinkingBlock<'a> {
+    Thinking { thinking: &'a str, signature: &'a str },
+    RedactedThinking { data: &'a str },
+}
+
+/// A piece of a tool call.
+#[derive(Debug, Serialize)]
+pub struct ToolCall<'a> {
+    index: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    function: Function<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<ExtraContent<'a>>,
+}
+
+/// What a provider wants to see again with a tool call or a text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct ExtraContent<'a> {
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub google: Option<Google<'a>>,
+}
+
+/// Google's part of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Google<'a> {
+    /// Base64: what the model thought, sealed.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub thought_signature: Option<Text<'a>>,
+}
+
+impl<'a> ExtraContent<'a> {
+    /// With a thought signature of Google's.
+    #[must_use]
+    pub fn signed(signature: &'a str) -> Self {
+        Self { google: Some(Google { thought_signature: Some(signature.into()) }) }
+    }
+
+    /// The signature in it.
+    #[must_use]
+    pub fn signature(&self) -> Option<&str> {
+        self.google.as_ref()?.thought_signature.as_deref()
+    }
+}
+
+/// The name, and a fragment of the arguments.
+#[derive(Debug, Serialize)]
+pub struct Function<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    pub arguments: &'a str,
+}
+
+impl<'a> ToolCall<'a> {
+    /// The first piece of a call.
+    #[must_use]
+    pub const fn begin(index: u32, id: Option<&'a str>, function: Function<'a>) -> Self {
+        Self { index, id, kind: Some("function"), function, extra_content: None }
+    }
+
+    /// The same with what the provider wants to see again.
+    #[must_use]
+    pub fn with_extra(self, extra_content: Option<ExtraContent<'a>>) -> Self {
+        Self { extra_content, ..self }
+    }
+
+    /// A further piece.
+    #[must_use]
+    pub const fn go_on(index: u32, function: Function<'a>) -> Self {
+        Self { index, id: None, kind: None, function, extra_content: None }
+    }
+}
+
+impl<'a> Chunk<'a> {
+    /// A chunk without choices. `shows_usage`: the client asked for it.
+    #[must_use]
+    pub fn new(id: &'a str, model: &'a str, created: u64, shows_usage: bool) -> Self {
+        let usage = shows_usage.then_some(None);
+        let (object, choices) = ("chat.completion.chunk", Choices::None([]));
+        Self { id, object, created, model, choices, usage }
+    }
+
+    #[must_use]
+    pub fn with_delta(self, delta: &'a Delta<'a>, finish_reason: Option<&'static str>) -> Self {
+        Self { choices: Choices::One([Choice { index: 0, delta, finish_reason }]), ..self }
+    }
+
+    #[must_use]
+    pub fn with_usage(self, usage: Shown) -> Self {
+        Self { usage: Some(Some(usage)), ..self }
+    }
+
+    /// Appends the chunk as a whole event.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"data: ");
+        serde_json::to_writer(&mut *out, self)
+            .expect("a Vec takes every byte, and the chunk has string keys only");
+        out.extend_from_slice(b"\n\n");
+    }
+}
+
+/// Appends the event that ends every stream.
+pub fn write_done(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"data: [DONE]\n\n");
+}

@@ -1,0 +1,96 @@
+//! A whole reply.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::message::Call;
+use super::{Raw, Shown};
+use crate::wire::fields::Text;
+
+/// A chat completion. Read, `usage` is left to [`super::read_usage`].
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Completion<'a> {
+    #[serde(borrow)]
+    pub id: Text<'a>,
+    #[serde(borrow)]
+    pub object: Text<'a>,
+    /// Unix seconds.
+    pub created: u64,
+    #[serde(borrow)]
+    pub model: Text<'a>,
+    #[serde(borrow)]
+    pub choices: Vec<Answer<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Cow<'a, RawValue>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<Text<'a>>,
+}
+
+/// One of the choices.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Answer<'a> {
+    #[serde(default)]
+    pub index: u32,
+    #[serde(borrow)]
+    pub message: Turn<'a>,
+    #[serde(borrow, default)]
+    pub logprobs: Option<Raw<'a>>,
+    /// `stop`, `length`, `tool_calls`, `content_filter`.
+    #[serde(borrow, default)]
+    pub finish_reason: Option<Text<'a>>,
+}
+
+/// What the assistant said.
+#[derive(Debug, Default, Deserialize, Serialize)]
+pub struct Turn<'a> {
+    #[serde(borrow, default)]
+    pub role: Text<'a>,
+    /// `null` beside tool calls or a refusal, if nothing was said.
+    #[serde(borrow, default)]
+    pub content: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub refusal: Option<Text<'a>>,
+    #[serde(borrow, default, alias = "reasoning", skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<Text<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub thinking_blocks: Option<Vec<Cow<'a, RawValue>>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_items: Option<Vec<Cow<'a, RawValue>>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub annotations: Option<Vec<Cow<'a, RawValue>>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<Vec<Call<'a>>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub extra_content: Option<super::ExtraContent<'a>>,
+    /// Sound and images that were generated, as OpenAI and OpenRouter write them.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub audio: Option<Raw<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<Vec<Cow<'a, RawValue>>>,
+}
+
+impl<'a> Completion<'a> {
+    /// A reply with the given choices.
+    #[must_use]
+    pub fn new(id: impl Into<Text<'a>>, model: impl Into<Text<'a>>, created: u64) -> Self {
+        Self {
+            id: id.into(),
+            object: "chat.completion".into(),
+            created,
+            model: model.into(),
+            choices: Vec::new(),
+            usage: None,
+            service_tier: None,
+        }
+    }
+
+    /// With what it used.
+    #[must_use]
+    pub fn with_usage(mut self, usage: Option<Shown>) -> Self {
+        self.usage =
+            usage.and_then(|usage| serde_json::value::to_raw_value(&usage).ok()).map(Cow::Owned);
+        self
+    }
+}

@@ -1,0 +1,45 @@
+//! The canonical form: a chat completion, with what other dialects can say besides.
+//!
+//! Every client's request becomes one of these before a provider is chosen, and every provider's
+//! reply becomes one before the client's dialect is written. So a new dialect needs two
+//! translations and not two for each of the others. It is OpenAI's format because most clients and
+//! most providers speak it: for them nothing is translated at all.
+//!
+//! What OpenAI has no words for is said in these fields, which our own clients may use too:
+//!
+//! | field | where | meaning |
+//! | --- | --- | --- |
+//! | `reasoning_content` | assistant message, delta | the text of the reasoning |
+//! | `thinking_blocks` | assistant message, delta | Anthropic's blocks of reasoning, whole, with their signatures: `{"type": "thinking", "thinking", "signature"}`, `{"type": "redacted_thinking", "data"}` |
+//! | `reasoning_items` | assistant message, delta | Responses' reasoning items, whole, with their `encrypted_content` |
+//! | `extra_content` | tool call, message, delta | `{"google": {"thought_signature": "..."}}`, Google's own spelling |
+//! | `cache_control` | part, message, tool | Anthropic's marker of a prefix to cache |
+//! | `is_error` | tool message | what the tool returned is an error |
+//! | parts other than text | tool message | what the tool returned besides text: `image_url`, `file` |
+//! | `annotations` | assistant message | citations, as OpenAI writes them |
+//!
+//! [`Message`] and [`Part`] are read and written, [`Tools`] and [`Choice`] too; [`Completion`] is a
+//! whole reply, [`Chunk`] what is written of a stream and [`Piece`] what is read of one.
+
+mod chunk;
+mod completion;
+mod message;
+mod part;
+mod piece;
+mod tool;
+mod usage;
+
+pub use chunk::{
+    Chunk, Delta, ExtraContent, Function, Google, ThinkingBlock, ToolCall, write_done,
+};
+pub use completion::{Answer, Completion, Turn};
+pub use message::{Call, CallFunction, Message, arguments};
+pub use part::{AudioData, FileData, Foreign, ImageUrl, Part, parts};
+pub use piece::{CallPiece, FunctionPiece, Piece, PieceChoice, PieceDelta};
+pub use tool::{Choice, Format, FunctionTool, Schema, Tools};
+pub use usage::{Shown, read_usage};
+
+use serde_json::value::RawValue;
+
+/// JSON text that is passed on as it was read.
+pub type Raw<'a> = &'a RawValue;

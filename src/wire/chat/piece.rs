@@ -1,0 +1,75 @@
+//! Chunks of a stream, as they are read by those who write them in another dialect.
+
+use serde::Deserialize;
+
+use super::{ExtraContent, Raw};
+use crate::wire::fields::Text;
+
+/// One chunk.
+#[derive(Debug, Default, Deserialize)]
+pub struct Piece<'a> {
+    #[serde(borrow, default)]
+    pub id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub model: Option<Text<'a>>,
+    #[serde(default)]
+    pub created: Option<u64>,
+    #[serde(borrow, default)]
+    pub choices: Vec<PieceChoice<'a>>,
+    /// For [`super::read_usage`].
+    #[serde(borrow, default)]
+    pub usage: Option<Raw<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct PieceChoice<'a> {
+    #[serde(default)]
+    pub index: u32,
+    #[serde(borrow, default)]
+    pub delta: Option<PieceDelta<'a>>,
+    #[serde(borrow, default)]
+    pub finish_reason: Option<Text<'a>>,
+}
+
+/// What a chunk adds. Several of these may come at once.
+#[derive(Debug, Default, Deserialize)]
+pub struct PieceDelta<'a> {
+    #[serde(borrow, default)]
+    pub content: Option<Text<'a>>,
+    #[serde(borrow, default, alias = "reasoning")]
+    pub reasoning_content: Option<Text<'a>>,
+    /// Whole blocks, after the last piece of their text.
+    #[serde(borrow, default)]
+    pub thinking_blocks: Option<Vec<Raw<'a>>>,
+    #[serde(borrow, default)]
+    pub reasoning_items: Option<Vec<Raw<'a>>>,
+    #[serde(borrow, default)]
+    pub tool_calls: Option<Vec<CallPiece<'a>>>,
+    #[serde(borrow, default)]
+    pub refusal: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub annotations: Option<Vec<Raw<'a>>>,
+    #[serde(borrow, default)]
+    pub extra_content: Option<ExtraContent<'a>>,
+}
+
+/// A piece of a tool call: the first has its id and its name.
+#[derive(Debug, Default, Deserialize)]
+pub struct CallPiece<'a> {
+    #[serde(default)]
+    pub index: u32,
+    #[serde(borrow, default)]
+    pub id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub function: Option<FunctionPiece<'a>>,
+    #[serde(borrow, default)]
+    pub extra_content: Option<ExtraContent<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct FunctionPiece<'a> {
+    #[serde(borrow, default)]
+    pub name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub arguments: Option<Text<'a>>,
+}

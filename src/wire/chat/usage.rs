@@ -1,0 +1,72 @@
+//! `usage` as OpenAI writes it.
+
+use serde::Serialize;
+
+use crate::dialect::Quirks;
+use crate::usage::Usage;
+
+/// The counts that a client is shown.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Shown {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    prompt_tokens_details: PromptDetails,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completion_tokens_details: Option<CompletionDetails>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct PromptDetails {
+    cached_tokens: u64,
+    cache_write_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    audio_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    image_tokens: u64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+struct CompletionDetails {
+    reasoning_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    audio_tokens: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl Shown {
+    /// The counts of a reply. `tells_reasoning`: the provider counts reasoning apart, so that a zero
+    /// means something.
+    #[must_use]
+    pub const fn of(usage: &Usage, tells_reasoning: bool) -> Self {
+        Self {
+            prompt_tokens: usage.input_tokens,
+            completion_tokens: usage.output_tokens,
+            total_tokens: usage.total_tokens(),
+            prompt_tokens_details: PromptDetails {
+                cached_tokens: usage.cache_read_tokens,
+                cache_write_tokens: usage.cache_write_tokens,
+                audio_tokens: usage.audio_input_tokens,
+                image_tokens: usage.image_input_tokens,
+            },
+            completion_tokens_details: if tells_reasoning {
+                Some(CompletionDetails {
+                    reasoning_tokens: usage.reasoning_tokens,
+                    audio_tokens: usage.audio_output_tokens,
+                })
+            } else {
+                None
+            },
+        }
+    }
+}
+
+/// Reads the `usage` object of a canonical reply or chunk.
+#[must_use]
+pub fn read_usage(raw: &str) -> Option<Usage> {
+    crate::wire::openai::read_usage(raw.as_bytes(), Quirks::default())
+}

@@ -1,0 +1,95 @@
+//! What a client of another dialect says and is told.
+//!
+//! A request is put into the canonical form (see [`super::chat`]) once, before a deployment is
+//! chosen. What a provider answers is canonical too, and is put into the client's words here: whole
+//! replies by [`reply`], streams by a [`ClientStream`] that lives as long as the request, so that ids
+//! and numbers go on when another deployment continues a broken stream.
+//!
+//! Where the deployment speaks the client's dialect itself none of this is used for the attempt: its
+//! bytes are passed on.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::json::Object;
+use crate::dialect::ClientDialect;
+use crate::failure::{Failure, FailureClass};
+
+/// What the path and the headers of a request say that its body does not.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asked<'a> {
+    /// The model, where the path names it.
+    pub model: Option<&'a str>,
+    /// Whether a stream is wanted, where the path says so.
+    pub stream: Option<bool>,
+}
+
+/// What a reply tells besides what the provider said.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Telling<'a> {
+    /// The client's own request, in its dialect: some replies repeat parts of it.
+    pub request: Option<&'a Object>,
+    /// When the reply began, in seconds since 1970.
+    pub created: u64,
+    /// The model as the client named it.
+    pub model: &'a str,
+    /// Names the reply where the dialect has an id and the provider sent none.
+    pub request_id: &'a str,
+}
+
+/// A stream in a client's dialect.
+pub trait ClientStream: fmt::Debug + Send {
+    /// Takes canonical events (whole ones, `[DONE]` included), replaces them by the client's.
+    fn pass(&mut self, events: &mut Vec<Bytes>);
+
+    /// The events that end a stream whose head is out with an error. `problem` is the error's body in
+    /// the client's dialect, `code` and `message` what it says.
+    fn fail(&mut self, problem: &Bytes, code: &str, message: &str) -> Bytes;
+
+    /// What keeps a silent stream alive; a comment is understood by everybody.
+    fn ping(&self) -> &'static [u8] {
+        b": ping\n\n"
+    }
+}
+
+/// Puts a client's request into the canonical form.
+///
+/// # Errors
+/// [`FailureClass::BadRequest`]: it is wrong, or cannot be said canonically. `param` names what the
+/// client wrote.
+pub fn request(dialect: ClientDialect, body: &Object, asked: Asked<'_>) -> Result<Object, Failure> {
+    let _ = asked;
+    match dialect {
+        ClientDialect::OpenAi => Ok(body.clone()),
+        ClientDialect::Responses | ClientDialect::Anthropic | ClientDialect::Gemini => {
+            Err(Failure::new(FailureClass::BadRequest, "this dialect is not served"))
+        }
+    }
+}
+
+/// Puts a canonical reply into the client's words.
+///
+/// # Errors
+/// [`FailureClass::Server`]: it is no canonical reply.
+pub fn reply(dialect: ClientDialect, body: Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
+    let _ = telling;
+    match dialect {
+        ClientDialect::OpenAi
+        | ClientDialect::Responses
+        | ClientDialect::Anthropic
+        | ClientDialect::Gemini => Ok(body),
+    }
+}
+
+/// The stream of a reply; `None` for clients that read canonical chunks.
+#[must_use]
+pub fn stream(dialect: ClientDialect, telling: &Telling<'_>) -> Option<Box<dyn ClientStream>> {
+    let _ = telling;
+    match dialect {
+        ClientDialect::OpenAi
+        | ClientDialect::Responses
+        | ClientDialect::Anthropic
+        | ClientDialect::Gemini => None,
+    }
+}
