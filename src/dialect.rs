@@ -103,6 +103,10 @@ pub enum Dialect {
     Azure,
     /// Anthropic's Messages API.
     Anthropic,
+    /// Cohere's API, version 2.
+    Cohere,
+    /// Ollama's own API.
+    Ollama,
 }
 
 impl Quirks {

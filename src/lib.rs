@@ -12,6 +12,7 @@ pub mod failure;
 pub mod gateway;
 pub mod keys;
 pub mod limits;
+pub mod mapping;
 pub mod mock;
 pub mod money;
 mod patience;

@@ -125,7 +125,7 @@ pub(super) async fn open(order: Order<'_>) -> Result<Opening, Failure> {
         created: order.created,
         quirks: order.deployment.quirks,
     };
-    let stream = provider::stream(&order.deployment, reading, options);
+    let stream = provider::stream(&order.deployment, &order.model, reading, options);
     let begun =
         Begun { reading, headers, connection, stream, events: Vec::new(), batch: Batch::default() };
     let begun = first_content(begun, bounds).await.map_err(|failure| bounds.blame(failure))?;

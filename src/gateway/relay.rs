@@ -362,7 +362,7 @@ impl<'r> Relay<'r> {
             return Outcome::Failed(failure);
         }
         let created = unix_seconds(self.ctx.started_at);
-        let reply = match provider::reply(deployment, reading, body, created) {
+        let reply = match provider::reply(deployment, &attempt.model, reading, body, created) {
             Ok(reply) => reply,
             Err(failure) => return Outcome::Failed(failure),
         };

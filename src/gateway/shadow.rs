@@ -171,7 +171,7 @@ impl Shadow {
                 Err(provider::classify(deployment, status.as_u16(), &headers, &body, now))
             }
             Opening::Body(Whole { body, reading, .. }) => {
-                let reply = provider::reply(deployment, reading, body, created)?;
+                let reply = provider::reply(deployment, &attempt.model, reading, body, created)?;
                 Ok(reply.usage.unwrap_or_else(|| estimate(call, reply.body.len() as u64)))
             }
         }

@@ -9,7 +9,9 @@ mod anthropic;
 mod azure;
 mod call;
 mod classify;
+mod cohere;
 mod continuation;
+mod ollama;
 mod openai;
 mod pass;
 mod recognise;
@@ -122,10 +124,13 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         .ok_or_else(|| TargetProblem::missing("api_base", vendor, vendor.base_vars))?;
     let base = BaseUrl::parse(api_base)
         .map_err(|wrong| TargetProblem::new("api_base", format!("`api_base` {wrong}")))?;
-    let mut layout = match vendor.dialect {
+    let dialect = spoken(vendor, &base);
+    let mut layout = match dialect {
         Dialect::OpenAi => openai::layout(vendor, &base),
         Dialect::Azure => azure::layout(vendor, &base, filled(written.api_version))?,
         Dialect::Anthropic => anthropic::layout(&base),
+        Dialect::Cohere => cohere::layout(&base),
+        Dialect::Ollama => ollama::layout(&base),
     };
     if vendor.support == Support::CompletionsOnly {
         for endpoint in Endpoint::ALL {
@@ -136,8 +141,10 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
     }
 
     let mut headers = Headers::default();
-    match vendor.dialect {
-        Dialect::OpenAi => openai::authenticate(&mut headers, written)?,
+    match dialect {
+        Dialect::OpenAi | Dialect::Cohere | Dialect::Ollama => {
+            openai::authenticate(&mut headers, written)?;
+        }
         Dialect::Azure => azure::authenticate(&mut headers, &base, written)?,
         Dialect::Anthropic => anthropic::authenticate(&mut headers, &base, written)?,
     }
@@ -215,6 +222,24 @@ pub fn plain_target(
         host: base.host.into(),
     };
     Ok((target, dialect))
+}
+
+/// The dialect of a deployment: the provider's, unless its address is one of an API that copies
+/// OpenAI's beside the provider's own.
+#[must_use]
+pub fn dialect(vendor: &Vendor, written: &Written<'_>) -> Dialect {
+    let base = filled(written.api_base).or(vendor.base_url);
+    base.and_then(|base| BaseUrl::parse(base).ok())
+        .map_or(vendor.dialect, |base| spoken(vendor, &base))
+}
+
+fn spoken(vendor: &Vendor, base: &BaseUrl) -> Dialect {
+    match vendor.dialect {
+        Dialect::Cohere if cohere::is_compatible(base) => Dialect::OpenAi,
+        Dialect::Ollama if ollama::is_compatible(base) => Dialect::OpenAi,
+        Dialect::OpenAi if anthropic::is_copied(base) => Dialect::Anthropic,
+        dialect => dialect,
+    }
 }
 
 /// What is assumed for a deployment or looks like a mistake, for `check` to warn of.

@@ -134,15 +134,10 @@ const ANTHROPIC: Vendor = Vendor {
     ..OPENAI
 };
 
+/// The quirks are those of its API that copies OpenAI's, under `/compatibility/v1`.
 const COHERE: Vendor = Vendor {
-    native_paths: &["/v1", "/v2", "/v1/chat", "/v2/chat"],
-    ..hosted!(
-        "cohere",
-        "COHERE",
-        "https://api.cohere.ai/compatibility/v1",
-        MAX_TOKENS_NORMALISE,
-        "CO_API_KEY"
-    )
+    dialect: Dialect::Cohere,
+    ..hosted!("cohere", "COHERE", "https://api.cohere.com", MAX_TOKENS_NORMALISE, "CO_API_KEY")
 };
 
 const DASHSCOPE: Vendor = hosted!(
@@ -190,9 +185,10 @@ const GEMINI: Vendor = Vendor {
     )
 };
 
+/// The quirks are those of its API that copies OpenAI's, under `/v1`.
 const OLLAMA: Vendor = Vendor {
-    native_paths: &["/api", "/api/chat", "/api/generate"],
-    ..own_server!("ollama", "OLLAMA", Some("http://localhost:11434/v1"), MAX_TOKENS_NORMALISE)
+    dialect: Dialect::Ollama,
+    ..own_server!("ollama", "OLLAMA", Some("http://localhost:11434"), MAX_TOKENS_NORMALISE)
 };
 
 const OVHCLOUD: Vendor = hosted!(

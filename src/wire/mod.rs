@@ -11,10 +11,15 @@
 //! read. No sockets, no clock, and memory bounded by one body or one event.
 
 pub mod anthropic;
+mod asked;
 pub mod chat;
 pub mod client;
+pub mod custom;
+pub mod cohere;
 pub mod fields;
 pub mod json;
+mod lines;
+pub mod ollama;
 pub mod openai;
 mod payload;
 mod reply;
