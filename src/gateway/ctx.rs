@@ -18,12 +18,13 @@ use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
 use crate::keys::Caller;
 use crate::money::Usd;
-use crate::provider::Native;
+use crate::provider::{Action, Native, Stored};
 use crate::routing::{Ask, Fallback, Needs, Settings};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Counted, Metrics};
 use crate::usage::Usage;
 use crate::wire::client::Telling;
+use crate::wire::form::Form;
 use crate::wire::json::Object;
 
 /// The state of one request.
@@ -62,6 +63,10 @@ pub struct Call {
     pub body: Object,
     /// The body as the client wrote it, if that is another form.
     pub native: Option<Object>,
+    /// The request as a form, if it came as one; `body` has its fields.
+    pub form: Option<Form>,
+    /// What of the things that a provider keeps is asked for.
+    pub stored: Option<Box<Stored>>,
     /// Headers that go to a provider of the client's dialect.
     pub forwarded: Vec<(HeaderName, HeaderValue)>,
     pub stream: bool,
@@ -114,6 +119,16 @@ impl Call {
             capabilities: self.hints.capabilities.clone(),
             seed: fastrand::u64(..),
         }
+    }
+
+    /// Whether the reply goes to the client as bytes while it comes: sound, and the content of files.
+    pub fn is_relayed_as_bytes(&self) -> bool {
+        self.endpoint == Endpoint::Speech || self.is_content()
+    }
+
+    /// Whether the content of a file is asked for, whatever its type.
+    pub fn is_content(&self) -> bool {
+        self.stored.as_ref().is_some_and(|stored| stored.action == Action::Content)
     }
 
     /// Whether anything looks at what the request needs.

@@ -12,6 +12,7 @@ mod decide;
 pub mod error;
 pub(crate) mod exchange;
 pub mod explain;
+mod forms;
 mod head;
 mod hedged;
 mod hints;
@@ -167,7 +168,8 @@ impl ProxyHttp for Gateway {
         let downstream = *error.esource() == pingora_core::ErrorSource::Downstream
             || session.response_written().is_some();
         if downstream {
-            ctx.client_gone = true;
+            // Or we broke off ourselves, because bytes have no place for an error.
+            ctx.client_gone |= ctx.error.is_none();
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }
         tracing::error!(request_id = %ctx.request_id, %error, "the gateway failed");
@@ -211,6 +213,7 @@ impl Gateway {
             return Err(GatewayError::BadHead(HeadProblem::Connect).into());
         }
         let path = head.uri.path().to_owned();
+        let query = head.uri.query().map(str::to_owned).unwrap_or_default();
         match Route::find(&head.method, &path) {
             _ if self.audience == Audience::Operators => {
                 admin::answer(self, session, ctx).await.map_err(Refusal::Downstream)?;
@@ -228,7 +231,7 @@ impl Gateway {
                 let (limit, silence) = (traffic.max_request_bytes, traffic.client_body_timeout);
                 let body = intake::read_body(session, limit, silence).await?;
                 let headers = &session.req_header().headers;
-                let call = intake::understand(ctx, headers, asked, body)?;
+                let call = intake::understand(ctx, headers, &query, asked, body)?;
                 ctx.call = Some(Arc::new(call));
                 Ok(false)
             }

@@ -12,7 +12,7 @@ use http::HeaderMap;
 use pingora_core::protocols::http::HttpTask;
 
 use super::ctx::Call;
-use super::exchange::{Bounds, went_silent};
+use super::exchange::{Bounds, is_events, went_silent};
 use super::intake::left;
 use super::opening::{Begun, collect};
 use super::relay::{Relay, estimate};
@@ -65,7 +65,9 @@ impl<'a, 'r> Pump<'a, 'r> {
         (plan, attempt): (&'a mut Plan, &'a mut Attempt),
         bounds: Bounds,
     ) -> Self {
-        let heartbeat = relay.ctx.snapshot.traffic.heartbeat.filter(|_| call.stream);
+        // Only where events are known to be whole may something stand between them.
+        let beats = call.stream && call.endpoint.is_text();
+        let heartbeat = relay.ctx.snapshot.traffic.heartbeat.filter(|_| beats);
         Self { relay, call, plan, attempt, bounds, heartbeat, heard: None, committed: false }
     }
 
@@ -220,7 +222,14 @@ impl<'a, 'r> Pump<'a, 'r> {
     }
 
     fn head(&self, upstream: Option<&HeaderMap>) -> Box<pingora_http::ResponseHeader> {
-        head::answer(self.relay.session, self.relay.ctx, head::Body::EventStream, upstream)
+        let body = match upstream {
+            Some(upstream) if !self.call.endpoint.is_text() && !is_events(upstream) => {
+                let length = upstream.get(http::header::CONTENT_LENGTH);
+                head::Body::AsSent(length.and_then(|length| length.to_str().ok()?.parse().ok()))
+            }
+            _ => head::Body::EventStream,
+        };
+        head::answer(self.relay.session, self.relay.ctx, body, upstream)
     }
 }
 

@@ -6,6 +6,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 
 use crate::dialect::{ClientDialect, Endpoint};
+use crate::provider::Action;
 
 /// What the path and method of a request ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,12 +26,26 @@ pub(super) struct Asked<'a> {
     pub model: Option<Cow<'a, str>>,
     /// Where the path and not the body says whether the reply is a stream.
     pub stream: Option<bool>,
+    /// Which of the things that a provider keeps.
+    pub kept: Option<Kept<'a>>,
+}
+
+/// What a path says of something that a provider keeps.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Kept<'a> {
+    pub method: Method,
+    /// As the client got it.
+    pub id: Option<Cow<'a, str>>,
+    pub action: Action,
 }
 
 impl<'a> Route<'a> {
     /// Finds the route.
     #[must_use]
     pub(super) fn find(method: &Method, path: &'a str) -> Self {
+        if let Some(asked) = kept(method, path) {
+            return Self::Inference(asked);
+        }
         match inference(path) {
             Some(asked) if method == Method::POST => Self::Inference(asked),
             _ => Self::Admin,
@@ -39,12 +54,51 @@ impl<'a> Route<'a> {
 }
 
 /// What is served below `/v1` in OpenAI's formats.
-const SERVED: [(&str, Endpoint); 3] = [
+const SERVED: [(&str, Endpoint); 11] = [
     // Chat comes first: `/chat/completions` ends like `/completions`.
     ("/chat/completions", Endpoint::Chat),
     ("/completions", Endpoint::Completions),
     ("/embeddings", Endpoint::Embeddings),
+    ("/images/generations", Endpoint::ImageGenerations),
+    ("/images/edits", Endpoint::ImageEdits),
+    ("/images/variations", Endpoint::ImageVariations),
+    ("/audio/transcriptions", Endpoint::Transcriptions),
+    ("/audio/translations", Endpoint::Translations),
+    ("/audio/speech", Endpoint::Speech),
+    ("/moderations", Endpoint::Moderations),
+    ("/rerank", Endpoint::Rerank),
 ];
+
+/// What a provider keeps: `/files/{id}/content`, `/batches/{id}/cancel` and what is above them.
+fn kept<'a>(method: &Method, path: &'a str) -> Option<Asked<'a>> {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let path = path.strip_prefix("/openai").unwrap_or(path);
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    let mut segments = path.strip_prefix('/')?.split('/');
+    let endpoint = match segments.next()? {
+        "files" => Endpoint::Files,
+        "batches" => Endpoint::Batches,
+        _ => return None,
+    };
+    let (id, below) = (segments.next(), segments.next());
+    if segments.next().is_some() {
+        return None;
+    }
+    let action = match (endpoint, method.as_str(), id, below) {
+        (_, "GET" | "POST", None, None)
+        | (_, "GET", Some(_), None)
+        | (Endpoint::Files, "DELETE", Some(_), None) => Action::Itself,
+        (Endpoint::Files, "GET", Some(_), Some("content")) => Action::Content,
+        (Endpoint::Batches, "POST", Some(_), Some("cancel")) => Action::Cancel,
+        _ => return None,
+    };
+    let id = match id {
+        Some(id) => Some(decoded(id)?),
+        None => None,
+    };
+    let asked = Asked::new(endpoint, ClientDialect::OpenAi);
+    Some(Asked { kept: Some(Kept { method: method.clone(), id, action }), ..asked })
+}
 
 /// The inference paths: each with and without `/v1`, OpenAI's also in the two forms that name the
 /// model.
@@ -60,6 +114,9 @@ fn inference(path: &str) -> Option<Asked<'_>> {
     }
     if let Some(asked) = google(path) {
         return Some(asked);
+    }
+    if path == "/v2/rerank" {
+        return Some(Asked::new(Endpoint::Rerank, ClientDialect::OpenAi));
     }
     let path = path.strip_prefix("/openai").unwrap_or(path);
     let path = path.strip_prefix("/v1").unwrap_or(path);
@@ -100,7 +157,7 @@ fn decoded(model: &str) -> Option<Cow<'_, str>> {
 impl Asked<'_> {
     /// A path that says nothing else.
     pub(super) const fn new(endpoint: Endpoint, dialect: ClientDialect) -> Self {
-        Self { endpoint, dialect, model: None, stream: None }
+        Self { endpoint, dialect, model: None, stream: None, kept: None }
     }
 }
 
@@ -123,8 +180,49 @@ mod tests {
             ("/v1/messages/count_tokens", Endpoint::CountTokens, Anthropic),
             ("/v1/responses", Endpoint::Chat, Responses),
             ("/openai/v1/responses", Endpoint::Chat, Responses),
+            ("/v1/images/generations", Endpoint::ImageGenerations, OpenAi),
+            ("/images/edits", Endpoint::ImageEdits, OpenAi),
+            ("/v1/images/variations", Endpoint::ImageVariations, OpenAi),
+            ("/audio/transcriptions", Endpoint::Transcriptions, OpenAi),
+            ("/openai/v1/audio/translations", Endpoint::Translations, OpenAi),
+            ("/v1/audio/speech/", Endpoint::Speech, OpenAi),
+            ("/moderations", Endpoint::Moderations, OpenAi),
+            ("/rerank", Endpoint::Rerank, OpenAi),
+            ("/v1/rerank", Endpoint::Rerank, OpenAi),
+            ("/v2/rerank", Endpoint::Rerank, OpenAi),
         ] {
             assert_eq!(inference(path), Some(Asked::new(endpoint, dialect)), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_found_by_method_and_path() {
+        let found = |method: &str, path| {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            match Route::find(&method, path) {
+                Route::Inference(Asked { endpoint, kept: Some(kept), .. }) => {
+                    Some((endpoint, kept.id.map(Cow::into_owned), kept.action))
+                }
+                _ => None,
+            }
+        };
+        let id = || Some("file-1".to_owned());
+        for (method, path, expected) in [
+            ("POST", "/v1/files", Some((Endpoint::Files, None, Action::Itself))),
+            ("GET", "/files/", Some((Endpoint::Files, None, Action::Itself))),
+            ("GET", "/openai/v1/files/file-1", Some((Endpoint::Files, id(), Action::Itself))),
+            ("GET", "/openai/files/file-1/content", Some((Endpoint::Files, id(), Action::Content))),
+            ("DELETE", "/v1/files/file%2D1", Some((Endpoint::Files, id(), Action::Itself))),
+            ("POST", "/v1/batches", Some((Endpoint::Batches, None, Action::Itself))),
+            ("POST", "/v1/batches/file-1/cancel", Some((Endpoint::Batches, id(), Action::Cancel))),
+            ("DELETE", "/v1/batches/file-1", None),
+            ("POST", "/v1/files/file-1", None),
+            ("POST", "/v1/files/file-1/content", None),
+            ("GET", "/v1/files/file-1/other", None),
+            ("GET", "/v1/files/file-1/content/more", None),
+            ("GET", "/v1/filesx", None),
+        ] {
+            assert_eq!(found(method, path), expected, "{method} {path}");
         }
     }
 

@@ -5,13 +5,15 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 
+use super::media::{self, Sending, Stored};
 use crate::catalog::{Deployment, PriceBook};
 use crate::dialect::{ClientDialect, Dialect, Endpoint, Quirks};
 use crate::failure::{Failure, FailureClass};
+use crate::wire::form::Form;
 use crate::wire::json::Object;
 use crate::wire::{self, Reply, RequestOptions, StreamOptions, StreamRelay};
 
@@ -20,7 +22,8 @@ const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 /// What stands for the model in a deployment's path.
 const MODEL_PLACE: &str = "{model}";
 /// What is encoded in a segment of a path: everything but RFC 3986's unreserved characters.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(super) const SEGMENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What is asked of a deployment, besides the client's body.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +38,10 @@ pub struct Call<'a> {
     pub modify_params: bool,
     /// The request as a client of another dialect wrote it.
     pub native: Option<Native<'a>>,
+    /// The request as a form, if it came as one.
+    pub form: Option<&'a Form>,
+    /// What of the things that a provider keeps is asked for.
+    pub stored: Option<&'a Stored>,
 }
 
 /// A request in the dialect of its client.
@@ -65,6 +72,27 @@ pub struct Outgoing<'a> {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub body: Bytes,
     pub reading: Reading,
+    /// `None`: a POST of `body` alone.
+    pub sending: Option<Box<Sending>>,
+}
+
+impl Outgoing<'_> {
+    /// Bytes of the whole body.
+    #[must_use]
+    pub fn body_bytes(&self) -> usize {
+        self.body.len() + self.rest().iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// What follows `body`.
+    #[must_use]
+    pub fn rest(&self) -> &[Bytes] {
+        self.sending.as_ref().map_or(&[], |sending| &sending.rest)
+    }
+
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        self.sending.as_ref().map_or(&Method::POST, |sending| &sending.method)
+    }
 }
 
 /// Writes a client's request for a deployment.
@@ -103,15 +131,21 @@ pub fn request<'a>(
         max_output_tokens: deployment.max_output_tokens(call.model, &PriceBook::built_in()),
         model_hint: deployment.info.base_model.as_deref().unwrap_or(call.model),
     };
+    if !call.endpoint.is_text() {
+        let body_to_come = Bytes::new();
+        let outgoing =
+            Outgoing { path, headers: Vec::new(), body: body_to_come, reading, sending: None };
+        return media::request(deployment, outgoing, body, call, &options);
+    }
     match deployment.dialect {
         Dialect::OpenAi | Dialect::Azure => {
             let body = wire::openai::request(body, &options)?;
-            Ok(Outgoing { path, headers: Vec::new(), body, reading })
+            Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
         Dialect::Anthropic => {
             let outgoing = wire::anthropic::request(body, &options)?;
             let headers = anthropic_headers(deployment, outgoing.version, &outgoing.betas);
-            Ok(Outgoing { path, headers, body: outgoing.body, reading })
+            Ok(Outgoing { path, headers, body: outgoing.body, reading, sending: None })
         }
     }
 }
@@ -126,6 +160,9 @@ pub fn reply(
     body: Bytes,
     created: u64,
 ) -> Result<Reply, Failure> {
+    if !reading.api.is_text() {
+        return media::reply(deployment, reading, body);
+    }
     match deployment.dialect {
         Dialect::OpenAi | Dialect::Azure => {
             wire::openai::reply(body, deployment.quirks, reading.api)
@@ -206,11 +243,14 @@ const fn noun(endpoint: Endpoint) -> &'static str {
         Endpoint::CountTokens => "counting tokens",
         Endpoint::ImageGenerations => "image generation",
         Endpoint::ImageEdits => "image edits",
+        Endpoint::ImageVariations => "image variations",
         Endpoint::Transcriptions => "transcription",
         Endpoint::Translations => "audio translation",
         Endpoint::Speech => "speech",
         Endpoint::Rerank => "reranking",
         Endpoint::Moderations => "moderation",
+        Endpoint::Files => "files",
+        Endpoint::Batches => "batches",
     }
 }
 
@@ -247,6 +287,8 @@ mod tests {
             drop_params: false,
             modify_params: false,
             native: None,
+            form: None,
+            stored: None,
         }
     }
 

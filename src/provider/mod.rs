@@ -10,8 +10,10 @@ mod azure;
 mod call;
 mod classify;
 mod continuation;
+mod media;
 mod openai;
 mod recognise;
+mod rerank;
 mod retry_after;
 mod table;
 mod told;
@@ -24,6 +26,7 @@ pub use azure::DEFAULT_API_VERSION;
 pub use call::{Call, Native, Outgoing, Reading, reply, request, stream};
 pub use classify::{class_of, classify, reclassify};
 pub use continuation::continuation;
+pub use media::{Action, Sending, Stored};
 
 pub use recognise::recognise;
 pub use table::{Support, VENDORS, Vendor, names, vendor};
@@ -125,6 +128,7 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         Dialect::Azure => azure::layout(vendor, &base, filled(written.api_version))?,
         Dialect::Anthropic => anthropic::layout(&base),
     };
+    rerank::place(&mut layout, vendor, base.query.as_deref());
     if vendor.support == Support::CompletionsOnly {
         for endpoint in Endpoint::ALL {
             if endpoint != Endpoint::Completions {

@@ -14,18 +14,22 @@ pub mod anthropic;
 pub mod chat;
 pub mod client;
 pub mod fields;
+pub mod form;
 pub mod json;
+pub mod media;
 pub mod openai;
 mod payload;
 mod reply;
 mod request;
+pub mod rerank;
 pub mod resume;
 pub mod sse;
+pub mod stored;
 pub mod stream;
 
 pub use payload::text_bytes;
 pub use reply::Reply;
-pub use request::RequestOptions;
+pub use request::{RequestOptions, is_own};
 pub use stream::{Ending, Progress, StreamOptions, StreamRelay, Translate};
 
 #[cfg(test)]
