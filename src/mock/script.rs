@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::asked::Asked;
+use super::asked::{Asked, Operation};
 use super::directive;
 use super::problem::Problem;
 use super::record::Recorded;
 use super::render::render;
-use super::reply::Reply;
+use super::reply::{Reply, Says};
 use super::steps::Performance;
 use super::yaml;
 use crate::dialect::Dialect;
@@ -158,12 +158,19 @@ impl Script {
     pub(super) fn perform(&self, request: &Recorded, usual: Dialect) -> Performance {
         let mut asked = Asked::read(request, usual);
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        if !self.keys.is_empty()
-            && !request.key().is_some_and(|it| self.keys.iter().any(|k| k == it))
-        {
+        let lacks_key = !self.keys.is_empty()
+            && !request.key().is_some_and(|it| self.keys.iter().any(|k| k == it));
+        if lacks_key {
             asked.refused = Some(Problem::of_status(401));
         }
         let (reply, steady) = self.choose(&asked, request, number);
+        // An API that is not played here can still be scripted, word for word.
+        if asked.operation == Operation::Unknown
+            && !lacks_key
+            && !matches!(reply.says, Says::Answer(_))
+        {
+            asked.refused = None;
+        }
         let mut conduct = reply.conduct.clone();
         conduct.latency = conduct.latency.or_else(|| self.pace.latency.clone());
         conduct.ttft = conduct.ttft.or(self.pace.ttft);
