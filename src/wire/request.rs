@@ -72,6 +72,7 @@ pub(super) const OWN_FIELDS: &[&str] = &[
     "specific_deployment",
     "stream_timeout",
     "tags",
+    "target_model_names",
     "timeout",
     "ttl",
     "user_config",

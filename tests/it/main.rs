@@ -26,6 +26,7 @@ mod routing;
 mod seeds;
 mod shadow;
 mod smoke;
+mod stored;
 mod streaming;
 mod transport;
 mod upgrade;

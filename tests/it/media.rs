@@ -8,7 +8,7 @@ use crate::harness::*;
 const BOUNDARY: &str = "----tests-7MA4YWxk";
 
 /// A form with fields and one file, whose content is bytes that are no text.
-fn form(ask: Ask, fields: &[(&str, &str)], file: Option<(&str, &[u8])>) -> Ask {
+pub fn form(ask: Ask, fields: &[(&str, &str)], file: Option<(&str, &[u8])>) -> Ask {
     let mut body = Vec::new();
     let mut part = |head: &str, content: &[u8]| {
         body.extend_from_slice(format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n").as_bytes());
@@ -29,7 +29,7 @@ fn sound() -> Vec<u8> {
     (0..=255u8).cycle().take(300_000).collect()
 }
 
-fn holds(body: &[u8], part: &[u8]) -> bool {
+pub fn holds(body: &[u8], part: &[u8]) -> bool {
     body.windows(part.len()).any(|window| window == part)
 }
 
