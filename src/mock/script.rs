@@ -70,6 +70,7 @@ pub(super) enum Repeat {
 pub(super) struct When {
     pub(super) model: Option<Pattern>,
     pub(super) path: Option<Pattern>,
+    pub(super) method: Option<Pattern>,
     pub(super) headers: Vec<(String, Pattern)>,
     pub(super) stream: Option<bool>,
     /// These requests only, counted from 1 among those that match the rest.
@@ -220,6 +221,7 @@ impl When {
     fn matches(&self, asked: &Asked, request: &Recorded) -> bool {
         let path = request.path.split('?').next().unwrap_or_default();
         self.model.as_ref().is_none_or(|it| it.matches(&asked.model))
+            && self.method.as_ref().is_none_or(|it| it.matches(request.method.as_str()))
             && self.path.as_ref().is_none_or(|it| it.matches(path))
             && self.stream.is_none_or(|it| it == asked.stream)
             && self.headers.iter().all(|(name, pattern)| {

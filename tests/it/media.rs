@@ -11,7 +11,9 @@ const BOUNDARY: &str = "----tests-7MA4YWxk";
 pub fn form(ask: Ask, fields: &[(&str, &str)], file: Option<(&str, &[u8])>) -> Ask {
     let mut body = Vec::new();
     let mut part = |head: &str, content: &[u8]| {
-        body.extend_from_slice(format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n").as_bytes());
+        body.extend_from_slice(
+            format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n").as_bytes(),
+        );
         body.extend_from_slice(content);
         body.extend_from_slice(b"\r\n");
     };
@@ -107,9 +109,10 @@ fn images_cost_by_token_or_by_the_piece() {
     let piece = json!({"created": 1, "data": [{"url": "u"}, {"url": "v"}]});
     let pieces = upstream::openai().replies(mock::json(&piece)).start();
     let gateway = gateway::with(group("tokens").deployment(at("openai/gpt-image-1", &drawn)))
-        .and(group("pieces").deployment(
-            at("openai/own-images", &pieces).info("output_cost_per_image: 0.04"),
-        ))
+        .and(
+            group("pieces")
+                .deployment(at("openai/own-images", &pieces).info("output_cost_per_image: 0.04")),
+        )
         .start();
     let cost = |model: &str| {
         let body = json!({"model": model, "prompt": "a cat"});
@@ -120,10 +123,13 @@ fn images_cost_by_token_or_by_the_piece() {
     assert!((cost("tokens") - (10.0 * 5e-6 + 100.0 * 4e-5)).abs() < 1e-9);
     assert!((cost("pieces") - 0.08).abs() < 1e-9);
     let metrics = gateway.get("/metrics").body_text();
-    let line = metrics.lines().find(|line| {
-        line.starts_with("tollgate_units_total") && line.contains("\"pieces\"")
-    });
-    assert!(line.is_some_and(|line| line.contains("unit=\"images\"") && line.ends_with(" 2")), "{line:?}");
+    let line = metrics
+        .lines()
+        .find(|line| line.starts_with("tollgate_units_total") && line.contains("\"pieces\""));
+    assert!(
+        line.is_some_and(|line| line.contains("unit=\"images\"") && line.ends_with(" 2")),
+        "{line:?}"
+    );
 }
 
 #[test]
@@ -184,10 +190,18 @@ fn what_an_endpoint_cannot_do_without_is_asked_for() {
 fn rerank_providers_get_their_own_words_at_their_own_paths() {
     let results = json!([{"index": 0, "relevance_score": 0.9}]);
     for (model, path, field, reply) in [
-        ("cohere/rerank-v3.5", "/v2/rerank", "top_n",
-            json!({"id": "r", "results": results, "meta": {"billed_units": {"search_units": 1}}})),
-        ("voyage/rerank-2", "/v1/rerank", "top_k",
-            json!({"object": "list", "data": results, "usage": {"total_tokens": 3}})),
+        (
+            "cohere/rerank-v3.5",
+            "/v2/rerank",
+            "top_n",
+            json!({"id": "r", "results": results, "meta": {"billed_units": {"search_units": 1}}}),
+        ),
+        (
+            "voyage/rerank-2",
+            "/v1/rerank",
+            "top_k",
+            json!({"object": "list", "data": results, "usage": {"total_tokens": 3}}),
+        ),
         ("together_ai/rerank", "/v1/rerank", "top_n", json!({"results": results})),
         ("hosted_vllm/bge", "/v1/rerank", "top_n", json!({"results": results})),
         ("infinity/bge", "/v1/rerank", "top_n", json!({"results": results})),
@@ -200,7 +214,11 @@ fn rerank_providers_get_their_own_words_at_their_own_paths() {
             assert_eq!(answer.status, 200, "{model}: {}", answer.body_text());
             assert_eq!(answer.json()["results"], results, "{model}");
             let request = upstream.last_request();
-            assert_eq!((request.path.as_str(), &request.json()[field]), (path, &json!(1)), "{model}");
+            assert_eq!(
+                (request.path.as_str(), &request.json()[field]),
+                (path, &json!(1)),
+                "{model}"
+            );
         }
     }
 }
@@ -219,14 +237,22 @@ fn a_form_is_sent_on_with_its_file_untouched_also_after_a_failure() {
     )
     .start();
     let sound = sound();
-    for path in ["/v1/audio/transcriptions", "/audio/translations", "/openai/deployments/m/audio/transcriptions"] {
-        let fields = [("model", "m"), ("language", "de"), ("num_retries", "2"), ("include[]", "logprobs")];
+    for path in [
+        "/v1/audio/transcriptions",
+        "/audio/translations",
+        "/openai/deployments/m/audio/transcriptions",
+    ] {
+        let fields =
+            [("model", "m"), ("language", "de"), ("num_retries", "2"), ("include[]", "logprobs")];
         let ask = form(gateway.client().post(path), &fields, Some(("file", &sound)));
         let reply = ask.send();
         assert_eq!((reply.status, reply.json()), (200, transcript.clone()), "{path}");
         let sent = free.last_request();
         assert!(sent.path.starts_with("/v1/audio/"), "{}", sent.path);
-        assert_eq!(sent.header("content-type").unwrap(), format!("multipart/form-data; boundary=\"{BOUNDARY}\""));
+        assert_eq!(
+            sent.header("content-type").unwrap(),
+            format!("multipart/form-data; boundary=\"{BOUNDARY}\"")
+        );
         assert!(holds(&sent.body, &sound), "the file is whole");
         assert!(holds(&sent.body, b"name=\"model\"\r\n\r\nwhisper-1\r\n"));
         assert!(holds(&sent.body, b"name=\"temperature\"\r\n\r\n0.5\r\n"));
@@ -244,17 +270,25 @@ fn image_edits_are_forms_too() {
     let upstream = upstream::openai().replies(mock::json(&images())).start();
     let azure = upstream::azure().replies(mock::json(&images())).start();
     let gateway = gateway::with(group("m").deployment(at("openai/gpt-image-1", &upstream)))
-        .and(group("azure").deployment(
-            Deployment::at("azure/my-images", &azure.api_base()).with("api_version: '2025-04-01-preview'"),
-        ))
+        .and(
+            group("azure").deployment(
+                Deployment::at("azure/my-images", &azure.api_base())
+                    .with("api_version: '2025-04-01-preview'"),
+            ),
+        )
         .start();
-    for (path, model) in [("/v1/images/edits", "m"), ("/v1/images/edits", "azure"), ("/v1/images/variations", "m")] {
+    for (path, model) in
+        [("/v1/images/edits", "m"), ("/v1/images/edits", "azure"), ("/v1/images/variations", "m")]
+    {
         let fields = [("model", model), ("prompt", "more cats")];
         let reply = form(gateway.client().post(path), &fields, Some(("image[]", &sound()))).send();
         assert_eq!((reply.status, reply.json()), (200, images()), "{path} {model}");
     }
     let sent = azure.last_request();
-    assert_eq!(sent.path, "/openai/deployments/my-images/images/edits?api-version=2025-04-01-preview");
+    assert_eq!(
+        sent.path,
+        "/openai/deployments/my-images/images/edits?api-version=2025-04-01-preview"
+    );
     assert!(!holds(&sent.body, b"name=\"model\""), "the path names it");
 }
 
@@ -268,13 +302,17 @@ fn transcripts_that_are_no_json_keep_their_type() {
         .start();
     let ask = |model: &str| {
         let fields = [("model", model), ("response_format", "vtt")];
-        form(gateway.client().post("/v1/audio/transcriptions"), &fields, Some(("file", b"RIFF"))).send()
+        form(gateway.client().post("/v1/audio/transcriptions"), &fields, Some(("file", b"RIFF")))
+            .send()
     };
     let reply = ask("m");
     assert_eq!((reply.status, reply.body_text().as_str()), (200, subtitles));
     assert_eq!(reply.header("content-type"), "text/vtt");
     let log = gateway.logged(reply.request_id());
-    assert_eq!((&log["usage"]["audio_seconds"], &log["usage"]["estimated"]), (&json!(2.5), &json!(true)));
+    assert_eq!(
+        (&log["usage"]["audio_seconds"], &log["usage"]["estimated"]),
+        (&json!(2.5), &json!(true))
+    );
     assert_eq!(ask("page").status, 502, "a page is no transcript");
 }
 
@@ -291,7 +329,8 @@ fn transcripts_can_be_streamed_and_need_not_be() {
         .start();
     let ask = |model: &str| {
         let fields = [("model", model), ("stream", "true")];
-        form(gateway.client().post("/v1/audio/transcriptions"), &fields, Some(("file", b"RIFF"))).send()
+        form(gateway.client().post("/v1/audio/transcriptions"), &fields, Some(("file", b"RIFF")))
+            .send()
     };
     let reply = ask("m");
     assert_eq!((reply.status, reply.body_text()), (200, frames.concat()));
@@ -304,16 +343,18 @@ fn transcripts_can_be_streamed_and_need_not_be() {
 #[test]
 fn forms_that_are_none_are_refused_before_any_call() {
     let upstream = upstream::openai().start();
-    let gateway = gateway::with(group("m").deployment(&upstream))
-        .general("max_request_size_mb: 1")
-        .start();
+    let gateway =
+        gateway::with(group("m").deployment(&upstream)).general("max_request_size_mb: 1").start();
     let post = || gateway.client().post("/v1/audio/transcriptions");
     let code = |ask: Ask| {
         let reply = ask.send();
         (reply.status, reply.error_code())
     };
     let kind = "multipart/form-data; boundary=x";
-    assert_eq!(code(post().header("content-type", kind).bytes("--y--")), (400, "invalid_form".into()));
+    assert_eq!(
+        code(post().header("content-type", kind).bytes("--y--")),
+        (400, "invalid_form".into())
+    );
     assert_eq!(
         code(post().header("content-type", "multipart/form-data").bytes("--y--")),
         (400, "invalid_form".into())
@@ -382,7 +423,11 @@ fn speech_that_breaks_off_does_not_look_complete() {
         let ask = gateway.client().post("/v1/audio/speech").header("x-request-id", "broken");
         assert!(ask.json(&body).try_send().is_err());
         let log = gateway.logged("broken");
-        assert_eq!((&log["error"], &log["client_disconnected"]), (&json!("connection"), &json!(false)), "{log}");
+        assert_eq!(
+            (&log["error"], &log["client_disconnected"]),
+            (&json!("connection"), &json!(false)),
+            "{log}"
+        );
     }
 }
 
@@ -393,7 +438,8 @@ fn speech_as_events_passes_as_it_is() {
         "data: {\"type\":\"speech.audio.done\",\"usage\":{\"input_tokens\":4,\"output_tokens\":20,\"total_tokens\":24}}\n\n",
     ];
     let upstream = upstream::openai().replies(mock::frames(frames)).start();
-    let gateway = gateway::with(group("m").deployment(at("openai/gpt-4o-mini-tts", &upstream))).start();
+    let gateway =
+        gateway::with(group("m").deployment(at("openai/gpt-4o-mini-tts", &upstream))).start();
     let body = json!({"model": "m", "input": "hi", "voice": "alloy", "stream_format": "sse"});
     let reply = gateway.client().post("/v1/audio/speech").json(&body).send();
     assert_eq!((reply.status, reply.body_text()), (200, frames.concat()));

@@ -31,9 +31,15 @@ fn provider() -> Upstream {
         .when(on("POST", "/v1/files"), mock::json(&file()))
         .when(on("GET", "/v1/files"), mock::json(&json!({"object": "list", "data": [file()]})))
         .when(on("GET", "/v1/files/file-abc"), mock::json(&file()))
-        .when(on("DELETE", "/v1/files/file-abc"), mock::json(&json!({"id": "file-abc", "deleted": true})))
+        .when(
+            on("DELETE", "/v1/files/file-abc"),
+            mock::json(&json!({"id": "file-abc", "deleted": true})),
+        )
         .when(on("GET", "/v1/files/file-out/content"), body_of("application/jsonl", LINES))
-        .when(on("GET", "/v1/files/file-abc/content"), body_of("application/json", "{\"id\": \"file-1\"}"))
+        .when(
+            on("GET", "/v1/files/file-abc/content"),
+            body_of("application/json", "{\"id\": \"file-1\"}"),
+        )
         .when(on("GET", "/v1/files/file-empty/content"), body_of("text/plain", ""))
         .when(on("POST", "/v1/batches"), mock::json(&batch()))
         .when(on("GET", "/v1/batches"), mock::json(&list))
@@ -79,7 +85,11 @@ fn what_was_uploaded_for_a_group_is_found_again_by_its_id_alone() {
     let shown = client.get(&format!("/v1/files/{id}"));
     assert_eq!((shown.status, shown.json()["id"].as_str()), (200, Some(&*id)));
     let content = client.get(&format!("/v1/files/{id}/content"));
-    assert_eq!(content.body_text(), "{\"id\": \"file-1\"}", "what is in a file is nobody's business");
+    assert_eq!(
+        content.body_text(),
+        "{\"id\": \"file-1\"}",
+        "what is in a file is nobody's business"
+    );
     assert_eq!(content.header("content-type"), "application/json");
 
     let body = json!({"input_file_id": id, "endpoint": "/v1/chat/completions",
@@ -114,12 +124,17 @@ fn what_was_uploaded_for_a_group_is_found_again_by_its_id_alone() {
     assert_eq!(upstream.last_request().method, "DELETE");
     assert_eq!(other.request_count(), 0);
     let log = gateway.logged(gone.request_id());
-    assert_eq!((&log["route"], &log["deployment"]), (&json!("/v1/files"), &json!("a;b c")), "{log}");
+    assert_eq!(
+        (&log["route"], &log["deployment"]),
+        (&json!("/v1/files"), &json!("a;b c")),
+        "{log}"
+    );
 }
 
 #[test]
 fn without_an_id_of_ours_the_provider_is_chosen() {
-    let (openai_upstream, azure_upstream) = (provider(), upstream::azure().replies(mock::json(&file())).start());
+    let (openai_upstream, azure_upstream) =
+        (provider(), upstream::azure().replies(mock::json(&file())).start());
     let gateway = gateway::with(group("azure").deployment(azure(&azure_upstream)))
         .and(group("gpt").deployment(&openai_upstream))
         .start();
@@ -142,22 +157,27 @@ fn without_an_id_of_ours_the_provider_is_chosen() {
     assert_eq!(reply.status, 200, "{}", reply.body_text());
     assert_eq!(azure_upstream.last_request().path, "/openai/files?api-version=2024-10-21");
     assert!(!holds(&azure_upstream.last_request().body, b"custom_llm_provider"));
-    let reply = client.request(Method::GET, "/v1/files").header("custom-llm-provider", "azure").send();
+    let reply =
+        client.request(Method::GET, "/v1/files").header("custom-llm-provider", "azure").send();
     assert_eq!((reply.status, azure_upstream.request_count()), (200, 2));
 }
 
 #[test]
 fn mistakes_are_told_before_any_call() {
     let upstream = provider();
-    let gateway = gateway::with(group("gpt").deployment(&upstream).deployment(openai(&upstream).id("b")))
-        .general("max_request_size_mb: 1")
-        .start();
+    let gateway =
+        gateway::with(group("gpt").deployment(&upstream).deployment(openai(&upstream).id("b")))
+            .general("max_request_size_mb: 1")
+            .start();
     let client = gateway.client();
     let param = |reply: &Reply| (reply.status, reply.json()["error"]["param"].clone());
     let reply = client.get("/v1/files?custom_llm_provider=nobody");
     assert_eq!(param(&reply), (400, json!("custom_llm_provider")));
     assert!(reply.error_message().contains("nobody"));
-    assert_eq!(param(&upload(&gateway, &[("target_model_names", "a,b")])), (400, json!("target_model_names")));
+    assert_eq!(
+        param(&upload(&gateway, &[("target_model_names", "a,b")])),
+        (400, json!("target_model_names"))
+    );
     let reply = client.post("/v1/files").json(&json!({"purpose": "batch"})).send();
     assert_eq!(param(&reply), (400, json!("file")));
     let reply = form(client.post("/v1/files"), &[("purpose", "batch")], None).send();
@@ -167,7 +187,8 @@ fn mistakes_are_told_before_any_call() {
     let unknown = upload(&gateway, &[("target_model_names", "nothing")]);
     assert_eq!((unknown.status, unknown.error_code().as_str()), (404, "model_not_found"));
     let large = vec![b'a'; 2 * 1024 * 1024];
-    let reply = form(client.post("/v1/files"), &[("purpose", "batch")], Some(("file", &large))).send();
+    let reply =
+        form(client.post("/v1/files"), &[("purpose", "batch")], Some(("file", &large))).send();
     assert_eq!(reply.status, 413);
     for (method, path, allow) in [
         (Method::PUT, "/v1/files", "GET, POST, OPTIONS"),
@@ -183,7 +204,8 @@ fn mistakes_are_told_before_any_call() {
 #[test]
 fn a_file_that_is_not_there_is_no_fault_of_the_deployment() {
     let upstream = provider();
-    let gateway = gateway::with(group("gpt").deployment(&upstream)).router("allowed_fails: 0").start();
+    let gateway =
+        gateway::with(group("gpt").deployment(&upstream)).router("allowed_fails: 0").start();
     for _ in 0..3 {
         let reply = gateway.client().get("/v1/files/file-nothing");
         assert_eq!(reply.status, 404, "{}", reply.body_text());
@@ -196,7 +218,8 @@ fn a_file_that_is_not_there_is_no_fault_of_the_deployment() {
 #[test]
 fn a_batch_is_not_begun_twice() {
     let upstream = upstream::openai().replies(status(500)).start();
-    let gateway = gateway::with(group("gpt").deployment(&upstream)).router("num_retries: 3").start();
+    let gateway =
+        gateway::with(group("gpt").deployment(&upstream)).router("num_retries: 3").start();
     let body = json!({"input_file_id": "file-abc", "endpoint": "/v1/chat/completions", "completion_window": "24h"});
     let reply = gateway.client().post("/v1/batches").json(&body).send();
     assert_eq!((reply.status >= 500, upstream.request_count()), (true, 1), "{}", reply.body_text());

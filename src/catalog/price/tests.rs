@@ -233,7 +233,11 @@ fn what_has_no_tokens_is_charged_by_what_it_has() {
             of(Units { characters: 10, ..Units::default() }),
             150,
         ),
-        (json!({"input_cost_per_query": 0.002}), of(Units { searches: 3, ..Units::default() }), 6_000),
+        (
+            json!({"input_cost_per_query": 0.002}),
+            of(Units { searches: 3, ..Units::default() }),
+            6_000,
+        ),
         // Tokens that were counted go before the price of a whole image.
         (
             json!({"input_cost_per_token": 1e-6, "output_cost_per_image_token": 4e-6,
