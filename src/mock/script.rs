@@ -165,7 +165,7 @@ impl Script {
             asked.refused = Some(Problem::of_status(401));
         }
         let (reply, steady) = self.choose(&asked, request, number);
-        // An API that is not played here can still be scripted, word for word.
+        // What was written word for word, or an error, is the answer to whatever is asked.
         if asked.operation == Operation::Unknown
             && !lacks_key
             && !matches!(reply.says, Says::Answer(_))

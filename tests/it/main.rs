@@ -19,6 +19,7 @@ mod limits;
 mod matrix;
 mod media;
 mod nginx;
+mod passing;
 mod process;
 mod refusals;
 mod reload;

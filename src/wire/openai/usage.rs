@@ -83,9 +83,11 @@ impl Counts {
             b"total_tokens" => counts.total = whole(value),
             b"prompt_cache_hit_tokens" => counts.cache_hit = whole(value),
             b"prompt_tokens_details" | b"input_tokens_details" | b"input_token_details" => {
-                counts.input.add(value)
+                counts.input.add(value);
             }
-            b"completion_tokens_details" | b"output_tokens_details" => counts.output.add(value),
+            b"completion_tokens_details" | b"output_tokens_details" | b"output_token_details" => {
+                counts.output.add(value);
+            }
             _ => {}
         })?;
         Ok(counts)

@@ -4,6 +4,7 @@ import base64
 import io
 
 import cohere
+import httpx
 import openai
 import pytest
 
@@ -128,9 +129,10 @@ def test_an_upload_without_a_file(client):
 
 @pytest.mark.parametrize("kind", [cohere.ClientV2, cohere.Client])
 def test_reranking_with_coheres_sdk(gateway, kind):
-    client = kind(api_key=MASTER_KEY, base_url=gateway.url)
-    reply = client.rerank(
-        model="rerank", query="which one?", documents=["first", "second"], top_n=2
-    )
+    with httpx.Client() as connections:
+        client = kind(api_key=MASTER_KEY, base_url=gateway.url, httpx_client=connections)
+        reply = client.rerank(
+            model="rerank", query="which one?", documents=["first", "second"], top_n=2
+        )
     assert [(it.index, it.relevance_score) for it in reply.results] == [(1, 0.9), (0, 0.1)]
     assert reply.meta.billed_units.search_units == 1
