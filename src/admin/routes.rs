@@ -84,7 +84,7 @@ pub const KEPT: [(&str, &str); 6] = [
 ];
 
 /// What [`KEPT`] is served under.
-pub const KEPT_UNDER: [&str; 4] = ["/v1", "", "/openai/v1", "/openai"];
+pub const KEPT_UNDER: [&str; 2] = ["/v1", ""];
 
 /// Whether a page is nobody's business but the operator's, where operators have a listener of their
 /// own. What load balancers and clients ask for is not.

@@ -285,7 +285,6 @@ impl Gateway {
             return Err(GatewayError::BadHead(HeadProblem::Connect).into());
         }
         let path = head.uri.path().to_owned();
-        let query = head.uri.query().map(str::to_owned).unwrap_or_default();
         match Route::find(&head.method, &path) {
             _ if self.audience == Audience::Operators => {
                 admin::answer(self, session, ctx).await.map_err(Refusal::Downstream)?;
@@ -303,8 +302,9 @@ impl Gateway {
                 let traffic = &ctx.snapshot.traffic;
                 let (limit, silence) = (traffic.max_request_bytes, traffic.client_body_timeout);
                 let body = intake::read_body(session, limit, silence).await?;
-                let headers = &session.req_header().headers;
-                let call = intake::understand(ctx, headers, &query, asked, body)?;
+                let head = session.req_header();
+                let query = head.uri.query().unwrap_or_default();
+                let call = intake::understand(ctx, &head.headers, query, asked, body)?;
                 ctx.call = Some(Arc::new(call));
                 Ok(false)
             }

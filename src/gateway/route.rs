@@ -71,8 +71,8 @@ const SERVED: [(&str, Endpoint); 11] = [
 
 /// What a provider keeps: `/files/{id}/content`, `/batches/{id}/cancel` and what is above them.
 fn kept<'a>(method: &Method, path: &'a str) -> Option<Asked<'a>> {
+    // Below `/openai` they are OpenAI's own, and passed through.
     let path = path.strip_suffix('/').unwrap_or(path);
-    let path = path.strip_prefix("/openai").unwrap_or(path);
     let path = path.strip_prefix("/v1").unwrap_or(path);
     let mut segments = path.strip_prefix('/')?.split('/');
     let endpoint = match segments.next()? {
@@ -210,8 +210,8 @@ mod tests {
         for (method, path, expected) in [
             ("POST", "/v1/files", Some((Endpoint::Files, None, Action::Itself))),
             ("GET", "/files/", Some((Endpoint::Files, None, Action::Itself))),
-            ("GET", "/openai/v1/files/file-1", Some((Endpoint::Files, id(), Action::Itself))),
-            ("GET", "/openai/files/file-1/content", Some((Endpoint::Files, id(), Action::Content))),
+            ("GET", "/v1/files/file-1/", Some((Endpoint::Files, id(), Action::Itself))),
+            ("GET", "/files/file-1/content", Some((Endpoint::Files, id(), Action::Content))),
             ("DELETE", "/v1/files/file%2D1", Some((Endpoint::Files, id(), Action::Itself))),
             ("POST", "/v1/batches", Some((Endpoint::Batches, None, Action::Itself))),
             ("POST", "/v1/batches/file-1/cancel", Some((Endpoint::Batches, id(), Action::Cancel))),
@@ -221,6 +221,7 @@ mod tests {
             ("GET", "/v1/files/file-1/other", None),
             ("GET", "/v1/files/file-1/content/more", None),
             ("GET", "/v1/filesx", None),
+            ("GET", "/openai/v1/files", None),
         ] {
             assert_eq!(found(method, path), expected, "{method} {path}");
         }
