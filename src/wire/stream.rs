@@ -123,7 +123,7 @@ impl StreamRelay {
         if events {
             Self::Translated(Box::new(MediaEvents::new(api)))
         } else {
-            Self::Bytes(ByteStream::default())
+            Self::Bytes(ByteStream)
         }
     }
 

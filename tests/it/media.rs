@@ -35,7 +35,7 @@ pub fn holds(body: &[u8], part: &[u8]) -> bool {
     body.windows(part.len()).any(|window| window == part)
 }
 
-fn at(model: &str, upstream: &mock::Upstream) -> Deployment {
+fn at(model: &str, upstream: &Upstream) -> Deployment {
     Deployment::at(model, &upstream.api_base())
 }
 
@@ -73,7 +73,7 @@ fn json_endpoints_are_routed_and_metered_like_chat() {
         ),
     ] {
         let busy = upstream::openai().replies(status(429)).start();
-        let free = upstream::openai().replies(mock::json(&reply)).start();
+        let free = upstream::openai().replies(json(&reply)).start();
         let gateway = gateway::with(
             group("m").deployment(at(model, &busy).order(1)).deployment(at(model, &free).order(2)),
         )
@@ -105,9 +105,9 @@ fn json_endpoints_are_routed_and_metered_like_chat() {
 
 #[test]
 fn images_cost_by_token_or_by_the_piece() {
-    let drawn = upstream::openai().replies(mock::json(&images())).start();
+    let drawn = upstream::openai().replies(json(&images())).start();
     let piece = json!({"created": 1, "data": [{"url": "u"}, {"url": "v"}]});
-    let pieces = upstream::openai().replies(mock::json(&piece)).start();
+    let pieces = upstream::openai().replies(json(&piece)).start();
     let gateway = gateway::with(group("tokens").deployment(at("openai/gpt-image-1", &drawn)))
         .and(
             group("pieces")
@@ -138,8 +138,8 @@ fn streamed_images_pass_as_they_are() {
         "event: image_generation.partial_image\ndata: {\"type\":\"image_generation.partial_image\",\"b64_json\":\"AA\"}\n\n",
         "event: image_generation.completed\ndata: {\"type\":\"image_generation.completed\",\"b64_json\":\"AAAA\",\"usage\":{\"input_tokens\":5,\"output_tokens\":7,\"total_tokens\":12}}\n\n",
     ];
-    let upstream = upstream::openai().replies(mock::frames(frames)).start();
-    let broken = upstream::openai().replies(mock::frames([frames[0]])).start();
+    let upstream = upstream::openai().replies(frames(frames)).start();
+    let broken = upstream::openai().replies(frames([frames[0]])).start();
     let gateway = gateway::with(group("m").deployment(at("openai/gpt-image-1", &upstream)))
         .and(group("broken").deployment(at("openai/gpt-image-1", &broken)))
         .start();
@@ -206,7 +206,7 @@ fn rerank_providers_get_their_own_words_at_their_own_paths() {
         ("hosted_vllm/bge", "/v1/rerank", "top_n", json!({"results": results})),
         ("infinity/bge", "/v1/rerank", "top_n", json!({"results": results})),
     ] {
-        let upstream = upstream::openai().replies(mock::json(&reply)).start();
+        let upstream = upstream::openai().replies(json(&reply)).start();
         let gateway = gateway::with(group("m").deployment(at(model, &upstream))).start();
         for served in ["/v1/rerank", "/v2/rerank", "/rerank"] {
             let body = json!({"model": "m", "query": "q", "documents": ["a", "b"], "top_n": 1});
@@ -229,7 +229,7 @@ fn rerank_providers_get_their_own_words_at_their_own_paths() {
 fn a_form_is_sent_on_with_its_file_untouched_also_after_a_failure() {
     let transcript = json!({"text": "hi", "usage": {"type": "duration", "seconds": 30}});
     let busy = upstream::openai().replies(status(429)).start();
-    let free = upstream::openai().replies(mock::json(&transcript)).start();
+    let free = upstream::openai().replies(json(&transcript)).start();
     let gateway = gateway::with(
         group("m")
             .deployment(at("openai/whisper-1", &busy).order(1))
@@ -267,8 +267,8 @@ fn a_form_is_sent_on_with_its_file_untouched_also_after_a_failure() {
 
 #[test]
 fn image_edits_are_forms_too() {
-    let upstream = upstream::openai().replies(mock::json(&images())).start();
-    let azure = upstream::azure().replies(mock::json(&images())).start();
+    let upstream = upstream::openai().replies(json(&images())).start();
+    let azure = upstream::azure().replies(json(&images())).start();
     let gateway = gateway::with(group("m").deployment(at("openai/gpt-image-1", &upstream)))
         .and(
             group("azure").deployment(
@@ -322,8 +322,8 @@ fn transcripts_can_be_streamed_and_need_not_be() {
         "data: {\"type\":\"transcript.text.delta\",\"delta\":\"h\"}\n\n",
         "data: {\"type\":\"transcript.text.done\",\"text\":\"hi\",\"usage\":{\"type\":\"tokens\",\"input_tokens\":4,\"output_tokens\":2,\"total_tokens\":6}}\n\n",
     ];
-    let upstream = upstream::openai().replies(mock::frames(frames)).start();
-    let whole = upstream::openai().replies(mock::json(&json!({"text": "hi"}))).start();
+    let upstream = upstream::openai().replies(frames(frames)).start();
+    let whole = upstream::openai().replies(json(&json!({"text": "hi"}))).start();
     let gateway = gateway::with(group("m").deployment(at("openai/gpt-4o-transcribe", &upstream)))
         .and(group("whisper").deployment(at("openai/whisper-1", &whole)))
         .start();
@@ -437,7 +437,7 @@ fn speech_as_events_passes_as_it_is() {
         "data: {\"type\":\"speech.audio.delta\",\"audio\":\"AA\"}\n\n",
         "data: {\"type\":\"speech.audio.done\",\"usage\":{\"input_tokens\":4,\"output_tokens\":20,\"total_tokens\":24}}\n\n",
     ];
-    let upstream = upstream::openai().replies(mock::frames(frames)).start();
+    let upstream = upstream::openai().replies(frames(frames)).start();
     let gateway =
         gateway::with(group("m").deployment(at("openai/gpt-4o-mini-tts", &upstream))).start();
     let body = json!({"model": "m", "input": "hi", "voice": "alloy", "stream_format": "sse"});

@@ -28,23 +28,20 @@ fn provider() -> Upstream {
     let list = json!({"object": "list", "data": [batch()], "first_id": "batch_1", "last_id": "batch_1",
         "has_more": false});
     upstream::openai()
-        .when(on("POST", "/v1/files"), mock::json(&file()))
-        .when(on("GET", "/v1/files"), mock::json(&json!({"object": "list", "data": [file()]})))
-        .when(on("GET", "/v1/files/file-abc"), mock::json(&file()))
-        .when(
-            on("DELETE", "/v1/files/file-abc"),
-            mock::json(&json!({"id": "file-abc", "deleted": true})),
-        )
+        .when(on("POST", "/v1/files"), json(&file()))
+        .when(on("GET", "/v1/files"), json(&json!({"object": "list", "data": [file()]})))
+        .when(on("GET", "/v1/files/file-abc"), json(&file()))
+        .when(on("DELETE", "/v1/files/file-abc"), json(&json!({"id": "file-abc", "deleted": true})))
         .when(on("GET", "/v1/files/file-out/content"), body_of("application/jsonl", LINES))
         .when(
             on("GET", "/v1/files/file-abc/content"),
             body_of("application/json", "{\"id\": \"file-1\"}"),
         )
         .when(on("GET", "/v1/files/file-empty/content"), body_of("text/plain", ""))
-        .when(on("POST", "/v1/batches"), mock::json(&batch()))
-        .when(on("GET", "/v1/batches"), mock::json(&list))
-        .when(on("GET", "/v1/batches/batch_1"), mock::json(&batch()))
-        .when(on("POST", "/v1/batches/batch_1/cancel"), mock::json(&batch()))
+        .when(on("POST", "/v1/batches"), json(&batch()))
+        .when(on("GET", "/v1/batches"), json(&list))
+        .when(on("GET", "/v1/batches/batch_1"), json(&batch()))
+        .when(on("POST", "/v1/batches/batch_1/cancel"), json(&batch()))
         .replies(status(404))
         .start()
 }
@@ -134,7 +131,7 @@ fn what_was_uploaded_for_a_group_is_found_again_by_its_id_alone() {
 #[test]
 fn without_an_id_of_ours_the_provider_is_chosen() {
     let (openai_upstream, azure_upstream) =
-        (provider(), upstream::azure().replies(mock::json(&file())).start());
+        (provider(), upstream::azure().replies(json(&file())).start());
     let gateway = gateway::with(group("azure").deployment(azure(&azure_upstream)))
         .and(group("gpt").deployment(&openai_upstream))
         .start();

@@ -36,7 +36,7 @@ fn options(model: &str) -> RequestOptions<'_> {
 
 #[test]
 fn the_boundary_is_found_in_the_content_type() {
-    for (content_type, boundary) in [
+    for (content_type, expected) in [
         ("multipart/form-data; boundary=abc", Some("abc")),
         ("Multipart/Form-Data;charset=utf-8; BOUNDARY=\"a b\"", Some("a b")),
         ("multipart/form-data; boundary=abc; charset=utf-8", Some("abc")),
@@ -45,9 +45,9 @@ fn the_boundary_is_found_in_the_content_type() {
         ("multipart/mixed; boundary=abc", None),
         ("application/json", None),
     ] {
-        assert_eq!(super::boundary(content_type).as_deref(), boundary, "{content_type}");
+        assert_eq!(boundary(content_type).as_deref(), expected, "{content_type}");
     }
-    assert_eq!(super::boundary(&format!("multipart/form-data; boundary={}", "a".repeat(71))), None);
+    assert_eq!(boundary(&format!("multipart/form-data; boundary={}", "a".repeat(71))), None);
 }
 
 #[test]
@@ -146,8 +146,9 @@ fn a_file_can_be_replaced() {
         Some(Bytes::from_static(b"new"))
     });
     assert_eq!(changed.parts.len(), form().parts.len());
-    changed.with_file("file", |content| {
+    let same = changed.with_file("file", |content| {
         assert_eq!(content, &b"new"[..]);
         None
     });
+    assert_eq!(same.bytes, changed.bytes);
 }

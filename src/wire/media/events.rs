@@ -14,7 +14,6 @@ use crate::wire::{Ending, Progress, Translate};
 pub struct ByteStream;
 
 impl ByteStream {
-    #[expect(clippy::unused_self, reason = "the relays have one form")]
     pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Progress {
         let progress = Progress { meaningful: !chunk.is_empty(), ..Progress::default() };
         out.push(chunk);
@@ -22,7 +21,6 @@ impl ByteStream {
     }
 
     /// HTTP itself says where such a body ends.
-    #[expect(clippy::unused_self, reason = "the relays have one form")]
     pub fn finish(&mut self, _out: &mut Vec<Bytes>) -> Ending {
         Ending::Complete
     }

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::estimate as usage_of;
 use super::*;
 use crate::wire::{Ending, StreamRelay};
 
@@ -89,7 +90,7 @@ fn subtitles_tell_how_long_the_sound_was() {
 #[test]
 fn what_nobody_counted_is_estimated() {
     let estimate = |api, request: Value| {
-        super::estimate(api, &Object::parse(request.to_string().into()).unwrap(), 400)
+        usage_of(api, &Object::parse(request.to_string().into()).unwrap(), 400)
     };
     let spoken = estimate(Endpoint::Speech, json!({"input": "sch\u{f6}n"}));
     assert_eq!((spoken.units.characters, spoken.estimated), (5, true));
