@@ -134,12 +134,12 @@ fn images_cost_by_token_or_by_the_piece() {
 
 #[test]
 fn streamed_images_pass_as_they_are() {
-    let frames = [
+    let events = [
         "event: image_generation.partial_image\ndata: {\"type\":\"image_generation.partial_image\",\"b64_json\":\"AA\"}\n\n",
         "event: image_generation.completed\ndata: {\"type\":\"image_generation.completed\",\"b64_json\":\"AAAA\",\"usage\":{\"input_tokens\":5,\"output_tokens\":7,\"total_tokens\":12}}\n\n",
     ];
-    let upstream = upstream::openai().replies(frames(frames)).start();
-    let broken = upstream::openai().replies(frames([frames[0]])).start();
+    let upstream = upstream::openai().replies(frames(events)).start();
+    let broken = upstream::openai().replies(frames([events[0]])).start();
     let gateway = gateway::with(group("m").deployment(at("openai/gpt-image-1", &upstream)))
         .and(group("broken").deployment(at("openai/gpt-image-1", &broken)))
         .start();
@@ -148,7 +148,7 @@ fn streamed_images_pass_as_they_are() {
         gateway.client().post("/v1/images/generations").json(&body).stream()
     };
     let stream = ask("m");
-    assert_eq!((stream.status, stream.bytes.as_slice()), (200, frames.concat().as_bytes()));
+    assert_eq!((stream.status, stream.bytes.as_slice()), (200, events.concat().as_bytes()));
     assert!(stream.header("content-type").starts_with("text/event-stream"));
     let log = gateway.logged(stream.request_id());
     assert_eq!((&log["usage"]["output_tokens"], &log["usage"]["images"]), (&json!(7), &json!(1)));
@@ -318,11 +318,11 @@ fn transcripts_that_are_no_json_keep_their_type() {
 
 #[test]
 fn transcripts_can_be_streamed_and_need_not_be() {
-    let frames = [
+    let events = [
         "data: {\"type\":\"transcript.text.delta\",\"delta\":\"h\"}\n\n",
         "data: {\"type\":\"transcript.text.done\",\"text\":\"hi\",\"usage\":{\"type\":\"tokens\",\"input_tokens\":4,\"output_tokens\":2,\"total_tokens\":6}}\n\n",
     ];
-    let upstream = upstream::openai().replies(frames(frames)).start();
+    let upstream = upstream::openai().replies(frames(events)).start();
     let whole = upstream::openai().replies(json(&json!({"text": "hi"}))).start();
     let gateway = gateway::with(group("m").deployment(at("openai/gpt-4o-transcribe", &upstream)))
         .and(group("whisper").deployment(at("openai/whisper-1", &whole)))
@@ -333,7 +333,7 @@ fn transcripts_can_be_streamed_and_need_not_be() {
             .send()
     };
     let reply = ask("m");
-    assert_eq!((reply.status, reply.body_text()), (200, frames.concat()));
+    assert_eq!((reply.status, reply.body_text()), (200, events.concat()));
     assert!(reply.header("content-type").starts_with("text/event-stream"));
     assert_eq!(gateway.logged(reply.request_id())["usage"]["input_tokens"], 4);
     let reply = ask("whisper");
@@ -433,16 +433,16 @@ fn speech_that_breaks_off_does_not_look_complete() {
 
 #[test]
 fn speech_as_events_passes_as_it_is() {
-    let frames = [
+    let events = [
         "data: {\"type\":\"speech.audio.delta\",\"audio\":\"AA\"}\n\n",
         "data: {\"type\":\"speech.audio.done\",\"usage\":{\"input_tokens\":4,\"output_tokens\":20,\"total_tokens\":24}}\n\n",
     ];
-    let upstream = upstream::openai().replies(frames(frames)).start();
+    let upstream = upstream::openai().replies(frames(events)).start();
     let gateway =
         gateway::with(group("m").deployment(at("openai/gpt-4o-mini-tts", &upstream))).start();
     let body = json!({"model": "m", "input": "hi", "voice": "alloy", "stream_format": "sse"});
     let reply = gateway.client().post("/v1/audio/speech").json(&body).send();
-    assert_eq!((reply.status, reply.body_text()), (200, frames.concat()));
+    assert_eq!((reply.status, reply.body_text()), (200, events.concat()));
     let log = gateway.logged(reply.request_id());
     assert_eq!((&log["usage"]["output_tokens"], &log["stream"]), (&json!(20), &json!(true)));
 }
