@@ -177,7 +177,7 @@ fn what_an_endpoint_cannot_do_without_is_asked_for() {
     // OpenAI has a model for this if none is named; here it has to be there.
     let reply = client.post("/v1/moderations").json(&json!({"input": "a"})).send();
     assert_eq!((reply.status, reply.error_code().as_str()), (404, "model_not_found"));
-    for path in ["/v1/audio/speech", "/v1/rerank", "/openai/deployments/m/images/edits"] {
+    for path in ["/v1/audio/speech", "/v1/rerank", "/engines/m/images/edits"] {
         let reply = client.get(path);
         assert_eq!((reply.status, reply.header("allow")), (405, "POST, OPTIONS"), "{path}");
     }

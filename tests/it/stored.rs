@@ -93,7 +93,7 @@ fn what_was_uploaded_for_a_group_is_found_again_by_its_id_alone() {
         "completion_window": "24h", "metadata": {"a": "b"}});
     let begun = client.post("/v1/batches").json(&body).send();
     assert_eq!(begun.status, 200, "{}", begun.body_text());
-    let mut sent = body.clone();
+    let mut sent = body;
     sent["input_file_id"] = json!("file-abc");
     assert_eq!(upstream.last_request().json(), sent);
     let begun = begun.json();
