@@ -19,6 +19,7 @@ pub mod openai;
 mod payload;
 mod reply;
 mod request;
+pub mod responses;
 pub mod resume;
 pub mod sse;
 pub mod stream;
