@@ -132,8 +132,9 @@ impl HealthChecks {
             body_bytes: snapshot.traffic.max_response_bytes,
             by_client: false,
         };
+        let sent = (&http::Method::POST, &outgoing);
         let exchanged =
-            exchange::perform(&self.upstreams, deployment, &outgoing, false, bounds).await;
+            exchange::perform(&self.upstreams, deployment, sent, false, bounds).await;
         let failure = match exchanged {
             Ok(Exchange { status, .. }) if status.is_success() => return Some(true),
             Ok(Exchange { status, headers, content: Content::Body(body) }) => {

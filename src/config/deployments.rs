@@ -62,6 +62,8 @@ pub(super) fn build(
     let mut target = provider::target(vendor, &written)?;
     target.fleet = fleet(vendor, &written, &target, access)?;
     let remarks = provider::remarks(vendor, &written);
+    let responses =
+        draft.responses.unwrap_or_else(|| provider::responses_api(vendor, &written, &target));
     let info = model_info(&draft, prices);
     let deployment = Deployment {
         id: draft.id,
@@ -69,6 +71,7 @@ pub(super) fn build(
         provider: vendor.name.into(),
         dialect: vendor.dialect,
         quirks: vendor.quirks,
+        responses,
         model: draft.model.into(),
         target,
         weight: draft.weight,

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use pingora_core::{Error, ErrorType, RetryType};
 use pingora_http::RequestHeader;
@@ -110,11 +110,12 @@ pub(crate) enum Content {
 pub(crate) async fn perform(
     upstreams: &Upstreams,
     deployment: &Deployment,
-    outgoing: &Outgoing<'_>,
+    (method, outgoing): (&Method, &Outgoing<'_>),
     stream: bool,
     bounds: Bounds,
 ) -> Result<Exchange, Failure> {
-    let mut exchange = pin!(attempt(upstreams, deployment, outgoing, stream, bounds));
+    let sent = (method, outgoing);
+    let mut exchange = pin!(attempt(upstreams, deployment, sent, stream, bounds));
     match bounds.whole {
         None => exchange.as_mut().await,
         Some(whole) => within(whole, exchange).await.unwrap_or_else(|_elapsed| {
@@ -126,7 +127,7 @@ pub(crate) async fn perform(
 async fn attempt(
     upstreams: &Upstreams,
     deployment: &Deployment,
-    outgoing: &Outgoing<'_>,
+    (method, outgoing): (&Method, &Outgoing<'_>),
     stream: bool,
     bounds: Bounds,
 ) -> Result<Exchange, Failure> {
@@ -134,7 +135,7 @@ async fn attempt(
     loop {
         let opened = upstreams.connect(deployment, bounds.connect, pool, &outgoing.body).await?;
         let reused = opened.reused;
-        match send(opened, deployment, outgoing, bounds).await {
+        match send(opened, deployment, (method, outgoing), bounds).await {
             Ok((connection, head)) => {
                 return receive(upstreams, connection, head, stream, bounds).await;
             }
@@ -172,14 +173,14 @@ struct Head {
 async fn send(
     opened: Opened,
     deployment: &Deployment,
-    outgoing: &Outgoing<'_>,
+    (method, outgoing): (&Method, &Outgoing<'_>),
     bounds: Bounds,
 ) -> Result<(Connection, Head), Unsent> {
     let reused = opened.reused;
     let authority = opened.authority().clone();
     let heads = Heads {
-        http1: || http1_head(deployment, outgoing, &authority),
-        http2: || http2_head(deployment, outgoing, &authority),
+        http1: || http1_head(deployment, (method, outgoing), &authority),
+        http2: || http2_head(deployment, (method, outgoing), &authority),
     };
     let deadline = Instant::now() + bounds.first_byte;
     let (mut connection, written) = opened.send(heads, outgoing.body.clone()).await;
@@ -252,7 +253,7 @@ fn headers<'a>(
 
 fn http1_head(
     deployment: &Deployment,
-    outgoing: &Outgoing<'_>,
+    (method, outgoing): (&Method, &Outgoing<'_>),
     authority: &HeaderValue,
 ) -> pingora_core::Result<BytesMut> {
     let path = outgoing.path.as_bytes();
@@ -264,7 +265,7 @@ fn http1_head(
         parts.into_iter().for_each(|part| head.extend_from_slice(part));
         head.put_slice(b"\r\n");
     };
-    line([b"POST ", path, b" HTTP/1.1"]);
+    line([method.as_str().as_bytes(), b" ", &[path, b" HTTP/1.1"].concat()]);
     line([b"host", b": ", authority.as_bytes()]);
     let length = itoa::Buffer::new().format(outgoing.body.len()).to_owned();
     line([b"content-length", b": ", length.as_bytes()]);
@@ -277,12 +278,12 @@ fn http1_head(
 
 fn http2_head(
     deployment: &Deployment,
-    outgoing: &Outgoing<'_>,
+    (method, outgoing): (&Method, &Outgoing<'_>),
     authority: &HeaderValue,
 ) -> pingora_core::Result<RequestHeader> {
     let target = &deployment.target;
     let (mut parts, ()) = http::Request::new(()).into_parts();
-    parts.method = http::Method::POST;
+    parts.method = method.clone();
     parts.version = http::Version::HTTP_2;
     let scheme = if target.tls { "https" } else { "http" };
     let builder = http::Uri::builder().scheme(scheme).authority(authority.as_bytes());

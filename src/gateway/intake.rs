@@ -14,10 +14,12 @@ use super::ctx::{Call, RequestCtx};
 use super::error::GatewayError;
 use super::hints;
 use super::route::Asked;
+use super::stored::{self, Named};
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::FailureClass;
 use crate::patience::within;
 use crate::routing::Fallback;
+use crate::wire::responses::Resource;
 use crate::wire::{self, json::Object};
 
 /// Code of a body whose end cannot be found.
@@ -127,7 +129,7 @@ pub(super) fn understand(
     asked: Asked<'_>,
     body: Bytes,
 ) -> Result<Call, GatewayError> {
-    let Asked { endpoint, dialect, model: path_model, stream: path_stream } = asked;
+    let Asked { endpoint, dialect, model: path_model, stream: path_stream, part } = asked;
     let body = Object::parse(body).map_err(|malformed| GatewayError::BadBody {
         message: format!("The request body is not a JSON object: {malformed}"),
         param: None,
@@ -142,6 +144,7 @@ pub(super) fn understand(
             (canonical, Some(body))
         }
     };
+    let owner = stored::owner(&ctx.snapshot.catalog, native.as_ref())?;
     let model = match path_model {
         Some(model) => model.into_owned(),
         None => match body.str("model") {
@@ -149,6 +152,8 @@ pub(super) fn understand(
             _ => return Err(bad("model", "`model` must be a string that names a model.")),
         },
     };
+    // What is counted or compacted is a conversation, whose reply is whole.
+    let endpoint = if part.is_some() { Endpoint::Responses } else { endpoint };
     check_shape(&body, endpoint)?;
     let stream = flag(&body, "stream", "`stream` must be true or false.")?
         && matches!(endpoint, Endpoint::Chat | Endpoint::Completions);
@@ -197,6 +202,12 @@ pub(super) fn understand(
         stream_timeout: seconds("stream_timeout", "x-litellm-stream-timeout")?,
         hints: hints::read(endpoint, &body, headers, &ctx.snapshot.routing)?,
         needs: std::sync::OnceLock::new(),
+        resource: part.and_then(|part| match part {
+            Named::InputTokens => Some(Resource::InputTokens),
+            Named::Compact => Some(Resource::Compact),
+            Named::Response { .. } => None,
+        }),
+        owner,
         body,
     })
 }

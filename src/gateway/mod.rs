@@ -27,6 +27,7 @@ mod reply;
 mod route;
 mod settle;
 mod shadow;
+mod stored;
 mod tokens;
 
 use std::sync::Arc;
@@ -227,8 +228,13 @@ impl Gateway {
                 let traffic = &ctx.snapshot.traffic;
                 let (limit, silence) = (traffic.max_request_bytes, traffic.client_body_timeout);
                 let body = intake::read_body(session, limit, silence).await?;
-                let headers = &session.req_header().headers;
-                let call = intake::understand(ctx, headers, asked, body)?;
+                let head = session.req_header();
+                let call = match asked.part {
+                    Some(stored::Named::Response { id, action }) => {
+                        stored::understand(ctx, &head.headers, id, action, head.uri.query())?
+                    }
+                    _ => intake::understand(ctx, &head.headers, asked, body)?,
+                };
                 ctx.call = Some(Arc::new(call));
                 Ok(false)
             }

@@ -147,7 +147,8 @@ async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchan
         provider::request(deployment, &order.body, &asked).map_err(Failure::without_blame)?;
     // Boxed, so that a stream does not carry the state of its exchange to its end.
     let upstreams = &order.gateway.upstreams;
-    let performing = exchange::perform(upstreams, deployment, &outgoing, call.stream, bounds);
+    let sent = (&call.method(), &outgoing);
+    let performing = exchange::perform(upstreams, deployment, sent, call.stream, bounds);
     let exchange = Box::pin(performing).await?;
     if let Some(told) = provider::told(&exchange.headers, SystemTime::now()) {
         order.gateway.rates.told(deployment, &told, Instant::now());

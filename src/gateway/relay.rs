@@ -359,10 +359,21 @@ impl<'r> Relay<'r> {
         if !status.is_success() {
             let now = SystemTime::now();
             let failure = provider::classify(deployment, status.as_u16(), headers, &body, now);
-            return Outcome::Failed(failure);
+            // A response that is not there any more says nothing about its deployment.
+            let blameless = failure.blameless || call.is_stored() && status.as_u16() == 404;
+            return Outcome::Failed(Failure { blameless, ..failure });
         }
         let created = unix_seconds(self.ctx.started_at);
-        let reply = match provider::reply(deployment, reading, body, created) {
+        let read = match call.is_stored() {
+            false => provider::reply(deployment, reading, body, created),
+            // What it used was counted when it was made.
+            true => Ok(wire::Reply {
+                body: provider::stored(deployment, body),
+                usage: Some(Usage::default()),
+                model: None,
+            }),
+        };
+        let reply = match read {
             Ok(reply) => reply,
             Err(failure) => return Outcome::Failed(failure),
         };
@@ -419,7 +430,9 @@ impl<'r> Relay<'r> {
         };
         self.ctx.relayed.bytes_sent += frame.len() as u64;
         self.ctx.error = Some(error);
-        let tasks = vec![HttpTask::Body(Some(frame), false), HttpTask::Body(None, true)];
+        let frame = Some(frame).filter(|frame| !frame.is_empty());
+        let frame = frame.map(|frame| HttpTask::Body(Some(frame), false));
+        let tasks = frame.into_iter().chain([HttpTask::Body(None, true)]).collect();
         if reply::write_together(self.session, tasks).await.is_err() {
             self.ctx.client_gone = true;
         }

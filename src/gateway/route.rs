@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use http::Method;
 use percent_encoding::percent_decode_str;
 
+use super::stored::Named;
 use crate::dialect::{ClientDialect, Endpoint};
+use crate::wire::responses::Action;
 
 /// What the path and method of a request ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub(super) struct Asked<'a> {
     pub model: Option<Cow<'a, str>>,
     /// Where the path and not the body says whether the reply is a stream.
     pub stream: Option<bool>,
+    /// What of the Responses API is asked for, if not a response.
+    pub part: Option<Named<'a>>,
 }
 
 impl<'a> Route<'a> {
@@ -32,8 +36,18 @@ impl<'a> Route<'a> {
     #[must_use]
     pub(super) fn find(method: &Method, path: &'a str) -> Self {
         match inference(path) {
-            Some(asked) if method == Method::POST => Self::Inference(asked),
-            _ => Self::Admin,
+            Some(asked) if *method == asked.method() => Self::Inference(asked),
+            Some(asked) => match asked.part {
+                // One path, two things that can be done with it.
+                Some(Named::Response { id, action: Action::Retrieve })
+                    if method == Method::DELETE =>
+                {
+                    let part = Some(Named::Response { id, action: Action::Delete });
+                    Self::Inference(Asked { part, ..asked })
+                }
+                _ => Self::Admin,
+            },
+            None => Self::Admin,
         }
     }
 }
@@ -69,6 +83,11 @@ fn inference(path: &str) -> Option<Asked<'_>> {
             Some(Asked::new(Endpoint::CountTokens, ClientDialect::Anthropic))
         }
         "/responses" => Some(Asked::new(Endpoint::Chat, ClientDialect::Responses)),
+        path if path.starts_with("/responses/") => {
+            let part = Some(part(path.strip_prefix("/responses/")?)?);
+            let asked = Asked::new(Endpoint::Responses, ClientDialect::Responses);
+            Some(Asked { part, ..asked })
+        }
         path => {
             let (_, endpoint) = SERVED.into_iter().find(|(served, _)| path == *served)?;
             Some(Asked::new(endpoint, ClientDialect::OpenAi))
@@ -92,6 +111,19 @@ fn google(path: &str) -> Option<Asked<'_>> {
     Some(Asked { model: Some(decoded(model)?), stream: Some(stream), ..asked })
 }
 
+/// What follows `/responses/`. An id of ours needs no encoding.
+fn part(rest: &str) -> Option<Named<'_>> {
+    let (id, action) = match rest.split_once('/') {
+        None if rest == "input_tokens" => return Some(Named::InputTokens),
+        None if rest == "compact" => return Some(Named::Compact),
+        None => (rest, Action::Retrieve),
+        Some((id, "cancel")) => (id, Action::Cancel),
+        Some((id, "input_items")) => (id, Action::InputItems),
+        Some(_) => return None,
+    };
+    (!id.is_empty()).then_some(Named::Response { id, action })
+}
+
 fn decoded(model: &str) -> Option<Cow<'_, str>> {
     let model = percent_decode_str(model).decode_utf8().ok()?;
     (!model.is_empty()).then_some(model)
@@ -100,7 +132,17 @@ fn decoded(model: &str) -> Option<Cow<'_, str>> {
 impl Asked<'_> {
     /// A path that says nothing else.
     pub(super) const fn new(endpoint: Endpoint, dialect: ClientDialect) -> Self {
-        Self { endpoint, dialect, model: None, stream: None }
+        Self { endpoint, dialect, model: None, stream: None, part: None }
+    }
+
+    /// The method that the path is for.
+    fn method(&self) -> Method {
+        match self.part {
+            Some(Named::Response { action: Action::Retrieve | Action::InputItems, .. }) => {
+                Method::GET
+            }
+            _ => Method::POST,
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::catalog::{Deployment, PriceBook};
 use crate::dialect::{ClientDialect, Dialect, Endpoint, Quirks};
 use crate::failure::{Failure, FailureClass};
 use crate::wire::json::Object;
+use crate::wire::responses::{Bridge, NativeStream, Owner, Resource};
 use crate::wire::{self, Reply, RequestOptions, StreamOptions, StreamRelay};
 
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -44,6 +45,8 @@ pub struct Native<'a> {
     pub body: &'a Object,
     /// Headers that go with it to a provider of the same dialect.
     pub headers: &'a [(HeaderName, HeaderValue)],
+    /// What of the Responses API it asks for, if not for a response.
+    pub resource: Option<&'a Resource>,
 }
 
 /// How the answer to a request is to be read.
@@ -103,6 +106,9 @@ pub fn request<'a>(
         max_output_tokens: deployment.max_output_tokens(call.model, &PriceBook::built_in()),
         model_hint: deployment.info.base_model.as_deref().unwrap_or(call.model),
     };
+    if let Some(outgoing) = super::responses::request(deployment, body, call, &options)? {
+        return Ok(outgoing);
+    }
     match deployment.dialect {
         Dialect::OpenAi | Dialect::Azure => {
             let body = wire::openai::request(body, &options)?;
@@ -126,6 +132,9 @@ pub fn reply(
     body: Bytes,
     created: u64,
 ) -> Result<Reply, Failure> {
+    if reading.api == Endpoint::Responses {
+        return super::responses::reply(deployment, reading, body, created);
+    }
     match deployment.dialect {
         Dialect::OpenAi | Dialect::Azure => {
             wire::openai::reply(body, deployment.quirks, reading.api)
@@ -137,6 +146,12 @@ pub fn reply(
 /// The relay for a provider's stream.
 #[must_use]
 pub fn stream(deployment: &Deployment, reading: Reading, options: StreamOptions) -> StreamRelay {
+    if reading.api == Endpoint::Responses {
+        return StreamRelay::Translated(match reading.native {
+            Some(_) => Box::new(NativeStream::new(Some(Owner::of(&deployment.id)))),
+            None => Box::new(Bridge::new(options)),
+        });
+    }
     // Departures are known of chat chunks; other streams have other fields and pass as they are.
     if reading.api != Endpoint::Chat {
         return StreamRelay::openai(StreamOptions { quirks: Quirks::default(), ..options });

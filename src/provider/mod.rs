@@ -12,6 +12,7 @@ mod classify;
 mod continuation;
 mod openai;
 mod recognise;
+mod responses;
 mod retry_after;
 mod table;
 mod told;
@@ -26,6 +27,7 @@ pub use classify::{class_of, classify, reclassify};
 pub use continuation::continuation;
 
 pub use recognise::recognise;
+pub use responses::{offered as responses_api, stored};
 pub use table::{Support, VENDORS, Vendor, names, vendor};
 pub use told::told;
 use url::BaseUrl;
