@@ -21,6 +21,7 @@ mod nginx;
 mod process;
 mod refusals;
 mod reload;
+mod responses;
 mod routing;
 mod seeds;
 mod shadow;
