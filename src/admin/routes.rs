@@ -3,7 +3,7 @@
 use crate::dialect::Endpoint;
 
 /// Inference, served by the gateway for POST. `{model}` stands for one path segment.
-pub const INFERENCE: [(&str, Endpoint); 18] = [
+pub const INFERENCE: [(&str, Endpoint); 21] = [
     ("/v1/chat/completions", Endpoint::Chat),
     ("/chat/completions", Endpoint::Chat),
     ("/openai/v1/chat/completions", Endpoint::Chat),
@@ -22,6 +22,9 @@ pub const INFERENCE: [(&str, Endpoint); 18] = [
     ("/v1/engines/{model}/embeddings", Endpoint::Embeddings),
     ("/engines/{model}/embeddings", Endpoint::Embeddings),
     ("/openai/deployments/{model}/embeddings", Endpoint::Embeddings),
+    ("/v1/responses", Endpoint::Responses),
+    ("/responses", Endpoint::Responses),
+    ("/openai/v1/responses", Endpoint::Responses),
 ];
 
 /// Whether a page is nobody's business but the operator's, where operators have a listener of their
@@ -40,11 +43,13 @@ pub struct Listed {
 }
 
 /// What a person should know of; other spellings of the same paths are left out.
-pub const LISTED: [Listed; 11] = [
+pub const LISTED: [Listed; 13] = [
     post("/v1/chat/completions", "Chat completions"),
     post("/openai/deployments/{model}/chat/completions", "Chat completions, as Azure's SDK asks"),
     post("/v1/completions", "Text completions"),
     post("/v1/embeddings", "Embeddings"),
+    post("/v1/responses", "Responses, for clients of OpenAI's Responses API"),
+    fetch("/v1/responses/{id}", "A response that its provider keeps"),
     fetch("/v1/models", "The models that can be asked for"),
     fetch("/v1/models/{id}", "One model"),
     fetch("/health", "Health of the model groups, from the traffic so far"),
