@@ -133,8 +133,7 @@ impl HealthChecks {
             by_client: false,
         };
         let sent = (&http::Method::POST, &outgoing);
-        let exchanged =
-            exchange::perform(&self.upstreams, deployment, sent, false, bounds).await;
+        let exchanged = exchange::perform(&self.upstreams, deployment, sent, false, bounds).await;
         let failure = match exchanged {
             Ok(Exchange { status, .. }) if status.is_success() => return Some(true),
             Ok(Exchange { status, headers, content: Content::Body(body) }) => {

@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue, Method};
 
 use super::error::{ClientDialect, GatewayError};
 use super::hints::Hints;
+use super::passing::Passing;
 use super::queue::Place;
 use crate::catalog::{DeploymentId, PriceBook};
 use crate::dialect::Endpoint;
@@ -41,6 +42,8 @@ pub struct RequestCtx {
     pub client_ip: Option<IpAddr>,
     /// Set by intake for inference routes.
     pub call: Option<Arc<Call>>,
+    /// Set by intake for requests that go through Pingora's pipeline.
+    pub(super) passing: Option<Box<Passing>>,
     /// Set by relay.
     pub relayed: Relayed,
     /// Why the client got an error, if it did.
@@ -93,7 +96,12 @@ impl Call {
     /// The call as its client wrote it, if not canonically.
     pub fn native(&self) -> Option<Native<'_>> {
         let body = self.native.as_ref()?;
-        Some(Native { dialect: self.dialect, body, headers: &self.forwarded, resource: self.resource.as_ref() })
+        Some(Native {
+            dialect: self.dialect,
+            body,
+            headers: &self.forwarded,
+            resource: self.resource.as_ref(),
+        })
     }
 
     /// What the client is told besides what a provider says.
@@ -234,6 +242,7 @@ impl RequestCtx {
             caller: None,
             client_ip: None,
             call: None,
+            passing: None,
             relayed: Relayed::default(),
             error: None,
             status: None,

@@ -9,8 +9,8 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{Method, StatusCode};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
 use pingora_core::{Error, ErrorType, RetryType};
 use pingora_http::RequestHeader;
 

@@ -48,8 +48,7 @@ const BY_MODEL: &[(&str, &str)] = &[
 ];
 
 /// Parts that LiteLLM puts before a model to choose a translation; not part of the model's name.
-const MODEL_MARKS: &[(&str, &str)] =
-    &[
+const MODEL_MARKS: &[(&str, &str)] = &[
     ("azure", "o_series/"),
     ("azure", "gpt5_series/"),
     ("azure", "responses/"),

@@ -175,9 +175,18 @@ fn what_was_made_is_asked_for_where_it_was_made() {
     let made = |id: &str| {
         let stored = response(id);
         upstream::openai()
-            .when(|it| it.method == Method::DELETE, json(&json!({"id": id, "object": "response", "deleted": true})))
-            .when(|it| it.path.contains("/input_items"), json(&json!({"object": "list", "data": []})))
-            .when(|it| it.path.ends_with("/input_tokens"), json(&json!({"object": "response.input_tokens", "input_tokens": 11})))
+            .when(
+                |it| it.method == Method::DELETE,
+                json(&json!({"id": id, "object": "response", "deleted": true})),
+            )
+            .when(
+                |it| it.path.contains("/input_items"),
+                json(&json!({"object": "list", "data": []})),
+            )
+            .when(
+                |it| it.path.ends_with("/input_tokens"),
+                json(&json!({"object": "response.input_tokens", "input_tokens": 11})),
+            )
             .replies(json(&stored))
             .start()
     };
@@ -192,7 +201,8 @@ fn what_was_made_is_asked_for_where_it_was_made() {
         let reply = ask(&gateway, "gpt").send();
         assert_eq!(reply.status, 200, "{}", reply.body_text());
         let id = reply.json()["id"].as_str().unwrap().to_owned();
-        let (owner, own) = if id.ends_with("resp_one") { (&one, "resp_one") } else { (&two, "resp_two") };
+        let (owner, own) =
+            if id.ends_with("resp_one") { (&one, "resp_one") } else { (&two, "resp_two") };
         assert!(id.starts_with("resp_tg"), "{id}");
         let seen = owner.requests().len();
         let client = gateway.client();
@@ -254,7 +264,10 @@ fn a_chat_client_reaches_models_that_take_tools_there_alone() {
         concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/08-openai-chat-bridged-to-responses");
     let file = |name: &str| std::fs::read(format!("{folder}/{name}")).unwrap();
     let provider = upstream::openai()
-        .when(|it| it.json()["stream"] == true, frames([Bytes::from(file("upstream_response.sse"))]))
+        .when(
+            |it| it.json()["stream"] == true,
+            frames([Bytes::from(file("upstream_response.sse"))]),
+        )
         .when(|it| it.path == PATH, json(&response("resp_1")))
         .replies(chat("by chat"))
         .start();

@@ -47,6 +47,7 @@ pub(crate) struct Draft {
     pub(crate) silent_model: Option<At<Arc<str>>>,
     /// What is written of the Responses API; `None`: the address tells.
     pub(crate) responses: Option<ResponsesApi>,
+    pub(crate) passes_through: bool,
     /// Without price; limits only where they are written.
     pub(crate) info: ModelInfo,
     /// Prices in USD under the names that they have in the file.
@@ -275,6 +276,7 @@ fn draft(
     let drop_params = params.texts("additional_drop_params");
     let silent_model =
         params.text("silent_model").map(|at| At { value: Arc::from(at.value), spot: at.spot });
+    let passes_through = params.flag("use_in_pass_through").is_some_and(|at| at.value);
     params.entry("litellm_credential_name");
     let chat_only = params.flag("use_chat_completions_api").map(|at| at.value);
     let extra_body = params.entry("extra_body");
@@ -340,6 +342,7 @@ fn draft(
             tags: tags.clone(),
             silent_model: silent_model.clone(),
             responses,
+            passes_through,
             info: model_info.clone(),
             prices: prices.clone(),
             access,

@@ -145,9 +145,7 @@ fn assistant<'m>(
         let refusal = InputPart::Refusal { refusal: Cow::Borrowed(refusal) };
         content = match content {
             Content::Text(text) if text.is_empty() => Content::Parts(vec![refusal]),
-            Content::Text(text) => {
-                Content::Parts(vec![InputPart::OutputText { text }, refusal])
-            }
+            Content::Text(text) => Content::Parts(vec![InputPart::OutputText { text }, refusal]),
             Content::Parts(mut parts) => {
                 parts.push(refusal);
                 Content::Parts(parts)

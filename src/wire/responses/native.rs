@@ -32,9 +32,10 @@ pub fn request(body: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Fai
     for name in body.names().filter(|name| is_own(name)) {
         edits.remove(name);
     }
-    if body.object("metadata").is_some_and(|metadata| {
-        metadata.iter().any(|(_, value)| !value.starts_with('"'))
-    }) {
+    if body
+        .object("metadata")
+        .is_some_and(|metadata| metadata.iter().any(|(_, value)| !value.starts_with('"')))
+    {
         edits.remove("metadata");
     }
     if let Some(extra) = body.object("extra_body") {
@@ -172,7 +173,10 @@ enum Verdict {
     Keep,
     Replace(Bytes),
     /// The provider failed. The client sees its words for it if anything was generated.
-    Fail { failure: Failure, show: Show },
+    Fail {
+        failure: Failure,
+        show: Show,
+    },
 }
 
 /// What the client sees of a failure.

@@ -74,12 +74,10 @@ pub(super) fn failed(body: &[u8], response: &Response<'_>) -> Option<Failure> {
         Some("failed") => Some(response_failure(body)),
         Some("cancelled") => Some(garbage("the response was cancelled at the provider")),
         Some(_) => None,
-        None if response.error.is_some() => {
-            Some(ErrorBody::read(body).map_or_else(
-                || garbage("the provider sent an error in a reply of status 200"),
-                ErrorBody::into_failure,
-            ))
-        }
+        None if response.error.is_some() => Some(ErrorBody::read(body).map_or_else(
+            || garbage("the provider sent an error in a reply of status 200"),
+            ErrorBody::into_failure,
+        )),
         None if response.output.is_empty() => {
             Some(garbage("the provider's reply has neither `status` nor `output`"))
         }

@@ -90,8 +90,7 @@ pub fn request(body: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Fai
     if let Some(model) = options.model {
         out.set("model", model);
     }
-    let messages: Vec<Message<'_>> =
-        fields.read("messages")?.ok_or_else(|| missing("messages"))?;
+    let messages: Vec<Message<'_>> = fields.read("messages")?.ok_or_else(|| missing("messages"))?;
     out.set("input", &items::input(&messages)?);
     let (tools, custom) = tools::tools(&fields)?;
     if !tools.is_empty() {

@@ -162,7 +162,12 @@ impl State {
         }
     }
 
-    fn event(&mut self, name: Option<&[u8]>, data: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+    fn event(
+        &mut self,
+        name: Option<&[u8]>,
+        data: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
         let Some(kind) = kind(name, data) else {
             // An error without a type, as servers in between write it.
             return match serde_json::from_slice::<Response<'_>>(data) {
@@ -377,7 +382,8 @@ impl State {
 
 fn response<'a>(event: &Event<'a>) -> Result<Response<'a>, Failure> {
     let raw = event.response.map_or("{}", RawValue::get);
-    serde_json::from_str(raw).map_err(|_| garbage("the provider sent a response that cannot be read"))
+    serde_json::from_str(raw)
+        .map_err(|_| garbage("the provider sent a response that cannot be read"))
 }
 
 fn item<'a>(event: &Event<'a>) -> Result<OutputItem<'a>, Failure> {

@@ -72,9 +72,7 @@ struct Grammar<'a> {
 }
 
 /// The tools of a request, and the names of those that take free text.
-pub(super) fn tools<'a>(
-    fields: &Fields<'a>,
-) -> Result<(Vec<Tool<'a>>, Vec<Text<'a>>), Failure> {
+pub(super) fn tools<'a>(fields: &Fields<'a>) -> Result<(Vec<Tool<'a>>, Vec<Text<'a>>), Failure> {
     let Tools { functions, others } = Tools::of(fields)?;
     let mut tools: Vec<Tool<'a>> = Vec::with_capacity(functions.len() + others.len());
     tools.extend(functions.into_iter().map(|function| Tool::Function {
@@ -117,7 +115,7 @@ pub(super) enum FlatChoice<'a> {
         #[serde(rename = "type")]
         kind: &'static str,
         mode: &'static str,
-        tools: Vec<FlatChoice<'a>>,
+        tools: Vec<Self>,
     },
 }
 

@@ -179,7 +179,6 @@ impl<'a> Draft<'a> {
             None => self.edits.set_raw("stream_options", &br#"{"include_usage":true}"#[..]),
         }
     }
-
 }
 
 /// Removes a field, or what a path like `tools[*].function.strict` leads to within one.

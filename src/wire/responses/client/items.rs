@@ -253,12 +253,11 @@ impl<'a> Turns<'a> {
 
     fn reasoning(&mut self, item: Written<'a>, raw: Raw<'a>) {
         let turn = self.turn();
-        match item.encrypted_content.as_deref() {
-            Some(text) => match sealed::open(text) {
+        if let Some(text) = item.encrypted_content.as_deref() {
+            match sealed::open(text) {
                 Some(blocks) => turn.thinking_blocks.extend(blocks),
                 None => turn.reasoning_items.push(raw),
-            },
-            None => {}
+            }
         }
         let content = item.content.and_then(|raw| serde_json::from_str(raw.get()).ok());
         let summary = item.summary.filter(|summary| !summary.is_empty());

@@ -47,13 +47,12 @@ fn items(turn: Turn<'_>, status: Status, stem: &str) -> Vec<Box<RawValue>> {
     let blocks = turn.thinking_blocks.unwrap_or_default();
     let blocks: Vec<Box<RawValue>> = blocks.into_iter().map(|raw| raw.into_owned()).collect();
     let made = turn.reasoning_items.unwrap_or_default();
-    let encrypted =
-        sealed::seal(&blocks).or_else(|| made.iter().find_map(|item| sealed_in(item)));
+    let encrypted = sealed::seal(&blocks).or_else(|| made.iter().find_map(|item| sealed_in(item)));
     let thought = turn.reasoning_content.filter(|text| !text.is_empty());
     if thought.is_some() || encrypted.is_some() {
         let id = id(IdOf::Reasoning, stem, place(&items));
         let summary = thought.as_deref().map(|text| Part::SummaryText { text });
-        let summary = summary.as_ref().map_or(&[][..], std::slice::from_ref);
+        let summary = summary.as_slice();
         let encrypted_content = encrypted.as_deref();
         items.push(Item::Reasoning { id: &id, summary, encrypted_content }.raw());
     }
@@ -66,8 +65,7 @@ fn items(turn: Turn<'_>, status: Status, stem: &str) -> Vec<Box<RawValue>> {
             annotations.iter().filter_map(|raw| flat_annotation(raw)).collect();
         let mut content = Vec::new();
         if !text.is_empty() || refusal.is_none() {
-            content
-                .push(Part::OutputText { text, annotations: &annotations, logprobs: [] }.raw());
+            content.push(Part::OutputText { text, annotations: &annotations, logprobs: [] }.raw());
         }
         content.extend(refusal.map(|refusal| Part::Refusal { refusal }.raw()));
         let id = id(IdOf::Message, stem, place(&items));

@@ -97,10 +97,10 @@ pub fn request(body: &Object) -> Result<Object, Failure> {
             out.set("tools", &tools);
         }
     }
-    if let Some(raw) = set(body, "tool_choice") {
-        if let Some(choice) = tools::choice(raw)? {
-            out.set("tool_choice", &choice);
-        }
+    if let Some(raw) = set(body, "tool_choice")
+        && let Some(choice) = tools::choice(raw)?
+    {
+        out.set("tool_choice", &choice);
     }
     if let Some(raw) = set(body, "text") {
         text(raw, &mut out)?;

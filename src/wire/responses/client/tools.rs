@@ -97,9 +97,7 @@ pub(super) fn tools(raw: &str) -> Result<Vec<Nested<'_>>, Failure> {
             Nested::Function { function, cache_control: tool.cache_control }
         } else {
             let format = tool.format.map(|format| match (format.syntax, format.definition) {
-                (Some(syntax), Some(definition))
-                    if format.kind.as_deref() == Some("grammar") =>
-                {
+                (Some(syntax), Some(definition)) if format.kind.as_deref() == Some("grammar") => {
                     NestedFormat::Grammar { grammar: Grammar { syntax, definition } }
                 }
                 _ => NestedFormat::Text,
@@ -119,7 +117,7 @@ struct WrittenChoice<'a> {
     #[serde(borrow, default)]
     mode: Option<Text<'a>>,
     #[serde(borrow, default)]
-    tools: Option<Vec<WrittenChoice<'a>>>,
+    tools: Option<Vec<Self>>,
 }
 
 #[derive(Serialize)]

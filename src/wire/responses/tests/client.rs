@@ -105,7 +105,10 @@ fn what_is_wrong_is_told_in_the_clients_words() {
             json!({"input": [{"type": "function_call", "name": "f"}]}),
             "input[0].call_id missing_required_parameter",
         ),
-        (json!({"input": "x", "tools": [{"type": "function"}]}), "tools[0].name missing_required_parameter"),
+        (
+            json!({"input": "x", "tools": [{"type": "function"}]}),
+            "tools[0].name missing_required_parameter",
+        ),
         (
             json!({"input": "x", "text": {"format": {"type": "json_schema"}}}),
             "text.format.schema missing_required_parameter",
@@ -119,7 +122,10 @@ fn what_is_wrong_is_told_in_the_clients_words() {
 #[test]
 fn what_needs_state_or_hosted_tools_is_an_obstacle() {
     for (body, told) in [
-        (json!({"previous_response_id": "r"}), "previous_response_id previous_response_not_supported"),
+        (
+            json!({"previous_response_id": "r"}),
+            "previous_response_id previous_response_not_supported",
+        ),
         (json!({"conversation": "c"}), "conversation unsupported_parameter"),
         (json!({"background": true}), "background background_not_supported"),
         (json!({"tools": [{"type": "function"}, {"type": "mcp"}]}), "tools[1] unsupported_tool"),
@@ -231,7 +237,11 @@ fn names(events: &[(String, Value)]) -> Vec<&str> {
 #[test]
 fn a_text_has_every_event() {
     let events = streamed(
-        &[json!({"role": "assistant", "content": ""}), json!({"content": "he"}), json!({"content": "llo"})],
+        &[
+            json!({"role": "assistant", "content": ""}),
+            json!({"content": "he"}),
+            json!({"content": "llo"}),
+        ],
         "stop",
     );
     assert_eq!(
@@ -330,7 +340,10 @@ fn a_broken_stream_ends_with_an_error() {
     let tail: Vec<&str> = names(&all).into_iter().rev().take(2).collect();
     assert_eq!(tail, ["failed", "error"]);
     let error = &all[all.len() - 2].1;
-    assert_eq!((&error["code"], &error["message"], &error["param"]), (&json!("overloaded"), &json!("m"), &json!("p")));
+    assert_eq!(
+        (&error["code"], &error["message"], &error["param"]),
+        (&json!("overloaded"), &json!("m"), &json!("p"))
+    );
     assert_eq!(error["sequence_number"], all.len() - 2);
     assert_eq!(all.last().unwrap().1["response"]["status"], "failed");
     // Before anything was said there is no response that could have failed.
@@ -346,7 +359,8 @@ fn what_a_provider_told_is_not_told_again() {
         stream.overhear(&[Bytes::from_static(events.as_bytes())]);
         stream.fail(&Bytes::new(), "c", "m")
     };
-    let failed = "event: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":4}\n\n";
+    let failed =
+        "event: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":4}\n\n";
     assert!(heard(failed).is_empty());
     let delta = "event: x\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"\\\"sequence_number\\\":9\",\"sequence_number\":4}\n\n";
     let told = heard(delta);

@@ -25,8 +25,7 @@ fn a_request_is_edited_in_place() {
         ("input".into(), raw(json!("not this"))),
     ];
     let drop = ["user".into()];
-    let options =
-        RequestOptions { defaults: &defaults, drop: &drop, ..options("gpt-6-luna") };
+    let options = RequestOptions { defaults: &defaults, drop: &drop, ..options("gpt-6-luna") };
     let sent: Value = serde_json::from_slice(&native_request(&body, &options).unwrap()).unwrap();
     assert_eq!(
         sent,
@@ -84,13 +83,18 @@ fn event(value: Value) -> String {
 
 #[test]
 fn a_failure_is_for_the_gateway_until_something_was_generated() {
-    let created = event(json!({"type": "response.created", "response": {"id": "r", "object": "response"}, "sequence_number": 0}));
-    let delta = event(json!({"type": "response.output_text.delta", "delta": "hi", "sequence_number": 1}));
-    let overloaded = event(json!({"type": "error", "code": "server_error", "message": "Our servers are currently overloaded.", "sequence_number": 2}));
-    let failed = event(json!({"type": "response.failed", "response": {"id": "r", "object": "response", "status": "failed", "error": {"code": "server_error", "message": "m"}}, "sequence_number": 2}));
-    for (end, class) in
-        [(&overloaded, FailureClass::Overloaded), (&failed, FailureClass::Server)]
-    {
+    let created = event(
+        json!({"type": "response.created", "response": {"id": "r", "object": "response"}, "sequence_number": 0}),
+    );
+    let delta =
+        event(json!({"type": "response.output_text.delta", "delta": "hi", "sequence_number": 1}));
+    let overloaded = event(
+        json!({"type": "error", "code": "server_error", "message": "Our servers are currently overloaded.", "sequence_number": 2}),
+    );
+    let failed = event(
+        json!({"type": "response.failed", "response": {"id": "r", "object": "response", "status": "failed", "error": {"code": "server_error", "message": "m"}}, "sequence_number": 2}),
+    );
+    for (end, class) in [(&overloaded, FailureClass::Overloaded), (&failed, FailureClass::Server)] {
         let (bytes, failure, ending) = run(&format!("{created}{end}"), None);
         assert_eq!((bytes, ending), (created.clone().into_bytes(), Ending::Cut));
         assert_eq!(failure.unwrap().class, class);
@@ -105,7 +109,8 @@ fn a_failure_is_for_the_gateway_until_something_was_generated() {
 fn only_events_with_a_response_are_written_anew() {
     let by = Owner::of("gpt-1");
     let unknown = "event: response.new\r\ndata: {\"type\":\"response.new\",  \"x\":1.50}\r\n\r\n";
-    let response = json!({"id": "resp_1", "object": "response", "status": "completed", "output": []});
+    let response =
+        json!({"id": "resp_1", "object": "response", "status": "completed", "output": []});
     let stream = format!(
         "{}{unknown}{}",
         event(json!({"type": "response.created", "response": response, "sequence_number": 0})),

@@ -119,7 +119,11 @@ impl Message {
         let (number, id) = state.begin(Kind::Message);
         let message = Self { number, id, content: Vec::new(), part: None };
         let item = message.raw("in_progress");
-        state.emit("response.output_item.added", &ItemEvent { output_index: number, item: &item }, out);
+        state.emit(
+            "response.output_item.added",
+            &ItemEvent { output_index: number, item: &item },
+            out,
+        );
         message
     }
 
@@ -149,7 +153,13 @@ impl Message {
         state.emit(kind, &event, out);
     }
 
-    pub(super) fn delta(&mut self, text: &str, refused: bool, state: &mut State, out: &mut Vec<u8>) {
+    pub(super) fn delta(
+        &mut self,
+        text: &str,
+        refused: bool,
+        state: &mut State,
+        out: &mut Vec<u8>,
+    ) {
         self.part(refused, state, out).text.push_str(text);
         let event = TextEvent { delta: Some(text), ..self.text_event(refused) };
         let kind = if refused { "response.refusal.delta" } else { "response.output_text.delta" };
@@ -227,7 +237,11 @@ impl Reasoning {
     pub(super) fn begin(state: &mut State, out: &mut Vec<u8>) -> Self {
         let (number, id) = state.begin(Kind::Reasoning);
         let item = Item::Reasoning { id: &id, summary: &[], encrypted_content: None }.raw();
-        state.emit("response.output_item.added", &ItemEvent { output_index: number, item: &item }, out);
+        state.emit(
+            "response.output_item.added",
+            &ItemEvent { output_index: number, item: &item },
+            out,
+        );
         Self { number, id, text: String::new(), begun: false, blocks: Vec::new(), sealed: None }
     }
 
@@ -237,7 +251,7 @@ impl Reasoning {
 
     /// Takes over what another provider sealed.
     pub(super) fn sealed(&mut self, item: Raw<'_>) {
-        self.sealed = sealed_in(item).or(self.sealed.take());
+        self.sealed = sealed_in(item).or_else(|| self.sealed.take());
     }
 
     pub(super) fn delta(&mut self, text: &str, state: &mut State, out: &mut Vec<u8>) {
@@ -322,7 +336,11 @@ impl Call {
             closed: false,
         };
         let item = call.raw("in_progress");
-        state.emit("response.output_item.added", &ItemEvent { output_index: number, item: &item }, out);
+        state.emit(
+            "response.output_item.added",
+            &ItemEvent { output_index: number, item: &item },
+            out,
+        );
         call
     }
 

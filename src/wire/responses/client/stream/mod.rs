@@ -383,7 +383,8 @@ impl State {
         }
         self.emit("error", &ErrorEvent { code, message, param }, out);
         if self.started {
-            let word = if code.contains("rate_limit") { "rate_limit_exceeded" } else { "server_error" };
+            let word =
+                if code.contains("rate_limit") { "rate_limit_exceeded" } else { "server_error" };
             let problem = Problem { code: word, message };
             let response = self.response(Status::Failed, Some(problem));
             self.emit("response.failed", &WithResponse { response: &response }, out);
