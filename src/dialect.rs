@@ -130,6 +130,18 @@ pub enum Dialect {
     Anthropic,
 }
 
+/// When a deployment's Responses API is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResponsesApi {
+    /// Never: there is none, or it is not to be used.
+    #[default]
+    None,
+    /// For clients that speak it, and for models that need it.
+    Offered,
+    /// For every conversation.
+    Always,
+}
+
 impl Quirks {
     /// `stream_options` is not sent to such a provider.
     #[must_use]

@@ -3,7 +3,7 @@
 use crate::dialect::Endpoint;
 
 /// Inference, served by the gateway for POST. `{model}` stands for one path segment.
-pub const INFERENCE: [(&str, Endpoint); 67] = [
+pub const INFERENCE: [(&str, Endpoint); 70] = [
     ("/v1/chat/completions", Endpoint::Chat),
     ("/chat/completions", Endpoint::Chat),
     ("/openai/v1/chat/completions", Endpoint::Chat),
@@ -71,6 +71,9 @@ pub const INFERENCE: [(&str, Endpoint); 67] = [
     ("/engines/{model}/rerank", Endpoint::Rerank),
     ("/openai/deployments/{model}/rerank", Endpoint::Rerank),
     ("/v2/rerank", Endpoint::Rerank),
+    ("/v1/responses", Endpoint::Responses),
+    ("/responses", Endpoint::Responses),
+    ("/openai/v1/responses", Endpoint::Responses),
 ];
 
 /// What providers keep, served by the gateway for these methods.
@@ -102,7 +105,7 @@ pub struct Listed {
 }
 
 /// What a person should know of; other spellings of the same paths are left out.
-pub const LISTED: [Listed; 21] = [
+pub const LISTED: [Listed; 23] = [
     post("/v1/chat/completions", "Chat completions"),
     post("/openai/deployments/{model}/chat/completions", "Chat completions, as Azure's SDK asks"),
     post("/v1/completions", "Text completions"),
@@ -117,6 +120,8 @@ pub const LISTED: [Listed; 21] = [
     post("/v1/files", "Upload a file; also GET and DELETE below it"),
     post("/v1/batches", "Begin a batch; also GET below it"),
     post("/v1/batches/{id}/cancel", "End a batch"),
+    post("/v1/responses", "Responses, for clients of OpenAI's Responses API"),
+    fetch("/v1/responses/{id}", "A response that its provider keeps"),
     fetch("/v1/models", "The models that can be asked for"),
     fetch("/v1/models/{id}", "One model"),
     fetch("/health", "Health of the model groups, from the traffic so far"),

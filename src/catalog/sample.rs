@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::{Caps, Deployment, ModelInfo, Target, Timeouts};
-use crate::dialect::{Dialect, Quirks};
+use crate::dialect::{Dialect, Quirks, ResponsesApi};
 
 /// A deployment that speaks as OpenAI does and has no limits, from `group = provider/model #id`.
 ///
@@ -26,6 +26,7 @@ pub fn deployment(line: &str) -> Deployment {
         provider: Arc::from(provider),
         dialect: Dialect::OpenAi,
         quirks: Quirks::default(),
+        responses: ResponsesApi::None,
         model: Arc::from(model),
         target: Target {
             tls: true,

@@ -69,6 +69,8 @@ pub(super) fn build(
     let mut target = provider::target(vendor, &written)?;
     target.fleet = fleet(vendor, &written, &target, access)?;
     let remarks = provider::remarks(vendor, &written);
+    let responses =
+        draft.responses.unwrap_or_else(|| provider::responses_api(vendor, &written, &target));
     let info = model_info(&draft, prices);
     let deployment = Deployment {
         id: draft.id,
@@ -76,6 +78,7 @@ pub(super) fn build(
         provider: vendor.name.into(),
         dialect: vendor.dialect,
         quirks: vendor.quirks,
+        responses,
         model: draft.model.into(),
         target,
         weight: draft.weight,
@@ -111,6 +114,7 @@ pub(super) fn passed(
         provider: PASSED.into(),
         dialect,
         quirks: Quirks::default(),
+        responses: crate::dialect::ResponsesApi::None,
         model: "*".into(),
         target,
         weight: None,

@@ -13,11 +13,13 @@ use serde_json::Value;
 use super::ctx::{Call, RequestCtx};
 use super::error::GatewayError;
 use super::route::Asked;
+use super::stored::{self, Named};
 use super::{forms, hints};
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::FailureClass;
 use crate::patience::within;
 use crate::routing::Fallback;
+use crate::wire::responses::Resource;
 use crate::wire::{self, json::Object};
 
 /// Code of a body whose end cannot be found.
@@ -131,12 +133,12 @@ pub(super) fn understand(
     asked: Asked<'_>,
     body: Bytes,
 ) -> Result<Call, GatewayError> {
-    let Asked { endpoint, dialect, model: path_model, stream: path_stream, kept } = asked;
+    let Asked { endpoint, dialect, model: path_model, stream: path_stream, kept, part } = asked;
     let (body, form) = match endpoint.is_text() {
         true => (json(body)?, None),
         false => forms::read(headers, body, endpoint, kept.as_ref())?,
     };
-    let (path_model, stored) = match kept {
+    let (path_model, kept_call) = match kept {
         None => (path_model, None),
         Some(kept) => {
             let (model, stored) = forms::kept(ctx, headers, query, endpoint, kept, &body)?;
@@ -152,6 +154,7 @@ pub(super) fn understand(
             (canonical, Some(body))
         }
     };
+    let owner = stored::owner(&ctx.snapshot.catalog, native.as_ref())?;
     let model = match path_model {
         Some(model) => model.into_owned(),
         None => match body.str("model") {
@@ -161,6 +164,8 @@ pub(super) fn understand(
             _ => return Err(bad("model", "`model` must be a string that names a model.")),
         },
     };
+    // What is counted or compacted is a conversation, whose reply is whole.
+    let endpoint = if part.is_some() { Endpoint::Responses } else { endpoint };
     check_shape(&body, endpoint)?;
     if let Some(form) = &form {
         forms::check(form, endpoint)?;
@@ -207,20 +212,26 @@ pub(super) fn understand(
         model: model.into(),
         stream,
         show_usage,
-        num_retries: match &stored {
+        num_retries: match &kept_call {
             // What may have been begun is not begun twice.
             Some(stored) if stored.is_new_batch(endpoint) => Some(0),
             _ => num_retries(&body, headers)?,
         },
-        disable_fallbacks: stored.is_some()
+        disable_fallbacks: kept_call.is_some()
             || flag(&body, "disable_fallbacks", "`disable_fallbacks` must be true or false.")?,
-        stored,
+        stored: kept_call,
         tags: tags(&body, headers)?,
         deadline: ctx.started + traffic.total_timeout,
         timeout: seconds("timeout", "x-litellm-timeout")?,
         stream_timeout: seconds("stream_timeout", "x-litellm-stream-timeout")?,
         hints: hints::read(endpoint, &body, headers, &ctx.snapshot.routing)?,
         needs: std::sync::OnceLock::new(),
+        resource: part.and_then(|part| match part {
+            Named::InputTokens => Some(Resource::InputTokens),
+            Named::Compact => Some(Resource::Compact),
+            Named::Response { .. } => None,
+        }),
+        owner,
         body,
     })
 }

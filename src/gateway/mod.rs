@@ -29,6 +29,7 @@ mod reply;
 mod route;
 mod settle;
 mod shadow;
+mod stored;
 mod tokens;
 
 use std::sync::Arc;
@@ -304,7 +305,12 @@ impl Gateway {
                 let body = intake::read_body(session, limit, silence).await?;
                 let head = session.req_header();
                 let query = head.uri.query().unwrap_or_default();
-                let call = intake::understand(ctx, &head.headers, query, asked, body)?;
+                let call = match asked.part {
+                    Some(stored::Named::Response { id, action }) => {
+                        stored::understand(ctx, &head.headers, id, action, head.uri.query())?
+                    }
+                    _ => intake::understand(ctx, &head.headers, query, asked, body)?,
+                };
                 ctx.call = Some(Arc::new(call));
                 Ok(false)
             }

@@ -20,6 +20,7 @@ use super::{head, reply};
 use crate::failure::Failure;
 use crate::patience::{nap, within};
 use crate::routing::{Attempt, Plan};
+use crate::usage::Usage;
 
 /// How long the end of a chunked body may lag behind the provider's own end mark.
 const TRAILER_WAIT: Duration = Duration::from_millis(20);
@@ -119,7 +120,11 @@ impl<'a, 'r> Pump<'a, 'r> {
     pub(super) async fn run(&mut self, mut begun: Box<Begun>) -> Pumped {
         let pumped = self.frames(&mut begun).await;
         let stream = &begun.stream;
-        let usage = stream.usage().unwrap_or_else(|| estimate(self.call, stream.text_bytes()));
+        let usage = match self.call.is_stored() {
+            // It was counted when it was made.
+            true => Usage::default(),
+            false => stream.usage().unwrap_or_else(|| estimate(self.call, stream.text_bytes())),
+        };
         let routing = &self.relay.gateway.routing;
         self.plan.used(self.attempt, &usage, routing, Instant::now());
         let ctx = &mut *self.relay.ctx;
@@ -179,7 +184,13 @@ impl<'a, 'r> Pump<'a, 'r> {
         native: bool,
         end: bool,
     ) -> Written {
-        if !native {
+        if native {
+            // What is passed on cannot be continued by others.
+            self.relay.resume = None;
+            if let Some(voice) = &mut self.relay.voice {
+                voice.overhear(out);
+            }
+        } else {
             if let Some(resume) = &mut self.relay.resume {
                 resume.pass(out);
             }

@@ -373,16 +373,25 @@ impl<'r> Relay<'r> {
         if !status.is_success() {
             let now = SystemTime::now();
             let failure = provider::classify(deployment, status.as_u16(), headers, &body, now);
-            // That a file is not there says nothing about the deployment.
-            let is_about_the_file = call.endpoint.is_stored()
+            // That what a provider keeps is not there says nothing about the deployment.
+            let is_about_the_thing = (call.endpoint.is_stored() || call.is_stored())
                 && matches!(failure.class, FailureClass::NotFound | FailureClass::Conflict);
-            return Outcome::Failed(match is_about_the_file {
+            return Outcome::Failed(match is_about_the_thing {
                 true => failure.without_blame(),
                 false => failure,
             });
         }
         let created = unix_seconds(self.ctx.started_at);
-        let reply = match opening::read(call, deployment, headers, reading, body, created) {
+        let read = match call.is_stored() {
+            false => opening::read(call, deployment, headers, reading, body, created),
+            // What it used was counted when it was made.
+            true => Ok(wire::Reply {
+                body: provider::stored(deployment, body),
+                usage: Some(Usage::default()),
+                model: None,
+            }),
+        };
+        let reply = match read {
             Ok(reply) => reply,
             Err(failure) => return Outcome::Failed(failure),
         };
@@ -444,7 +453,9 @@ impl<'r> Relay<'r> {
         };
         self.ctx.relayed.bytes_sent += frame.len() as u64;
         self.ctx.error = Some(error);
-        let tasks = vec![HttpTask::Body(Some(frame), false), HttpTask::Body(None, true)];
+        let frame = Some(frame).filter(|frame| !frame.is_empty());
+        let frame = frame.map(|frame| HttpTask::Body(Some(frame), false));
+        let tasks = frame.into_iter().chain([HttpTask::Body(None, true)]).collect();
         if reply::write_together(self.session, tasks).await.is_err() {
             self.ctx.client_gone = true;
         }

@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use http::Method;
 use percent_encoding::percent_decode_str;
 
+use super::stored::Named;
 use crate::dialect::{ClientDialect, Endpoint};
-use crate::provider::Action;
+use crate::provider;
+use crate::wire::responses::Action;
 
 /// What the path and method of a request ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub(super) struct Asked<'a> {
     pub stream: Option<bool>,
     /// Which of the things that a provider keeps.
     pub kept: Option<Kept<'a>>,
+    /// What of the Responses API is asked for, if not a response.
+    pub part: Option<Named<'a>>,
 }
 
 /// What a path says of something that a provider keeps.
@@ -36,7 +40,7 @@ pub(super) struct Kept<'a> {
     pub method: Method,
     /// As the client got it.
     pub id: Option<Cow<'a, str>>,
-    pub action: Action,
+    pub action: provider::Action,
 }
 
 impl<'a> Route<'a> {
@@ -47,8 +51,18 @@ impl<'a> Route<'a> {
             return Self::Inference(asked);
         }
         match inference(path) {
-            Some(asked) if method == Method::POST => Self::Inference(asked),
-            _ => Self::Admin,
+            Some(asked) if *method == asked.method() => Self::Inference(asked),
+            Some(asked) => match asked.part {
+                // One path, two things that can be done with it.
+                Some(Named::Response { id, action: Action::Retrieve })
+                    if method == Method::DELETE =>
+                {
+                    let part = Some(Named::Response { id, action: Action::Delete });
+                    Self::Inference(Asked { part, ..asked })
+                }
+                _ => Self::Admin,
+            },
+            None => Self::Admin,
         }
     }
 }
@@ -87,9 +101,9 @@ fn kept<'a>(method: &Method, path: &'a str) -> Option<Asked<'a>> {
     let action = match (endpoint, method.as_str(), id, below) {
         (_, "GET" | "POST", None, None)
         | (_, "GET", Some(_), None)
-        | (Endpoint::Files, "DELETE", Some(_), None) => Action::Itself,
-        (Endpoint::Files, "GET", Some(_), Some("content")) => Action::Content,
-        (Endpoint::Batches, "POST", Some(_), Some("cancel")) => Action::Cancel,
+        | (Endpoint::Files, "DELETE", Some(_), None) => provider::Action::Itself,
+        (Endpoint::Files, "GET", Some(_), Some("content")) => provider::Action::Content,
+        (Endpoint::Batches, "POST", Some(_), Some("cancel")) => provider::Action::Cancel,
         _ => return None,
     };
     let id = match id {
@@ -126,6 +140,11 @@ fn inference(path: &str) -> Option<Asked<'_>> {
             Some(Asked::new(Endpoint::CountTokens, ClientDialect::Anthropic))
         }
         "/responses" => Some(Asked::new(Endpoint::Chat, ClientDialect::Responses)),
+        path if path.starts_with("/responses/") => {
+            let part = Some(part(path.strip_prefix("/responses/")?)?);
+            let asked = Asked::new(Endpoint::Responses, ClientDialect::Responses);
+            Some(Asked { part, ..asked })
+        }
         path => {
             let (_, endpoint) = SERVED.into_iter().find(|(served, _)| path == *served)?;
             Some(Asked::new(endpoint, ClientDialect::OpenAi))
@@ -149,6 +168,19 @@ fn google(path: &str) -> Option<Asked<'_>> {
     Some(Asked { model: Some(decoded(model)?), stream: Some(stream), ..asked })
 }
 
+/// What follows `/responses/`. An id of ours needs no encoding.
+fn part(rest: &str) -> Option<Named<'_>> {
+    let (id, action) = match rest.split_once('/') {
+        None if rest == "input_tokens" => return Some(Named::InputTokens),
+        None if rest == "compact" => return Some(Named::Compact),
+        None => (rest, Action::Retrieve),
+        Some((id, "cancel")) => (id, Action::Cancel),
+        Some((id, "input_items")) => (id, Action::InputItems),
+        Some(_) => return None,
+    };
+    (!id.is_empty()).then_some(Named::Response { id, action })
+}
+
 fn decoded(model: &str) -> Option<Cow<'_, str>> {
     let model = percent_decode_str(model).decode_utf8().ok()?;
     (!model.is_empty()).then_some(model)
@@ -157,7 +189,17 @@ fn decoded(model: &str) -> Option<Cow<'_, str>> {
 impl Asked<'_> {
     /// A path that says nothing else.
     pub(super) const fn new(endpoint: Endpoint, dialect: ClientDialect) -> Self {
-        Self { endpoint, dialect, model: None, stream: None, kept: None }
+        Self { endpoint, dialect, model: None, stream: None, kept: None, part: None }
+    }
+
+    /// The method that the path is for.
+    fn method(&self) -> Method {
+        match self.part {
+            Some(Named::Response { action: Action::Retrieve | Action::InputItems, .. }) => {
+                Method::GET
+            }
+            _ => Method::POST,
+        }
     }
 }
 
@@ -208,13 +250,25 @@ mod tests {
         };
         let id = || Some("file-1".to_owned());
         for (method, path, expected) in [
-            ("POST", "/v1/files", Some((Endpoint::Files, None, Action::Itself))),
-            ("GET", "/files/", Some((Endpoint::Files, None, Action::Itself))),
-            ("GET", "/v1/files/file-1/", Some((Endpoint::Files, id(), Action::Itself))),
-            ("GET", "/files/file-1/content", Some((Endpoint::Files, id(), Action::Content))),
-            ("DELETE", "/v1/files/file%2D1", Some((Endpoint::Files, id(), Action::Itself))),
-            ("POST", "/v1/batches", Some((Endpoint::Batches, None, Action::Itself))),
-            ("POST", "/v1/batches/file-1/cancel", Some((Endpoint::Batches, id(), Action::Cancel))),
+            ("POST", "/v1/files", Some((Endpoint::Files, None, provider::Action::Itself))),
+            ("GET", "/files/", Some((Endpoint::Files, None, provider::Action::Itself))),
+            ("GET", "/v1/files/file-1/", Some((Endpoint::Files, id(), provider::Action::Itself))),
+            (
+                "GET",
+                "/files/file-1/content",
+                Some((Endpoint::Files, id(), provider::Action::Content)),
+            ),
+            (
+                "DELETE",
+                "/v1/files/file%2D1",
+                Some((Endpoint::Files, id(), provider::Action::Itself)),
+            ),
+            ("POST", "/v1/batches", Some((Endpoint::Batches, None, provider::Action::Itself))),
+            (
+                "POST",
+                "/v1/batches/file-1/cancel",
+                Some((Endpoint::Batches, id(), provider::Action::Cancel)),
+            ),
             ("DELETE", "/v1/batches/file-1", None),
             ("POST", "/v1/files/file-1", None),
             ("POST", "/v1/files/file-1/content", None),

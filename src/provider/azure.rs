@@ -55,6 +55,11 @@ pub(super) fn layout(
         paths[endpoint.index()] =
             ENDPOINT_PATHS[endpoint.index()].map(|path| format!("{resource}{path}{query}").into());
     }
+    if form == Form::Dated {
+        // Responses belong to the resource; the body names the deployment.
+        let resource = root.split("/deployments").next().unwrap_or(&root);
+        paths[Endpoint::Responses.index()] = Some(format!("{resource}/responses{query}").into());
+    }
     Ok(Layout { root, paths, stream_path: None })
 }
 
@@ -134,6 +139,13 @@ pub(super) fn authenticate(
     } else {
         headers.add_secret("api_key", API_KEY, "", key)
     }
+}
+
+/// Whether the host is Azure's own.
+pub(super) fn is_azure(host: &str) -> bool {
+    [".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com"]
+        .iter()
+        .any(|end| host.ends_with(end))
 }
 
 /// Whether the host is a resource of Azure AI Foundry.

@@ -15,6 +15,7 @@ use crate::dialect::{ClientDialect, Dialect, Endpoint, Quirks};
 use crate::failure::{Failure, FailureClass};
 use crate::wire::form::Form;
 use crate::wire::json::Object;
+use crate::wire::responses::{Bridge, NativeStream, Owner, Resource};
 use crate::wire::{self, Reply, RequestOptions, StreamOptions, StreamRelay};
 
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -51,6 +52,8 @@ pub struct Native<'a> {
     pub body: &'a Object,
     /// Headers that go with it to a provider of the same dialect.
     pub headers: &'a [(HeaderName, HeaderValue)],
+    /// What of the Responses API it asks for, if not for a response.
+    pub resource: Option<&'a Resource>,
 }
 
 /// How the answer to a request is to be read.
@@ -137,6 +140,9 @@ pub fn request<'a>(
             Outgoing { path, headers: Vec::new(), body: body_to_come, reading, sending: None };
         return media::request(deployment, outgoing, body, call, &options);
     }
+    if let Some(outgoing) = super::responses::request(deployment, body, call, &options)? {
+        return Ok(outgoing);
+    }
     match deployment.dialect {
         Dialect::OpenAi | Dialect::Azure => {
             let body = wire::openai::request(body, &options)?;
@@ -163,6 +169,9 @@ pub fn reply(
     if !reading.api.is_text() {
         return media::reply(deployment, reading, body);
     }
+    if reading.api == Endpoint::Responses {
+        return super::responses::reply(deployment, reading, body, created);
+    }
     match deployment.dialect {
         Dialect::OpenAi | Dialect::Azure => {
             wire::openai::reply(body, deployment.quirks, reading.api)
@@ -174,6 +183,12 @@ pub fn reply(
 /// The relay for a provider's stream.
 #[must_use]
 pub fn stream(deployment: &Deployment, reading: Reading, options: StreamOptions) -> StreamRelay {
+    if reading.api == Endpoint::Responses {
+        return StreamRelay::Translated(match reading.native {
+            Some(_) => Box::new(NativeStream::new(Some(Owner::of(&deployment.id)))),
+            None => Box::new(Bridge::new(options)),
+        });
+    }
     // Departures are known of chat chunks; other streams have other fields and pass as they are.
     if reading.api != Endpoint::Chat {
         return StreamRelay::openai(StreamOptions { quirks: Quirks::default(), ..options });

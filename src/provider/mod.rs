@@ -15,6 +15,7 @@ mod openai;
 mod pass;
 mod recognise;
 mod rerank;
+mod responses;
 mod retry_after;
 mod table;
 mod told;
@@ -31,6 +32,7 @@ pub use media::{Action, Sending, Stored};
 
 pub use pass::{passed_path, passed_reading, realtime_path};
 pub use recognise::recognise;
+pub use responses::{offered as responses_api, stored};
 pub use table::{Support, VENDORS, Vendor, names, vendor};
 pub use told::told;
 use url::BaseUrl;

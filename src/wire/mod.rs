@@ -22,6 +22,7 @@ mod payload;
 mod reply;
 mod request;
 pub mod rerank;
+pub mod responses;
 pub mod resume;
 pub mod sse;
 pub mod stored;

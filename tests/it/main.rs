@@ -23,6 +23,7 @@ mod passing;
 mod process;
 mod refusals;
 mod reload;
+mod responses;
 mod routing;
 mod seeds;
 mod shadow;

@@ -18,6 +18,7 @@ use crate::config::options::{ENTRY, LITELLM_PARAMS, MODEL_INFO};
 use crate::config::problem::{Finding, LEFT_OUT, Problems, Spot, nearest};
 use crate::config::section::{At, Section, first};
 use crate::config::yaml::{Entry, Node, Scalar, Value};
+use crate::dialect::ResponsesApi;
 use crate::provider::{TargetProblem, Vendor};
 
 /// A deployment before its address and price are worked out.
@@ -44,6 +45,8 @@ pub(crate) struct Draft {
     pub(crate) drop_params: Vec<Box<str>>,
     pub(crate) tags: Vec<Box<str>>,
     pub(crate) silent_model: Option<At<Arc<str>>>,
+    /// What is written of the Responses API; `None`: the address tells.
+    pub(crate) responses: Option<ResponsesApi>,
     pub(crate) passes_through: bool,
     /// Without price; limits only where they are written.
     pub(crate) info: ModelInfo,
@@ -275,6 +278,7 @@ fn draft(
         params.text("silent_model").map(|at| At { value: Arc::from(at.value), spot: at.spot });
     let passes_through = params.flag("use_in_pass_through").is_some_and(|at| at.value);
     params.entry("litellm_credential_name");
+    let chat_only = params.flag("use_chat_completions_api").map(|at| at.value);
     let extra_body = params.entry("extra_body");
     // Prices are read by their form, whatever their names; these two stand for all in the table.
     for name in ["input_cost_per_token", "output_cost_per_token"] {
@@ -287,6 +291,7 @@ fn draft(
     let region = params.text("region_name").map(|at| at.value.into());
     let model_info = ModelInfo { region, ..model_info(&mut info, info_node, metadata) };
     info.finish();
+    let responses = responses_api(chat_only, &model_info, &head);
     let mut prices = serde_json::Map::new();
     for entries in [head.all.map(), info_node.and_then(Node::map)].into_iter().flatten() {
         params::prices(entries, &mut prices, problems);
@@ -336,6 +341,7 @@ fn draft(
             drop_params: drop_params.clone(),
             tags: tags.clone(),
             silent_model: silent_model.clone(),
+            responses,
             passes_through,
             info: model_info.clone(),
             prices: prices.clone(),
@@ -349,6 +355,25 @@ fn draft(
     }
 }
 
+/// What the configuration says of a deployment's Responses API: the flag, then LiteLLM's prefix and
+/// the mode.
+fn responses_api(
+    chat_only: Option<bool>,
+    info: &ModelInfo,
+    head: &Head<'_>,
+) -> Option<ResponsesApi> {
+    let marked = head.model.is_some_and(|model| {
+        let rest = model.value.split_once('/').map_or(model.value, |(_, rest)| rest);
+        rest.starts_with("responses/") || model.value.starts_with("responses/")
+    });
+    match chat_only {
+        Some(true) => Some(ResponsesApi::None),
+        _ if marked || info.mode.as_deref() == Some("responses") => Some(ResponsesApi::Always),
+        Some(false) => Some(ResponsesApi::Offered),
+        None => None,
+    }
+}
+
 /// Reports a `silent_model` that nothing serves.
 pub(super) fn check_silent(drafts: &[Draft], names: &Names, problems: &Problems) {
     for At { value, spot } in drafts.iter().filter_map(|draft| draft.silent_model.as_ref()) {
@@ -359,17 +384,17 @@ pub(super) fn check_silent(drafts: &[Draft], names: &Names, problems: &Problems)
     }
 }
 
-/// Modes that LiteLLM knows; the first three are served here.
+/// Modes that LiteLLM knows; the first four are served here.
 const MODES: [&str; 12] = [
     "chat",
     "completion",
     "embedding",
+    "responses",
     "image_generation",
     "audio_transcription",
     "audio_speech",
     "rerank",
     "moderation",
-    "responses",
     "realtime",
     "batch",
     "video_generation",
@@ -379,7 +404,7 @@ fn model_info(info: &mut Section<'_>, node: Option<&Node>, metadata: Option<&Ent
     let mode = info.text("mode");
     if let Some(At { value, spot }) = mode {
         match MODES.iter().position(|known| *known == value) {
-            Some(served) if served < 3 => {}
+            Some(served) if served < 4 => {}
             Some(_) => info.problems.push(Finding::warning(
                 spot,
                 format!("the mode `{value}` is not served in this version"),
