@@ -10,6 +10,7 @@ mod azure;
 mod call;
 mod classify;
 mod cohere;
+mod compatible;
 mod continuation;
 mod ollama;
 mod openai;
@@ -27,8 +28,9 @@ pub use call::{Call, Native, Outgoing, Reading, reply, request, stream};
 pub use classify::{class_of, classify, reclassify};
 pub use continuation::continuation;
 
+pub use compatible::why_not;
 pub use recognise::recognise;
-pub use table::{Support, VENDORS, Vendor, names, vendor};
+pub use table::{Support, Vendor, names, vendor, vendors};
 pub use told::told;
 use url::BaseUrl;
 
@@ -114,7 +116,8 @@ struct Layout {
 /// Something that is written cannot be right, or something that is needed is missing.
 pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetProblem> {
     if vendor.support == Support::NotYet {
-        let message = format!("the provider `{}` is not supported yet", vendor.name);
+        let reason = why_not(vendor.name).map(|why| format!(": {why}")).unwrap_or_default();
+        let message = format!("the provider `{}` is not supported yet{reason}", vendor.name);
         return Err(TargetProblem::new("model", message));
     }
     let api_base = filled(written.api_base)
@@ -130,9 +133,14 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         Dialect::Cohere => cohere::layout(&base),
         Dialect::Ollama => ollama::layout(&base),
     };
-    if vendor.support == Support::CompletionsOnly {
+    let only: &[Endpoint] = match vendor.support {
+        Support::Yes | Support::NotYet => &[],
+        Support::CompletionsOnly => &[Endpoint::Completions],
+        Support::VectorsOnly => &[Endpoint::Embeddings, Endpoint::Rerank],
+    };
+    if !only.is_empty() {
         for endpoint in Endpoint::ALL {
-            if endpoint != Endpoint::Completions {
+            if !only.contains(&endpoint) {
                 layout.paths[endpoint.index()] = None;
             }
         }
@@ -310,5 +318,7 @@ fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
+#[cfg(test)]
+mod listing;
 #[cfg(test)]
 mod tests;

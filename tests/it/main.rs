@@ -19,6 +19,7 @@ mod limits;
 mod matrix;
 mod nginx;
 mod process;
+mod providers;
 mod refusals;
 mod reload;
 mod routing;

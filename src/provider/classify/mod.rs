@@ -38,17 +38,13 @@ pub fn classify(
     now: SystemTime,
 ) -> Failure {
     let meant = match (deployment.dialect, status) {
-        // Cohere's word for a token that is not valid; at others, no room.
+        // Cohere's status for a token that is not valid; at others, no room.
         (Dialect::Cohere, 498) => 401,
         // Its word for a request that ended before it was answered. Nobody here ended it.
         (Dialect::Cohere, 499) => 500,
         _ => status,
     };
-    let mut failure = classify_response(meant, headers, body, now);
-    if meant != status {
-        failure.status = Some(status);
-    }
-    discreet(deployment, failure)
+    discreet(deployment, classify_response(meant, headers, body, now))
 }
 
 /// A failure that a format found inside a 200, judged by the rules for error responses: the same
