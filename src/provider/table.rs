@@ -63,7 +63,7 @@ pub(super) const PLAIN: Quirks = Quirks {
 };
 
 pub(super) const MAX_TOKENS_ONLY: Quirks = Quirks { max_tokens_only: true, ..PLAIN };
-const VLLM: Quirks = Quirks { continues_final_message: true, ..PLAIN };
+const VLLM: Quirks = Quirks { continues_final_message: true, ..NORMALISE };
 pub(super) const NORMALISE: Quirks = Quirks { normalise_stream: true, ..PLAIN };
 pub(super) const MAX_TOKENS_NORMALISE: Quirks =
     Quirks { normalise_stream: true, ..MAX_TOKENS_ONLY };
@@ -265,7 +265,7 @@ pub(super) const VENDORS: &[Vendor] = &[
     hosted!("aiml", "AIML", "https://api.aimlapi.com/v1", MAX_TOKENS_ONLY),
     hosted!("anyscale", "ANYSCALE", "https://api.endpoints.anyscale.com/v1", MAX_TOKENS_ONLY),
     hosted!("baseten", "BASETEN", "https://inference.baseten.co/v1", MAX_TOKENS_ONLY),
-    hosted!("cerebras", "CEREBRAS", "https://api.cerebras.ai/v1", PLAIN),
+    hosted!("cerebras", "CEREBRAS", "https://api.cerebras.ai/v1", NORMALISE),
     hosted!("chutes", "CHUTES", "https://llm.chutes.ai/v1", MAX_TOKENS_ONLY),
     hosted!("codestral", "CODESTRAL", "https://codestral.mistral.ai/v1", MISTRAL),
     COHERE,
@@ -280,7 +280,7 @@ pub(super) const VENDORS: &[Vendor] = &[
     hosted!("galadriel", "GALADRIEL", "https://api.galadriel.com/v1", MAX_TOKENS_ONLY),
     GEMINI,
     hosted!("github", "GITHUB", "https://models.inference.ai.azure.com", PLAIN, "GITHUB_TOKEN"),
-    hosted!("groq", "GROQ", "https://api.groq.com/openai/v1", PLAIN),
+    hosted!("groq", "GROQ", "https://api.groq.com/openai/v1", NORMALISE),
     hosted!("hyperbolic", "HYPERBOLIC", "https://api.hyperbolic.xyz/v1", MAX_TOKENS_ONLY),
     hosted!("inception", "INCEPTION", "https://api.inceptionlabs.ai/v1", MAX_TOKENS_ONLY),
     hosted!("inference_net", "INFERENCE_NET", "https://api.inference.net/v1", MAX_TOKENS_ONLY),
