@@ -128,6 +128,10 @@ pub enum Dialect {
     Azure,
     /// Anthropic's Messages API.
     Anthropic,
+    /// Cohere's API, version 2.
+    Cohere,
+    /// Ollama's own API.
+    Ollama,
 }
 
 /// When a deployment's Responses API is called.

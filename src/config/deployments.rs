@@ -76,7 +76,7 @@ pub(super) fn build(
         id: draft.id,
         group: draft.group,
         provider: vendor.name.into(),
-        dialect: vendor.dialect,
+        dialect: provider::dialect(vendor, &written),
         quirks: vendor.quirks,
         responses,
         model: draft.model.into(),

@@ -375,8 +375,10 @@ pub(super) fn is_events(headers: &HeaderMap) -> bool {
 }
 
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE);
-    content_type.is_some_and(|value| value.as_bytes().windows(4).any(|part| part == b"json"))
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return false };
+    let names = |word: &[u8]| memchr::memmem::find(value.as_bytes(), word).is_some();
+    // Lines of JSON are a stream: `application/x-ndjson`.
+    names(b"json") && !names(b"ndjson")
 }
 
 /// The upstream closed the connection before it answered. On a kept connection that proves nothing;

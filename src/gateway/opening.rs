@@ -126,7 +126,7 @@ pub(super) async fn open(order: Order<'_>) -> Result<Opening, Failure> {
         quirks: order.deployment.quirks,
     };
     let stream = match reading.api.is_text() {
-        true => provider::stream(&order.deployment, reading, options),
+        true => provider::stream(&order.deployment, &order.model, reading, options),
         false => StreamRelay::media(reading.api, exchange::is_events(&headers)),
     };
     let begun =
@@ -246,7 +246,7 @@ pub(super) fn collect(
 /// It is an error, or no answer to what was asked.
 pub(super) fn read(
     call: &Call,
-    deployment: &Deployment,
+    attempt: &Attempt,
     headers: &HeaderMap,
     reading: Reading,
     body: Bytes,
@@ -260,6 +260,6 @@ pub(super) fn read(
         Some(kind) if call.is_content() || !kind.contains("json") => {
             wire::media::plain(body, kind, reading.api)
         }
-        _ => provider::reply(deployment, reading, body, created),
+        _ => provider::reply(&attempt.deployment, &attempt.model, reading, body, created),
     }
 }

@@ -383,7 +383,7 @@ impl<'r> Relay<'r> {
         }
         let created = unix_seconds(self.ctx.started_at);
         let read = match call.is_stored() {
-            false => opening::read(call, deployment, headers, reading, body, created),
+            false => opening::read(call, attempt, headers, reading, body, created),
             // What it used was counted when it was made.
             true => Ok(wire::Reply {
                 body: provider::stored(deployment, body),

@@ -171,7 +171,7 @@ impl Shadow {
                 Err(provider::classify(deployment, status.as_u16(), &headers, &body, now))
             }
             Opening::Body(Whole { headers, body, reading, .. }) => {
-                let reply = opening::read(call, deployment, &headers, reading, body, created)?;
+                let reply = opening::read(call, attempt, &headers, reading, body, created)?;
                 Ok(reply.usage.unwrap_or_else(|| estimate(call, reply.body.len() as u64)))
             }
         }

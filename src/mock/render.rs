@@ -62,7 +62,7 @@ pub(super) fn render(asked: &Asked, reply: &Reply) -> Rendered {
     };
     let id_header = match dialect {
         Dialect::Anthropic => "request-id",
-        Dialect::OpenAi => "x-request-id",
+        Dialect::OpenAi | Dialect::Cohere | Dialect::Ollama => "x-request-id",
         Dialect::Azure => "apim-request-id",
     };
     let mut headers = vec![
@@ -94,11 +94,13 @@ fn answered(asked: &Asked, speech: impl Fn() -> Speech) -> Parts {
                 (Dialect::Anthropic, true) => {
                     return (200, EVENTS, Payload::Frames(anthropic::frames(asked, &speech)));
                 }
-                (Dialect::OpenAi | Dialect::Azure, true) => {
+                (Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama, true) => {
                     return (200, EVENTS, Payload::Frames(openai::frames(asked, &speech, legacy)));
                 }
                 (Dialect::Anthropic, false) => anthropic::whole(asked, &speech),
-                (Dialect::OpenAi | Dialect::Azure, false) => openai::whole(asked, &speech, legacy),
+                (Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama, false) => {
+                    openai::whole(asked, &speech, legacy)
+                }
             }
         }
         Operation::Embeddings => openai::embeddings(asked),
@@ -119,7 +121,9 @@ fn models(dialect: Dialect) -> Bytes {
             "first_id": LISTED.first(),
             "last_id": LISTED.last(),
         }),
-        Dialect::OpenAi | Dialect::Azure => json!({"object": "list", "data": data}),
+        Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama => {
+            json!({"object": "list", "data": data})
+        }
     };
     Bytes::from(list.to_string())
 }
@@ -132,7 +136,7 @@ fn model(dialect: Dialect, id: &str) -> serde_json::Value {
             "display_name": id,
             "created_at": "2026-01-01T00:00:00Z",
         }),
-        Dialect::OpenAi | Dialect::Azure => json!({
+        Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama => json!({
             "id": id,
             "object": "model",
             "created": openai::CREATED,

@@ -25,6 +25,12 @@ pub(super) fn layout(base: &BaseUrl) -> Layout {
     Layout { root: root.to_owned(), paths, stream_path: None }
 }
 
+/// Whether an address of another provider is of an API that copies Anthropic's, as DeepSeek, MiniMax
+/// and others have one beside that which copies OpenAI's.
+pub(super) fn is_copied(base: &BaseUrl) -> bool {
+    base.path.ends_with("/anthropic") || base.path.contains("/anthropic/")
+}
+
 pub(super) fn authenticate(
     headers: &mut Headers,
     base: &BaseUrl,

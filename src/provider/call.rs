@@ -153,15 +153,33 @@ pub fn request<'a>(
             let headers = anthropic_headers(deployment, outgoing.version, &outgoing.betas);
             Ok(Outgoing { path, headers, body: outgoing.body, reading, sending: None })
         }
+        Dialect::Cohere => {
+            let body = match call.endpoint {
+                Endpoint::Chat => wire::cohere::request(body, &options)?,
+                Endpoint::Embeddings => wire::cohere::embed(body, &options)?,
+                _ => wire::openai::request(body, &options)?,
+            };
+            Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
+        }
+        Dialect::Ollama => {
+            let body = match call.endpoint {
+                Endpoint::Chat => wire::ollama::request(body, &options)?,
+                Endpoint::Embeddings => wire::ollama::embed(body, &options)?,
+                _ => wire::openai::request(body, &options)?,
+            };
+            Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
+        }
     }
 }
 
-/// Reads a provider's whole reply.
+/// Reads a provider's whole reply. `model` is the one that was asked for, which not every provider
+/// repeats.
 ///
 /// # Errors
 /// The body is an error, or not a reply at all, although the status said that all is well.
 pub fn reply(
     deployment: &Deployment,
+    model: &str,
     reading: Reading,
     body: Bytes,
     created: u64,
@@ -172,17 +190,29 @@ pub fn reply(
     if reading.api == Endpoint::Responses {
         return super::responses::reply(deployment, reading, body, created);
     }
+    match (deployment.dialect, reading.api) {
+        (Dialect::Cohere, Endpoint::Chat) => return wire::cohere::reply(body, model, created),
+        (Dialect::Cohere, Endpoint::Embeddings) => return wire::cohere::embeddings(body, model),
+        (Dialect::Ollama, Endpoint::Chat) => return wire::ollama::reply(body, created),
+        (Dialect::Ollama, Endpoint::Embeddings) => return wire::ollama::embeddings(body),
+        _ => {}
+    }
     match deployment.dialect {
-        Dialect::OpenAi | Dialect::Azure => {
+        Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama => {
             wire::openai::reply(body, deployment.quirks, reading.api)
         }
         Dialect::Anthropic => wire::anthropic::reply(body, created),
     }
 }
 
-/// The relay for a provider's stream.
+/// The relay for a provider's stream. `model`: as for [`reply`].
 #[must_use]
-pub fn stream(deployment: &Deployment, reading: Reading, options: StreamOptions) -> StreamRelay {
+pub fn stream(
+    deployment: &Deployment,
+    model: &str,
+    reading: Reading,
+    options: StreamOptions,
+) -> StreamRelay {
     if reading.api == Endpoint::Responses {
         return StreamRelay::Translated(match reading.native {
             Some(_) => Box::new(NativeStream::new(Some(Owner::of(&deployment.id)))),
@@ -198,6 +228,8 @@ pub fn stream(deployment: &Deployment, reading: Reading, options: StreamOptions)
         Dialect::OpenAi => StreamRelay::openai(options),
         Dialect::Azure => StreamRelay::azure(options),
         Dialect::Anthropic => StreamRelay::anthropic(options),
+        Dialect::Cohere => StreamRelay::cohere(options, model),
+        Dialect::Ollama => StreamRelay::ollama(options),
     }
 }
 

@@ -9,8 +9,11 @@ mod anthropic;
 mod azure;
 mod call;
 mod classify;
+mod cohere;
+mod compatible;
 mod continuation;
 mod media;
+mod ollama;
 mod openai;
 mod pass;
 mod recognise;
@@ -30,10 +33,11 @@ pub use classify::{class_of, classify, reclassify};
 pub use continuation::continuation;
 pub use media::{Action, Sending, Stored};
 
+pub use compatible::why_not;
 pub use pass::{passed_path, passed_reading, realtime_path};
 pub use recognise::recognise;
 pub use responses::{offered as responses_api, stored};
-pub use table::{Support, VENDORS, Vendor, names, vendor};
+pub use table::{Support, Vendor, names, vendor, vendors};
 pub use told::told;
 use url::BaseUrl;
 
@@ -119,7 +123,8 @@ struct Layout {
 /// Something that is written cannot be right, or something that is needed is missing.
 pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetProblem> {
     if vendor.support == Support::NotYet {
-        let message = format!("the provider `{}` is not supported yet", vendor.name);
+        let reason = why_not(vendor.name).map(|why| format!(": {why}")).unwrap_or_default();
+        let message = format!("the provider `{}` is not supported yet{reason}", vendor.name);
         return Err(TargetProblem::new("model", message));
     }
     let api_base = filled(written.api_base)
@@ -127,23 +132,33 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         .ok_or_else(|| TargetProblem::missing("api_base", vendor, vendor.base_vars))?;
     let base = BaseUrl::parse(api_base)
         .map_err(|wrong| TargetProblem::new("api_base", format!("`api_base` {wrong}")))?;
-    let mut layout = match vendor.dialect {
+    let dialect = spoken(vendor, &base);
+    let mut layout = match dialect {
         Dialect::OpenAi => openai::layout(vendor, &base),
         Dialect::Azure => azure::layout(vendor, &base, filled(written.api_version))?,
         Dialect::Anthropic => anthropic::layout(&base),
+        Dialect::Cohere => cohere::layout(&base),
+        Dialect::Ollama => ollama::layout(&base),
     };
     rerank::place(&mut layout, vendor, base.query.as_deref());
-    if vendor.support == Support::CompletionsOnly {
+    let only: &[Endpoint] = match vendor.support {
+        Support::Yes | Support::NotYet => &[],
+        Support::CompletionsOnly => &[Endpoint::Completions],
+        Support::VectorsOnly => &[Endpoint::Embeddings, Endpoint::Rerank],
+    };
+    if !only.is_empty() {
         for endpoint in Endpoint::ALL {
-            if endpoint != Endpoint::Completions {
+            if !only.contains(&endpoint) {
                 layout.paths[endpoint.index()] = None;
             }
         }
     }
 
     let mut headers = Headers::default();
-    match vendor.dialect {
-        Dialect::OpenAi => openai::authenticate(&mut headers, written)?,
+    match dialect {
+        Dialect::OpenAi | Dialect::Cohere | Dialect::Ollama => {
+            openai::authenticate(&mut headers, written)?;
+        }
         Dialect::Azure => azure::authenticate(&mut headers, &base, written)?,
         Dialect::Anthropic => anthropic::authenticate(&mut headers, &base, written)?,
     }
@@ -178,6 +193,24 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         http2: written.http2.unwrap_or(false),
         host: base.host.into(),
     })
+}
+
+/// The dialect of a deployment: the provider's, unless its address is one of an API that copies
+/// OpenAI's beside the provider's own.
+#[must_use]
+pub fn dialect(vendor: &Vendor, written: &Written<'_>) -> Dialect {
+    let base = filled(written.api_base).or(vendor.base_url);
+    base.and_then(|base| BaseUrl::parse(base).ok())
+        .map_or(vendor.dialect, |base| spoken(vendor, &base))
+}
+
+fn spoken(vendor: &Vendor, base: &BaseUrl) -> Dialect {
+    match vendor.dialect {
+        Dialect::Cohere if cohere::is_compatible(base) => Dialect::OpenAi,
+        Dialect::Ollama if ollama::is_compatible(base) => Dialect::OpenAi,
+        Dialect::OpenAi if anthropic::is_copied(base) => Dialect::Anthropic,
+        dialect => dialect,
+    }
 }
 
 /// The target of an address that is called as it is written, and what its replies are read as.
@@ -337,5 +370,7 @@ fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
+#[cfg(test)]
+mod listing;
 #[cfg(test)]
 mod tests;

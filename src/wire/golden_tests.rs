@@ -21,6 +21,9 @@ use crate::wire::{
 /// When every reply of the cases began.
 const CREATED: u64 = 1_795_262_400;
 
+/// What the cases of Cohere ask for; its replies do not name their model.
+const COHERE_MODEL: &str = "command-a-03-2025";
+
 /// How a provider's format is called, as `provider` will call it.
 struct Provider {
     quirks: Quirks,
@@ -82,6 +85,20 @@ impl Provider {
                 reply: |body, _| anthropic::reply(body, CREATED),
                 stream: StreamRelay::anthropic,
                 error: |body| Some(anthropic::failure(400, body)),
+                ..openai
+            },
+            "cohere" => Self {
+                passes_bytes: false,
+                request: crate::wire::cohere::request,
+                reply: |body, _| crate::wire::cohere::reply(body, COHERE_MODEL, CREATED),
+                stream: |options| StreamRelay::cohere(options, COHERE_MODEL),
+                ..openai
+            },
+            "ollama" => Self {
+                passes_bytes: false,
+                request: crate::wire::ollama::request,
+                reply: |body, _| crate::wire::ollama::reply(body, CREATED),
+                stream: StreamRelay::ollama,
                 ..openai
             },
             other => panic!("no format for the provider `{other}`"),

@@ -11,12 +11,16 @@
 //! read. No sockets, no clock, and memory bounded by one body or one event.
 
 pub mod anthropic;
+mod asked;
 pub mod chat;
 pub mod client;
+pub mod cohere;
 pub mod fields;
 pub mod form;
 pub mod json;
+mod lines;
 pub mod media;
+pub mod ollama;
 pub mod openai;
 mod payload;
 mod reply;

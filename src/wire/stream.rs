@@ -110,6 +110,18 @@ impl StreamRelay {
         Self::Translated(Box::new(StreamTranslator::new(options)))
     }
 
+    /// The relay for Cohere, which does not name the model that answers.
+    #[must_use]
+    pub fn cohere(options: StreamOptions, model: &str) -> Self {
+        Self::Translated(Box::new(super::cohere::StreamTranslator::new(options, model)))
+    }
+
+    /// The relay for Ollama's own API.
+    #[must_use]
+    pub fn ollama(options: StreamOptions) -> Self {
+        Self::Translated(Box::new(super::ollama::StreamTranslator::new(options)))
+    }
+
     /// The relay for Azure.
     #[must_use]
     pub fn azure(options: StreamOptions) -> Self {

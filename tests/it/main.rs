@@ -21,6 +21,7 @@ mod media;
 mod nginx;
 mod passing;
 mod process;
+mod providers;
 mod refusals;
 mod reload;
 mod responses;

@@ -126,7 +126,12 @@ fn available(
     problems: &Problems,
 ) -> Option<(&'static Vendor, Box<str>)> {
     if served.0.support == Support::NotYet {
-        let message = format!("the provider `{}` is not available in this version", served.0.name);
+        let mut message =
+            format!("the provider `{}` is not available in this version", served.0.name);
+        if let Some(reason) = provider::why_not(served.0.name) {
+            message.push_str(": ");
+            message.push_str(reason);
+        }
         let help = "remove the deployment, or set `ignore_invalid_deployments: true` under \
                     `router_settings` to leave it out";
         problems.push(Finding::error(spot, message).help(help));

@@ -89,7 +89,7 @@ impl Meter {
         }
         let options = StreamOptions { created, quirks: deployment.quirks, ..Default::default() };
         Some(Self::Stream(Box::new(Events {
-            relay: provider::stream(deployment, reading, options),
+            relay: provider::stream(deployment, &deployment.model, reading, options),
             naming: Splitter::new(),
             looked: 0,
             model: None,
@@ -130,7 +130,7 @@ impl Meter {
 }
 
 fn whole(deployment: &Deployment, reading: Reading, body: Bytes, created: u64) -> Metered {
-    match provider::reply(deployment, reading, body, created) {
+    match provider::reply(deployment, &deployment.model, reading, body, created) {
         Ok(reply) => Metered { usage: reply.usage, model: reply.model },
         Err(failure) => {
             tracing::debug!(message = failure.message, "a passed reply is not metered");

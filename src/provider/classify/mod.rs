@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::retry_after::retry_after;
 use super::text_of;
 use crate::catalog::Deployment;
+use crate::dialect::Dialect;
 use crate::failure::{Failure, FailureClass};
 
 /// The longest message that is passed on, in bytes.
@@ -36,7 +37,14 @@ pub fn classify(
     body: &[u8],
     now: SystemTime,
 ) -> Failure {
-    discreet(deployment, classify_response(status, headers, body, now))
+    let meant = match (deployment.dialect, status) {
+        // Cohere's status for a token that is not valid; at others, no room.
+        (Dialect::Cohere, 498) => 401,
+        // Its word for a request that ended before it was answered. Nobody here ended it.
+        (Dialect::Cohere, 499) => 500,
+        _ => status,
+    };
+    discreet(deployment, classify_response(meant, headers, body, now))
 }
 
 /// A failure that a format found inside a 200, judged by the rules for error responses: the same

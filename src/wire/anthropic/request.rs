@@ -21,6 +21,7 @@ use super::thinking::{Around, Config, Thinking, is_one};
 use super::tools::{Choice, Format, Tool, Tooling};
 use crate::failure::{Failure, FailureClass};
 use crate::wire::RequestOptions;
+use crate::wire::asked::asks_nothing;
 use crate::wire::fields::{Fields, Text, impossible, invalid, missing, read, unsupported};
 use crate::wire::json::Object;
 use crate::wire::request::is_own;
@@ -274,22 +275,6 @@ fn fate(name: &str) -> Fate {
         }
         name if is_own(name) => Fate::Ignored,
         _ => Fate::Passed,
-    }
-}
-
-/// Whether an unsupported parameter has the value that it has when it is not sent.
-fn asks_nothing(name: &str, raw: &str) -> bool {
-    match name {
-        "n" => raw.parse::<f64>().is_ok_and(|n| n <= 1.0),
-        "logprobs" => raw == "false",
-        "top_logprobs" | "presence_penalty" | "frequency_penalty" => {
-            raw.parse::<f64>().is_ok_and(|number| number == 0.0)
-        }
-        "logit_bias" => serde_json::from_str::<Map<String, Value>>(raw).is_ok_and(|m| m.is_empty()),
-        "modalities" => serde_json::from_str::<Vec<String>>(raw)
-            .is_ok_and(|all| all.iter().all(|m| m == "text")),
-        "verbosity" => raw == "\"medium\"",
-        _ => false,
     }
 }
 

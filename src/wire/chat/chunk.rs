@@ -30,6 +30,8 @@ enum Choices<'a> {
 struct Choice<'a> {
     index: u32,
     delta: &'a Delta<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<Raw<'a>>,
     finish_reason: Option<&'static str>,
 }
 
@@ -184,7 +186,17 @@ impl<'a> Chunk<'a> {
 
     #[must_use]
     pub fn with_delta(self, delta: &'a Delta<'a>, finish_reason: Option<&'static str>) -> Self {
-        Self { choices: Choices::One([Choice { index: 0, delta, finish_reason }]), ..self }
+        let choice = Choice { index: 0, delta, logprobs: None, finish_reason };
+        Self { choices: Choices::One([choice]), ..self }
+    }
+
+    /// With how likely the tokens of the delta were, as OpenAI writes it.
+    #[must_use]
+    pub const fn with_logprobs(mut self, logprobs: Option<Raw<'a>>) -> Self {
+        if let Choices::One([choice]) = &mut self.choices {
+            choice.logprobs = logprobs;
+        }
+        self
     }
 
     #[must_use]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::Raw;
@@ -15,8 +15,13 @@ pub struct Message<'a> {
     /// `system`, `developer`, `user`, `assistant`, `tool` or `function`.
     #[serde(borrow)]
     pub role: Text<'a>,
-    /// A string, a list of parts, or nothing.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    /// A string, a list of parts, or nothing. What is read borrows.
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "borrowed",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub content: Option<Cow<'a, RawValue>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Text<'a>>,
@@ -98,8 +103,21 @@ pub struct CallFunction<'a> {
     pub name: Text<'a>,
     /// JSON text in a string, as OpenAI writes it; some providers write the object itself. See
     /// [`arguments`].
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "borrowed",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub arguments: Option<Cow<'a, RawValue>>,
+}
+
+/// JSON text that is not copied: by itself, `serde` reads an owned one into an `Option<Cow>`.
+fn borrowed<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Cow<'a, RawValue>>, D::Error> {
+    let raw: Option<&'a RawValue> = Deserialize::deserialize(deserializer)?;
+    Ok(raw.map(Cow::Borrowed))
 }
 
 /// The object that arguments stand for: `{}` if there are none. History may hold arguments that were

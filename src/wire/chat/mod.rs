@@ -16,10 +16,11 @@
 //! | `cache_control` | part, message, tool | Anthropic's marker of a prefix to cache |
 //! | `is_error` | tool message | what the tool returned is an error |
 //! | parts other than text | tool message | what the tool returned besides text: `image_url`, `file` |
-//! | `annotations` | assistant message | citations, as OpenAI writes them |
+//! | `annotations` | assistant message, delta | citations, as OpenAI writes them; of a document that has no address: `{"type": "file_citation", "file_citation": {"file_id", "filename", "start_index", "end_index"}}` |
 //!
 //! [`Message`] and [`Part`] are read and written, [`Tools`] and [`Choice`] too; [`Completion`] is a
-//! whole reply, [`Chunk`] what is written of a stream and [`Piece`] what is read of one.
+//! whole reply, [`Chunk`] what is written of a stream and [`Piece`] what is read of one. [`Writer`]
+//! writes the whole of a stream.
 
 mod chunk;
 mod completion;
@@ -28,6 +29,7 @@ mod part;
 mod piece;
 mod tool;
 mod usage;
+mod writer;
 
 pub use chunk::{
     Chunk, Custom, Delta, ExtraContent, Function, Google, ThinkingBlock, ToolCall, write_done,
@@ -38,6 +40,7 @@ pub use part::{AudioData, FileData, Foreign, ImageUrl, Part, parts};
 pub use piece::{CallPiece, CustomPiece, FunctionPiece, Piece, PieceChoice, PieceDelta};
 pub use tool::{Choice, Format, FunctionTool, Schema, Tools};
 pub use usage::{Shown, read_usage};
+pub use writer::Writer;
 
 use serde_json::value::RawValue;
 

@@ -19,7 +19,8 @@ pub struct Shown {
 #[derive(Clone, Copy, Debug, Serialize)]
 struct PromptDetails {
     cached_tokens: u64,
-    cache_write_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_write_tokens: Option<u64>,
     #[serde(skip_serializing_if = "is_zero")]
     audio_tokens: u64,
     #[serde(skip_serializing_if = "is_zero")]
@@ -49,7 +50,7 @@ impl Shown {
             total_tokens: usage.total_tokens(),
             prompt_tokens_details: PromptDetails {
                 cached_tokens: usage.cache_read_tokens,
-                cache_write_tokens: usage.cache_write_tokens,
+                cache_write_tokens: Some(usage.cache_write_tokens),
                 audio_tokens: usage.audio_input_tokens,
                 image_tokens: usage.image_input_tokens,
             },
@@ -62,6 +63,15 @@ impl Shown {
                 None
             },
         }
+    }
+}
+
+impl Shown {
+    /// Without what was written to a cache, for providers that have no word for it.
+    #[must_use]
+    pub const fn without_cache_writes(mut self) -> Self {
+        self.prompt_tokens_details.cache_write_tokens = None;
+        self
     }
 }
 
