@@ -259,7 +259,6 @@ pub(super) const VENDORS: &[Vendor] = &[
     own_server!("openai_like", "OPENAI_LIKE", None, PLAIN),
     own_server!("vllm", "VLLM", None, VLLM),
     own_server!("xinference", "XINFERENCE", None, MAX_TOKENS_ONLY),
-    own_server!("infinity", "INFINITY", None, PLAIN),
     // Hosted.
     hosted!("ai21", "AI21", "https://api.ai21.com/studio/v1", MAX_TOKENS_ONLY),
     hosted!("ai21_chat", "AI21", "https://api.ai21.com/studio/v1", MAX_TOKENS_ONLY),
@@ -285,7 +284,6 @@ pub(super) const VENDORS: &[Vendor] = &[
     hosted!("hyperbolic", "HYPERBOLIC", "https://api.hyperbolic.xyz/v1", MAX_TOKENS_ONLY),
     hosted!("inception", "INCEPTION", "https://api.inceptionlabs.ai/v1", MAX_TOKENS_ONLY),
     hosted!("inference_net", "INFERENCE_NET", "https://api.inference.net/v1", MAX_TOKENS_ONLY),
-    hosted!("jina_ai", "JINA_AI", "https://api.jina.ai/v1", PLAIN),
     hosted!("lambda_ai", "LAMBDA", "https://api.lambda.ai/v1", MAX_TOKENS_ONLY),
     hosted!("meta_llama", "LLAMA", "https://api.llama.com/compat/v1", NORMALISE),
     hosted!("minimax", "MINIMAX", "https://api.minimax.io/v1", NORMALISE),
@@ -321,7 +319,6 @@ pub(super) const VENDORS: &[Vendor] = &[
     hosted!("veniceai", "VENICE_AI", "https://api.venice.ai/api/v1", NORMALISE),
     hosted!("vercel_ai_gateway", "VERCEL_AI_GATEWAY", "https://ai-gateway.vercel.sh/v1", NORMALISE),
     VOLCENGINE,
-    hosted!("voyage", "VOYAGE", "https://api.voyageai.com/v1", PLAIN),
     hosted!("wandb", "WANDB", "https://api.inference.wandb.ai/v1", MAX_TOKENS_ONLY),
     hosted!("xai", "XAI", "https://api.x.ai/v1", XAI),
     hosted!("zai", "ZAI", "https://api.z.ai/api/paas/v4", MAX_TOKENS_NORMALISE),
