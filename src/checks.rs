@@ -122,6 +122,8 @@ impl HealthChecks {
             drop_params: true,
             modify_params: snapshot.traffic.modify_params,
             native: None,
+            form: None,
+            stored: None,
         };
         let outgoing = provider::request(deployment, &body, &asked).ok()?;
         let bounds = Bounds {

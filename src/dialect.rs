@@ -22,6 +22,8 @@ pub enum Endpoint {
     ImageGenerations,
     /// Images from images; a form.
     ImageEdits,
+    /// Images like another image; a form.
+    ImageVariations,
     /// Text from sound; a form.
     Transcriptions,
     /// English text from sound; a form.
@@ -32,11 +34,15 @@ pub enum Endpoint {
     Rerank,
     /// Whether a text is harmful.
     Moderations,
+    /// Files that a provider keeps.
+    Files,
+    /// Work that a provider does when it has time.
+    Batches,
 }
 
 impl Endpoint {
     /// Every endpoint, for tables indexed by [`Endpoint::index`].
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Chat,
         Self::Completions,
         Self::Embeddings,
@@ -44,17 +50,36 @@ impl Endpoint {
         Self::CountTokens,
         Self::ImageGenerations,
         Self::ImageEdits,
+        Self::ImageVariations,
         Self::Transcriptions,
         Self::Translations,
         Self::Speech,
         Self::Rerank,
         Self::Moderations,
+        Self::Files,
+        Self::Batches,
     ];
 
     /// Its place in [`Endpoint::ALL`].
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
+    }
+
+    /// Whether it is about text in tokens, as conversations are. The others have replies of their own:
+    /// sound, images, orders, and whatever a new one may bring; those are passed on as they come.
+    #[must_use]
+    pub const fn is_text(self) -> bool {
+        matches!(
+            self,
+            Self::Chat | Self::Completions | Self::Embeddings | Self::Responses | Self::CountTokens
+        )
+    }
+
+    /// Whether it is about something that the provider keeps, and that has an id there.
+    #[must_use]
+    pub const fn is_stored(self) -> bool {
+        matches!(self, Self::Files | Self::Batches)
     }
 }
 
@@ -107,6 +132,20 @@ pub enum Dialect {
     Cohere,
     /// Ollama's own API.
     Ollama,
+    /// What the configuration describes.
+    Custom,
+}
+
+/// When a deployment's Responses API is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResponsesApi {
+    /// Never: there is none, or it is not to be used.
+    #[default]
+    None,
+    /// For clients that speak it, and for models that need it.
+    Offered,
+    /// For every conversation.
+    Always,
 }
 
 impl Quirks {

@@ -6,7 +6,7 @@
 /// Bytes of text to a token, where nobody counted: English text has about so many.
 pub const BYTES_PER_TOKEN: u64 = 4;
 
-/// Tokens of one reply. All fields count tokens.
+/// What one reply used. All fields count tokens, but for `units`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// The whole prompt, cached parts included.
@@ -27,8 +27,39 @@ pub struct Usage {
     pub audio_output_tokens: u64,
     /// Part of `input_tokens` that was images.
     pub image_input_tokens: u64,
+    /// What is not counted in tokens.
+    pub units: Units,
     /// The provider sent no usage and these numbers are our own estimate.
     pub estimated: bool,
+}
+
+/// What a reply used that has no tokens. A model is priced by tokens or by one of these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Units {
+    /// Part of `output_tokens` that was images.
+    pub image_output_tokens: u64,
+    /// Images that were made.
+    pub images: u64,
+    /// Length of the sound that was listened to, in milliseconds.
+    pub audio_ms: u64,
+    /// Characters that were spoken.
+    pub characters: u64,
+    /// Searches of a rerank: one query with up to a hundred documents.
+    pub searches: u64,
+}
+
+impl Units {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            image_output_tokens: self.image_output_tokens.saturating_add(other.image_output_tokens),
+            images: self.images.saturating_add(other.images),
+            audio_ms: self.audio_ms.saturating_add(other.audio_ms),
+            characters: self.characters.saturating_add(other.characters),
+            searches: self.searches.saturating_add(other.searches),
+        }
+    }
 }
 
 impl Usage {
@@ -45,6 +76,7 @@ impl Usage {
             ($($field:ident),*) => {
                 Self {
                     $($field: self.$field.saturating_add(other.$field),)*
+                    units: self.units.plus(other.units),
                     estimated: self.estimated || other.estimated,
                 }
             };

@@ -15,12 +15,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("failure", &[]),
     ("dialect", &[]),
     ("patience", &[]),
+    ("mapping", &[]),
     ("edge", &["patience"]),
-    ("catalog", &["usage", "money", "secret", "failure", "dialect"]),
-    ("wire", &["usage", "money", "failure", "dialect"]),
+    ("catalog", &["usage", "money", "secret", "failure", "dialect", "mapping"]),
+    ("wire", &["usage", "money", "failure", "dialect", "mapping"]),
     ("limits", &[]),
     ("tokens", &["wire", "dialect"]),
-    ("provider", &["limits", "wire", "catalog", "usage", "money", "secret", "failure", "dialect"]),
+    (
+        "provider",
+        &["mapping", "limits", "wire", "catalog", "usage", "money", "secret", "failure", "dialect"],
+    ),
     ("routing", &["limits", "catalog", "failure", "dialect", "usage", "money"]),
     ("keys", &["secret"]),
     ("snapshot", &["edge", "catalog", "routing", "keys", "secret"]),
@@ -33,6 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
+            "mapping",
             "edge",
             "patience",
             "admin",
@@ -56,8 +61,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "edge", "snapshot", "provider", "routing", "keys", "catalog", "secret", "money",
-            "failure", "dialect", "usage",
+            "mapping", "edge", "snapshot", "provider", "routing", "keys", "catalog", "secret",
+            "money", "failure", "dialect", "usage",
         ],
     ),
     ("mock", &["dialect", "failure"]),

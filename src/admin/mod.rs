@@ -181,6 +181,16 @@ fn router(shared: Arc<Shared>) -> Router {
     for (path, _) in routes::INFERENCE {
         router = router.route(path, any(only_post));
     }
+    for under in routes::KEPT_UNDER {
+        for (path, allow) in routes::KEPT {
+            let refuse = move |method: Method, uri: Uri, headers: HeaderMap| async move {
+                let mut refusal = wrong_method(method, uri, headers).await;
+                refusal.headers_mut().insert(ALLOW, http::HeaderValue::from_static(allow));
+                refusal
+            };
+            router = router.route(&format!("{under}{path}"), any(refuse));
+        }
+    }
     router
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)

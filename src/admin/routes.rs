@@ -3,7 +3,7 @@
 use crate::dialect::Endpoint;
 
 /// Inference, served by the gateway for POST. `{model}` stands for one path segment.
-pub const INFERENCE: [(&str, Endpoint); 18] = [
+pub const INFERENCE: [(&str, Endpoint); 70] = [
     ("/v1/chat/completions", Endpoint::Chat),
     ("/chat/completions", Endpoint::Chat),
     ("/openai/v1/chat/completions", Endpoint::Chat),
@@ -22,7 +22,72 @@ pub const INFERENCE: [(&str, Endpoint); 18] = [
     ("/v1/engines/{model}/embeddings", Endpoint::Embeddings),
     ("/engines/{model}/embeddings", Endpoint::Embeddings),
     ("/openai/deployments/{model}/embeddings", Endpoint::Embeddings),
+    ("/v1/images/generations", Endpoint::ImageGenerations),
+    ("/images/generations", Endpoint::ImageGenerations),
+    ("/openai/v1/images/generations", Endpoint::ImageGenerations),
+    ("/v1/engines/{model}/images/generations", Endpoint::ImageGenerations),
+    ("/engines/{model}/images/generations", Endpoint::ImageGenerations),
+    ("/openai/deployments/{model}/images/generations", Endpoint::ImageGenerations),
+    ("/v1/images/edits", Endpoint::ImageEdits),
+    ("/images/edits", Endpoint::ImageEdits),
+    ("/openai/v1/images/edits", Endpoint::ImageEdits),
+    ("/v1/engines/{model}/images/edits", Endpoint::ImageEdits),
+    ("/engines/{model}/images/edits", Endpoint::ImageEdits),
+    ("/openai/deployments/{model}/images/edits", Endpoint::ImageEdits),
+    ("/v1/images/variations", Endpoint::ImageVariations),
+    ("/images/variations", Endpoint::ImageVariations),
+    ("/openai/v1/images/variations", Endpoint::ImageVariations),
+    ("/v1/engines/{model}/images/variations", Endpoint::ImageVariations),
+    ("/engines/{model}/images/variations", Endpoint::ImageVariations),
+    ("/openai/deployments/{model}/images/variations", Endpoint::ImageVariations),
+    ("/v1/audio/transcriptions", Endpoint::Transcriptions),
+    ("/audio/transcriptions", Endpoint::Transcriptions),
+    ("/openai/v1/audio/transcriptions", Endpoint::Transcriptions),
+    ("/v1/engines/{model}/audio/transcriptions", Endpoint::Transcriptions),
+    ("/engines/{model}/audio/transcriptions", Endpoint::Transcriptions),
+    ("/openai/deployments/{model}/audio/transcriptions", Endpoint::Transcriptions),
+    ("/v1/audio/translations", Endpoint::Translations),
+    ("/audio/translations", Endpoint::Translations),
+    ("/openai/v1/audio/translations", Endpoint::Translations),
+    ("/v1/engines/{model}/audio/translations", Endpoint::Translations),
+    ("/engines/{model}/audio/translations", Endpoint::Translations),
+    ("/openai/deployments/{model}/audio/translations", Endpoint::Translations),
+    ("/v1/audio/speech", Endpoint::Speech),
+    ("/audio/speech", Endpoint::Speech),
+    ("/openai/v1/audio/speech", Endpoint::Speech),
+    ("/v1/engines/{model}/audio/speech", Endpoint::Speech),
+    ("/engines/{model}/audio/speech", Endpoint::Speech),
+    ("/openai/deployments/{model}/audio/speech", Endpoint::Speech),
+    ("/v1/moderations", Endpoint::Moderations),
+    ("/moderations", Endpoint::Moderations),
+    ("/openai/v1/moderations", Endpoint::Moderations),
+    ("/v1/engines/{model}/moderations", Endpoint::Moderations),
+    ("/engines/{model}/moderations", Endpoint::Moderations),
+    ("/openai/deployments/{model}/moderations", Endpoint::Moderations),
+    ("/v1/rerank", Endpoint::Rerank),
+    ("/rerank", Endpoint::Rerank),
+    ("/openai/v1/rerank", Endpoint::Rerank),
+    ("/v1/engines/{model}/rerank", Endpoint::Rerank),
+    ("/engines/{model}/rerank", Endpoint::Rerank),
+    ("/openai/deployments/{model}/rerank", Endpoint::Rerank),
+    ("/v2/rerank", Endpoint::Rerank),
+    ("/v1/responses", Endpoint::Responses),
+    ("/responses", Endpoint::Responses),
+    ("/openai/v1/responses", Endpoint::Responses),
 ];
+
+/// What providers keep, served by the gateway for these methods.
+pub const KEPT: [(&str, &str); 6] = [
+    ("/files", "GET, POST, OPTIONS"),
+    ("/files/{id}", "GET, DELETE, OPTIONS"),
+    ("/files/{id}/content", "GET, OPTIONS"),
+    ("/batches", "GET, POST, OPTIONS"),
+    ("/batches/{id}", "GET, OPTIONS"),
+    ("/batches/{id}/cancel", "POST, OPTIONS"),
+];
+
+/// What [`KEPT`] is served under.
+pub const KEPT_UNDER: [&str; 2] = ["/v1", ""];
 
 /// Whether a page is nobody's business but the operator's, where operators have a listener of their
 /// own. What load balancers and clients ask for is not.
@@ -40,11 +105,23 @@ pub struct Listed {
 }
 
 /// What a person should know of; other spellings of the same paths are left out.
-pub const LISTED: [Listed; 11] = [
+pub const LISTED: [Listed; 23] = [
     post("/v1/chat/completions", "Chat completions"),
     post("/openai/deployments/{model}/chat/completions", "Chat completions, as Azure's SDK asks"),
     post("/v1/completions", "Text completions"),
     post("/v1/embeddings", "Embeddings"),
+    post("/v1/images/generations", "Images"),
+    post("/v1/images/edits", "Images from images, as a form"),
+    post("/v1/audio/transcriptions", "Text from sound, as a form"),
+    post("/v1/audio/translations", "English text from sound, as a form"),
+    post("/v1/audio/speech", "Sound from text"),
+    post("/v1/rerank", "Documents in the order of what they say to a query"),
+    post("/v1/moderations", "Whether a text is harmful"),
+    post("/v1/files", "Upload a file; also GET and DELETE below it"),
+    post("/v1/batches", "Begin a batch; also GET below it"),
+    post("/v1/batches/{id}/cancel", "End a batch"),
+    post("/v1/responses", "Responses, for clients of OpenAI's Responses API"),
+    fetch("/v1/responses/{id}", "A response that its provider keeps"),
     fetch("/v1/models", "The models that can be asked for"),
     fetch("/v1/models/{id}", "One model"),
     fetch("/health", "Health of the model groups, from the traffic so far"),

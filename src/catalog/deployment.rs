@@ -10,7 +10,8 @@ use super::capability::Capabilities;
 use super::fleet::{Fleet, HealthCheck};
 use super::price::Price;
 use super::price_book::PriceBook;
-use crate::dialect::{Dialect, Endpoint, Quirks};
+use crate::dialect::{Dialect, Endpoint, Quirks, ResponsesApi};
+use crate::mapping::Mapping;
 
 /// The stable name of a deployment: `model_info.id`, or a hash of what it calls.
 pub type DeploymentId = Arc<str>;
@@ -25,6 +26,9 @@ pub struct Deployment {
     pub provider: Arc<str>,
     pub dialect: Dialect,
     pub quirks: Quirks,
+    /// How the bodies of a provider are made and read that the configuration describes.
+    pub mapping: Option<Arc<Mapping>>,
+    pub responses: ResponsesApi,
     /// The provider's model (Azure: the deployment name), without the provider prefix. A `*` is
     /// replaced by what the group's `*` matched.
     pub model: Arc<str>,

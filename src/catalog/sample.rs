@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use super::{Caps, Deployment, ModelInfo, Target, Timeouts};
-use crate::dialect::{Dialect, Quirks};
+use crate::dialect::{Dialect, Quirks, ResponsesApi};
 
 /// A deployment that speaks as OpenAI does and has no limits, from `group = provider/model #id`.
 ///
@@ -21,11 +21,13 @@ pub fn deployment(line: &str) -> Deployment {
     let (group, provider, model, id) = parts.expect("`group = provider/model #id`");
     Deployment {
         passes_through: false,
+        mapping: None,
         id: Arc::from(id),
         group: Arc::from(group),
         provider: Arc::from(provider),
         dialect: Dialect::OpenAi,
         quirks: Quirks::default(),
+        responses: ResponsesApi::None,
         model: Arc::from(model),
         target: Target {
             tls: true,

@@ -54,6 +54,9 @@ pub(super) fn build(
     rate_limits: &RateLimits,
 ) -> Result<(Deployment, Vec<TargetProblem>), TargetProblem> {
     let (vendor, access) = (draft.vendor, &draft.access);
+    // A deployment's own headers replace those of its provider.
+    let described = draft.custom.iter().flat_map(|custom| custom.headers.iter());
+    let headers: Vec<_> = described.chain(&draft.headers).cloned().collect();
     let written = Written {
         model: &draft.model,
         api_base: access.api_base.as_deref(),
@@ -61,21 +64,33 @@ pub(super) fn build(
         api_version: access.api_version.as_deref(),
         organization: access.organization.as_deref(),
         azure_ad_token: access.azure_ad_token.as_ref().map(Secret::expose),
-        extra_headers: &draft.headers,
+        extra_headers: &headers,
         verify_tls: access.verify_tls(),
         ca_file: access.ca_file(),
         http2: access.http2,
+        custom: draft.custom.as_deref().map(|custom| provider::Custom {
+            path: &custom.path,
+            stream_path: custom.stream_path.as_deref(),
+            auth_header: &custom.auth_header,
+            auth_prefix: &custom.auth_prefix,
+        }),
     };
     let mut target = provider::target(vendor, &written)?;
     target.fleet = fleet(vendor, &written, &target, access)?;
     let remarks = provider::remarks(vendor, &written);
+    let responses =
+        draft.responses.unwrap_or_else(|| provider::responses_api(vendor, &written, &target));
     let info = model_info(&draft, prices);
     let deployment = Deployment {
         id: draft.id,
         group: draft.group,
-        provider: vendor.name.into(),
+        provider: match &draft.custom {
+            Some(custom) => Arc::clone(&custom.name),
+            None => vendor.name.into(),
+        },
         dialect: provider::dialect(vendor, &written),
         quirks: vendor.quirks,
+        responses,
         model: draft.model.into(),
         target,
         weight: draft.weight,
@@ -93,6 +108,7 @@ pub(super) fn build(
         tags: draft.tags,
         silent_model: draft.silent_model.map(|at| at.value),
         passes_through: draft.passes_through,
+        mapping: draft.custom.as_ref().map(|custom| Arc::clone(&custom.mapping)),
         info,
     };
     Ok((deployment, remarks))
@@ -111,6 +127,7 @@ pub(super) fn passed(
         provider: PASSED.into(),
         dialect,
         quirks: Quirks::default(),
+        responses: crate::dialect::ResponsesApi::None,
         model: "*".into(),
         target,
         weight: None,
@@ -128,6 +145,7 @@ pub(super) fn passed(
         tags: Vec::new(),
         silent_model: None,
         passes_through: true,
+        mapping: None,
         info: ModelInfo::default(),
     })
 }

@@ -14,18 +14,20 @@ use super::error::{ClientDialect, GatewayError};
 use super::hints::Hints;
 use super::passing::Passing;
 use super::queue::Place;
-use crate::catalog::PriceBook;
+use crate::catalog::{DeploymentId, PriceBook};
 use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
 use crate::keys::Caller;
 use crate::money::Usd;
-use crate::provider::Native;
+use crate::provider::{Action, Native, Stored};
 use crate::routing::{Ask, Fallback, Needs, Settings};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Counted, Metrics};
 use crate::usage::Usage;
 use crate::wire::client::Telling;
+use crate::wire::form::Form;
 use crate::wire::json::Object;
+use crate::wire::responses::Resource;
 
 /// The state of one request.
 pub struct RequestCtx {
@@ -65,6 +67,10 @@ pub struct Call {
     pub body: Object,
     /// The body as the client wrote it, if that is another form.
     pub native: Option<Object>,
+    /// The request as a form, if it came as one; `body` has its fields.
+    pub form: Option<Form>,
+    /// What of the things that a provider keeps is asked for.
+    pub stored: Option<Box<Stored>>,
     /// Headers that go to a provider of the client's dialect.
     pub forwarded: Vec<(HeaderName, HeaderValue)>,
     pub stream: bool,
@@ -85,18 +91,32 @@ pub struct Call {
     pub(super) hints: Hints,
     /// See [`Call::needs`].
     pub needs: OnceLock<Needs>,
+    /// What of the Responses API it asks for, if not for a response.
+    pub resource: Option<Resource>,
+    /// The deployment that keeps what the call is about: no other can serve it.
+    pub owner: Option<DeploymentId>,
 }
 
 impl Call {
     /// The call as its client wrote it, if not canonically.
     pub fn native(&self) -> Option<Native<'_>> {
         let body = self.native.as_ref()?;
-        Some(Native { dialect: self.dialect, body, headers: &self.forwarded })
+        Some(Native {
+            dialect: self.dialect,
+            body,
+            headers: &self.forwarded,
+            resource: self.resource.as_ref(),
+        })
     }
 
     /// What the client is told besides what a provider says.
     pub fn telling<'a>(&'a self, request_id: &'a str, created: u64) -> Telling<'a> {
         Telling { request: self.native.as_ref(), created, model: &self.model, request_id }
+    }
+
+    /// Whether it is about a response that was made, and paid for, before.
+    pub fn is_stored(&self) -> bool {
+        self.resource.as_ref().is_some_and(Resource::is_stored)
     }
 
     /// What the call wants of routing. Its needs are left out: they may not be asked for.
@@ -106,7 +126,8 @@ impl Call {
             num_retries: self.num_retries,
             fallbacks: self.fallbacks.clone(),
             class_fallbacks: self.class_fallbacks.clone(),
-            disable_fallbacks: self.disable_fallbacks,
+            disable_fallbacks: self.disable_fallbacks || self.owner.is_some(),
+            pin: self.owner.clone(),
             stand_ins: Vec::new(),
             tags: self.tags.clone(),
             stream: self.stream,
@@ -117,6 +138,16 @@ impl Call {
             capabilities: self.hints.capabilities.clone(),
             seed: fastrand::u64(..),
         }
+    }
+
+    /// Whether the reply goes to the client as bytes while it comes: sound, and the content of files.
+    pub fn is_relayed_as_bytes(&self) -> bool {
+        self.endpoint == Endpoint::Speech || self.is_content()
+    }
+
+    /// Whether the content of a file is asked for, whatever its type.
+    pub fn is_content(&self) -> bool {
+        self.stored.as_ref().is_some_and(|stored| stored.action == Action::Content)
     }
 
     /// Whether anything looks at what the request needs.

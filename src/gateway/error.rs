@@ -94,6 +94,7 @@ impl GatewayError {
                     "context_length_exceeded"
                 }
                 Out::OtherRegion => "no_deployment_in_region",
+                Out::NotOwner => "previous_response_not_found",
                 _ => "no_deployment_with_capability",
             },
             Self::NoTaggedDeployment { .. } => "no_deployment_for_tags",
@@ -350,6 +351,10 @@ fn unfit_message(model: &str, out: Out) -> String {
         Out::MissingCapability(capability) => format!(
             "No deployment of `{model}` can serve this request: it needs {}.",
             capability.description()
+        ),
+        Out::NotOwner => format!(
+            "The previous response was not made by `{model}`: it can only be gone on from under the \
+             name of a model whose deployment made it."
         ),
         Out::OtherRegion => {
             format!("No deployment of `{model}` is in a region that the request may go to.")

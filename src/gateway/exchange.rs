@@ -15,7 +15,9 @@ use pingora_core::{Error, ErrorType, RetryType};
 use pingora_http::RequestHeader;
 
 use super::ctx::Call;
+use super::head;
 use crate::catalog::Deployment;
+use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::provider::Outgoing;
@@ -182,7 +184,8 @@ async fn send(
         http2: || http2_head(deployment, outgoing, &authority),
     };
     let deadline = Instant::now() + bounds.first_byte;
-    let (mut connection, written) = opened.send(heads, outgoing.body.clone()).await;
+    let (mut connection, written) =
+        opened.send(heads, outgoing.body.clone(), outgoing.rest()).await;
     let http2 = connection.session.as_http2().is_some();
     let patience = match written {
         Ok(()) => bounds.first_byte,
@@ -218,7 +221,8 @@ async fn send(
             Some(head) => {
                 let (status, is_json) = (head.status, is_json(&head.headers));
                 let headers = if status.is_success() {
-                    let kept = head.headers.iter().filter(|(name, _)| is_kept(name));
+                    let api = outgoing.reading.api;
+                    let kept = head.headers.iter().filter(|(name, _)| is_kept(name, api));
                     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
                 } else {
                     head.headers.clone()
@@ -230,8 +234,12 @@ async fn send(
     }
 }
 
-/// What the client or the records want to know of a successful answer: its rate limits.
-fn is_kept(name: &HeaderName) -> bool {
+/// What the client or the records want to know of a successful answer: its rate limits, and of what
+/// is passed on as it is, what it is.
+fn is_kept(name: &HeaderName, api: Endpoint) -> bool {
+    if !api.is_text() && head::DESCRIBES.contains(name) {
+        return true;
+    }
     let name = name.as_str();
     name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-")
 }
@@ -264,9 +272,12 @@ fn http1_head(
         parts.into_iter().for_each(|part| head.extend_from_slice(part));
         head.put_slice(b"\r\n");
     };
-    line([b"POST ", path, b" HTTP/1.1"]);
+    match outgoing.method() {
+        &http::Method::POST => line([b"POST ", path, b" HTTP/1.1"]),
+        other => line([other.as_str().as_bytes(), &[b" ", path].concat(), b" HTTP/1.1"]),
+    }
     line([b"host", b": ", authority.as_bytes()]);
-    let length = itoa::Buffer::new().format(outgoing.body.len()).to_owned();
+    let length = itoa::Buffer::new().format(outgoing.body_bytes()).to_owned();
     line([b"content-length", b": ", length.as_bytes()]);
     for (name, value) in headers(deployment, outgoing) {
         line([name.as_str().as_bytes(), b": ", value.as_bytes()]);
@@ -282,7 +293,7 @@ fn http2_head(
 ) -> pingora_core::Result<RequestHeader> {
     let target = &deployment.target;
     let (mut parts, ()) = http::Request::new(()).into_parts();
-    parts.method = http::Method::POST;
+    parts.method = outgoing.method().clone();
     parts.version = http::Version::HTTP_2;
     let scheme = if target.tls { "https" } else { "http" };
     let builder = http::Uri::builder().scheme(scheme).authority(authority.as_bytes());
@@ -357,7 +368,13 @@ fn joined(first: Bytes, rest: BytesMut) -> Bytes {
     if rest.is_empty() { first } else { rest.freeze() }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// Whether the answer is a stream of events.
+pub(super) fn is_events(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
+}
+
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return false };
     let names = |word: &[u8]| memchr::memmem::find(value.as_bytes(), word).is_some();
     // Lines of JSON are a stream: `application/x-ndjson`.

@@ -29,7 +29,7 @@ pub fn explain(
     let ctx = RequestCtx::new(snapshot);
     let snapshot = &ctx.snapshot;
     let asked = Asked::new(endpoint_of(&body), ClientDialect::OpenAi);
-    let call = intake::understand(&ctx, headers, asked, body)?;
+    let call = intake::understand(&ctx, headers, "", asked, body)?;
     if let Some(model) = snapshot.rules.counted_as(&call.model) {
         super::tokens::count(&call, model, &snapshot.catalog);
     }

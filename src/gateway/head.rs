@@ -36,7 +36,13 @@ pub(super) enum Body {
     Json(usize),
     /// An event stream of unknown length.
     EventStream,
+    /// What the provider's head says it is, of this length if that is known.
+    AsSent(Option<usize>),
 }
+
+/// What a head says of a body that is passed on as it is, beside its length.
+pub(super) static DESCRIBES: [HeaderName; 3] =
+    [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_DISPOSITION];
 
 /// The head of an answered call.
 pub(super) fn answer(
@@ -48,6 +54,13 @@ pub(super) fn answer(
     let mut headers = common(session, ctx, body);
     if let Some(upstream) = upstream {
         rate_limits(&mut headers, upstream);
+        if matches!(body, Body::AsSent(_)) {
+            for name in [header::CONTENT_TYPE, header::CONTENT_DISPOSITION] {
+                if let Some(value) = upstream.get(&name) {
+                    headers.insert(name, value.clone());
+                }
+            }
+        }
     }
     of(StatusCode::OK, headers)
 }
@@ -118,8 +131,16 @@ fn common(session: &Session, ctx: &RequestCtx, body: Body) -> HeaderMap {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             // nginx in front would otherwise hold the frames back.
             headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
-            if session.req_header().version == http::Version::HTTP_11 {
-                headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            chunked(&mut headers, session);
+        }
+        Body::AsSent(length) => {
+            let kind = HeaderValue::from_static("application/octet-stream");
+            headers.insert(header::CONTENT_TYPE, kind);
+            match length {
+                Some(bytes) => {
+                    headers.insert(header::CONTENT_LENGTH, bytes.into());
+                }
+                None => chunked(&mut headers, session),
             }
         }
     }
@@ -150,6 +171,13 @@ fn common(session: &Session, ctx: &RequestCtx, body: Body) -> HeaderMap {
         insert_text(&mut headers, OVERHEAD, millis(total.saturating_sub(relayed.upstream)));
     }
     headers
+}
+
+/// The framing of a body of unknown length.
+fn chunked(headers: &mut HeaderMap, session: &Session) {
+    if session.req_header().version == http::Version::HTTP_11 {
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
 }
 
 /// Inserts a text; one that cannot stand in a header is left out.

@@ -12,16 +12,21 @@ use serde_json::Value;
 
 use super::ctx::{Call, RequestCtx};
 use super::error::GatewayError;
-use super::hints;
 use super::route::Asked;
+use super::stored::{self, Named};
+use super::{forms, hints};
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::FailureClass;
 use crate::patience::within;
 use crate::routing::Fallback;
+use crate::wire::responses::Resource;
 use crate::wire::{self, json::Object};
 
 /// Code of a body whose end cannot be found.
 pub(super) const UNREADABLE: &str = "invalid_body";
+
+/// What moderates where a request names no model.
+const MODERATION_MODEL: &str = "omni-moderation-latest";
 
 /// Whose rule of fallbacks serves every group without its own.
 const EVERY_GROUP: &str = "*";
@@ -124,15 +129,22 @@ fn unreadable(error: &pingora_core::Error) -> GatewayError {
 pub(super) fn understand(
     ctx: &RequestCtx,
     headers: &HeaderMap,
+    query: &str,
     asked: Asked<'_>,
     body: Bytes,
 ) -> Result<Call, GatewayError> {
-    let Asked { endpoint, dialect, model: path_model, stream: path_stream } = asked;
-    let body = Object::parse(body).map_err(|malformed| GatewayError::BadBody {
-        message: format!("The request body is not a JSON object: {malformed}"),
-        param: None,
-        code: "invalid_json",
-    })?;
+    let Asked { endpoint, dialect, model: path_model, stream: path_stream, kept, part } = asked;
+    let (body, form) = match endpoint.is_text() {
+        true => (json(body)?, None),
+        false => forms::read(headers, body, endpoint, kept.as_ref())?,
+    };
+    let (path_model, kept_call) = match kept {
+        None => (path_model, None),
+        Some(kept) => {
+            let (model, stored) = forms::kept(ctx, headers, query, endpoint, kept, &body)?;
+            (Some(model.into()), Some(Box::new(stored)))
+        }
+    };
     let said = wire::client::Asked { model: path_model.as_deref(), stream: path_stream };
     let (body, native) = match dialect {
         ClientDialect::OpenAi => (body, None),
@@ -142,16 +154,30 @@ pub(super) fn understand(
             (canonical, Some(body))
         }
     };
+    let owner = stored::owner(&ctx.snapshot.catalog, native.as_ref())?;
     let model = match path_model {
         Some(model) => model.into_owned(),
         None => match body.str("model") {
             Some(model) if !model.is_empty() => model.into_owned(),
+            // OpenAI's SDKs leave it out, and so does its documentation.
+            None if endpoint == Endpoint::Moderations => MODERATION_MODEL.to_owned(),
             _ => return Err(bad("model", "`model` must be a string that names a model.")),
         },
     };
+    // What is counted or compacted is a conversation, whose reply is whole.
+    let endpoint = if part.is_some() { Endpoint::Responses } else { endpoint };
     check_shape(&body, endpoint)?;
-    let stream = flag(&body, "stream", "`stream` must be true or false.")?
-        && matches!(endpoint, Endpoint::Chat | Endpoint::Completions);
+    if let Some(form) = &form {
+        forms::check(form, endpoint)?;
+    }
+    let stream = match endpoint {
+        Endpoint::Speech => body.str("stream_format").is_some_and(|format| format == "sse"),
+        _ => {
+            flag(&body, "stream", "`stream` must be true or false.")?
+                && (matches!(endpoint, Endpoint::Chat | Endpoint::Completions)
+                    || forms::may_stream(endpoint))
+        }
+    };
     let show_usage = body
         .value("stream_options")
         .is_some_and(|options| options.get("include_usage").and_then(Value::as_bool) == Some(true));
@@ -179,25 +205,42 @@ pub(super) fn understand(
         endpoint,
         dialect,
         native,
+        form,
         forwarded,
         fallbacks: fallbacks(&body, "fallbacks", &model)?,
         class_fallbacks: class_fallbacks(&body, &model)?,
         model: model.into(),
         stream,
         show_usage,
-        num_retries: num_retries(&body, headers)?,
-        disable_fallbacks: flag(
-            &body,
-            "disable_fallbacks",
-            "`disable_fallbacks` must be true or false.",
-        )?,
+        num_retries: match &kept_call {
+            // What may have been begun is not begun twice.
+            Some(stored) if stored.is_new_batch(endpoint) => Some(0),
+            _ => num_retries(&body, headers)?,
+        },
+        disable_fallbacks: kept_call.is_some()
+            || flag(&body, "disable_fallbacks", "`disable_fallbacks` must be true or false.")?,
+        stored: kept_call,
         tags: tags(&body, headers)?,
         deadline: ctx.started + traffic.total_timeout,
         timeout: seconds("timeout", "x-litellm-timeout")?,
         stream_timeout: seconds("stream_timeout", "x-litellm-stream-timeout")?,
         hints: hints::read(endpoint, &body, headers, &ctx.snapshot.routing)?,
         needs: std::sync::OnceLock::new(),
+        resource: part.and_then(|part| match part {
+            Named::InputTokens => Some(Resource::InputTokens),
+            Named::Compact => Some(Resource::Compact),
+            Named::Response { .. } => None,
+        }),
+        owner,
         body,
+    })
+}
+
+pub(super) fn json(body: Bytes) -> Result<Object, GatewayError> {
+    Object::parse(body).map_err(|malformed| GatewayError::BadBody {
+        message: format!("The request body is not a JSON object: {malformed}"),
+        param: None,
+        code: "invalid_json",
     })
 }
 
@@ -208,7 +251,7 @@ fn forwarded(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
     found.map(|(name, value)| (name, value.clone())).collect()
 }
 
-fn bad(param: &'static str, message: impl Into<String>) -> GatewayError {
+pub(super) fn bad(param: &'static str, message: impl Into<String>) -> GatewayError {
     GatewayError::BadBody { message: message.into(), param: Some(param), code: "invalid_type" }
 }
 
@@ -223,6 +266,21 @@ fn check_shape(body: &Object, endpoint: Endpoint) -> Result<(), GatewayError> {
         }
         Endpoint::Embeddings if !starts("input", b"\"[") => {
             Err(bad("input", "`input` must be a string or an array."))
+        }
+        Endpoint::Moderations if !starts("input", b"\"[") => {
+            Err(bad("input", "`input` must be a string or an array."))
+        }
+        Endpoint::Speech if !starts("input", b"\"") => {
+            Err(bad("input", "`input` must be a string."))
+        }
+        Endpoint::ImageGenerations if !starts("prompt", b"\"") => {
+            Err(bad("prompt", "`prompt` must be a string."))
+        }
+        Endpoint::Rerank if !starts("query", b"\"") => {
+            Err(bad("query", "`query` must be a string."))
+        }
+        Endpoint::Rerank if !starts("documents", b"[") => {
+            Err(bad("documents", "`documents` must be an array of strings or objects."))
         }
         _ => Ok(()),
     }

@@ -12,6 +12,7 @@ mod decide;
 pub mod error;
 pub(crate) mod exchange;
 pub mod explain;
+mod forms;
 mod head;
 mod hedged;
 mod hints;
@@ -28,6 +29,7 @@ mod reply;
 mod route;
 mod settle;
 mod shadow;
+mod stored;
 mod tokens;
 
 use std::sync::Arc;
@@ -223,7 +225,8 @@ impl ProxyHttp for Gateway {
         let downstream = *error.esource() == pingora_core::ErrorSource::Downstream
             || session.response_written().is_some();
         if downstream && refusal.is_none() {
-            ctx.client_gone = true;
+            // Or we broke off ourselves, because bytes have no place for an error.
+            ctx.client_gone |= ctx.error.is_none();
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }
         let refusal = refusal.unwrap_or_else(|| {
@@ -300,8 +303,14 @@ impl Gateway {
                 let traffic = &ctx.snapshot.traffic;
                 let (limit, silence) = (traffic.max_request_bytes, traffic.client_body_timeout);
                 let body = intake::read_body(session, limit, silence).await?;
-                let headers = &session.req_header().headers;
-                let call = intake::understand(ctx, headers, asked, body)?;
+                let head = session.req_header();
+                let query = head.uri.query().unwrap_or_default();
+                let call = match asked.part {
+                    Some(stored::Named::Response { id, action }) => {
+                        stored::understand(ctx, &head.headers, id, action, head.uri.query())?
+                    }
+                    _ => intake::understand(ctx, &head.headers, query, asked, body)?,
+                };
                 ctx.call = Some(Arc::new(call));
                 Ok(false)
             }

@@ -11,7 +11,7 @@ use std::time::{Instant, SystemTime};
 use bytes::Bytes;
 use futures::FutureExt;
 use http::StatusCode;
-use http::header::HeaderMap;
+use http::header::{self, HeaderMap};
 
 use super::Gateway;
 use super::ctx::Call;
@@ -24,7 +24,7 @@ use crate::routing::Attempt;
 use crate::snapshot::Snapshot;
 use crate::upstream::Connection;
 use crate::wire::json::Object;
-use crate::wire::{Ending, StreamOptions, StreamRelay};
+use crate::wire::{self, Ending, Reply, StreamOptions, StreamRelay};
 
 /// What one write carries at most, so that a fast upstream cannot outrun a slow client's memory.
 pub(super) const BATCH_BYTES: usize = 64 * 1024;
@@ -125,7 +125,10 @@ pub(super) async fn open(order: Order<'_>) -> Result<Opening, Failure> {
         created: order.created,
         quirks: order.deployment.quirks,
     };
-    let stream = provider::stream(&order.deployment, &order.model, reading, options);
+    let stream = match reading.api.is_text() {
+        true => provider::stream(&order.deployment, &order.model, reading, options),
+        false => StreamRelay::media(reading.api, exchange::is_events(&headers)),
+    };
     let begun =
         Begun { reading, headers, connection, stream, events: Vec::new(), batch: Batch::default() };
     let begun = first_content(begun, bounds).await.map_err(|failure| bounds.blame(failure))?;
@@ -142,12 +145,15 @@ async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchan
         drop_params: snapshot.traffic.drop_params,
         modify_params: snapshot.traffic.modify_params,
         native: call.native().filter(|_| order.native),
+        form: call.form.as_ref(),
+        stored: call.stored.as_deref(),
     };
     let outgoing =
         provider::request(deployment, &order.body, &asked).map_err(Failure::without_blame)?;
     // Boxed, so that a stream does not carry the state of its exchange to its end.
     let upstreams = &order.gateway.upstreams;
-    let performing = exchange::perform(upstreams, deployment, &outgoing, call.stream, bounds);
+    let stream = call.stream || call.is_relayed_as_bytes();
+    let performing = exchange::perform(upstreams, deployment, &outgoing, stream, bounds);
     let exchange = Box::pin(performing).await?;
     if let Some(told) = provider::told(&exchange.headers, SystemTime::now()) {
         order.gateway.rates.told(deployment, &told, Instant::now());
@@ -174,13 +180,13 @@ async fn first_content(begun: Begun, bounds: Bounds) -> Result<Box<Begun>, Failu
         let batch = collect(read, connection, stream, events);
         match batch {
             Batch { meaningful: false, failure: Some(failure), .. } => return Err(failure),
-            Batch { meaningful: false, complete: true, .. } => {
+            Batch { meaningful: false, complete: true, .. } if !stream.may_be_empty() => {
                 return Err(Failure::new(
                     FailureClass::Server,
                     "the provider's stream ended without any content",
                 ));
             }
-            Batch { meaningful: false, .. }
+            Batch { meaningful: false, complete: false, .. }
                 if events.iter().map(Bytes::len).sum::<usize>() < BATCH_BYTES => {}
             batch => {
                 begun.batch = batch;
@@ -232,4 +238,28 @@ pub(super) fn collect(
         }
     }
     batch
+}
+
+/// Reads a whole answer of status 200.
+///
+/// # Errors
+/// It is an error, or no answer to what was asked.
+pub(super) fn read(
+    call: &Call,
+    attempt: &Attempt,
+    headers: &HeaderMap,
+    reading: Reading,
+    body: Bytes,
+    created: u64,
+) -> Result<Reply, Failure> {
+    let kind = match reading.api.is_text() {
+        true => None,
+        false => headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()),
+    };
+    match kind {
+        Some(kind) if call.is_content() || !kind.contains("json") => {
+            wire::media::plain(body, kind, reading.api)
+        }
+        _ => provider::reply(&attempt.deployment, &attempt.model, reading, body, created),
+    }
 }

@@ -12,7 +12,7 @@ use http::HeaderMap;
 use pingora_core::protocols::http::HttpTask;
 
 use super::ctx::Call;
-use super::exchange::{Bounds, went_silent};
+use super::exchange::{Bounds, is_events, went_silent};
 use super::intake::left;
 use super::opening::{Begun, collect};
 use super::relay::{Relay, estimate};
@@ -20,6 +20,7 @@ use super::{head, reply};
 use crate::failure::Failure;
 use crate::patience::{nap, within};
 use crate::routing::{Attempt, Plan};
+use crate::usage::Usage;
 
 /// How long the end of a chunked body may lag behind the provider's own end mark.
 const TRAILER_WAIT: Duration = Duration::from_millis(20);
@@ -65,7 +66,9 @@ impl<'a, 'r> Pump<'a, 'r> {
         (plan, attempt): (&'a mut Plan, &'a mut Attempt),
         bounds: Bounds,
     ) -> Self {
-        let heartbeat = relay.ctx.snapshot.traffic.heartbeat.filter(|_| call.stream);
+        // Only where events are known to be whole may something stand between them.
+        let beats = call.stream && call.endpoint.is_text();
+        let heartbeat = relay.ctx.snapshot.traffic.heartbeat.filter(|_| beats);
         Self { relay, call, plan, attempt, bounds, heartbeat, heard: None, committed: false }
     }
 
@@ -117,7 +120,11 @@ impl<'a, 'r> Pump<'a, 'r> {
     pub(super) async fn run(&mut self, mut begun: Box<Begun>) -> Pumped {
         let pumped = self.frames(&mut begun).await;
         let stream = &begun.stream;
-        let usage = stream.usage().unwrap_or_else(|| estimate(self.call, stream.text_bytes()));
+        let usage = match self.call.is_stored() {
+            // It was counted when it was made.
+            true => Usage::default(),
+            false => stream.usage().unwrap_or_else(|| estimate(self.call, stream.text_bytes())),
+        };
         let routing = &self.relay.gateway.routing;
         self.plan.used(self.attempt, &usage, routing, Instant::now());
         let ctx = &mut *self.relay.ctx;
@@ -177,7 +184,13 @@ impl<'a, 'r> Pump<'a, 'r> {
         native: bool,
         end: bool,
     ) -> Written {
-        if !native {
+        if native {
+            // What is passed on cannot be continued by others.
+            self.relay.resume = None;
+            if let Some(voice) = &mut self.relay.voice {
+                voice.overhear(out);
+            }
+        } else {
             if let Some(resume) = &mut self.relay.resume {
                 resume.pass(out);
             }
@@ -220,7 +233,14 @@ impl<'a, 'r> Pump<'a, 'r> {
     }
 
     fn head(&self, upstream: Option<&HeaderMap>) -> Box<pingora_http::ResponseHeader> {
-        head::answer(self.relay.session, self.relay.ctx, head::Body::EventStream, upstream)
+        let body = match upstream {
+            Some(upstream) if !self.call.endpoint.is_text() && !is_events(upstream) => {
+                let length = upstream.get(http::header::CONTENT_LENGTH);
+                head::Body::AsSent(length.and_then(|length| length.to_str().ok()?.parse().ok()))
+            }
+            _ => head::Body::EventStream,
+        };
+        head::answer(self.relay.session, self.relay.ctx, body, upstream)
     }
 }
 

@@ -17,7 +17,7 @@ use pingora_proxy::Session;
 use super::ctx::{Call, RequestCtx, Served};
 use super::decide;
 use super::error::GatewayError;
-use super::exchange::Bounds;
+use super::exchange::{self, Bounds};
 use super::intake::left;
 use super::opening::{self, Opening, Order, Whole};
 use super::pump::{Interruption, Pump, Pumped};
@@ -106,6 +106,11 @@ pub(super) async fn relay(
     };
     match relay.run(call).await {
         End::Answered => Ok(()),
+        End::Error(error) if relay.head_out && call.is_relayed_as_bytes() && !call.stream => {
+            relay.ctx.error = Some(error);
+            relay.session.set_keepalive(None);
+            Err(Error::new_down(ErrorType::ConnectionClosed))
+        }
         End::Error(error) if relay.head_out => {
             relay.end_stream_with(error).await;
             Ok(())
@@ -113,6 +118,12 @@ pub(super) async fn relay(
         End::Error(error) => {
             let upstream = relay.upstream_head.take();
             reply::write_error(relay.session, relay.ctx, error, upstream.as_ref()).await
+        }
+        End::Broken(error) if call.is_relayed_as_bytes() && !call.stream => {
+            // Bytes have no place for an error: the body must not look complete.
+            relay.ctx.error = Some(error);
+            relay.session.set_keepalive(None);
+            Err(Error::new_down(ErrorType::ConnectionClosed))
         }
         End::Broken(error) => {
             relay.end_stream_with(error).await;
@@ -170,9 +181,10 @@ impl<'r> Relay<'r> {
                     Err(end) => return end,
                 }
             }
-            if let Some(shadow) =
-                attempt.deployment.silent_model.as_ref().filter(|_| last.is_none())
-            {
+            if let Some(shadow) = attempt.deployment.silent_model.as_ref().filter(|_| {
+                // A copy of what is kept would be kept as well.
+                last.is_none() && !call.endpoint.is_stored()
+            }) {
                 shadow::cast(self.gateway, self.ctx, shadow);
             }
             let began = Instant::now();
@@ -277,7 +289,7 @@ impl<'r> Relay<'r> {
         let began = Instant::now();
         let settings = &self.ctx.snapshot.routing;
         // What goes on with a broken stream has to fit to it, which only one attempt can.
-        let patience = if self.ctx.relayed.streamed {
+        let patience = if self.ctx.relayed.streamed || call.endpoint.is_stored() {
             None
         } else {
             plan.patience(attempt, settings, &self.gateway.routing)
@@ -352,20 +364,38 @@ impl<'r> Relay<'r> {
         call: &Call,
         plan: &mut Plan,
         attempt: &mut Attempt,
-        Whole { status, headers, body, reading }: Whole,
+        whole: Whole,
     ) -> Outcome {
         let deployment = &*Arc::clone(&attempt.deployment);
-        let headers = &*self.upstream_head.insert(headers);
+        let (status, reading) = (whole.status, whole.reading);
+        let headers = &*self.upstream_head.insert(whole.headers);
+        let body = whole.body;
         if !status.is_success() {
             let now = SystemTime::now();
             let failure = provider::classify(deployment, status.as_u16(), headers, &body, now);
-            return Outcome::Failed(failure);
+            // That what a provider keeps is not there says nothing about the deployment.
+            let is_about_the_thing = (call.endpoint.is_stored() || call.is_stored())
+                && matches!(failure.class, FailureClass::NotFound | FailureClass::Conflict);
+            return Outcome::Failed(match is_about_the_thing {
+                true => failure.without_blame(),
+                false => failure,
+            });
         }
         let created = unix_seconds(self.ctx.started_at);
-        let reply = match provider::reply(deployment, &attempt.model, reading, body, created) {
+        let read = match call.is_stored() {
+            false => opening::read(call, attempt, headers, reading, body, created),
+            // What it used was counted when it was made.
+            true => Ok(wire::Reply {
+                body: provider::stored(deployment, body),
+                usage: Some(Usage::default()),
+                model: None,
+            }),
+        };
+        let reply = match read {
             Ok(reply) => reply,
             Err(failure) => return Outcome::Failed(failure),
         };
+        let is_json = call.endpoint.is_text() || exchange::is_json(headers) && !call.is_content();
         let telling = call.telling(&self.ctx.request_id, created);
         let told = match reading.native {
             Some(_) => Ok(reply.body),
@@ -375,7 +405,8 @@ impl<'r> Relay<'r> {
             Ok(body) => body,
             Err(failure) => return Outcome::Failed(failure),
         };
-        if call.stream {
+        // Some models of sound and images do not stream, whatever was asked, and say nothing of it.
+        if call.stream && call.endpoint.is_text() {
             return Outcome::Failed(Failure::new(
                 FailureClass::Server,
                 "the provider answered a request for a stream with a single body",
@@ -389,7 +420,10 @@ impl<'r> Relay<'r> {
         plan.used(attempt, &usage, &self.gateway.routing, Instant::now());
         self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
         self.ctx.status = Some(200);
-        let size = head::Body::Json(body.len());
+        let size = match is_json {
+            true => head::Body::Json(body.len()),
+            false => head::Body::AsSent(Some(body.len())),
+        };
         let head = head::answer(self.session, self.ctx, size, self.upstream_head.as_ref());
         self.ctx.relayed.bytes_sent = body.len() as u64;
         let tasks = vec![HttpTask::Header(head, false), HttpTask::Body(Some(body), true)];
@@ -419,7 +453,9 @@ impl<'r> Relay<'r> {
         };
         self.ctx.relayed.bytes_sent += frame.len() as u64;
         self.ctx.error = Some(error);
-        let tasks = vec![HttpTask::Body(Some(frame), false), HttpTask::Body(None, true)];
+        let frame = Some(frame).filter(|frame| !frame.is_empty());
+        let frame = frame.map(|frame| HttpTask::Body(Some(frame), false));
+        let tasks = frame.into_iter().chain([HttpTask::Body(None, true)]).collect();
         if reply::write_together(self.session, tasks).await.is_err() {
             self.ctx.client_gone = true;
         }
@@ -475,6 +511,9 @@ pub(super) fn stopped(stop: Stop, last: Option<Failure>, model: &str) -> Gateway
 
 /// Tokens by the length of the text, where a provider counts none.
 pub(super) fn estimate(call: &Call, text_bytes: u64) -> Usage {
+    if !call.endpoint.is_text() {
+        return wire::media::estimate(call.endpoint, &call.body, text_bytes);
+    }
     Usage {
         input_tokens: wire::text_bytes(call.body.bytes()) as u64 / BYTES_PER_TOKEN,
         output_tokens: text_bytes / BYTES_PER_TOKEN,

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use http::Method;
 use percent_encoding::percent_decode_str;
 
+use super::stored::Named;
 use crate::dialect::{ClientDialect, Endpoint};
+use crate::provider;
+use crate::wire::responses::Action;
 
 /// What the path and method of a request ask for.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,26 +28,91 @@ pub(super) struct Asked<'a> {
     pub model: Option<Cow<'a, str>>,
     /// Where the path and not the body says whether the reply is a stream.
     pub stream: Option<bool>,
+    /// Which of the things that a provider keeps.
+    pub kept: Option<Kept<'a>>,
+    /// What of the Responses API is asked for, if not a response.
+    pub part: Option<Named<'a>>,
+}
+
+/// What a path says of something that a provider keeps.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Kept<'a> {
+    pub method: Method,
+    /// As the client got it.
+    pub id: Option<Cow<'a, str>>,
+    pub action: provider::Action,
 }
 
 impl<'a> Route<'a> {
     /// Finds the route.
     #[must_use]
     pub(super) fn find(method: &Method, path: &'a str) -> Self {
+        if let Some(asked) = kept(method, path) {
+            return Self::Inference(asked);
+        }
         match inference(path) {
-            Some(asked) if method == Method::POST => Self::Inference(asked),
-            _ => Self::Admin,
+            Some(asked) if *method == asked.method() => Self::Inference(asked),
+            Some(asked) => match asked.part {
+                // One path, two things that can be done with it.
+                Some(Named::Response { id, action: Action::Retrieve })
+                    if method == Method::DELETE =>
+                {
+                    let part = Some(Named::Response { id, action: Action::Delete });
+                    Self::Inference(Asked { part, ..asked })
+                }
+                _ => Self::Admin,
+            },
+            None => Self::Admin,
         }
     }
 }
 
 /// What is served below `/v1` in OpenAI's formats.
-const SERVED: [(&str, Endpoint); 3] = [
+const SERVED: [(&str, Endpoint); 11] = [
     // Chat comes first: `/chat/completions` ends like `/completions`.
     ("/chat/completions", Endpoint::Chat),
     ("/completions", Endpoint::Completions),
     ("/embeddings", Endpoint::Embeddings),
+    ("/images/generations", Endpoint::ImageGenerations),
+    ("/images/edits", Endpoint::ImageEdits),
+    ("/images/variations", Endpoint::ImageVariations),
+    ("/audio/transcriptions", Endpoint::Transcriptions),
+    ("/audio/translations", Endpoint::Translations),
+    ("/audio/speech", Endpoint::Speech),
+    ("/moderations", Endpoint::Moderations),
+    ("/rerank", Endpoint::Rerank),
 ];
+
+/// What a provider keeps: `/files/{id}/content`, `/batches/{id}/cancel` and what is above them.
+fn kept<'a>(method: &Method, path: &'a str) -> Option<Asked<'a>> {
+    // Below `/openai` they are OpenAI's own, and passed through.
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    let mut segments = path.strip_prefix('/')?.split('/');
+    let endpoint = match segments.next()? {
+        "files" => Endpoint::Files,
+        "batches" => Endpoint::Batches,
+        _ => return None,
+    };
+    let (id, below) = (segments.next(), segments.next());
+    if segments.next().is_some() {
+        return None;
+    }
+    let action = match (endpoint, method.as_str(), id, below) {
+        (_, "GET" | "POST", None, None)
+        | (_, "GET", Some(_), None)
+        | (Endpoint::Files, "DELETE", Some(_), None) => provider::Action::Itself,
+        (Endpoint::Files, "GET", Some(_), Some("content")) => provider::Action::Content,
+        (Endpoint::Batches, "POST", Some(_), Some("cancel")) => provider::Action::Cancel,
+        _ => return None,
+    };
+    let id = match id {
+        Some(id) => Some(decoded(id)?),
+        None => None,
+    };
+    let asked = Asked::new(endpoint, ClientDialect::OpenAi);
+    Some(Asked { kept: Some(Kept { method: method.clone(), id, action }), ..asked })
+}
 
 /// The inference paths: each with and without `/v1`, OpenAI's also in the two forms that name the
 /// model.
@@ -61,6 +129,9 @@ fn inference(path: &str) -> Option<Asked<'_>> {
     if let Some(asked) = google(path) {
         return Some(asked);
     }
+    if path == "/v2/rerank" {
+        return Some(Asked::new(Endpoint::Rerank, ClientDialect::OpenAi));
+    }
     let path = path.strip_prefix("/openai").unwrap_or(path);
     let path = path.strip_prefix("/v1").unwrap_or(path);
     match path {
@@ -69,6 +140,11 @@ fn inference(path: &str) -> Option<Asked<'_>> {
             Some(Asked::new(Endpoint::CountTokens, ClientDialect::Anthropic))
         }
         "/responses" => Some(Asked::new(Endpoint::Chat, ClientDialect::Responses)),
+        path if path.starts_with("/responses/") => {
+            let part = Some(part(path.strip_prefix("/responses/")?)?);
+            let asked = Asked::new(Endpoint::Responses, ClientDialect::Responses);
+            Some(Asked { part, ..asked })
+        }
         path => {
             let (_, endpoint) = SERVED.into_iter().find(|(served, _)| path == *served)?;
             Some(Asked::new(endpoint, ClientDialect::OpenAi))
@@ -92,6 +168,19 @@ fn google(path: &str) -> Option<Asked<'_>> {
     Some(Asked { model: Some(decoded(model)?), stream: Some(stream), ..asked })
 }
 
+/// What follows `/responses/`. An id of ours needs no encoding.
+fn part(rest: &str) -> Option<Named<'_>> {
+    let (id, action) = match rest.split_once('/') {
+        None if rest == "input_tokens" => return Some(Named::InputTokens),
+        None if rest == "compact" => return Some(Named::Compact),
+        None => (rest, Action::Retrieve),
+        Some((id, "cancel")) => (id, Action::Cancel),
+        Some((id, "input_items")) => (id, Action::InputItems),
+        Some(_) => return None,
+    };
+    (!id.is_empty()).then_some(Named::Response { id, action })
+}
+
 fn decoded(model: &str) -> Option<Cow<'_, str>> {
     let model = percent_decode_str(model).decode_utf8().ok()?;
     (!model.is_empty()).then_some(model)
@@ -100,7 +189,17 @@ fn decoded(model: &str) -> Option<Cow<'_, str>> {
 impl Asked<'_> {
     /// A path that says nothing else.
     pub(super) const fn new(endpoint: Endpoint, dialect: ClientDialect) -> Self {
-        Self { endpoint, dialect, model: None, stream: None }
+        Self { endpoint, dialect, model: None, stream: None, kept: None, part: None }
+    }
+
+    /// The method that the path is for.
+    fn method(&self) -> Method {
+        match self.part {
+            Some(Named::Response { action: Action::Retrieve | Action::InputItems, .. }) => {
+                Method::GET
+            }
+            _ => Method::POST,
+        }
     }
 }
 
@@ -123,8 +222,62 @@ mod tests {
             ("/v1/messages/count_tokens", Endpoint::CountTokens, Anthropic),
             ("/v1/responses", Endpoint::Chat, Responses),
             ("/openai/v1/responses", Endpoint::Chat, Responses),
+            ("/v1/images/generations", Endpoint::ImageGenerations, OpenAi),
+            ("/images/edits", Endpoint::ImageEdits, OpenAi),
+            ("/v1/images/variations", Endpoint::ImageVariations, OpenAi),
+            ("/audio/transcriptions", Endpoint::Transcriptions, OpenAi),
+            ("/openai/v1/audio/translations", Endpoint::Translations, OpenAi),
+            ("/v1/audio/speech/", Endpoint::Speech, OpenAi),
+            ("/moderations", Endpoint::Moderations, OpenAi),
+            ("/rerank", Endpoint::Rerank, OpenAi),
+            ("/v1/rerank", Endpoint::Rerank, OpenAi),
+            ("/v2/rerank", Endpoint::Rerank, OpenAi),
         ] {
             assert_eq!(inference(path), Some(Asked::new(endpoint, dialect)), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_found_by_method_and_path() {
+        let found = |method: &str, path| {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            match Route::find(&method, path) {
+                Route::Inference(Asked { endpoint, kept: Some(kept), .. }) => {
+                    Some((endpoint, kept.id.map(Cow::into_owned), kept.action))
+                }
+                _ => None,
+            }
+        };
+        let id = || Some("file-1".to_owned());
+        for (method, path, expected) in [
+            ("POST", "/v1/files", Some((Endpoint::Files, None, provider::Action::Itself))),
+            ("GET", "/files/", Some((Endpoint::Files, None, provider::Action::Itself))),
+            ("GET", "/v1/files/file-1/", Some((Endpoint::Files, id(), provider::Action::Itself))),
+            (
+                "GET",
+                "/files/file-1/content",
+                Some((Endpoint::Files, id(), provider::Action::Content)),
+            ),
+            (
+                "DELETE",
+                "/v1/files/file%2D1",
+                Some((Endpoint::Files, id(), provider::Action::Itself)),
+            ),
+            ("POST", "/v1/batches", Some((Endpoint::Batches, None, provider::Action::Itself))),
+            (
+                "POST",
+                "/v1/batches/file-1/cancel",
+                Some((Endpoint::Batches, id(), provider::Action::Cancel)),
+            ),
+            ("DELETE", "/v1/batches/file-1", None),
+            ("POST", "/v1/files/file-1", None),
+            ("POST", "/v1/files/file-1/content", None),
+            ("GET", "/v1/files/file-1/other", None),
+            ("GET", "/v1/files/file-1/content/more", None),
+            ("GET", "/v1/filesx", None),
+            ("GET", "/openai/v1/files", None),
+        ] {
+            assert_eq!(found(method, path), expected, "{method} {path}");
         }
     }
 

@@ -170,8 +170,8 @@ impl Shadow {
                 let now = SystemTime::now();
                 Err(provider::classify(deployment, status.as_u16(), &headers, &body, now))
             }
-            Opening::Body(Whole { body, reading, .. }) => {
-                let reply = provider::reply(deployment, &attempt.model, reading, body, created)?;
+            Opening::Body(Whole { headers, body, reading, .. }) => {
+                let reply = opening::read(call, attempt, &headers, reading, body, created)?;
                 Ok(reply.usage.unwrap_or_else(|| estimate(call, reply.body.len() as u64)))
             }
         }

@@ -8,7 +8,7 @@
 use std::sync::LazyLock;
 
 use minijinja::value::ValueKind;
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::Value;
 
 /// Steps of one evaluation; more than any mapping of a long conversation takes.
@@ -33,7 +33,7 @@ impl Scope {
             let value: minijinja::Value = serde_json::from_slice(json).ok()?;
             Some((name.to_owned(), value))
         };
-        Self(names.into_iter().filter_map(value).collect())
+        Self(minijinja::Value::from_pairs(names.into_iter().filter_map(value)))
     }
 }
 
@@ -57,10 +57,16 @@ impl Expression {
     /// # Errors
     /// It is no expression.
     pub fn parse(source: &str) -> Result<Self, Wrong> {
-        match LANGUAGE.compile_expression_owned(source.to_owned()) {
-            Ok(compiled) => Ok(Self { source: source.into(), compiled }),
-            Err(error) => Err(wrong(source, &error)),
+        let compiled = LANGUAGE.compile_expression_owned(source.to_owned());
+        let compiled = compiled.map_err(|error| wrong(source, &error))?;
+        // Filters are looked up when they are reached. Without data most operations fail, which says
+        // nothing; but a name that does not exist now will not exist later.
+        if let Err(error) = compiled.eval(Scope::of([]).0)
+            && matches!(error.kind(), ErrorKind::UnknownFilter | ErrorKind::UnknownTest)
+        {
+            return Err(wrong(source, &error));
         }
+        Ok(Self { source: source.into(), compiled })
     }
 
     /// The value of the expression, with the names of `scope`. `Null`: there is none.
@@ -68,7 +74,8 @@ impl Expression {
     /// # Errors
     /// A filter was given what it cannot work on, or the evaluation took too many steps.
     pub fn evaluate(&self, scope: &Scope) -> Result<Value, Wrong> {
-        let value = self.compiled.eval(scope.0.clone()).map_err(|error| wrong(&self.source, &error))?;
+        let value =
+            self.compiled.eval(scope.0.clone()).map_err(|error| wrong(&self.source, &error))?;
         if matches!(value.kind(), ValueKind::Undefined | ValueKind::None | ValueKind::Invalid) {
             return Ok(Value::Null);
         }
@@ -274,6 +281,7 @@ mod tests {
         for (text, reason) in [
             ("{{ model", "is not closed"),
             ("{{ model | nofilter }}", "unknown filter"),
+            ("{{ model is notest }}", "unknown test"),
             ("{{ }}", "unexpected"),
             ("{{ a b }}", "unexpected"),
             ("a{{ ) }}b", "unexpected"),

@@ -294,11 +294,12 @@ fn route(path: &str, request: &Recorded, usual: Dialect) -> (Operation, Dialect,
     if ends("/messages/count_tokens") {
         return (Operation::CountTokens, Dialect::Anthropic, None);
     }
-    let operation = if ends("/chat/completions") {
+    // Cohere's paths and Ollama's are known; what is answered there has to be scripted.
+    let operation = if ends("/chat/completions") || ends("/v2/chat") || ends("/api/chat") {
         Operation::Chat
     } else if ends("/completions") {
         Operation::Completions
-    } else if ends("/embeddings") {
+    } else if ends("/embeddings") || ends("/v2/embed") || ends("/api/embed") {
         Operation::Embeddings
     } else if ends("/models") {
         Operation::Models
@@ -376,7 +377,7 @@ struct Body<'a> {
     system: Option<&'a RawValue>,
     #[serde(borrow)]
     prompt: Option<&'a RawValue>,
-    #[serde(borrow)]
+    #[serde(borrow, alias = "texts")]
     input: Option<&'a RawValue>,
     #[serde(borrow)]
     tools: Option<&'a RawValue>,

@@ -89,7 +89,11 @@ impl Problem {
                 "error": self.anthropic(),
                 "request_id": request_id,
             }),
-            Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama => {
+            Dialect::OpenAi
+            | Dialect::Azure
+            | Dialect::Cohere
+            | Dialect::Ollama
+            | Dialect::Custom => {
                 json!({ "error": self.openai(dialect) })
             }
         };
@@ -106,7 +110,11 @@ impl Problem {
                 }
                 format!("event: error\ndata: {}\n\n", json!({"type": "error", "error": error}))
             }
-            Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama => {
+            Dialect::OpenAi
+            | Dialect::Azure
+            | Dialect::Cohere
+            | Dialect::Ollama
+            | Dialect::Custom => {
                 format!("data: {}\n\n", json!({ "error": self.openai(dialect) }))
             }
         };

@@ -34,7 +34,11 @@ pub(super) fn render(asked: &Asked, reply: &Reply) -> Rendered {
     let request_id = format!("req_mock{:016x}", asked.id);
     let dialect = asked.dialect;
     let in_band = reply.conduct.error_frame.as_ref().filter(|_| !asked.stream);
-    let (status, content_type, payload) = match (&asked.refused, in_band, &reply.says) {
+    // What a test has written byte for byte is the answer on every path.
+    let written = matches!(reply.says, Says::Verbatim { .. } | Says::Frames(_));
+    let refused = asked.refused.as_ref();
+    let refused = refused.filter(|_| !(written && asked.operation == Operation::Unknown));
+    let (status, content_type, payload) = match (refused, in_band, &reply.says) {
         (Some(problem), _, _) => error(problem, dialect, &request_id),
         // Without a stream, the error in a 200 is the whole body.
         (None, Some((_, problem)), _) => {
@@ -52,13 +56,13 @@ pub(super) fn render(asked: &Asked, reply: &Reply) -> Rendered {
         }
         (None, None, Says::Answer(answer)) => answered(asked, || Speech::compose(asked, answer)),
     };
-    let status = match asked.refused {
+    let status = match refused {
         Some(_) => status,
         None => reply.status.unwrap_or(status),
     };
     let id_header = match dialect {
         Dialect::Anthropic => "request-id",
-        Dialect::OpenAi | Dialect::Cohere | Dialect::Ollama => "x-request-id",
+        Dialect::OpenAi | Dialect::Cohere | Dialect::Ollama | Dialect::Custom => "x-request-id",
         Dialect::Azure => "apim-request-id",
     };
     let mut headers = vec![
@@ -90,13 +94,25 @@ fn answered(asked: &Asked, speech: impl Fn() -> Speech) -> Parts {
                 (Dialect::Anthropic, true) => {
                     return (200, EVENTS, Payload::Frames(anthropic::frames(asked, &speech)));
                 }
-                (Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama, true) => {
+                (
+                    Dialect::OpenAi
+                    | Dialect::Azure
+                    | Dialect::Cohere
+                    | Dialect::Ollama
+                    | Dialect::Custom,
+                    true,
+                ) => {
                     return (200, EVENTS, Payload::Frames(openai::frames(asked, &speech, legacy)));
                 }
                 (Dialect::Anthropic, false) => anthropic::whole(asked, &speech),
-                (Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama, false) => {
-                    openai::whole(asked, &speech, legacy)
-                }
+                (
+                    Dialect::OpenAi
+                    | Dialect::Azure
+                    | Dialect::Cohere
+                    | Dialect::Ollama
+                    | Dialect::Custom,
+                    false,
+                ) => openai::whole(asked, &speech, legacy),
             }
         }
         Operation::Embeddings => openai::embeddings(asked),
@@ -117,7 +133,7 @@ fn models(dialect: Dialect) -> Bytes {
             "first_id": LISTED.first(),
             "last_id": LISTED.last(),
         }),
-        Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama => {
+        Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama | Dialect::Custom => {
             json!({"object": "list", "data": data})
         }
     };
@@ -132,11 +148,13 @@ fn model(dialect: Dialect, id: &str) -> serde_json::Value {
             "display_name": id,
             "created_at": "2026-01-01T00:00:00Z",
         }),
-        Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama => json!({
-            "id": id,
-            "object": "model",
-            "created": openai::CREATED,
-            "owned_by": "mock",
-        }),
+        Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama | Dialect::Custom => {
+            json!({
+                "id": id,
+                "object": "model",
+                "created": openai::CREATED,
+                "owned_by": "mock",
+            })
+        }
     }
 }

@@ -70,6 +70,7 @@ pub(super) enum Repeat {
 pub(super) struct When {
     pub(super) model: Option<Pattern>,
     pub(super) path: Option<Pattern>,
+    pub(super) method: Option<Pattern>,
     pub(super) headers: Vec<(String, Pattern)>,
     pub(super) stream: Option<bool>,
     /// These requests only, counted from 1 among those that match the rest.
@@ -158,14 +159,17 @@ impl Script {
     pub(super) fn perform(&self, request: &Recorded, usual: Dialect) -> Performance {
         let mut asked = Asked::read(request, usual);
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        if !self.keys.is_empty()
-            && !request.key().is_some_and(|it| self.keys.iter().any(|k| k == it))
-        {
+        let lacks_key = !self.keys.is_empty()
+            && !request.key().is_some_and(|it| self.keys.iter().any(|k| k == it));
+        if lacks_key {
             asked.refused = Some(Problem::of_status(401));
         }
         let (reply, steady) = self.choose(&asked, request, number);
         // What was written word for word, or an error, is the answer to whatever is asked.
-        if asked.operation == Operation::Unknown && !matches!(reply.says, Says::Answer(_)) {
+        if asked.operation == Operation::Unknown
+            && !lacks_key
+            && !matches!(reply.says, Says::Answer(_))
+        {
             asked.refused = None;
         }
         let mut conduct = reply.conduct.clone();
@@ -217,6 +221,7 @@ impl When {
     fn matches(&self, asked: &Asked, request: &Recorded) -> bool {
         let path = request.path.split('?').next().unwrap_or_default();
         self.model.as_ref().is_none_or(|it| it.matches(&asked.model))
+            && self.method.as_ref().is_none_or(|it| it.matches(request.method.as_str()))
             && self.path.as_ref().is_none_or(|it| it.matches(path))
             && self.stream.is_none_or(|it| it == asked.stream)
             && self.headers.iter().all(|(name, pattern)| {

@@ -302,7 +302,11 @@ impl Upstream {
     pub fn api_base(&self) -> String {
         match self.stage.dialect {
             Dialect::OpenAi => format!("{}/v1", self.url()),
-            Dialect::Azure | Dialect::Anthropic | Dialect::Cohere | Dialect::Ollama => self.url(),
+            Dialect::Azure
+            | Dialect::Anthropic
+            | Dialect::Cohere
+            | Dialect::Ollama
+            | Dialect::Custom => self.url(),
         }
     }
 

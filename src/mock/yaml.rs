@@ -130,6 +130,7 @@ struct RuleEntry {
 struct Match {
     model: Option<String>,
     path: Option<String>,
+    method: Option<String>,
     header: std::collections::BTreeMap<String, String>,
     stream: Option<bool>,
     nth: Option<Checked<Numbers>>,
@@ -206,11 +207,12 @@ struct UsageEntry {
 
 impl RuleEntry {
     fn into_rule(self) -> Rule {
-        let Match { model, path, header, stream, nth, first, every, chance } = self.when;
+        let Match { model, path, method, header, stream, nth, first, every, chance } = self.when;
         let headers = header.into_iter();
         let when = When {
             model: model.map(Pattern::new),
             path: path.map(Pattern::new),
+            method: method.map(Pattern::new),
             headers: headers.map(|(k, v)| (k.to_lowercase(), Pattern::new(v))).collect(),
             stream,
             nth: nth.map(|it| it.0.0).unwrap_or_default(),

@@ -6,6 +6,7 @@ use http::{HeaderName, header};
 use super::openai::{ENDPOINT_PATHS, cut_endpoint};
 use super::url::BaseUrl;
 use super::{Headers, Layout, TargetProblem, Vendor, Written, filled};
+use crate::dialect::Endpoint;
 
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
 /// The API version used where none is written: the newest that is not a preview.
@@ -46,7 +47,19 @@ pub(super) fn layout(
         Form::Dated if !root.contains("/deployments/") => "/deployments/{model}",
         Form::Dated | Form::Undated => "",
     };
-    let paths = ENDPOINT_PATHS.map(|path| Some(format!("{root}{infix}{}{query}", path?).into()));
+    let mut paths =
+        ENDPOINT_PATHS.map(|path| Some(format!("{root}{infix}{}{query}", path?).into()));
+    for endpoint in [Endpoint::Files, Endpoint::Batches] {
+        // They belong to the resource, and not to one deployment of it.
+        let resource = root.split("/deployments/").next().unwrap_or(&root);
+        paths[endpoint.index()] =
+            ENDPOINT_PATHS[endpoint.index()].map(|path| format!("{resource}{path}{query}").into());
+    }
+    if form == Form::Dated {
+        // Responses belong to the resource; the body names the deployment.
+        let resource = root.split("/deployments").next().unwrap_or(&root);
+        paths[Endpoint::Responses.index()] = Some(format!("{resource}/responses{query}").into());
+    }
     Ok(Layout { root, paths, stream_path: None })
 }
 
@@ -126,6 +139,13 @@ pub(super) fn authenticate(
     } else {
         headers.add_secret("api_key", API_KEY, "", key)
     }
+}
+
+/// Whether the host is Azure's own.
+pub(super) fn is_azure(host: &str) -> bool {
+    [".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com"]
+        .iter()
+        .any(|end| host.ends_with(end))
 }
 
 /// Whether the host is a resource of Azure AI Foundry.

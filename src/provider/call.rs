@@ -3,16 +3,21 @@
 //! Chooses the format by the deployment's dialect; the formats themselves are `wire`'s.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 
+use super::media::{self, Sending, Stored};
 use crate::catalog::{Deployment, PriceBook};
 use crate::dialect::{ClientDialect, Dialect, Endpoint, Quirks};
 use crate::failure::{Failure, FailureClass};
+use crate::mapping::Mapping;
+use crate::wire::form::Form;
 use crate::wire::json::Object;
+use crate::wire::responses::{Bridge, NativeStream, Owner, Resource};
 use crate::wire::{self, Reply, RequestOptions, StreamOptions, StreamRelay};
 
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -36,6 +41,10 @@ pub struct Call<'a> {
     pub modify_params: bool,
     /// The request as a client of another dialect wrote it.
     pub native: Option<Native<'a>>,
+    /// The request as a form, if it came as one.
+    pub form: Option<&'a Form>,
+    /// What of the things that a provider keeps is asked for.
+    pub stored: Option<&'a Stored>,
 }
 
 /// A request in the dialect of its client.
@@ -45,6 +54,8 @@ pub struct Native<'a> {
     pub body: &'a Object,
     /// Headers that go with it to a provider of the same dialect.
     pub headers: &'a [(HeaderName, HeaderValue)],
+    /// What of the Responses API it asks for, if not for a response.
+    pub resource: Option<&'a Resource>,
 }
 
 /// How the answer to a request is to be read.
@@ -66,6 +77,27 @@ pub struct Outgoing<'a> {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     pub body: Bytes,
     pub reading: Reading,
+    /// `None`: a POST of `body` alone.
+    pub sending: Option<Box<Sending>>,
+}
+
+impl Outgoing<'_> {
+    /// Bytes of the whole body.
+    #[must_use]
+    pub fn body_bytes(&self) -> usize {
+        self.body.len() + self.rest().iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// What follows `body`.
+    #[must_use]
+    pub fn rest(&self) -> &[Bytes] {
+        self.sending.as_ref().map_or(&[], |sending| &sending.rest)
+    }
+
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        self.sending.as_ref().map_or(&Method::POST, |sending| &sending.method)
+    }
 }
 
 /// Writes a client's request for a deployment.
@@ -104,15 +136,24 @@ pub fn request<'a>(
         max_output_tokens: deployment.max_output_tokens(call.model, &PriceBook::built_in()),
         model_hint: deployment.info.base_model.as_deref().unwrap_or(call.model),
     };
+    if !call.endpoint.is_text() {
+        let body_to_come = Bytes::new();
+        let outgoing =
+            Outgoing { path, headers: Vec::new(), body: body_to_come, reading, sending: None };
+        return media::request(deployment, outgoing, body, call, &options);
+    }
+    if let Some(outgoing) = super::responses::request(deployment, body, call, &options)? {
+        return Ok(outgoing);
+    }
     match deployment.dialect {
         Dialect::OpenAi | Dialect::Azure => {
             let body = wire::openai::request(body, &options)?;
-            Ok(Outgoing { path, headers: Vec::new(), body, reading })
+            Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
         Dialect::Anthropic => {
             let outgoing = wire::anthropic::request(body, &options)?;
             let headers = anthropic_headers(deployment, outgoing.version, &outgoing.betas);
-            Ok(Outgoing { path, headers, body: outgoing.body, reading })
+            Ok(Outgoing { path, headers, body: outgoing.body, reading, sending: None })
         }
         Dialect::Cohere => {
             let body = match call.endpoint {
@@ -120,7 +161,15 @@ pub fn request<'a>(
                 Endpoint::Embeddings => wire::cohere::embed(body, &options)?,
                 _ => wire::openai::request(body, &options)?,
             };
-            Ok(Outgoing { path, headers: Vec::new(), body, reading })
+            Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
+        }
+        Dialect::Custom => {
+            let template = deployment.mapping.as_ref().and_then(|map| map.request.as_ref());
+            let body = match template {
+                Some(template) => wire::custom::request(body, &options, template)?,
+                None => wire::openai::request(body, &options)?,
+            };
+            Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
         Dialect::Ollama => {
             let body = match call.endpoint {
@@ -128,7 +177,7 @@ pub fn request<'a>(
                 Endpoint::Embeddings => wire::ollama::embed(body, &options)?,
                 _ => wire::openai::request(body, &options)?,
             };
-            Ok(Outgoing { path, headers: Vec::new(), body, reading })
+            Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
     }
 }
@@ -145,6 +194,12 @@ pub fn reply(
     body: Bytes,
     created: u64,
 ) -> Result<Reply, Failure> {
+    if !reading.api.is_text() {
+        return media::reply(deployment, reading, body);
+    }
+    if reading.api == Endpoint::Responses {
+        return super::responses::reply(deployment, reading, body, created);
+    }
     match (deployment.dialect, reading.api) {
         (Dialect::Cohere, Endpoint::Chat) => return wire::cohere::reply(body, model, created),
         (Dialect::Cohere, Endpoint::Embeddings) => return wire::cohere::embeddings(body, model),
@@ -152,8 +207,11 @@ pub fn reply(
         (Dialect::Ollama, Endpoint::Embeddings) => return wire::ollama::embeddings(body),
         _ => {}
     }
+    if let Some(map) = mapped(deployment, |map| map.response.is_some()) {
+        return wire::custom::reply(body, map, model, created);
+    }
     match deployment.dialect {
-        Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama => {
+        Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama | Dialect::Custom => {
             wire::openai::reply(body, deployment.quirks, reading.api)
         }
         Dialect::Anthropic => wire::anthropic::reply(body, created),
@@ -168,6 +226,12 @@ pub fn stream(
     reading: Reading,
     options: StreamOptions,
 ) -> StreamRelay {
+    if reading.api == Endpoint::Responses {
+        return StreamRelay::Translated(match reading.native {
+            Some(_) => Box::new(NativeStream::new(Some(Owner::of(&deployment.id)))),
+            None => Box::new(Bridge::new(options)),
+        });
+    }
     // Departures are known of chat chunks; other streams have other fields and pass as they are.
     if reading.api != Endpoint::Chat {
         return StreamRelay::openai(StreamOptions { quirks: Quirks::default(), ..options });
@@ -179,7 +243,16 @@ pub fn stream(
         Dialect::Anthropic => StreamRelay::anthropic(options),
         Dialect::Cohere => StreamRelay::cohere(options, model),
         Dialect::Ollama => StreamRelay::ollama(options),
+        Dialect::Custom => match mapped(deployment, |map| map.stream.is_some()) {
+            Some(map) => StreamRelay::custom(options, Arc::clone(map), model),
+            None => StreamRelay::openai(options),
+        },
     }
+}
+
+/// The mapping of a deployment, if it has the part that is asked for.
+fn mapped(deployment: &Deployment, has: fn(&Mapping) -> bool) -> Option<&Arc<Mapping>> {
+    deployment.mapping.as_ref().filter(|map| has(map))
 }
 
 /// The path with the model in it. The model may come from a client (by a wildcard), so it must not
@@ -239,11 +312,14 @@ const fn noun(endpoint: Endpoint) -> &'static str {
         Endpoint::CountTokens => "counting tokens",
         Endpoint::ImageGenerations => "image generation",
         Endpoint::ImageEdits => "image edits",
+        Endpoint::ImageVariations => "image variations",
         Endpoint::Transcriptions => "transcription",
         Endpoint::Translations => "audio translation",
         Endpoint::Speech => "speech",
         Endpoint::Rerank => "reranking",
         Endpoint::Moderations => "moderation",
+        Endpoint::Files => "files",
+        Endpoint::Batches => "batches",
     }
 }
 
@@ -280,6 +356,8 @@ mod tests {
             drop_params: false,
             modify_params: false,
             native: None,
+            form: None,
+            stored: None,
         }
     }
 

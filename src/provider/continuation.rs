@@ -23,7 +23,8 @@ pub fn continuation(deployment: &Deployment, model: &str, body: &Object) -> Styl
         | Dialect::OpenAi
         | Dialect::Azure
         | Dialect::Cohere
-        | Dialect::Ollama => Style::Instruction,
+        | Dialect::Ollama
+        | Dialect::Custom => Style::Instruction,
     }
 }
 

@@ -10,11 +10,16 @@ mod azure;
 mod call;
 mod classify;
 mod cohere;
+mod compatible;
 mod continuation;
+mod custom;
+mod media;
 mod ollama;
 mod openai;
 mod pass;
 mod recognise;
+mod rerank;
+mod responses;
 mod retry_after;
 mod table;
 mod told;
@@ -27,10 +32,14 @@ pub use azure::DEFAULT_API_VERSION;
 pub use call::{Call, Native, Outgoing, Reading, reply, request, stream};
 pub use classify::{class_of, classify, reclassify};
 pub use continuation::continuation;
+pub use media::{Action, Sending, Stored};
 
+pub use compatible::why_not;
+pub use custom::Custom;
 pub use pass::{passed_path, passed_reading, realtime_path};
 pub use recognise::recognise;
-pub use table::{Support, VENDORS, Vendor, names, vendor};
+pub use responses::{offered as responses_api, stored};
+pub use table::{CUSTOM, Support, Vendor, names, vendor, vendors};
 pub use told::told;
 use url::BaseUrl;
 
@@ -57,6 +66,8 @@ pub struct Written<'a> {
     pub ca_file: Option<&'a str>,
     /// Default: yes where there is TLS to agree on it.
     pub http2: Option<bool>,
+    /// The paths and the key's header of a provider that the configuration describes.
+    pub custom: Option<Custom<'a>>,
 }
 
 /// Only what is always there: a model without a name, and certificates that are checked.
@@ -73,6 +84,7 @@ impl Default for Written<'_> {
             verify_tls: true,
             ca_file: None,
             http2: None,
+            custom: None,
         }
     }
 }
@@ -116,7 +128,8 @@ struct Layout {
 /// Something that is written cannot be right, or something that is needed is missing.
 pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetProblem> {
     if vendor.support == Support::NotYet {
-        let message = format!("the provider `{}` is not supported yet", vendor.name);
+        let reason = why_not(vendor.name).map(|why| format!(": {why}")).unwrap_or_default();
+        let message = format!("the provider `{}` is not supported yet{reason}", vendor.name);
         return Err(TargetProblem::new("model", message));
     }
     let api_base = filled(written.api_base)
@@ -131,10 +144,17 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         Dialect::Anthropic => anthropic::layout(&base),
         Dialect::Cohere => cohere::layout(&base),
         Dialect::Ollama => ollama::layout(&base),
+        Dialect::Custom => custom::layout(&base, written.custom),
     };
-    if vendor.support == Support::CompletionsOnly {
+    rerank::place(&mut layout, vendor, base.query.as_deref());
+    let only: &[Endpoint] = match vendor.support {
+        Support::Yes | Support::NotYet => &[],
+        Support::CompletionsOnly => &[Endpoint::Completions],
+        Support::VectorsOnly => &[Endpoint::Embeddings, Endpoint::Rerank],
+    };
+    if !only.is_empty() {
         for endpoint in Endpoint::ALL {
-            if endpoint != Endpoint::Completions {
+            if !only.contains(&endpoint) {
                 layout.paths[endpoint.index()] = None;
             }
         }
@@ -145,6 +165,7 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         Dialect::OpenAi | Dialect::Cohere | Dialect::Ollama => {
             openai::authenticate(&mut headers, written)?;
         }
+        Dialect::Custom => custom::authenticate(&mut headers, written)?,
         Dialect::Azure => azure::authenticate(&mut headers, &base, written)?,
         Dialect::Anthropic => anthropic::authenticate(&mut headers, &base, written)?,
     }
@@ -179,6 +200,24 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         http2: written.http2.unwrap_or(false),
         host: base.host.into(),
     })
+}
+
+/// The dialect of a deployment: the provider's, unless its address is one of an API that copies
+/// OpenAI's beside the provider's own.
+#[must_use]
+pub fn dialect(vendor: &Vendor, written: &Written<'_>) -> Dialect {
+    let base = filled(written.api_base).or(vendor.base_url);
+    base.and_then(|base| BaseUrl::parse(base).ok())
+        .map_or(vendor.dialect, |base| spoken(vendor, &base))
+}
+
+fn spoken(vendor: &Vendor, base: &BaseUrl) -> Dialect {
+    match vendor.dialect {
+        Dialect::Cohere if cohere::is_compatible(base) => Dialect::OpenAi,
+        Dialect::Ollama if ollama::is_compatible(base) => Dialect::OpenAi,
+        Dialect::OpenAi if anthropic::is_copied(base) => Dialect::Anthropic,
+        dialect => dialect,
+    }
 }
 
 /// The target of an address that is called as it is written, and what its replies are read as.
@@ -222,24 +261,6 @@ pub fn plain_target(
         host: base.host.into(),
     };
     Ok((target, dialect))
-}
-
-/// The dialect of a deployment: the provider's, unless its address is one of an API that copies
-/// OpenAI's beside the provider's own.
-#[must_use]
-pub fn dialect(vendor: &Vendor, written: &Written<'_>) -> Dialect {
-    let base = filled(written.api_base).or(vendor.base_url);
-    base.and_then(|base| BaseUrl::parse(base).ok())
-        .map_or(vendor.dialect, |base| spoken(vendor, &base))
-}
-
-fn spoken(vendor: &Vendor, base: &BaseUrl) -> Dialect {
-    match vendor.dialect {
-        Dialect::Cohere if cohere::is_compatible(base) => Dialect::OpenAi,
-        Dialect::Ollama if ollama::is_compatible(base) => Dialect::OpenAi,
-        Dialect::OpenAi if anthropic::is_copied(base) => Dialect::Anthropic,
-        dialect => dialect,
-    }
 }
 
 /// What is assumed for a deployment or looks like a mistake, for `check` to warn of.
@@ -356,5 +377,7 @@ fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
+#[cfg(test)]
+mod listing;
 #[cfg(test)]
 mod tests;

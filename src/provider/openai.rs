@@ -19,11 +19,14 @@ pub(super) const ENDPOINT_PATHS: [Option<&str>; Endpoint::ALL.len()] = [
     None,
     Some("/images/generations"),
     Some("/images/edits"),
+    Some("/images/variations"),
     Some("/audio/transcriptions"),
     Some("/audio/translations"),
     Some("/audio/speech"),
     Some("/rerank"),
     Some("/moderations"),
+    Some("/files"),
+    Some("/batches"),
 ];
 
 /// Completes an `api_base`: a bare host gets the provider's own path (`/v1`, `/openai/v1`), a full

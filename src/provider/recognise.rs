@@ -48,8 +48,13 @@ const BY_MODEL: &[(&str, &str)] = &[
 ];
 
 /// Parts that LiteLLM puts before a model to choose a translation; not part of the model's name.
-const MODEL_MARKS: &[(&str, &str)] =
-    &[("azure", "o_series/"), ("azure", "gpt5_series/"), ("openai", "chat/")];
+const MODEL_MARKS: &[(&str, &str)] = &[
+    ("azure", "o_series/"),
+    ("azure", "gpt5_series/"),
+    ("azure", "responses/"),
+    ("openai", "chat/"),
+    ("openai", "responses/"),
+];
 
 /// The provider that `model` belongs to, and the model's name there: by the prefix (`groq/llama`),
 /// else by the model's own name. `None` if neither tells.
@@ -98,6 +103,7 @@ mod tests {
             ("openai/*", Some(("openai", "*"))),
             ("azure/my/deployment", Some(("azure", "my/deployment"))),
             ("azure/o_series/mine", Some(("azure", "mine"))),
+            ("openai/responses/gpt-5-pro", Some(("openai", "gpt-5-pro"))),
             ("claude-3-opus-20240229", Some(("anthropic", "claude-3-opus-20240229"))),
             ("anthropic/claude-x", Some(("anthropic", "claude-x"))),
             ("gemini-2.5-pro", Some(("gemini", "gemini-2.5-pro"))),

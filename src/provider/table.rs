@@ -2,6 +2,7 @@
 //!
 //! Names, addresses and environment variables are LiteLLM's, so that its configuration files work.
 
+use super::compatible::COMPATIBLE;
 use crate::dialect::{Dialect, Quirks};
 
 /// A provider: where it is and what it speaks.
@@ -25,18 +26,31 @@ pub struct Vendor {
     pub support: Support,
 }
 
+/// Stands for every provider that the configuration describes; its own name is the deployment's.
+pub const CUSTOM: Vendor = Vendor {
+    name: "custom",
+    dialect: Dialect::Custom,
+    base_url: None,
+    base_vars: &[],
+    key_vars: &[],
+    needs_key: false,
+    ..OPENAI
+};
+
 /// How far Tollgate can call a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Support {
     Yes,
     /// Only legacy text completions.
     CompletionsOnly,
+    /// Only embeddings and reranking.
+    VectorsOnly,
     /// Its name is known, its API is not spoken.
     NotYet,
 }
 
 /// OpenAI itself; the others are described by how they differ from it.
-const OPENAI: Vendor = Vendor {
+pub(super) const OPENAI: Vendor = Vendor {
     name: "openai",
     dialect: Dialect::OpenAi,
     base_url: Some("https://api.openai.com/v1"),
@@ -48,7 +62,7 @@ const OPENAI: Vendor = Vendor {
     support: Support::Yes,
 };
 
-const PLAIN: Quirks = Quirks {
+pub(super) const PLAIN: Quirks = Quirks {
     max_tokens_only: false,
     no_stream_options: false,
     mistral: false,
@@ -59,13 +73,15 @@ const PLAIN: Quirks = Quirks {
     continues_final_message: false,
 };
 
-const MAX_TOKENS_ONLY: Quirks = Quirks { max_tokens_only: true, ..PLAIN };
-const VLLM: Quirks = Quirks { continues_final_message: true, ..PLAIN };
-const NORMALISE: Quirks = Quirks { normalise_stream: true, ..PLAIN };
-const MAX_TOKENS_NORMALISE: Quirks = Quirks { normalise_stream: true, ..MAX_TOKENS_ONLY };
+pub(super) const MAX_TOKENS_ONLY: Quirks = Quirks { max_tokens_only: true, ..PLAIN };
+const VLLM: Quirks = Quirks { continues_final_message: true, ..NORMALISE };
+pub(super) const NORMALISE: Quirks = Quirks { normalise_stream: true, ..PLAIN };
+pub(super) const MAX_TOKENS_NORMALISE: Quirks =
+    Quirks { normalise_stream: true, ..MAX_TOKENS_ONLY };
 const MISTRAL: Quirks = Quirks { mistral: true, no_stream_options: true, ..MAX_TOKENS_NORMALISE };
 const DEEPSEEK: Quirks = Quirks { null_content_with_tool_calls: true, ..MAX_TOKENS_NORMALISE };
-const NO_STREAM_OPTIONS: Quirks = Quirks { no_stream_options: true, ..MAX_TOKENS_NORMALISE };
+pub(super) const NO_STREAM_OPTIONS: Quirks =
+    Quirks { no_stream_options: true, ..MAX_TOKENS_NORMALISE };
 const XAI: Quirks = Quirks {
     strip_strict_and_names: true,
     reasoning_outside_completion: true,
@@ -103,8 +119,10 @@ macro_rules! own_server {
     };
 }
 
-/// A provider that LiteLLM calls and Tollgate does not.
-const fn not_yet(name: &'static str) -> Vendor {
+pub(super) use {hosted, own_server};
+
+/// A provider that LiteLLM calls and Tollgate does not; [`super::why_not`] tells why.
+pub(super) const fn not_yet(name: &'static str) -> Vendor {
     Vendor {
         name,
         base_url: None,
@@ -143,7 +161,7 @@ const COHERE: Vendor = Vendor {
 const DASHSCOPE: Vendor = hosted!(
     "dashscope",
     "DASHSCOPE",
-    "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+    "https://dashscope.aliyuncs.com/compatible-mode/v1",
     MAX_TOKENS_NORMALISE
 );
 
@@ -224,8 +242,9 @@ const VOLCENGINE: Vendor = hosted!(
     "ARK_API_KEY"
 );
 
-/// All of them, by name.
-pub const VENDORS: &[Vendor] = &[
+/// Those that are told apart by more than their address, and the most used of the others. See
+/// [`vendors`].
+pub(super) const VENDORS: &[Vendor] = &[
     OPENAI,
     AZURE,
     ANTHROPIC,
@@ -257,7 +276,7 @@ pub const VENDORS: &[Vendor] = &[
     hosted!("aiml", "AIML", "https://api.aimlapi.com/v1", MAX_TOKENS_ONLY),
     hosted!("anyscale", "ANYSCALE", "https://api.endpoints.anyscale.com/v1", MAX_TOKENS_ONLY),
     hosted!("baseten", "BASETEN", "https://inference.baseten.co/v1", MAX_TOKENS_ONLY),
-    hosted!("cerebras", "CEREBRAS", "https://api.cerebras.ai/v1", PLAIN),
+    hosted!("cerebras", "CEREBRAS", "https://api.cerebras.ai/v1", NORMALISE),
     hosted!("chutes", "CHUTES", "https://llm.chutes.ai/v1", MAX_TOKENS_ONLY),
     hosted!("codestral", "CODESTRAL", "https://codestral.mistral.ai/v1", MISTRAL),
     COHERE,
@@ -272,7 +291,7 @@ pub const VENDORS: &[Vendor] = &[
     hosted!("galadriel", "GALADRIEL", "https://api.galadriel.com/v1", MAX_TOKENS_ONLY),
     GEMINI,
     hosted!("github", "GITHUB", "https://models.inference.ai.azure.com", PLAIN, "GITHUB_TOKEN"),
-    hosted!("groq", "GROQ", "https://api.groq.com/openai/v1", PLAIN),
+    hosted!("groq", "GROQ", "https://api.groq.com/openai/v1", NORMALISE),
     hosted!("hyperbolic", "HYPERBOLIC", "https://api.hyperbolic.xyz/v1", MAX_TOKENS_ONLY),
     hosted!("inception", "INCEPTION", "https://api.inceptionlabs.ai/v1", MAX_TOKENS_ONLY),
     hosted!("inference_net", "INFERENCE_NET", "https://api.inference.net/v1", MAX_TOKENS_ONLY),
@@ -319,9 +338,7 @@ pub const VENDORS: &[Vendor] = &[
     not_yet("bedrock"),
     not_yet("bedrock_converse"),
     not_yet("bedrock_mantle"),
-    not_yet("cloudflare"),
     not_yet("github_copilot"),
-    not_yet("huggingface"),
     not_yet("oci"),
     not_yet("predibase"),
     not_yet("replicate"),
@@ -335,34 +352,44 @@ pub const VENDORS: &[Vendor] = &[
     not_yet("watsonx_text"),
 ];
 
+/// All providers that are known.
+pub fn vendors() -> impl Iterator<Item = &'static Vendor> {
+    VENDORS.iter().chain(COMPATIBLE)
+}
+
 /// The provider with this name.
 #[must_use]
 pub fn vendor(name: &str) -> Option<&'static Vendor> {
-    VENDORS.iter().find(|vendor| vendor.name == name)
+    vendors().find(|vendor| vendor.name == name)
 }
 
 /// Names of all providers that can be called.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    VENDORS.iter().filter(|vendor| vendor.support != Support::NotYet).map(|vendor| vendor.name)
+    vendors().filter(|vendor| vendor.support != Support::NotYet).map(|vendor| vendor.name)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::compatible::why_not;
     use super::*;
 
     #[test]
     fn the_table_is_sound() {
-        for (at, vendor) in VENDORS.iter().enumerate() {
-            let first = VENDORS.iter().position(|other| other.name == vendor.name);
+        for (at, vendor) in vendors().enumerate() {
+            let first = vendors().position(|other| other.name == vendor.name);
             assert_eq!(first, Some(at), "{} is listed twice", vendor.name);
             if let Some(base) = vendor.base_url {
                 assert!(base.starts_with("http"), "{base}");
                 assert!(!base.ends_with('/'), "{base}");
             }
+            if let Some(reason) = why_not(vendor.name) {
+                assert_eq!(vendor.support, Support::NotYet, "{}: {reason}", vendor.name);
+            }
             if vendor.needs_key {
                 assert!(!vendor.key_vars.is_empty(), "{}", vendor.name);
             }
         }
+        assert!(names().count() >= 100, "only {}", names().count());
         assert!(names().any(|name| name == "groq"));
         assert!(names().all(|name| name != "bedrock"));
     }

@@ -42,6 +42,8 @@ pub enum Out {
     },
     /// It stands in no region that the request may go to.
     OtherRegion,
+    /// Another deployment keeps what the request is about.
+    NotOwner,
     /// Deployments with its `order` were tried already.
     OrderTried,
     /// It failed this request and cannot be asked again now.
@@ -64,6 +66,7 @@ impl Out {
             Self::CapabilityNotNamed => "capability_not_named",
             Self::NotLongContext { .. } => "not_long_context",
             Self::OtherRegion => "other_region",
+            Self::NotOwner => "not_owner",
             Self::OrderTried => "order_tried",
             Self::Failed => "failed",
         }
@@ -79,6 +82,7 @@ impl Out {
                 | Self::CapabilityNotNamed
                 | Self::NotLongContext { .. }
                 | Self::OtherRegion
+                | Self::NotOwner
         )
     }
 }
@@ -109,6 +113,7 @@ impl fmt::Display for Out {
                 write!(out, "is not known to take prompts of about {tokens} tokens")
             }
             Self::OtherRegion => out.write_str("is not in an allowed region"),
+            Self::NotOwner => out.write_str("did not make the response that is asked for"),
             Self::OrderTried => out.write_str("has an `order` that was tried already"),
             Self::Failed => out.write_str("failed this request already"),
         }

@@ -228,11 +228,14 @@ const fn inference(endpoint: Endpoint, dialect: ClientDialect) -> &'static str {
         (Endpoint::Embeddings, _) => "/v1/embeddings",
         (Endpoint::ImageGenerations, _) => "/v1/images/generations",
         (Endpoint::ImageEdits, _) => "/v1/images/edits",
+        (Endpoint::ImageVariations, _) => "/v1/images/variations",
         (Endpoint::Transcriptions, _) => "/v1/audio/transcriptions",
         (Endpoint::Translations, _) => "/v1/audio/translations",
         (Endpoint::Speech, _) => "/v1/audio/speech",
         (Endpoint::Rerank, _) => "/v1/rerank",
         (Endpoint::Moderations, _) => "/v1/moderations",
+        (Endpoint::Files, _) => "/v1/files",
+        (Endpoint::Batches, _) => "/v1/batches",
     }
 }
 

@@ -54,7 +54,7 @@ impl Opened {
         &self.busy.member().authority
     }
 
-    /// Writes one request. What was not taken may still have been answered, so the connection comes
+    /// Writes one request, whose body is `body` and then `rest`. What was not taken may still have been answered, so the connection comes
     /// back also with an error.
     pub async fn send(
         self,
@@ -63,19 +63,24 @@ impl Opened {
             impl FnOnce() -> pingora_core::Result<RequestHeader>,
         >,
         body: Bytes,
+        rest: &[Bytes],
     ) -> (Connection, pingora_core::Result<()>) {
         let Self { link, address, busy, .. } = self;
         let (session, written) = match link {
-            Link::Plain(stream) => send_http1(stream, &address, heads.http1, body).await,
+            Link::Plain(stream) => send_http1(stream, &address, heads.http1, body, rest).await,
             Link::Negotiated(session) => match *session {
                 HttpSession::H1(session) => {
-                    send_http1(session.into_inner(), &address, heads.http1, body).await
+                    send_http1(session.into_inner(), &address, heads.http1, body, rest).await
                 }
                 mut session => {
                     session.set_write_timeout(Some(WRITE_TIMEOUT));
                     let written = async {
                         session.write_request_header(Box::new((heads.http2)()?)).await?;
-                        session.write_request_body(body, true).await?;
+                        session.write_request_body(body, rest.is_empty()).await?;
+                        for (at, piece) in rest.iter().enumerate() {
+                            let ends = at + 1 == rest.len();
+                            session.write_request_body(piece.clone(), ends).await?;
+                        }
                         session.finish_request_body().await
                     };
                     let written = written.await;
@@ -94,6 +99,7 @@ async fn send_http1(
     address: &Address,
     head: impl FnOnce() -> pingora_core::Result<BytesMut>,
     body: Bytes,
+    rest: &[Bytes],
 ) -> (HttpSession, pingora_core::Result<()>) {
     let written = match head() {
         Err(error) => Err(error),
@@ -101,6 +107,9 @@ async fn send_http1(
             let mut request = head.chain(body);
             let writing = pin!(async {
                 stream.write_all_buf(&mut request).await?;
+                for piece in rest {
+                    stream.write_all(piece).await?;
+                }
                 stream.flush().await
             });
             match within(WRITE_TIMEOUT, writing).await {

@@ -43,8 +43,13 @@ pub trait ClientStream: fmt::Debug + Send {
     /// Takes canonical events (whole ones, `[DONE]` included), replaces them by the client's.
     fn pass(&mut self, events: &mut Vec<Bytes>);
 
+    /// Events of a provider that speaks the client's dialect, as they are passed on.
+    fn overhear(&mut self, events: &[Bytes]) {
+        let _nothing_to_remember = events;
+    }
+
     /// The events that end a stream whose head is out with an error. `problem` is the error's body in
-    /// the client's dialect, `code` and `message` what it says.
+    /// the client's dialect, `code` and `message` what it says. Nothing, if the client was told.
     fn fail(&mut self, problem: &Bytes, code: &str, message: &str) -> Bytes;
 
     /// What keeps a silent stream alive; a comment is understood by everybody.
@@ -62,7 +67,8 @@ pub fn request(dialect: ClientDialect, body: &Object, asked: Asked<'_>) -> Resul
     let _ = asked;
     match dialect {
         ClientDialect::OpenAi => Ok(body.clone()),
-        ClientDialect::Responses | ClientDialect::Anthropic | ClientDialect::Gemini => {
+        ClientDialect::Responses => super::responses::client::request(body),
+        ClientDialect::Anthropic | ClientDialect::Gemini => {
             Err(Failure::new(FailureClass::BadRequest, "this dialect is not served"))
         }
     }
@@ -75,10 +81,8 @@ pub fn request(dialect: ClientDialect, body: &Object, asked: Asked<'_>) -> Resul
 pub fn reply(dialect: ClientDialect, body: Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
     let _ = telling;
     match dialect {
-        ClientDialect::OpenAi
-        | ClientDialect::Responses
-        | ClientDialect::Anthropic
-        | ClientDialect::Gemini => Ok(body),
+        ClientDialect::Responses => super::responses::client::reply(&body, telling),
+        ClientDialect::OpenAi | ClientDialect::Anthropic | ClientDialect::Gemini => Ok(body),
     }
 }
 
@@ -87,9 +91,7 @@ pub fn reply(dialect: ClientDialect, body: Bytes, telling: &Telling<'_>) -> Resu
 pub fn stream(dialect: ClientDialect, telling: &Telling<'_>) -> Option<Box<dyn ClientStream>> {
     let _ = telling;
     match dialect {
-        ClientDialect::OpenAi
-        | ClientDialect::Responses
-        | ClientDialect::Anthropic
-        | ClientDialect::Gemini => None,
+        ClientDialect::Responses => Some(Box::new(super::responses::client::Events::new(telling))),
+        ClientDialect::OpenAi | ClientDialect::Anthropic | ClientDialect::Gemini => None,
     }
 }

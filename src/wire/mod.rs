@@ -14,23 +14,28 @@ pub mod anthropic;
 mod asked;
 pub mod chat;
 pub mod client;
-pub mod custom;
 pub mod cohere;
+pub mod custom;
 pub mod fields;
+pub mod form;
 pub mod json;
 mod lines;
+pub mod media;
 pub mod ollama;
 pub mod openai;
 mod payload;
 mod reply;
 mod request;
+pub mod rerank;
+pub mod responses;
 pub mod resume;
 pub mod sse;
+pub mod stored;
 pub mod stream;
 
 pub use payload::text_bytes;
 pub use reply::Reply;
-pub use request::RequestOptions;
+pub use request::{RequestOptions, is_own};
 pub use stream::{Ending, Progress, StreamOptions, StreamRelay, Translate};
 
 #[cfg(test)]

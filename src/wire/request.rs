@@ -72,13 +72,15 @@ pub(super) const OWN_FIELDS: &[&str] = &[
     "specific_deployment",
     "stream_timeout",
     "tags",
+    "target_model_names",
     "timeout",
     "ttl",
     "user_config",
 ];
 
 /// True for a field that is addressed to the gateway and not to the provider.
-pub(super) fn is_own(name: &str) -> bool {
+#[must_use]
+pub fn is_own(name: &str) -> bool {
     OWN_FIELDS.binary_search(&name).is_ok()
         || name.starts_with("litellm_")
         || name.starts_with("mock_")

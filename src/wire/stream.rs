@@ -5,13 +5,16 @@
 //! or was cut, and what it used.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::anthropic::StreamTranslator;
+use super::media::{ByteStream, MediaEvents};
 use super::openai::{AsSent, Azure, ChatStream, Normalise};
-use crate::dialect::Quirks;
+use crate::dialect::{Endpoint, Quirks};
 use crate::failure::Failure;
+use crate::mapping::Mapping;
 use crate::usage::Usage;
 
 /// What a relay needs to know of the request it answers.
@@ -64,6 +67,8 @@ pub enum StreamRelay {
     Normalise(ChatStream<Normalise>),
     /// Azure: frames about its content filter are taken out.
     Azure(ChatStream<Azure>),
+    /// No events at all: sound, or a file.
+    Bytes(ByteStream),
     /// Another dialect: events become chunks; or the client's own, which are passed on.
     Translated(Box<dyn Translate>),
 }
@@ -83,6 +88,7 @@ macro_rules! each {
             StreamRelay::PassThrough($stream) => $call,
             StreamRelay::Normalise($stream) => $call,
             StreamRelay::Azure($stream) => $call,
+            StreamRelay::Bytes($stream) => $call,
             StreamRelay::Translated($stream) => $call,
         }
     };
@@ -122,6 +128,30 @@ impl StreamRelay {
     #[must_use]
     pub fn azure(options: StreamOptions) -> Self {
         Self::Azure(ChatStream::new(options))
+    }
+
+    /// The relay for replies that are not about text: `api` is the one that was called, `events` says
+    /// that they come as events and not as bytes.
+    #[must_use]
+    pub fn media(api: Endpoint, events: bool) -> Self {
+        if events {
+            Self::Translated(Box::new(MediaEvents::new(api)))
+        } else {
+            Self::Bytes(ByteStream)
+        }
+    }
+
+    /// Whether a reply without content is one: a file may be empty.
+    #[must_use]
+    pub const fn may_be_empty(&self) -> bool {
+        matches!(self, Self::Bytes(_))
+    }
+
+    /// The relay for an API that the configuration describes; `mapping` has a stream.
+    #[must_use]
+    pub fn custom(options: StreamOptions, mapping: Arc<Mapping>, model: &str) -> Self {
+        let stream = super::custom::StreamTranslator::new(mapping, model, options);
+        Self::Translated(Box::new(stream))
     }
 
     /// Takes one read and appends whole events for the client to `out`.

@@ -199,7 +199,9 @@ fn groups_fall_back_by_the_kind_of_failure() {
 fn local_servers_share_the_requests_and_ollama_stands_by() {
     let waiting = || stream(["one", "two"]).stall_after(1);
     let [first, second] = [(), ()].map(|()| upstream::openai().replies(waiting()).start());
-    let ollama = upstream::openai().replies(chat("small")).start();
+    let said = serde_json::json!({"model": "llama3.2", "created_at": "2026-11-21T10:00:00.5Z", "done": true,
+                      "message": {"role": "assistant", "content": "small"}});
+    let ollama = upstream::openai().replies(json(&said)).start();
     let gateway = trial("examples/local-vllm.yaml")
         .instead("http://127.0.0.1:8001/v1", &first)
         .instead("http://127.0.0.1:8002/v1", &second)

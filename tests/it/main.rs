@@ -10,6 +10,7 @@
 mod harness;
 
 mod bodies;
+mod custom;
 mod edge;
 mod endpoints;
 mod examples;
@@ -17,15 +18,19 @@ mod failover;
 mod hedging;
 mod limits;
 mod matrix;
+mod media;
 mod nginx;
 mod passing;
 mod process;
+mod providers;
 mod refusals;
 mod reload;
+mod responses;
 mod routing;
 mod seeds;
 mod shadow;
 mod smoke;
+mod stored;
 mod streaming;
 mod transport;
 mod upgrade;

@@ -27,8 +27,26 @@ impl Price {
         let mut output = Parts::of(usage.output_tokens, price.output);
         output.charge(usage.reasoning_tokens, price.reasoning);
         output.charge(usage.audio_output_tokens, price.audio_output);
+        output.charge(usage.units.image_output_tokens, price.image_output);
 
-        input.total().plus(output.total())
+        input.total().plus(output.total()).plus(price.units(usage))
+    }
+
+    /// What is not counted in tokens. Images and sound of a reply whose tokens were counted are
+    /// charged by these: models that have both prices mean one or the other.
+    fn units(&self, usage: &Usage) -> Usd {
+        let units = &usage.units;
+        let charge =
+            |price: Option<Usd>, count| price.map_or(Usd::ZERO, |price| price.times(count));
+        let mut all = charge(self.units.character, units.characters);
+        all = all.plus(charge(self.units.search, units.searches));
+        if usage.output_tokens == 0 || usage.estimated {
+            all = all.plus(charge(self.units.image, units.images));
+            // A millisecond is less than some prices can be divided by.
+            let milliseconds = charge(self.units.second, units.audio_ms);
+            all = all.plus(Usd::from_pico(milliseconds.pico() / 1000));
+        }
+        all
     }
 
     /// The price in force for a prompt of this length.

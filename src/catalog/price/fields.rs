@@ -6,7 +6,7 @@ use super::{Price, WrongPrice};
 use crate::money::Usd;
 
 impl Price {
-    /// Reads the price that `fields` hold; `None` if they hold no price by token.
+    /// Reads the price that `fields` hold; `None` if they hold none.
     ///
     /// # Errors
     /// A field that should hold an amount holds something else.
@@ -64,6 +64,11 @@ pub(super) struct Fields {
     audio_input: Option<Usd>,
     audio_output: Option<Usd>,
     image_input: Option<Usd>,
+    image_output: Option<Usd>,
+    image: Option<Usd>,
+    second: Option<Usd>,
+    character: Option<Usd>,
+    search: Option<Usd>,
 }
 
 impl Fields {
@@ -74,6 +79,11 @@ impl Fields {
         level: &str,
     ) -> Result<Self, WrongPrice> {
         let read = |name: &str| amount(fields, &format!("{name}{tier}{level}"), 1.0);
+        // Of two names for one price, the first that is written and not zero.
+        let either = |one: &str, other: &str| -> Result<Option<Usd>, WrongPrice> {
+            let (one, other) = (read(one)?, read(other)?);
+            Ok(one.filter(|price| *price != Usd::ZERO).or(other).or(one))
+        };
         Ok(Self {
             input: read("input_cost_per_token")?,
             output: read("output_cost_per_token")?,
@@ -87,6 +97,11 @@ impl Fields {
             audio_input: read("input_cost_per_audio_token")?,
             audio_output: read("output_cost_per_audio_token")?,
             image_input: read("input_cost_per_image_token")?,
+            image_output: read("output_cost_per_image_token")?,
+            image: either("output_cost_per_image", "input_cost_per_image")?,
+            second: either("input_cost_per_second", "output_cost_per_second")?,
+            character: either("input_cost_per_character", "output_cost_per_character")?,
+            search: read("input_cost_per_query")?,
         })
     }
 
@@ -117,6 +132,7 @@ impl Fields {
         if self.output.is_some() {
             price.reasoning = None;
             price.audio_output = None;
+            price.image_output = None;
         }
         if self.input.is_some() || self.output.is_some() {
             price.tiers.clear();
@@ -146,6 +162,11 @@ impl Fields {
             (self.audio_input, &mut price.audio_input),
             (self.audio_output, &mut price.audio_output),
             (self.image_input, &mut price.image_input),
+            (self.image_output, &mut price.image_output),
+            (self.image, &mut price.units.image),
+            (self.second, &mut price.units.second),
+            (self.character, &mut price.units.character),
+            (self.search, &mut price.units.search),
         ] {
             if written.is_some() {
                 *place = written;

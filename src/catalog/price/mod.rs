@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::money::Usd;
 
-/// Prices of one model, per token. An amount that is `None` is charged like plain input or output.
+/// Prices of one model, per token but for `units`. An amount that is `None` is charged like plain input or output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Price {
     pub input: Usd,
@@ -27,10 +27,27 @@ pub struct Price {
     pub audio_input: Option<Usd>,
     pub audio_output: Option<Usd>,
     pub image_input: Option<Usd>,
+    /// Images that are made, where they are counted in tokens.
+    pub image_output: Option<Usd>,
+    /// What is charged by something else than tokens.
+    pub units: UnitPrices,
     /// Other prices for long prompts, shortest first. The whole request is charged at one of them.
     pub tiers: Vec<Tier>,
     /// Other prices for other service levels.
     pub levels: Vec<(ServiceLevel, Arc<Self>)>,
+}
+
+/// Prices of what is not counted in tokens; see [`crate::usage::Units`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnitPrices {
+    /// An image that is made.
+    pub image: Option<Usd>,
+    /// A second of sound that is listened to.
+    pub second: Option<Usd>,
+    /// A character that is spoken.
+    pub character: Option<Usd>,
+    /// A search of a rerank.
+    pub search: Option<Usd>,
 }
 
 /// The price of requests whose prompt is longer than a threshold.

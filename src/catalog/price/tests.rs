@@ -28,6 +28,13 @@ const NONE: Usage = Usage {
     audio_input_tokens: 0,
     audio_output_tokens: 0,
     image_input_tokens: 0,
+    units: crate::usage::Units {
+        image_output_tokens: 0,
+        images: 0,
+        audio_ms: 0,
+        characters: 0,
+        searches: 0,
+    },
     estimated: false,
 };
 
@@ -204,7 +211,50 @@ fn what_is_written_at_a_deployment_replaces_the_book() {
 #[test]
 fn no_price_anywhere_is_none() {
     assert_eq!(Price::read(None, &fields(json!({"rpm": 3}))), Ok(None));
-    assert_eq!(Price::from_fields(&fields(json!({"output_cost_per_image": 0.04}))), Ok(None));
+    assert_eq!(Price::from_fields(&fields(json!({"ocr_cost_per_page": 0.04}))), Ok(None));
+}
+
+#[test]
+fn what_has_no_tokens_is_charged_by_what_it_has() {
+    use crate::usage::Units;
+    let of = |units: Units| Usage { units, ..NONE };
+    let images = of(Units { images: 2, ..Units::default() });
+    let heard = of(Units { audio_ms: 1_500, ..Units::default() });
+    let tokens = Usage { input_tokens: 10, output_tokens: 20, ..NONE };
+    let drawn = Units { images: 2, image_output_tokens: 20, ..Units::default() };
+    for (prices, usage, expected) in [
+        (json!({"output_cost_per_image": 0.04}), images, 80_000),
+        (json!({"input_cost_per_image": 0.04}), images, 80_000),
+        (json!({"input_cost_per_second": 0.0001, "output_cost_per_second": 0.0001}), heard, 150),
+        (json!({"input_cost_per_second": 0.0002, "output_cost_per_second": 0}), heard, 300),
+        (json!({"output_cost_per_second": 0.0001}), heard, 150),
+        (
+            json!({"input_cost_per_character": 15e-6}),
+            of(Units { characters: 10, ..Units::default() }),
+            150,
+        ),
+        (
+            json!({"input_cost_per_query": 0.002}),
+            of(Units { searches: 3, ..Units::default() }),
+            6_000,
+        ),
+        // Tokens that were counted go before the price of a whole image.
+        (
+            json!({"input_cost_per_token": 1e-6, "output_cost_per_image_token": 4e-6,
+                "output_cost_per_image": 0.04}),
+            Usage { units: drawn, ..tokens },
+            10 + 80,
+        ),
+        (
+            json!({"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6,
+                "input_cost_per_second": 0.0001}),
+            Usage { units: heard.units, ..tokens },
+            10 + 40,
+        ),
+    ] {
+        assert_eq!(price(prices.clone()).cost(&usage), micro(expected), "{prices}");
+    }
+    assert_eq!(price(json!({"input_cost_per_token": 1e-6})).cost(&images), Usd::ZERO);
 }
 
 #[test]

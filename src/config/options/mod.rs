@@ -19,7 +19,9 @@ pub(crate) use router::{
     ALLOWED_FAILS_POLICY, CUSTOM_ROUTING, HEDGING, RETRY_POLICY, ROUTER, ROUTER_SETTINGS,
     ROUTING_GROUP, STRATEGY_ARGS,
 };
-pub(crate) use top::{CREDENTIAL, FALLBACK_CONFIG, TOP};
+pub(crate) use top::{
+    CREDENTIAL, CUSTOM_PROVIDER, FALLBACK_CONFIG, RESPONSE_MAPPING, STREAM_MAPPING, TOP,
+};
 
 /// One option of one section.
 #[derive(Debug)]
@@ -116,7 +118,7 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 20] = [
+pub const TABLES: [&Table; 23] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
@@ -137,6 +139,9 @@ pub const TABLES: [&Table; 20] = [
     &PASS_THROUGH,
     &FALLBACK_CONFIG,
     &CREDENTIAL,
+    &CUSTOM_PROVIDER,
+    &RESPONSE_MAPPING,
+    &STREAM_MAPPING,
 ];
 
 /// The section in which an option with this name does something; the likeliest one, seen from

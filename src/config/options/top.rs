@@ -23,6 +23,12 @@ pub(crate) const TOP: Table = Table {
             "{}",
             "which model serves which region: `us-east: model`",
         ),
+        on(
+            "custom_providers",
+            Kind::List,
+            "",
+            "APIs of your own: address and mapping of their bodies",
+        ),
         on("router", Kind::Map, "", "another spelling of `router_settings`"),
         later("database", "nothing is stored in a database"),
         later("key_settings", "these keys are refused; only the master key opens the gateway"),
@@ -43,6 +49,70 @@ pub(crate) const TOP: Table = Table {
         later("files_settings", "the files API is not served"),
         later("default_vertex_config", "requests in Vertex AI's own format are not served"),
         ignored("worker_registry", "one process serves everything"),
+    ],
+};
+
+/// An entry of `custom_providers`.
+pub(crate) const CUSTOM_PROVIDER: Table = Table {
+    name: "custom_providers",
+    place: "An entry of `custom_providers`",
+    open: false,
+    options: &[
+        on("name", Kind::Text, "", "the prefix of its models: `name/model`"),
+        on("base_url", Kind::Text, "", "its address, where a deployment writes none"),
+        on("api_key", Kind::Secret, "", "its key, where a deployment writes none"),
+        on("path", Kind::Text, "/chat/completions", "where requests go; `{model}` is replaced"),
+        on("stream_path", Kind::Text, "", "where requests for a stream go, if elsewhere"),
+        on("auth_header", Kind::Text, "Authorization", "the header of the key"),
+        on(
+            "auth_prefix",
+            Kind::Text,
+            "",
+            "what stands before the key; `Bearer ` in `Authorization`",
+        ),
+        on("headers", Kind::Map, "{}", "further headers of each request"),
+        on("request", Kind::Map, "", "the body: texts with `{{ expression }}`; default: OpenAI's"),
+        on("response", Kind::Map, "", "expressions for the parts of a reply; default: OpenAI's"),
+        on("stream", Kind::Map, "", "expressions for the events of a stream; default: OpenAI's"),
+        on("error", Kind::Text, "", "expression for the message of an error's `body`"),
+    ],
+};
+
+macro_rules! parts {
+    ($($more:expr,)*) => {
+        &[
+            $($more,)*
+            on("text", Kind::Text, "", "expression: the text"),
+            on("reasoning", Kind::Text, "", "expression: the text of the reasoning"),
+            on("tool_calls", Kind::Text, "", "expression: a list in OpenAI's form"),
+            on("finish_reason", Kind::Text, "", "expression: why it ended"),
+            on("id", Kind::Text, "", "expression: the name of the reply"),
+            on("model", Kind::Text, "", "expression: the model that answered"),
+            on("input_tokens", Kind::Text, "", "expression: a number"),
+            on("output_tokens", Kind::Text, "", "expression: a number"),
+            on("cached_tokens", Kind::Text, "", "expression: a number, part of the input"),
+            on("reasoning_tokens", Kind::Text, "", "expression: a number, part of the output"),
+            on("error", Kind::Text, "", "expression: a message, or true, if the provider failed"),
+        ]
+    };
+}
+
+/// `response` of a custom provider.
+pub(crate) const RESPONSE_MAPPING: Table = Table {
+    name: "response",
+    place: "`response` of an entry of `custom_providers`; the reply is `body`",
+    open: false,
+    options: parts![],
+};
+
+/// `stream` of a custom provider.
+pub(crate) const STREAM_MAPPING: Table = Table {
+    name: "stream",
+    place: "`stream` of an entry of `custom_providers`; an event is `event`, its text `data`",
+    open: false,
+    options: parts![
+        on("framing", Kind::Text, "sse", "`sse`, or `lines` of JSON"),
+        on("done", Kind::Text, "", "expression: true for the event that ends the stream"),
     ],
 };
 

@@ -18,6 +18,7 @@ mod models;
 mod mounts;
 mod names;
 mod params;
+mod providers;
 mod rate_limits;
 mod regions;
 mod router;
@@ -27,6 +28,7 @@ mod vendor;
 mod weights;
 
 pub(crate) use models::Draft;
+pub(crate) use providers::CustomProvider;
 pub(crate) use rate_limits::RateLimits;
 pub(crate) use vendor::Access;
 

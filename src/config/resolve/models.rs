@@ -11,13 +11,16 @@ use sha2::{Digest as _, Sha256};
 use super::names::Names;
 use super::router::{AttemptDefaults, RETRIES_MAX};
 use super::vendor::{self, Access};
-use super::{Context, RateLimits, Sections, checks, credentials, params};
+use super::{
+    Context, CustomProvider, RateLimits, Sections, checks, credentials, params, providers,
+};
 use crate::catalog::{Capabilities, Capability, HealthCheck, ModelInfo, Timeouts};
 use crate::config::mask;
 use crate::config::options::{ENTRY, LITELLM_PARAMS, MODEL_INFO};
 use crate::config::problem::{Finding, LEFT_OUT, Problems, Spot, nearest};
 use crate::config::section::{At, Section, first};
 use crate::config::yaml::{Entry, Node, Scalar, Value};
+use crate::dialect::ResponsesApi;
 use crate::provider::{TargetProblem, Vendor};
 
 /// A deployment before its address and price are worked out.
@@ -44,7 +47,11 @@ pub(crate) struct Draft {
     pub(crate) drop_params: Vec<Box<str>>,
     pub(crate) tags: Vec<Box<str>>,
     pub(crate) silent_model: Option<At<Arc<str>>>,
+    /// What is written of the Responses API; `None`: the address tells.
+    pub(crate) responses: Option<ResponsesApi>,
     pub(crate) passes_through: bool,
+    /// The provider, if the file describes it.
+    pub(crate) custom: Option<Arc<CustomProvider>>,
     /// Without price; limits only where they are written.
     pub(crate) info: ModelInfo,
     /// Prices in USD under the names that they have in the file.
@@ -121,6 +128,7 @@ pub(super) struct Shared<'a> {
     checks: checks::Defaults,
     pub(super) rate_limits: &'a RateLimits,
     credentials: Vec<credentials::Credential<'a>>,
+    custom: Vec<Arc<CustomProvider>>,
 }
 
 impl<'a> Shared<'a> {
@@ -131,7 +139,9 @@ impl<'a> Shared<'a> {
         checks: checks::Defaults,
         rate_limits: &'a RateLimits,
     ) -> Self {
-        Self { context, defaults, checks, rate_limits, credentials: credentials::read(sections) }
+        let credentials = credentials::read(sections);
+        let custom = providers::read(sections);
+        Self { context, defaults, checks, rate_limits, credentials, custom }
     }
 
     /// The draft of a deployment of which only the name is known, and its names. Problems with it
@@ -222,6 +232,7 @@ fn deployment(
         return Vec::new();
     }
     let all = credentials::apply(written.node.map().unwrap_or(&[]), &shared.credentials, problems);
+    let (all, custom) = providers::apply(all, &shared.custom);
     let all = Node { spot: written.node.spot, value: Value::Map(all) };
     let mut section = Section::new(&LITELLM_PARAMS, &all, written.spot, problems);
     let model = section.text("model");
@@ -233,12 +244,16 @@ fn deployment(
     }
     // Without a name the entry is still read, so that all its problems are known.
     let name = group.unwrap_or(At { value: "", spot: item.spot });
-    let served = vendor::recognise(&mut section, model, name);
+    let served = match &custom {
+        Some(custom) => vendor::described(&mut section, model, &custom.name),
+        None => vendor::recognise(&mut section, model, name),
+    };
     if let (Some(named), Some((vendor, model)), Some(_)) = (entries.last_mut(), &served, group) {
-        named.upstream = Some(format!("{}/{model}", vendor.name));
+        let provider = custom.as_ref().map_or(vendor.name, |custom| &custom.name);
+        named.upstream = Some(format!("{provider}/{model}"));
     }
     let name = name.value.into();
-    draft(section, info, info_node, shared, Head { name, id, served, model, all: &all })
+    draft(section, info, info_node, shared, Head { name, id, served, model, all: &all, custom })
 }
 
 /// What is known of an entry before its options are read one by one.
@@ -248,6 +263,7 @@ struct Head<'a> {
     served: Option<(&'static Vendor, Box<str>)>,
     model: Option<At<&'a str>>,
     all: &'a Node,
+    custom: Option<Arc<CustomProvider>>,
 }
 
 fn draft(
@@ -275,6 +291,7 @@ fn draft(
         params.text("silent_model").map(|at| At { value: Arc::from(at.value), spot: at.spot });
     let passes_through = params.flag("use_in_pass_through").is_some_and(|at| at.value);
     params.entry("litellm_credential_name");
+    let chat_only = params.flag("use_chat_completions_api").map(|at| at.value);
     let extra_body = params.entry("extra_body");
     // Prices are read by their form, whatever their names; these two stand for all in the table.
     for name in ["input_cost_per_token", "output_cost_per_token"] {
@@ -287,6 +304,7 @@ fn draft(
     let region = params.text("region_name").map(|at| at.value.into());
     let model_info = ModelInfo { region, ..model_info(&mut info, info_node, metadata) };
     info.finish();
+    let responses = responses_api(chat_only, &model_info, &head);
     let mut prices = serde_json::Map::new();
     for entries in [head.all.map(), info_node.and_then(Node::map)].into_iter().flatten() {
         params::prices(entries, &mut prices, problems);
@@ -336,7 +354,9 @@ fn draft(
             drop_params: drop_params.clone(),
             tags: tags.clone(),
             silent_model: silent_model.clone(),
+            responses,
             passes_through,
+            custom: head.custom.clone(),
             info: model_info.clone(),
             prices: prices.clone(),
             access,
@@ -346,6 +366,25 @@ fn draft(
         [] => vec![one(None, None)],
         [only] => vec![one(Some(only.value), None)],
         many => (1..).zip(many).map(|(n, at)| one(Some(at.value), Some(n))).collect(),
+    }
+}
+
+/// What the configuration says of a deployment's Responses API: the flag, then LiteLLM's prefix and
+/// the mode.
+fn responses_api(
+    chat_only: Option<bool>,
+    info: &ModelInfo,
+    head: &Head<'_>,
+) -> Option<ResponsesApi> {
+    let marked = head.model.is_some_and(|model| {
+        let rest = model.value.split_once('/').map_or(model.value, |(_, rest)| rest);
+        rest.starts_with("responses/") || model.value.starts_with("responses/")
+    });
+    match chat_only {
+        Some(true) => Some(ResponsesApi::None),
+        _ if marked || info.mode.as_deref() == Some("responses") => Some(ResponsesApi::Always),
+        Some(false) => Some(ResponsesApi::Offered),
+        None => None,
     }
 }
 
@@ -359,17 +398,17 @@ pub(super) fn check_silent(drafts: &[Draft], names: &Names, problems: &Problems)
     }
 }
 
-/// Modes that LiteLLM knows; the first three are served here.
+/// Modes that LiteLLM knows; the first four are served here.
 const MODES: [&str; 12] = [
     "chat",
     "completion",
     "embedding",
+    "responses",
     "image_generation",
     "audio_transcription",
     "audio_speech",
     "rerank",
     "moderation",
-    "responses",
     "realtime",
     "batch",
     "video_generation",
@@ -379,7 +418,7 @@ fn model_info(info: &mut Section<'_>, node: Option<&Node>, metadata: Option<&Ent
     let mode = info.text("mode");
     if let Some(At { value, spot }) = mode {
         match MODES.iter().position(|known| *known == value) {
-            Some(served) if served < 3 => {}
+            Some(served) if served < 4 => {}
             Some(_) => info.problems.push(Finding::warning(
                 spot,
                 format!("the mode `{value}` is not served in this version"),

@@ -44,6 +44,22 @@ impl Access {
     }
 }
 
+/// The same for a provider that the file describes.
+pub(super) fn described(
+    params: &mut Section<'_>,
+    model: Option<At<&str>>,
+    name: &str,
+) -> Option<(&'static Vendor, Box<str>)> {
+    params.entry("custom_llm_provider");
+    let At { value: model, spot } = model?;
+    let model = model.strip_prefix(name).and_then(|rest| rest.strip_prefix('/')).unwrap_or(model);
+    if model.is_empty() {
+        params.problems.push(Finding::error(spot, format!("`{name}/` names no model")));
+        return None;
+    }
+    Some((&provider::CUSTOM, model.into()))
+}
+
 /// The provider, and the model without its prefix.
 pub(super) fn recognise(
     params: &mut Section<'_>,
@@ -126,7 +142,12 @@ fn available(
     problems: &Problems,
 ) -> Option<(&'static Vendor, Box<str>)> {
     if served.0.support == Support::NotYet {
-        let message = format!("the provider `{}` is not available in this version", served.0.name);
+        let mut message =
+            format!("the provider `{}` is not available in this version", served.0.name);
+        if let Some(reason) = provider::why_not(served.0.name) {
+            message.push_str(": ");
+            message.push_str(reason);
+        }
         let help = "remove the deployment, or set `ignore_invalid_deployments: true` under \
                     `router_settings` to leave it out";
         problems.push(Finding::error(spot, message).help(help));

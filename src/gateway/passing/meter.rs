@@ -25,9 +25,6 @@ const MAX_REPLY_BYTES: usize = 8 * 1024 * 1024;
 /// An event of a WebSocket that is longer tells no usage: it holds sound.
 const MAX_FRAME_BYTES: usize = 256 * 1024;
 
-/// What was asked for is in a body that is not read; the answer names its model itself.
-const NO_MODEL: &str = "";
-
 /// Events of a stream in which the model's name is looked for.
 const NAMING_EVENTS: usize = 4;
 
@@ -92,7 +89,7 @@ impl Meter {
         }
         let options = StreamOptions { created, quirks: deployment.quirks, ..Default::default() };
         Some(Self::Stream(Box::new(Events {
-            relay: provider::stream(deployment, NO_MODEL, reading, options),
+            relay: provider::stream(deployment, &deployment.model, reading, options),
             naming: Splitter::new(),
             looked: 0,
             model: None,
@@ -133,7 +130,7 @@ impl Meter {
 }
 
 fn whole(deployment: &Deployment, reading: Reading, body: Bytes, created: u64) -> Metered {
-    match provider::reply(deployment, NO_MODEL, reading, body, created) {
+    match provider::reply(deployment, &deployment.model, reading, body, created) {
         Ok(reply) => Metered { usage: reply.usage, model: reply.model },
         Err(failure) => {
             tracing::debug!(message = failure.message, "a passed reply is not metered");

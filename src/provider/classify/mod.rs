@@ -15,6 +15,7 @@ use super::text_of;
 use crate::catalog::Deployment;
 use crate::dialect::Dialect;
 use crate::failure::{Failure, FailureClass};
+use crate::wire;
 
 /// The longest message that is passed on, in bytes.
 const MAX_MESSAGE: usize = 4096;
@@ -38,15 +39,16 @@ pub fn classify(
     now: SystemTime,
 ) -> Failure {
     let meant = match (deployment.dialect, status) {
-        // Cohere's word for a token that is not valid; at others, no room.
+        // Cohere's status for a token that is not valid; at others, no room.
         (Dialect::Cohere, 498) => 401,
         // Its word for a request that ended before it was answered. Nobody here ended it.
         (Dialect::Cohere, 499) => 500,
         _ => status,
     };
     let mut failure = classify_response(meant, headers, body, now);
-    if meant != status {
-        failure.status = Some(status);
+    let mapping = deployment.mapping.as_deref();
+    if let Some(message) = mapping.and_then(|map| wire::custom::error_message(map, body)) {
+        failure.message = message;
     }
     discreet(deployment, failure)
 }

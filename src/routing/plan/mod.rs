@@ -69,6 +69,8 @@ pub struct Ask<'a> {
     pub region: Option<Box<str>>,
     /// What the request names in `metadata.capabilities`.
     pub capabilities: Vec<Box<str>>,
+    /// The only deployment that can serve it: it keeps what the request is about.
+    pub pin: Option<DeploymentId>,
     /// Every random choice of this request follows from it.
     pub seed: u64,
 }
@@ -85,6 +87,7 @@ pub(super) struct Wants {
     pub(super) affinity: Affinity,
     pub(super) region: Option<Box<str>>,
     pub(super) capabilities: Vec<Box<str>>,
+    pub(super) pin: Option<DeploymentId>,
 }
 
 /// Nothing in the catalog has this name.
@@ -205,6 +208,7 @@ impl Plan {
                 affinity: settings.affinity,
                 region: ask.region.or_else(|| settings.allowed_region.clone()),
                 capabilities: ask.capabilities,
+                pin: ask.pin,
             },
             start: Some((name, resolved)),
             stages: Vec::with_capacity(1),

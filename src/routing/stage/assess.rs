@@ -97,6 +97,9 @@ impl Stage {
         if context.skip.contains(&index) {
             return Err(Out::Failed);
         }
+        if context.wants.pin.as_ref().is_some_and(|pin| *pin != candidate.deployment.id) {
+            return Err(Out::NotOwner);
+        }
         if self.above.is_some_and(|above| candidate.order <= above) {
             return Err(Out::OrderTried);
         }
@@ -224,6 +227,7 @@ impl Survey {
             | Out::CapabilityNotNamed
             | Out::NotLongContext { .. }
             | Out::OtherRegion
+            | Out::NotOwner
             | Out::OrderTried
             | Out::Failed => {}
         }

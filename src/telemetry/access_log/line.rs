@@ -80,7 +80,21 @@ struct UsageLine {
     cache_read_tokens: u64,
     cache_write_tokens: u64,
     reasoning_tokens: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    images: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audio_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "is_zero")]
+    characters: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    searches: u64,
     estimated: bool,
+}
+
+/// What most replies have none of is left out.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl<'a> Line<'a> {
@@ -122,6 +136,11 @@ impl<'a> Line<'a> {
                 cache_read_tokens: usage.cache_read_tokens,
                 cache_write_tokens: usage.cache_write_tokens,
                 reasoning_tokens: usage.reasoning_tokens,
+                images: usage.units.images,
+                audio_seconds: (usage.units.audio_ms > 0)
+                    .then(|| usage.units.audio_ms as f64 / 1_000.0),
+                characters: usage.units.characters,
+                searches: usage.units.searches,
                 estimated: usage.estimated,
             }),
             // As digits: a reader that takes it for a decimal loses nothing to binary fractions.

@@ -95,6 +95,9 @@ families! {
         "Prompt and completion tokens.";
     CACHED_TOKENS = "litellm_input_cached_tokens_metric_total", Kind::Counter, ANSWERED_TO_KEY,
         "Prompt tokens that the provider's prompt cache answered.";
+    UNITS = "tollgate_units_total", Kind::Counter,
+        &["requested_model", "model", "model_id", "api_provider", "unit"],
+        "What replies used that has no tokens: images, audio_milliseconds, characters, searches.";
 
     // Deployments.
     DEPLOYMENT_STATE = "litellm_deployment_state", Kind::ScrapeGauge, DEPLOYMENT,

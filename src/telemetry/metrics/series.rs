@@ -14,6 +14,7 @@ use rustc_hash::FxBuildHasher;
 use super::families::Families;
 use super::status;
 use crate::telemetry::record::{Attempt, Outcome, RequestRecord};
+use crate::usage::Units;
 
 /// The most label sets of one table. Configured names times statuses stay far below it; it bounds
 /// what reloads and, with virtual keys, aliases can add in the life of a process.
@@ -152,6 +153,19 @@ impl RequestSeries {
         }
         if let Some(cost) = record.cost {
             tokens.spend.inc_by(cost.dollars());
+        }
+        if usage.units != Units::default() {
+            for (unit, count) in [
+                ("images", usage.units.images),
+                ("audio_milliseconds", usage.units.audio_ms),
+                ("characters", usage.units.characters),
+                ("searches", usage.units.searches),
+            ] {
+                if count > 0 {
+                    let labels = [group, model, id, provider, unit];
+                    families.units.with_label_values(&labels).inc_by(count);
+                }
+            }
         }
     }
 }

@@ -87,7 +87,10 @@ pub struct ToolCall<'a> {
     id: Option<&'a str>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
-    function: Function<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<Function<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    custom: Option<Custom<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     extra_content: Option<ExtraContent<'a>>,
 }
@@ -129,11 +132,22 @@ pub struct Function<'a> {
     pub arguments: &'a str,
 }
 
+/// The name, and a fragment of the free text that a custom tool takes.
+#[derive(Debug, Serialize)]
+pub struct Custom<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    pub input: &'a str,
+}
+
 impl<'a> ToolCall<'a> {
+    const NONE: Self =
+        Self { index: 0, id: None, kind: None, function: None, custom: None, extra_content: None };
+
     /// The first piece of a call.
     #[must_use]
     pub const fn begin(index: u32, id: Option<&'a str>, function: Function<'a>) -> Self {
-        Self { index, id, kind: Some("function"), function, extra_content: None }
+        Self { index, id, kind: Some("function"), function: Some(function), ..Self::NONE }
     }
 
     /// The same with what the provider wants to see again.
@@ -145,7 +159,19 @@ impl<'a> ToolCall<'a> {
     /// A further piece.
     #[must_use]
     pub const fn go_on(index: u32, function: Function<'a>) -> Self {
-        Self { index, id: None, kind: None, function, extra_content: None }
+        Self { index, function: Some(function), ..Self::NONE }
+    }
+
+    /// The first piece of a call of a custom tool.
+    #[must_use]
+    pub const fn begin_custom(index: u32, id: Option<&'a str>, custom: Custom<'a>) -> Self {
+        Self { index, id, kind: Some("custom"), custom: Some(custom), ..Self::NONE }
+    }
+
+    /// A further piece.
+    #[must_use]
+    pub const fn go_on_custom(index: u32, custom: Custom<'a>) -> Self {
+        Self { index, custom: Some(custom), ..Self::NONE }
     }
 }
 

@@ -89,7 +89,7 @@ pub struct Call<'a> {
     pub function: Option<CallFunction<'a>>,
     /// A call of a tool that takes free text: `{"name", "input"}`.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
-    pub custom: Option<Raw<'a>>,
+    pub custom: Option<Cow<'a, RawValue>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub cache_control: Option<Raw<'a>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]

@@ -32,12 +32,12 @@ mod usage;
 mod writer;
 
 pub use chunk::{
-    Chunk, Delta, ExtraContent, Function, Google, ThinkingBlock, ToolCall, write_done,
+    Chunk, Custom, Delta, ExtraContent, Function, Google, ThinkingBlock, ToolCall, write_done,
 };
 pub use completion::{Answer, Completion, Turn};
 pub use message::{Call, CallFunction, Message, arguments};
 pub use part::{AudioData, FileData, Foreign, ImageUrl, Part, parts};
-pub use piece::{CallPiece, FunctionPiece, Piece, PieceChoice, PieceDelta};
+pub use piece::{CallPiece, CustomPiece, FunctionPiece, Piece, PieceChoice, PieceDelta};
 pub use tool::{Choice, Format, FunctionTool, Schema, Tools};
 pub use usage::{Shown, read_usage};
 pub use writer::Writer;

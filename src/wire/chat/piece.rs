@@ -63,6 +63,8 @@ pub struct CallPiece<'a> {
     #[serde(borrow, default)]
     pub function: Option<FunctionPiece<'a>>,
     #[serde(borrow, default)]
+    pub custom: Option<CustomPiece<'a>>,
+    #[serde(borrow, default)]
     pub extra_content: Option<ExtraContent<'a>>,
 }
 
@@ -72,4 +74,12 @@ pub struct FunctionPiece<'a> {
     pub name: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub arguments: Option<Text<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub struct CustomPiece<'a> {
+    #[serde(borrow, default)]
+    pub name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub input: Option<Text<'a>>,
 }

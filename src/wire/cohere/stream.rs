@@ -93,7 +93,7 @@ impl State {
                 if self.calls.len() >= MAX_CALLS {
                     return Err(garbage("the provider's stream has too many tool calls"));
                 }
-                self.calls.push(index.unwrap_or(number.into()));
+                self.calls.push(index.unwrap_or_else(|| number.into()));
                 let (name, arguments) =
                     call.function.map_or((None, None), |it| (it.name, it.arguments));
                 self.writer.tool_call(

@@ -311,7 +311,8 @@ fn streamed(events: &[Value]) -> (Vec<Value>, Option<Failure>, Ending) {
     for event in events {
         let name = event["type"].as_str().unwrap_or("odd");
         let text = format!("event: {name}\r\ndata: {event}\r\n\r\n");
-        failure = failure.or(stream.push(Bytes::from(text), &mut out).failure);
+        let progress = stream.push(Bytes::from(text), &mut out);
+        failure = failure.or(progress.failure);
     }
     let ending = stream.finish(&mut out);
     let text = String::from_utf8(out.concat()).unwrap();

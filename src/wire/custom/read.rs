@@ -76,7 +76,9 @@ pub(super) fn mapped(map: &Response, scope: &Scope) -> Result<Said, Failure> {
     let value = |expression: &Option<Expression>| match expression {
         None => Ok(Value::Null),
         Some(expression) => expression.evaluate(scope).map_err(|wrong| {
-            garbage(&format!("the mapping of this provider cannot be applied to its answer: {wrong}"))
+            garbage(&format!(
+                "the mapping of this provider cannot be applied to its answer: {wrong}"
+            ))
         }),
     };
     let text = |expression| Ok::<_, Failure>(text(value(expression)?));

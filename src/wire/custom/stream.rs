@@ -40,8 +40,7 @@ impl StreamTranslator {
     #[must_use]
     pub fn new(mapping: Arc<Mapping>, model: &str, options: StreamOptions) -> Self {
         let writer = Writer::new(options, model);
-        let state =
-            State { writer, named: false, calls: Vec::new(), finish: None, usage: None };
+        let state = State { writer, named: false, calls: Vec::new(), finish: None, usage: None };
         Self { mapping, splitter: Splitter::new(), lines: Lines::default(), state }
     }
 
@@ -120,7 +119,8 @@ impl State {
             let index = call.index.unwrap_or(next);
             match self.calls.iter().position(|known| *known == index) {
                 Some(number) => {
-                    self.writer.arguments(u32::try_from(number).unwrap_or(u32::MAX), &call.arguments);
+                    self.writer
+                        .arguments(u32::try_from(number).unwrap_or(u32::MAX), &call.arguments);
                 }
                 None => {
                     self.calls.push(index);

@@ -17,7 +17,7 @@ fn mapping(framing: Framing, done: Option<&str>) -> Mapping {
     Mapping {
         request: None,
         response: Some(Response {
-            text: expression("body.out | join"),
+            text: expression("body.out | join if body.out is defined else none"),
             tool_calls: expression("body.calls"),
             finish_reason: expression("body.why"),
             id: expression("body.ref"),
@@ -94,7 +94,10 @@ fn a_reply_is_read_where_the_mapping_looks() {
     assert_eq!(answer["id"], "chatcmpl-r1");
     assert_eq!((&answer["model"], &answer["created"]), (&json!("m"), &json!(7)));
     let choice = &answer["choices"][0];
-    assert_eq!((&choice["message"]["content"], &choice["finish_reason"]), (&json!("ab"), &json!("length")));
+    assert_eq!(
+        (&choice["message"]["content"], &choice["finish_reason"]),
+        (&json!("ab"), &json!("length"))
+    );
     assert_eq!(choice["message"]["tool_calls"][0]["function"]["arguments"], r#"{"x":1}"#);
     assert_eq!(read.usage.map(|usage| (usage.input_tokens, usage.output_tokens)), Some((3, 4)));
 
@@ -163,14 +166,20 @@ fn streams_are_read_in_both_framings_wherever_they_are_cut() {
 
 #[test]
 fn a_stream_ends_as_the_mapping_says() {
-    let sse = |events: &[&str]| events.iter().map(|it| format!("data: {it}\n\n")).collect::<String>();
+    let sse =
+        |events: &[&str]| events.iter().map(|it| format!("data: {it}\n\n")).collect::<String>();
     for (done, events, ending, failure) in [
         (None, &[r#"{"piece":"a"}"#, "[DONE]"][..], Ending::Complete, None),
         (None, &[r#"{"piece":"a","why":"stop"}"#], Ending::Complete, None),
         (None, &[r#"{"piece":"a"}"#], Ending::Cut, None),
         (Some("data == 'bye'"), &[r#"{"piece":"a"}"#, "bye"], Ending::Complete, None),
         (Some("event.over"), &[r#"{"piece":"a","why":"stop"}"#], Ending::Cut, None),
-        (None, &[r#"{"piece":"a"}"#, r#"{"problem":"out of memory"}"#], Ending::Cut, Some("out of memory")),
+        (
+            None,
+            &[r#"{"piece":"a"}"#, r#"{"problem":"out of memory"}"#],
+            Ending::Cut,
+            Some("out of memory"),
+        ),
         (None, &["garbage"], Ending::Cut, Some("the provider sent an event that is not JSON")),
     ] {
         let map = Arc::new(mapping(Framing::Sse, done));

@@ -63,6 +63,12 @@ impl Malformed {
 }
 
 impl Object {
+    /// An object without fields.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { bytes: Bytes::from_static(b"{}"), fields: Vec::new() }
+    }
+
     /// Reads one object and nothing but white space around it.
     pub fn parse(bytes: Bytes) -> Result<Self, Malformed> {
         if let Err(error) = std::str::from_utf8(&bytes) {

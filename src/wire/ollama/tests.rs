@@ -220,7 +220,8 @@ fn run<const N: usize>(pieces: [&[u8]; N]) -> (String, Option<Failure>, Ending) 
     let mut stream = StreamTranslator::new(options);
     let (mut out, mut failure) = (Vec::new(), None);
     for piece in pieces {
-        failure = failure.or(stream.push(Bytes::copy_from_slice(piece), &mut out).failure);
+        let progress = stream.push(Bytes::copy_from_slice(piece), &mut out);
+        failure = failure.or(progress.failure);
     }
     let ending = stream.finish(&mut out);
     (String::from_utf8(out.concat()).unwrap(), failure, ending)

@@ -13,7 +13,7 @@ use crate::wire::json::{Edits, Object, map_elements};
 
 /// What clients send back in messages because some provider, or a gateway, once put it there.
 /// Mistral's schema knows none of it.
-const FOREIGN_TO_MISTRAL: [&str; 10] = [
+const FOREIGN_TO_MISTRAL: [&str; 13] = [
     "refusal",
     "annotations",
     "audio",
@@ -21,6 +21,9 @@ const FOREIGN_TO_MISTRAL: [&str; 10] = [
     "reasoning",
     "reasoning_content",
     "thinking_blocks",
+    "reasoning_items",
+    "extra_content",
+    "is_error",
     "provider_specific_fields",
     "cache_control",
     "images",
@@ -29,10 +32,11 @@ const FOREIGN_TO_MISTRAL: [&str; 10] = [
 /// Respells messages and tools where a quirk asks for it.
 pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) {
     let quirks = options.quirks;
+    let thinks = quirks.null_content_with_tool_calls && think_as_deepseek(draft);
     if quirks.mistral || quirks.strip_strict_and_names || quirks.null_content_with_tool_calls {
         let messages = draft.slice("messages");
-        if let Some(changed) =
-            messages.and_then(|all| map_elements(&all, |message| adapt_message(message, quirks)))
+        if let Some(changed) = messages
+            .and_then(|all| map_elements(&all, |message| adapt_message(message, quirks, thinks)))
         {
             draft.edits.set_raw("messages", changed.to_vec());
         }
@@ -45,7 +49,27 @@ pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) {
     }
 }
 
-fn adapt_message(message: &Object, quirks: Quirks) -> Option<Bytes> {
+/// DeepSeek's models think or do not; how much is not for the client to say. True if this request
+/// has the model think.
+fn think_as_deepseek(draft: &mut Draft<'_>) -> bool {
+    let effort = draft.slice("reasoning_effort").filter(|effort| effort[..] != b"null"[..]);
+    if let Some(effort) = effort {
+        draft.edits.remove("reasoning_effort");
+        if !draft.is_set("thinking") {
+            let kind: &[u8] = if effort[..] == b"\"none\""[..] {
+                br#"{"type":"disabled"}"#
+            } else {
+                br#"{"type":"enabled"}"#
+            };
+            draft.edits.set_raw("thinking", kind);
+        }
+    }
+    let thinking = draft.slice("thinking").and_then(|thinking| Object::parse(thinking).ok());
+    thinking.is_some_and(|thinking| thinking.str("type").as_deref() != Some("disabled"))
+}
+
+/// `thinks`: DeepSeek will think, and then wants to see what it thought before each tool call.
+fn adapt_message(message: &Object, quirks: Quirks, thinks: bool) -> Option<Bytes> {
     let mut edits = Edits::new();
     if quirks.strip_strict_and_names {
         edits.remove("name");
@@ -55,6 +79,10 @@ fn adapt_message(message: &Object, quirks: Quirks) -> Option<Bytes> {
         && message.raw_bytes("tool_calls").is_some_and(|calls| calls.starts_with(b"["))
     {
         edits.set_raw("content", &b"null"[..]);
+    }
+    // Clients of OpenAI do not keep it; any text will do.
+    if thinks && message.is_set("tool_calls") && !message.is_set("reasoning_content") {
+        edits.set("reasoning_content", " ");
     }
     if quirks.mistral {
         adapt_to_mistral(message, &mut edits);

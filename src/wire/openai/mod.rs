@@ -22,6 +22,7 @@ pub use chunk::Chunk;
 pub use error::ErrorBody;
 pub use normalise::Normalise;
 pub use reply::reply;
+pub(super) use request::drop_path;
 pub use request::request;
 pub use stream::{AsSent, ChatStream, Rewrite, Verdict};
 pub(super) use usage::read as read_usage;

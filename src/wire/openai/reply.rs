@@ -8,8 +8,8 @@ use super::stream::server_failure;
 use super::{normalise, usage};
 use crate::dialect::{Endpoint, Quirks};
 use crate::failure::Failure;
-use crate::wire::Reply;
 use crate::wire::json::{Edits, Object};
+use crate::wire::{Reply, media};
 
 /// Reads the body of a 200.
 ///
@@ -26,7 +26,7 @@ pub fn reply(body: Bytes, quirks: Quirks, endpoint: Endpoint) -> Result<Reply, F
     let list = match endpoint {
         Endpoint::Chat | Endpoint::Completions => "choices",
         Endpoint::Embeddings => "data",
-        _ => return Ok(Reply { usage: None, model: None, body: object.bytes().clone() }),
+        _ => return media::reply(&object, endpoint),
     };
     if !object.raw_bytes(list).is_some_and(|raw| raw.starts_with(b"[")) {
         return Err(server_failure(format!("the provider's reply has no `{list}`")));

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::dialect::Quirks;
-use crate::usage::Usage;
+use crate::usage::{Units, Usage};
 use crate::wire::json::{Broken, Cursor, Edits, Object};
 
 /// The counts that a usage object states. Missing and `null` ones are `None`.
@@ -53,6 +53,7 @@ pub(in crate::wire) fn read(usage: &[u8], quirks: Quirks) -> Option<Usage> {
         audio_input_tokens: input.audio.unwrap_or_default(),
         audio_output_tokens: output.audio.unwrap_or_default(),
         image_input_tokens: input.image.unwrap_or_default(),
+        units: Units { image_output_tokens: output.image.unwrap_or_default(), ..Units::default() },
         estimated: false,
     })
 }

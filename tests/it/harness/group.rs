@@ -80,6 +80,12 @@ impl Deployment {
         self
     }
 
+    /// Leaves the address to the provider's environment variable.
+    pub fn without_api_base(mut self) -> Self {
+        self.params.remove(1);
+        self
+    }
+
     /// Another key for the provider than the usual one.
     pub fn key(mut self, key: &str) -> Self {
         self.params[2] = format!("api_key: {}", quoted(key));

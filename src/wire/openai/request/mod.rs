@@ -35,7 +35,7 @@ pub fn request(body: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Fai
     }
     draft.ask_for_stream(options);
     for path in options.drop {
-        draft.drop_path(path)?;
+        drop_path(body, &mut draft.edits, path)?;
     }
     match options.model {
         Some(model) => draft.edits.set("model", model),
@@ -179,22 +179,30 @@ impl<'a> Draft<'a> {
             None => self.edits.set_raw("stream_options", &br#"{"include_usage":true}"#[..]),
         }
     }
+}
 
-    /// Removes a field, or what a path like `tools[*].function.strict` leads to within one.
-    fn drop_path(&mut self, path: &'a str) -> Result<(), Failure> {
-        let Some((top, rest)) = split_path(path) else {
-            self.edits.remove(path);
-            return Ok(());
-        };
-        let Some(raw) = self.raw(top) else { return Ok(()) };
-        let mut value: Value = serde_json::from_slice(raw).map_err(|_| {
-            Failure::new(FailureClass::BadRequest, format!("`{top}` is not valid JSON"))
-        })?;
-        if remove_path(&mut value, rest) {
-            self.edits.set(top, &value);
-        }
-        Ok(())
+/// Removes a field, or what a path like `tools[*].function.strict` leads to within one.
+///
+/// # Errors
+/// What the path leads through is not JSON.
+pub(in crate::wire) fn drop_path<'a>(
+    body: &Object,
+    edits: &mut Edits<'a>,
+    path: &'a str,
+) -> Result<(), Failure> {
+    let Some((top, rest)) = split_path(path) else {
+        edits.remove(path);
+        return Ok(());
+    };
+    let raw = edits.get(top).unwrap_or_else(|| body.raw_bytes(top));
+    let Some(raw) = raw else { return Ok(()) };
+    let mut value: Value = serde_json::from_slice(raw).map_err(|_| {
+        Failure::new(FailureClass::BadRequest, format!("`{top}` is not valid JSON"))
+    })?;
+    if remove_path(&mut value, rest) {
+        edits.set(top, &value);
     }
+    Ok(())
 }
 
 /// Two names of one parameter: a provider refuses to get both.

@@ -284,3 +284,34 @@ fn messages_that_are_no_list_are_left_to_the_provider() {
     let body = r#"{"model":"gpt-4o","messages":"hello","tools":{}}"#;
     assert_eq!(sent(body, &options), body);
 }
+
+#[test]
+fn deepseek_thinks_or_does_not_and_sees_its_reasoning_before_tool_calls() {
+    let quirks = Quirks { null_content_with_tool_calls: true, ..Quirks::default() };
+    let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let asked = |fields: Value| {
+        let mut body = json!({"model": "m", "messages": [
+            {"role": "assistant", "content": "", "tool_calls": [call]},
+            {"role": "assistant", "content": "", "reasoning_content": "hm", "tool_calls": [call]},
+            {"role": "assistant", "content": "so"},
+        ]});
+        body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        let body = Object::parse(Bytes::from(body.to_string())).unwrap();
+        let sent = request(&body, &RequestOptions { quirks, ..PLAIN }).unwrap();
+        serde_json::from_slice::<Value>(&sent).unwrap()
+    };
+    let reasoning = |body: &Value, at: usize| body["messages"][at]["reasoning_content"].clone();
+    for (fields, kind, seen) in [
+        (json!({"reasoning_effort": "high"}), json!("enabled"), json!(" ")),
+        (json!({"thinking": {"type": "enabled"}}), json!("enabled"), json!(" ")),
+        (json!({"reasoning_effort": "none"}), json!("disabled"), Value::Null),
+        (json!({}), Value::Null, Value::Null),
+    ] {
+        let sent = asked(fields);
+        assert_eq!(sent["thinking"]["type"], kind);
+        assert_eq!(sent.get("reasoning_effort"), None);
+        assert_eq!(sent["messages"][0]["content"], Value::Null);
+        assert_eq!((reasoning(&sent, 0), reasoning(&sent, 1)), (seen, json!("hm")));
+        assert_eq!(reasoning(&sent, 2), Value::Null, "no tool was called");
+    }
+}

@@ -1,0 +1,137 @@
+//! OpenAI's Responses API at a deployment: whether it has one, and when it is called.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::azure;
+use super::call::{Call, Outgoing, Reading};
+use super::url::BaseUrl;
+use super::{Sending, Vendor, Written, filled};
+use crate::catalog::{Deployment, PriceBook, Target};
+use crate::dialect::{ClientDialect, Dialect, Endpoint, ResponsesApi};
+use crate::failure::{Failure, FailureClass};
+use crate::wire::fields::Fields;
+use crate::wire::json::Object;
+use crate::wire::responses::{self, Need, Owner};
+use crate::wire::{Reply, RequestOptions};
+
+/// Whether a deployment's Responses API is called where nothing is written: at OpenAI's own
+/// addresses, and at Azure's undated ones.
+#[must_use]
+pub fn offered(vendor: &Vendor, written: &Written<'_>, target: &Target) -> ResponsesApi {
+    let own = match filled(written.api_base).and_then(|text| BaseUrl::parse(text).ok()) {
+        None => true,
+        Some(base) => base.host == "api.openai.com" || base.host.ends_with(".api.openai.com"),
+    };
+    let undated = !target.paths[Endpoint::Chat.index()]
+        .as_deref()
+        .is_some_and(|path| path.contains("/deployments/"));
+    match vendor.name {
+        "openai" if own => ResponsesApi::Offered,
+        "azure" if undated && azure::is_azure(&target.host) => ResponsesApi::Offered,
+        _ => ResponsesApi::None,
+    }
+}
+
+/// The request, if it goes to the deployment's Responses API; `None` if it goes elsewhere.
+///
+/// # Errors
+/// It asks for what only a Responses API has, and the deployment has none.
+pub(super) fn request<'a>(
+    deployment: &'a Deployment,
+    body: &Object,
+    call: &Call<'_>,
+    options: &RequestOptions<'_>,
+) -> Result<Option<Outgoing<'a>>, Failure> {
+    let path = deployment.target.paths[Endpoint::Responses.index()].as_deref();
+    let path = path.filter(|_| deployment.responses != ResponsesApi::None);
+    let native = call.native.filter(|native| native.dialect == ClientDialect::Responses);
+    // The path does not name the model, so the body has to.
+    let options = RequestOptions { model: Some(call.model), ..*options };
+    let Some(native) = native else {
+        let Some(path) = path.filter(|_| call.endpoint == Endpoint::Chat) else { return Ok(None) };
+        if !needed(deployment, body, call, &options) {
+            return Ok(None);
+        }
+        let reading = Reading { api: Endpoint::Responses, native: None };
+        let body = responses::request(body, &options)?;
+        return Ok(Some(outgoing(Cow::Borrowed(path), body, reading)));
+    };
+    let reading = Reading { api: Endpoint::Responses, native: Some(ClientDialect::Responses) };
+    match (path, native.resource) {
+        (Some(path), Some(resource)) => {
+            let body = match resource.is_stored() {
+                true => Bytes::new(),
+                false => responses::native_request(native.body, &options)?,
+            };
+            let method = resource.method();
+            let sending = Sending { method, rest: Vec::new() };
+            let sending = resource.is_stored().then(|| Box::new(sending));
+            let path = Cow::Owned(resource.path(path));
+            Ok(Some(Outgoing { sending, ..outgoing(path, body, reading) }))
+        }
+        (Some(path), None) => {
+            let body = responses::native_request(native.body, &options)?;
+            Ok(Some(outgoing(Cow::Borrowed(path), body, reading)))
+        }
+        (None, Some(_)) => {
+            let message = "the provider of this model has no Responses API of its own";
+            Err(Failure::new(FailureClass::NotFound, message))
+        }
+        (None, None) => match responses::client::obstacle(native.body) {
+            Some(obstacle) => Err(obstacle),
+            None => Ok(None),
+        },
+    }
+}
+
+const fn outgoing(path: Cow<'_, str>, body: Bytes, reading: Reading) -> Outgoing<'_> {
+    Outgoing { path, headers: Vec::new(), body, reading, sending: None }
+}
+
+/// Whether the chat API would not do.
+fn needed(
+    deployment: &Deployment,
+    body: &Object,
+    call: &Call<'_>,
+    options: &RequestOptions<'_>,
+) -> bool {
+    const MODE: Option<&str> = Some("responses");
+    if !matches!(deployment.dialect, Dialect::OpenAi | Dialect::Azure) {
+        return false;
+    }
+    if deployment.responses == ResponsesApi::Always || deployment.info.mode.as_deref() == MODE {
+        return true;
+    }
+    match responses::need(options.model_hint) {
+        Need::Nothing => {
+            // What a wildcard calls is in the price book, if anywhere.
+            deployment.is_wildcard()
+                && PriceBook::built_in()
+                    .get(&deployment.provider, call.model)
+                    .is_some_and(|listed| listed.mode.as_deref() == MODE)
+        }
+        Need::Everything => true,
+        need @ Need::Tools { .. } => need.holds(&Fields::gather(body, options)),
+    }
+}
+
+/// What the client is to get of a reply about something that was made before.
+#[must_use]
+pub fn stored(deployment: &Deployment, body: Bytes) -> Bytes {
+    responses::stored(body, Owner::of(&deployment.id))
+}
+
+/// Reads a reply of the Responses API.
+pub(super) fn reply(
+    deployment: &Deployment,
+    reading: Reading,
+    body: Bytes,
+    created: u64,
+) -> Result<Reply, Failure> {
+    match reading.native {
+        Some(_) => responses::native_reply(body, Some(Owner::of(&deployment.id))),
+        None => responses::reply(body, created),
+    }
+}

@@ -1,0 +1,350 @@
+//! Items of the input, as messages.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::sealed;
+use crate::failure::Failure;
+use crate::wire::chat::{AudioData, FileData, ImageUrl, Part, Raw};
+use crate::wire::fields::{Text, missing, mistyped, read};
+
+/// Types of items that have a counterpart.
+const KNOWN: [&str; 6] = [
+    "message",
+    "function_call",
+    "function_call_output",
+    "custom_tool_call",
+    "custom_tool_call_output",
+    "reasoning",
+];
+
+pub(super) fn is_known(kind: &str) -> bool {
+    KNOWN.contains(&kind)
+}
+
+#[derive(Deserialize)]
+struct Written<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    role: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    content: Option<Raw<'a>>,
+    #[serde(borrow, default)]
+    call_id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    arguments: Option<Raw<'a>>,
+    #[serde(borrow, default)]
+    input: Option<Raw<'a>>,
+    #[serde(borrow, default)]
+    output: Option<Raw<'a>>,
+    #[serde(borrow, default)]
+    summary: Option<Vec<WrittenPart<'a>>>,
+    #[serde(borrow, default)]
+    encrypted_content: Option<Text<'a>>,
+    /// What Google wants to see again; see [`super::output`].
+    #[serde(borrow, default)]
+    extra_content: Option<Raw<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+struct WrittenPart<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    text: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    refusal: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    image_url: Option<Raw<'a>>,
+    #[serde(borrow, default)]
+    detail: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    input_audio: Option<AudioData<'a>>,
+    #[serde(borrow, default)]
+    file_data: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    file_id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    file_url: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    filename: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    cache_control: Option<Raw<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Address<'a> {
+    #[serde(borrow)]
+    url: Text<'a>,
+}
+
+/// A message as the chat API has it.
+#[derive(Default, Serialize)]
+pub(super) struct Message<'a> {
+    role: Cow<'a, str>,
+    content: Option<Content<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refusal: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning_content: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    thinking_blocks: Vec<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasoning_items: Vec<Raw<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Call<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<Text<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Content<'a> {
+    Text(Cow<'a, str>),
+    Parts(Vec<Part<'a>>),
+}
+
+#[derive(Serialize)]
+struct Call<'a> {
+    id: Text<'a>,
+    #[serde(flatten)]
+    what: Called<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<Raw<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Called<'a> {
+    Function { function: Function<'a> },
+    Custom { custom: Custom<'a> },
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    name: Text<'a>,
+    arguments: Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+struct Custom<'a> {
+    name: Text<'a>,
+    input: Cow<'a, str>,
+}
+
+impl<'a> Message<'a> {
+    /// A message of one text.
+    pub(super) fn text(role: &'static str, text: Cow<'a, str>) -> Self {
+        Self { role: role.into(), content: Some(Content::Text(text)), ..Self::default() }
+    }
+}
+
+/// Messages that are being put together: what the assistant did in one turn is one message there
+/// and several items here.
+#[derive(Default)]
+pub(super) struct Turns<'a> {
+    messages: Vec<Message<'a>>,
+    /// What the assistant did last, if nothing followed it.
+    turn: Option<Message<'a>>,
+    parts: Vec<Part<'a>>,
+}
+
+impl<'a> Turns<'a> {
+    pub(super) fn push(&mut self, message: Message<'a>) {
+        self.close();
+        self.messages.push(message);
+    }
+
+    pub(super) fn finish(mut self) -> Vec<Message<'a>> {
+        self.close();
+        self.messages
+    }
+
+    fn close(&mut self) {
+        let parts = std::mem::take(&mut self.parts);
+        if let Some(mut turn) = self.turn.take() {
+            turn.content = content(parts);
+            let silent = turn.content.is_none() && turn.tool_calls.is_empty();
+            // What was thought before something that was never said leads nowhere.
+            if !silent || turn.refusal.is_some() {
+                self.messages.push(turn);
+            }
+        }
+    }
+
+    fn turn(&mut self) -> &mut Message<'a> {
+        self.turn.get_or_insert_with(|| Message { role: "assistant".into(), ..Message::default() })
+    }
+
+    /// Begins another turn if the last one has said something already. Calls that have no result
+    /// yet keep it open: they belong together.
+    fn next_turn(&mut self) {
+        let calls = self.turn.as_ref().is_some_and(|turn| !turn.tool_calls.is_empty());
+        if !self.parts.is_empty() && !calls {
+            self.close();
+        }
+    }
+
+    /// Adds one item of the input, at `param`.
+    ///
+    /// # Errors
+    /// It lacks what its type needs. Items of unknown types are for [`super::obstacle`] to refuse.
+    pub(super) fn add(&mut self, param: &str, raw: Raw<'a>) -> Result<(), Failure> {
+        let item: Written<'a> = read(param, raw.get())?;
+        match item.kind.as_deref().unwrap_or("message") {
+            "message" => self.message(param, item),
+            "reasoning" => {
+                self.next_turn();
+                self.reasoning(item, raw);
+                Ok(())
+            }
+            kind @ ("function_call" | "custom_tool_call") => {
+                let is_function = kind == "function_call";
+                let need = |name: &str| missing(&format!("{param}.{name}"));
+                let id = item.call_id.ok_or_else(|| need("call_id"))?;
+                let name = item.name.ok_or_else(|| need("name"))?;
+                let what = if is_function {
+                    let arguments = plain(item.arguments, "{}");
+                    Called::Function { function: Function { name, arguments } }
+                } else {
+                    Called::Custom { custom: Custom { name, input: plain(item.input, "") } }
+                };
+                let call = Call { id, what, extra_content: item.extra_content };
+                self.turn().tool_calls.push(call);
+                Ok(())
+            }
+            "function_call_output" | "custom_tool_call_output" => {
+                let id = item.call_id.ok_or_else(|| missing(&format!("{param}.call_id")))?;
+                let output = parts(&format!("{param}.output"), item.output)?;
+                let content = content(output).or(Some(Content::Text(Cow::Borrowed(""))));
+                let role = "tool".into();
+                self.push(Message { role, content, tool_call_id: Some(id), ..Message::default() });
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn message(&mut self, param: &str, item: Written<'a>) -> Result<(), Failure> {
+        let role = item.role.ok_or_else(|| missing(&format!("{param}.role")))?;
+        let said = parts(&format!("{param}.content"), item.content)?;
+        if &*role == "assistant" {
+            self.next_turn();
+            self.turn();
+            for part in said {
+                match part {
+                    Part::Refusal { refusal } => self.turn().refusal = Some(Text(refusal)),
+                    part => self.parts.push(part),
+                }
+            }
+            return Ok(());
+        }
+        // Few servers but OpenAI know the role `developer`, and for it they are the same.
+        let role = if &*role == "developer" { Cow::Borrowed("system") } else { role.0 };
+        let content = content(said).or(Some(Content::Text(Cow::Borrowed(""))));
+        self.push(Message { role, content, ..Message::default() });
+        Ok(())
+    }
+
+    fn reasoning(&mut self, item: Written<'a>, raw: Raw<'a>) {
+        let turn = self.turn();
+        if let Some(text) = item.encrypted_content.as_deref() {
+            match sealed::open(text) {
+                Some(blocks) => turn.thinking_blocks.extend(blocks),
+                None => turn.reasoning_items.push(raw),
+            }
+        }
+        let content = item.content.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let summary = item.summary.filter(|summary| !summary.is_empty());
+        let thought: Vec<WrittenPart<'a>> = summary.or(content).unwrap_or_default();
+        for part in thought {
+            let text = part.text.unwrap_or_default();
+            let so_far = turn.reasoning_content.get_or_insert_default();
+            if !so_far.is_empty() && !text.is_empty() {
+                so_far.push_str("\n\n");
+            }
+            so_far.push_str(&text);
+        }
+    }
+}
+
+/// A text, or what stands in its place, as text.
+fn plain<'a>(raw: Option<Raw<'a>>, none: &'static str) -> Cow<'a, str> {
+    match raw.map(RawValue::get) {
+        None | Some("null") => Cow::Borrowed(none),
+        Some(raw) => serde_json::from_str::<Text<'a>>(raw).map_or(Cow::Borrowed(raw), |it| it.0),
+    }
+}
+
+/// One text is a text; more is a list.
+fn content(mut parts: Vec<Part<'_>>) -> Option<Content<'_>> {
+    match (parts.pop()?, parts.is_empty()) {
+        (Part::Text { text, cache_control: None }, true) => Some(Content::Text(text)),
+        (last, _) => {
+            parts.push(last);
+            Some(Content::Parts(parts))
+        }
+    }
+}
+
+fn parts<'a>(param: &str, raw: Option<Raw<'a>>) -> Result<Vec<Part<'a>>, Failure> {
+    let Some(raw) = raw.filter(|raw| raw.get() != "null") else { return Ok(Vec::new()) };
+    match raw.get().as_bytes().first() {
+        Some(b'"') => {
+            let text: Text<'a> = read(param, raw.get())?;
+            Ok(vec![Part::Text { text: text.0, cache_control: None }])
+        }
+        Some(b'[') => {
+            let list: Vec<WrittenPart<'a>> = read(param, raw.get())?;
+            let mut parts = Vec::with_capacity(list.len());
+            for (at, written) in list.into_iter().enumerate() {
+                parts.extend(part(&format!("{param}[{at}]"), written)?);
+            }
+            Ok(parts)
+        }
+        _ => Err(mistyped(param, "a string or an array", raw.get())),
+    }
+}
+
+/// One part; `None` for one that another provider could not be shown.
+fn part<'a>(param: &str, part: WrittenPart<'a>) -> Result<Option<Part<'a>>, Failure> {
+    let need = |name: &str| missing(&format!("{param}.{name}"));
+    let cache_control = part.cache_control;
+    Ok(Some(match part.kind.as_deref().unwrap_or("input_text") {
+        "input_text" | "output_text" | "text" | "summary_text" => {
+            let text = part.text.ok_or_else(|| need("text"))?.0;
+            Part::Text { text, cache_control }
+        }
+        "refusal" => Part::Refusal { refusal: part.refusal.ok_or_else(|| need("refusal"))?.0 },
+        "input_image" => {
+            let Some(raw) = part.image_url.filter(|raw| raw.get() != "null") else {
+                return Ok(None);
+            };
+            // Many clients write the chat API's object.
+            let url = match serde_json::from_str::<Address<'a>>(raw.get()) {
+                Ok(address) => address.url,
+                Err(_) => read(&format!("{param}.image_url"), raw.get())?,
+            };
+            let image_url = ImageUrl { url, detail: part.detail, format: None };
+            Part::ImageUrl { image_url, cache_control }
+        }
+        "input_audio" => {
+            let input_audio = part.input_audio.ok_or_else(|| need("input_audio"))?;
+            Part::InputAudio { input_audio, cache_control }
+        }
+        "input_file" => {
+            let WrittenPart { file_data, file_id, file_url, filename, .. } = part;
+            let file = FileData { file_data, file_id, file_url, filename, format: None };
+            Part::File { file, cache_control }
+        }
+        kind => {
+            let message = format!("Invalid value: '{kind}' is not a type of content.");
+            return Err(crate::wire::fields::invalid(&format!("{param}.type"), message));
+        }
+    }))
+}

@@ -1,0 +1,19 @@
+//! Clients that speak the Responses API, before providers that do not.
+//!
+//! Nothing is kept between requests, so what asks for that is refused ([`obstacle`]): a
+//! conversation is sent whole each time, and reasoning comes back sealed in its item.
+
+mod echo;
+mod items;
+mod obstacle;
+mod output;
+mod reply;
+mod request;
+mod sealed;
+mod stream;
+mod tools;
+
+pub use obstacle::obstacle;
+pub use reply::reply;
+pub use request::request;
+pub use stream::Events;

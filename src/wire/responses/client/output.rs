@@ -1,0 +1,118 @@
+//! Items of the output, as they are written.
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::wire::chat::{ExtraContent, Raw};
+
+/// One item, whole.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Item<'a> {
+    Message {
+        id: &'a str,
+        status: &'static str,
+        role: &'static str,
+        content: &'a [Box<RawValue>],
+    },
+    FunctionCall {
+        id: &'a str,
+        status: &'static str,
+        call_id: &'a str,
+        name: &'a str,
+        arguments: &'a str,
+        /// What Google wants to see again. SDKs keep fields that they do not know.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        extra_content: Option<&'a RawValue>,
+    },
+    CustomToolCall {
+        id: &'a str,
+        status: &'static str,
+        call_id: &'a str,
+        name: &'a str,
+        input: &'a str,
+    },
+    Reasoning {
+        id: &'a str,
+        summary: &'a [Part<'a>],
+        #[serde(skip_serializing_if = "Option::is_none")]
+        encrypted_content: Option<&'a str>,
+    },
+}
+
+/// A part of an item.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Part<'a> {
+    OutputText { text: &'a str, annotations: &'a [Box<RawValue>], logprobs: [(); 0] },
+    Refusal { refusal: &'a str },
+    SummaryText { text: &'a str },
+}
+
+impl Part<'_> {
+    pub(super) fn raw(&self) -> Box<RawValue> {
+        raw(self)
+    }
+}
+
+impl Item<'_> {
+    pub(super) fn raw(&self) -> Box<RawValue> {
+        raw(self)
+    }
+}
+
+pub(super) fn raw<T: Serialize>(value: &T) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).unwrap_or_default()
+}
+
+/// The kind of an item's id.
+#[derive(Clone, Copy)]
+pub(super) enum IdOf {
+    Message,
+    Function,
+    Custom,
+    Reasoning,
+}
+
+/// The id of an item: its type's prefix, the stem of the response's id, the number of the item.
+pub(super) fn id(of: IdOf, stem: &str, index: u64) -> String {
+    let prefix = match of {
+        IdOf::Message => "msg",
+        IdOf::Function => "fc",
+        IdOf::Custom => "ctc",
+        IdOf::Reasoning => "rs",
+    };
+    format!("{prefix}_{stem}_{index}")
+}
+
+/// A citation, from nested under its type to flat.
+pub(super) fn flat_annotation(raw: &RawValue) -> Option<Box<RawValue>> {
+    let mut fields: serde_json::Map<String, Value> = serde_json::from_str(raw.get()).ok()?;
+    let Some(Value::Object(inner)) = fields.remove("url_citation") else {
+        return fields.contains_key("type").then(|| raw.to_owned());
+    };
+    let mut flat = serde_json::Map::from_iter([("type".to_owned(), "url_citation".into())]);
+    // The Responses API always has all four.
+    for (name, default) in [
+        ("start_index", Value::from(0)),
+        ("end_index", Value::from(0)),
+        ("url", Value::from("")),
+        ("title", Value::from("")),
+    ] {
+        let written = inner.get(name).filter(|value| !value.is_null()).cloned();
+        flat.insert(name.to_owned(), written.unwrap_or(default));
+    }
+    serde_json::value::to_raw_value(&flat).ok()
+}
+
+/// What a provider wants to see again, as JSON.
+pub(super) fn extra(extra: Option<&ExtraContent<'_>>) -> Option<Box<RawValue>> {
+    extra.and_then(|extra| serde_json::value::to_raw_value(extra).ok())
+}
+
+/// The sealed content of a reasoning item that came whole.
+pub(super) fn sealed_in(item: Raw<'_>) -> Option<String> {
+    let item: Value = serde_json::from_str(item.get()).ok()?;
+    item.get("encrypted_content")?.as_str().map(str::to_owned)
+}

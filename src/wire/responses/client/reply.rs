@@ -1,0 +1,107 @@
+//! A canonical reply, as a response object.
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use super::echo::{Echo, Says, Status, stem};
+use super::output::{IdOf, Item, Part, extra, flat_annotation, id, sealed_in};
+use super::sealed;
+use crate::failure::Failure;
+use crate::wire::chat::{Completion, Turn, arguments, read_usage};
+use crate::wire::client::Telling;
+use crate::wire::fields::Text;
+use crate::wire::responses::failure::garbage;
+
+/// Writes the response.
+///
+/// # Errors
+/// The body is no chat completion.
+pub fn reply(body: &Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
+    let completion: Completion<'_> = serde_json::from_slice(body)
+        .map_err(|broken| garbage(format!("the provider's reply cannot be read: {broken}")))?;
+    let stem = stem(Some(&completion.id), telling.request_id);
+    let mut choices = completion.choices.into_iter();
+    let Some(answer) = choices.next() else {
+        return Err(garbage("the provider's reply has no choices"));
+    };
+    let status = Status::of(answer.finish_reason.as_deref());
+    let output = items(answer.message, status, &stem);
+    let usage = completion.usage.and_then(|raw| read_usage(raw.get()));
+    let model = if completion.model.is_empty() { telling.model } else { &*completion.model };
+    let mut out = Vec::with_capacity(body.len() + 512);
+    let says = Says {
+        id: &format!("resp_{stem}"),
+        model,
+        status,
+        output: &output,
+        usage: usage.as_ref(),
+        problem: None,
+    };
+    Echo::of(telling).write(&says, &mut out);
+    Ok(out.into())
+}
+
+fn items(turn: Turn<'_>, status: Status, stem: &str) -> Vec<Box<RawValue>> {
+    let mut items = Vec::new();
+    let place = |items: &Vec<Box<RawValue>>| items.len() as u64;
+    let blocks = turn.thinking_blocks.unwrap_or_default();
+    let blocks: Vec<Box<RawValue>> = blocks.into_iter().map(|raw| raw.into_owned()).collect();
+    let made = turn.reasoning_items.unwrap_or_default();
+    let encrypted = sealed::seal(&blocks).or_else(|| made.iter().find_map(|item| sealed_in(item)));
+    let thought = turn.reasoning_content.filter(|text| !text.is_empty());
+    if thought.is_some() || encrypted.is_some() {
+        let id = id(IdOf::Reasoning, stem, place(&items));
+        let summary = thought.as_deref().map(|text| Part::SummaryText { text });
+        let summary = summary.as_slice();
+        let encrypted_content = encrypted.as_deref();
+        items.push(Item::Reasoning { id: &id, summary, encrypted_content }.raw());
+    }
+    let calls = turn.tool_calls.unwrap_or_default();
+    let text = turn.content.as_deref().unwrap_or_default();
+    let refusal = turn.refusal.as_deref().filter(|text| !text.is_empty());
+    if !text.is_empty() || refusal.is_some() || calls.is_empty() {
+        let annotations = turn.annotations.unwrap_or_default();
+        let annotations: Vec<_> =
+            annotations.iter().filter_map(|raw| flat_annotation(raw)).collect();
+        let mut content = Vec::new();
+        if !text.is_empty() || refusal.is_none() {
+            content.push(Part::OutputText { text, annotations: &annotations, logprobs: [] }.raw());
+        }
+        content.extend(refusal.map(|refusal| Part::Refusal { refusal }.raw()));
+        let id = id(IdOf::Message, stem, place(&items));
+        // What was cut off is the last item, and only a text is known to be cut.
+        let status = if calls.is_empty() { status.word() } else { "completed" };
+        items.push(Item::Message { id: &id, status, role: "assistant", content: &content }.raw());
+    }
+    for call in calls {
+        let call_id = call.id.unwrap_or_default();
+        let (index, status) = (place(&items), "completed");
+        if let Some(function) = call.function {
+            let written = function.arguments.as_deref();
+            let text = written.and_then(|raw| serde_json::from_str::<Text<'_>>(raw.get()).ok());
+            let text = text.map_or_else(|| arguments(written).get().to_owned(), |t| t.0.into());
+            let extra = extra(call.extra_content.as_ref());
+            let item = Item::FunctionCall {
+                id: &id(IdOf::Function, stem, index),
+                status,
+                call_id: &call_id,
+                name: &function.name,
+                arguments: &text,
+                extra_content: extra.as_deref(),
+            };
+            items.push(item.raw());
+        } else if let Some(raw) = call.custom {
+            let custom: serde_json::Value = serde_json::from_str(raw.get()).unwrap_or_default();
+            let text = |name: &str| custom.get(name).and_then(|text| text.as_str());
+            let item = Item::CustomToolCall {
+                id: &id(IdOf::Custom, stem, index),
+                status,
+                call_id: &call_id,
+                name: text("name").unwrap_or_default(),
+                input: text("input").unwrap_or_default(),
+            };
+            items.push(item.raw());
+        }
+    }
+    items
+}

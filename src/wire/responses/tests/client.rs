@@ -1,0 +1,368 @@
+//! Clients that speak the Responses API before providers that speak chat.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{blamed, events, object};
+use crate::wire::client::{ClientStream, Telling};
+use crate::wire::json::Object;
+use crate::wire::responses::client::{Events, obstacle, reply, request};
+
+fn canonical(body: &Value) -> Value {
+    serde_json::from_slice(request(&object(body)).unwrap().bytes()).unwrap()
+}
+
+fn telling(request: &Object) -> Telling<'_> {
+    Telling { request: Some(request), created: 7, model: "public", request_id: "req-1" }
+}
+
+#[test]
+fn items_become_messages() {
+    let body = canonical(&json!({
+        "model": "m", "instructions": "Be brief.", "input": [
+            {"role": "user", "content": [
+                {"type": "input_text", "text": "look"},
+                {"type": "input_image", "image_url": "https://h/a.png", "detail": "auto"},
+                {"type": "input_file", "filename": "a.pdf", "file_data": "data:x"}]},
+            {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}],
+             "encrypted_content": "tollgate.thinking_blocks:[{\"type\":\"thinking\",\"thinking\":\"hm\",\"signature\":\"s\"}]"},
+            {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
+             "content": [{"type": "output_text", "text": "Let me see.", "annotations": []}]},
+            {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "f", "arguments": "{}"},
+            {"type": "custom_tool_call", "call_id": "c2", "name": "g", "input": "x"},
+            {"type": "function_call_output", "call_id": "c1", "output": "one"},
+            {"type": "custom_tool_call_output", "call_id": "c2", "output": [
+                {"type": "input_image", "image_url": "data:y"}]},
+            {"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": "gAAA"},
+            {"role": "developer", "content": "Go on."},
+            {"role": "assistant", "content": "Yes."}]}));
+    assert_eq!(
+        body["messages"],
+        json!([
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": [
+                {"type": "text", "text": "look"},
+                {"type": "image_url", "image_url": {"url": "https://h/a.png", "detail": "auto"}},
+                {"type": "file", "file": {"file_data": "data:x", "filename": "a.pdf"}}]},
+            {"role": "assistant", "content": "Let me see.", "reasoning_content": "hm",
+             "thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "s"}],
+             "tool_calls": [
+                {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+                {"id": "c2", "type": "custom", "custom": {"name": "g", "input": "x"}}]},
+            {"role": "tool", "tool_call_id": "c1", "content": "one"},
+            {"role": "tool", "tool_call_id": "c2", "content": [
+                {"type": "image_url", "image_url": {"url": "data:y"}}]},
+            {"role": "system", "content": "Go on."},
+            {"role": "assistant", "content": "Yes."},
+        ])
+    );
+}
+
+#[test]
+fn settings_become_nested() {
+    let body = canonical(&json!({
+        "model": "m", "input": "hi", "stream": true, "max_output_tokens": 9, "store": true,
+        "truncation": "disabled", "reasoning": {"effort": "low", "summary": "auto"},
+        "text": {"verbosity": "low", "format":
+            {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": true}},
+        "tools": [{"type": "function", "name": "f", "parameters": {}, "strict": null},
+                  {"type": "custom", "name": "g", "format": {"type": "text"}},
+                  {"type": "web_search"}],
+        "tool_choice": {"type": "function", "name": "f"}, "fallbacks": ["x"], "temperature": null,
+        "include": ["message.output_text.logprobs"], "top_logprobs": 2,
+    }));
+    assert_eq!(
+        body,
+        json!({
+            "model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": true,
+            "stream_options": {"include_usage": true}, "max_completion_tokens": 9,
+            "reasoning_effort": "low", "verbosity": "low",
+            "response_format": {"type": "json_schema", "json_schema":
+                {"name": "n", "schema": {"type": "object"}, "strict": true}},
+            "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}},
+                      {"type": "custom", "custom": {"name": "g", "format": {"type": "text"}}}],
+            "tool_choice": {"type": "function", "function": {"name": "f"}}, "fallbacks": ["x"],
+            "logprobs": true, "top_logprobs": 2,
+        })
+    );
+}
+
+#[test]
+fn what_is_wrong_is_told_in_the_clients_words() {
+    for (body, told) in [
+        (json!({}), "input missing_required_parameter"),
+        (json!({"input": 5}), "input invalid_type"),
+        (json!({"input": [{"content": "x"}]}), "input[0].role missing_required_parameter"),
+        (
+            json!({"input": [{"role": "user", "content": [{"type": "input_text"}]}]}),
+            "input[0].content[0].text missing_required_parameter",
+        ),
+        (
+            json!({"input": [{"role": "user", "content": [{"type": "image_url"}]}]}),
+            "input[0].content[0].type invalid_value",
+        ),
+        (
+            json!({"input": [{"type": "function_call", "name": "f"}]}),
+            "input[0].call_id missing_required_parameter",
+        ),
+        (
+            json!({"input": "x", "tools": [{"type": "function"}]}),
+            "tools[0].name missing_required_parameter",
+        ),
+        (
+            json!({"input": "x", "text": {"format": {"type": "json_schema"}}}),
+            "text.format.schema missing_required_parameter",
+        ),
+        (json!({"input": "x", "max_output_tokens": "9"}), "max_output_tokens invalid_type"),
+    ] {
+        assert_eq!(blamed(&request(&object(&body)).unwrap_err()), told, "{body}");
+    }
+}
+
+#[test]
+fn what_needs_state_or_hosted_tools_is_an_obstacle() {
+    for (body, told) in [
+        (
+            json!({"previous_response_id": "r"}),
+            "previous_response_id previous_response_not_supported",
+        ),
+        (json!({"conversation": "c"}), "conversation unsupported_parameter"),
+        (json!({"background": true}), "background background_not_supported"),
+        (json!({"tools": [{"type": "function"}, {"type": "mcp"}]}), "tools[1] unsupported_tool"),
+        (json!({"tool_choice": {"type": "file_search"}}), "tool_choice unsupported_tool"),
+        (
+            json!({"input": [{"type": "item_reference", "id": "x"}]}),
+            "input[0] previous_response_not_supported",
+        ),
+        (json!({"input": [{"type": "computer_call"}]}), "input[0] unsupported_item"),
+        (
+            json!({"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]}),
+            "input[0].content unsupported_value",
+        ),
+    ] {
+        let failure = obstacle(&object(&body)).unwrap();
+        assert_eq!((blamed(&failure).as_str(), failure.status), (told, Some(400)), "{body}");
+    }
+    let fine = json!({"input": [{"role": "user", "content": "x"}, {"type": "reasoning"}],
+        "store": true, "background": false, "previous_response_id": null, "tool_choice": "auto"});
+    assert!(obstacle(&object(&fine)).is_none());
+}
+
+#[test]
+fn a_completion_becomes_a_response() {
+    let asked = object(&json!({"model": "public", "input": "hi", "text": {"verbosity": "low"},
+        "metadata": {"a": "b"}, "instructions": "I"}));
+    let body = json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m", "choices": [{
+            "index": 0, "finish_reason": "tool_calls", "message": {"role": "assistant",
+                "content": "hi", "reasoning_content": "hm",
+                "thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "s"}],
+                "annotations": [{"type": "url_citation", "url_citation": {"url": "u"}}],
+                "tool_calls": [{"id": "c1", "type": "function", "function":
+                    {"name": "f", "arguments": "{\"a\": 1}"}}]}}],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 6, "total_tokens": 11,
+            "completion_tokens_details": {"reasoning_tokens": 2}},
+    });
+    let told = reply(&Bytes::from(body.to_string()), &telling(&asked)).unwrap();
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    assert_eq!(told["id"], "resp_1");
+    assert_eq!(
+        (&told["object"], &told["status"], &told["store"], &told["created_at"]),
+        (&json!("response"), &json!("completed"), &json!(false), &json!(7))
+    );
+    assert_eq!(told["instructions"], "I");
+    assert_eq!(told["text"], json!({"format": {"type": "text"}, "verbosity": "low"}));
+    assert_eq!(told["metadata"], json!({"a": "b"}));
+    for required in ["model", "parallel_tool_calls", "tool_choice", "tools"] {
+        assert!(!told[required].is_null(), "{required}");
+    }
+    let output = told["output"].as_array().unwrap();
+    let kinds: Vec<&str> = output.iter().map(|item| item["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["reasoning", "message", "function_call"]);
+    assert_eq!(output[1]["content"][0]["annotations"][0]["url"], "u");
+    assert_eq!(output[2]["arguments"], "{\"a\": 1}");
+    assert_eq!(told["usage"]["output_tokens_details"]["reasoning_tokens"], 2);
+    // What was sealed leads back to the blocks.
+    let again = canonical(&json!({"model": "m", "input": told["output"]}));
+    assert_eq!(again["messages"][0]["thinking_blocks"][0]["signature"], "s");
+    let cut = json!({"id": "x", "object": "o", "created": 1, "model": "", "choices": [{
+        "message": {"role": "assistant", "content": ""}, "finish_reason": "length"}]});
+    let told = reply(&Bytes::from(cut.to_string()), &telling(&asked)).unwrap();
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    assert_eq!(told["status"], "incomplete");
+    assert_eq!(told["incomplete_details"]["reason"], "max_output_tokens");
+    assert_eq!((&told["model"], &told["usage"]), (&json!("public"), &Value::Null));
+    assert_eq!(told["output"][0]["content"][0]["text"], "");
+}
+
+/// Events for chunks with these deltas; the last one is a finish reason.
+fn streamed(deltas: &[Value], finish: &str) -> Vec<(String, Value)> {
+    let asked = object(&json!({"model": "public", "input": "hi"}));
+    let mut chunks: Vec<Bytes> = Vec::new();
+    let chunk = |choices: Value, usage: Value| {
+        let chunk = json!({"id": "chatcmpl-1", "model": "m", "choices": choices, "usage": usage});
+        Bytes::from(format!("data: {chunk}\n\n"))
+    };
+    for delta in deltas {
+        chunks.push(chunk(json!([{"index": 0, "delta": delta}]), Value::Null));
+    }
+    chunks.push(chunk(json!([{"index": 0, "delta": {}, "finish_reason": finish}]), Value::Null));
+    chunks.push(chunk(json!([]), json!({"prompt_tokens": 1, "completion_tokens": 2})));
+    chunks.push(Bytes::from_static(b"data: [DONE]\n\n"));
+    // All chunks in one piece are the same as one by one.
+    let joined = vec![Bytes::from(chunks.concat())];
+    let [apart, together] = [chunks, joined].map(|pieces| {
+        let mut stream = Events::new(&telling(&asked));
+        let mut out = Vec::new();
+        for piece in pieces {
+            let mut events = vec![piece];
+            stream.pass(&mut events);
+            out.extend(events);
+        }
+        out.concat()
+    });
+    assert_eq!(apart, together);
+    let events = events(&apart);
+    for (number, (name, event)) in events.iter().enumerate() {
+        assert_eq!(event["sequence_number"], number, "{name}");
+        assert_eq!(event["type"], **name);
+    }
+    events
+}
+
+fn names(events: &[(String, Value)]) -> Vec<&str> {
+    events.iter().map(|(name, _)| name.strip_prefix("response.").unwrap_or(name)).collect()
+}
+
+#[test]
+fn a_text_has_every_event() {
+    let events = streamed(
+        &[
+            json!({"role": "assistant", "content": ""}),
+            json!({"content": "he"}),
+            json!({"content": "llo"}),
+        ],
+        "stop",
+    );
+    assert_eq!(
+        names(&events),
+        [
+            "created",
+            "in_progress",
+            "output_item.added",
+            "content_part.added",
+            "output_text.delta",
+            "output_text.delta",
+            "output_text.done",
+            "content_part.done",
+            "output_item.done",
+            "completed"
+        ]
+    );
+    assert_eq!(events[6].1["text"], "hello");
+    assert_eq!(events[4].1["logprobs"], json!([]));
+    assert_eq!(events[7].1["part"]["text"], "hello");
+    assert_eq!(events[8].1["item"]["content"][0]["text"], "hello");
+    let id = &events[2].1["item"]["id"];
+    assert!(events[3..8].iter().all(|(_, event)| event["item_id"] == *id));
+    let last = &events[9].1["response"];
+    assert_eq!(last["output"][0], events[8].1["item"]);
+    assert_eq!(last["usage"]["total_tokens"], 3);
+    assert_eq!(last["id"], events[0].1["response"]["id"]);
+}
+
+#[test]
+fn items_come_one_after_another() {
+    let call = |index: u32, fields: Value| {
+        let mut call = json!({"index": index});
+        call.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        json!({"tool_calls": [call]})
+    };
+    let events = streamed(
+        &[
+            json!({"reasoning_content": "hm"}),
+            json!({"thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "s"}]}),
+            json!({"content": "a"}),
+            json!({"refusal": "no"}),
+            call(0, json!({"id": "c0", "function": {"name": "f", "arguments": ""}})),
+            call(0, json!({"function": {"arguments": "{}"}})),
+            call(1, json!({"id": "c1", "function": {"name": "g", "arguments": "{\"x\""}})),
+            call(2, json!({"id": "c2", "custom": {"name": "h", "input": "1 "}})),
+            call(1, json!({"function": {"arguments": ":1}"}})),
+        ],
+        "tool_calls",
+    );
+    let done: Vec<(u64, String)> = events
+        .iter()
+        .filter(|(name, _)| name == "response.output_item.done")
+        .map(|(_, event)| {
+            let kind = event["item"]["type"].as_str().unwrap().to_owned();
+            (event["output_index"].as_u64().unwrap(), kind)
+        })
+        .collect();
+    let expected = ["reasoning", "message", "function_call", "function_call", "custom_tool_call"];
+    let expected: Vec<_> = (0..).zip(expected.map(str::to_owned)).collect();
+    assert_eq!(done, expected);
+    let output = &events.last().unwrap().1["response"]["output"];
+    assert!(output[0]["encrypted_content"].as_str().unwrap().contains("\"s\""));
+    assert_eq!(output[1]["content"][1], json!({"type": "refusal", "refusal": "no"}));
+    assert_eq!(output[3]["arguments"], "{\"x\":1}");
+    assert_eq!(output[4]["input"], "1 ");
+    assert_eq!(output[2]["call_id"], "c0");
+}
+
+#[test]
+fn other_ends_have_their_events() {
+    let last = |finish: &str| {
+        let events = streamed(&[json!({"content": "a"})], finish);
+        let (name, event) = events.last().unwrap().clone();
+        (name, event["response"]["incomplete_details"]["reason"].clone())
+    };
+    assert_eq!(last("length"), ("response.incomplete".into(), json!("max_output_tokens")));
+    assert_eq!(last("content_filter"), ("response.incomplete".into(), json!("content_filter")));
+    assert_eq!(last("stop"), ("response.completed".into(), Value::Null));
+    let nothing = streamed(&[], "stop");
+    let output = &nothing.last().unwrap().1["response"]["output"];
+    assert_eq!(output[0]["content"][0]["text"], "");
+}
+
+#[test]
+fn a_broken_stream_ends_with_an_error() {
+    let asked = object(&json!({"model": "public", "input": "hi"}));
+    let problem = Bytes::from_static(br#"{"error":{"param":"p"}}"#);
+    let mut stream = Events::new(&telling(&asked));
+    let mut begun = vec![Bytes::from_static(
+        b"data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n",
+    )];
+    stream.pass(&mut begun);
+    let told = stream.fail(&problem, "overloaded", "m");
+    let all = events(&[&begun.concat()[..], &told].concat());
+    let tail: Vec<&str> = names(&all).into_iter().rev().take(2).collect();
+    assert_eq!(tail, ["failed", "error"]);
+    let error = &all[all.len() - 2].1;
+    assert_eq!(
+        (&error["code"], &error["message"], &error["param"]),
+        (&json!("overloaded"), &json!("m"), &json!("p"))
+    );
+    assert_eq!(error["sequence_number"], all.len() - 2);
+    assert_eq!(all.last().unwrap().1["response"]["status"], "failed");
+    // Before anything was said there is no response that could have failed.
+    let told = Events::new(&telling(&asked)).fail(&problem, "c", "m");
+    assert_eq!(names(&events(&told)), ["error"]);
+}
+
+#[test]
+fn what_a_provider_told_is_not_told_again() {
+    let asked = object(&json!({"model": "public", "input": "hi"}));
+    let heard = |events: &'static str| {
+        let mut stream = Events::new(&telling(&asked));
+        stream.overhear(&[Bytes::from_static(events.as_bytes())]);
+        stream.fail(&Bytes::new(), "c", "m")
+    };
+    let failed =
+        "event: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":4}\n\n";
+    assert!(heard(failed).is_empty());
+    let delta = "event: x\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"\\\"sequence_number\\\":9\",\"sequence_number\":4}\n\n";
+    let told = heard(delta);
+    assert_eq!(events(&told)[0].1["sequence_number"], 5);
+}

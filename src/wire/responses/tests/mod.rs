@@ -1,0 +1,52 @@
+//! The formats as they meet: bodies and events of both sides.
+
+mod client;
+mod golden;
+mod native;
+mod request;
+mod stream;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::dialect::{Endpoint, Quirks};
+use crate::failure::Failure;
+use crate::wire::RequestOptions;
+use crate::wire::json::Object;
+
+pub(super) fn object(json: &Value) -> Object {
+    Object::parse(Bytes::from(json.to_string())).unwrap()
+}
+
+pub(super) fn options(model: &'static str) -> RequestOptions<'static> {
+    RequestOptions {
+        endpoint: Endpoint::Chat,
+        model: Some(model),
+        stream: false,
+        quirks: Quirks::default(),
+        defaults: &[],
+        overrides: &[],
+        drop: &[],
+        drop_params: false,
+        modify_params: false,
+        max_output_tokens: None,
+        model_hint: model,
+    }
+}
+
+/// What failed, as `param code`.
+pub(super) fn blamed(failure: &Failure) -> String {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    format!("{} {}", text(&failure.param), text(&failure.code))
+}
+
+/// The events of a stream: their names and what they hold.
+pub(super) fn events(stream: &[u8]) -> Vec<(String, Value)> {
+    let text = std::str::from_utf8(stream).unwrap();
+    let event = |event: &str| {
+        let (name, data) = event.split_once('\n')?;
+        let data = serde_json::from_str(data.strip_prefix("data: ")?).unwrap();
+        Some((name.strip_prefix("event: ")?.to_owned(), data))
+    };
+    text.split("\n\n").filter_map(event).collect()
+}

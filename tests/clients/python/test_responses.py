@@ -1,0 +1,125 @@
+"""The Responses API, as the SDK's users call it, before providers that have none."""
+
+import json
+
+import openai
+import pytest
+from pydantic import BaseModel
+
+WEATHER = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "The weather of a city.",
+    "parameters": {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+        "required": ["city", "days"],
+    },
+    "strict": False,
+}
+TIME = {
+    "type": "function",
+    "name": "get_time",
+    "parameters": {
+        "type": "object",
+        "properties": {"zone": {"type": "string", "enum": ["UTC", "CET"]}},
+        "required": ["zone"],
+    },
+    "strict": False,
+}
+
+
+class Answer(BaseModel):
+    city: str
+    days: int
+
+
+def test_an_answer(client, upstream):
+    response = client.responses.create(
+        model=upstream.model, input="Say it.", instructions="Echo.", metadata={"a": "b"}
+    )
+    assert response.status == "completed"
+    assert "Say it." in response.output_text
+    assert response.id.startswith("resp_")
+    assert response.usage.total_tokens == response.usage.input_tokens + response.usage.output_tokens
+    assert (response.instructions, response.metadata) == ("Echo.", {"a": "b"})
+
+
+def test_a_stream_and_what_the_sdk_makes_of_it(client, upstream):
+    with client.responses.stream(model=upstream.model, input="Say it.") as stream:
+        events = list(stream)
+        final = stream.get_final_response()
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert events[0].type == "response.created"
+    assert events[-1].type == "response.completed"
+    text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    assert text and text == final.output_text
+    assert final.usage.output_tokens > 0
+
+
+def test_calls_in_parallel(client, upstream):
+    with client.responses.stream(
+        model=upstream("mock-tools-2"), input="Both, please.", tools=[WEATHER, TIME]
+    ) as stream:
+        final = stream.until_done().get_final_response()
+    calls = [item for item in final.output if item.type == "function_call"]
+    assert [call.name for call in calls] == ["get_weather", "get_time"]
+    assert len({call.call_id for call in calls}) == 2
+    assert isinstance(json.loads(calls[0].arguments)["city"], str)
+
+
+def test_the_loop_with_a_result(client, upstream):
+    first = client.responses.create(
+        model=upstream("mock-tools-1"), input="The weather?", tools=[WEATHER]
+    )
+    call = next(item for item in first.output if item.type == "function_call")
+    output = {"type": "function_call_output", "call_id": call.call_id, "output": "21 degrees"}
+    second = client.responses.create(
+        model=upstream.model,
+        input=[{"role": "user", "content": "The weather?"}, *first.output, output],
+        tools=[WEATHER],
+    )
+    assert second.status == "completed"
+
+
+def test_an_answer_by_a_schema(client, upstream):
+    response = client.responses.parse(
+        model=upstream.model, input="Where, and how long?", text_format=Answer
+    )
+    assert isinstance(response.output_parsed, Answer)
+
+
+def test_what_was_cut_off(client, upstream):
+    response = client.responses.create(
+        model=upstream("half-json"), input="x", text={"format": {"type": "json_object"}}
+    )
+    assert response.status == "incomplete"
+    assert response.incomplete_details.reason == "max_output_tokens"
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"previous_response_id": "resp_1"}, "previous_response_not_supported"),
+        ({"background": True}, "background_not_supported"),
+        ({"tools": [{"type": "web_search"}]}, "unsupported_tool"),
+    ],
+)
+def test_what_needs_the_providers_own_api(client, upstream, options, code):
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.responses.create(model=upstream.model, input="x", **options)
+    assert refused.value.code == code
+
+
+def test_errors(client, upstream):
+    with pytest.raises(openai.RateLimitError):
+        client.responses.create(model=upstream.group("busy"), input="x")
+    with pytest.raises(openai.NotFoundError) as missing:
+        client.responses.retrieve("resp_1")
+    assert missing.value.code == "response_not_found"
+
+
+def test_a_stream_that_breaks_down(client, upstream):
+    events = list(client.responses.create(model=upstream("breaks-down"), input="x", stream=True))
+    assert [event.type for event in events[-2:]] == ["error", "response.failed"]
+    assert events[-1].response.status == "failed"
