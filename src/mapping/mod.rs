@@ -104,8 +104,8 @@ pub enum Template {
     Fixed(Value),
     /// A text that is one expression has its value, of whatever type; left out if that is nothing.
     Expression(Expression),
-    List(Vec<Template>),
-    Map(Vec<(Box<str>, Template)>),
+    List(Vec<Self>),
+    Map(Vec<(Box<str>, Self)>),
 }
 
 impl Template {

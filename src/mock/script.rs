@@ -166,10 +166,9 @@ impl Script {
         }
         let (reply, steady) = self.choose(&asked, request, number);
         // What was written word for word, or an error, is the answer to whatever is asked.
-        if asked.operation == Operation::Unknown
-            && !lacks_key
-            && !matches!(reply.says, Says::Answer(_))
-        {
+        let verbatim = matches!(reply.says, Says::Verbatim { .. } | Says::Frames(_));
+        let unplayed = asked.operation == Operation::Unknown;
+        if !lacks_key && (verbatim || unplayed && !matches!(reply.says, Says::Answer(_))) {
             asked.refused = None;
         }
         let mut conduct = reply.conduct.clone();

@@ -128,7 +128,7 @@ impl State {
                 }
             }
         }
-        self.finish = finish.filter(|word| !word.is_empty()).or(self.finish.take());
+        self.finish = finish.filter(|word| !word.is_empty()).or_else(|| self.finish.take());
         self.usage = usage.or(self.usage);
         Ok(())
     }

@@ -122,7 +122,7 @@ fn streamed(map: &Arc<Mapping>, bytes: &[u8], size: usize) -> (String, Option<St
     let (mut out, mut failure) = (Vec::new(), None);
     for piece in bytes.chunks(size) {
         let progress = stream.push(Bytes::copy_from_slice(piece), &mut out);
-        failure = failure.or(progress.failure.map(|failure| failure.message));
+        failure = failure.or_else(|| progress.failure.map(|failure| failure.message));
     }
     let ending = stream.finish(&mut out);
     let text = String::from_utf8(out.concat()).unwrap();
