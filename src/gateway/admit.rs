@@ -1,5 +1,7 @@
 //! Admission: may this caller call, and is there room for one more request.
 
+use std::borrow::Cow;
+
 use http::HeaderMap;
 
 use super::Gateway;
@@ -9,13 +11,18 @@ use super::queue;
 use crate::admin::auth;
 use crate::keys::{self, Access, Caller};
 
-/// Finds out who calls, by the keys in the request's headers.
+/// Finds out who calls, by the keys in the request's headers. `google_key`: where Google's clients
+/// write theirs.
 ///
 /// # Errors
 /// `Key`.
-pub(super) fn caller(access: &Access, headers: &HeaderMap) -> Result<Caller, GatewayError> {
+pub(super) fn caller(
+    access: &Access,
+    headers: &HeaderMap,
+    google_key: Option<Cow<'_, [u8]>>,
+) -> Result<Caller, GatewayError> {
     let candidates = auth::candidates(headers, access.key_header.as_ref());
-    keys::authorise(access, candidates).map_err(GatewayError::Key)
+    keys::authorise(access, candidates.chain(google_key.as_deref())).map_err(GatewayError::Key)
 }
 
 /// Counts the request in, if need be after a short wait.

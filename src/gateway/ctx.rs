@@ -23,7 +23,7 @@ use crate::routing::{Ask, Fallback, Needs, Settings};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Counted, Metrics};
 use crate::usage::Usage;
-use crate::wire::client::Telling;
+use crate::wire::client::{Obstacle, Telling};
 use crate::wire::json::Object;
 
 /// The state of one request.
@@ -62,6 +62,10 @@ pub struct Call {
     pub body: Object,
     /// The body as the client wrote it, if that is another form.
     pub native: Option<Object>,
+    /// What of it a provider of another dialect cannot be told.
+    pub obstacle: Obstacle,
+    /// A stream is wanted as one JSON array.
+    pub array: bool,
     /// Headers that go to a provider of the client's dialect.
     pub forwarded: Vec<(HeaderName, HeaderValue)>,
     pub stream: bool,
@@ -88,12 +92,23 @@ impl Call {
     /// The call as its client wrote it, if not canonically.
     pub fn native(&self) -> Option<Native<'_>> {
         let body = self.native.as_ref()?;
-        Some(Native { dialect: self.dialect, body, headers: &self.forwarded })
+        Some(Native {
+            dialect: self.dialect,
+            body,
+            obstacle: &self.obstacle,
+            headers: &self.forwarded,
+        })
     }
 
     /// What the client is told besides what a provider says.
     pub fn telling<'a>(&'a self, request_id: &'a str, created: u64) -> Telling<'a> {
-        Telling { request: self.native.as_ref(), created, model: &self.model, request_id }
+        Telling {
+            request: self.native.as_ref(),
+            created,
+            model: &self.model,
+            request_id,
+            array: self.array,
+        }
     }
 
     /// What the call wants of routing. Its needs are left out: they may not be asked for.

@@ -36,6 +36,8 @@ pub(super) enum Body {
     Json(usize),
     /// An event stream of unknown length.
     EventStream,
+    /// The elements of a JSON array, one after the other.
+    ArrayStream,
 }
 
 /// The head of an answered call.
@@ -112,8 +114,11 @@ fn common(session: &Session, ctx: &RequestCtx, body: Body) -> HeaderMap {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             headers.insert(header::CONTENT_LENGTH, bytes.into());
         }
-        Body::EventStream => {
-            let kind = HeaderValue::from_static("text/event-stream; charset=utf-8");
+        Body::EventStream | Body::ArrayStream => {
+            let kind = match body {
+                Body::ArrayStream => HeaderValue::from_static("application/json"),
+                _ => HeaderValue::from_static("text/event-stream; charset=utf-8"),
+            };
             headers.insert(header::CONTENT_TYPE, kind);
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             // nginx in front would otherwise hold the frames back.

@@ -18,6 +18,7 @@ use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::FailureClass;
 use crate::patience::within;
 use crate::routing::Fallback;
+use crate::wire::client::Obstacle;
 use crate::wire::{self, json::Object};
 
 /// Code of a body whose end cannot be found.
@@ -127,19 +128,19 @@ pub(super) fn understand(
     asked: Asked<'_>,
     body: Bytes,
 ) -> Result<Call, GatewayError> {
-    let Asked { endpoint, dialect, model: path_model, stream: path_stream } = asked;
+    let Asked { endpoint, dialect, model: path_model, stream: path_stream, array } = asked;
     let body = Object::parse(body).map_err(|malformed| GatewayError::BadBody {
         message: format!("The request body is not a JSON object: {malformed}"),
         param: None,
         code: "invalid_json",
     })?;
     let said = wire::client::Asked { model: path_model.as_deref(), stream: path_stream };
-    let (body, native) = match dialect {
-        ClientDialect::OpenAi => (body, None),
+    let (body, native, obstacle) = match dialect {
+        ClientDialect::OpenAi => (body, None, Obstacle::default()),
         _ => {
             let canonical = wire::client::request(dialect, &body, said)
                 .map_err(|failure| GatewayError::Upstream(Box::new(failure)))?;
-            (canonical, Some(body))
+            (canonical.body, Some(body), canonical.obstacle)
         }
     };
     let model = match path_model {
@@ -179,6 +180,8 @@ pub(super) fn understand(
         endpoint,
         dialect,
         native,
+        obstacle,
+        array,
         forwarded,
         fallbacks: fallbacks(&body, "fallbacks", &model)?,
         class_fallbacks: class_fallbacks(&body, &model)?,

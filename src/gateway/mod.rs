@@ -48,7 +48,7 @@ pub use self::queue::Queue;
 use self::refusal::HeadProblem;
 use self::route::Route;
 pub use self::shadow::room as shadow_room;
-use crate::admin::Admin;
+use crate::admin::{Admin, auth};
 use crate::edge;
 use crate::routing;
 use crate::snapshot::Snapshot;
@@ -211,7 +211,8 @@ impl Gateway {
             return Err(GatewayError::BadHead(HeadProblem::Connect).into());
         }
         let path = head.uri.path().to_owned();
-        match Route::find(&head.method, &path) {
+        let query = head.uri.query().map(str::to_owned);
+        match Route::find(&head.method, &path, query.as_deref()) {
             _ if self.audience == Audience::Operators => {
                 admin::answer(self, session, ctx).await.map_err(Refusal::Downstream)?;
                 Ok(true)
@@ -221,8 +222,12 @@ impl Gateway {
                 Ok(true)
             }
             Route::Inference(asked) => {
+                let google_key = match asked.dialect {
+                    ClientDialect::Gemini => auth::google_key(&head.headers, query.as_deref()),
+                    _ => None,
+                };
                 // The key is checked before a byte of the body is read.
-                ctx.caller = Some(admit::caller(&ctx.snapshot.access, &head.headers)?);
+                ctx.caller = Some(admit::caller(&ctx.snapshot.access, &head.headers, google_key)?);
                 ctx.in_flight = Some(admit::enter(self, ctx).await?);
                 let traffic = &ctx.snapshot.traffic;
                 let (limit, silence) = (traffic.max_request_bytes, traffic.client_body_timeout);

@@ -177,7 +177,13 @@ impl<'a, 'r> Pump<'a, 'r> {
         native: bool,
         end: bool,
     ) -> Written {
-        if !native {
+        if native {
+            // Nothing was noted of what is out, so nobody can go on with it.
+            self.relay.resume = None;
+            if let Some(voice) = &mut self.relay.voice {
+                voice.pass_native(out, end);
+            }
+        } else {
             if let Some(resume) = &mut self.relay.resume {
                 resume.pass(out);
             }
@@ -220,7 +226,8 @@ impl<'a, 'r> Pump<'a, 'r> {
     }
 
     fn head(&self, upstream: Option<&HeaderMap>) -> Box<pingora_http::ResponseHeader> {
-        head::answer(self.relay.session, self.relay.ctx, head::Body::EventStream, upstream)
+        let body = if self.call.array { head::Body::ArrayStream } else { head::Body::EventStream };
+        head::answer(self.relay.session, self.relay.ctx, body, upstream)
     }
 }
 

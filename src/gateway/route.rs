@@ -25,14 +25,19 @@ pub(super) struct Asked<'a> {
     pub model: Option<Cow<'a, str>>,
     /// Where the path and not the body says whether the reply is a stream.
     pub stream: Option<bool>,
+    /// A stream is wanted as one JSON array: Google's way where events are not asked for.
+    pub array: bool,
 }
 
 impl<'a> Route<'a> {
     /// Finds the route.
     #[must_use]
-    pub(super) fn find(method: &Method, path: &'a str) -> Self {
+    pub(super) fn find(method: &Method, path: &'a str, query: Option<&str>) -> Self {
         match inference(path) {
-            Some(asked) if method == Method::POST => Self::Inference(asked),
+            Some(asked) if method == Method::POST => {
+                let streams = asked.stream == Some(true);
+                Self::Inference(Asked { array: streams && !wants_events(query), ..asked })
+            }
             _ => Self::Admin,
         }
     }
@@ -92,6 +97,11 @@ fn google(path: &str) -> Option<Asked<'_>> {
     Some(Asked { model: Some(decoded(model)?), stream: Some(stream), ..asked })
 }
 
+/// `alt=sse`, as Google's SDKs ask for a stream.
+fn wants_events(query: Option<&str>) -> bool {
+    query.is_some_and(|query| query.split('&').any(|pair| pair.eq_ignore_ascii_case("alt=sse")))
+}
+
 fn decoded(model: &str) -> Option<Cow<'_, str>> {
     let model = percent_decode_str(model).decode_utf8().ok()?;
     (!model.is_empty()).then_some(model)
@@ -100,7 +110,7 @@ fn decoded(model: &str) -> Option<Cow<'_, str>> {
 impl Asked<'_> {
     /// A path that says nothing else.
     pub(super) const fn new(endpoint: Endpoint, dialect: ClientDialect) -> Self {
-        Self { endpoint, dialect, model: None, stream: None }
+        Self { endpoint, dialect, model: None, stream: None, array: false }
     }
 }
 
@@ -171,7 +181,26 @@ mod tests {
 
     #[test]
     fn other_methods_are_for_admin_to_refuse() {
-        assert_eq!(Route::find(&Method::GET, "/v1/chat/completions"), Route::Admin);
-        assert_eq!(Route::find(&Method::POST, "/health"), Route::Admin);
+        assert_eq!(Route::find(&Method::GET, "/v1/chat/completions", None), Route::Admin);
+        assert_eq!(Route::find(&Method::POST, "/health", None), Route::Admin);
+    }
+
+    #[test]
+    fn googles_streams_are_arrays_unless_events_are_asked_for() {
+        let path = "/v1beta/models/m:streamGenerateContent";
+        for (query, array) in [
+            (None, true),
+            (Some("alt=sse"), false),
+            (Some("key=k&alt=SSE"), false),
+            (Some("alt=json"), true),
+            (Some("xalt=sse"), true),
+        ] {
+            let Route::Inference(asked) = Route::find(&Method::POST, path, query) else {
+                panic!("{query:?} leads elsewhere");
+            };
+            assert_eq!(asked.array, array, "{query:?}");
+        }
+        let whole = Route::find(&Method::POST, "/v1beta/models/m:generateContent", None);
+        assert!(matches!(whole, Route::Inference(Asked { array: false, .. })));
     }
 }

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::catalog::{Deployment, PriceBook};
 use crate::dialect::{ClientDialect, Dialect, Endpoint, Quirks};
 use crate::failure::{Failure, FailureClass};
+use crate::wire::client::Obstacle;
 use crate::wire::json::Object;
 use crate::wire::{self, Reply, RequestOptions, StreamOptions, StreamRelay};
 
@@ -42,6 +43,8 @@ pub struct Call<'a> {
 pub struct Native<'a> {
     pub dialect: ClientDialect,
     pub body: &'a Object,
+    /// What of it a provider of another dialect cannot be told.
+    pub obstacle: &'a Obstacle,
     /// Headers that go with it to a provider of the same dialect.
     pub headers: &'a [(HeaderName, HeaderValue)],
 }
@@ -86,6 +89,9 @@ pub fn request<'a>(
         return Err(Failure::new(FailureClass::NotFound, message));
     };
     let path = path(template, call.model)?;
+    if let Some(refusal) = call.native.and_then(|it| it.obstacle.refusal(call.drop_params)) {
+        return Err(refusal.clone());
+    }
     let reading = Reading { api: call.endpoint, native: None };
     // A deployment in the path hides the model; Azure takes no other word for it.
     let is_named_by_path =

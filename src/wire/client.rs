@@ -12,6 +12,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::gemini;
 use super::json::Object;
 use crate::dialect::ClientDialect;
 use crate::failure::{Failure, FailureClass};
@@ -25,6 +26,46 @@ pub struct Asked<'a> {
     pub stream: Option<bool>,
 }
 
+/// A request in the canonical form.
+#[derive(Debug)]
+pub struct Canonical {
+    pub body: Object,
+    pub obstacle: Obstacle,
+}
+
+impl From<Object> for Canonical {
+    fn from(body: Object) -> Self {
+        Self { body, obstacle: Obstacle::default() }
+    }
+}
+
+/// What a request says that has no canonical form, as the refusal that it means for a provider of
+/// another dialect than the client's. The first of its kind is kept.
+#[derive(Clone, Debug, Default)]
+pub struct Obstacle {
+    content: Option<Box<Failure>>,
+    parameter: Option<Box<Failure>>,
+}
+
+impl Obstacle {
+    /// The request would not mean the same without it.
+    pub fn content(&mut self, failure: Failure) {
+        self.content.get_or_insert_with(|| Box::new(failure));
+    }
+
+    /// A parameter, which may be dropped where that is allowed.
+    pub fn parameter(&mut self, failure: Failure) {
+        self.parameter.get_or_insert_with(|| Box::new(failure));
+    }
+
+    /// Why the request cannot go to a provider of another dialect.
+    #[must_use]
+    pub fn refusal(&self, drop_params: bool) -> Option<&Failure> {
+        let parameter = self.parameter.as_deref().filter(|_| !drop_params);
+        self.content.as_deref().or(parameter)
+    }
+}
+
 /// What a reply tells besides what the provider said.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Telling<'a> {
@@ -36,12 +77,17 @@ pub struct Telling<'a> {
     pub model: &'a str,
     /// Names the reply where the dialect has an id and the provider sent none.
     pub request_id: &'a str,
+    /// A stream is wanted as one JSON array and not as events.
+    pub array: bool,
 }
 
 /// A stream in a client's dialect.
 pub trait ClientStream: fmt::Debug + Send {
     /// Takes canonical events (whole ones, `[DONE]` included), replaces them by the client's.
     fn pass(&mut self, events: &mut Vec<Bytes>);
+
+    /// Takes events of a provider that speaks the client's dialect itself; `end`: the last ones.
+    fn pass_native(&mut self, _events: &mut Vec<Bytes>, _end: bool) {}
 
     /// The events that end a stream whose head is out with an error. `problem` is the error's body in
     /// the client's dialect, `code` and `message` what it says.
@@ -58,11 +104,15 @@ pub trait ClientStream: fmt::Debug + Send {
 /// # Errors
 /// [`FailureClass::BadRequest`]: it is wrong, or cannot be said canonically. `param` names what the
 /// client wrote.
-pub fn request(dialect: ClientDialect, body: &Object, asked: Asked<'_>) -> Result<Object, Failure> {
-    let _ = asked;
+pub fn request(
+    dialect: ClientDialect,
+    body: &Object,
+    asked: Asked<'_>,
+) -> Result<Canonical, Failure> {
     match dialect {
-        ClientDialect::OpenAi => Ok(body.clone()),
-        ClientDialect::Responses | ClientDialect::Anthropic | ClientDialect::Gemini => {
+        ClientDialect::OpenAi => Ok(body.clone().into()),
+        ClientDialect::Gemini => gemini::client::request(body, asked),
+        ClientDialect::Responses | ClientDialect::Anthropic => {
             Err(Failure::new(FailureClass::BadRequest, "this dialect is not served"))
         }
     }
@@ -73,23 +123,17 @@ pub fn request(dialect: ClientDialect, body: &Object, asked: Asked<'_>) -> Resul
 /// # Errors
 /// [`FailureClass::Server`]: it is no canonical reply.
 pub fn reply(dialect: ClientDialect, body: Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
-    let _ = telling;
     match dialect {
-        ClientDialect::OpenAi
-        | ClientDialect::Responses
-        | ClientDialect::Anthropic
-        | ClientDialect::Gemini => Ok(body),
+        ClientDialect::Gemini => gemini::client::reply(&body, telling),
+        ClientDialect::OpenAi | ClientDialect::Responses | ClientDialect::Anthropic => Ok(body),
     }
 }
 
 /// The stream of a reply; `None` for clients that read canonical chunks.
 #[must_use]
 pub fn stream(dialect: ClientDialect, telling: &Telling<'_>) -> Option<Box<dyn ClientStream>> {
-    let _ = telling;
     match dialect {
-        ClientDialect::OpenAi
-        | ClientDialect::Responses
-        | ClientDialect::Anthropic
-        | ClientDialect::Gemini => None,
+        ClientDialect::Gemini => Some(Box::new(gemini::client::Stream::new(telling))),
+        ClientDialect::OpenAi | ClientDialect::Responses | ClientDialect::Anthropic => None,
     }
 }
