@@ -184,6 +184,15 @@ impl<'a, 'r> Pump<'a, 'r> {
             if let Some(voice) = &mut self.relay.voice {
                 voice.pass(out);
             }
+        } else if let Some(voice) = &mut self.relay.voice {
+            voice.begun();
+            if let Some(resume) = &mut self.relay.resume {
+                match voice.follow(out) {
+                    Some(mut canonical) => resume.pass(&mut canonical),
+                    // What is out cannot be gone on with by others.
+                    None => self.relay.resume = None,
+                }
+            }
         }
         let mut tasks = Vec::with_capacity(out.len() + 2);
         if !self.committed {

@@ -12,6 +12,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::anthropic::client as messages;
 use super::json::Object;
 use crate::dialect::ClientDialect;
 use crate::failure::{Failure, FailureClass};
@@ -47,6 +48,15 @@ pub trait ClientStream: fmt::Debug + Send {
     /// the client's dialect, `code` and `message` what it says.
     fn fail(&mut self, problem: &Bytes, code: &str, message: &str) -> Bytes;
 
+    /// Events of the client's own dialect went out as they came: the stream has begun.
+    fn begun(&mut self) {}
+
+    /// Takes such events into account, so that the stream can be gone on with in the canonical form,
+    /// and tells what they say in it. `None`: it cannot be gone on with.
+    fn follow(&mut self, _events: &[Bytes]) -> Option<Vec<Bytes>> {
+        None
+    }
+
     /// What keeps a silent stream alive; a comment is understood by everybody.
     fn ping(&self) -> &'static [u8] {
         b": ping\n\n"
@@ -62,7 +72,8 @@ pub fn request(dialect: ClientDialect, body: &Object, asked: Asked<'_>) -> Resul
     let _ = asked;
     match dialect {
         ClientDialect::OpenAi => Ok(body.clone()),
-        ClientDialect::Responses | ClientDialect::Anthropic | ClientDialect::Gemini => {
+        ClientDialect::Anthropic => messages::request(body),
+        ClientDialect::Responses | ClientDialect::Gemini => {
             Err(Failure::new(FailureClass::BadRequest, "this dialect is not served"))
         }
     }
@@ -73,23 +84,28 @@ pub fn request(dialect: ClientDialect, body: &Object, asked: Asked<'_>) -> Resul
 /// # Errors
 /// [`FailureClass::Server`]: it is no canonical reply.
 pub fn reply(dialect: ClientDialect, body: Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
-    let _ = telling;
     match dialect {
-        ClientDialect::OpenAi
-        | ClientDialect::Responses
-        | ClientDialect::Anthropic
-        | ClientDialect::Gemini => Ok(body),
+        ClientDialect::Anthropic => messages::reply(&body, telling),
+        ClientDialect::OpenAi | ClientDialect::Responses | ClientDialect::Gemini => Ok(body),
+    }
+}
+
+/// The number of tokens of a prompt, in the client's words.
+#[must_use]
+pub fn count(dialect: ClientDialect, tokens: u64) -> Bytes {
+    match dialect {
+        ClientDialect::Gemini => format!("{{\"totalTokens\":{tokens}}}").into(),
+        ClientDialect::Anthropic | ClientDialect::OpenAi | ClientDialect::Responses => {
+            messages::count(tokens)
+        }
     }
 }
 
 /// The stream of a reply; `None` for clients that read canonical chunks.
 #[must_use]
 pub fn stream(dialect: ClientDialect, telling: &Telling<'_>) -> Option<Box<dyn ClientStream>> {
-    let _ = telling;
     match dialect {
-        ClientDialect::OpenAi
-        | ClientDialect::Responses
-        | ClientDialect::Anthropic
-        | ClientDialect::Gemini => None,
+        ClientDialect::Anthropic => Some(Box::new(messages::MessageStream::new(telling))),
+        ClientDialect::OpenAi | ClientDialect::Responses | ClientDialect::Gemini => None,
     }
 }
