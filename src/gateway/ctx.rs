@@ -158,6 +158,8 @@ pub struct Relayed {
     pub first_token: Option<Duration>,
     pub streamed: bool,
     pub bytes_sent: u64,
+    /// Tokens were counted here, for a provider that has no API for it: exactly, or about.
+    pub counted: Option<bool>,
     /// Why the deployments were tried in their order, if the client asked.
     pub explained: Option<Box<str>>,
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::overflow;
 use super::refusal::HeadProblem;
 pub use crate::admin::ClientDialect;
 use crate::admin::{Problem, shortened};
@@ -72,6 +73,20 @@ impl GatewayError {
             Self::Overloaded => 503,
             Self::Deadline { .. } => 504,
             Self::Internal => 500,
+        }
+    }
+
+    /// The status as clients of a dialect know it: 529 is Anthropic's own, and a prompt that is too
+    /// long is a 400 there, by which its clients know that they can shorten it.
+    #[must_use]
+    pub fn status_for(&self, dialect: ClientDialect) -> u16 {
+        match (self, dialect) {
+            (Self::Upstream(failure), ClientDialect::Anthropic) => match failure.class {
+                FailureClass::ContextWindow => 400,
+                _ if failure.status == Some(529) => 529,
+                _ => self.status(),
+            },
+            _ => self.status(),
         }
     }
 
@@ -229,11 +244,19 @@ impl GatewayError {
     #[must_use]
     pub fn body(&self, dialect: ClientDialect, request_id: &str) -> Bytes {
         let ours = !matches!(self, Self::Upstream(_));
+        let message = match dialect {
+            ClientDialect::Anthropic => {
+                overflow::told(self).map_or_else(|| self.message(), Cow::Owned)
+            }
+            ClientDialect::OpenAi | ClientDialect::Responses | ClientDialect::Gemini => {
+                self.message()
+            }
+        };
         let problem = Problem {
-            status: self.status(),
+            status: self.status_for(dialect),
             kind: &self.kind(),
             code: &self.code(),
-            message: &self.message(),
+            message: &message,
             param: self.param(),
             // Anthropic's own errors carry it too.
             request_id: (ours || dialect == ClientDialect::Anthropic).then_some(request_id),

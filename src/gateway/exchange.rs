@@ -230,10 +230,14 @@ async fn send(
     }
 }
 
-/// What the client or the records want to know of a successful answer: its rate limits.
+/// What the client or the records want to know of a successful answer: its rate limits, and the id
+/// by which Anthropic knows it.
 fn is_kept(name: &HeaderName) -> bool {
     let name = name.as_str();
-    name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-")
+    name.starts_with("x-ratelimit-")
+        || name.starts_with("anthropic-ratelimit-")
+        || name.starts_with("anthropic-priority-")
+        || name == "request-id"
 }
 
 /// Headers of a request without those of its framing. Each name once: what the operator wrote in

@@ -18,6 +18,7 @@ mod hints;
 mod intake;
 mod needs;
 mod opening;
+mod overflow;
 mod preface;
 mod pump;
 mod queue;

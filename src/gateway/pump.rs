@@ -177,19 +177,23 @@ impl<'a, 'r> Pump<'a, 'r> {
         native: bool,
         end: bool,
     ) -> Written {
-        if native {
-            // Nothing was noted of what is out, so nobody can go on with it.
-            self.relay.resume = None;
-            if let Some(voice) = &mut self.relay.voice {
-                voice.pass_native(out, end);
-            }
-        } else {
+        if !native {
             if let Some(resume) = &mut self.relay.resume {
                 resume.pass(out);
             }
             if let Some(voice) = &mut self.relay.voice {
                 voice.pass(out);
             }
+        } else if let Some(voice) = &mut self.relay.voice {
+            voice.begun();
+            if let Some(resume) = &mut self.relay.resume {
+                match voice.follow(out) {
+                    Some(mut canonical) => resume.pass(&mut canonical),
+                    // What is out cannot be gone on with by others.
+                    None => self.relay.resume = None,
+                }
+            }
+            voice.pass_native(out, end);
         }
         let mut tasks = Vec::with_capacity(out.len() + 2);
         if !self.committed {

@@ -7,8 +7,9 @@
 use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use http::HeaderMap;
 use pingora_core::protocols::http::HttpTask;
 use pingora_core::{Error, ErrorType};
@@ -21,6 +22,7 @@ use super::exchange::Bounds;
 use super::intake::left;
 use super::opening::{self, Opening, Order, Whole};
 use super::pump::{Interruption, Pump, Pumped};
+use super::reply::Told;
 use super::{Gateway, head, reply, shadow, tokens};
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
@@ -74,6 +76,8 @@ pub(super) struct Relay<'a> {
     pub upstream_head: Option<HeaderMap>,
     /// What the client has of a stream that another deployment may go on with.
     pub resume: Option<Resume>,
+    /// The last error of a provider that speaks the client's dialect, as it is to be passed on.
+    told: Option<Told>,
     /// The stream in the client's dialect, if that is not the canonical one.
     pub voice: Option<Box<dyn ClientStream>>,
 }
@@ -102,6 +106,7 @@ pub(super) async fn relay(
         wrote,
         upstream_head: None,
         resume: None,
+        told: None,
         voice,
     };
     match relay.run(call).await {
@@ -112,7 +117,11 @@ pub(super) async fn relay(
         }
         End::Error(error) => {
             let upstream = relay.upstream_head.take();
-            reply::write_error(relay.session, relay.ctx, error, upstream.as_ref()).await
+            let (session, ctx, upstream) = (relay.session, relay.ctx, upstream.as_ref());
+            match relay.told.filter(|_| matches!(error, GatewayError::Upstream(_))) {
+                Some(told) => reply::write_error_as(session, ctx, error, upstream, told).await,
+                None => reply::write_error(session, ctx, error, upstream).await,
+            }
         }
         End::Broken(error) => {
             relay.end_stream_with(error).await;
@@ -274,6 +283,12 @@ impl<'r> Relay<'r> {
 
     async fn attempt(&mut self, call: &Call, plan: &mut Plan, attempt: &mut Attempt) -> Outcome {
         self.upstream_head = None;
+        self.told = None;
+        if call.endpoint == Endpoint::CountTokens
+            && attempt.deployment.target.paths[Endpoint::CountTokens.index()].is_none()
+        {
+            return self.count_here(call, plan, attempt).await;
+        }
         let began = Instant::now();
         let settings = &self.ctx.snapshot.routing;
         // What goes on with a broken stream has to fit to it, which only one attempt can.
@@ -359,6 +374,9 @@ impl<'r> Relay<'r> {
         if !status.is_success() {
             let now = SystemTime::now();
             let failure = provider::classify(deployment, status.as_u16(), headers, &body, now);
+            if reading.native.is_some() && provider::is_for_client(deployment, &failure, &body) {
+                self.told = Some(Told { status: status.as_u16(), body });
+            }
             return Outcome::Failed(failure);
         }
         let created = unix_seconds(self.ctx.started_at);
@@ -367,9 +385,11 @@ impl<'r> Relay<'r> {
             Err(failure) => return Outcome::Failed(failure),
         };
         let telling = call.telling(&self.ctx.request_id, created);
-        let told = match reading.native {
-            Some(_) => Ok(reply.body),
-            None => wire::client::reply(call.dialect, reply.body, &telling),
+        let told = match (reading.native, reading.api) {
+            (Some(_), _) => Ok(reply.body),
+            (None, Endpoint::CountTokens) => wire::anthropic::native::count(&reply.body)
+                .map(|tokens| wire::client::count(call.dialect, tokens)),
+            (None, _) => wire::client::reply(call.dialect, reply.body, &telling),
         };
         let body = match told {
             Ok(body) => body,
@@ -385,9 +405,37 @@ impl<'r> Relay<'r> {
         // The provider is done; how fast the client reads is not its business.
         attempt.in_flight.leave();
         self.served_by(attempt);
-        let usage = reply.usage.unwrap_or_else(|| estimate(call, body.len() as u64));
+        // Counting is free.
+        let usage = if call.endpoint == Endpoint::CountTokens {
+            Usage::default()
+        } else {
+            reply.usage.unwrap_or_else(|| estimate(call, body.len() as u64))
+        };
         plan.used(attempt, &usage, &self.gateway.routing, Instant::now());
-        self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
+        if call.endpoint != Endpoint::CountTokens {
+            self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
+        }
+        self.write_whole(call, body).await
+    }
+
+    /// Counts the prompt for a provider that has no API for it.
+    async fn count_here(&mut self, call: &Call, plan: &mut Plan, attempt: &mut Attempt) -> Outcome {
+        let counted = match tokens::count_for(call, &attempt.deployment, &attempt.model).await {
+            Ok(counted) => counted,
+            Err(failure) => return Outcome::Failed(failure.without_blame()),
+        };
+        let (routing, settings) = (&self.gateway.routing, &self.ctx.snapshot.routing);
+        plan.began(attempt, Duration::ZERO, settings, routing);
+        plan.succeeded(attempt, routing, Instant::now());
+        attempt.in_flight.leave();
+        plan.used(attempt, &Usage::default(), routing, Instant::now());
+        self.served_by(attempt);
+        self.ctx.relayed.counted = Some(counted.exact);
+        self.write_whole(call, wire::client::count(call.dialect, counted.tokens)).await
+    }
+
+    /// Writes a whole reply.
+    async fn write_whole(&mut self, call: &Call, body: Bytes) -> Outcome {
         self.ctx.status = Some(200);
         let size = head::Body::Json(body.len());
         let head = head::answer(self.session, self.ctx, size, self.upstream_head.as_ref());

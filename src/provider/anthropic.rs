@@ -15,6 +15,7 @@ const FOUNDRY_API_KEY: HeaderName = HeaderName::from_static("api-key");
 /// Completes an `api_base`: with or without `/v1`, with or without the endpoint, under any prefix.
 pub(super) fn layout(base: &BaseUrl) -> Layout {
     let path = base.path.as_str();
+    let path = path.strip_suffix("/count_tokens").unwrap_or(path);
     let path = path.strip_suffix("/messages").unwrap_or(path);
     let root = path.strip_suffix("/v1").unwrap_or(path);
     // Claude at a Foundry resource is under a prefix of its own.
@@ -22,6 +23,8 @@ pub(super) fn layout(base: &BaseUrl) -> Layout {
     let query = base.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
     let mut paths = [const { None }; Endpoint::ALL.len()];
     paths[Endpoint::Chat.index()] = Some(format!("{root}/v1/messages{query}").into());
+    paths[Endpoint::CountTokens.index()] =
+        Some(format!("{root}/v1/messages/count_tokens{query}").into());
     Layout { root: root.to_owned(), paths, stream_path: None }
 }
 

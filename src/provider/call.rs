@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::catalog::{Deployment, PriceBook};
 use crate::dialect::{ClientDialect, Dialect, Endpoint, Quirks};
 use crate::failure::{Failure, FailureClass};
+use crate::wire::anthropic::{client as messages, native as messages_native};
 use crate::wire::client::Obstacle;
 use crate::wire::json::Object;
 use crate::wire::{self, Reply, RequestOptions, StreamOptions, StreamRelay};
@@ -109,6 +110,12 @@ pub fn request<'a>(
         max_output_tokens: deployment.max_output_tokens(call.model, &PriceBook::built_in()),
         model_hint: deployment.info.base_model.as_deref().unwrap_or(call.model),
     };
+    if let Some(native) = call.native.filter(|native| native.dialect == ClientDialect::Anthropic) {
+        if deployment.dialect == Dialect::Anthropic {
+            return Ok(messages_as_written(deployment, native, &options, path, reading));
+        }
+        messages::unserved(native.body, &deployment.provider, call.drop_params)?;
+    }
     match deployment.dialect {
         Dialect::OpenAi | Dialect::Azure => {
             let body = wire::openai::request(body, &options)?;
@@ -116,10 +123,47 @@ pub fn request<'a>(
         }
         Dialect::Anthropic => {
             let outgoing = wire::anthropic::request(body, &options)?;
-            let headers = anthropic_headers(deployment, outgoing.version, &outgoing.betas);
-            Ok(Outgoing { path, headers, body: outgoing.body, reading })
+            let version = HeaderValue::from_static(outgoing.version);
+            let headers = anthropic_headers(deployment, version, &outgoing.betas);
+            let mut body = outgoing.body;
+            if call.endpoint == Endpoint::CountTokens {
+                let options = RequestOptions { defaults: &[], overrides: &[], ..options };
+                body = Object::parse(body.clone()).map_or(body, |written| {
+                    messages_native::request(&written, &options, true).body
+                });
+            }
+            Ok(Outgoing { path, headers, body, reading })
         }
     }
+}
+
+/// The request of a client of Anthropic's for Anthropic itself.
+fn messages_as_written<'a>(
+    deployment: &Deployment,
+    native: Native<'_>,
+    options: &RequestOptions<'_>,
+    path: Cow<'a, str>,
+    reading: Reading,
+) -> Outgoing<'a> {
+    let counts = options.endpoint == Endpoint::CountTokens;
+    let written = messages_native::request(native.body, options, counts);
+    let sent = |name: &HeaderName| {
+        let found = native.headers.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| value.clone())
+    };
+    let version = sent(&ANTHROPIC_VERSION)
+        .unwrap_or_else(|| HeaderValue::from_static(wire::anthropic::VERSION));
+    let list = sent(&ANTHROPIC_BETA);
+    let list = list.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut betas: Vec<String> = Vec::new();
+    for beta in list.split(',').map(str::trim).chain(written.betas.iter().map(String::as_str)) {
+        if !beta.is_empty() && !betas.iter().any(|known| known == beta) {
+            betas.push(beta.to_owned());
+        }
+    }
+    let headers = anthropic_headers(deployment, version, &betas);
+    let reading = Reading { native: Some(native.dialect), ..reading };
+    Outgoing { path, headers, body: written.body, reading }
 }
 
 /// Reads a provider's whole reply.
@@ -136,7 +180,15 @@ pub fn reply(
         Dialect::OpenAi | Dialect::Azure => {
             wire::openai::reply(body, deployment.quirks, reading.api)
         }
-        Dialect::Anthropic => wire::anthropic::reply(body, created),
+        Dialect::Anthropic => match (reading.api, reading.native) {
+            (Endpoint::CountTokens, native) => {
+                let tokens = messages_native::count(&body)?;
+                let body = if native.is_some() { body } else { messages::count(tokens) };
+                Ok(Reply { body, usage: None, model: None })
+            }
+            (_, Some(_)) => messages_native::reply(body),
+            (_, None) => wire::anthropic::reply(body, created),
+        },
     }
 }
 
@@ -151,6 +203,7 @@ pub fn stream(deployment: &Deployment, reading: Reading, options: StreamOptions)
     match deployment.dialect {
         Dialect::OpenAi => StreamRelay::openai(options),
         Dialect::Azure => StreamRelay::azure(options),
+        Dialect::Anthropic if reading.native.is_some() => StreamRelay::anthropic_native(),
         Dialect::Anthropic => StreamRelay::anthropic(options),
     }
 }
@@ -173,7 +226,7 @@ fn path<'a>(template: &'a str, model: &str) -> Result<Cow<'a, str>, Failure> {
 /// stays: its version wins, its features are added.
 fn anthropic_headers(
     deployment: &Deployment,
-    version: &'static str,
+    version: HeaderValue,
     betas: &[String],
 ) -> Vec<(HeaderName, HeaderValue)> {
     let written = |name: &HeaderName| {
@@ -182,7 +235,7 @@ fn anthropic_headers(
     };
     let mut headers = Vec::with_capacity(2);
     if written(&ANTHROPIC_VERSION).is_none() {
-        headers.push((ANTHROPIC_VERSION, HeaderValue::from_static(version)));
+        headers.push((ANTHROPIC_VERSION, version));
     }
     let mut features: Vec<&str> = written(&ANTHROPIC_BETA)
         .and_then(|value| value.to_str().ok())
@@ -315,7 +368,8 @@ mod tests {
             (&written, &betas, vec![("anthropic-beta", "a,b,c")]),
         ] {
             let deployment = deployment("anthropic", "m", extra);
-            let headers = anthropic_headers(&deployment, "2023-06-01", betas);
+            let headers =
+                anthropic_headers(&deployment, HeaderValue::from_static("2023-06-01"), betas);
             let found: Vec<(&str, &str)> = headers
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))

@@ -22,7 +22,7 @@ use thiserror::Error;
 
 pub use azure::DEFAULT_API_VERSION;
 pub use call::{Call, Native, Outgoing, Reading, reply, request, stream};
-pub use classify::{class_of, classify, reclassify};
+pub use classify::{class_of, classify, is_for_client, reclassify};
 pub use continuation::continuation;
 
 pub use recognise::recognise;

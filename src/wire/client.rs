@@ -12,6 +12,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::anthropic::client as messages;
 use super::gemini;
 use super::json::Object;
 use crate::dialect::ClientDialect;
@@ -93,6 +94,15 @@ pub trait ClientStream: fmt::Debug + Send {
     /// the client's dialect, `code` and `message` what it says.
     fn fail(&mut self, problem: &Bytes, code: &str, message: &str) -> Bytes;
 
+    /// Events of the client's own dialect went out as they came: the stream has begun.
+    fn begun(&mut self) {}
+
+    /// Takes such events into account, so that the stream can be gone on with in the canonical form,
+    /// and tells what they say in it. `None`: it cannot be gone on with.
+    fn follow(&mut self, _events: &[Bytes]) -> Option<Vec<Bytes>> {
+        None
+    }
+
     /// What keeps a silent stream alive; a comment is understood by everybody.
     fn ping(&self) -> &'static [u8] {
         b": ping\n\n"
@@ -111,8 +121,9 @@ pub fn request(
 ) -> Result<Canonical, Failure> {
     match dialect {
         ClientDialect::OpenAi => Ok(body.clone().into()),
+        ClientDialect::Anthropic => messages::request(body).map(Into::into),
         ClientDialect::Gemini => gemini::client::request(body, asked),
-        ClientDialect::Responses | ClientDialect::Anthropic => {
+        ClientDialect::Responses => {
             Err(Failure::new(FailureClass::BadRequest, "this dialect is not served"))
         }
     }
@@ -124,8 +135,20 @@ pub fn request(
 /// [`FailureClass::Server`]: it is no canonical reply.
 pub fn reply(dialect: ClientDialect, body: Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
     match dialect {
+        ClientDialect::Anthropic => messages::reply(&body, telling),
         ClientDialect::Gemini => gemini::client::reply(&body, telling),
-        ClientDialect::OpenAi | ClientDialect::Responses | ClientDialect::Anthropic => Ok(body),
+        ClientDialect::OpenAi | ClientDialect::Responses => Ok(body),
+    }
+}
+
+/// The number of tokens of a prompt, in the client's words.
+#[must_use]
+pub fn count(dialect: ClientDialect, tokens: u64) -> Bytes {
+    match dialect {
+        ClientDialect::Gemini => format!("{{\"totalTokens\":{tokens}}}").into(),
+        ClientDialect::Anthropic | ClientDialect::OpenAi | ClientDialect::Responses => {
+            messages::count(tokens)
+        }
     }
 }
 
@@ -133,7 +156,8 @@ pub fn reply(dialect: ClientDialect, body: Bytes, telling: &Telling<'_>) -> Resu
 #[must_use]
 pub fn stream(dialect: ClientDialect, telling: &Telling<'_>) -> Option<Box<dyn ClientStream>> {
     match dialect {
+        ClientDialect::Anthropic => Some(Box::new(messages::MessageStream::new(telling))),
         ClientDialect::Gemini => Some(Box::new(gemini::client::Stream::new(telling))),
-        ClientDialect::OpenAi | ClientDialect::Responses | ClientDialect::Anthropic => None,
+        ClientDialect::OpenAi | ClientDialect::Responses => None,
     }
 }

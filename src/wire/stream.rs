@@ -106,6 +106,12 @@ impl StreamRelay {
         Self::Translated(Box::new(StreamTranslator::new(options)))
     }
 
+    /// The relay for Anthropic where the client speaks its dialect.
+    #[must_use]
+    pub fn anthropic_native() -> Self {
+        Self::Translated(Box::<super::anthropic::native::NativeStream>::default())
+    }
+
     /// The relay for Azure.
     #[must_use]
     pub fn azure(options: StreamOptions) -> Self {

@@ -39,6 +39,26 @@ pub fn classify(
     discreet(deployment, classify_response(status, headers, body, now))
 }
 
+/// Whether a client of the provider's own dialect may read its error as it came: it is one, it is not
+/// about our credentials, and it repeats none of them.
+#[must_use]
+pub fn is_for_client(deployment: &Deployment, failure: &Failure, body: &[u8]) -> bool {
+    let is_error = || {
+        let parsed = serde_json::from_slice::<Value>(body);
+        parsed.is_ok_and(|body| body.get("error").is_some_and(Value::is_object))
+    };
+    let secrets = deployment.target.headers.iter().filter(|(_, value)| value.is_sensitive());
+    let mut secrets = secrets.map(|(_, value)| {
+        let secret = value.as_bytes();
+        secret.strip_prefix(b"Bearer ").unwrap_or(secret)
+    });
+    failure.class != FailureClass::Auth
+        && is_error()
+        && !secrets.any(|secret| {
+            secret.len() >= MIN_SECRET && memchr::memmem::find(body, secret).is_some()
+        })
+}
+
 /// A failure that a format found inside a 200, judged by the rules for error responses: the same
 /// words mean the same thing wherever they come.
 #[must_use]

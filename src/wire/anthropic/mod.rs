@@ -1,4 +1,5 @@
-//! Anthropic's Messages API behind an OpenAI chat client.
+//! Anthropic's Messages API: behind an OpenAI chat client, before any provider (`client`), and from
+//! end to end (`native`).
 //!
 //! ```text
 //! chat completion request --request--> Messages request
@@ -12,12 +13,14 @@
 //! itself, so any attempt's reply can be translated by itself.
 
 mod betas;
+pub mod client;
 mod content;
 mod error;
 mod event;
 mod messages;
 mod models;
 mod names;
+pub mod native;
 mod repair;
 mod reply;
 mod request;
