@@ -81,6 +81,15 @@ impl ClientDialect {
         if path.starts_with("/v1beta/") || path.starts_with("/gemini/") {
             return Self::Gemini;
         }
+        // Google's methods stand behind a colon, also below the paths that others share.
+        let below_models = ["/v1/models/", "/models/"].iter().any(|base| path.starts_with(base));
+        if below_models
+            && [":generateContent", ":streamGenerateContent", ":countTokens"]
+                .iter()
+                .any(|method| path.ends_with(method))
+        {
+            return Self::Gemini;
+        }
         let path = path.strip_prefix("/openai").unwrap_or(path);
         let path = path.strip_prefix("/anthropic").unwrap_or(path);
         let path = path.strip_prefix("/v1").unwrap_or(path);
@@ -153,6 +162,9 @@ mod tests {
             ("/responses/resp_1", ClientDialect::Responses),
             ("/openai/v1/responses", ClientDialect::Responses),
             ("/v1beta/models/m:generateContent", ClientDialect::Gemini),
+            ("/models/a/b:streamGenerateContent", ClientDialect::Gemini),
+            ("/v1/models/m:countTokens", ClientDialect::Gemini),
+            ("/v1/models/m", ClientDialect::OpenAi),
             ("/v1/chat/completions", ClientDialect::OpenAi),
             ("/v1/messagesx", ClientDialect::OpenAi),
             ("/v1/responsesx", ClientDialect::OpenAi),

@@ -40,13 +40,17 @@ pub struct Listed {
 }
 
 /// What a person should know of; other spellings of the same paths are left out.
-pub const LISTED: [Listed; 11] = [
+pub const LISTED: [Listed; 15] = [
     post("/v1/chat/completions", "Chat completions"),
     post("/openai/deployments/{model}/chat/completions", "Chat completions, as Azure's SDK asks"),
+    post("/v1beta/models/{model}:generateContent", "Google's generateContent"),
+    post("/v1beta/models/{model}:streamGenerateContent", "The same as a stream"),
+    post("/v1beta/models/{model}:countTokens", "The tokens of a prompt, as Google's clients ask"),
     post("/v1/completions", "Text completions"),
     post("/v1/embeddings", "Embeddings"),
     fetch("/v1/models", "The models that can be asked for"),
     fetch("/v1/models/{id}", "One model"),
+    fetch("/v1beta/models", "The models in Google's shape"),
     fetch("/health", "Health of the model groups, from the traffic so far"),
     fetch("/health/liveliness", "Whether the process runs"),
     fetch("/health/readiness", "Whether the process takes requests"),
