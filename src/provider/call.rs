@@ -85,7 +85,12 @@ pub fn request<'a>(
             format!("the provider {} has no API for {}", deployment.provider, noun(call.endpoint));
         return Err(Failure::new(FailureClass::NotFound, message));
     };
-    let path = path(template, call.model)?;
+    // Google's SDKs and lists name models `models/...`; the path has that word already.
+    let model = match deployment.dialect {
+        Dialect::Gemini => call.model.strip_prefix("models/").unwrap_or(call.model),
+        Dialect::OpenAi | Dialect::Azure | Dialect::Anthropic => call.model,
+    };
+    let path = path(template, model)?;
     let reading = Reading { api: call.endpoint, native: None };
     // A deployment in the path hides the model; Azure takes no other word for it.
     let is_named_by_path =
@@ -113,6 +118,10 @@ pub fn request<'a>(
             let headers = anthropic_headers(deployment, outgoing.version, &outgoing.betas);
             Ok(Outgoing { path, headers, body: outgoing.body, reading })
         }
+        Dialect::Gemini => {
+            let body = wire::gemini::request(body, &options)?;
+            Ok(Outgoing { path, headers: Vec::new(), body, reading })
+        }
     }
 }
 
@@ -131,6 +140,7 @@ pub fn reply(
             wire::openai::reply(body, deployment.quirks, reading.api)
         }
         Dialect::Anthropic => wire::anthropic::reply(body, created),
+        Dialect::Gemini => wire::gemini::reply(body, reading.api, created),
     }
 }
 
@@ -146,6 +156,7 @@ pub fn stream(deployment: &Deployment, reading: Reading, options: StreamOptions)
         Dialect::OpenAi => StreamRelay::openai(options),
         Dialect::Azure => StreamRelay::azure(options),
         Dialect::Anthropic => StreamRelay::anthropic(options),
+        Dialect::Gemini => StreamRelay::gemini(options),
     }
 }
 

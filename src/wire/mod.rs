@@ -14,6 +14,7 @@ pub mod anthropic;
 pub mod chat;
 pub mod client;
 pub mod fields;
+pub mod gemini;
 pub mod json;
 pub mod openai;
 mod payload;

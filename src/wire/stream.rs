@@ -9,6 +9,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::anthropic::StreamTranslator;
+use super::gemini;
 use super::openai::{AsSent, Azure, ChatStream, Normalise};
 use crate::dialect::Quirks;
 use crate::failure::Failure;
@@ -104,6 +105,12 @@ impl StreamRelay {
     #[must_use]
     pub fn anthropic(options: StreamOptions) -> Self {
         Self::Translated(Box::new(StreamTranslator::new(options)))
+    }
+
+    /// The relay for Gemini.
+    #[must_use]
+    pub fn gemini(options: StreamOptions) -> Self {
+        Self::Translated(Box::new(gemini::StreamTranslator::new(options)))
     }
 
     /// The relay for Azure.
