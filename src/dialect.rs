@@ -112,6 +112,8 @@ pub enum Dialect {
     Azure,
     /// Anthropic's Messages API.
     Anthropic,
+    /// Google's `generateContent`.
+    Gemini,
 }
 
 impl Quirks {
@@ -144,6 +146,10 @@ pub struct Quirks {
     /// Goes on with an assistant message that ends the conversation, if `continue_final_message`
     /// says so (vLLM).
     pub continues_final_message: bool,
+    /// Wants the reasoning of a turn back beside its tool calls (DeepSeek).
+    pub replays_reasoning: bool,
+    /// Gemini's API as Vertex AI serves it: takes labels and `gs://` addresses, has no file search.
+    pub vertex: bool,
 }
 
 #[cfg(test)]

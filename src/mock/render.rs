@@ -9,7 +9,7 @@ use super::asked::{Asked, Operation};
 use super::problem::Problem;
 use super::reply::{Reply, Says};
 use super::speech::{Frame, Place, Speech};
-use super::{anthropic, openai};
+use super::{anthropic, gemini, openai};
 use crate::dialect::Dialect;
 
 /// The models that `/v1/models` lists.
@@ -60,6 +60,7 @@ pub(super) fn render(asked: &Asked, reply: &Reply) -> Rendered {
         Dialect::Anthropic => "request-id",
         Dialect::OpenAi => "x-request-id",
         Dialect::Azure => "apim-request-id",
+        Dialect::Gemini => "x-goog-request-id",
     };
     let mut headers = vec![
         (Cow::Borrowed("content-type"), content_type.into_owned()),
@@ -93,11 +94,16 @@ fn answered(asked: &Asked, speech: impl Fn() -> Speech) -> Parts {
                 (Dialect::OpenAi | Dialect::Azure, true) => {
                     return (200, EVENTS, Payload::Frames(openai::frames(asked, &speech, legacy)));
                 }
+                (Dialect::Gemini, true) => {
+                    return (200, EVENTS, Payload::Frames(gemini::frames(asked, &speech)));
+                }
                 (Dialect::Anthropic, false) => anthropic::whole(asked, &speech),
+                (Dialect::Gemini, false) => gemini::whole(asked, &speech),
                 (Dialect::OpenAi | Dialect::Azure, false) => openai::whole(asked, &speech, legacy),
             }
         }
         Operation::Embeddings => openai::embeddings(asked),
+        Operation::CountTokens if asked.dialect == Dialect::Gemini => gemini::count(asked),
         Operation::CountTokens => anthropic::count(asked),
         Operation::Models => models(asked.dialect),
         Operation::Model(id) => Bytes::from(model(asked.dialect, id).to_string()),
@@ -115,7 +121,9 @@ fn models(dialect: Dialect) -> Bytes {
             "first_id": LISTED.first(),
             "last_id": LISTED.last(),
         }),
-        Dialect::OpenAi | Dialect::Azure => json!({"object": "list", "data": data}),
+        Dialect::OpenAi | Dialect::Azure | Dialect::Gemini => {
+            json!({"object": "list", "data": data})
+        }
     };
     Bytes::from(list.to_string())
 }
@@ -128,7 +136,7 @@ fn model(dialect: Dialect, id: &str) -> serde_json::Value {
             "display_name": id,
             "created_at": "2026-01-01T00:00:00Z",
         }),
-        Dialect::OpenAi | Dialect::Azure => json!({
+        Dialect::OpenAi | Dialect::Azure | Dialect::Gemini => json!({
             "id": id,
             "object": "model",
             "created": openai::CREATED,

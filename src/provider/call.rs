@@ -14,6 +14,7 @@ use crate::dialect::{ClientDialect, Dialect, Endpoint, Quirks};
 use crate::failure::{Failure, FailureClass};
 use crate::wire::anthropic::{client as messages, native as messages_native};
 use crate::wire::client::Obstacle;
+use crate::wire::gemini::client::native as gemini_native;
 use crate::wire::json::Object;
 use crate::wire::{self, Reply, RequestOptions, StreamOptions, StreamRelay};
 
@@ -89,10 +90,12 @@ pub fn request<'a>(
             format!("the provider {} has no API for {}", deployment.provider, noun(call.endpoint));
         return Err(Failure::new(FailureClass::NotFound, message));
     };
-    let path = path(template, call.model)?;
-    if let Some(refusal) = call.native.and_then(|it| it.obstacle.refusal(call.drop_params)) {
-        return Err(refusal.clone());
-    }
+    // Google's SDKs and lists name models `models/...`; the path has that word already.
+    let model = match deployment.dialect {
+        Dialect::Gemini => call.model.strip_prefix("models/").unwrap_or(call.model),
+        Dialect::OpenAi | Dialect::Azure | Dialect::Anthropic => call.model,
+    };
+    let path = path(template, model)?;
     let reading = Reading { api: call.endpoint, native: None };
     // A deployment in the path hides the model; Azure takes no other word for it.
     let is_named_by_path =
@@ -116,6 +119,17 @@ pub fn request<'a>(
         }
         messages::unserved(native.body, &deployment.provider, call.drop_params)?;
     }
+    if let Some(native) = call.native.filter(|native| native.dialect == ClientDialect::Gemini) {
+        if deployment.dialect == Dialect::Gemini {
+            let counts = call.endpoint == Endpoint::CountTokens;
+            let body = gemini_native::request(native.body, &options, counts);
+            let reading = Reading { native: Some(native.dialect), ..reading };
+            return Ok(Outgoing { path, headers: Vec::new(), body, reading });
+        }
+        if let Some(refusal) = native.obstacle.refusal(call.drop_params) {
+            return Err(refusal.clone());
+        }
+    }
     match deployment.dialect {
         Dialect::OpenAi | Dialect::Azure => {
             let body = wire::openai::request(body, &options)?;
@@ -133,6 +147,10 @@ pub fn request<'a>(
                 });
             }
             Ok(Outgoing { path, headers, body, reading })
+        }
+        Dialect::Gemini => {
+            let body = wire::gemini::request(body, &options)?;
+            Ok(Outgoing { path, headers: Vec::new(), body, reading })
         }
     }
 }
@@ -189,6 +207,10 @@ pub fn reply(
             (_, Some(_)) => messages_native::reply(body),
             (_, None) => wire::anthropic::reply(body, created),
         },
+        Dialect::Gemini => match reading.native {
+            Some(_) => gemini_native::reply(body, reading.api == Endpoint::CountTokens),
+            None => wire::gemini::reply(body, reading.api, created),
+        },
     }
 }
 
@@ -205,6 +227,8 @@ pub fn stream(deployment: &Deployment, reading: Reading, options: StreamOptions)
         Dialect::Azure => StreamRelay::azure(options),
         Dialect::Anthropic if reading.native.is_some() => StreamRelay::anthropic_native(),
         Dialect::Anthropic => StreamRelay::anthropic(options),
+        Dialect::Gemini if reading.native.is_some() => StreamRelay::gemini_native(),
+        Dialect::Gemini => StreamRelay::gemini(options),
     }
 }
 

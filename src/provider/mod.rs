@@ -10,6 +10,7 @@ mod azure;
 mod call;
 mod classify;
 mod continuation;
+mod gemini;
 mod openai;
 mod recognise;
 mod retry_after;
@@ -124,6 +125,7 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         Dialect::OpenAi => openai::layout(vendor, &base),
         Dialect::Azure => azure::layout(vendor, &base, filled(written.api_version))?,
         Dialect::Anthropic => anthropic::layout(&base),
+        Dialect::Gemini => gemini::layout(&base),
     };
     if vendor.support == Support::CompletionsOnly {
         for endpoint in Endpoint::ALL {
@@ -138,6 +140,7 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         Dialect::OpenAi => openai::authenticate(&mut headers, written)?,
         Dialect::Azure => azure::authenticate(&mut headers, &base, written)?,
         Dialect::Anthropic => anthropic::authenticate(&mut headers, &base, written)?,
+        Dialect::Gemini => gemini::authenticate(&mut headers, written)?,
     }
     let mut authority = HeaderValue::from_str(&base.authority).map_err(|_| {
         TargetProblem::new("api_base", "`api_base` has a host that cannot be sent in a header")

@@ -2,6 +2,8 @@
 //!
 //! Names, addresses and environment variables are LiteLLM's, so that its configuration files work.
 
+use super::gemini;
+use super::url::BaseUrl;
 use crate::dialect::{Dialect, Quirks};
 
 /// A provider: where it is and what it speaks.
@@ -23,6 +25,19 @@ pub struct Vendor {
     /// `base_url` here.
     pub native_paths: &'static [&'static str],
     pub support: Support,
+}
+
+impl Vendor {
+    /// The same provider as it is spoken to at an address: Google serves Gemini's own API and, under
+    /// `/openai`, one that is like OpenAI's.
+    #[must_use]
+    pub fn at(&'static self, api_base: Option<&str>) -> &'static Self {
+        const LIKE_OPENAI: &Vendor = &GEMINI_LIKE_OPENAI;
+        let base = api_base.and_then(|text| BaseUrl::parse(text).ok());
+        let is_like_openai = self.dialect == Dialect::Gemini
+            && base.is_some_and(|base| gemini::is_openai_like(&base));
+        if is_like_openai { LIKE_OPENAI } else { self }
+    }
 }
 
 /// How far Tollgate can call a provider.
@@ -57,6 +72,8 @@ const PLAIN: Quirks = Quirks {
     reasoning_outside_completion: false,
     normalise_stream: false,
     continues_final_message: false,
+    replays_reasoning: false,
+    vertex: false,
 };
 
 const MAX_TOKENS_ONLY: Quirks = Quirks { max_tokens_only: true, ..PLAIN };
@@ -64,7 +81,8 @@ const VLLM: Quirks = Quirks { continues_final_message: true, ..PLAIN };
 const NORMALISE: Quirks = Quirks { normalise_stream: true, ..PLAIN };
 const MAX_TOKENS_NORMALISE: Quirks = Quirks { normalise_stream: true, ..MAX_TOKENS_ONLY };
 const MISTRAL: Quirks = Quirks { mistral: true, no_stream_options: true, ..MAX_TOKENS_NORMALISE };
-const DEEPSEEK: Quirks = Quirks { null_content_with_tool_calls: true, ..MAX_TOKENS_NORMALISE };
+const DEEPSEEK: Quirks =
+    Quirks { null_content_with_tool_calls: true, replays_reasoning: true, ..MAX_TOKENS_NORMALISE };
 const NO_STREAM_OPTIONS: Quirks = Quirks { no_stream_options: true, ..MAX_TOKENS_NORMALISE };
 const XAI: Quirks = Quirks {
     strip_strict_and_names: true,
@@ -178,16 +196,23 @@ const FRIENDLI: Vendor = hosted!(
     "FRIENDLI_TOKEN"
 );
 
-/// Gemini by its endpoint that is like OpenAI's; the native API is not spoken.
 const GEMINI: Vendor = Vendor {
-    native_paths: &["/v1", "/v1beta", "/v1beta/models"],
+    dialect: Dialect::Gemini,
     ..hosted!(
         "gemini",
         "GEMINI",
-        "https://generativelanguage.googleapis.com/v1beta/openai",
-        NORMALISE,
+        "https://generativelanguage.googleapis.com/v1beta",
+        PLAIN,
         "GOOGLE_API_KEY"
     )
+};
+
+/// Gemini by its endpoint that is like OpenAI's: see [`Vendor::at`].
+const GEMINI_LIKE_OPENAI: Vendor = Vendor {
+    dialect: Dialect::OpenAi,
+    base_url: Some("https://generativelanguage.googleapis.com/v1beta/openai"),
+    quirks: NORMALISE,
+    ..GEMINI
 };
 
 const OLLAMA: Vendor = Vendor {

@@ -14,7 +14,9 @@ use crate::dialect::{Endpoint, Quirks};
 use crate::failure::Failure;
 use crate::usage::Usage;
 use crate::wire::json::Object;
-use crate::wire::{Ending, Reply, RequestOptions, StreamOptions, StreamRelay, anthropic, openai};
+use crate::wire::{
+    Ending, Reply, RequestOptions, StreamOptions, StreamRelay, anthropic, gemini, openai,
+};
 
 /// When every reply of the cases began.
 const CREATED: u64 = 1_795_262_400;
@@ -73,6 +75,14 @@ impl Provider {
                 error: |body| Some(anthropic::failure(400, body)),
                 ..openai
             },
+            "gemini" => Self {
+                passes_bytes: false,
+                request: gemini::request,
+                reply: |body, _| gemini::reply(body, Endpoint::Chat, CREATED),
+                stream: StreamRelay::gemini,
+                error: |body| Some(gemini::failure(400, body)),
+                ..openai
+            },
             other => panic!("no format for the provider `{other}`"),
         }
     }
@@ -126,16 +136,8 @@ impl Case {
         let mut value: Value =
             serde_json::from_slice(text).unwrap_or_else(|_| json!(String::from_utf8_lossy(text)));
         for path in self.meta["volatile"].as_array().unwrap() {
-            let path = path.as_str().unwrap();
-            let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
-            let pointer = if parent.is_empty() {
-                String::new()
-            } else {
-                format!("/{}", parent.replace('.', "/"))
-            };
-            if let Some(Value::Object(parent)) = value.pointer_mut(&pointer) {
-                parent.remove(name);
-            }
+            let steps: Vec<&str> = path.as_str().unwrap().split('.').collect();
+            remove(&mut value, &steps);
         }
         without_nulls(value)
     }
@@ -146,6 +148,22 @@ impl Case {
             .filter_map(|event| event.strip_prefix("data: "))
             .map(|data| self.comparable(data.as_bytes()))
             .collect()
+    }
+}
+
+/// Takes a field out: `id`, `error.message`, `choices[].delta.tool_calls[].id`.
+fn remove(value: &mut Value, steps: &[&str]) {
+    let Some((step, rest)) = steps.split_first() else { return };
+    let Value::Object(object) = value else { return };
+    match (step.strip_suffix("[]"), rest) {
+        (None, []) => {
+            object.remove(*step);
+        }
+        (None, rest) => object.get_mut(*step).into_iter().for_each(|inner| remove(inner, rest)),
+        (Some(list), rest) => {
+            let list = object.get_mut(list).and_then(Value::as_array_mut);
+            list.into_iter().flatten().for_each(|inner| remove(inner, rest));
+        }
     }
 }
 

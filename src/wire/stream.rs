@@ -9,6 +9,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::anthropic::StreamTranslator;
+use super::gemini;
 use super::openai::{AsSent, Azure, ChatStream, Normalise};
 use crate::dialect::Quirks;
 use crate::failure::Failure;
@@ -110,6 +111,18 @@ impl StreamRelay {
     #[must_use]
     pub fn anthropic_native() -> Self {
         Self::Translated(Box::<super::anthropic::native::NativeStream>::default())
+    }
+
+    /// The relay for Gemini.
+    #[must_use]
+    pub fn gemini(options: StreamOptions) -> Self {
+        Self::Translated(Box::new(gemini::StreamTranslator::new(options)))
+    }
+
+    /// The relay for Gemini where the client speaks its dialect.
+    #[must_use]
+    pub fn gemini_native() -> Self {
+        Self::Translated(Box::<gemini::client::native::NativeStream>::default())
     }
 
     /// The relay for Azure.

@@ -57,6 +57,8 @@ pub struct PieceDelta<'a> {
     /// Images that were generated, as OpenRouter writes them.
     #[serde(borrow, default)]
     pub images: Option<Vec<Raw<'a>>>,
+    #[serde(borrow, default)]
+    pub audio: Option<Raw<'a>>,
 }
 
 /// A piece of a tool call: the first has its id and its name.

@@ -13,6 +13,7 @@
 mod config;
 mod contents;
 mod media;
+pub mod native;
 mod read;
 mod reply;
 mod request;
