@@ -349,3 +349,110 @@ fn every_path_of_googles_is_served() {
         404
     );
 }
+
+// --- Google behind Google's clients ---
+
+fn google(upstream: &Upstream) -> Deployment {
+    Deployment::at("gemini/gemini-3-flash", &upstream.api_base())
+}
+
+/// Frames as no serialiser writes them: what arrives unchanged was never written anew.
+const ODD: &str = concat!(
+    "data: {\"candidates\": [{\"content\": {\"parts\": [{\"text\": \"Gr\\u00fc\",\"new\":1.50}],\"role\": \"model\"},",
+    "\"index\": 0}],\"usageMetadata\": {\"promptTokenCount\": 4,\"totalTokenCount\": 4}}\r\n\r\n",
+    "data: {\"candidates\":[{\"content\":{\"parts\":[{\"newPart\":{}}]},\"finishReason\":\"STOP\",\"index\":0}],",
+    "\"usageMetadata\":{\"promptTokenCount\":4,\"candidatesTokenCount\":2,\"thoughtsTokenCount\":3,\"totalTokenCount\":9},",
+    "\"brandNew\":[]}\r\n\r\n",
+);
+
+#[test]
+fn google_itself_is_passed_through() {
+    let upstream = Upstream::gemini().start();
+    let gateway = gateway::with(
+        group("flash")
+            .deployment(google(&upstream).with("temperature: 0.5").with("max_tokens: 99")),
+    )
+    .start();
+    let client = gateway.client();
+
+    upstream.now_replies(frames([ODD]));
+    let path = "/v1beta/models/flash:streamGenerateContent";
+    let body = json!({
+        "contents": [{"parts": [{"text": "hi", "brandNew": {}}]}], "newField": [1],
+        "tools": [{"googleSearch": {}}], "cachedContent": "cachedContents/x",
+        "generationConfig": {"temperature": 1, "thinkingConfig": {"thinkingBudget": 5}},
+        "num_retries": 1, "metadata": {"tags": []},
+    });
+    let reply = client.post(&format!("{path}?alt=sse")).json(&body).send();
+    assert_eq!((reply.status, reply.body_text().as_str()), (200, ODD));
+    let log = gateway.logged(reply.request_id());
+    assert_eq!(log["usage"]["output_tokens"], 5, "{log}");
+    let sent = upstream.last_request();
+    assert_eq!(sent.path, "/v1beta/models/gemini-3-flash:streamGenerateContent?alt=sse");
+    let mut expected = body.clone();
+    expected["generationConfig"]["maxOutputTokens"] = json!(99);
+    let fields = expected.as_object_mut().unwrap();
+    fields.remove("num_retries");
+    fields.remove("metadata");
+    assert_eq!(sent.json(), expected);
+
+    let reply = client.post(path).json(&hi()).send();
+    assert_eq!(reply.header("content-type"), "application/json");
+    let elements: Vec<Value> = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(elements.len(), 2);
+    assert_eq!(elements[1]["brandNew"], json!([]));
+
+    let whole = json!({"candidates": [{"finishReason": "STOP", "new": 1}], "usageMetadata":
+        {"promptTokenCount": 2, "totalTokenCount": 2}});
+    upstream.now_replies(mock::json(&whole));
+    assert_eq!(generate(&client, "flash", &hi()).json(), whole);
+
+    upstream.now_replies(mock::json(&json!({"totalTokens": 31, "new": 1})));
+    let counted = client.post("/v1beta/models/flash:countTokens").json(&hi()).send().json();
+    assert_eq!(counted, json!({"totalTokens": 31, "new": 1}));
+    assert_eq!(upstream.last_request().path, "/v1beta/models/gemini-3-flash:countTokens");
+}
+
+#[test]
+fn google_that_breaks_off_is_told_and_another_provider_takes_over_before() {
+    let error =
+        r#"{"error":{"code":503,"message":"The model is overloaded","status":"UNAVAILABLE"}}"#;
+    let first = ODD.split("data: ").nth(1).unwrap();
+    let google_upstream = Upstream::gemini().start();
+    let spare = upstream::openai().replies(chat("from elsewhere")).start();
+    let gateway = gateway::with(group("flash").deployment(google(&google_upstream)))
+        .and(group("gpt").deployment(&spare))
+        .router("fallbacks: [{flash: [gpt]}]")
+        .router("num_retries: 0")
+        .start();
+    let client = gateway.client();
+
+    for end in [format!("data: {error}\r\n\r\n"), format!("{error}\r\n"), String::new()] {
+        google_upstream.now_replies(frames([format!("data: {first}{end}")]));
+        for query in ["?alt=sse", ""] {
+            let path = format!("/v1beta/models/flash:streamGenerateContent{query}");
+            let text = client.post(&path).json(&hi()).send().body_text();
+            let seen: Vec<Value> = if query.is_empty() {
+                serde_json::from_str(&text).unwrap()
+            } else {
+                let events = text.split("data: ").skip(1);
+                events.map(|data| serde_json::from_str(data).unwrap()).collect()
+            };
+            assert_eq!(seen.len(), 2, "{text}");
+            assert_eq!(text_of(&seen), "Grü");
+            assert!(seen[1]["error"]["code"].as_u64() >= Some(500), "{text}");
+        }
+    }
+    google_upstream.now_replies(status(503));
+    for query in ["?alt=sse", ""] {
+        let (frames, _) = stream(&client, "flash", query, &hi());
+        assert_eq!(text_of(&frames), "from elsewhere");
+    }
+    // What only Google can do is not sent elsewhere.
+    let mut search = hi();
+    search["tools"] = json!([{"googleSearch": {}}]);
+    let before = spare.requests().len();
+    let refused = generate(&client, "flash", &search);
+    assert_eq!(refused.status, 400, "{}", refused.body_text());
+    assert_eq!(spare.requests().len(), before);
+}

@@ -14,10 +14,14 @@ PNG = base64.b64decode(
 )
 
 
+def connected(gateway):
+    options = types.HttpOptions(base_url=gateway.url, timeout=30_000)
+    return genai.Client(api_key=MASTER_KEY, http_options=options)
+
+
 @pytest.fixture(scope="session")
 def google(gateway):
-    options = types.HttpOptions(base_url=gateway.url, timeout=30_000)
-    with genai.Client(api_key=MASTER_KEY, http_options=options) as client:
+    with connected(gateway) as client:
         yield client
 
 
@@ -49,25 +53,36 @@ def test_a_stream(google, upstream):
     assert frames[-1].usage_metadata.candidates_token_count > 0
 
 
-async def test_an_async_stream(google, upstream):
+async def test_an_async_stream(gateway, upstream):
     text = ""
-    stream = await google.aio.models.generate_content_stream(model=upstream.model, contents="Hello?")
-    async for frame in stream:
-        text += frame.text or ""
+    async with connected(gateway).aio as google:
+        stream = await google.models.generate_content_stream(
+            model=upstream.model, contents="Hello?"
+        )
+        async for frame in stream:
+            text += frame.text or ""
     assert "Hello?" in text
 
 
 def test_a_function_is_called_by_the_sdk_itself(google, upstream):
     reply = google.models.generate_content(
+        # It calls again and again; the SDK stops after so many rounds.
         model=upstream("mock-tools"),
         contents="How is the weather?",
-        config=types.GenerateContentConfig(tools=[get_weather]),
+        config=types.GenerateContentConfig(
+            tools=[get_weather],
+            automatic_function_calling=types.AutomaticFunctionCallingConfig(
+                maximum_remote_calls=3
+            ),
+        ),
     )
-    # The first answer was the call, the SDK ran it, and this is the second one.
-    assert reply.text
-    history = reply.automatic_function_calling_history
-    results = [part.function_response for turn in history for part in turn.parts or []]
-    assert [it.name for it in results if it] == ["get_weather"]
+    parts = [part for turn in reply.automatic_function_calling_history for part in turn.parts]
+    calls = [part.function_call for part in parts if part.function_call]
+    results = [part.function_response for part in parts if part.function_response]
+    assert len(results) >= 2
+    assert [it.name for it in results] == ["get_weather"] * len(results)
+    assert all(it.response["result"].startswith("sun in") for it in results)
+    assert [it.id for it in results] == [it.id for it in calls][: len(results)]
 
 
 def test_calls_in_parallel_are_told_apart(google, upstream):

@@ -307,9 +307,12 @@ impl Translate for NativeStream {
     /// ended.
     fn finish(&mut self, out: &mut Vec<Bytes>) -> Ending {
         let rest = self.splitter.rest();
-        if !self.failed && Fields::read(&rest).data.is_some() {
+        if !self.failed && !rest.is_empty() {
+            let is_event = Fields::read(&rest).data.is_some();
             match self.look(&rest) {
-                Ok(_) => out.push([&rest, &b"\n\n"[..]].concat().into()),
+                Ok(_) if is_event => out.push([&rest, &b"\n\n"[..]].concat().into()),
+                // The end of a line whose start was read with the event before.
+                Ok(_) => out.push(rest),
                 Err(_) => self.failed = true,
             }
         }
