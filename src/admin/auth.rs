@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
@@ -11,6 +11,9 @@ static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Google's.
 static X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 static API_KEY: HeaderName = HeaderName::from_static("api-key");
+
+/// Browsers cannot set headers of a WebSocket: OpenAI's clients offer their key as a subprotocol.
+const KEY_PROTOCOL: &str = "openai-insecure-api-key.";
 
 /// `WWW-Authenticate` of a 401.
 pub const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
@@ -28,7 +31,10 @@ pub fn candidates<'a>(
         .filter_map(|name| headers.get(name))
         .map(|value| bearer(value.as_bytes()).unwrap_or_else(|| value.as_bytes().trim_ascii()));
     let authorization = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
-    authorization.into_iter().chain(plain).filter(|key| !key.is_empty())
+    let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let offered = offered.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(','));
+    let offered = offered.filter_map(|it| it.trim().strip_prefix(KEY_PROTOCOL)).map(str::as_bytes);
+    authorization.into_iter().chain(plain).chain(offered).filter(|key| !key.is_empty())
 }
 
 /// The key of one of Google's clients: `x-goog-api-key`, or `key` in the query, which is never
@@ -74,6 +80,7 @@ mod tests {
             ("x-api-key", "sk-1"),
             ("api-key", " sk-1"),
             ("x-api-key", "Bearer sk-1"),
+            ("sec-websocket-protocol", "realtime, openai-insecure-api-key.sk-1, x"),
         ] {
             assert_eq!(found(&[(name, value)], None), ["sk-1"], "{name}: {value}");
         }
