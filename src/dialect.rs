@@ -135,6 +135,9 @@ pub struct Quirks {
     /// Goes on with an assistant message that ends the conversation, if `continue_final_message`
     /// says so (vLLM).
     pub continues_final_message: bool,
+    /// Takes Anthropic's `cache_control` on parts, messages and tools. From requests to all others
+    /// the markers are taken out.
+    pub cache_markers: bool,
 }
 
 #[cfg(test)]
