@@ -17,6 +17,7 @@ mod failover;
 mod hedging;
 mod limits;
 mod matrix;
+mod messages;
 mod nginx;
 mod process;
 mod refusals;
