@@ -3,6 +3,8 @@
 //! Plain facts, shared by the catalog (which deployment is what), `provider` (the table of vendors)
 //! and `wire` (the formats themselves).
 
+use serde_json::value::RawValue;
+
 /// What is asked for, whatever the client's dialect; and the place of an API in a provider's table of
 /// paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -103,6 +105,23 @@ pub enum Dialect {
     Azure,
     /// Anthropic's Messages API.
     Anthropic,
+}
+
+/// Where a provider is told to cache what it read so far.
+#[derive(Clone, Debug)]
+pub struct CachePoint {
+    pub spot: CacheSpot,
+    /// The marker: `{"type": "ephemeral"}`, or with a `ttl`.
+    pub control: Box<RawValue>,
+}
+
+/// A place in a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CacheSpot {
+    /// The message at `index` (negative: counted from the end), else all messages of `role`.
+    Message { role: Option<Box<str>>, index: Option<i64> },
+    /// Behind the definitions of the tools.
+    Tools,
 }
 
 impl Quirks {

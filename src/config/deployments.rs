@@ -83,6 +83,7 @@ pub(super) fn build(
         cooldown: draft.cooldown,
         defaults: draft.defaults,
         drop_params: draft.drop_params,
+        cache_points: draft.cache_points,
         tags: draft.tags,
         silent_model: draft.silent_model.map(|at| at.value),
         info,

@@ -245,7 +245,9 @@ impl GatewayError {
     pub fn body(&self, dialect: ClientDialect, request_id: &str) -> Bytes {
         let ours = !matches!(self, Self::Upstream(_));
         let message = match dialect {
-            ClientDialect::Anthropic => overflow::told(self).map_or_else(|| self.message(), Cow::Owned),
+            ClientDialect::Anthropic => {
+                overflow::told(self).map_or_else(|| self.message(), Cow::Owned)
+            }
             ClientDialect::OpenAi | ClientDialect::Responses | ClientDialect::Gemini => {
                 self.message()
             }

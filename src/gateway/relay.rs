@@ -374,9 +374,7 @@ impl<'r> Relay<'r> {
         if !status.is_success() {
             let now = SystemTime::now();
             let failure = provider::classify(deployment, status.as_u16(), headers, &body, now);
-            if reading.native.is_some()
-                && provider::is_for_client(deployment, &failure, &body)
-            {
+            if reading.native.is_some() && provider::is_for_client(deployment, &failure, &body) {
                 self.told = Some(Told { status: status.as_u16(), body });
             }
             return Outcome::Failed(failure);
@@ -421,12 +419,7 @@ impl<'r> Relay<'r> {
     }
 
     /// Counts the prompt for a provider that has no API for it.
-    async fn count_here(
-        &mut self,
-        call: &Call,
-        plan: &mut Plan,
-        attempt: &mut Attempt,
-    ) -> Outcome {
+    async fn count_here(&mut self, call: &Call, plan: &mut Plan, attempt: &mut Attempt) -> Outcome {
         let counted = match tokens::count_for(call, &attempt.deployment, &attempt.model).await {
             Ok(counted) => counted,
             Err(failure) => return Outcome::Failed(failure.without_blame()),

@@ -66,8 +66,7 @@ const NORMALISE: Quirks = Quirks { normalise_stream: true, ..PLAIN };
 const MAX_TOKENS_NORMALISE: Quirks = Quirks { normalise_stream: true, ..MAX_TOKENS_ONLY };
 /// In front of Claude and others that cache by markers.
 const MARKED_NORMALISE: Quirks = Quirks { cache_markers: true, ..NORMALISE };
-const MARKED_MAX_TOKENS_NORMALISE: Quirks =
-    Quirks { cache_markers: true, ..MAX_TOKENS_NORMALISE };
+const MARKED_MAX_TOKENS_NORMALISE: Quirks = Quirks { cache_markers: true, ..MAX_TOKENS_NORMALISE };
 const MARKED: Quirks = Quirks { cache_markers: true, ..PLAIN };
 const MISTRAL: Quirks = Quirks { mistral: true, no_stream_options: true, ..MAX_TOKENS_NORMALISE };
 const DEEPSEEK: Quirks = Quirks { null_content_with_tool_calls: true, ..MAX_TOKENS_NORMALISE };

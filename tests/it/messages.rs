@@ -56,7 +56,8 @@ fn inputs(stream: &Stream) -> Vec<Value> {
 
 #[test]
 fn text_is_a_message_wherever_it_comes_from() {
-    let claude = upstream::anthropic().replies(chat("hello there").usage(30, 7).cached(10, 5)).start();
+    let claude =
+        upstream::anthropic().replies(chat("hello there").usage(30, 7).cached(10, 5)).start();
     let gpt = upstream::openai().replies(chat("hello there").usage(30, 7).cached(10, 0)).start();
     let gateway = both(&claude, &gpt);
     let client = gateway.client();
@@ -75,7 +76,10 @@ fn text_is_a_message_wherever_it_comes_from() {
             assert_eq!(message["usage"]["cache_creation_input_tokens"], written);
             assert_eq!(message["usage"]["output_tokens"], 7);
             let log = gateway.logged(reply.request_id());
-            assert_eq!((&log["usage"]["input_tokens"], &log["route"]), (&json!(30), &json!("/v1/messages")));
+            assert_eq!(
+                (&log["usage"]["input_tokens"], &log["route"]),
+                (&json!(30), &json!("/v1/messages"))
+            );
         }
         let stream = ask(&client, model).stream();
         assert_eq!(said(&stream), "hello there");
@@ -142,7 +146,10 @@ fn a_reply_and_a_stream_of_anthropic_pass_byte_for_byte() {
     let stream = ask(&client, "claude").stream();
     assert_eq!(String::from_utf8_lossy(&stream.bytes), events.concat());
     let log = gateway.logged(stream.request_id());
-    assert_eq!((&log["usage"]["input_tokens"], &log["usage"]["output_tokens"]), (&json!(3), &json!(4)));
+    assert_eq!(
+        (&log["usage"]["input_tokens"], &log["usage"]["output_tokens"]),
+        (&json!(3), &json!(4))
+    );
 }
 
 #[test]
@@ -220,7 +227,8 @@ fn errors_of_anthropic_are_passed_on_and_others_are_put_in_its_words() {
 
     let text = r#"{"type":"error", "error":{"type":"invalid_request_error","message":"max_tokens: 5 > 4","details":{"error_code":"x"}},"request_id":"req_9"}"#;
     claude.now_replies(body_of("application/json", text).with_status(400));
-    for reply in [ask(&client, "claude").send(), ask(&client, "claude").set("stream", true).send()] {
+    for reply in [ask(&client, "claude").send(), ask(&client, "claude").set("stream", true).send()]
+    {
         assert_eq!((reply.status, reply.body_text().as_str()), (400, text));
     }
     claude.now_replies(overloaded());
@@ -233,21 +241,31 @@ fn errors_of_anthropic_are_passed_on_and_others_are_put_in_its_words() {
 
     gpt.now_replies(rate_limited());
     let limited = ask(&client, "gpt").send();
-    assert_eq!((limited.status, &limited.json()["error"]["type"]), (429, &json!("rate_limit_error")));
+    assert_eq!(
+        (limited.status, &limited.json()["error"]["type"]),
+        (429, &json!("rate_limit_error"))
+    );
     assert_eq!(limited.json()["type"], "error");
     gpt.now_replies(context_window_exceeded());
     let long = ask(&client, "gpt").send();
     assert_eq!(long.status, 400);
     let message = long.error_message();
-    assert!(message.starts_with("prompt is too long: ") && message.ends_with(" maximum"), "{message}");
+    assert!(
+        message.starts_with("prompt is too long: ") && message.ends_with(" maximum"),
+        "{message}"
+    );
     let unknown = ask(&client, "nothing").send();
-    assert_eq!((unknown.status, &unknown.json()["error"]["type"]), (404, &json!("not_found_error")));
+    assert_eq!(
+        (unknown.status, &unknown.json()["error"]["type"]),
+        (404, &json!("not_found_error"))
+    );
     let hosted = json!([{"type": "web_search_20250305", "name": "web_search"}]);
     gpt.now_replies(chat("hello"));
     let refused = ask(&client, "gpt").set("tools", hosted).send();
     assert_eq!(refused.status, 400);
     assert!(refused.error_message().contains("web_search_20250305"), "{}", refused.error_message());
-    let wrong = ask(&client, "gpt").set("messages", json!([{"role": "user", "content": [{"type": "text"}]}]));
+    let wrong = ask(&client, "gpt")
+        .set("messages", json!([{"role": "user", "content": [{"type": "text"}]}]));
     assert!(wrong.send().error_message().contains("messages.0.content.0.text"));
 }
 
@@ -288,13 +306,26 @@ fn a_broken_stream_is_gone_on_with_as_one_message() {
         second.now_replies(stream(["three ", "four"]));
         let gateway = gateway::with(
             group("both")
-                .deployment(anthropic(&claude).with(if first_is_claude { "order: 1" } else { "order: 2" }))
-                .deployment(openai(&gpt).with(if first_is_claude { "order: 2" } else { "order: 1" })),
+                .deployment(anthropic(&claude).with(if first_is_claude {
+                    "order: 1"
+                } else {
+                    "order: 2"
+                }))
+                .deployment(openai(&gpt).with(if first_is_claude {
+                    "order: 2"
+                } else {
+                    "order: 1"
+                })),
         )
         .router("mid_stream_failover: true\nnum_retries: 2")
         .start();
         let stream = ask(&gateway.client(), "both").stream();
-        assert_eq!(said(&stream), "one two three four", "{}", String::from_utf8_lossy(&stream.bytes));
+        assert_eq!(
+            said(&stream),
+            "one two three four",
+            "{}",
+            String::from_utf8_lossy(&stream.bytes)
+        );
         let names = names(&stream);
         for once in ["message_start", "content_block_start", "content_block_stop", "message_stop"] {
             assert_eq!(names.iter().filter(|name| *name == once).count(), 1, "{once}: {names:?}");

@@ -157,9 +157,8 @@ impl Rule {
         if self.cache {
             edits.remove("cache_control");
             if edits.get("content").is_none()
-                && let Some(parts) = message.slice("content").and_then(|parts| {
-                    map_elements(&parts, without_marker)
-                })
+                && let Some(parts) =
+                    message.slice("content").and_then(|parts| map_elements(&parts, without_marker))
             {
                 edits.set_raw("content", parts.to_vec());
             }
@@ -186,7 +185,8 @@ impl Rule {
 fn without_marker(object: &Object) -> Option<Bytes> {
     let mut edits = Edits::new();
     edits.remove("cache_control");
-    if let Some(function) = object.object("function").and_then(|function| function.changed(&edits)) {
+    if let Some(function) = object.object("function").and_then(|function| function.changed(&edits))
+    {
         edits.set_raw("function", function.to_vec());
     }
     object.changed(&edits)

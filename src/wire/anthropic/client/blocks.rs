@@ -138,7 +138,8 @@ pub(super) fn block<'a>(place: &Place<'_>, raw: Raw<'a>) -> Result<Block<'a>, Fa
         ("search_result", Speaker::User | Speaker::Tool) => {
             let title = text_in(param, "title", written.title)?;
             let source = text_in(param, "source", written.source)?;
-            let head = Part::Text { text: format!("{title} ({source})").into(), cache_control: None };
+            let head =
+                Part::Text { text: format!("{title} ({source})").into(), cache_control: None };
             let mut all = vec![head];
             if let Some(content) = written.content {
                 all.extend(nested(place, "content", content)?);
@@ -181,7 +182,8 @@ pub(super) fn block<'a>(place: &Place<'_>, raw: Raw<'a>) -> Result<Block<'a>, Fa
             one(Part::Text { text: text_in(param, "tool_name", written.tool_name)?, cache_control })
         }
         ("image" | "document" | "tool_result" | "tool_use" | "thinking", _) => {
-            let message = format!("{param}: a block of type `{}` cannot stand here.", written.kind.0);
+            let message =
+                format!("{param}: a block of type `{}` cannot stand here.", written.kind.0);
             Err(invalid(param, message))
         }
         _ => one(Part::Foreign(Foreign { kind: written.kind.0, raw })),
@@ -230,9 +232,7 @@ pub(super) fn content(parts: &[Part<'_>]) -> Option<Box<RawValue>> {
 }
 
 fn content_or_nothing(parts: &[Part<'_>]) -> Box<RawValue> {
-    content(parts)
-        .or_else(|| serde_json::value::to_raw_value("").ok())
-        .unwrap_or_default()
+    content(parts).or_else(|| serde_json::value::to_raw_value("").ok()).unwrap_or_default()
 }
 
 fn marked<'a>(part: Part<'a>, marker: Option<Raw<'a>>) -> Part<'a> {

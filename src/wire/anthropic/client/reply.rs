@@ -117,10 +117,10 @@ fn tool_use<'a>(
     number: usize,
 ) -> Option<Block<'a>> {
     let function = call.function?;
-    let id = call.id.filter(|id| !id.is_empty()).map_or_else(
-        || minted_tool_id(request_id, number),
-        |Text(id)| tool_id(&id).into_owned(),
-    );
+    let id = call
+        .id
+        .filter(|id| !id.is_empty())
+        .map_or_else(|| minted_tool_id(request_id, number), |Text(id)| tool_id(&id).into_owned());
     let name = names.original(&function.name).to_owned();
     let input = arguments(function.arguments.as_deref()).into_owned();
     Some(Block::ToolUse { id, name, input })

@@ -21,7 +21,8 @@ use crate::wire::json::Object;
 const USER_MAX: usize = 64;
 
 /// Budgets from which on an effort stands for them; LiteLLM's numbers.
-const EFFORTS: [(u64, &str); 4] = [(10_000, "high"), (5_000, "medium"), (2_000, "low"), (0, "minimal")];
+const EFFORTS: [(u64, &str); 4] =
+    [(10_000, "high"), (5_000, "medium"), (2_000, "low"), (0, "minimal")];
 
 /// The canonical request.
 ///
@@ -150,9 +151,9 @@ fn output_config(body: &Object, out: &mut Draft) -> Result<(), Failure> {
 
 /// `output_config.effort`, unless the client does not want any thinking.
 fn effort(body: &Object) -> Option<String> {
-    let disabled = body.object("thinking").is_some_and(|thinking| {
-        thinking.str("type").is_some_and(|kind| kind == "disabled")
-    });
+    let disabled = body
+        .object("thinking")
+        .is_some_and(|thinking| thinking.str("type").is_some_and(|kind| kind == "disabled"));
     let config = body.object("output_config").filter(|_| !disabled)?;
     config.str("effort").map(|effort| effort.into_owned())
 }
@@ -212,4 +213,3 @@ fn end_user(user: &str) -> String {
     }
     digest
 }
-

@@ -16,13 +16,13 @@ use super::sealed::Sealed;
 use super::usage::Counts;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
 use crate::wire::StreamOptions;
+use crate::wire::Translate as _;
 use crate::wire::anthropic::names::tool_id;
 use crate::wire::anthropic::stream::StreamTranslator;
 use crate::wire::chat::{CallPiece, Piece, PieceDelta, Raw, read_usage};
 use crate::wire::client::{ClientStream, Telling};
 use crate::wire::fields::Text;
 use crate::wire::sse::Splitter;
-use crate::wire::Translate as _;
 
 /// What may wait behind a block that is not finished. A provider that sends more has begun calls
 /// that it does not finish.
@@ -287,7 +287,8 @@ impl MessageStream {
     fn call(&mut self, piece: CallPiece<'_>, out: &mut Vec<u8>) {
         let number = piece.index;
         let (name, fragment) = piece.function.map_or((None, None), |f| (f.name, f.arguments));
-        let is_this = |kind: &Kind| matches!(kind, Kind::Tool { number: own, .. } if *own == number);
+        let is_this =
+            |kind: &Kind| matches!(kind, Kind::Tool { number: own, .. } if *own == number);
         if !self.blocks.iter().any(|block| is_this(&block.kind)) {
             let Some(Text(name)) = name.filter(|name| !name.is_empty()) else {
                 // A fragment of a call that has ended, or that never began.
@@ -334,13 +335,12 @@ impl MessageStream {
             }
             let ends = match (all, self.blocks.len() > 1) {
                 (true, _) => true,
-                (false, more) => {
-                    self.blocks.front().is_some_and(|first| {
-                        let sealed = matches!(first.kind, Kind::Redacted(_));
-                        sealed || (first.closed && first.kind == Kind::Thinking)
-                            || (more && first.may_end())
-                    })
-                }
+                (false, more) => self.blocks.front().is_some_and(|first| {
+                    let sealed = matches!(first.kind, Kind::Redacted(_));
+                    sealed
+                        || (first.closed && first.kind == Kind::Thinking)
+                        || (more && first.may_end())
+                }),
             };
             if !ends {
                 return;
@@ -386,7 +386,8 @@ impl MessageStream {
             Some(b"content_block_start") => {
                 if let Ok(Indexed { index }) = serde_json::from_slice(data) {
                     self.index = index;
-                    let kind = if is_text(data) { Kind::Text } else { Kind::Redacted(String::new()) };
+                    let kind =
+                        if is_text(data) { Kind::Text } else { Kind::Redacted(String::new()) };
                     self.blocks.clear();
                     self.blocks.push_back(Block { begun: true, ..Block::new(kind) });
                 }
@@ -413,7 +414,8 @@ fn is_text(data: &[u8]) -> bool {
         #[serde(borrow, rename = "type")]
         kind: Text<'a>,
     }
-    serde_json::from_slice::<Start<'_>>(data).is_ok_and(|start| *start.content_block.kind == *"text")
+    serde_json::from_slice::<Start<'_>>(data)
+        .is_ok_and(|start| *start.content_block.kind == *"text")
 }
 
 impl ClientStream for MessageStream {

@@ -169,7 +169,8 @@ impl Out {
             content: said,
             reasoning_content: (!reasoning.is_empty()).then(|| reasoning.into()),
             thinking_blocks: (!thoughts.is_empty()).then_some(thoughts),
-            reasoning_items: (!items.is_empty()).then(|| items.iter().map(|item| &**item).collect()),
+            reasoning_items: (!items.is_empty())
+                .then(|| items.iter().map(|item| &**item).collect()),
             tool_calls: (!calls.is_empty()).then_some(calls),
             ..Message::new("assistant")
         });

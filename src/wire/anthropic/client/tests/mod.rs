@@ -67,7 +67,8 @@ fn accumulated(stream: &[Bytes]) -> Value {
                 let block = &mut blocks[usize::try_from(*index).unwrap()];
                 let delta = &data["delta"];
                 assert!(!seen.contains("signature"), "the signature comes last");
-                let (field, from) = match (delta["type"].as_str().unwrap(), block["type"].as_str()) {
+                let (field, from) = match (delta["type"].as_str().unwrap(), block["type"].as_str())
+                {
                     ("text_delta", Some("text")) => ("text", "text"),
                     ("thinking_delta", Some("thinking")) => ("thinking", "thinking"),
                     ("signature_delta", Some("thinking")) => ("signature", "signature"),

@@ -63,8 +63,11 @@ fn reasons_to_stop_have_anthropics_names() {
         (json!({"content": "a"}), "content_filter", "refusal"),
         (json!({"content": null, "refusal": "no"}), "stop", "refusal"),
         (json!({"content": "a"}), "eos", "end_turn"),
-        (json!({"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{}"}}]}), "stop",
-         "tool_use"),
+        (
+            json!({"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "{}"}}]}),
+            "stop",
+            "tool_use",
+        ),
     ] {
         let reply = message(&completion(content, finish), None);
         assert_eq!(reply["stop_reason"], stop, "{finish}");
@@ -75,7 +78,9 @@ fn reasons_to_stop_have_anthropics_names() {
 
 #[test]
 fn what_is_no_reply_is_a_failure() {
-    for body in [&b"{}"[..], b"[]", br#"{"id":"a","object":"o","created":1,"model":"m","choices":[]}"#] {
+    for body in
+        [&b"{}"[..], b"[]", br#"{"id":"a","object":"o","created":1,"model":"m","choices":[]}"#]
+    {
         assert!(super::super::reply(&Bytes::from_static(body), &telling(None)).is_err());
     }
 }

@@ -159,7 +159,8 @@ fn a_system_message_may_stand_between_turns_and_a_marker_holds_for_the_whole() {
 
 #[test]
 fn what_is_wrong_is_told_with_the_clients_own_field() {
-    let user = |content: Value| json!({"model": "m", "messages": [{"role": "user", "content": content}]});
+    let user =
+        |content: Value| json!({"model": "m", "messages": [{"role": "user", "content": content}]});
     for (body, param) in [
         (json!({"model": "m"}), "messages"),
         (json!({"model": "m", "messages": 5}), "messages"),
@@ -168,13 +169,24 @@ fn what_is_wrong_is_told_with_the_clients_own_field() {
         (json!({"model": "m", "messages": [{"role": "tool", "content": "a"}]}), "messages.0.role"),
         (user(json!([{"type": "text"}])), "messages.0.content.0.text"),
         (user(json!([{"type": "image"}])), "messages.0.content.0.source"),
-        (user(json!([{"type": "image", "source": {"type": "x"}}])), "messages.0.content.0.source.type"),
-        (user(json!([{"type": "tool_use", "id": "a", "name": "f", "input": {}}])), "messages.0.content.0"),
-        (user(json!([{"type": "tool_result", "content": "a"}])), "messages.0.content.0.tool_use_id"),
+        (
+            user(json!([{"type": "image", "source": {"type": "x"}}])),
+            "messages.0.content.0.source.type",
+        ),
+        (
+            user(json!([{"type": "tool_use", "id": "a", "name": "f", "input": {}}])),
+            "messages.0.content.0",
+        ),
+        (
+            user(json!([{"type": "tool_result", "content": "a"}])),
+            "messages.0.content.0.tool_use_id",
+        ),
         (json!({"model": "m", "messages": [], "system": 5}), "system"),
         (json!({"model": "m", "messages": [], "tools": [{"input_schema": {}}]}), "tools.0.name"),
-        (json!({"model": "m", "messages": [], "output_config": {"format": {"type": "x"}}}),
-         "output_config.format.type"),
+        (
+            json!({"model": "m", "messages": [], "output_config": {"format": {"type": "x"}}}),
+            "output_config.format.type",
+        ),
     ] {
         let (found, message) = refused(body);
         assert_eq!(found, param, "{message}");
@@ -185,11 +197,16 @@ fn what_is_wrong_is_told_with_the_clients_own_field() {
 #[test]
 fn what_only_anthropic_has_is_refused_elsewhere_or_dropped() {
     for (body, param) in [
-        (json!({"tools": [{"name": "f", "input_schema": {}}, {"type": "web_search_20250305", "name": "web_search"}]}),
-         Some("tools.1")),
+        (
+            json!({"tools": [{"name": "f", "input_schema": {}}, {"type": "web_search_20250305", "name": "web_search"}]}),
+            Some("tools.1"),
+        ),
         (json!({"mcp_servers": [{"type": "url", "url": "u", "name": "n"}]}), Some("mcp_servers")),
         (json!({"container": "c"}), Some("container")),
-        (json!({"mcp_servers": [], "tools": [{"type": "custom", "name": "f", "input_schema": {}}]}), None),
+        (
+            json!({"mcp_servers": [], "tools": [{"type": "custom", "name": "f", "input_schema": {}}]}),
+            None,
+        ),
     ] {
         let found = unserved(&object(&body), "openai", false).err();
         assert_eq!(found.and_then(|failure| failure.param).as_deref(), param);
@@ -231,9 +248,6 @@ fn what_is_sealed_comes_back() {
     ]}]));
     assert_eq!(messages[0]["reasoning_items"][0]["encrypted_content"], "e");
     assert_eq!(messages[0]["tool_calls"][0].get("extra_content"), None);
-    assert_eq!(
-        messages[0]["tool_calls"][1]["extra_content"]["google"]["thought_signature"],
-        "sig"
-    );
+    assert_eq!(messages[0]["tool_calls"][1]["extra_content"]["google"]["thought_signature"], "sig");
     assert_eq!(messages[0].get("thinking_blocks"), None);
 }

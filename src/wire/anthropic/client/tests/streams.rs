@@ -40,8 +40,14 @@ fn stream(chunks: &[Value]) -> Vec<Bytes> {
 #[test]
 fn calls_that_interleave_come_one_after_the_other() {
     for order in [
-        vec![call(0, "a", ""), call(1, "b", ""), call(0, "", "{\"x\":"), call(1, "", "{\"y\":\"}\""),
-             call(0, "", "1}"), call(1, "", "}")],
+        vec![
+            call(0, "a", ""),
+            call(1, "b", ""),
+            call(0, "", "{\"x\":"),
+            call(1, "", "{\"y\":\"}\""),
+            call(0, "", "1}"),
+            call(1, "", "}"),
+        ],
         vec![call(1, "b", "{\"y\":\"}\"}"), call(0, "a", "{\"x\":1"), call(0, "", "}")],
         vec![call(0, "a", "{\"x\":1}"), call(1, "b", "{\"y\":\"}\"}")],
     ] {
@@ -49,7 +55,8 @@ fn calls_that_interleave_come_one_after_the_other() {
         chunks.push(finish("tool_calls"));
         let message = accumulated(&stream(&chunks));
         let content = message["content"].as_array().unwrap();
-        let input = |id: &str| content.iter().find(|block| block["id"] == id).unwrap()["input"].clone();
+        let input =
+            |id: &str| content.iter().find(|block| block["id"] == id).unwrap()["input"].clone();
         assert_eq!(content.len(), 2);
         assert_eq!((input("a"), input("b")), (json!({"x": 1}), json!({"y": "}"})));
         assert_eq!(message["stop_reason"], "tool_use");
@@ -59,9 +66,15 @@ fn calls_that_interleave_come_one_after_the_other() {
 #[test]
 fn a_call_without_arguments_does_not_hold_up_the_next_for_ever() {
     let message = accumulated(&stream(&[
-        call(0, "a", ""), call(1, "b", "{}"), chunk(json!({"content": "x"})), finish("tool_calls"),
+        call(0, "a", ""),
+        call(1, "b", "{}"),
+        chunk(json!({"content": "x"})),
+        finish("tool_calls"),
     ]));
-    assert_eq!(message["content"][0], json!({"type": "tool_use", "id": "a", "name": "f", "input": {}}));
+    assert_eq!(
+        message["content"][0],
+        json!({"type": "tool_use", "id": "a", "name": "f", "input": {}})
+    );
     assert_eq!(message["content"][2]["text"], "x");
 }
 
@@ -100,7 +113,8 @@ fn thoughts_end_with_their_signature() {
 
 #[test]
 fn a_refusal_and_a_silent_reply_end_as_they_should() {
-    let refused = accumulated(&stream(&[chunk(json!({"refusal": "no"})), finish("content_filter")]));
+    let refused =
+        accumulated(&stream(&[chunk(json!({"refusal": "no"})), finish("content_filter")]));
     assert_eq!(refused["stop_reason"], "refusal");
     assert_eq!(refused["stop_details"]["explanation"], "no");
     let silent = accumulated(&stream(&[finish("length")]));
@@ -140,7 +154,10 @@ fn anthropics_own_stream_is_gone_on_with_in_the_same_block() {
     voice.pass(&mut rest);
     assert_eq!(events(&rest)[0].0, "content_block_delta", "neither a new start nor a new block");
     let mut all = vec![Bytes::from_static(
-        native.replace("\"role\":\"assistant\",", "\"role\":\"assistant\",\"content\":[],").leak().as_bytes(),
+        native
+            .replace("\"role\":\"assistant\",", "\"role\":\"assistant\",\"content\":[],")
+            .leak()
+            .as_bytes(),
     )];
     all.append(&mut rest);
     assert_eq!(accumulated(&all)["content"], json!([{"type": "text", "text": "one two"}]));
