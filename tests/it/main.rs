@@ -19,6 +19,7 @@ mod limits;
 mod matrix;
 mod messages;
 mod nginx;
+mod passing;
 mod process;
 mod refusals;
 mod reload;
