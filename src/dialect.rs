@@ -3,6 +3,8 @@
 //! Plain facts, shared by the catalog (which deployment is what), `provider` (the table of vendors)
 //! and `wire` (the formats themselves).
 
+use serde_json::value::RawValue;
+
 /// What is asked for, whatever the client's dialect; and the place of an API in a provider's table of
 /// paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,6 +118,23 @@ pub enum Dialect {
     Gemini,
 }
 
+/// Where a provider is told to cache what it read so far.
+#[derive(Clone, Debug)]
+pub struct CachePoint {
+    pub spot: CacheSpot,
+    /// The marker: `{"type": "ephemeral"}`, or with a `ttl`.
+    pub control: Box<RawValue>,
+}
+
+/// A place in a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CacheSpot {
+    /// The message at `index` (negative: counted from the end), else all messages of `role`.
+    Message { role: Option<Box<str>>, index: Option<i64> },
+    /// Behind the definitions of the tools.
+    Tools,
+}
+
 impl Quirks {
     /// `stream_options` is not sent to such a provider.
     #[must_use]
@@ -150,6 +169,9 @@ pub struct Quirks {
     pub replays_reasoning: bool,
     /// Gemini's API as Vertex AI serves it: takes labels and `gs://` addresses, has no file search.
     pub vertex: bool,
+    /// Takes Anthropic's `cache_control` on parts, messages and tools. From requests to all others
+    /// the markers are taken out.
+    pub cache_markers: bool,
 }
 
 #[cfg(test)]

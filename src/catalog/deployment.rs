@@ -10,7 +10,7 @@ use super::capability::Capabilities;
 use super::fleet::{Fleet, HealthCheck};
 use super::price::Price;
 use super::price_book::PriceBook;
-use crate::dialect::{Dialect, Endpoint, Quirks};
+use crate::dialect::{CachePoint, Dialect, Endpoint, Quirks};
 
 /// The stable name of a deployment: `model_info.id`, or a hash of what it calls.
 pub type DeploymentId = Arc<str>;
@@ -50,6 +50,8 @@ pub struct Deployment {
     pub defaults: Vec<(Box<str>, Box<RawValue>)>,
     /// Body parameters removed before the call (`additional_drop_params`).
     pub drop_params: Vec<Box<str>>,
+    /// Where marks for the prompt cache are put (`cache_control_injection_points`).
+    pub cache_points: Vec<CachePoint>,
     pub tags: Vec<Box<str>>,
     /// `silent_model`: what gets a copy of every request that is sent here.
     pub silent_model: Option<Arc<str>>,

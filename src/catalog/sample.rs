@@ -54,6 +54,7 @@ pub fn deployment(line: &str) -> Deployment {
         cooldown: None,
         defaults: Vec::new(),
         drop_params: Vec::new(),
+        cache_points: Vec::new(),
         tags: Vec::new(),
         silent_model: None,
         info: ModelInfo::default(),

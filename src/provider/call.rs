@@ -97,6 +97,13 @@ pub fn request<'a>(
         Dialect::OpenAi | Dialect::Azure | Dialect::Anthropic => call.model,
     };
     let path = path(template, model)?;
+    let marks = |body: &Object| {
+        let points = &deployment.cache_points;
+        if points.is_empty() || !takes_marks(deployment) {
+            return None;
+        }
+        wire::cache::inject(body, points)
+    };
     let reading = Reading { api: call.endpoint, native: None };
     // A deployment in the path hides the model; Azure takes no other word for it.
     let is_named_by_path =
@@ -116,6 +123,8 @@ pub fn request<'a>(
     };
     if let Some(native) = call.native.filter(|native| native.dialect == ClientDialect::Anthropic) {
         if deployment.dialect == Dialect::Anthropic {
+            let marked = marks(native.body);
+            let native = Native { body: marked.as_ref().unwrap_or(native.body), ..native };
             return Ok(messages_as_written(deployment, native, &options, path, reading));
         }
         messages::unserved(native.body, &deployment.provider, call.drop_params)?;
@@ -131,6 +140,8 @@ pub fn request<'a>(
             return Err(refusal.clone());
         }
     }
+    let marked = if call.endpoint == Endpoint::Chat { marks(body) } else { None };
+    let body = marked.as_ref().unwrap_or(body);
     match deployment.dialect {
         Dialect::OpenAi | Dialect::Azure => {
             let body = wire::openai::request(body, &options)?;
@@ -143,8 +154,9 @@ pub fn request<'a>(
             let mut body = outgoing.body;
             if call.endpoint == Endpoint::CountTokens {
                 let options = RequestOptions { defaults: &[], overrides: &[], ..options };
+                let version = outgoing.version.as_bytes();
                 body = Object::parse(body.clone()).map_or(body, |written| {
-                    messages_native::request(&written, &options, true).body
+                    messages_native::request(&written, &options, version).body
                 });
             }
             Ok(Outgoing { path, headers, body, reading })
@@ -156,6 +168,16 @@ pub fn request<'a>(
     }
 }
 
+/// Whether a provider caches where it is told to by `cache_control`. From what is sent to others of
+/// OpenAI's dialect the client's markers are taken out, too (`wire/openai/foreign.rs`).
+const fn takes_marks(deployment: &Deployment) -> bool {
+    match deployment.dialect {
+        Dialect::Anthropic => true,
+        Dialect::OpenAi => deployment.quirks.cache_markers,
+        Dialect::Azure | Dialect::Gemini => false,
+    }
+}
+
 /// The request of a client of Anthropic's for Anthropic itself.
 fn messages_as_written<'a>(
     deployment: &Deployment,
@@ -164,14 +186,16 @@ fn messages_as_written<'a>(
     path: Cow<'a, str>,
     reading: Reading,
 ) -> Outgoing<'a> {
-    let counts = options.endpoint == Endpoint::CountTokens;
-    let written = messages_native::request(native.body, options, counts);
     let sent = |name: &HeaderName| {
         let found = native.headers.iter().find(|(other, _)| other == name);
         found.map(|(_, value)| value.clone())
     };
     let version = sent(&ANTHROPIC_VERSION)
         .unwrap_or_else(|| HeaderValue::from_static(wire::anthropic::VERSION));
+    // What the operator wrote is what is sent.
+    let extra = deployment.target.headers.iter().find(|(name, _)| *name == ANTHROPIC_VERSION);
+    let in_force = extra.map_or(&version, |(_, value)| value);
+    let written = messages_native::request(native.body, options, in_force.as_bytes());
     let list = sent(&ANTHROPIC_BETA);
     let list = list.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut betas: Vec<String> = Vec::new();

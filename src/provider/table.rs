@@ -74,12 +74,17 @@ const PLAIN: Quirks = Quirks {
     continues_final_message: false,
     replays_reasoning: false,
     vertex: false,
+    cache_markers: false,
 };
 
 const MAX_TOKENS_ONLY: Quirks = Quirks { max_tokens_only: true, ..PLAIN };
 const VLLM: Quirks = Quirks { continues_final_message: true, ..PLAIN };
 const NORMALISE: Quirks = Quirks { normalise_stream: true, ..PLAIN };
 const MAX_TOKENS_NORMALISE: Quirks = Quirks { normalise_stream: true, ..MAX_TOKENS_ONLY };
+/// In front of Claude and others that cache by markers.
+const MARKED_NORMALISE: Quirks = Quirks { cache_markers: true, ..NORMALISE };
+const MARKED_MAX_TOKENS_NORMALISE: Quirks = Quirks { cache_markers: true, ..MAX_TOKENS_NORMALISE };
+const MARKED: Quirks = Quirks { cache_markers: true, ..PLAIN };
 const MISTRAL: Quirks = Quirks { mistral: true, no_stream_options: true, ..MAX_TOKENS_NORMALISE };
 const DEEPSEEK: Quirks =
     Quirks { null_content_with_tool_calls: true, replays_reasoning: true, ..MAX_TOKENS_NORMALISE };
@@ -167,7 +172,7 @@ const DASHSCOPE: Vendor = hosted!(
     "dashscope",
     "DASHSCOPE",
     "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
-    MAX_TOKENS_NORMALISE
+    MARKED_MAX_TOKENS_NORMALISE
 );
 
 const DOCKER: Vendor = own_server!(
@@ -268,11 +273,11 @@ pub const VENDORS: &[Vendor] = &[
     Vendor { name: "text-completion-openai", support: Support::CompletionsOnly, ..OPENAI },
     // Servers that people run themselves.
     own_server!("custom_openai", "CUSTOM_OPENAI", None, PLAIN),
-    own_server!("databricks", "DATABRICKS", None, MAX_TOKENS_NORMALISE),
+    own_server!("databricks", "DATABRICKS", None, MARKED_MAX_TOKENS_NORMALISE),
     DOCKER,
     own_server!("hosted_vllm", "HOSTED_VLLM", None, VLLM),
     own_server!("lemonade", "LEMONADE", Some("http://localhost:8000/api/v1"), MAX_TOKENS_ONLY),
-    own_server!("litellm_proxy", "LITELLM_PROXY", None, PLAIN),
+    own_server!("litellm_proxy", "LITELLM_PROXY", None, MARKED),
     own_server!("llamafile", "LLAMAFILE", Some("http://127.0.0.1:8080/v1"), MAX_TOKENS_ONLY),
     own_server!("lm_studio", "LM_STUDIO", Some("http://localhost:1234/v1"), MAX_TOKENS_NORMALISE),
     OLLAMA,
@@ -322,7 +327,13 @@ pub const VENDORS: &[Vendor] = &[
         "https://integrate.api.nvidia.com/v1",
         MAX_TOKENS_NORMALISE
     ),
-    hosted!("openrouter", "OPENROUTER", "https://openrouter.ai/api/v1", NORMALISE, "OR_API_KEY"),
+    hosted!(
+        "openrouter",
+        "OPENROUTER",
+        "https://openrouter.ai/api/v1",
+        MARKED_NORMALISE,
+        "OR_API_KEY"
+    ),
     OVHCLOUD,
     PERPLEXITY,
     hosted!("poe", "POE", "https://api.poe.com/v1", MAX_TOKENS_ONLY),

@@ -404,10 +404,10 @@ fn google_itself_is_passed_through() {
 
     let whole = json!({"candidates": [{"finishReason": "STOP", "new": 1}], "usageMetadata":
         {"promptTokenCount": 2, "totalTokenCount": 2}});
-    upstream.now_replies(mock::json(&whole));
+    upstream.now_replies(json(&whole));
     assert_eq!(generate(&client, "flash", &hi()).json(), whole);
 
-    upstream.now_replies(mock::json(&json!({"totalTokens": 31, "new": 1})));
+    upstream.now_replies(json(&json!({"totalTokens": 31, "new": 1})));
     let counted = client.post("/v1beta/models/flash:countTokens").json(&hi()).send().json();
     assert_eq!(counted, json!({"totalTokens": 31, "new": 1}));
     assert_eq!(upstream.last_request().path, "/v1beta/models/gemini-3-flash:countTokens");

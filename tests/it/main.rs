@@ -18,6 +18,7 @@ mod gemini_client;
 mod hedging;
 mod limits;
 mod matrix;
+mod messages;
 mod nginx;
 mod passing;
 mod process;

@@ -7,14 +7,16 @@ use bytes::Bytes;
 use memchr::memmem;
 use serde::Deserialize;
 
-use super::PROVIDER;
 use super::betas;
 use super::client::sealed::MARK;
 use super::content::Raw;
 use super::error::{garbage, within};
 use super::event::{BlockStart, DeltaFields, MessageDelta, MessageStart, event_kind, parse};
+use super::models::Capabilities;
 use super::reply::kind_of;
 use super::usage::{Tally, Written};
+use super::{PROVIDER, VERSION};
+use crate::dialect::Endpoint;
 use crate::failure::Failure;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
 use crate::wire::fields::{Fields, Text};
@@ -23,10 +25,33 @@ use crate::wire::request::is_own;
 use crate::wire::sse::Splitter;
 use crate::wire::{Ending, Progress, Reply, RequestOptions, Translate};
 
-/// What of OpenAI's spelling a deployment's parameters may be in, and Anthropic's word for it.
-/// Others of OpenAI's are in no request of an Anthropic client.
-const RESPELLED: [(&str, &str); 3] =
-    [("max_completion_tokens", "max_tokens"), ("stop", "stop_sequences"), ("user", "")];
+/// What a deployment's parameters may be in OpenAI's spelling, and Anthropic's word for it.
+const RESPELLED: [(&str, &str); 2] =
+    [("max_completion_tokens", "max_tokens"), ("stop", "stop_sequences")];
+
+/// Parameters of OpenAI's that a deployment may have for its other clients; Anthropic refuses them.
+const OPENAIS: [&str; 17] = [
+    "audio",
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "modalities",
+    "n",
+    "parallel_tool_calls",
+    "prediction",
+    "presence_penalty",
+    "reasoning_effort",
+    "response_format",
+    "seed",
+    "store",
+    "stream_options",
+    "top_logprobs",
+    "user",
+    "verbosity",
+];
+
+/// What newer models and newer versions of the API no longer take, not even at its default.
+const SAMPLING: [&str; 3] = ["temperature", "top_p", "top_k"];
 
 /// The event that ends every stream.
 const END: &[u8] = b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
@@ -58,9 +83,13 @@ pub struct NativeRequest {
 }
 
 /// Writes the client's request for a deployment: with its model, its parameters, and without what is
-/// for the gateway. `counts`: it is for `count_tokens`.
+/// for the gateway. `version` is that of the API.
+///
+/// What the client wrote itself is Anthropic's to judge; what the gateway adds must not be refused.
 #[must_use]
-pub fn request(body: &Object, options: &RequestOptions<'_>, counts: bool) -> NativeRequest {
+pub fn request(body: &Object, options: &RequestOptions<'_>, version: &[u8]) -> NativeRequest {
+    let counts = options.endpoint == Endpoint::CountTokens;
+    let samples = version == VERSION.as_bytes() && Capabilities::of(options.model_hint).sampling;
     let mut edits = Edits::new();
     for name in body.names() {
         if is_own(name) || (counts && !COUNTED.contains(&name)) {
@@ -76,10 +105,15 @@ pub fn request(body: &Object, options: &RequestOptions<'_>, counts: bool) -> Nat
     }
     for (overrides, written) in [(false, options.defaults), (true, options.overrides)] {
         for (name, value) in written {
-            let name =
-                RESPELLED.iter().find(|(known, _)| **known == **name).map_or(&**name, |r| r.1);
-            let unknown = name.is_empty() || is_own(name) || (counts && !COUNTED.contains(&name));
-            if !unknown && (overrides || !body.is_set(name)) {
+            let name = RESPELLED
+                .iter()
+                .find(|(known, _)| **known == **name)
+                .map_or(&**name, |(_, own)| own);
+            let refused = is_own(name)
+                || OPENAIS.contains(&name)
+                || (counts && !COUNTED.contains(&name))
+                || (!samples && SAMPLING.contains(&name));
+            if !refused && (overrides || !body.is_set(name)) {
                 edits.set_raw(name.to_owned(), value.get().as_bytes());
             }
         }
