@@ -62,6 +62,8 @@ pub struct Call {
     pub body: Object,
     /// The body as the client wrote it, if that is another form.
     pub native: Option<Object>,
+    /// Whose call it is: see [`Caller::owner`].
+    pub owner: &'static str,
     /// Headers that go to a provider of the client's dialect.
     pub forwarded: Vec<(HeaderName, HeaderValue)>,
     pub stream: bool,

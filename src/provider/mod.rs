@@ -13,6 +13,7 @@ mod continuation;
 mod gemini;
 mod openai;
 mod recognise;
+mod replayed;
 mod retry_after;
 mod table;
 mod told;
@@ -27,6 +28,7 @@ pub use classify::{class_of, classify, reclassify};
 pub use continuation::continuation;
 
 pub use recognise::recognise;
+pub use replayed::replayed;
 pub use table::{Support, VENDORS, Vendor, names, vendor};
 pub use told::told;
 use url::BaseUrl;
