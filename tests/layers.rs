@@ -21,7 +21,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("limits", &[]),
     ("recall", &["wire"]),
     ("tokens", &["wire", "dialect"]),
-    ("provider", &["limits", "recall", "wire", "catalog", "usage", "money", "secret", "failure", "dialect"]),
+    (
+        "provider",
+        &["limits", "recall", "wire", "catalog", "usage", "money", "secret", "failure", "dialect"],
+    ),
     ("routing", &["limits", "catalog", "failure", "dialect", "usage", "money"]),
     ("keys", &["secret"]),
     ("snapshot", &["edge", "catalog", "routing", "keys", "secret"]),

@@ -149,9 +149,8 @@ impl Gatherer {
             message.push(("reasoning_items", listed(&self.reasoning_items)));
         }
         let has_extra = self.calls.iter().any(|(_, extra)| extra.is_some());
-        let is_worth_it = self.bytes <= MAX_BYTES
-            && !self.calls.is_empty()
-            && (has_extra || !message.is_empty());
+        let is_worth_it =
+            self.bytes <= MAX_BYTES && !self.calls.is_empty() && (has_extra || !message.is_empty());
         is_worth_it.then_some(Kept { message, calls: self.calls })
     }
 }

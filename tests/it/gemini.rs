@@ -72,8 +72,10 @@ fn signatures_that_a_client_forgets_come_back() {
     for streamed in [false, true] {
         let first = match streamed {
             true => frames([frame(&calls(), None), frame(&json!([{"text": ""}]), Some("STOP"))]),
-            false => json(&json!({"candidates": [{"content": {"parts": calls()}, "finishReason": "STOP"}],
-                "responseId": "r1", "modelVersion": "m"})),
+            false => json(
+                &json!({"candidates": [{"content": {"parts": calls()}, "finishReason": "STOP"}],
+                "responseId": "r1", "modelVersion": "m"}),
+            ),
         };
         let upstream = upstream::gemini().first_replies([first]).replies(chat("done")).start();
         let gateway = gateway::with(group("g").deployment(gemini(&upstream))).start();
@@ -84,8 +86,11 @@ fn signatures_that_a_client_forgets_come_back() {
         let told: Vec<Value> = if streamed {
             let stream = client.post("/v1/chat/completions").json(&ask).stream();
             assert_eq!(stream.finish_reason(), Some("tool_calls"));
-            let chunks = stream.frames.iter().filter_map(|frame| frame.json());
-            chunks.filter_map(|chunk| Some(chunk.pointer("/choices/0/delta/tool_calls/0")?.clone())).collect()
+            stream
+                .events
+                .iter()
+                .filter_map(|chunk| Some(chunk.pointer("/choices/0/delta/tool_calls/0")?.clone()))
+                .collect()
         } else {
             let reply = client.post("/v1/chat/completions").json(&ask).send();
             let message = reply.json()["choices"][0]["message"].clone();
@@ -106,13 +111,15 @@ fn signatures_that_a_client_forgets_come_back() {
 
 #[test]
 fn the_memory_can_be_switched_off() {
-    let first = json(&json!({"candidates": [{"content": {"parts": calls()}, "finishReason": "STOP"}]}));
+    let first =
+        json(&json!({"candidates": [{"content": {"parts": calls()}, "finishReason": "STOP"}]}));
     let upstream = upstream::gemini().first_replies([first]).replies(chat("done")).start();
     let gateway = gateway::with(group("g").deployment(gemini(&upstream)))
         .general("tool_call_memory: 0")
         .start();
     let client = gateway.client();
-    let ask = json!({"model": "g", "messages": [{"role": "user", "content": "?"}], "tools": tools()});
+    let ask =
+        json!({"model": "g", "messages": [{"role": "user", "content": "?"}], "tools": tools()});
     let reply = client.post("/v1/chat/completions").json(&ask).send();
     let told = reply.json()["choices"][0]["message"]["tool_calls"].as_array().unwrap().clone();
     client.post("/v1/chat/completions").json(&next_turn("g", &told)).send();
@@ -125,15 +132,18 @@ fn the_memory_can_be_switched_off() {
 
 #[test]
 fn reasoning_that_deepseek_wants_again_comes_back() {
-    let first = json(&json!({"id": "1", "object": "chat.completion", "created": 1, "model": "deepseek-chat",
+    let first = json(
+        &json!({"id": "1", "object": "chat.completion", "created": 1, "model": "deepseek-chat",
         "choices": [{"index": 0, "finish_reason": "tool_calls", "message": {"role": "assistant",
             "content": "", "reasoning_content": "They want weather.", "tool_calls": [{"id": "call_1",
-            "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}]}}]}));
+            "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}]}}]}),
+    );
     let upstream = upstream::openai().first_replies([first]).replies(chat("done")).start();
     let deployment = Deployment::at("deepseek/deepseek-chat", &upstream.api_base());
     let gateway = gateway::with(group("d").deployment(deployment)).start();
     let client = gateway.client();
-    let ask = json!({"model": "d", "messages": [{"role": "user", "content": "?"}], "tools": tools()});
+    let ask =
+        json!({"model": "d", "messages": [{"role": "user", "content": "?"}], "tools": tools()});
     let reply = client.post("/v1/chat/completions").json(&ask).send();
     let told = reply.json()["choices"][0]["message"]["tool_calls"].as_array().unwrap().clone();
     client.post("/v1/chat/completions").json(&next_turn("d", &told)).send();
@@ -143,8 +153,10 @@ fn reasoning_that_deepseek_wants_again_comes_back() {
 
 #[test]
 fn errors_are_classified_and_waits_are_obeyed() {
-    let limited = json(&json!({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "slow down",
-        "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}]}}));
+    let limited = json(
+        &json!({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "slow down",
+        "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}]}}),
+    );
     let key = json(&json!([{"error": {"code": 400, "status": "INVALID_ARGUMENT",
         "message": "API key not valid. Please pass a valid API key.",
         "details": [{"reason": "API_KEY_INVALID"}]}}]));
@@ -160,7 +172,12 @@ fn errors_are_classified_and_waits_are_obeyed() {
             .router("num_retries: 0")
             .start();
         let reply = gateway.client().chat("g", "hi");
-        assert_eq!((reply.status, reply.error_code()), (seen, code.to_owned()), "{}", reply.body_text());
+        assert_eq!(
+            (reply.status, reply.error_code()),
+            (seen, code.to_owned()),
+            "{}",
+            reply.body_text()
+        );
         if seen == 429 {
             assert_eq!(reply.header("retry-after"), "34");
         }
@@ -169,7 +186,8 @@ fn errors_are_classified_and_waits_are_obeyed() {
 
 #[test]
 fn an_error_in_the_middle_of_a_stream_is_never_a_success() {
-    let error = r#"{"error":{"code":503,"message":"The model is overloaded.","status":"UNAVAILABLE"}}"#;
+    let error =
+        r#"{"error":{"code":503,"message":"The model is overloaded.","status":"UNAVAILABLE"}}"#;
     for last in [format!("data: {error}\r\n\r\n"), format!("{error}\n")] {
         let upstream = upstream::gemini()
             .replies(frames([frame(&json!([{"text": "one"}]), None), last]))
