@@ -16,6 +16,7 @@ pub mod mock;
 pub mod money;
 mod patience;
 pub mod provider;
+pub mod recall;
 pub mod reload;
 pub mod routing;
 pub mod secret;

@@ -69,6 +69,8 @@ pub struct Call {
     pub obstacle: Obstacle,
     /// A stream is wanted as one JSON array.
     pub array: bool,
+    /// Whose call it is: see [`Caller::owner`].
+    pub owner: &'static str,
     /// Headers that go to a provider of the client's dialect.
     pub forwarded: Vec<(HeaderName, HeaderValue)>,
     pub stream: bool,

@@ -286,6 +286,8 @@ fn upstream_status(failure: &Failure) -> u16 {
     match (failure.status, failure.class) {
         // 529 is not a registered status; OpenAI clients know 503.
         (Some(529), _) => 503,
+        // Google's word for a wrong key; the same failure has the same status everywhere.
+        (Some(400), FailureClass::Auth) => 401,
         (Some(status @ 400..=599), _) => status,
         (
             _,

@@ -16,6 +16,7 @@ use super::hints;
 use super::route::Asked;
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::FailureClass;
+use crate::keys::Caller;
 use crate::patience::within;
 use crate::routing::Fallback;
 use crate::wire::client::Obstacle;
@@ -177,6 +178,7 @@ pub(super) fn understand(
         _ => forwarded(headers),
     };
     Ok(Call {
+        owner: ctx.caller.map_or("", Caller::owner),
         endpoint,
         dialect,
         native,

@@ -25,6 +25,7 @@ mod pump;
 mod queue;
 mod refusal;
 mod relay;
+mod remember;
 mod reply;
 mod route;
 mod settle;
@@ -56,6 +57,7 @@ use self::route::Route;
 pub use self::shadow::room as shadow_room;
 use crate::admin::Admin;
 use crate::edge;
+use crate::recall::Memory;
 use crate::routing;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessLog, Metrics};
@@ -74,6 +76,8 @@ pub struct Gateway {
     pub in_flight: Arc<AtomicUsize>,
     /// Where requests wait when too many are in flight.
     pub queue: Arc<Queue>,
+    /// What clients forget of the replies they get.
+    pub memory: Arc<Memory>,
     /// Room for copies of requests: see [`shadow_room`].
     pub shadows: Arc<Semaphore>,
     /// Answers everything that is not inference.

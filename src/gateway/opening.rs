@@ -143,8 +143,9 @@ async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchan
         modify_params: snapshot.traffic.modify_params,
         native: call.native().filter(|_| order.native),
     };
-    let outgoing =
-        provider::request(deployment, &order.body, &asked).map_err(Failure::without_blame)?;
+    let traffic = &snapshot.traffic;
+    let body = order.gateway.remembered(traffic, call, deployment, &order.body);
+    let outgoing = provider::request(deployment, &body, &asked).map_err(Failure::without_blame)?;
     // Boxed, so that a stream does not carry the state of its exchange to its end.
     let upstreams = &order.gateway.upstreams;
     let performing = exchange::perform(upstreams, deployment, &outgoing, call.stream, bounds);

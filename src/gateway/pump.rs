@@ -16,9 +16,10 @@ use super::exchange::{Bounds, went_silent};
 use super::intake::left;
 use super::opening::{Begun, collect};
 use super::relay::{Relay, estimate};
-use super::{head, reply};
+use super::{head, remember, reply};
 use crate::failure::Failure;
 use crate::patience::{nap, within};
+use crate::recall::Gatherer;
 use crate::routing::{Attempt, Plan};
 
 /// How long the end of a chunked body may lag behind the provider's own end mark.
@@ -56,6 +57,8 @@ pub(super) struct Pump<'a, 'r> {
     heard: Option<Instant>,
     /// Content of this stream is out.
     committed: bool,
+    /// What the client will have forgotten when it comes again.
+    gatherer: Option<Gatherer>,
 }
 
 impl<'a, 'r> Pump<'a, 'r> {
@@ -66,7 +69,8 @@ impl<'a, 'r> Pump<'a, 'r> {
         bounds: Bounds,
     ) -> Self {
         let heartbeat = relay.ctx.snapshot.traffic.heartbeat.filter(|_| call.stream);
-        Self { relay, call, plan, attempt, bounds, heartbeat, heard: None, committed: false }
+        let (heard, committed, gatherer) = (None, false, None);
+        Self { relay, call, plan, attempt, bounds, heartbeat, heard, committed, gatherer }
     }
 
     /// Resolves when there is something else to do than wait for the upstream.
@@ -115,6 +119,10 @@ impl<'a, 'r> Pump<'a, 'r> {
 
     /// Moves the stream to its end.
     pub(super) async fn run(&mut self, mut begun: Box<Begun>) -> Pumped {
+        if begun.reading.native.is_none() {
+            let traffic = &self.relay.ctx.snapshot.traffic;
+            self.gatherer = remember::gatherer(traffic, self.call, &self.attempt.deployment);
+        }
         let pumped = self.frames(&mut begun).await;
         let stream = &begun.stream;
         let usage = stream.usage().unwrap_or_else(|| estimate(self.call, stream.text_bytes()));
@@ -123,6 +131,8 @@ impl<'a, 'r> Pump<'a, 'r> {
         let ctx = &mut *self.relay.ctx;
         ctx.relayed.settle(usage, &ctx.snapshot.prices);
         if matches!(pumped, Pumped::Complete) {
+            let traffic = &self.relay.ctx.snapshot.traffic;
+            self.relay.gateway.remember(traffic, self.call, self.gatherer.take());
             // The reply is out; what is left is to see the body's end, so that the connection can
             // serve again.
             let session = &mut begun.connection.session;
@@ -178,6 +188,9 @@ impl<'a, 'r> Pump<'a, 'r> {
         end: bool,
     ) -> Written {
         if !native {
+            if let Some(gatherer) = &mut self.gatherer {
+                out.iter().for_each(|events| gatherer.events(events));
+            }
             if let Some(resume) = &mut self.relay.resume {
                 resume.pass(out);
             }

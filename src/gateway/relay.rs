@@ -23,7 +23,7 @@ use super::intake::left;
 use super::opening::{self, Opening, Order, Whole};
 use super::pump::{Interruption, Pump, Pumped};
 use super::reply::Told;
-use super::{Gateway, head, reply, shadow, tokens};
+use super::{Gateway, head, remember, reply, shadow, tokens};
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
@@ -384,6 +384,12 @@ impl<'r> Relay<'r> {
             Ok(reply) => reply,
             Err(failure) => return Outcome::Failed(failure),
         };
+        if reading.native.is_none() {
+            let traffic = &self.ctx.snapshot.traffic;
+            let mut gatherer = remember::gatherer(traffic, call, deployment);
+            gatherer.iter_mut().for_each(|gatherer| gatherer.reply(&reply.body));
+            self.gateway.remember(traffic, call, gatherer);
+        }
         let telling = call.telling(&self.ctx.request_id, created);
         let told = match (reading.native, reading.api) {
             (Some(_), _) => Ok(reply.body),

@@ -14,6 +14,7 @@ mod gemini;
 mod openai;
 mod pass;
 mod recognise;
+mod replayed;
 mod retry_after;
 mod table;
 mod told;
@@ -29,6 +30,7 @@ pub use continuation::continuation;
 
 pub use pass::{passed_path, passed_reading, realtime_path};
 pub use recognise::recognise;
+pub use replayed::replayed;
 pub use table::{Support, VENDORS, Vendor, names, vendor};
 pub use told::told;
 use url::BaseUrl;

@@ -165,6 +165,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         access_log: access_log.clone(),
         in_flight: Arc::clone(&in_flight),
         queue: Arc::default(),
+        memory: Arc::default(),
         shadows: shadow_room(),
         admin,
         audience: Audience::Everybody,

@@ -14,6 +14,7 @@ mod edge;
 mod endpoints;
 mod examples;
 mod failover;
+mod gemini;
 mod gemini_client;
 mod hedging;
 mod limits;

@@ -16,3 +16,7 @@ pub fn azure() -> UpstreamBuilder {
 pub fn anthropic() -> UpstreamBuilder {
     Upstream::anthropic()
 }
+
+pub fn gemini() -> UpstreamBuilder {
+    Upstream::gemini()
+}
