@@ -25,6 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("keys", &["secret"]),
     ("snapshot", &["edge", "catalog", "routing", "keys", "secret"]),
     ("upstream", &["snapshot", "catalog", "failure", "patience"]),
+    ("identity", &["catalog", "failure", "secret", "patience"]),
     (
         "telemetry",
         &["snapshot", "routing", "catalog", "keys", "usage", "money", "failure", "dialect"],
@@ -38,6 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "admin",
             "telemetry",
             "upstream",
+            "identity",
             "limits",
             "tokens",
             "provider",
@@ -63,16 +65,19 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("mock", &["dialect", "failure"]),
     (
         "reload",
-        &["edge", "config", "upstream", "admin", "telemetry", "snapshot", "routing", "catalog"],
+        &[
+            "edge", "config", "upstream", "identity", "admin", "telemetry", "snapshot", "routing",
+            "catalog",
+        ],
     ),
     (
         "checks",
         &[
-            "gateway", "provider", "upstream", "wire", "snapshot", "routing", "catalog", "dialect",
+            "gateway", "provider", "upstream", "identity", "wire", "snapshot", "routing", "catalog", "dialect",
             "failure", "patience",
         ],
     ),
-    ("background", &["checks", "edge", "reload", "mock", "upstream", "telemetry"]),
+    ("background", &["checks", "edge", "reload", "mock", "upstream", "identity", "telemetry"]),
     (
         "server",
         &[
@@ -84,6 +89,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "admin",
             "telemetry",
             "upstream",
+            "identity",
             "snapshot",
             "routing",
             "mock",

@@ -50,6 +50,7 @@ use self::route::Route;
 pub use self::shadow::room as shadow_room;
 use crate::admin::Admin;
 use crate::edge;
+use crate::identity::Identities;
 use crate::routing;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessLog, Metrics};
@@ -62,6 +63,8 @@ pub struct Gateway {
     pub routing: Arc<routing::State>,
     pub rates: Arc<routing::Rates>,
     pub upstreams: Arc<Upstreams>,
+    /// Credentials of clouds.
+    pub identities: Arc<Identities>,
     pub metrics: Arc<Metrics>,
     pub access_log: AccessLog,
     /// Requests that are being answered.

@@ -143,12 +143,21 @@ async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchan
         modify_params: snapshot.traffic.modify_params,
         native: call.native().filter(|_| order.native),
     };
-    let outgoing =
+    let mut outgoing =
         provider::request(deployment, &order.body, &asked).map_err(Failure::without_blame)?;
+    if deployment.target.authorisation.is_some() {
+        let identities = &order.gateway.identities;
+        Box::pin(exchange::authorise(identities, deployment, &mut outgoing, bounds)).await?;
+    }
     // Boxed, so that a stream does not carry the state of its exchange to its end.
     let upstreams = &order.gateway.upstreams;
     let performing = exchange::perform(upstreams, deployment, &outgoing, call.stream, bounds);
     let exchange = Box::pin(performing).await?;
+    if let Some(how) = &deployment.target.authorisation
+        && matches!(exchange.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+    {
+        order.gateway.identities.refused(how);
+    }
     if let Some(told) = provider::told(&exchange.headers, SystemTime::now()) {
         order.gateway.rates.told(deployment, &told, Instant::now());
     }

@@ -163,6 +163,7 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         paths: layout.paths,
         stream_path: layout.stream_path,
         headers: headers.0,
+        authorisation: None,
         api_base: base.shown(&layout.root).into(),
         verify_tls: written.verify_tls,
         ca_file: filled(written.ca_file).map(Box::from),
