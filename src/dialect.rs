@@ -103,6 +103,8 @@ pub enum Dialect {
     Azure,
     /// Anthropic's Messages API.
     Anthropic,
+    /// Amazon Bedrock's Converse API.
+    Bedrock,
 }
 
 impl Quirks {

@@ -212,10 +212,10 @@ mod tests {
                  `--api_base URL` for a server that speaks OpenAI's API\n",
             ),
             (
-                "bedrock/x",
+                "sagemaker/x",
                 none.clone(),
                 &key,
-                "--model bedrock/x: error: the provider `bedrock` is not available in this version\n",
+                "--model sagemaker/x: error: the provider `sagemaker` is not available in this version\n",
             ),
             (
                 "openai/x",

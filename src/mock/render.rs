@@ -59,6 +59,7 @@ pub(super) fn render(asked: &Asked, reply: &Reply) -> Rendered {
     let id_header = match dialect {
         Dialect::Anthropic => "request-id",
         Dialect::OpenAi => "x-request-id",
+        Dialect::Bedrock => "x-amzn-requestid",
         Dialect::Azure => "apim-request-id",
     };
     let mut headers = vec![
@@ -90,11 +91,13 @@ fn answered(asked: &Asked, speech: impl Fn() -> Speech) -> Parts {
                 (Dialect::Anthropic, true) => {
                     return (200, EVENTS, Payload::Frames(anthropic::frames(asked, &speech)));
                 }
-                (Dialect::OpenAi | Dialect::Azure, true) => {
+                (Dialect::OpenAi | Dialect::Azure | Dialect::Bedrock, true) => {
                     return (200, EVENTS, Payload::Frames(openai::frames(asked, &speech, legacy)));
                 }
                 (Dialect::Anthropic, false) => anthropic::whole(asked, &speech),
-                (Dialect::OpenAi | Dialect::Azure, false) => openai::whole(asked, &speech, legacy),
+                (Dialect::OpenAi | Dialect::Azure | Dialect::Bedrock, false) => {
+                    openai::whole(asked, &speech, legacy)
+                }
             }
         }
         Operation::Embeddings => openai::embeddings(asked),
@@ -115,7 +118,9 @@ fn models(dialect: Dialect) -> Bytes {
             "first_id": LISTED.first(),
             "last_id": LISTED.last(),
         }),
-        Dialect::OpenAi | Dialect::Azure => json!({"object": "list", "data": data}),
+        Dialect::OpenAi | Dialect::Azure | Dialect::Bedrock => {
+            json!({"object": "list", "data": data})
+        }
     };
     Bytes::from(list.to_string())
 }
@@ -128,7 +133,7 @@ fn model(dialect: Dialect, id: &str) -> serde_json::Value {
             "display_name": id,
             "created_at": "2026-01-01T00:00:00Z",
         }),
-        Dialect::OpenAi | Dialect::Azure => json!({
+        Dialect::OpenAi | Dialect::Azure | Dialect::Bedrock => json!({
             "id": id,
             "object": "model",
             "created": openai::CREATED,

@@ -193,7 +193,9 @@ fn default_text(asked: &Asked) -> String {
 fn calls(asked: &Asked, wanted: &Calls) -> Vec<Call> {
     let id = |number: usize| match asked.dialect {
         Dialect::Anthropic => format!("toolu_mock{:016x}{number}", asked.id),
-        Dialect::OpenAi | Dialect::Azure => format!("call_mock{:016x}{number}", asked.id),
+        Dialect::OpenAi | Dialect::Azure | Dialect::Bedrock => {
+            format!("call_mock{:016x}{number}", asked.id)
+        }
     };
     if let Calls::Named(calls) = wanted {
         let settle = |(number, call): (usize, &ToolCall)| Call {

@@ -288,6 +288,11 @@ impl Upstream {
         UpstreamBuilder::new(Dialect::Anthropic)
     }
 
+    /// A provider that speaks as Amazon Bedrock does.
+    pub fn bedrock() -> UpstreamBuilder {
+        UpstreamBuilder::new(Dialect::Bedrock)
+    }
+
     /// Scheme, host and port, without a path. With TLS the host is `localhost`, to which the
     /// certificates of tests are made out.
     #[must_use]
@@ -302,7 +307,7 @@ impl Upstream {
     pub fn api_base(&self) -> String {
         match self.stage.dialect {
             Dialect::OpenAi => format!("{}/v1", self.url()),
-            Dialect::Azure | Dialect::Anthropic => self.url(),
+            Dialect::Azure | Dialect::Anthropic | Dialect::Bedrock => self.url(),
         }
     }
 

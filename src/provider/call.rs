@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 
+use super::bedrock;
 use crate::catalog::{Deployment, PriceBook};
 use crate::dialect::{ClientDialect, Dialect, Endpoint, Quirks};
 use crate::failure::{Failure, FailureClass};
@@ -85,11 +86,18 @@ pub fn request<'a>(
             format!("the provider {} has no API for {}", deployment.provider, noun(call.endpoint));
         return Err(Failure::new(FailureClass::NotFound, message));
     };
-    let path = path(template, call.model)?;
+    let model = match deployment.dialect {
+        Dialect::Bedrock => bedrock::model_id(call.model),
+        Dialect::OpenAi | Dialect::Azure | Dialect::Anthropic => call.model,
+    };
+    let path = path(template, model)?;
     let reading = Reading { api: call.endpoint, native: None };
-    // A deployment in the path hides the model; Azure takes no other word for it.
-    let is_named_by_path =
-        deployment.dialect == Dialect::Azure && template.contains("/deployments/");
+    // A deployment in the path hides the model; Azure and Bedrock take no other word for it.
+    let is_named_by_path = match deployment.dialect {
+        Dialect::Azure => template.contains("/deployments/"),
+        Dialect::Bedrock => true,
+        Dialect::OpenAi | Dialect::Anthropic => false,
+    };
     let options = RequestOptions {
         endpoint: call.endpoint,
         model: (!is_named_by_path).then_some(call.model),
@@ -113,6 +121,10 @@ pub fn request<'a>(
             let headers = anthropic_headers(deployment, outgoing.version, &outgoing.betas);
             Ok(Outgoing { path, headers, body: outgoing.body, reading })
         }
+        Dialect::Bedrock => {
+            let body = wire::bedrock::request(body, &options)?;
+            Ok(Outgoing { path, headers: Vec::new(), body, reading })
+        }
     }
 }
 
@@ -131,6 +143,7 @@ pub fn reply(
             wire::openai::reply(body, deployment.quirks, reading.api)
         }
         Dialect::Anthropic => wire::anthropic::reply(body, created),
+        Dialect::Bedrock => wire::bedrock::reply(body, created),
     }
 }
 
@@ -146,6 +159,7 @@ pub fn stream(deployment: &Deployment, reading: Reading, options: StreamOptions)
         Dialect::OpenAi => StreamRelay::openai(options),
         Dialect::Azure => StreamRelay::azure(options),
         Dialect::Anthropic => StreamRelay::anthropic(options),
+        Dialect::Bedrock => StreamRelay::bedrock(options),
     }
 }
 

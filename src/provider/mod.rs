@@ -7,6 +7,7 @@
 
 mod anthropic;
 mod azure;
+mod bedrock;
 mod call;
 mod classify;
 mod continuation;
@@ -21,6 +22,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use thiserror::Error;
 
 pub use azure::DEFAULT_API_VERSION;
+pub use bedrock::region_of;
 pub use call::{Call, Native, Outgoing, Reading, reply, request, stream};
 pub use classify::{class_of, classify, reclassify};
 pub use continuation::continuation;
@@ -124,6 +126,7 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         Dialect::OpenAi => openai::layout(vendor, &base),
         Dialect::Azure => azure::layout(vendor, &base, filled(written.api_version))?,
         Dialect::Anthropic => anthropic::layout(&base),
+        Dialect::Bedrock => bedrock::layout(&base),
     };
     if vendor.support == Support::CompletionsOnly {
         for endpoint in Endpoint::ALL {
@@ -138,6 +141,7 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         Dialect::OpenAi => openai::authenticate(&mut headers, written)?,
         Dialect::Azure => azure::authenticate(&mut headers, &base, written)?,
         Dialect::Anthropic => anthropic::authenticate(&mut headers, &base, written)?,
+        Dialect::Bedrock => bedrock::authenticate(&mut headers, written)?,
     }
     let mut authority = HeaderValue::from_str(&base.authority).map_err(|_| {
         TargetProblem::new("api_base", "`api_base` has a host that cannot be sent in a header")

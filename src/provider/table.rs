@@ -134,6 +134,16 @@ const ANTHROPIC: Vendor = Vendor {
     ..OPENAI
 };
 
+/// Without an `api_base` its address depends on the region.
+const BEDROCK: Vendor = Vendor {
+    name: "bedrock",
+    dialect: Dialect::Bedrock,
+    base_url: None,
+    base_vars: &["AWS_BEDROCK_RUNTIME_ENDPOINT", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"],
+    key_vars: &["AWS_BEARER_TOKEN_BEDROCK"],
+    ..OPENAI
+};
+
 const COHERE: Vendor = Vendor {
     native_paths: &["/v1", "/v2", "/v1/chat", "/v2/chat"],
     ..hosted!(
@@ -239,6 +249,8 @@ pub const VENDORS: &[Vendor] = &[
         key_vars: &["AZURE_AI_API_KEY"],
         ..AZURE
     },
+    BEDROCK,
+    Vendor { name: "bedrock_converse", ..BEDROCK },
     Vendor { name: "azure_text", support: Support::CompletionsOnly, ..AZURE },
     Vendor { name: "text-completion-openai", support: Support::CompletionsOnly, ..OPENAI },
     // Servers that people run themselves.
@@ -320,8 +332,6 @@ pub const VENDORS: &[Vendor] = &[
     hosted!("zai", "ZAI", "https://api.z.ai/api/paas/v4", MAX_TOKENS_NORMALISE),
     // Known, and not spoken.
     not_yet("aws_polly"),
-    not_yet("bedrock"),
-    not_yet("bedrock_converse"),
     not_yet("bedrock_mantle"),
     not_yet("cloudflare"),
     not_yet("github_copilot"),
@@ -368,6 +378,6 @@ mod tests {
             }
         }
         assert!(names().any(|name| name == "groq"));
-        assert!(names().all(|name| name != "bedrock"));
+        assert!(names().all(|name| name != "sagemaker"));
     }
 }

@@ -298,7 +298,7 @@ fn problems_name_the_option_and_hold_no_secret() {
             "AZURE",
         ),
         ("vllm", none, "api_base", "VLLM_API_BASE"),
-        ("bedrock", Written { api_key: Some("k"), ..none }, "model", "not supported yet"),
+        ("sagemaker", Written { api_key: Some("k"), ..none }, "model", "not supported yet"),
         ("vertex_ai", none, "model", "not supported yet"),
         ("openai", Written { api_key: Some("hunter2\n"), ..none }, "api_key", "line break"),
         ("openai", Written { api_key: Some("hun\u{7}ter2"), ..none }, "api_key", "character"),

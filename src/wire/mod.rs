@@ -11,6 +11,7 @@
 //! read. No sockets, no clock, and memory bounded by one body or one event.
 
 pub mod anthropic;
+pub mod bedrock;
 pub mod chat;
 pub mod client;
 pub mod fields;

@@ -106,6 +106,12 @@ impl StreamRelay {
         Self::Translated(Box::new(StreamTranslator::new(options)))
     }
 
+    /// The relay for Bedrock.
+    #[must_use]
+    pub fn bedrock(options: StreamOptions) -> Self {
+        Self::anthropic(options)
+    }
+
     /// The relay for Azure.
     #[must_use]
     pub fn azure(options: StreamOptions) -> Self {
