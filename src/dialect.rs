@@ -137,6 +137,8 @@ pub struct Quirks {
     /// Goes on with an assistant message that ends the conversation, if `continue_final_message`
     /// says so (vLLM).
     pub continues_final_message: bool,
+    /// As Vertex AI serves it. Claude: the model stands in the path, the version in the body.
+    pub vertex: bool,
 }
 
 #[cfg(test)]

@@ -20,8 +20,10 @@ const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version
 const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 /// What stands for the model in a deployment's path.
 const MODEL_PLACE: &str = "{model}";
-/// What is encoded in a segment of a path: everything but RFC 3986's unreserved characters.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What is encoded in a segment of a path: everything but RFC 3986's unreserved characters, and the
+/// `@` before a version of a model.
+const SEGMENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
 
 /// What is asked of a deployment, besides the client's body.
 #[derive(Clone, Copy, Debug)]
@@ -96,7 +98,8 @@ pub fn request<'a>(
     let is_named_by_path = match deployment.dialect {
         Dialect::Azure => template.contains("/deployments/"),
         Dialect::Bedrock => true,
-        Dialect::OpenAi | Dialect::Anthropic => false,
+        Dialect::Anthropic => deployment.quirks.vertex,
+        Dialect::OpenAi => false,
     };
     let options = RequestOptions {
         endpoint: call.endpoint,
@@ -114,6 +117,11 @@ pub fn request<'a>(
     match deployment.dialect {
         Dialect::OpenAi | Dialect::Azure => {
             let body = wire::openai::request(body, &options)?;
+            Ok(Outgoing { path, headers: Vec::new(), body, reading })
+        }
+        Dialect::Anthropic if deployment.quirks.vertex => {
+            let outgoing = wire::anthropic::request(body, &options)?;
+            let body = wire::anthropic::vertex(outgoing.body, outgoing.version)?;
             Ok(Outgoing { path, headers: Vec::new(), body, reading })
         }
         Dialect::Anthropic => {

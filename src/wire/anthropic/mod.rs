@@ -15,6 +15,7 @@ mod betas;
 mod content;
 mod error;
 mod event;
+mod hosted;
 mod messages;
 mod models;
 mod names;
@@ -32,6 +33,7 @@ mod usage;
 const PROVIDER: &str = "Anthropic";
 
 pub use error::failure;
+pub use hosted::vertex;
 pub use models::takes_prefill;
 pub use reply::reply;
 pub use request::{Outgoing, VERSION, request};

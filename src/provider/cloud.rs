@@ -1,0 +1,161 @@
+//! Deployments at a cloud: where they are by region, and who calls them.
+
+use std::sync::Arc;
+
+use super::url::BaseUrl;
+use super::{TargetProblem, Vendor, Written, bedrock, filled, vertex};
+use crate::catalog::{Authorisation, Aws, Entra, Google, Identity, Scheme, Source};
+
+/// The region that LiteLLM assumes where none is written.
+pub(super) const USUAL_REGION: &str = "us-west-2";
+
+/// The clouds whose deployments are called with more than a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cloud {
+    Aws,
+    Google,
+    Azure,
+}
+
+/// What the configuration says about clouds, environment variables already resolved. Of the cloud
+/// that a deployment is not at, nothing is known.
+#[derive(Clone, Debug, Default)]
+pub struct CloudOptions {
+    /// `aws_region_name`.
+    pub region: Option<Box<str>>,
+    /// Without its region.
+    pub aws: Aws,
+    /// `vertex_project`.
+    pub project: Option<Box<str>>,
+    /// `vertex_location`.
+    pub location: Option<Box<str>>,
+    pub google: Option<Google>,
+    pub entra: Option<Entra>,
+}
+
+impl Vendor {
+    /// The cloud that it is part of.
+    #[must_use]
+    pub fn cloud(&self) -> Option<Cloud> {
+        match self.name {
+            "bedrock" | "bedrock_converse" | "bedrock_mantle" => Some(Cloud::Aws),
+            "vertex_ai" | "vertex_ai_beta" => Some(Cloud::Google),
+            "azure" | "azure_ai" | "azure_text" => Some(Cloud::Azure),
+            _ => None,
+        }
+    }
+}
+
+/// The address of a deployment that is written without one.
+pub(super) fn own_base(
+    vendor: &Vendor,
+    written: &Written<'_>,
+) -> Result<Option<String>, TargetProblem> {
+    match vendor.cloud() {
+        Some(Cloud::Aws) => {
+            let region = region(written, None)?;
+            Ok(Some(match vendor.name {
+                "bedrock_mantle" => format!("https://bedrock-mantle.{region}.api.aws/openai/v1"),
+                _ => {
+                    let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
+                    format!("https://bedrock-runtime.{region}.amazonaws.com{suffix}")
+                }
+            }))
+        }
+        Some(Cloud::Google) => vertex::host(written).map(|host| Some(format!("https://{host}"))),
+        Some(Cloud::Azure) | None => Ok(None),
+    }
+}
+
+/// What is added to each request. Only asked where no key is written: a key goes before all else.
+pub(super) fn authorisation(
+    vendor: &Vendor,
+    base: &BaseUrl,
+    written: &Written<'_>,
+) -> Result<Option<Authorisation>, TargetProblem> {
+    let Some(cloud) = written.cloud else { return Ok(None) };
+    let bearer = |source| {
+        Authorisation { identity: Arc::new(Identity::new(source)), scheme: Scheme::Bearer }
+    };
+    match vendor.cloud() {
+        Some(Cloud::Aws) => {
+            let region: Box<str> = region(written, Some(base))?.into();
+            let aws = Aws { region: region.clone(), ..cloud.aws.clone() };
+            let is_mantle = vendor.name == "bedrock_mantle";
+            let service = if is_mantle { "bedrock-mantle" } else { "bedrock" };
+            Ok(Some(Authorisation {
+                identity: Arc::new(Identity::new(Source::Aws(aws))),
+                scheme: Scheme::SigV4 { region, service },
+            }))
+        }
+        Some(Cloud::Google) => {
+            let google = cloud.google.clone().unwrap_or(Google::Metadata);
+            Ok(Some(bearer(Source::Google(google))))
+        }
+        Some(Cloud::Azure) => {
+            Ok(cloud.entra.as_ref().map(|entra| bearer(Source::Entra(entra.clone()))))
+        }
+        None => Ok(None),
+    }
+}
+
+/// Whether nothing that is written tells the region or location.
+pub(super) fn assumed_place(
+    vendor: &Vendor,
+    written: &Written<'_>,
+) -> Option<(&'static str, &'static str)> {
+    let cloud = written.cloud?;
+    let has_base = filled(written.api_base).is_some();
+    match vendor.cloud()? {
+        Cloud::Aws => {
+            let tells = cloud.region.is_some()
+                || bedrock::region_of(written.model).is_some()
+                || has_base && written.api_key.is_some()
+                || BaseUrl::parse(written.api_base.unwrap_or_default())
+                    .is_ok_and(|base| region_in(&base.host).is_some());
+            (!tells).then_some(("aws_region_name", USUAL_REGION))
+        }
+        Cloud::Google => (cloud.location.is_none() && filled(written.api_key).is_none())
+            .then_some(("vertex_location", vertex::USUAL_LOCATION)),
+        Cloud::Azure => None,
+    }
+}
+
+/// The AWS region of a deployment: what is written, what the model's name tells, what its address
+/// tells, what is usual.
+fn region<'a>(
+    written: &Written<'a>,
+    base: Option<&'a BaseUrl>,
+) -> Result<&'a str, TargetProblem> {
+    let cloud = written.cloud.and_then(|cloud| cloud.region.as_deref());
+    let region = cloud
+        .or_else(|| bedrock::region_of(written.model))
+        .or_else(|| region_in(&base?.host))
+        .unwrap_or(USUAL_REGION);
+    if is_place(region) {
+        Ok(region)
+    } else {
+        let message = "`aws_region_name` is not the name of a region";
+        Err(TargetProblem::new("aws_region_name", message))
+    }
+}
+
+/// The region in a host name of AWS.
+fn region_in(host: &str) -> Option<&str> {
+    let mut labels = host.split('.');
+    let (service, region) = (labels.next()?, labels.next()?);
+    let is_aws = host.ends_with(".amazonaws.com")
+        || host.ends_with(".amazonaws.com.cn")
+        || host.ends_with(".api.aws");
+    (is_aws && service.starts_with("bedrock") && is_place(region)).then_some(region)
+}
+
+/// Whether a text may become part of a host name: regions and locations are words with hyphens. All
+/// else could lead a credential to another host.
+pub(super) fn is_place(text: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=40).contains(&text.len())
+        && text.bytes().all(is_inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
