@@ -19,7 +19,7 @@ use crate::catalog::Deployment;
 use crate::failure::{Failure, FailureClass};
 use crate::identity::{Identities, Unsigned};
 use crate::patience::within;
-use crate::provider::Outgoing;
+use crate::provider::{self, Outgoing};
 use crate::snapshot::Traffic;
 use crate::upstream::{Connection, Heads, Opened, Pool, Upstreams};
 
@@ -263,10 +263,13 @@ async fn send(
     }
 }
 
-/// What the client or the records want to know of a successful answer: its rate limits.
-fn is_kept(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-")
+/// What the client or the records want to know of a successful answer: its rate limits, and what
+/// its body does not tell.
+fn is_kept(header: &HeaderName) -> bool {
+    let name = header.as_str();
+    name.starts_with("x-ratelimit-")
+        || name.starts_with("anthropic-ratelimit-")
+        || provider::tells_origin(header)
 }
 
 /// Headers of a request without those of its framing. Each name once: what the operator wrote in

@@ -125,7 +125,8 @@ pub(super) async fn open(order: Order<'_>) -> Result<Opening, Failure> {
         created: order.created,
         quirks: order.deployment.quirks,
     };
-    let stream = provider::stream(&order.deployment, reading, options);
+    let origin = provider::origin(&order.model, &headers);
+    let stream = provider::stream(&order.deployment, reading, options, &origin);
     let begun =
         Begun { reading, headers, connection, stream, events: Vec::new(), batch: Batch::default() };
     let begun = first_content(begun, bounds).await.map_err(|failure| bounds.blame(failure))?;

@@ -5,19 +5,20 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 
-use super::bedrock;
+use super::{bedrock, text_of};
 use crate::catalog::{Deployment, PriceBook};
 use crate::dialect::{ClientDialect, Dialect, Endpoint, Quirks};
 use crate::failure::{Failure, FailureClass};
 use crate::wire::json::Object;
-use crate::wire::{self, Reply, RequestOptions, StreamOptions, StreamRelay};
+use crate::wire::{self, Origin, Reply, RequestOptions, StreamOptions, StreamRelay};
 
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+const AMAZON_REQUEST_ID: &str = "x-amzn-requestid";
 /// What stands for the model in a deployment's path.
 const MODEL_PLACE: &str = "{model}";
 /// What is encoded in a segment of a path: everything but RFC 3986's unreserved characters, and the
@@ -136,6 +137,18 @@ pub fn request<'a>(
     }
 }
 
+/// What is known of an answer by its head, and of its request.
+#[must_use]
+pub fn origin<'a>(model: &'a str, headers: &'a HeaderMap) -> Origin<'a> {
+    Origin { model, request_id: text_of(headers, AMAZON_REQUEST_ID) }
+}
+
+/// Whether a header of a successful answer is looked at by [`origin`].
+#[must_use]
+pub fn tells_origin(name: &HeaderName) -> bool {
+    name.as_str() == AMAZON_REQUEST_ID
+}
+
 /// Reads a provider's whole reply.
 ///
 /// # Errors
@@ -145,19 +158,28 @@ pub fn reply(
     reading: Reading,
     body: Bytes,
     created: u64,
+    origin: &Origin<'_>,
 ) -> Result<Reply, Failure> {
     match deployment.dialect {
         Dialect::OpenAi | Dialect::Azure => {
             wire::openai::reply(body, deployment.quirks, reading.api)
         }
         Dialect::Anthropic => wire::anthropic::reply(body, created),
-        Dialect::Bedrock => wire::bedrock::reply(body, created),
+        Dialect::Bedrock => match reading.api {
+            Endpoint::CountTokens => wire::bedrock::count(&body, origin),
+            _ => wire::bedrock::reply(body, created, origin),
+        },
     }
 }
 
 /// The relay for a provider's stream.
 #[must_use]
-pub fn stream(deployment: &Deployment, reading: Reading, options: StreamOptions) -> StreamRelay {
+pub fn stream(
+    deployment: &Deployment,
+    reading: Reading,
+    options: StreamOptions,
+    origin: &Origin<'_>,
+) -> StreamRelay {
     // Departures are known of chat chunks; other streams have other fields and pass as they are.
     if reading.api != Endpoint::Chat {
         return StreamRelay::openai(StreamOptions { quirks: Quirks::default(), ..options });
@@ -167,7 +189,7 @@ pub fn stream(deployment: &Deployment, reading: Reading, options: StreamOptions)
         Dialect::OpenAi => StreamRelay::openai(options),
         Dialect::Azure => StreamRelay::azure(options),
         Dialect::Anthropic => StreamRelay::anthropic(options),
-        Dialect::Bedrock => StreamRelay::bedrock(options),
+        Dialect::Bedrock => StreamRelay::bedrock(options, origin),
     }
 }
 

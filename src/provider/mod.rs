@@ -25,7 +25,7 @@ use thiserror::Error;
 
 pub use azure::DEFAULT_API_VERSION;
 pub use bedrock::region_of;
-pub use call::{Call, Native, Outgoing, Reading, reply, request, stream};
+pub use call::{Call, Native, Outgoing, Reading, origin, reply, request, stream, tells_origin};
 pub use classify::{class_of, classify, reclassify};
 pub use cloud::{Cloud, CloudOptions};
 pub use continuation::continuation;

@@ -25,7 +25,7 @@ pub mod sse;
 pub mod stream;
 
 pub use payload::text_bytes;
-pub use reply::Reply;
+pub use reply::{Origin, Reply};
 pub use request::RequestOptions;
 pub use stream::{Ending, Progress, StreamOptions, StreamRelay, Translate};
 

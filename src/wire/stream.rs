@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::anthropic::StreamTranslator;
 use super::openai::{AsSent, Azure, ChatStream, Normalise};
+use super::{Origin, bedrock};
 use crate::dialect::Quirks;
 use crate::failure::Failure;
 use crate::usage::Usage;
@@ -108,8 +109,8 @@ impl StreamRelay {
 
     /// The relay for Bedrock.
     #[must_use]
-    pub fn bedrock(options: StreamOptions) -> Self {
-        Self::anthropic(options)
+    pub fn bedrock(options: StreamOptions, origin: &Origin<'_>) -> Self {
+        Self::Translated(Box::new(bedrock::StreamTranslator::new(options, origin)))
     }
 
     /// The relay for Azure.

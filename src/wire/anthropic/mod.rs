@@ -17,16 +17,16 @@ mod error;
 mod event;
 mod hosted;
 mod messages;
-mod models;
-mod names;
+pub(super) mod models;
+pub(super) mod names;
 mod repair;
 mod reply;
-mod request;
-mod schema;
+pub(super) mod request;
+pub(super) mod schema;
 mod source;
 mod stream;
-mod thinking;
-mod tools;
+pub(super) mod thinking;
+pub(super) mod tools;
 mod usage;
 
 /// How refusals name the provider.
