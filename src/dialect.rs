@@ -105,6 +105,8 @@ pub enum Dialect {
     Anthropic,
     /// Amazon Bedrock's Converse API.
     Bedrock,
+    /// Google's `generateContent`.
+    Gemini,
 }
 
 impl Quirks {
@@ -137,7 +139,10 @@ pub struct Quirks {
     /// Goes on with an assistant message that ends the conversation, if `continue_final_message`
     /// says so (vLLM).
     pub continues_final_message: bool,
-    /// As Vertex AI serves it. Claude: the model stands in the path, the version in the body.
+    /// Wants the reasoning of a turn back beside its tool calls (DeepSeek).
+    pub replays_reasoning: bool,
+    /// As Vertex AI serves it. Gemini: takes labels and `gs://` addresses, has no file search.
+    /// Claude: the model stands in the path, the version in the body.
     pub vertex: bool,
 }
 

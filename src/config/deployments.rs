@@ -46,7 +46,8 @@ pub(super) fn build(
     prices: &PriceBook,
     rate_limits: &RateLimits,
 ) -> Result<(Deployment, Vec<TargetProblem>), TargetProblem> {
-    let (vendor, access) = (draft.vendor, &draft.access);
+    let access = &draft.access;
+    let vendor = draft.vendor.at(access.api_base.as_deref());
     let written = Written {
         model: &draft.model,
         api_base: access.api_base.as_deref(),

@@ -293,6 +293,11 @@ impl Upstream {
         UpstreamBuilder::new(Dialect::Bedrock)
     }
 
+    /// A provider that speaks as Google's Gemini does.
+    pub fn gemini() -> UpstreamBuilder {
+        UpstreamBuilder::new(Dialect::Gemini)
+    }
+
     /// Scheme, host and port, without a path. With TLS the host is `localhost`, to which the
     /// certificates of tests are made out.
     #[must_use]
@@ -307,7 +312,7 @@ impl Upstream {
     pub fn api_base(&self) -> String {
         match self.stage.dialect {
             Dialect::OpenAi => format!("{}/v1", self.url()),
-            Dialect::Azure | Dialect::Anthropic | Dialect::Bedrock => self.url(),
+            Dialect::Azure | Dialect::Anthropic | Dialect::Bedrock | Dialect::Gemini => self.url(),
         }
     }
 

@@ -89,7 +89,9 @@ pub fn request<'a>(
             format!("the provider {} has no API for {}", deployment.provider, noun(call.endpoint));
         return Err(Failure::new(FailureClass::NotFound, message));
     };
+    // Google's SDKs and lists name models `models/...`; the path has that word already.
     let model = match deployment.dialect {
+        Dialect::Gemini => call.model.strip_prefix("models/").unwrap_or(call.model),
         Dialect::Bedrock => bedrock::model_id(call.model),
         Dialect::OpenAi | Dialect::Azure | Dialect::Anthropic => call.model,
     };
@@ -100,7 +102,7 @@ pub fn request<'a>(
         Dialect::Azure => template.contains("/deployments/"),
         Dialect::Bedrock => true,
         Dialect::Anthropic => deployment.quirks.vertex,
-        Dialect::OpenAi => false,
+        Dialect::OpenAi | Dialect::Gemini => false,
     };
     let options = RequestOptions {
         endpoint: call.endpoint,
@@ -132,6 +134,10 @@ pub fn request<'a>(
         }
         Dialect::Bedrock => {
             let body = wire::bedrock::request(body, &options)?;
+            Ok(Outgoing { path, headers: Vec::new(), body, reading })
+        }
+        Dialect::Gemini => {
+            let body = wire::gemini::request(body, &options)?;
             Ok(Outgoing { path, headers: Vec::new(), body, reading })
         }
     }
@@ -169,6 +175,7 @@ pub fn reply(
             Endpoint::CountTokens => wire::bedrock::count(&body, origin),
             _ => wire::bedrock::reply(body, created, origin),
         },
+        Dialect::Gemini => wire::gemini::reply(body, reading.api, created),
     }
 }
 
@@ -190,6 +197,7 @@ pub fn stream(
         Dialect::Azure => StreamRelay::azure(options),
         Dialect::Anthropic => StreamRelay::anthropic(options),
         Dialect::Bedrock => StreamRelay::bedrock(options, origin),
+        Dialect::Gemini => StreamRelay::gemini(options),
     }
 }
 

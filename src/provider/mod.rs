@@ -12,6 +12,7 @@ mod call;
 mod classify;
 mod cloud;
 mod continuation;
+mod gemini;
 mod openai;
 mod recognise;
 mod retry_after;
@@ -139,6 +140,7 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         Dialect::Azure => azure::layout(vendor, &base, filled(written.api_version))?,
         Dialect::Anthropic => anthropic::layout(vendor, &base),
         Dialect::Bedrock => bedrock::layout(&base),
+        Dialect::Gemini => gemini::layout(&base),
     };
     if vendor.support == Support::CompletionsOnly {
         for endpoint in Endpoint::ALL {
@@ -155,6 +157,7 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         Dialect::Azure => azure::authenticate(&mut headers, &base, written)?,
         Dialect::Anthropic => anthropic::authenticate(&mut headers, vendor, &base, written)?,
         Dialect::Bedrock => bedrock::authenticate(&mut headers, written)?,
+        Dialect::Gemini => gemini::authenticate(&mut headers, written)?,
     }
     let writes_its_own =
         written.extra_headers.iter().any(|(name, _)| *name == header::AUTHORIZATION);

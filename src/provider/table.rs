@@ -2,6 +2,8 @@
 //!
 //! Names, addresses and environment variables are LiteLLM's, so that its configuration files work.
 
+use super::gemini;
+use super::url::BaseUrl;
 use crate::dialect::{Dialect, Quirks};
 
 /// A provider: where it is and what it speaks.
@@ -35,6 +37,18 @@ impl Vendor {
             *name == self.name && fits
         });
         family.map_or(self, |(_, _, vendor)| vendor)
+    }
+
+    /// The same provider as it is spoken to at an address: Google serves Gemini's own API and, under
+    /// `/openai`, one that is like OpenAI's.
+    #[must_use]
+    pub fn at(&'static self, api_base: Option<&str>) -> &'static Self {
+        const LIKE_OPENAI: &Vendor = &GEMINI_LIKE_OPENAI;
+        let base = api_base.and_then(|text| BaseUrl::parse(text).ok());
+        let is_like_openai = self.dialect == Dialect::Gemini
+            && self.cloud().is_none()
+            && base.is_some_and(|base| gemini::is_openai_like(&base));
+        if is_like_openai { LIKE_OPENAI } else { self }
     }
 }
 
@@ -70,6 +84,7 @@ const PLAIN: Quirks = Quirks {
     reasoning_outside_completion: false,
     normalise_stream: false,
     continues_final_message: false,
+    replays_reasoning: false,
     vertex: false,
 };
 
@@ -78,7 +93,8 @@ const VLLM: Quirks = Quirks { continues_final_message: true, ..PLAIN };
 const NORMALISE: Quirks = Quirks { normalise_stream: true, ..PLAIN };
 const MAX_TOKENS_NORMALISE: Quirks = Quirks { normalise_stream: true, ..MAX_TOKENS_ONLY };
 const MISTRAL: Quirks = Quirks { mistral: true, no_stream_options: true, ..MAX_TOKENS_NORMALISE };
-const DEEPSEEK: Quirks = Quirks { null_content_with_tool_calls: true, ..MAX_TOKENS_NORMALISE };
+const DEEPSEEK: Quirks =
+    Quirks { null_content_with_tool_calls: true, replays_reasoning: true, ..MAX_TOKENS_NORMALISE };
 const NO_STREAM_OPTIONS: Quirks = Quirks { no_stream_options: true, ..MAX_TOKENS_NORMALISE };
 const XAI: Quirks = Quirks {
     strip_strict_and_names: true,
@@ -177,12 +193,12 @@ const AZURE_AI: Vendor = Vendor {
 /// Gemini at Vertex AI.
 const VERTEX: Vendor = Vendor {
     name: "vertex_ai",
+    dialect: Dialect::Gemini,
     base_url: None,
     base_vars: &["VERTEXAI_API_BASE", "VERTEX_API_BASE"],
     key_vars: &[],
     quirks: ON_VERTEX,
     needs_key: false,
-    support: Support::NotYet,
     ..OPENAI
 };
 
@@ -199,11 +215,11 @@ const FAMILIES: &[(&str, &str, &Vendor)] = &[
 ];
 
 const VERTEX_CLAUDE: Vendor =
-    Vendor { dialect: Dialect::Anthropic, support: Support::Yes, ..VERTEX };
+    Vendor { dialect: Dialect::Anthropic, ..VERTEX };
 
 /// Models of other publishers, which are named with their publisher (`meta/llama-...`).
 const VERTEX_LIKE_OPENAI: Vendor =
-    Vendor { quirks: NORMALISE, support: Support::Yes, ..VERTEX };
+    Vendor { dialect: Dialect::OpenAi, quirks: NORMALISE, ..VERTEX };
 
 const COHERE: Vendor = Vendor {
     native_paths: &["/v1", "/v2", "/v1/chat", "/v2/chat"],
@@ -249,16 +265,23 @@ const FRIENDLI: Vendor = hosted!(
     "FRIENDLI_TOKEN"
 );
 
-/// Gemini by its endpoint that is like OpenAI's; the native API is not spoken.
 const GEMINI: Vendor = Vendor {
-    native_paths: &["/v1", "/v1beta", "/v1beta/models"],
+    dialect: Dialect::Gemini,
     ..hosted!(
         "gemini",
         "GEMINI",
-        "https://generativelanguage.googleapis.com/v1beta/openai",
-        NORMALISE,
+        "https://generativelanguage.googleapis.com/v1beta",
+        PLAIN,
         "GOOGLE_API_KEY"
     )
+};
+
+/// Gemini by its endpoint that is like OpenAI's: see [`Vendor::at`].
+const GEMINI_LIKE_OPENAI: Vendor = Vendor {
+    dialect: Dialect::OpenAi,
+    base_url: Some("https://generativelanguage.googleapis.com/v1beta/openai"),
+    quirks: NORMALISE,
+    ..GEMINI
 };
 
 const OLLAMA: Vendor = Vendor {

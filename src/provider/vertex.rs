@@ -48,6 +48,13 @@ pub(super) fn layout(
             paths[Endpoint::Chat.index()] = Some(format!("{models}/{{model}}:rawPredict").into());
             stream_path = Some(format!("{models}/{{model}}:streamRawPredict").into());
         }
+        Dialect::Gemini => {
+            let models = format!("{root}/v1beta1{place}/publishers/google/models");
+            let method = |name: &str| Some(format!("{models}/{{model}}:{name}").into());
+            paths[Endpoint::Chat.index()] = method("generateContent");
+            paths[Endpoint::CountTokens.index()] = method("countTokens");
+            stream_path = method("streamGenerateContent?alt=sse");
+        }
         Dialect::OpenAi | Dialect::Azure | Dialect::Bedrock => {
             // A model of the garden that was deployed has an endpoint, and its name is a number.
             let endpoint = written.model.strip_prefix("openai/").filter(|id| is_number(id));

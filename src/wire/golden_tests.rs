@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::usage::Usage;
 use crate::wire::json::Object;
 use crate::wire::{
-    Ending, Origin, Reply, RequestOptions, StreamOptions, StreamRelay, anthropic, bedrock, openai,
+    Ending, Origin, Reply, RequestOptions, StreamOptions, StreamRelay, anthropic, bedrock, gemini, openai,
 };
 
 /// When every reply of the cases began.
@@ -88,6 +88,14 @@ impl Provider {
                 stream: |options| StreamRelay::bedrock(options, &ORIGIN),
                 ..openai
             },
+            "gemini" => Self {
+                passes_bytes: false,
+                request: gemini::request,
+                reply: |body, _| gemini::reply(body, Endpoint::Chat, CREATED),
+                stream: StreamRelay::gemini,
+                error: |body| Some(gemini::failure(400, body)),
+                ..openai
+            },
             other => panic!("no format for the provider `{other}`"),
         }
     }
@@ -146,16 +154,8 @@ impl Case {
         let mut value: Value =
             serde_json::from_slice(text).unwrap_or_else(|_| json!(String::from_utf8_lossy(text)));
         for path in self.meta["volatile"].as_array().unwrap() {
-            let path = path.as_str().unwrap();
-            let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
-            let pointer = if parent.is_empty() {
-                String::new()
-            } else {
-                format!("/{}", parent.replace('.', "/"))
-            };
-            if let Some(Value::Object(parent)) = value.pointer_mut(&pointer) {
-                parent.remove(name);
-            }
+            let steps: Vec<&str> = path.as_str().unwrap().split('.').collect();
+            remove(&mut value, &steps);
         }
         without_nulls(value)
     }
@@ -166,6 +166,22 @@ impl Case {
             .filter_map(|event| event.strip_prefix("data: "))
             .map(|data| self.comparable(data.as_bytes()))
             .collect()
+    }
+}
+
+/// Takes a field out: `id`, `error.message`, `choices[].delta.tool_calls[].id`.
+fn remove(value: &mut Value, steps: &[&str]) {
+    let Some((step, rest)) = steps.split_first() else { return };
+    let Value::Object(object) = value else { return };
+    match (step.strip_suffix("[]"), rest) {
+        (None, []) => {
+            object.remove(*step);
+        }
+        (None, rest) => object.get_mut(*step).into_iter().for_each(|inner| remove(inner, rest)),
+        (Some(list), rest) => {
+            let list = object.get_mut(list).and_then(Value::as_array_mut);
+            list.into_iter().flatten().for_each(|inner| remove(inner, rest));
+        }
     }
 }
 

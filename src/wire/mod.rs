@@ -15,6 +15,7 @@ pub mod bedrock;
 pub mod chat;
 pub mod client;
 pub mod fields;
+pub mod gemini;
 pub mod json;
 pub mod openai;
 mod payload;

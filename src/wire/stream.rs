@@ -9,6 +9,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::anthropic::StreamTranslator;
+use super::gemini;
 use super::openai::{AsSent, Azure, ChatStream, Normalise};
 use super::{Origin, bedrock};
 use crate::dialect::Quirks;
@@ -111,6 +112,12 @@ impl StreamRelay {
     #[must_use]
     pub fn bedrock(options: StreamOptions, origin: &Origin<'_>) -> Self {
         Self::Translated(Box::new(bedrock::StreamTranslator::new(options, origin)))
+    }
+
+    /// The relay for Gemini.
+    #[must_use]
+    pub fn gemini(options: StreamOptions) -> Self {
+        Self::Translated(Box::new(gemini::StreamTranslator::new(options)))
     }
 
     /// The relay for Azure.

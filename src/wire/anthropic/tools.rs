@@ -9,9 +9,10 @@ use super::PROVIDER;
 use super::content::Raw;
 use super::models::Capabilities;
 use super::names::{JSON_TOOL, tool_name};
-use super::schema::{Node, fit};
+use super::schema::fit;
 use crate::failure::Failure;
 use crate::wire::fields::{Fields, Text, impossible, invalid, missing, read, unsupported};
+use crate::wire::json::Node;
 
 /// How many searches each size of OpenAI's `web_search_options` allows; LiteLLM's numbers.
 const SEARCHES: [(&str, u32); 3] = [("low", 1), ("medium", 5), ("high", 10)];

@@ -17,7 +17,7 @@ use super::names::name;
 use crate::failure::Failure;
 use crate::wire::anthropic::names::JSON_TOOL;
 use crate::wire::anthropic::request::JSON_ONLY;
-use crate::wire::anthropic::schema::Node;
+use crate::wire::json::Node;
 use crate::wire::anthropic::tools::{JSON_TOOL_DESCRIPTION, Schema, input_schema};
 use crate::wire::chat::{self, Choice, Format, FunctionTool, Raw, Tools};
 use crate::wire::fields::{Fields, impossible, invalid, missing, read, unsupported};

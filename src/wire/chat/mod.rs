@@ -16,7 +16,8 @@
 //! | `cache_control` | part, message, tool | Anthropic's marker of a prefix to cache |
 //! | `is_error` | tool message | what the tool returned is an error |
 //! | parts other than text | tool message | what the tool returned besides text: `image_url`, `file` |
-//! | `annotations` | assistant message | citations, as OpenAI writes them |
+//! | `annotations` | assistant message, delta | citations, as OpenAI writes them |
+//! | `images`, `audio` | assistant message, delta | what was generated besides text: `{"type": "image_url", "index", "image_url"}`, OpenAI's `{"id", "data", ...}` |
 //!
 //! [`Message`] and [`Part`] are read and written, [`Tools`] and [`Choice`] too; [`Completion`] is a
 //! whole reply, [`Chunk`] what is written of a stream and [`Piece`] what is read of one.
@@ -30,7 +31,7 @@ mod tool;
 mod usage;
 
 pub use chunk::{
-    Chunk, Delta, ExtraContent, Function, Google, ThinkingBlock, ToolCall, write_done,
+    Audio, Chunk, Delta, ExtraContent, Function, Google, Image, ThinkingBlock, ToolCall, write_done,
 };
 pub use completion::{Answer, Completion, Turn};
 pub use message::{Call, CallFunction, Message, arguments};

@@ -51,6 +51,10 @@ pub struct PieceDelta<'a> {
     pub annotations: Option<Vec<Raw<'a>>>,
     #[serde(borrow, default)]
     pub extra_content: Option<ExtraContent<'a>>,
+    #[serde(borrow, default)]
+    pub images: Option<Vec<Raw<'a>>>,
+    #[serde(borrow, default)]
+    pub audio: Option<Raw<'a>>,
 }
 
 /// A piece of a tool call: the first has its id and its name.

@@ -344,6 +344,33 @@ fn a_stream_of_claude_on_vertex_has_a_path_of_its_own() {
 }
 
 #[test]
+fn gemini_on_vertex_is_called_by_publisher_project_and_location() {
+    let vertex = Server::start(|_| {
+        answers(json!({
+            "candidates": [{"content": {"role": "model", "parts": [{"text": "from Gemini"}]},
+                            "finishReason": "STOP", "index": 0}],
+            "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2, "totalTokenCount": 5},
+            "modelVersion": "gemini-2.5-flash",
+        }))
+    });
+    let google = Server::start(tokens(3600));
+    let gateway = listed(&[
+        ("model", "vertex_ai/gemini-2.5-flash"),
+        ("api_base", &vertex.url()),
+        ("vertex_project", "my-project"),
+        ("vertex_location", "europe-west4"),
+        ("vertex_credentials", &service_account(&google)),
+    ])
+    .start();
+    assert_eq!(gateway.client().chat("m", "hi").text(), "from Gemini");
+    let seen = vertex.last();
+    let models = "/v1beta1/projects/my-project/locations/europe-west4/publishers/google/models";
+    assert_eq!(seen.path, format!("{models}/gemini-2.5-flash:generateContent"));
+    assert_eq!(seen.header("authorization"), "Bearer t1");
+    assert!(seen.json().get("model").is_none());
+}
+
+#[test]
 fn a_user_of_gcloud_calls_models_of_other_publishers() {
     let vertex = Server::start(openai_reply);
     let google = Server::start(tokens(3600));

@@ -16,6 +16,7 @@ const PLAIN: RequestOptions<'static> = RequestOptions {
         reasoning_outside_completion: false,
         normalise_stream: false,
         continues_final_message: false,
+        replays_reasoning: false,
         vertex: false,
     },
     defaults: &[],
