@@ -66,15 +66,22 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "reload",
         &[
-            "edge", "config", "upstream", "identity", "admin", "telemetry", "snapshot", "routing",
+            "edge",
+            "config",
+            "upstream",
+            "identity",
+            "admin",
+            "telemetry",
+            "snapshot",
+            "routing",
             "catalog",
         ],
     ),
     (
         "checks",
         &[
-            "gateway", "provider", "upstream", "identity", "wire", "snapshot", "routing", "catalog", "dialect",
-            "failure", "patience",
+            "gateway", "provider", "upstream", "identity", "wire", "snapshot", "routing",
+            "catalog", "dialect", "failure", "patience",
         ],
     ),
     ("background", &["checks", "edge", "reload", "mock", "upstream", "identity", "telemetry"]),

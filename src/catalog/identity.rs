@@ -210,7 +210,8 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_shown_but_its_change_is() {
-        let (one, other) = (format!("{:?}", entra("a", "s3cret")), format!("{:?}", entra("a", "x")));
+        let (one, other) =
+            (format!("{:?}", entra("a", "s3cret")), format!("{:?}", entra("a", "x")));
         assert!(!one.contains("s3cret"), "{one}");
         assert_ne!(one, other);
     }

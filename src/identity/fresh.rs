@@ -34,7 +34,8 @@ impl Fresh {
     /// It cannot be sent.
     pub(super) fn bearer(token: &str, lasts: Duration) -> Result<Self, String> {
         let value = HeaderValue::from_str(&format!("Bearer {token}"));
-        let mut value = value.map_err(|_| "the access token cannot be sent in a header".to_owned())?;
+        let mut value =
+            value.map_err(|_| "the access token cannot be sent in a header".to_owned())?;
         value.set_sensitive(true);
         Ok(Self { credential: Credential::Bearer(value), expires: Some(Instant::now() + lasts) })
     }

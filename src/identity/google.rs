@@ -93,7 +93,8 @@ impl<'a> Fetching<'a> {
 
 impl Made {
     fn of(key: &str) -> Result<Self, String> {
-        let json: Value = serde_json::from_str(key).map_err(|_| "the key is not JSON".to_owned())?;
+        let json: Value =
+            serde_json::from_str(key).map_err(|_| "the key is not JSON".to_owned())?;
         let library = match json.get("type").and_then(Value::as_str) {
             Some("service_account") => {
                 return ServiceAccount::of(json).map(Box::new).map(Self::ServiceAccount);

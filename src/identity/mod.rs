@@ -119,6 +119,3 @@ impl Identities {
 fn left(until: Instant) -> Duration {
     until.saturating_duration_since(Instant::now())
 }
-
-#[cfg(test)]
-mod tests;

@@ -39,7 +39,8 @@ pub(super) async fn token(
     url: &str,
     form: &[(&str, &str)],
 ) -> Result<Fresh, String> {
-    let (client, url) = client.to(url).map_err(|problem| format!("the token endpoint: {problem}"))?;
+    let (client, url) =
+        client.to(url).map_err(|problem| format!("the token endpoint: {problem}"))?;
     let host = url.host_str().unwrap_or_default().to_owned();
     let told = |problem: String| format!("the token endpoint {host}: {problem}");
     let answer = client.post(url).form(form).send().await;
@@ -56,8 +57,8 @@ pub(super) async fn token(
             words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(WORDS_MAX).collect();
         return Err(told(format!("it answered {}{words}", status.as_u16())));
     }
-    let token: Token =
-        serde_json::from_slice(&body).map_err(|_| told("it answered without a token".to_owned()))?;
+    let token: Token = serde_json::from_slice(&body)
+        .map_err(|_| told("it answered without a token".to_owned()))?;
     let life = match &token.expires_in {
         // Some write the number as a text.
         Some(serde_json::Value::String(text)) => text.parse().ok(),

@@ -74,8 +74,9 @@ pub(super) fn authorisation(
     written: &Written<'_>,
 ) -> Result<Option<Authorisation>, TargetProblem> {
     let Some(cloud) = written.cloud else { return Ok(None) };
-    let bearer = |source| {
-        Authorisation { identity: Arc::new(Identity::new(source)), scheme: Scheme::Bearer }
+    let bearer = |source| Authorisation {
+        identity: Arc::new(Identity::new(source)),
+        scheme: Scheme::Bearer,
     };
     match vendor.cloud() {
         Some(Cloud::Aws) => {
@@ -123,10 +124,7 @@ pub(super) fn assumed_place(
 
 /// The AWS region of a deployment: what is written, what the model's name tells, what its address
 /// tells, what is usual.
-fn region<'a>(
-    written: &Written<'a>,
-    base: Option<&'a BaseUrl>,
-) -> Result<&'a str, TargetProblem> {
+fn region<'a>(written: &Written<'a>, base: Option<&'a BaseUrl>) -> Result<&'a str, TargetProblem> {
     let cloud = written.cloud.and_then(|cloud| cloud.region.as_deref());
     let region = cloud
         .or_else(|| bedrock::region_of(written.model))
@@ -158,4 +156,112 @@ pub(super) fn is_place(text: &str) -> bool {
         && text.bytes().all(is_inner)
         && !text.starts_with('-')
         && !text.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::Endpoint;
+    use crate::provider::{remarks, target, vendor};
+
+    fn written<'a>(model: &'a str, cloud: &'a CloudOptions) -> Written<'a> {
+        Written { model, cloud: Some(cloud), ..Written::default() }
+    }
+
+    fn at(region: Option<&str>) -> CloudOptions {
+        CloudOptions {
+            region: region.map(Into::into),
+            location: region.map(Into::into),
+            project: Some("p".into()),
+            ..CloudOptions::default()
+        }
+    }
+
+    #[test]
+    fn a_region_becomes_a_host() {
+        for (provider, model, region, host) in [
+            ("bedrock", "a.b", Some("eu-west-1"), "bedrock-runtime.eu-west-1.amazonaws.com"),
+            ("bedrock", "a.b", Some("cn-north-1"), "bedrock-runtime.cn-north-1.amazonaws.com.cn"),
+            ("bedrock", "us-east-1/a.b", None, "bedrock-runtime.us-east-1.amazonaws.com"),
+            ("bedrock", "a.b", None, "bedrock-runtime.us-west-2.amazonaws.com"),
+            ("bedrock_mantle", "a.b", Some("us-east-1"), "bedrock-mantle.us-east-1.api.aws"),
+            ("vertex_ai", "gemini-x", Some("us-east5"), "us-east5-aiplatform.googleapis.com"),
+            ("vertex_ai", "gemini-x", Some("global"), "aiplatform.googleapis.com"),
+            ("vertex_ai", "gemini-x", Some("eu"), "aiplatform.eu.rep.googleapis.com"),
+            ("vertex_ai", "gemini-x", None, "us-central1-aiplatform.googleapis.com"),
+        ] {
+            let cloud = at(region);
+            let written = written(model, &cloud);
+            let vendor = vendor(provider).unwrap().of_model(model);
+            let target = target(vendor, &written).unwrap();
+            assert_eq!(&*target.host, host, "{provider} {region:?}");
+            assert!(target.authorisation.is_some());
+            let told = remarks(vendor, &written);
+            let assumes = region.is_none() && !model.contains('/');
+            assert_eq!(told.len(), usize::from(assumes), "{provider} {region:?}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn no_place_leads_to_another_host() {
+        for wrong in ["evil.com/", "a.b", "x@y", "US-EAST-1", "", "-a", "a-", "us east", "a#", "é"]
+        {
+            for (provider, option) in
+                [("bedrock", "aws_region_name"), ("vertex_ai", "vertex_location")]
+            {
+                let cloud = at(Some(wrong));
+                let refused = target(vendor(provider).unwrap(), &written("m", &cloud)).unwrap_err();
+                assert_eq!(refused.option, option, "{wrong}");
+            }
+        }
+        let cloud = CloudOptions { project: Some("p/../x".into()), ..at(Some("us")) };
+        let refused = target(vendor("vertex_ai").unwrap(), &written("m", &cloud)).unwrap_err();
+        assert_eq!(refused.option, "vertex_project");
+    }
+
+    #[test]
+    fn requests_are_signed_for_the_region_of_their_address() {
+        let cloud = at(None);
+        let of_base = Written {
+            api_base: Some("https://bedrock-runtime.eu-west-3.amazonaws.com"),
+            ..written("a.b", &cloud)
+        };
+        let made = target(vendor("bedrock").unwrap(), &of_base).unwrap();
+        let scheme = made.authorisation.unwrap().scheme;
+        assert_eq!(scheme, Scheme::SigV4 { region: "eu-west-3".into(), service: "bedrock" });
+        assert_eq!(remarks(vendor("bedrock").unwrap(), &of_base), []);
+        let mantle = target(vendor("bedrock_mantle").unwrap(), &written("a.b", &cloud)).unwrap();
+        let service = "bedrock-mantle";
+        let expected = Scheme::SigV4 { region: USUAL_REGION.into(), service };
+        assert_eq!(mantle.authorisation.unwrap().scheme, expected);
+        let keyed = Written { api_key: Some("k"), ..of_base };
+        assert!(target(vendor("bedrock").unwrap(), &keyed).unwrap().authorisation.is_none());
+    }
+
+    #[test]
+    fn models_on_vertex_have_the_path_of_their_publisher() {
+        let cloud = at(Some("us-east5"));
+        let place = "/projects/p/locations/us-east5";
+        for (model, path) in [
+            (
+                "gemini-x",
+                format!("/v1beta1{place}/publishers/google/models/{{model}}:generateContent"),
+            ),
+            ("claude-x", format!("/v1{place}/publishers/anthropic/models/{{model}}:rawPredict")),
+            ("meta/llama", format!("/v1{place}/endpoints/openapi/chat/completions")),
+            ("openai/gpt-oss-120b-maas", format!("/v1{place}/endpoints/openapi/chat/completions")),
+            ("openai/12345", format!("/v1{place}/endpoints/12345/chat/completions")),
+        ] {
+            let vendor = vendor("vertex_ai").unwrap().of_model(model);
+            let target = target(vendor, &written(model, &cloud)).unwrap();
+            assert_eq!(target.paths[Endpoint::Chat.index()].as_deref(), Some(&*path), "{model}");
+        }
+        let express = CloudOptions::default();
+        let express = Written { api_key: Some("k"), ..written("gemini-x", &express) };
+        let target = target(vendor("vertex_ai").unwrap(), &express).unwrap();
+        assert_eq!(&*target.host, "aiplatform.googleapis.com");
+        let path = "/v1beta1/publishers/google/models/{model}:generateContent";
+        assert_eq!(target.paths[Endpoint::Chat.index()].as_deref(), Some(path));
+        assert!(target.headers.iter().any(|(name, _)| name == "x-goog-api-key"));
+    }
 }

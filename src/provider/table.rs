@@ -33,7 +33,8 @@ impl Vendor {
     pub fn of_model(&'static self, model: &str) -> &'static Self {
         let family = FAMILIES.iter().find(|(name, start, _)| {
             // At Vertex AI a publisher before the model tells that it is none of Google's.
-            let fits = if start.is_empty() { model.contains('/') } else { model.starts_with(start) };
+            let fits =
+                if start.is_empty() { model.contains('/') } else { model.starts_with(start) };
             *name == self.name && fits
         });
         family.map_or(self, |(_, _, vendor)| vendor)
@@ -214,12 +215,10 @@ const FAMILIES: &[(&str, &str, &Vendor)] = &[
     ("vertex_ai_beta", "", &Vendor { name: "vertex_ai_beta", ..VERTEX_LIKE_OPENAI }),
 ];
 
-const VERTEX_CLAUDE: Vendor =
-    Vendor { dialect: Dialect::Anthropic, ..VERTEX };
+const VERTEX_CLAUDE: Vendor = Vendor { dialect: Dialect::Anthropic, ..VERTEX };
 
 /// Models of other publishers, which are named with their publisher (`meta/llama-...`).
-const VERTEX_LIKE_OPENAI: Vendor =
-    Vendor { dialect: Dialect::OpenAi, quirks: NORMALISE, ..VERTEX };
+const VERTEX_LIKE_OPENAI: Vendor = Vendor { dialect: Dialect::OpenAi, quirks: NORMALISE, ..VERTEX };
 
 const COHERE: Vendor = Vendor {
     native_paths: &["/v1", "/v2", "/v1/chat", "/v2/chat"],

@@ -15,7 +15,8 @@ use crate::failure::Failure;
 use crate::usage::Usage;
 use crate::wire::json::Object;
 use crate::wire::{
-    Ending, Origin, Reply, RequestOptions, StreamOptions, StreamRelay, anthropic, bedrock, gemini, openai,
+    Ending, Origin, Reply, RequestOptions, StreamOptions, StreamRelay, anthropic, bedrock, gemini,
+    openai,
 };
 
 /// When every reply of the cases began.

@@ -193,19 +193,15 @@ impl<'a> Written<'a> {
         });
     }
 
-    fn entra(
-        &self,
-        vendor: &Vendor,
-        params: &Section<'_>,
-        context: &Context<'_>,
-    ) -> Option<Entra> {
+    fn entra(&self, vendor: &Vendor, params: &Section<'_>, context: &Context<'_>) -> Option<Entra> {
         let written = [
             ("tenant_id", self.tenant, "AZURE_TENANT_ID"),
             ("client_id", self.client_id, "AZURE_CLIENT_ID"),
             ("client_secret", self.client_secret, "AZURE_CLIENT_SECRET"),
         ];
-        let values = written
-            .map(|(_, at, variable)| at.map(|at| at.value.into()).or_else(|| env(context, &[variable])));
+        let values = written.map(|(_, at, variable)| {
+            at.map(|at| at.value.into()).or_else(|| env(context, &[variable]))
+        });
         let first = written.iter().find_map(|(name, at, _)| Some((*name, (*at)?)));
         let [Some(tenant), Some(client_id), Some(client_secret)] = values else {
             if let Some((has, At { spot, .. })) = first {

@@ -17,10 +17,10 @@ use super::names::name;
 use crate::failure::Failure;
 use crate::wire::anthropic::names::JSON_TOOL;
 use crate::wire::anthropic::request::JSON_ONLY;
-use crate::wire::json::Node;
 use crate::wire::anthropic::tools::{JSON_TOOL_DESCRIPTION, Schema, input_schema};
 use crate::wire::chat::{self, Choice, Format, FunctionTool, Raw, Tools};
 use crate::wire::fields::{Fields, impossible, invalid, missing, read, unsupported};
+use crate::wire::json::Node;
 
 /// Told to the model where it may call no tool.
 const NO_TOOLS: &str = "No tool can be called now. Answer in words, without calling a tool.";

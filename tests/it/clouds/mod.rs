@@ -54,7 +54,9 @@ fn tokens(seconds: u64) -> impl Fn(&Seen) -> Answer + Send + Sync + 'static {
     let count = AtomicUsize::new(0);
     move |_| {
         let n = count.fetch_add(1, Ordering::SeqCst) + 1;
-        answers(json!({"access_token": format!("t{n}"), "expires_in": seconds, "token_type": "Bearer"}))
+        answers(
+            json!({"access_token": format!("t{n}"), "expires_in": seconds, "token_type": "Bearer"}),
+        )
     }
 }
 
@@ -151,7 +153,10 @@ fn a_role_is_assumed_with_the_keys_and_again_before_it_ends() {
     let asked = &sts.seen()[0];
     assert_eq!(asked.field("Action"), "AssumeRole");
     assert_eq!(asked.field("RoleArn"), "arn:aws:iam::123456789012:role/inference");
-    assert_eq!((asked.field("RoleSessionName"), asked.field("ExternalId")), ("tests".into(), "ext".into()));
+    assert_eq!(
+        (asked.field("RoleSessionName"), asked.field("ExternalId")),
+        ("tests".into(), "ext".into())
+    );
     assert!(asked.header("authorization").contains("Credential=AKIDEXAMPLE/"));
     let seen = bedrock.last();
     assert_eq!(seen.header("x-amz-security-token"), "role-session-1");
@@ -219,7 +224,10 @@ fn many_requests_at_once_fetch_one_token() {
     let asked = login.last();
     assert_eq!(asked.path, "/my%2Dtenant/oauth2/v2.0/token");
     assert_eq!(asked.field("grant_type"), "client_credentials");
-    assert_eq!((asked.field("client_id"), asked.field("client_secret")), ("my-client".into(), "s3cret+of/entra".into()));
+    assert_eq!(
+        (asked.field("client_id"), asked.field("client_secret")),
+        ("my-client".into(), "s3cret+of/entra".into())
+    );
     assert_eq!(asked.field("scope"), "https://cognitiveservices.azure.com/.default");
     for seen in azure.seen() {
         assert_eq!((seen.header("authorization"), seen.header("api-key")), ("Bearer t1", ""));
@@ -252,7 +260,10 @@ fn a_login_that_fails_is_told_and_mends_itself() {
     let error = reply.json()["error"].clone();
     assert_eq!(error["code"], "upstream_credential_unavailable", "{error}");
     let message = error["message"].as_str().unwrap();
-    assert!(message.contains("Microsoft Entra ID") && message.contains("invalid_client"), "{message}");
+    assert!(
+        message.contains("Microsoft Entra ID") && message.contains("invalid_client"),
+        "{message}"
+    );
     assert!(!reply.body_text().contains("s3cret"), "{reply:?}");
     assert!(azure.seen().is_empty(), "nothing is sent without a credential");
 
