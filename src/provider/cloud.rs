@@ -23,6 +23,8 @@ pub enum Cloud {
 pub struct CloudOptions {
     /// `aws_region_name`.
     pub region: Option<Box<str>>,
+    /// The region of the environment, where nothing else tells one.
+    pub usual_region: Option<Box<str>>,
     /// Without its region.
     pub aws: Aws,
     /// `vertex_project`.
@@ -110,6 +112,7 @@ pub(super) fn assumed_place(
     match vendor.cloud()? {
         Cloud::Aws => {
             let tells = cloud.region.is_some()
+                || cloud.usual_region.is_some()
                 || bedrock::region_of(written.model).is_some()
                 || has_base && written.api_key.is_some()
                 || BaseUrl::parse(written.api_base.unwrap_or_default())
@@ -123,12 +126,13 @@ pub(super) fn assumed_place(
 }
 
 /// The AWS region of a deployment: what is written, what the model's name tells, what its address
-/// tells, what is usual.
+/// tells, what the environment says, what is usual.
 fn region<'a>(written: &Written<'a>, base: Option<&'a BaseUrl>) -> Result<&'a str, TargetProblem> {
     let cloud = written.cloud.and_then(|cloud| cloud.region.as_deref());
     let region = cloud
         .or_else(|| bedrock::region_of(written.model))
         .or_else(|| region_in(&base?.host))
+        .or_else(|| written.cloud.and_then(|cloud| cloud.usual_region.as_deref()))
         .unwrap_or(USUAL_REGION);
     if is_place(region) {
         Ok(region)

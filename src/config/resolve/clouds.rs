@@ -94,10 +94,9 @@ impl<'a> Written<'a> {
         let mut options = CloudOptions::default();
         match vendor.cloud() {
             Some(Cloud::Aws) => {
-                let written = self.region.map(|at| at.value.into());
-                options.region = written.or_else(|| {
-                    env(context, &["AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"])
-                });
+                options.region = self.region.map(|at| at.value.into());
+                options.usual_region =
+                    env(context, &["AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"]);
                 if !has_key {
                     options.aws = self.aws(params, context);
                 }
