@@ -23,7 +23,7 @@ const AMAZON_REQUEST_ID: &str = "x-amzn-requestid";
 const MODEL_PLACE: &str = "{model}";
 /// What is encoded in a segment of a path: everything but RFC 3986's unreserved characters, and the
 /// `@` before a version of a model.
-const SEGMENT: &AsciiSet =
+pub(super) const SEGMENT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
 
 /// What is asked of a deployment, besides the client's body.

@@ -19,6 +19,7 @@ mod hedging;
 mod limits;
 mod matrix;
 mod nginx;
+mod passing;
 mod process;
 mod refusals;
 mod reload;
