@@ -114,6 +114,8 @@ pub enum Dialect {
     Azure,
     /// Anthropic's Messages API.
     Anthropic,
+    /// Amazon Bedrock's Converse API.
+    Bedrock,
     /// Google's `generateContent`.
     Gemini,
 }
@@ -167,7 +169,8 @@ pub struct Quirks {
     pub continues_final_message: bool,
     /// Wants the reasoning of a turn back beside its tool calls (DeepSeek).
     pub replays_reasoning: bool,
-    /// Gemini's API as Vertex AI serves it: takes labels and `gs://` addresses, has no file search.
+    /// As Vertex AI serves it. Gemini: takes labels and `gs://` addresses, has no file search.
+    /// Claude: the model stands in the path, the version in the body.
     pub vertex: bool,
     /// Takes Anthropic's `cache_control` on parts, messages and tools. From requests to all others
     /// the markers are taken out.

@@ -10,6 +10,7 @@ pub mod dialect;
 pub mod edge;
 pub mod failure;
 pub mod gateway;
+pub mod identity;
 pub mod keys;
 pub mod limits;
 pub mod mock;

@@ -29,6 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("keys", &["secret"]),
     ("snapshot", &["edge", "catalog", "routing", "keys", "secret"]),
     ("upstream", &["snapshot", "catalog", "failure", "patience"]),
+    ("identity", &["catalog", "failure", "secret", "patience"]),
     (
         "telemetry",
         &["snapshot", "routing", "catalog", "keys", "usage", "money", "failure", "dialect"],
@@ -42,6 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "admin",
             "telemetry",
             "upstream",
+            "identity",
             "limits",
             "tokens",
             "provider",
@@ -68,16 +70,26 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("mock", &["dialect", "failure"]),
     (
         "reload",
-        &["edge", "config", "upstream", "admin", "telemetry", "snapshot", "routing", "catalog"],
+        &[
+            "edge",
+            "config",
+            "upstream",
+            "identity",
+            "admin",
+            "telemetry",
+            "snapshot",
+            "routing",
+            "catalog",
+        ],
     ),
     (
         "checks",
         &[
-            "gateway", "provider", "upstream", "wire", "snapshot", "routing", "catalog", "dialect",
-            "failure", "patience",
+            "gateway", "provider", "upstream", "identity", "wire", "snapshot", "routing",
+            "catalog", "dialect", "failure", "patience",
         ],
     ),
-    ("background", &["checks", "edge", "reload", "mock", "upstream", "telemetry"]),
+    ("background", &["checks", "edge", "reload", "mock", "upstream", "identity", "telemetry"]),
     (
         "server",
         &[
@@ -90,6 +102,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "telemetry",
             "upstream",
             "recall",
+            "identity",
             "snapshot",
             "routing",
             "mock",

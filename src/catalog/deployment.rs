@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::capability::Capabilities;
 use super::fleet::{Fleet, HealthCheck};
+use super::identity::Authorisation;
 use super::price::Price;
 use super::price_book::PriceBook;
 use crate::dialect::{CachePoint, Dialect, Endpoint, Quirks};
@@ -121,6 +122,8 @@ pub struct Target {
     pub stream_path: Option<Box<str>>,
     /// Credentials, version headers, then `extra_headers`. Credentials are marked sensitive.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What is added to each request when it is sent; `None`: `headers` say all.
+    pub authorisation: Option<Authorisation>,
     /// Shown in `x-litellm-model-api-base` and in logs: no credentials, no query.
     pub api_base: Box<str>,
     /// Verify the certificate (`ssl_verify`).

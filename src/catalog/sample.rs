@@ -36,6 +36,7 @@ pub fn deployment(line: &str) -> Deployment {
             paths: Default::default(),
             stream_path: None,
             headers: Vec::new(),
+            authorisation: None,
             api_base: "https://api.example.com/v1".into(),
             verify_tls: true,
             ca_file: None,

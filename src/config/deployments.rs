@@ -62,6 +62,7 @@ pub(super) fn build(
         api_version: access.api_version.as_deref(),
         organization: access.organization.as_deref(),
         azure_ad_token: access.azure_ad_token.as_ref().map(Secret::expose),
+        cloud: Some(&access.cloud),
         extra_headers: &draft.headers,
         verify_tls: access.verify_tls(),
         ca_file: access.ca_file(),

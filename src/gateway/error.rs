@@ -284,6 +284,8 @@ pub fn whole_seconds(wait: Duration) -> u64 {
 
 fn upstream_status(failure: &Failure) -> u16 {
     match (failure.status, failure.class) {
+        // Not 401: a client would take that for a word about its own key.
+        (None, FailureClass::Auth) if lacks_credential(failure) => 503,
         // 529 is not a registered status; OpenAI clients know 503.
         (Some(529), _) => 503,
         // Google's word for a wrong key; the same failure has the same status everywhere.
@@ -303,9 +305,15 @@ fn upstream_status(failure: &Failure) -> u16 {
     }
 }
 
+/// The gateway could not get the credential that the deployment is called with.
+fn lacks_credential(failure: &Failure) -> bool {
+    failure.code.as_deref() == Some(Failure::NO_CREDENTIAL)
+}
+
 fn upstream_code(failure: &Failure) -> &str {
     let own = match failure.class {
         // The provider's words about its credentials stay here: they are ours, not the client's.
+        FailureClass::Auth if lacks_credential(failure) => return Failure::NO_CREDENTIAL,
         FailureClass::Auth => return "upstream_authentication_error",
         FailureClass::BadRequest => "invalid_request",
         FailureClass::ContextWindow => "context_length_exceeded",
@@ -341,6 +349,10 @@ fn upstream_kind(failure: &Failure) -> &str {
 
 fn upstream_message(failure: &Failure) -> Cow<'_, str> {
     match failure.class {
+        FailureClass::Auth if lacks_credential(failure) => Cow::Owned(format!(
+            "The gateway has {}. The gateway's operator has to mend that; your key is fine.",
+            failure.message
+        )),
         FailureClass::Auth => Cow::Borrowed(
             "The provider refused the gateway's credentials for this model. \
              The gateway's operator has to mend them; your key is fine.",

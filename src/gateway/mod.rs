@@ -57,6 +57,7 @@ use self::route::Route;
 pub use self::shadow::room as shadow_room;
 use crate::admin::Admin;
 use crate::edge;
+use crate::identity::Identities;
 use crate::recall::Memory;
 use crate::routing;
 use crate::snapshot::Snapshot;
@@ -70,6 +71,8 @@ pub struct Gateway {
     pub routing: Arc<routing::State>,
     pub rates: Arc<routing::Rates>,
     pub upstreams: Arc<Upstreams>,
+    /// Credentials of clouds.
+    pub identities: Arc<Identities>,
     pub metrics: Arc<Metrics>,
     pub access_log: AccessLog,
     /// Requests that are being answered.

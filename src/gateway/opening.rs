@@ -125,7 +125,8 @@ pub(super) async fn open(order: Order<'_>) -> Result<Opening, Failure> {
         created: order.created,
         quirks: order.deployment.quirks,
     };
-    let stream = provider::stream(&order.deployment, reading, options);
+    let origin = provider::origin(&order.model, &headers);
+    let stream = provider::stream(&order.deployment, reading, options, &origin);
     let begun =
         Begun { reading, headers, connection, stream, events: Vec::new(), batch: Batch::default() };
     let begun = first_content(begun, bounds).await.map_err(|failure| bounds.blame(failure))?;
@@ -145,11 +146,21 @@ async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchan
     };
     let traffic = &snapshot.traffic;
     let body = order.gateway.remembered(traffic, call, deployment, &order.body);
-    let outgoing = provider::request(deployment, &body, &asked).map_err(Failure::without_blame)?;
+    let mut outgoing =
+        provider::request(deployment, &body, &asked).map_err(Failure::without_blame)?;
+    if deployment.target.authorisation.is_some() {
+        let identities = &order.gateway.identities;
+        Box::pin(exchange::authorise(identities, deployment, &mut outgoing, bounds)).await?;
+    }
     // Boxed, so that a stream does not carry the state of its exchange to its end.
     let upstreams = &order.gateway.upstreams;
     let performing = exchange::perform(upstreams, deployment, &outgoing, call.stream, bounds);
     let exchange = Box::pin(performing).await?;
+    if let Some(how) = &deployment.target.authorisation
+        && matches!(exchange.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+    {
+        order.gateway.identities.refused(how);
+    }
     if let Some(told) = provider::told(&exchange.headers, SystemTime::now()) {
         order.gateway.rates.told(deployment, &told, Instant::now());
     }

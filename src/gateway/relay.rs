@@ -380,7 +380,8 @@ impl<'r> Relay<'r> {
             return Outcome::Failed(failure);
         }
         let created = unix_seconds(self.ctx.started_at);
-        let reply = match provider::reply(deployment, reading, body, created) {
+        let origin = provider::origin(&attempt.model, headers);
+        let reply = match provider::reply(deployment, reading, body, created, &origin) {
             Ok(reply) => reply,
             Err(failure) => return Outcome::Failed(failure),
         };

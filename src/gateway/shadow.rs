@@ -170,8 +170,9 @@ impl Shadow {
                 let now = SystemTime::now();
                 Err(provider::classify(deployment, status.as_u16(), &headers, &body, now))
             }
-            Opening::Body(Whole { body, reading, .. }) => {
-                let reply = provider::reply(deployment, reading, body, created)?;
+            Opening::Body(Whole { headers, body, reading, .. }) => {
+                let origin = provider::origin(&attempt.model, &headers);
+                let reply = provider::reply(deployment, reading, body, created, &origin)?;
                 Ok(reply.usage.unwrap_or_else(|| estimate(call, reply.body.len() as u64)))
             }
         }

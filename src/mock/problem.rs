@@ -89,7 +89,9 @@ impl Problem {
                 "error": self.anthropic(),
                 "request_id": request_id,
             }),
-            Dialect::OpenAi | Dialect::Azure => json!({ "error": self.openai(dialect) }),
+            Dialect::OpenAi | Dialect::Azure | Dialect::Bedrock => {
+                json!({ "error": self.openai(dialect) })
+            }
             Dialect::Gemini => json!({ "error": self.google() }),
         };
         Bytes::from(text.to_string())
@@ -105,7 +107,7 @@ impl Problem {
                 }
                 format!("event: error\ndata: {}\n\n", json!({"type": "error", "error": error}))
             }
-            Dialect::OpenAi | Dialect::Azure => {
+            Dialect::OpenAi | Dialect::Azure | Dialect::Bedrock => {
                 format!("data: {}\n\n", json!({ "error": self.openai(dialect) }))
             }
             // Without a field of an event before it.

@@ -59,6 +59,7 @@ pub(super) fn render(asked: &Asked, reply: &Reply) -> Rendered {
     let id_header = match dialect {
         Dialect::Anthropic => "request-id",
         Dialect::OpenAi => "x-request-id",
+        Dialect::Bedrock => "x-amzn-requestid",
         Dialect::Azure => "apim-request-id",
         Dialect::Gemini => "x-goog-request-id",
     };
@@ -91,15 +92,17 @@ fn answered(asked: &Asked, speech: impl Fn() -> Speech) -> Parts {
                 (Dialect::Anthropic, true) => {
                     return (200, EVENTS, Payload::Frames(anthropic::frames(asked, &speech)));
                 }
-                (Dialect::OpenAi | Dialect::Azure, true) => {
+                (Dialect::OpenAi | Dialect::Azure | Dialect::Bedrock, true) => {
                     return (200, EVENTS, Payload::Frames(openai::frames(asked, &speech, legacy)));
                 }
                 (Dialect::Gemini, true) => {
                     return (200, EVENTS, Payload::Frames(gemini::frames(asked, &speech)));
                 }
                 (Dialect::Anthropic, false) => anthropic::whole(asked, &speech),
+                (Dialect::OpenAi | Dialect::Azure | Dialect::Bedrock, false) => {
+                    openai::whole(asked, &speech, legacy)
+                }
                 (Dialect::Gemini, false) => gemini::whole(asked, &speech),
-                (Dialect::OpenAi | Dialect::Azure, false) => openai::whole(asked, &speech, legacy),
             }
         }
         Operation::Embeddings => openai::embeddings(asked),
@@ -121,7 +124,7 @@ fn models(dialect: Dialect) -> Bytes {
             "first_id": LISTED.first(),
             "last_id": LISTED.last(),
         }),
-        Dialect::OpenAi | Dialect::Azure | Dialect::Gemini => {
+        Dialect::OpenAi | Dialect::Azure | Dialect::Bedrock | Dialect::Gemini => {
             json!({"object": "list", "data": data})
         }
     };
@@ -136,7 +139,7 @@ fn model(dialect: Dialect, id: &str) -> serde_json::Value {
             "display_name": id,
             "created_at": "2026-01-01T00:00:00Z",
         }),
-        Dialect::OpenAi | Dialect::Azure | Dialect::Gemini => json!({
+        Dialect::OpenAi | Dialect::Azure | Dialect::Bedrock | Dialect::Gemini => json!({
             "id": id,
             "object": "model",
             "created": openai::CREATED,

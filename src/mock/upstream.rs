@@ -288,6 +288,11 @@ impl Upstream {
         UpstreamBuilder::new(Dialect::Anthropic)
     }
 
+    /// A provider that speaks as Amazon Bedrock does.
+    pub fn bedrock() -> UpstreamBuilder {
+        UpstreamBuilder::new(Dialect::Bedrock)
+    }
+
     /// A provider that speaks as Google's Gemini does.
     pub fn gemini() -> UpstreamBuilder {
         UpstreamBuilder::new(Dialect::Gemini)
@@ -307,7 +312,7 @@ impl Upstream {
     pub fn api_base(&self) -> String {
         match self.stage.dialect {
             Dialect::OpenAi => format!("{}/v1", self.url()),
-            Dialect::Azure | Dialect::Anthropic | Dialect::Gemini => self.url(),
+            Dialect::Azure | Dialect::Anthropic | Dialect::Bedrock | Dialect::Gemini => self.url(),
         }
     }
 

@@ -5,10 +5,11 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 
+use super::{bedrock, text_of};
 use crate::catalog::{Deployment, PriceBook};
 use crate::dialect::{ClientDialect, Dialect, Endpoint, Quirks};
 use crate::failure::{Failure, FailureClass};
@@ -16,15 +17,17 @@ use crate::wire::anthropic::{client as messages, native as messages_native};
 use crate::wire::client::Obstacle;
 use crate::wire::gemini::client::native as gemini_native;
 use crate::wire::json::Object;
-use crate::wire::{self, Reply, RequestOptions, StreamOptions, StreamRelay};
+use crate::wire::{self, Origin, Reply, RequestOptions, StreamOptions, StreamRelay};
 
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+const AMAZON_REQUEST_ID: &str = "x-amzn-requestid";
 /// What stands for the model in a deployment's path.
 const MODEL_PLACE: &str = "{model}";
-/// What is encoded in a segment of a path: everything but RFC 3986's unreserved characters.
+/// What is encoded in a segment of a path: everything but RFC 3986's unreserved characters, and the
+/// `@` before a version of a model.
 pub(super) const SEGMENT: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
 
 /// What is asked of a deployment, besides the client's body.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +97,7 @@ pub fn request<'a>(
     // Google's SDKs and lists name models `models/...`; the path has that word already.
     let model = match deployment.dialect {
         Dialect::Gemini => call.model.strip_prefix("models/").unwrap_or(call.model),
+        Dialect::Bedrock => bedrock::model_id(call.model),
         Dialect::OpenAi | Dialect::Azure | Dialect::Anthropic => call.model,
     };
     let path = path(template, model)?;
@@ -105,9 +109,13 @@ pub fn request<'a>(
         wire::cache::inject(body, points)
     };
     let reading = Reading { api: call.endpoint, native: None };
-    // A deployment in the path hides the model; Azure takes no other word for it.
-    let is_named_by_path =
-        deployment.dialect == Dialect::Azure && template.contains("/deployments/");
+    // A deployment in the path hides the model; Azure and Bedrock take no other word for it.
+    let is_named_by_path = match deployment.dialect {
+        Dialect::Azure => template.contains("/deployments/"),
+        Dialect::Bedrock => true,
+        Dialect::Anthropic => deployment.quirks.vertex,
+        Dialect::OpenAi | Dialect::Gemini => false,
+    };
     let options = RequestOptions {
         endpoint: call.endpoint,
         model: (!is_named_by_path).then_some(call.model),
@@ -125,7 +133,7 @@ pub fn request<'a>(
         if deployment.dialect == Dialect::Anthropic {
             let marked = marks(native.body);
             let native = Native { body: marked.as_ref().unwrap_or(native.body), ..native };
-            return Ok(messages_as_written(deployment, native, &options, path, reading));
+            return messages_as_written(deployment, native, &options, path, reading);
         }
         messages::unserved(native.body, &deployment.provider, call.drop_params)?;
     }
@@ -147,6 +155,11 @@ pub fn request<'a>(
             let body = wire::openai::request(body, &options)?;
             Ok(Outgoing { path, headers: Vec::new(), body, reading })
         }
+        Dialect::Anthropic if deployment.quirks.vertex => {
+            let outgoing = wire::anthropic::request(body, &options)?;
+            let body = wire::anthropic::vertex(outgoing.body, outgoing.version)?;
+            Ok(Outgoing { path, headers: Vec::new(), body, reading })
+        }
         Dialect::Anthropic => {
             let outgoing = wire::anthropic::request(body, &options)?;
             let version = HeaderValue::from_static(outgoing.version);
@@ -161,6 +174,10 @@ pub fn request<'a>(
             }
             Ok(Outgoing { path, headers, body, reading })
         }
+        Dialect::Bedrock => {
+            let body = wire::bedrock::request(body, &options)?;
+            Ok(Outgoing { path, headers: Vec::new(), body, reading })
+        }
         Dialect::Gemini => {
             let body = wire::gemini::request(body, &options)?;
             Ok(Outgoing { path, headers: Vec::new(), body, reading })
@@ -172,20 +189,22 @@ pub fn request<'a>(
 /// OpenAI's dialect the client's markers are taken out, too (`wire/openai/foreign.rs`).
 const fn takes_marks(deployment: &Deployment) -> bool {
     match deployment.dialect {
-        Dialect::Anthropic => true,
+        // Bedrock's requests turn them into `cachePoint`s, where the model knows these.
+        Dialect::Anthropic | Dialect::Bedrock => true,
         Dialect::OpenAi => deployment.quirks.cache_markers,
         Dialect::Azure | Dialect::Gemini => false,
     }
 }
 
-/// The request of a client of Anthropic's for Anthropic itself.
+/// The request of a client of Anthropic's for Anthropic itself, or for a cloud that hosts Claude.
 fn messages_as_written<'a>(
     deployment: &Deployment,
     native: Native<'_>,
     options: &RequestOptions<'_>,
     path: Cow<'a, str>,
     reading: Reading,
-) -> Outgoing<'a> {
+) -> Result<Outgoing<'a>, Failure> {
+    let reading = Reading { native: Some(native.dialect), ..reading };
     let sent = |name: &HeaderName| {
         let found = native.headers.iter().find(|(other, _)| other == name);
         found.map(|(_, value)| value.clone())
@@ -196,6 +215,11 @@ fn messages_as_written<'a>(
     let extra = deployment.target.headers.iter().find(|(name, _)| *name == ANTHROPIC_VERSION);
     let in_force = extra.map_or(&version, |(_, value)| value);
     let written = messages_native::request(native.body, options, in_force.as_bytes());
+    if deployment.quirks.vertex {
+        let version = in_force.to_str().unwrap_or(wire::anthropic::VERSION);
+        let body = wire::anthropic::vertex(written.body, version)?;
+        return Ok(Outgoing { path, headers: Vec::new(), body, reading });
+    }
     let list = sent(&ANTHROPIC_BETA);
     let list = list.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut betas: Vec<String> = Vec::new();
@@ -205,8 +229,19 @@ fn messages_as_written<'a>(
         }
     }
     let headers = anthropic_headers(deployment, version, &betas);
-    let reading = Reading { native: Some(native.dialect), ..reading };
-    Outgoing { path, headers, body: written.body, reading }
+    Ok(Outgoing { path, headers, body: written.body, reading })
+}
+
+/// What is known of an answer by its head, and of its request.
+#[must_use]
+pub fn origin<'a>(model: &'a str, headers: &'a HeaderMap) -> Origin<'a> {
+    Origin { model, request_id: text_of(headers, AMAZON_REQUEST_ID) }
+}
+
+/// Whether a header of a successful answer is looked at by [`origin`].
+#[must_use]
+pub fn tells_origin(name: &HeaderName) -> bool {
+    name.as_str() == AMAZON_REQUEST_ID
 }
 
 /// Reads a provider's whole reply.
@@ -218,6 +253,7 @@ pub fn reply(
     reading: Reading,
     body: Bytes,
     created: u64,
+    origin: &Origin<'_>,
 ) -> Result<Reply, Failure> {
     match deployment.dialect {
         Dialect::OpenAi | Dialect::Azure => {
@@ -232,6 +268,10 @@ pub fn reply(
             (_, Some(_)) => messages_native::reply(body),
             (_, None) => wire::anthropic::reply(body, created),
         },
+        Dialect::Bedrock => match reading.api {
+            Endpoint::CountTokens => wire::bedrock::count(&body, origin),
+            _ => wire::bedrock::reply(body, created, origin),
+        },
         Dialect::Gemini => match reading.native {
             Some(_) => gemini_native::reply(body, reading.api == Endpoint::CountTokens),
             None => wire::gemini::reply(body, reading.api, created),
@@ -241,7 +281,12 @@ pub fn reply(
 
 /// The relay for a provider's stream.
 #[must_use]
-pub fn stream(deployment: &Deployment, reading: Reading, options: StreamOptions) -> StreamRelay {
+pub fn stream(
+    deployment: &Deployment,
+    reading: Reading,
+    options: StreamOptions,
+    origin: &Origin<'_>,
+) -> StreamRelay {
     // Departures are known of chat chunks; other streams have other fields and pass as they are.
     if reading.api != Endpoint::Chat {
         return StreamRelay::openai(StreamOptions { quirks: Quirks::default(), ..options });
@@ -253,6 +298,7 @@ pub fn stream(deployment: &Deployment, reading: Reading, options: StreamOptions)
         Dialect::Anthropic if reading.native.is_some() => StreamRelay::anthropic_native(),
         Dialect::Anthropic => StreamRelay::anthropic(options),
         Dialect::Gemini if reading.native.is_some() => StreamRelay::gemini_native(),
+        Dialect::Bedrock => StreamRelay::bedrock(options, origin),
         Dialect::Gemini => StreamRelay::gemini(options),
     }
 }

@@ -19,9 +19,11 @@ pub fn continuation(deployment: &Deployment, model: &str, body: &Object) -> Styl
         }
         Dialect::OpenAi if deployment.quirks.mistral => Style::MarkedPrefix,
         Dialect::OpenAi if deployment.quirks.continues_final_message => Style::FinalMessage,
-        Dialect::Anthropic | Dialect::OpenAi | Dialect::Azure | Dialect::Gemini => {
-            Style::Instruction
-        }
+        Dialect::Anthropic
+        | Dialect::OpenAi
+        | Dialect::Azure
+        | Dialect::Bedrock
+        | Dialect::Gemini => Style::Instruction,
     }
 }
 

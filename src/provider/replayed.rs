@@ -10,7 +10,8 @@ pub fn replayed(deployment: &Deployment) -> Fields {
     let none = Fields::default();
     match deployment.dialect {
         Dialect::Gemini => Fields { extra_content: true, ..none },
-        Dialect::Anthropic => Fields { thinking_blocks: true, ..none },
+        // Claude's; other models of Bedrock's have no signatures, and nothing of theirs is kept.
+        Dialect::Anthropic | Dialect::Bedrock => Fields { thinking_blocks: true, ..none },
         Dialect::OpenAi | Dialect::Azure => {
             Fields { reasoning_content: deployment.quirks.replays_reasoning, ..none }
         }

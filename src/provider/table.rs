@@ -28,6 +28,18 @@ pub struct Vendor {
 }
 
 impl Vendor {
+    /// The same provider as it is spoken to about a model.
+    #[must_use]
+    pub fn of_model(&'static self, model: &str) -> &'static Self {
+        let family = FAMILIES.iter().find(|(name, start, _)| {
+            // At Vertex AI a publisher before the model tells that it is none of Google's.
+            let fits =
+                if start.is_empty() { model.contains('/') } else { model.starts_with(start) };
+            *name == self.name && fits
+        });
+        family.map_or(self, |(_, _, vendor)| vendor)
+    }
+
     /// The same provider as it is spoken to at an address: Google serves Gemini's own API and, under
     /// `/openai`, one that is like OpenAI's.
     #[must_use]
@@ -35,6 +47,7 @@ impl Vendor {
         const LIKE_OPENAI: &Vendor = &GEMINI_LIKE_OPENAI;
         let base = api_base.and_then(|text| BaseUrl::parse(text).ok());
         let is_like_openai = self.dialect == Dialect::Gemini
+            && self.cloud().is_none()
             && base.is_some_and(|base| gemini::is_openai_like(&base));
         if is_like_openai { LIKE_OPENAI } else { self }
     }
@@ -157,6 +170,61 @@ const ANTHROPIC: Vendor = Vendor {
     ..OPENAI
 };
 
+/// Without an `api_base` its address depends on the region.
+const BEDROCK: Vendor = Vendor {
+    name: "bedrock",
+    dialect: Dialect::Bedrock,
+    base_url: None,
+    base_vars: &["AWS_BEDROCK_RUNTIME_ENDPOINT", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"],
+    key_vars: &["AWS_BEARER_TOKEN_BEDROCK"],
+    ..OPENAI
+};
+
+/// OpenAI's API at Bedrock.
+const BEDROCK_MANTLE: Vendor = Vendor {
+    name: "bedrock_mantle",
+    base_url: None,
+    base_vars: &["BEDROCK_MANTLE_API_BASE"],
+    key_vars: &["BEDROCK_MANTLE_API_KEY", "AWS_BEARER_TOKEN_BEDROCK"],
+    ..OPENAI
+};
+
+const AZURE_AI: Vendor = Vendor {
+    name: "azure_ai",
+    base_vars: &["AZURE_AI_API_BASE"],
+    key_vars: &["AZURE_AI_API_KEY"],
+    ..AZURE
+};
+
+/// Gemini at Vertex AI.
+const VERTEX: Vendor = Vendor {
+    name: "vertex_ai",
+    dialect: Dialect::Gemini,
+    base_url: None,
+    base_vars: &["VERTEXAI_API_BASE", "VERTEX_API_BASE"],
+    key_vars: &[],
+    quirks: ON_VERTEX,
+    needs_key: false,
+    ..OPENAI
+};
+
+const ON_VERTEX: Quirks = Quirks { vertex: true, ..PLAIN };
+
+/// Vendors whose models are called in several formats: the models, by how their names begin, and
+/// what is spoken to them. The first that fits decides.
+const FAMILIES: &[(&str, &str, &Vendor)] = &[
+    ("azure_ai", "claude", &Vendor { dialect: Dialect::Anthropic, ..AZURE_AI }),
+    ("vertex_ai", "claude", &VERTEX_CLAUDE),
+    ("vertex_ai_beta", "claude", &Vendor { name: "vertex_ai_beta", ..VERTEX_CLAUDE }),
+    ("vertex_ai", "", &VERTEX_LIKE_OPENAI),
+    ("vertex_ai_beta", "", &Vendor { name: "vertex_ai_beta", ..VERTEX_LIKE_OPENAI }),
+];
+
+const VERTEX_CLAUDE: Vendor = Vendor { dialect: Dialect::Anthropic, ..VERTEX };
+
+/// Models of other publishers, which are named with their publisher (`meta/llama-...`).
+const VERTEX_LIKE_OPENAI: Vendor = Vendor { dialect: Dialect::OpenAi, quirks: NORMALISE, ..VERTEX };
+
 const COHERE: Vendor = Vendor {
     native_paths: &["/v1", "/v2", "/v1/chat", "/v2/chat"],
     ..hosted!(
@@ -263,12 +331,12 @@ pub const VENDORS: &[Vendor] = &[
     OPENAI,
     AZURE,
     ANTHROPIC,
-    Vendor {
-        name: "azure_ai",
-        base_vars: &["AZURE_AI_API_BASE"],
-        key_vars: &["AZURE_AI_API_KEY"],
-        ..AZURE
-    },
+    AZURE_AI,
+    BEDROCK,
+    Vendor { name: "bedrock_converse", ..BEDROCK },
+    BEDROCK_MANTLE,
+    VERTEX,
+    Vendor { name: "vertex_ai_beta", ..VERTEX },
     Vendor { name: "azure_text", support: Support::CompletionsOnly, ..AZURE },
     Vendor { name: "text-completion-openai", support: Support::CompletionsOnly, ..OPENAI },
     // Servers that people run themselves.
@@ -356,9 +424,6 @@ pub const VENDORS: &[Vendor] = &[
     hosted!("zai", "ZAI", "https://api.z.ai/api/paas/v4", MAX_TOKENS_NORMALISE),
     // Known, and not spoken.
     not_yet("aws_polly"),
-    not_yet("bedrock"),
-    not_yet("bedrock_converse"),
-    not_yet("bedrock_mantle"),
     not_yet("cloudflare"),
     not_yet("github_copilot"),
     not_yet("huggingface"),
@@ -369,8 +434,6 @@ pub const VENDORS: &[Vendor] = &[
     not_yet("sagemaker_chat"),
     not_yet("snowflake"),
     not_yet("triton"),
-    not_yet("vertex_ai"),
-    not_yet("vertex_ai_beta"),
     not_yet("watsonx"),
     not_yet("watsonx_text"),
 ];
@@ -404,6 +467,6 @@ mod tests {
             }
         }
         assert!(names().any(|name| name == "groq"));
-        assert!(names().all(|name| name != "bedrock"));
+        assert!(names().all(|name| name != "sagemaker"));
     }
 }

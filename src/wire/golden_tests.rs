@@ -15,11 +15,18 @@ use crate::failure::Failure;
 use crate::usage::Usage;
 use crate::wire::json::Object;
 use crate::wire::{
-    Ending, Reply, RequestOptions, StreamOptions, StreamRelay, anthropic, gemini, openai,
+    Ending, Origin, Reply, RequestOptions, StreamOptions, StreamRelay, anthropic, bedrock, gemini,
+    openai,
 };
 
 /// When every reply of the cases began.
 const CREATED: u64 = 1_795_262_400;
+
+/// What is known of the replies of cases that do not say it themselves.
+const ORIGIN: Origin<'_> = Origin {
+    model: "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+    request_id: Some("00000000-0000-4000-8000-000000000030"),
+};
 
 /// How a provider's format is called, as `provider` will call it.
 struct Provider {
@@ -75,6 +82,13 @@ impl Provider {
                 error: |body| Some(anthropic::failure(400, body)),
                 ..openai
             },
+            "bedrock" => Self {
+                passes_bytes: false,
+                request: bedrock::request,
+                reply: |body, _| bedrock::reply(body, CREATED, &ORIGIN),
+                stream: |options| StreamRelay::bedrock(options, &ORIGIN),
+                ..openai
+            },
             "gemini" => Self {
                 passes_bytes: false,
                 request: gemini::request,
@@ -115,6 +129,11 @@ impl Case {
 
     fn file(&self, name: &str) -> Option<Bytes> {
         fs::read(self.folder.join(name)).ok().map(Bytes::from)
+    }
+
+    /// What the provider streams: events, or frames of its own.
+    fn streamed(&self) -> Option<Bytes> {
+        self.file("upstream_response.sse").or_else(|| self.file("upstream_response.bin"))
     }
 
     fn name(&self) -> String {
@@ -187,7 +206,11 @@ fn requests_become_what_the_provider_expects() {
         let provider = case.provider();
         let body = case.request();
         let model = body.str("model").unwrap().into_owned();
-        let in_path = case.meta["upstream"]["path"].as_str().unwrap().contains("/deployments/");
+        let in_path = case.meta["upstream"]["path"]
+            .as_str()
+            .unwrap()
+            .split('/')
+            .any(|part| matches!(part, "deployments" | "model"));
         let options = RequestOptions {
             endpoint: Endpoint::Chat,
             model: (!in_path).then_some(model.as_str()),
@@ -296,7 +319,7 @@ fn relay<'a>(
 #[test]
 fn streams_become_what_the_client_expects_wherever_they_are_cut() {
     for case in Case::all() {
-        let Some(upstream) = case.file("upstream_response.sse") else { continue };
+        let Some(upstream) = case.streamed() else { continue };
         let client = case.file("client_response.sse").unwrap();
         let show_usage = case
             .request()
@@ -322,7 +345,7 @@ fn streams_become_what_the_client_expects_wherever_they_are_cut() {
 #[test]
 fn a_stream_that_breaks_off_is_never_complete_before_its_end() {
     for case in Case::all() {
-        let Some(upstream) = case.file("upstream_response.sse") else { continue };
+        let Some(upstream) = case.streamed() else { continue };
         let whole = relay(&case, false, [&upstream[..]]);
         for end in 0..upstream.len() {
             let part = relay(&case, false, [&upstream[..end]]);

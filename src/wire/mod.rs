@@ -11,6 +11,7 @@
 //! read. No sockets, no clock, and memory bounded by one body or one event.
 
 pub mod anthropic;
+pub mod bedrock;
 pub mod cache;
 pub mod chat;
 pub mod client;
@@ -26,7 +27,7 @@ pub mod sse;
 pub mod stream;
 
 pub use payload::text_bytes;
-pub use reply::Reply;
+pub use reply::{Origin, Reply};
 pub use request::RequestOptions;
 pub use stream::{Ending, Progress, StreamOptions, StreamRelay, Translate};
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::anthropic::StreamTranslator;
 use super::gemini;
 use super::openai::{AsSent, Azure, ChatStream, Normalise};
+use super::{Origin, bedrock};
 use crate::dialect::Quirks;
 use crate::failure::Failure;
 use crate::usage::Usage;
@@ -111,6 +112,12 @@ impl StreamRelay {
     #[must_use]
     pub fn anthropic_native() -> Self {
         Self::Translated(Box::<super::anthropic::native::NativeStream>::default())
+    }
+
+    /// The relay for Bedrock.
+    #[must_use]
+    pub fn bedrock(options: StreamOptions, origin: &Origin<'_>) -> Self {
+        Self::Translated(Box::new(bedrock::StreamTranslator::new(options, origin)))
     }
 
     /// The relay for Gemini.

@@ -10,6 +10,7 @@
 mod harness;
 
 mod bodies;
+mod clouds;
 mod edge;
 mod endpoints;
 mod examples;

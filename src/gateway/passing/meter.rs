@@ -88,8 +88,9 @@ impl Meter {
             return Some(Self::Whole { body: BytesMut::new(), read });
         }
         let options = StreamOptions { created, quirks: deployment.quirks, ..Default::default() };
+        let origin = provider::origin(&deployment.model, headers);
         Some(Self::Stream(Box::new(Events {
-            relay: provider::stream(deployment, reading, options),
+            relay: provider::stream(deployment, reading, options, &origin),
             naming: Splitter::new(),
             looked: 0,
             model: None,
@@ -130,7 +131,9 @@ impl Meter {
 }
 
 fn whole(deployment: &Deployment, reading: Reading, body: Bytes, created: u64) -> Metered {
-    match provider::reply(deployment, reading, body, created) {
+    let headers = HeaderMap::new();
+    let origin = provider::origin(&deployment.model, &headers);
+    match provider::reply(deployment, reading, body, created, &origin) {
         Ok(reply) => Metered { usage: reply.usage, model: reply.model },
         Err(failure) => {
             tracing::debug!(message = failure.message, "a passed reply is not metered");

@@ -17,24 +17,26 @@ pub mod client;
 mod content;
 mod error;
 mod event;
+mod hosted;
 mod messages;
-mod models;
-mod names;
+pub(super) mod models;
+pub(super) mod names;
 pub mod native;
 mod repair;
 mod reply;
-mod request;
-mod schema;
+pub(super) mod request;
+pub(super) mod schema;
 mod source;
 mod stream;
-mod thinking;
-mod tools;
+pub(super) mod thinking;
+pub(super) mod tools;
 mod usage;
 
 /// How refusals name the provider.
 const PROVIDER: &str = "Anthropic";
 
 pub use error::failure;
+pub use hosted::vertex;
 pub use models::takes_prefill;
 pub use reply::reply;
 pub use request::{Outgoing, VERSION, request};

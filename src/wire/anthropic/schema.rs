@@ -47,7 +47,7 @@ const FORMATS: [&str; 10] =
 
 /// Why a schema has no form in the subset.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unfit {
+pub(in crate::wire) enum Unfit {
     #[error("the reference {0:?} leads back to itself; recursive schemas are not supported")]
     Recursive(String),
     #[error("the reference {0:?} leads nowhere within the schema")]
@@ -58,7 +58,7 @@ pub(super) enum Unfit {
 
 impl Node {
     /// The schema of an object without properties.
-    pub(super) fn empty_object() -> Self {
+    pub(in crate::wire) fn empty_object() -> Self {
         Self::Object(vec![
             ("type".to_owned(), Self::Text("object".to_owned())),
             ("properties".to_owned(), Self::Object(Vec::new())),
@@ -66,7 +66,7 @@ impl Node {
     }
 
     /// Whether this is the schema of an object, or of an object among others.
-    pub(super) fn describes_object(&self) -> bool {
+    pub(in crate::wire) fn describes_object(&self) -> bool {
         match self.get("type") {
             Some(Self::Text(kind)) => kind == "object",
             Some(Self::Array(kinds)) => kinds.contains(&Self::Text("object".to_owned())),
@@ -75,7 +75,7 @@ impl Node {
     }
 
     /// Says `type: object`, whatever was said before.
-    pub(super) fn into_object_schema(self) -> Self {
+    pub(in crate::wire) fn into_object_schema(self) -> Self {
         let Self::Object(mut entries) = self else {
             return Self::empty_object();
         };
@@ -89,7 +89,7 @@ impl Node {
 ///
 /// # Errors
 /// The schema cannot be said in the subset at all.
-pub(super) fn fit(schema: &Node) -> Result<Node, Unfit> {
+pub(in crate::wire) fn fit(schema: &Node) -> Result<Node, Unfit> {
     Fitter { root: schema, entered: Vec::new(), nodes: 0 }.schema(schema)
 }
 

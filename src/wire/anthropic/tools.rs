@@ -18,7 +18,7 @@ use crate::wire::json::Node;
 const SEARCHES: [(&str, u32); 3] = [("low", 1), ("medium", 5), ("high", 10)];
 
 /// What a model without structured output is told about the tool that stands in for it.
-const JSON_TOOL_DESCRIPTION: &str =
+pub(in crate::wire) const JSON_TOOL_DESCRIPTION: &str =
     "Gives the final answer. Always answer by calling this tool, with the answer as its input.";
 
 /// What a request says about tools and the form of the answer.
@@ -51,7 +51,7 @@ pub(super) enum Tool<'a> {
 
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum Schema<'a> {
+pub(in crate::wire) enum Schema<'a> {
     Verbatim(Raw<'a>),
     Tree(Node),
 }
@@ -327,7 +327,7 @@ impl<'a> WrittenFunction<'a> {
 }
 
 impl Schema<'_> {
-    fn fit(&self) -> Option<Node> {
+    pub(in crate::wire) fn fit(&self) -> Option<Node> {
         let parsed: Node;
         let node = match self {
             Self::Tree(node) => node,
@@ -341,7 +341,10 @@ impl Schema<'_> {
 }
 
 /// A tool's parameters as the schema of an object, which they have to be.
-fn input_schema<'a>(param: &str, raw: Option<Raw<'a>>) -> Result<Schema<'a>, Failure> {
+pub(in crate::wire) fn input_schema<'a>(
+    param: &str,
+    raw: Option<Raw<'a>>,
+) -> Result<Schema<'a>, Failure> {
     #[derive(Deserialize)]
     struct Peek<'a> {
         #[serde(borrow, rename = "type")]

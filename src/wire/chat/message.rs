@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::Raw;
@@ -16,7 +16,12 @@ pub struct Message<'a> {
     #[serde(borrow)]
     pub role: Text<'a>,
     /// A string, a list of parts, or nothing.
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "borrowed",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub content: Option<Cow<'a, RawValue>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Text<'a>>,
@@ -98,8 +103,20 @@ pub struct CallFunction<'a> {
     pub name: Text<'a>,
     /// JSON text in a string, as OpenAI writes it; some providers write the object itself. See
     /// [`arguments`].
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "borrowed",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub arguments: Option<Cow<'a, RawValue>>,
+}
+
+/// Reads JSON text without copying it, which a [`Cow`] by itself does.
+fn borrowed<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Cow<'a, RawValue>>, D::Error> {
+    Ok(Option::<Raw<'a>>::deserialize(deserializer)?.map(Cow::Borrowed))
 }
 
 /// The object that arguments stand for: `{}` if there are none. History may hold arguments that were
@@ -159,6 +176,17 @@ mod tests {
             assert_eq!(arguments(Some(raw)).get(), expected, "{written}");
         }
         assert_eq!(arguments(None).get(), "{}");
+    }
+
+    #[test]
+    fn content_is_not_copied() {
+        let text = r#"{"role":"user","content":[1],"function_call":{"name":"f","arguments":{}}}"#;
+        let message: Message<'_> = serde_json::from_str(text).unwrap();
+        assert!(matches!(message.content, Some(Cow::Borrowed(_))));
+        let arguments = message.function_call.and_then(|call| call.arguments);
+        assert!(matches!(arguments, Some(Cow::Borrowed(_))));
+        let nothing: Message<'_> = serde_json::from_str(r#"{"role":"a","content":null}"#).unwrap();
+        assert!(nothing.content.is_none());
     }
 
     #[test]

@@ -17,6 +17,12 @@ pub fn anthropic() -> UpstreamBuilder {
     Upstream::anthropic()
 }
 
+/// A provider that speaks as Google does.
 pub fn gemini() -> UpstreamBuilder {
     Upstream::gemini()
+}
+
+/// A provider that speaks as Amazon Bedrock does.
+pub fn bedrock() -> UpstreamBuilder {
+    Upstream::bedrock()
 }
