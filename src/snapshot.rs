@@ -46,6 +46,8 @@ pub struct Traffic {
     pub first_byte_timeout: Duration,
     /// Longest silence between two frames of a stream.
     pub stream_idle_timeout: Duration,
+    /// Longest silence of the target of a pass-through path.
+    pub passed_idle_timeout: Duration,
     /// How long requests in flight may go on after the process was told to stop.
     pub drain_timeout: Duration,
     /// After how much silence a stream gets a `: ping`; `None` for never.

@@ -1,11 +1,14 @@
 //! Where a request carries its key.
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// OpenAI's SDKs use `Authorization`, Anthropic's `x-api-key`, Azure's `api-key`.
 static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 static API_KEY: HeaderName = HeaderName::from_static("api-key");
+
+/// Browsers cannot set headers of a WebSocket: OpenAI's clients offer their key as a subprotocol.
+const KEY_PROTOCOL: &str = "openai-insecure-api-key.";
 
 /// `WWW-Authenticate` of a 401.
 pub const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
@@ -23,7 +26,10 @@ pub fn candidates<'a>(
         .filter_map(|name| headers.get(name))
         .map(|value| bearer(value.as_bytes()).unwrap_or_else(|| value.as_bytes().trim_ascii()));
     let authorization = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
-    authorization.into_iter().chain(plain).filter(|key| !key.is_empty())
+    let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let offered = offered.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(','));
+    let offered = offered.filter_map(|it| it.trim().strip_prefix(KEY_PROTOCOL)).map(str::as_bytes);
+    authorization.into_iter().chain(plain).chain(offered).filter(|key| !key.is_empty())
 }
 
 /// What follows `Bearer`, in any case and with any blanks.
@@ -56,6 +62,7 @@ mod tests {
             ("x-api-key", "sk-1"),
             ("api-key", " sk-1"),
             ("x-api-key", "Bearer sk-1"),
+            ("sec-websocket-protocol", "realtime, openai-insecure-api-key.sk-1, x"),
         ] {
             assert_eq!(found(&[(name, value)], None), ["sk-1"], "{name}: {value}");
         }

@@ -53,6 +53,8 @@ pub struct Deployment {
     pub tags: Vec<Box<str>>,
     /// `silent_model`: what gets a copy of every request that is sent here.
     pub silent_model: Option<Arc<str>>,
+    /// Serves the pass-through path of its provider (`use_in_pass_through`).
+    pub passes_through: bool,
     pub info: ModelInfo,
 }
 
@@ -108,6 +110,8 @@ pub struct Target {
     pub port: u16,
     /// `Host` header / `:authority`: the port is left out where it is the scheme's own.
     pub authority: HeaderValue,
+    /// What all paths of the provider's API begin with: `/v1`, or nothing.
+    pub root: Box<str>,
     /// Path and query for each endpoint, by [`Endpoint::index`]. `{model}` in it stands for the
     /// upstream model (Azure's deployment path). `None`: the provider has no such API.
     pub paths: [Option<Box<str>>; Endpoint::ALL.len()],

@@ -12,6 +12,7 @@
 mod capability;
 mod deployment;
 mod fleet;
+mod mount;
 pub mod price;
 pub mod price_book;
 #[doc(hidden)]
@@ -27,6 +28,7 @@ use rustc_hash::FxHashMap;
 pub use capability::{Capabilities, Capability};
 pub use deployment::{Caps, Deployment, DeploymentId, ModelInfo, Target, Timeouts};
 pub use fleet::{Balance, CheckKind, Fleet, HealthCheck, Server};
+pub use mount::Mount;
 pub use price::Price;
 pub use price_book::{Listed, PriceBook};
 pub use spread::{Member, Spread};
@@ -101,6 +103,8 @@ pub struct Catalog {
     /// Names that mean something else to a client than to this file: see [`Catalog::asked`].
     divided: FxHashMap<Arc<str>, Resolved>,
     infer: Option<Infer>,
+    /// Longest path first.
+    mounts: Vec<Arc<Mount>>,
 }
 
 impl Catalog {
@@ -333,15 +337,19 @@ fn divided(
 
 impl fmt::Debug for Catalog {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Catalog")
-            .field("deployments", &self.deployments)
-            .field("aliases", &self.listed_aliases)
-            .finish_non_exhaustive()
+        let mut out = out.debug_struct("Catalog");
+        out.field("deployments", &self.deployments).field("aliases", &self.listed_aliases);
+        if !self.mounts.is_empty() {
+            out.field("mounts", &self.mounts);
+        }
+        out.finish_non_exhaustive()
     }
 }
 
 impl Resolved {
-    fn of(group: &Arc<str>, deployments: Deployments) -> Self {
+    /// A group of these deployments.
+    #[must_use]
+    pub fn of(group: &Arc<str>, deployments: Deployments) -> Self {
         Self {
             group: Arc::clone(group),
             deployments,

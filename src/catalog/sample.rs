@@ -20,6 +20,7 @@ pub fn deployment(line: &str) -> Deployment {
     });
     let (group, provider, model, id) = parts.expect("`group = provider/model #id`");
     Deployment {
+        passes_through: false,
         id: Arc::from(id),
         group: Arc::from(group),
         provider: Arc::from(provider),
@@ -31,6 +32,7 @@ pub fn deployment(line: &str) -> Deployment {
             host: "api.example.com".into(),
             port: 443,
             authority: HeaderValue::from_static("api.example.com"),
+            root: "".into(),
             paths: Default::default(),
             stream_path: None,
             headers: Vec::new(),

@@ -4,14 +4,21 @@
 use std::fs;
 use std::sync::Arc;
 
+use http::{HeaderName, HeaderValue};
+
 use super::include::reason;
 use super::problem::Finding;
 use super::resolve::{Access, Context, Draft, RateLimits, Sections};
 use crate::catalog::{
-    Capabilities, Capability, Deployment, Fleet, ModelInfo, Price, PriceBook, Server, Target,
+    Capabilities, Capability, Caps, Deployment, Fleet, ModelInfo, Price, PriceBook, Server, Target,
+    Timeouts,
 };
+use crate::dialect::Quirks;
 use crate::provider::{self, TargetProblem, Vendor, Written};
 use crate::secret::Secret;
+
+/// How targets that are no known provider's are named.
+const PASSED: &str = "pass_through";
 
 /// The built-in price book, or the one that `prices_file` names.
 pub(super) fn prices(sections: &mut Sections<'_>, context: &Context<'_>) -> Arc<PriceBook> {
@@ -85,9 +92,44 @@ pub(super) fn build(
         drop_params: draft.drop_params,
         tags: draft.tags,
         silent_model: draft.silent_model.map(|at| at.value),
+        passes_through: draft.passes_through,
         info,
     };
     Ok((deployment, remarks))
+}
+
+/// The target of a path that is handed on as it is.
+pub(super) fn passed(
+    path: &str,
+    url: &str,
+    headers: &[(HeaderName, HeaderValue)],
+) -> Result<Deployment, TargetProblem> {
+    let (target, dialect) = provider::plain_target(url, headers)?;
+    Ok(Deployment {
+        id: format!("pass-through {path}").into(),
+        group: path.into(),
+        provider: PASSED.into(),
+        dialect,
+        quirks: Quirks::default(),
+        model: "*".into(),
+        target,
+        weight: None,
+        order: None,
+        rpm: None,
+        tpm: None,
+        max_parallel_requests: None,
+        caps: Caps::default(),
+        check: None,
+        timeouts: Timeouts::default(),
+        num_retries: None,
+        cooldown: None,
+        defaults: Vec::new(),
+        drop_params: Vec::new(),
+        tags: Vec::new(),
+        silent_model: None,
+        passes_through: true,
+        info: ModelInfo::default(),
+    })
 }
 
 /// The servers of a deployment, where several addresses are written.

@@ -92,7 +92,7 @@ fn expand_under(name: &str, node: &mut Node, env: &dyn Env, problems: &Problems)
         return;
     }
     let written = scalar.written();
-    if !written.starts_with(PYTHON) && written.contains(PYTHON) {
+    if !written.starts_with(PYTHON) && written.contains(PYTHON) && scheme(written).is_none() {
         problems.push(
             Finding::warning(node.spot, "`os.environ/` is read only at the start of a text")
                 .help("write `${NAME}` for a variable within a text"),
@@ -156,12 +156,24 @@ fn empty(spot: Spot, name: &str, written: &str) -> Finding {
         .help(format!("run `export {variable}=...`"))
 }
 
+/// `Bearer os.environ/NAME`: one word, then a variable. The other place where LiteLLM reads one.
+fn scheme(text: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = text.split_once(' ')?;
+    let name = rest.trim().strip_prefix(PYTHON)?;
+    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    (scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) && is_name).then_some((scheme, name))
+}
+
 /// The text with its variables replaced; `None` if it holds none.
 fn replaced(text: &str, env: &dyn Env, depth: usize) -> Result<Option<String>, Unresolved> {
     if let Some(name) = text.strip_prefix(PYTHON) {
         let name = name.trim();
         let value = env.var(name).ok_or_else(|| Unresolved::Missing(name.to_owned()))?;
         return Ok(Some(value.trim().to_owned()));
+    }
+    if let Some((scheme, name)) = scheme(text) {
+        let value = env.var(name).ok_or_else(|| Unresolved::Missing(name.to_owned()))?;
+        return Ok(Some(format!("{scheme} {}", value.trim())));
     }
     let mut out = String::new();
     let mut rest = text;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::options::{TABLES, Verdict};
 use super::*;
-use crate::catalog::{Caps, Deployment};
+use crate::catalog::{Caps, Deployment, Mount};
 use crate::routing::{self, Fallback};
 use crate::usage::Usage;
 
@@ -313,6 +313,14 @@ fn describe(snapshot: &Snapshot) -> String {
     let mut out = String::new();
     for deployment in catalog.deployments() {
         describe_deployment(deployment, &mut out);
+    }
+    // Those of providers follow from keys in the environment.
+    for mount in catalog.mounts().iter().filter(|mount| mount.verbatim) {
+        let Mount { path, subpaths, methods, query, price, resolved, .. } = &**mount;
+        let targets = resolved.deployments.iter().map(|it| &*it.target.api_base);
+        let targets = targets.collect::<Vec<_>>().join(" ");
+        writeln!(out, "{path} -> {targets}, below {subpaths}, {methods:?}, {query:?}, {price:?}")
+            .unwrap();
     }
     writeln!(out, "strategy {:?}", routing.strategy).unwrap();
     let routing::Settings { num_retries, retry_after, cooldown, max_retry_after, .. } = routing;

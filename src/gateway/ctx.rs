@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::error::{ClientDialect, GatewayError};
 use super::hints::Hints;
+use super::passing::Passing;
 use super::queue::Place;
 use crate::catalog::PriceBook;
 use crate::dialect::Endpoint;
@@ -40,6 +41,8 @@ pub struct RequestCtx {
     pub client_ip: Option<IpAddr>,
     /// Set by intake for inference routes.
     pub call: Option<Arc<Call>>,
+    /// Set by intake for requests that go through Pingora's pipeline.
+    pub(super) passing: Option<Box<Passing>>,
     /// Set by relay.
     pub relayed: Relayed,
     /// Why the client got an error, if it did.
@@ -218,6 +221,7 @@ impl RequestCtx {
             caller: None,
             client_ip: None,
             call: None,
+            passing: None,
             relayed: Relayed::default(),
             error: None,
             status: None,

@@ -18,6 +18,7 @@ mod hints;
 mod intake;
 mod needs;
 mod opening;
+mod passing;
 mod preface;
 mod pump;
 mod queue;
@@ -31,11 +32,14 @@ mod tokens;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use bytes::Bytes;
+use pingora_core::Error;
 use pingora_core::upstreams::peer::HttpPeer;
-use pingora_core::{Error, ErrorType};
+use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, Session};
 use tokio::sync::Semaphore;
 
@@ -43,6 +47,7 @@ pub use self::admin::View;
 use self::connection::Connection;
 use self::ctx::RequestCtx;
 use self::error::{ClientDialect, GatewayError};
+use self::passing::Passing;
 pub use self::preface::AnyHttp;
 pub use self::queue::Queue;
 use self::refusal::HeadProblem;
@@ -146,16 +151,66 @@ impl ProxyHttp for Gateway {
         if let Some(call) = ctx.call.clone() {
             relay::relay(self, session, ctx, &call).await?;
         }
-        Ok(false)
+        Ok(ctx.passing.is_some())
     }
 
+    /// For requests that are passed as they are, as is everything down to `fail_to_proxy`.
     async fn upstream_peer(
         &self,
         _session: &mut Session,
-        _ctx: &mut RequestCtx,
+        ctx: &mut RequestCtx,
     ) -> pingora_core::Result<Box<HttpPeer>> {
-        // Unreachable by design: `proxy_upstream_filter` never lets a request through.
-        Error::e_explain(ErrorType::InternalError, "no request is left to Pingora's own pipeline")
+        passing::peer(self, ctx).await
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        head: &mut RequestHeader,
+        ctx: &mut RequestCtx,
+    ) -> pingora_core::Result<()> {
+        passing::write_head(ctx, head)
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        ctx: &mut RequestCtx,
+    ) -> pingora_core::Result<()> {
+        passing::received(ctx, body.as_ref())
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        ctx: &mut RequestCtx,
+        error: Box<Error>,
+    ) -> Box<Error> {
+        passing::unconnected(self, ctx, error)
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        head: &mut ResponseHeader,
+        ctx: &mut RequestCtx,
+    ) -> pingora_core::Result<()> {
+        passing::answered(self, ctx, session.req_header(), head);
+        Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        ctx: &mut RequestCtx,
+    ) -> pingora_core::Result<Option<Duration>> {
+        passing::sent(ctx, body.as_ref());
+        Ok(None)
     }
 
     async fn fail_to_proxy(
@@ -164,21 +219,26 @@ impl ProxyHttp for Gateway {
         error: &Error,
         ctx: &mut RequestCtx,
     ) -> FailToProxy {
+        let refusal = passing::refusal(self, ctx, error);
         let downstream = *error.esource() == pingora_core::ErrorSource::Downstream
             || session.response_written().is_some();
-        if downstream {
+        if downstream && refusal.is_none() {
             ctx.client_gone = true;
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         }
-        tracing::error!(request_id = %ctx.request_id, %error, "the gateway failed");
-        let code = GatewayError::Internal.status();
-        if reply::write_error(session, ctx, GatewayError::Internal, None).await.is_err() {
+        let refusal = refusal.unwrap_or_else(|| {
+            tracing::error!(request_id = %ctx.request_id, %error, "the gateway failed");
+            GatewayError::Internal
+        });
+        let code = refusal.status();
+        if reply::write_error(session, ctx, refusal, None).await.is_err() {
             ctx.client_gone = true;
         }
         FailToProxy { error_code: code, can_reuse_downstream: false }
     }
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut RequestCtx) {
+        passing::finish(self, session, ctx);
         settle::settle(self, session, ctx);
     }
 
@@ -203,6 +263,18 @@ impl From<GatewayError> for Refusal {
 }
 
 impl Gateway {
+    /// Whether the request is one that is passed as it is. Then it is admitted.
+    async fn pass_in(&self, session: &Session, ctx: &mut RequestCtx) -> Result<bool, Refusal> {
+        let head = session.req_header();
+        let Some(passing) = Passing::of(ctx, head)? else { return Ok(false) };
+        if passing.needs_key() {
+            ctx.caller = Some(admit::caller(&ctx.snapshot.access, &head.headers)?);
+        }
+        ctx.in_flight = Some(admit::enter(self, ctx).await?);
+        ctx.passing = Some(Box::new(passing));
+        Ok(true)
+    }
+
     async fn take_in(&self, session: &mut Session, ctx: &mut RequestCtx) -> Result<bool, Refusal> {
         let head = session.req_header();
         if head.method == http::Method::CONNECT {
@@ -216,6 +288,7 @@ impl Gateway {
                 admin::answer(self, session, ctx).await.map_err(Refusal::Downstream)?;
                 Ok(true)
             }
+            Route::Admin if self.pass_in(session, ctx).await? => Ok(false),
             Route::Admin => {
                 admin::answer(self, session, ctx).await.map_err(Refusal::Downstream)?;
                 Ok(true)

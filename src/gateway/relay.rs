@@ -162,7 +162,7 @@ impl<'r> Relay<'r> {
             self.ctx.relayed.fallbacks = plan.fallbacks();
             let mut attempt = match next {
                 Next::Attempt(attempt) => attempt,
-                Next::Stop(stop) => return End::Error(stopped(stop, last, call)),
+                Next::Stop(stop) => return End::Error(stopped(stop, last, &call.model)),
             };
             if !attempt.wait.is_zero() {
                 match self.pause(call, &mut plan, &mut attempt).await {
@@ -457,8 +457,8 @@ impl<'r> Relay<'r> {
 }
 
 /// The error of a plan that has no further attempt.
-fn stopped(stop: Stop, last: Option<Failure>, call: &Call) -> GatewayError {
-    let model = || call.model.to_string();
+pub(super) fn stopped(stop: Stop, last: Option<Failure>, model: &str) -> GatewayError {
+    let model = || model.to_owned();
     match (stop, last) {
         (Stop::LastFailure, Some(failure)) => GatewayError::Upstream(Box::new(failure)),
         (Stop::AllCooling { retry_after }, _) => {

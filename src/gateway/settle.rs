@@ -26,7 +26,8 @@ pub(super) const HEAD_ERROR: &str = "head";
 pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx) {
     let head = session.req_header();
     let path = head.uri.path();
-    let route = route_of(&head.method, path);
+    let passed = ctx.passing.as_ref().map(|passing| passing.route());
+    let route = passed.unwrap_or_else(|| route_of(&head.method, path));
     let mut record = RequestRecord::new(ctx.started_at, route, head.method.clone());
     record.request_id = ClientText::new(&ctx.request_id);
     record.call_id = ClientText::new(&ctx.request_id);
@@ -59,6 +60,9 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
         record.stream = call.stream;
         record.model_asked = Some(ClientText::new(&call.model));
         record.group_asked = group_asked(&ctx.snapshot, &call.model);
+    }
+    if let Some(passing) = &ctx.passing {
+        record.model_asked = Some(ClientText::new(passing.asked()));
     }
     record.served = relayed.served_by.map(|by| Served {
         deployment: by.deployment,

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::asked::Asked;
+use super::asked::{Asked, Operation};
 use super::directive;
 use super::problem::Problem;
 use super::record::Recorded;
 use super::render::render;
-use super::reply::Reply;
+use super::reply::{Reply, Says};
 use super::steps::Performance;
 use super::yaml;
 use crate::dialect::Dialect;
@@ -164,6 +164,10 @@ impl Script {
             asked.refused = Some(Problem::of_status(401));
         }
         let (reply, steady) = self.choose(&asked, request, number);
+        // What was written word for word, or an error, is the answer to whatever is asked.
+        if asked.operation == Operation::Unknown && !matches!(reply.says, Says::Answer(_)) {
+            asked.refused = None;
+        }
         let mut conduct = reply.conduct.clone();
         conduct.latency = conduct.latency.or_else(|| self.pace.latency.clone());
         conduct.ttft = conduct.ttft.or(self.pace.ttft);

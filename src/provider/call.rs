@@ -22,7 +22,8 @@ const AMAZON_REQUEST_ID: &str = "x-amzn-requestid";
 /// What stands for the model in a deployment's path.
 const MODEL_PLACE: &str = "{model}";
 /// What is encoded in a segment of a path: everything but RFC 3986's unreserved characters.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(super) const SEGMENT: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What is asked of a deployment, besides the client's body.
 #[derive(Clone, Copy, Debug)]

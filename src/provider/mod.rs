@@ -12,6 +12,7 @@ mod call;
 mod classify;
 mod continuation;
 mod openai;
+mod pass;
 mod recognise;
 mod retry_after;
 mod table;
@@ -27,6 +28,7 @@ pub use call::{Call, Native, Outgoing, Reading, origin, reply, request, stream, 
 pub use classify::{class_of, classify, reclassify};
 pub use continuation::continuation;
 
+pub use pass::{passed_path, passed_reading, realtime_path};
 pub use recognise::recognise;
 pub use table::{Support, VENDORS, Vendor, names, vendor};
 pub use told::told;
@@ -164,6 +166,7 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         fleet: None,
         port: base.port,
         authority,
+        root: layout.root.as_str().into(),
         paths: layout.paths,
         stream_path: layout.stream_path,
         headers: headers.0,
@@ -173,6 +176,49 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         http2: written.http2.unwrap_or(false),
         host: base.host.into(),
     })
+}
+
+/// The target of an address that is called as it is written, and what its replies are read as.
+///
+/// # Errors
+/// The address is none, or a header cannot be sent.
+pub fn plain_target(
+    url: &str,
+    written: &[(HeaderName, HeaderValue)],
+) -> Result<(Target, Dialect), TargetProblem> {
+    let base = BaseUrl::parse(url)
+        .map_err(|wrong| TargetProblem::new("target", format!("`target` {wrong}")))?;
+    let mut headers = Headers::default();
+    let framing = |name: &HeaderName| *name == header::CONTENT_TYPE || *name == header::ACCEPT;
+    for (name, value) in written {
+        // LiteLLM's examples write these two; what the client says of its own body goes before.
+        if !framing(name) {
+            headers.add_extra(name, value)?;
+        }
+    }
+    let authority = HeaderValue::from_str(&base.authority).map_err(|_| {
+        TargetProblem::new("target", "`target` has a host that cannot be sent in a header")
+    })?;
+    let dialect = match base.host.as_str() {
+        "api.anthropic.com" => Dialect::Anthropic,
+        _ => Dialect::OpenAi,
+    };
+    let target = Target {
+        tls: base.tls,
+        fleet: None,
+        port: base.port,
+        authority,
+        root: base.path.as_str().into(),
+        paths: [const { None }; Endpoint::ALL.len()],
+        stream_path: None,
+        headers: headers.0,
+        api_base: base.shown(&base.path).into(),
+        verify_tls: true,
+        ca_file: None,
+        http2: false,
+        host: base.host.into(),
+    };
+    Ok((target, dialect))
 }
 
 /// What is assumed for a deployment or looks like a mistake, for `check` to warn of.

@@ -189,6 +189,10 @@ pub struct ErrorRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Route {
     Inference(Endpoint, ClientDialect),
+    /// A provider's own API, as it is.
+    PassThrough,
+    /// A conversation over a WebSocket.
+    Realtime,
     Models,
     Health,
     Metrics,
@@ -202,6 +206,8 @@ impl Route {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Inference(endpoint, dialect) => inference(endpoint, dialect),
+            Self::PassThrough => "pass-through",
+            Self::Realtime => "/v1/realtime",
             Self::Models => "/v1/models",
             Self::Health => "/health",
             Self::Metrics => "/metrics",

@@ -93,7 +93,7 @@ impl Upstreams {
         let mut new = FxHashMap::default();
         // Each file is read once, and again in each configuration: what it holds is part of it.
         let mut files: FxHashMap<&str, Authorities> = FxHashMap::default();
-        for deployment in catalog.deployments() {
+        for deployment in catalog.connected() {
             let target = &deployment.target;
             let authorities = match target.ca_file.as_deref() {
                 Some(path) if !files.contains_key(path) => {
@@ -142,6 +142,23 @@ impl Upstreams {
             tried.push(Arc::clone(member));
         }
         Err(last.unwrap_or_else(connect_timeout))
+    }
+
+    /// An address of the deployment's upstream and the name of its server, for Pingora's own pipeline.
+    ///
+    /// # Errors
+    /// A [`Failure`] of class `Connection` or `Timeout`.
+    pub async fn peer(
+        &self,
+        deployment: &Deployment,
+        budget: Duration,
+    ) -> Result<(HttpPeer, HeaderValue), Failure> {
+        let fleet = self.fleet(deployment, budget)?;
+        let unreachable = || Failure::new(FailureClass::Connection, "the provider has no address");
+        let member = fleet.pick(&[], &[]).ok_or_else(unreachable)?;
+        let picked = member.upstream.pick(Instant::now() + budget).await?;
+        let address = picked.ok_or_else(unreachable)?;
+        Ok((address.peer.clone(), member.authority.clone()))
     }
 
     async fn connect_to(
@@ -347,7 +364,8 @@ fn connect_timeout() -> Failure {
     failure
 }
 
-fn connect_failure(error: &Error) -> Failure {
+/// What it means that an address could not be connected to.
+pub fn connect_failure(error: &Error) -> Failure {
     let what = match error.etype() {
         ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => return connect_timeout(),
         ErrorType::ConnectRefused => "the provider refused the connection",

@@ -70,7 +70,7 @@ pub enum StreamRelay {
 }
 
 /// A stream of another dialect than OpenAI's. What its methods do is told at [`StreamRelay`].
-pub trait Translate: fmt::Debug + Send {
+pub trait Translate: fmt::Debug + Send + Sync {
     fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Progress;
     fn finish(&mut self, out: &mut Vec<Bytes>) -> Ending;
     fn usage(&self) -> Option<Usage>;

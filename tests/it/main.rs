@@ -18,6 +18,7 @@ mod hedging;
 mod limits;
 mod matrix;
 mod nginx;
+mod passing;
 mod process;
 mod refusals;
 mod reload;

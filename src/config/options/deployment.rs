@@ -86,7 +86,12 @@ pub(crate) const LITELLM_PARAMS: Table = Table {
         later("default_api_key_tpm_limit", "no limit per key is held"),
         later("default_api_key_rpm_limit", "no limit per key is held"),
         later("drop_params", "set it for all deployments under `litellm_settings`"),
-        later("use_in_pass_through", "requests in the provider's own format are not served"),
+        on(
+            "use_in_pass_through",
+            Kind::Flag,
+            "false",
+            "serves the pass-through path of its provider",
+        ),
         later("configurable_clientside_auth_params", "the client's credentials are not passed on"),
         later("mock_response", "the provider is called; try failures with `tollgate mock`"),
         later("merge_reasoning_content_in_choices", "reasoning stays in its own field"),

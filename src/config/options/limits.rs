@@ -1,6 +1,6 @@
-//! Limits of providers.
+//! Limits of providers, and the entries of other lists.
 
-use super::{Kind, Table, on};
+use super::{Kind, Table, later, on};
 
 /// A value of `rate_limit_settings`.
 pub(crate) const RATE_LIMIT: Table = Table {
@@ -15,6 +15,25 @@ pub(crate) const RATE_LIMIT: Table = Table {
             "requests over all deployments of the provider",
         ),
         on("max_tokens_per_minute", Kind::Count, "", "tokens over all deployments of the provider"),
+    ],
+};
+
+/// An entry of `pass_through_endpoints`.
+pub(crate) const PASS_THROUGH: Table = Table {
+    name: "pass_through_endpoints",
+    place: "An entry of `pass_through_endpoints`",
+    open: false,
+    options: &[
+        on("path", Kind::Text, "", "where clients find it: `/v1/rerank`"),
+        on("target", Kind::Text, "", "the address that it stands for"),
+        on("headers", Kind::Map, "{}", "sent to the target: its credentials"),
+        on("include_subpath", Kind::Flag, "false", "paths below it are served too"),
+        on("forward_headers", Kind::Flag, "false", "the client's headers go on, without its key"),
+        on("auth", Kind::Flag, "true", "a key of the gateway is asked for"),
+        on("methods", Kind::List, "", "methods that are served; default: all"),
+        on("default_query_params", Kind::Map, "{}", "for the query, where the client sends none"),
+        on("cost_per_request", Kind::Number, "", "USD for a request that tells no usage"),
+        later("guardrails", "no guardrail looks at requests or replies"),
     ],
 };
 

@@ -134,6 +134,7 @@ pub(super) fn traffic(sections: &mut Sections<'_>, context: &Context<'_>) -> Tra
     let client_body = general.timeout("client_body_timeout");
     let first_byte = general.timeout("first_byte_timeout");
     let stream_idle = general.timeout("stream_idle_timeout");
+    let passed_idle = general.timeout("pass_through_request_timeout");
     let drain = general.timeout("drain_timeout");
     Traffic {
         max_request_bytes: megabytes(general, "max_request_size_mb", context.problems),
@@ -144,6 +145,7 @@ pub(super) fn traffic(sections: &mut Sections<'_>, context: &Context<'_>) -> Tra
         client_body_timeout: time(client_body, CLIENT_BODY_TIMEOUT),
         first_byte_timeout: time(first_byte, FIRST_BYTE_TIMEOUT),
         stream_idle_timeout: time(stream_idle, STREAM_IDLE_TIMEOUT),
+        passed_idle_timeout: time(passed_idle.or(stream_idle), STREAM_IDLE_TIMEOUT),
         drain_timeout: time(drain, DRAIN_TIMEOUT),
         heartbeat: (!heartbeat.is_zero()).then_some(heartbeat),
         max_parallel_requests: max_parallel.and_then(|at| usize::try_from(at.value).ok()),

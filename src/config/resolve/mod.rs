@@ -15,6 +15,7 @@ mod fleet;
 mod general;
 mod implied;
 mod models;
+mod mounts;
 mod names;
 mod params;
 mod rate_limits;
@@ -104,6 +105,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let known = names::Names::new(&models.entries, &aliases, fragment);
     aliases::check(&aliases, &known, problems);
     written.check(&known, problems);
+    let mounts = mounts::read(&mut sections, context, &shared, &prices);
     let mut routing = router::settings(&mut sections, &known, Arc::clone(&prices));
     routing.max_retry_after = longest;
     routing.heeds_checks = heeded;
@@ -141,6 +143,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let catalog = Catalog::build(built, aliases)
         .inferring(deployments::provider_of)
         .with_weights(&written.weights);
+    let catalog = mounts.mount(catalog);
     let warnings: Vec<Arc<str>> = Vec::new();
     Some(Snapshot {
         catalog,

@@ -44,6 +44,7 @@ pub(crate) struct Draft {
     pub(crate) drop_params: Vec<Box<str>>,
     pub(crate) tags: Vec<Box<str>>,
     pub(crate) silent_model: Option<At<Arc<str>>>,
+    pub(crate) passes_through: bool,
     /// Without price; limits only where they are written.
     pub(crate) info: ModelInfo,
     /// Prices in USD under the names that they have in the file.
@@ -272,6 +273,7 @@ fn draft(
     let drop_params = params.texts("additional_drop_params");
     let silent_model =
         params.text("silent_model").map(|at| At { value: Arc::from(at.value), spot: at.spot });
+    let passes_through = params.flag("use_in_pass_through").is_some_and(|at| at.value);
     params.entry("litellm_credential_name");
     let extra_body = params.entry("extra_body");
     // Prices are read by their form, whatever their names; these two stand for all in the table.
@@ -334,6 +336,7 @@ fn draft(
             drop_params: drop_params.clone(),
             tags: tags.clone(),
             silent_model: silent_model.clone(),
+            passes_through,
             info: model_info.clone(),
             prices: prices.clone(),
             access,

@@ -15,32 +15,40 @@ use crate::money::Usd;
 
 /// `extra_headers` and `headers`.
 pub(super) fn headers(params: &mut Section<'_>) -> Vec<(HeaderName, HeaderValue)> {
-    let problems = params.problems;
+    let options = ["extra_headers", "headers"];
+    options.into_iter().flat_map(|option| headers_of(params, option)).collect()
+}
+
+/// The headers that are written under one option.
+pub(super) fn headers_of(
+    section: &mut Section<'_>,
+    option: &'static str,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let problems = section.problems;
     let mut headers = Vec::new();
-    for option in ["extra_headers", "headers"] {
-        let Some(entry) = params.entry(option) else { continue };
-        let Some(entries) = entry.node.map() else {
-            let found = entry.node.found(option);
-            let message = format!("`{option}` must be a mapping, found {found}");
-            problems.push(
-                Finding::error(entry.value_spot(), message).help("write `Name: value` lines"),
-            );
+    let Some(entry) = section.entry(option) else { return headers };
+    let Some(entries) = entry.node.map() else {
+        let found = entry.node.found(option);
+        let message = format!("`{option}` must be a mapping, found {found}");
+        problems
+            .push(Finding::error(entry.value_spot(), message).help("write `Name: value` lines"));
+        return headers;
+    };
+    for header in entries {
+        let Ok(name) = header.key.parse::<HeaderName>() else {
+            let message = format!("`{}` cannot be the name of a header", header.key);
+            problems.push(Finding::error(header.spot, message));
             continue;
         };
-        for header in entries {
-            let Ok(name) = header.key.parse::<HeaderName>() else {
-                let message = format!("`{}` cannot be the name of a header", header.key);
-                problems.push(Finding::error(header.spot, message));
-                continue;
-            };
-            let value = header.node.text().and_then(|text| HeaderValue::from_str(text).ok());
-            match value {
-                Some(value) => headers.push((name, value)),
-                None => problems.push(Finding::error(
-                    header.value_spot(),
-                    format!("`{}` must be a text on one line", header.key),
-                )),
-            }
+        let value = header.node.text().and_then(|text| HeaderValue::from_str(text).ok());
+        match value {
+            Some(value) => headers.push((name, value)),
+            // The variable that it names has been missed already.
+            None if header.node.is_unresolved() => {}
+            None => problems.push(Finding::error(
+                header.value_spot(),
+                format!("`{}` must be a text on one line", header.key),
+            )),
         }
     }
     headers

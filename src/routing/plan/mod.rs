@@ -181,9 +181,15 @@ impl Plan {
         let Some(resolved) = catalog.asked(ask.model) else {
             return Err(UnknownModel { name: ask.model.to_owned() });
         };
+        Ok(Self::of(resolved, settings, ask))
+    }
+
+    /// The same for a name that was looked up.
+    #[must_use]
+    pub fn of(resolved: Resolved, settings: &Settings, ask: Ask<'_>) -> Self {
         let name =
             if *resolved.group == *ask.model { resolved.group.clone() } else { ask.model.into() };
-        Ok(Self {
+        Self {
             rng: Rng::with_seed(ask.seed),
             num_retries: ask.num_retries,
             own_fallbacks: ask.fallbacks,
@@ -208,7 +214,7 @@ impl Plan {
             attempts: Vec::with_capacity(1),
             retries: 0,
             fallbacks: 0,
-        })
+        }
     }
 
     /// The next attempt, with its place taken, or why there is none. No wait ends at or after

@@ -81,8 +81,12 @@ impl Counts {
             b"output_tokens" => counts.completion = counts.completion.or_else(|| whole(value)),
             b"total_tokens" => counts.total = whole(value),
             b"prompt_cache_hit_tokens" => counts.cache_hit = whole(value),
-            b"prompt_tokens_details" | b"input_tokens_details" => counts.input.add(value),
-            b"completion_tokens_details" | b"output_tokens_details" => counts.output.add(value),
+            b"prompt_tokens_details" | b"input_tokens_details" | b"input_token_details" => {
+                counts.input.add(value);
+            }
+            b"completion_tokens_details" | b"output_tokens_details" | b"output_token_details" => {
+                counts.output.add(value);
+            }
             _ => {}
         })?;
         Ok(counts)

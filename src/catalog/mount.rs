@@ -1,0 +1,109 @@
+//! Paths below which requests are handed to a provider as they are.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use super::Resolved;
+use crate::money::Usd;
+
+/// One path and who answers below it.
+#[derive(Clone, Debug)]
+pub struct Mount {
+    /// As `/openai`: no slash at the end.
+    pub path: Arc<str>,
+    /// Paths below it are served too.
+    pub subpaths: bool,
+    /// What comes after `path` is put after the target's own path as it is. Otherwise the target is a
+    /// provider's API, and a version that the client writes replaces the one that is configured.
+    pub verbatim: bool,
+    /// `None`: all.
+    pub methods: Option<Vec<Method>>,
+    /// A key of the gateway is asked for.
+    pub needs_key: bool,
+    /// The client's headers go on to the target, except for its credentials.
+    pub forwards_headers: bool,
+    /// Parameters of the query, where the client sends none of that name.
+    pub query: Vec<(Box<str>, Box<str>)>,
+    /// What a request costs, where the reply says nothing of its use.
+    pub price: Option<Usd>,
+    /// The deployments that can take the request.
+    pub resolved: Resolved,
+}
+
+impl Mount {
+    /// What stands behind the mount's path in `path`; `None` if the mount is for other paths.
+    #[must_use]
+    pub fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let rest = path.strip_prefix(&*self.path)?;
+        let below = rest.starts_with('/') && self.subpaths;
+        (below || rest.is_empty()).then_some(rest)
+    }
+}
+
+impl super::Catalog {
+    /// The same catalog with these mounts. Longer paths go first.
+    #[must_use]
+    pub fn with_mounts(mut self, mut mounts: Vec<Mount>) -> Self {
+        mounts.sort_by_key(|mount| std::cmp::Reverse(mount.path.len()));
+        self.mounts = mounts.into_iter().map(Arc::new).collect();
+        self
+    }
+
+    /// Who answers this path, and what stands behind the mount's own.
+    #[must_use]
+    pub fn mounted<'a>(&self, path: &'a str) -> Option<(&Arc<Mount>, &'a str)> {
+        self.mounts.iter().find_map(|mount| Some((mount, mount.rest(path)?)))
+    }
+
+    /// All mounts.
+    #[must_use]
+    pub fn mounts(&self) -> &[Arc<Mount>] {
+        &self.mounts
+    }
+
+    /// Every deployment that may be connected to: those of the list and those of mounts.
+    pub fn connected(&self) -> impl Iterator<Item = &Arc<super::Deployment>> {
+        let mounted = self.mounts.iter().flat_map(|mount| mount.resolved.deployments.iter());
+        self.deployments.iter().chain(mounted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Catalog, sample};
+
+    fn mount(path: &str, subpaths: bool) -> Mount {
+        let deployment = Arc::new(sample::deployment("g = openai/m #id"));
+        Mount {
+            path: path.into(),
+            subpaths,
+            verbatim: false,
+            methods: None,
+            needs_key: true,
+            forwards_headers: true,
+            query: Vec::new(),
+            price: None,
+            resolved: Resolved::of(&path.into(), Arc::new([deployment])),
+        }
+    }
+
+    #[test]
+    fn the_longest_mount_answers() {
+        let mounts = vec![mount("/a", true), mount("/a/b", true), mount("/exact", false)];
+        let catalog = Catalog::default().with_mounts(mounts);
+        for (path, found) in [
+            ("/a", Some(("/a", ""))),
+            ("/a/x", Some(("/a", "/x"))),
+            ("/a/b/c", Some(("/a/b", "/c"))),
+            ("/a/bc", Some(("/a", "/bc"))),
+            ("/ab", None),
+            ("/exact", Some(("/exact", ""))),
+            ("/exact/x", None),
+        ] {
+            let mounted = catalog.mounted(path).map(|(mount, rest)| (&*mount.path, rest));
+            assert_eq!(mounted, found, "{path}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Requests that are handed to a provider as they are: where they go, and what their answers are
+//! read as, so that they are metered.
+
+use std::borrow::Cow;
+
+use percent_encoding::utf8_percent_encode;
+
+use super::call::{Reading, SEGMENT};
+use crate::catalog::Deployment;
+use crate::dialect::{ClientDialect, Dialect, Endpoint};
+
+/// The path at the provider: `rest` is what the client wrote behind the mount.
+///
+/// The provider's own root (`/v1`) is put before it unless the client wrote it, or another version.
+#[must_use]
+pub fn passed_path<'a>(root: &str, rest: &'a str, verbatim: bool) -> Cow<'a, str> {
+    let starts_with_root = |root: &str| {
+        rest.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    if verbatim {
+        let whole = format!("{root}{rest}");
+        return Cow::Owned(if whole.is_empty() { "/".to_owned() } else { whole });
+    }
+    if rest.is_empty() {
+        return Cow::Owned(if root.is_empty() { "/".to_owned() } else { root.to_owned() });
+    }
+    if root.is_empty() || starts_with_root(root) {
+        return Cow::Borrowed(rest);
+    }
+    let (before, last) = root.rsplit_once('/').unwrap_or(("", root));
+    if is_version(last) && rest.split('/').nth(1).is_some_and(is_version) {
+        return Cow::Owned(format!("{before}{rest}"));
+    }
+    Cow::Owned(format!("{root}{rest}"))
+}
+
+/// `v1`, `v1beta`, `v2`.
+fn is_version(segment: &str) -> bool {
+    let number = segment.strip_prefix('v').unwrap_or_default();
+    let rest = number.trim_start_matches(|c: char| c.is_ascii_digit());
+    rest.len() < number.len() && (rest.is_empty() || rest.contains("beta") || rest == "alpha")
+}
+
+/// What the answer to a request for `path` is read as; `None` where nothing is known of its use.
+#[must_use]
+pub fn passed_reading(deployment: &Deployment, path: &str) -> Option<Reading> {
+    let path = path.split('?').next().unwrap_or(path);
+    let read = |api, native| Some(Reading { api, native });
+    match path.rsplit('/').next()? {
+        "messages" if deployment.dialect == Dialect::Anthropic => {
+            read(Endpoint::Chat, Some(ClientDialect::Anthropic))
+        }
+        "responses" => read(Endpoint::Responses, Some(ClientDialect::Responses)),
+        "completions" if path.ends_with("/chat/completions") => read(Endpoint::Chat, None),
+        "completions" => read(Endpoint::Completions, None),
+        "embeddings" => read(Endpoint::Embeddings, None),
+        _ => None,
+    }
+}
+
+/// Where a deployment takes WebSockets of OpenAI's realtime API; `None` if it has none.
+#[must_use]
+pub fn realtime_path(deployment: &Deployment, model: &str, intent: Option<&str>) -> Option<String> {
+    let target = &deployment.target;
+    let model = utf8_percent_encode(model, SEGMENT);
+    let intent = intent.map_or_else(String::new, |intent| {
+        format!("&intent={}", utf8_percent_encode(intent, SEGMENT))
+    });
+    match deployment.dialect {
+        Dialect::OpenAi => Some(format!("{}/realtime?model={model}{intent}", target.root)),
+        Dialect::Azure if target.root.ends_with("/v1") => {
+            Some(format!("{}/realtime?model={model}{intent}", target.root))
+        }
+        Dialect::Azure => {
+            let chat = target.paths[Endpoint::Chat.index()].as_deref()?;
+            let version = chat.split_once("api-version=").map(|(_, rest)| rest)?;
+            let version = version.split('&').next()?;
+            let root = target.root.split("/deployments/").next()?;
+            Some(format!("{root}/realtime?api-version={version}&deployment={model}{intent}"))
+        }
+        Dialect::Anthropic => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_not_written_twice() {
+        for (root, rest, path) in [
+            ("/v1", "/chat/completions", "/v1/chat/completions"),
+            ("/v1", "/v1/files", "/v1/files"),
+            ("/v1", "/v1beta/x", "/v1beta/x"),
+            ("/openai/v1", "/v1/models", "/openai/v1/models"),
+            ("/openai/v1", "/models", "/openai/v1/models"),
+            ("", "/v1/messages", "/v1/messages"),
+            ("/openai", "/openai/deployments/m/chat", "/openai/deployments/m/chat"),
+            ("/openai", "/deployments/m/chat", "/openai/deployments/m/chat"),
+            ("/v1", "/v1x", "/v1/v1x"),
+            ("/v1", "", "/v1"),
+            ("", "", "/"),
+        ] {
+            assert_eq!(passed_path(root, rest, false), path, "{root} {rest}");
+        }
+        assert_eq!(passed_path("/v1/rerank", "", true), "/v1/rerank");
+        assert_eq!(passed_path("/v1", "/v1/x", true), "/v1/v1/x");
+        assert_eq!(passed_path("", "", true), "/");
+    }
+}
