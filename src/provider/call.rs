@@ -89,6 +89,9 @@ pub fn request<'a>(
         return Err(Failure::new(FailureClass::NotFound, message));
     };
     let model = match deployment.dialect {
+        Dialect::Bedrock if call.endpoint == Endpoint::CountTokens => {
+            bedrock::without_profile(bedrock::model_id(call.model))
+        }
         Dialect::Bedrock => bedrock::model_id(call.model),
         Dialect::OpenAi | Dialect::Azure | Dialect::Anthropic => call.model,
     };

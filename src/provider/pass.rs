@@ -78,7 +78,7 @@ pub fn realtime_path(deployment: &Deployment, model: &str, intent: Option<&str>)
             let root = target.root.split("/deployments/").next()?;
             Some(format!("{root}/realtime?api-version={version}&deployment={model}{intent}"))
         }
-        Dialect::Anthropic => None,
+        Dialect::Anthropic | Dialect::Bedrock => None,
     }
 }
 

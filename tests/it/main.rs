@@ -9,6 +9,7 @@
 
 mod harness;
 
+mod bedrock;
 mod bodies;
 mod edge;
 mod endpoints;
