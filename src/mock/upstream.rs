@@ -288,11 +288,6 @@ impl Upstream {
         UpstreamBuilder::new(Dialect::Anthropic)
     }
 
-    /// A provider that speaks as Amazon Bedrock does.
-    pub fn bedrock() -> UpstreamBuilder {
-        UpstreamBuilder::new(Dialect::Bedrock)
-    }
-
     /// A provider that speaks as Google's Gemini does.
     pub fn gemini() -> UpstreamBuilder {
         UpstreamBuilder::new(Dialect::Gemini)

@@ -17,13 +17,18 @@ const MARKS: [&str; 3] = ["converse", "converse_like", "invoke"];
 /// What an ARN begins with, in every partition.
 const ARN: &str = "arn:";
 
-/// Completes an `api_base`, with or without `/model`, under any prefix.
-pub(super) fn layout(base: &BaseUrl) -> Layout {
+/// Completes an `api_base`, with or without `/model`, under any prefix; `model` decides which of
+/// Bedrock's APIs it has.
+pub(super) fn layout(base: &BaseUrl, model: &str) -> Layout {
     let root = base.path.strip_suffix("/model").unwrap_or(&base.path);
     let query = base.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
     let at = |operation: &str| Some(format!("{root}/model/{{model}}/{operation}{query}").into());
     let mut paths = [const { None }; Endpoint::ALL.len()];
     paths[Endpoint::Chat.index()] = at("converse");
+    // Tokens are counted for Claude only, and only by the id of the model itself.
+    if !model.contains("arn:") && model.contains("anthropic.claude") {
+        paths[Endpoint::CountTokens.index()] = at("count-tokens");
+    }
     Layout { root: root.to_owned(), paths, stream_path: at("converse-stream") }
 }
 
@@ -52,6 +57,14 @@ pub(super) fn model_id(model: &str) -> &str {
         id = rest;
     }
     id
+}
+
+/// The id of the model that a profile (`us.anthropic.claude-...`) stands for.
+pub(super) fn without_profile(id: &str) -> &str {
+    match id.split_once('.') {
+        Some((_, rest)) if rest.starts_with("anthropic.") => rest,
+        _ => id,
+    }
 }
 
 /// The region that a model's name tells: written before the id, or in the ARN.
@@ -90,6 +103,22 @@ fn is_region(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tokens_are_counted_by_the_model_itself() {
+        let counts = |model: &str| {
+            let base = BaseUrl::parse("https://h.example/model").unwrap();
+            let layout = layout(&base, model);
+            assert_eq!(layout.paths[0].as_deref(), Some("/model/{model}/converse"));
+            layout.paths[Endpoint::CountTokens.index()].as_deref().map(str::to_owned)
+        };
+        let path = "/model/{model}/count-tokens";
+        assert_eq!(counts("us.anthropic.claude-x").as_deref(), Some(path));
+        assert_eq!(counts("amazon.nova-pro-v1:0"), None);
+        assert_eq!(counts("arn:aws:bedrock:us-east-1:1:x/us.anthropic.claude-x"), None);
+        assert_eq!(without_profile("us.anthropic.claude-x"), "anthropic.claude-x");
+        assert_eq!(without_profile("anthropic.claude-3.5"), "anthropic.claude-3.5");
+    }
 
     #[test]
     fn a_model_is_found_behind_what_litellm_writes_before_it() {

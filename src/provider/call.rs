@@ -96,6 +96,9 @@ pub fn request<'a>(
     };
     // Google's SDKs and lists name models `models/...`; the path has that word already.
     let model = match deployment.dialect {
+        Dialect::Bedrock if call.endpoint == Endpoint::CountTokens => {
+            bedrock::without_profile(bedrock::model_id(call.model))
+        }
         Dialect::Gemini => call.model.strip_prefix("models/").unwrap_or(call.model),
         Dialect::Bedrock => bedrock::model_id(call.model),
         Dialect::OpenAi | Dialect::Azure | Dialect::Anthropic => call.model,
@@ -129,20 +132,20 @@ pub fn request<'a>(
         max_output_tokens: deployment.max_output_tokens(call.model, &PriceBook::built_in()),
         model_hint: deployment.info.base_model.as_deref().unwrap_or(call.model),
     };
-    if let Some(native) = call.native.filter(|native| native.dialect == ClientDialect::Anthropic) {
-        if deployment.dialect == Dialect::Anthropic {
-            let marked = marks(native.body);
-            let native = Native { body: marked.as_ref().unwrap_or(native.body), ..native };
-            return messages_as_written(deployment, native, &options, path, reading);
-        }
-        messages::unserved(native.body, &deployment.provider, call.drop_params)?;
-    }
-    if let Some(native) = call.native.filter(|native| native.dialect == ClientDialect::Gemini) {
-        if deployment.dialect == Dialect::Gemini {
-            let counts = call.endpoint == Endpoint::CountTokens;
-            let body = gemini_native::request(native.body, &options, counts);
-            let reading = Reading { native: Some(native.dialect), ..reading };
-            return Ok(Outgoing { path, headers: Vec::new(), body, reading });
+    if let Some(native) = call.native {
+        match (native.dialect, deployment.dialect) {
+            (ClientDialect::Anthropic, Dialect::Anthropic) => {
+                let marked = marks(native.body);
+                let native = Native { body: marked.as_ref().unwrap_or(native.body), ..native };
+                return messages_as_written(deployment, native, &options, path, reading);
+            }
+            (ClientDialect::Gemini, Dialect::Gemini) => {
+                let counts = call.endpoint == Endpoint::CountTokens;
+                let body = gemini_native::request(native.body, &options, counts);
+                let reading = Reading { native: Some(native.dialect), ..reading };
+                return Ok(Outgoing { path, headers: Vec::new(), body, reading });
+            }
+            _ => {}
         }
         if let Some(refusal) = native.obstacle.refusal(call.drop_params) {
             return Err(refusal.clone());

@@ -143,7 +143,7 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         Dialect::OpenAi => openai::layout(vendor, &base),
         Dialect::Azure => azure::layout(vendor, &base, filled(written.api_version))?,
         Dialect::Anthropic => anthropic::layout(vendor, &base),
-        Dialect::Bedrock => bedrock::layout(&base),
+        Dialect::Bedrock => bedrock::layout(&base, written.model),
         Dialect::Gemini => gemini::layout(&base),
     };
     if vendor.support == Support::CompletionsOnly {

@@ -121,7 +121,9 @@ pub fn request(
 ) -> Result<Canonical, Failure> {
     match dialect {
         ClientDialect::OpenAi => Ok(body.clone().into()),
-        ClientDialect::Anthropic => messages::request(body).map(Into::into),
+        ClientDialect::Anthropic => {
+            Ok(Canonical { body: messages::request(body)?, obstacle: messages::unserved(body) })
+        }
         ClientDialect::Gemini => gemini::client::request(body, asked),
         ClientDialect::Responses => {
             Err(Failure::new(FailureClass::BadRequest, "this dialect is not served"))

@@ -124,7 +124,8 @@ fn the_reference_serves_requests() {
 
 #[test]
 fn bedrock_is_called_with_its_key_before_anthropic() {
-    let bedrock = upstream::bedrock().requires_key("bedrock-key").start();
+    // Its refusal is the same whoever speaks.
+    let bedrock = upstream::openai().requires_key("bedrock-key").start();
     let anthropic = upstream::anthropic().replies(chat("from Anthropic")).start();
     let mut trial = trial("examples/bedrock.yaml")
         .at("AWS_BEDROCK_RUNTIME_ENDPOINT", &bedrock)

@@ -9,6 +9,7 @@
 
 mod harness;
 
+mod bedrock;
 mod bodies;
 mod clouds;
 mod edge;

@@ -17,7 +17,7 @@ use crate::catalog::Deployment;
 use crate::provider::{self, Reading};
 use crate::usage::Usage;
 use crate::wire::sse::Splitter;
-use crate::wire::{self, StreamOptions, StreamRelay};
+use crate::wire::{self, Origin, StreamOptions, StreamRelay};
 
 /// A reply of a longer text than this is not metered: it holds files or images.
 const MAX_REPLY_BYTES: usize = 8 * 1024 * 1024;
@@ -131,8 +131,7 @@ impl Meter {
 }
 
 fn whole(deployment: &Deployment, reading: Reading, body: Bytes, created: u64) -> Metered {
-    let headers = HeaderMap::new();
-    let origin = provider::origin(&deployment.model, &headers);
+    let origin = Origin { model: &deployment.model, request_id: None };
     match provider::reply(deployment, reading, body, created, &origin) {
         Ok(reply) => Metered { usage: reply.usage, model: reply.model },
         Err(failure) => {

@@ -243,15 +243,12 @@ fn document_name(name: &str) -> String {
     };
     let mut clean = String::with_capacity(stem.len().min(MAX_NAME));
     for c in stem.chars().take(MAX_NAME) {
-        match c {
-            c if c.is_ascii_alphanumeric() || "-()[]".contains(c) => clean.push(c),
-            c if c.is_whitespace() => {
-                if !clean.ends_with(' ') {
-                    clean.push(' ');
-                }
-            }
-            _ if !clean.ends_with('-') => clean.push('-'),
-            _ => {}
+        let kept = c.is_ascii_alphanumeric() || "-()[]".contains(c);
+        let instead = if c.is_whitespace() { ' ' } else { '-' };
+        if kept {
+            clean.push(c);
+        } else if !clean.ends_with(instead) {
+            clean.push(instead);
         }
     }
     let clean = clean.trim_matches([' ', '-']);

@@ -156,7 +156,7 @@ impl<'a> Builder<'a, '_> {
     /// on its last block.
     fn blocks(&self, mut pieces: Vec<Piece<'a>>, marker: Option<Raw<'a>>) -> Vec<Block<'a>> {
         if let (Some(last), Some(marker)) = (pieces.last_mut(), marker) {
-            last.cache = last.cache.or(Some(CachePoint::of(marker)));
+            last.cache = last.cache.or_else(|| Some(CachePoint::of(marker)));
         }
         let mut blocks = Vec::with_capacity(pieces.len());
         for Piece { block, cache } in pieces {

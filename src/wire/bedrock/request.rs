@@ -234,7 +234,7 @@ fn own_fields(
             // Claude's is judged where its thinking is.
             Fate::Thinking if model.reasoning == Reasoning::Claude => {}
             // Said twice, for Claude and for all others: these go by the effort.
-            Fate::Thinking if fields.is_set("reasoning_effort") => {}
+            Fate::Thinking if fields.raw("reasoning_effort").is_some() => {}
             Fate::Thinking | Fate::Passed => {
                 passed.insert(name.to_owned(), read(name, raw)?);
             }
@@ -416,8 +416,9 @@ fn labels(fields: &Fields<'_>) -> Result<Map<String, Value>, Failure> {
     {
         labels.insert("user".to_owned(), user.into());
     }
-    let metadata = fields.raw("metadata").and_then(|raw| serde_json::from_str(raw).ok());
-    for (name, value) in metadata.unwrap_or_else(Map::new) {
+    let metadata: Option<Map<String, Value>> =
+        fields.raw("metadata").and_then(|raw| serde_json::from_str(raw).ok());
+    for (name, value) in metadata.unwrap_or_default() {
         let fits = is_label(&name, 1) && value.as_str().is_some_and(|text| is_label(text, 0));
         if fits && labels.len() < MAX_LABELS {
             labels.entry(name).or_insert(value);

@@ -21,8 +21,3 @@ pub fn anthropic() -> UpstreamBuilder {
 pub fn gemini() -> UpstreamBuilder {
     Upstream::gemini()
 }
-
-/// A provider that speaks as Amazon Bedrock does.
-pub fn bedrock() -> UpstreamBuilder {
-    Upstream::bedrock()
-}

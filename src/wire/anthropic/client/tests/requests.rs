@@ -208,9 +208,10 @@ fn what_only_anthropic_has_is_refused_elsewhere_or_dropped() {
             None,
         ),
     ] {
-        let found = unserved(&object(&body), "openai", false).err();
-        assert_eq!(found.and_then(|failure| failure.param).as_deref(), param);
-        assert!(unserved(&object(&body), "openai", true).is_ok());
+        let obstacle = unserved(&object(&body));
+        let found = obstacle.refusal(false);
+        assert_eq!(found.and_then(|failure| failure.param.as_deref()), param);
+        assert!(obstacle.refusal(true).is_none());
     }
 }
 
