@@ -15,6 +15,7 @@ use crate::catalog::{CheckKind, Deployment};
 use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
 use crate::gateway::exchange::{self, Bounds, Content, Exchange};
+use crate::identity::Identities;
 use crate::patience::nap;
 use crate::provider;
 use crate::routing;
@@ -30,6 +31,7 @@ const TICK: Duration = Duration::from_secs(1);
 pub struct HealthChecks {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub upstreams: Arc<Upstreams>,
+    pub identities: Arc<Identities>,
     pub routing: Arc<routing::State>,
 }
 
@@ -125,7 +127,7 @@ impl HealthChecks {
             form: None,
             stored: None,
         };
-        let outgoing = provider::request(deployment, &body, &asked).ok()?;
+        let mut outgoing = provider::request(deployment, &body, &asked).ok()?;
         let bounds = Bounds {
             connect: snapshot.traffic.connect_timeout.min(check.timeout),
             first_byte: check.timeout,
@@ -134,8 +136,13 @@ impl HealthChecks {
             body_bytes: snapshot.traffic.max_response_bytes,
             by_client: false,
         };
-        let exchanged =
-            exchange::perform(&self.upstreams, deployment, &outgoing, false, bounds).await;
+        let authorised = exchange::authorise(&self.identities, deployment, &mut outgoing, bounds);
+        let exchanged = match authorised.await {
+            Ok(()) => {
+                exchange::perform(&self.upstreams, deployment, &outgoing, false, bounds).await
+            }
+            Err(failure) => Err(failure),
+        };
         let failure = match exchanged {
             Ok(Exchange { status, .. }) if status.is_success() => return Some(true),
             Ok(Exchange { status, headers, content: Content::Body(body) }) => {

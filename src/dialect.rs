@@ -3,6 +3,8 @@
 //! Plain facts, shared by the catalog (which deployment is what), `provider` (the table of vendors)
 //! and `wire` (the formats themselves).
 
+use serde_json::value::RawValue;
+
 /// What is asked for, whatever the client's dialect; and the place of an API in a provider's table of
 /// paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,6 +108,15 @@ impl ClientDialect {
         if path.starts_with("/v1beta/") || path.starts_with("/gemini/") {
             return Self::Gemini;
         }
+        // Google's methods stand behind a colon, also below the paths that others share.
+        let below_models = ["/v1/models/", "/models/"].iter().any(|base| path.starts_with(base));
+        if below_models
+            && [":generateContent", ":streamGenerateContent", ":countTokens"]
+                .iter()
+                .any(|method| path.ends_with(method))
+        {
+            return Self::Gemini;
+        }
         let path = path.strip_prefix("/openai").unwrap_or(path);
         let path = path.strip_prefix("/anthropic").unwrap_or(path);
         let path = path.strip_prefix("/v1").unwrap_or(path);
@@ -134,6 +145,10 @@ pub enum Dialect {
     Ollama,
     /// What the configuration describes.
     Custom,
+    /// Amazon Bedrock's Converse API.
+    Bedrock,
+    /// Google's `generateContent`.
+    Gemini,
 }
 
 /// When a deployment's Responses API is called.
@@ -146,6 +161,23 @@ pub enum ResponsesApi {
     Offered,
     /// For every conversation.
     Always,
+}
+
+/// Where a provider is told to cache what it read so far.
+#[derive(Clone, Debug)]
+pub struct CachePoint {
+    pub spot: CacheSpot,
+    /// The marker: `{"type": "ephemeral"}`, or with a `ttl`.
+    pub control: Box<RawValue>,
+}
+
+/// A place in a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CacheSpot {
+    /// The message at `index` (negative: counted from the end), else all messages of `role`.
+    Message { role: Option<Box<str>>, index: Option<i64> },
+    /// Behind the definitions of the tools.
+    Tools,
 }
 
 impl Quirks {
@@ -178,6 +210,14 @@ pub struct Quirks {
     /// Goes on with an assistant message that ends the conversation, if `continue_final_message`
     /// says so (vLLM).
     pub continues_final_message: bool,
+    /// Wants the reasoning of a turn back beside its tool calls (DeepSeek).
+    pub replays_reasoning: bool,
+    /// As Vertex AI serves it. Gemini: takes labels and `gs://` addresses, has no file search.
+    /// Claude: the model stands in the path, the version in the body.
+    pub vertex: bool,
+    /// Takes Anthropic's `cache_control` on parts, messages and tools. From requests to all others
+    /// the markers are taken out.
+    pub cache_markers: bool,
 }
 
 #[cfg(test)]
@@ -196,6 +236,9 @@ mod tests {
             ("/responses/resp_1", ClientDialect::Responses),
             ("/openai/v1/responses", ClientDialect::Responses),
             ("/v1beta/models/m:generateContent", ClientDialect::Gemini),
+            ("/models/a/b:streamGenerateContent", ClientDialect::Gemini),
+            ("/v1/models/m:countTokens", ClientDialect::Gemini),
+            ("/v1/models/m", ClientDialect::OpenAi),
             ("/v1/chat/completions", ClientDialect::OpenAi),
             ("/v1/messagesx", ClientDialect::OpenAi),
             ("/v1/responsesx", ClientDialect::OpenAi),

@@ -59,6 +59,9 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// The code of a failure for want of a credential: nothing was sent.
+    pub const NO_CREDENTIAL: &str = "upstream_credential_unavailable";
+
     /// A failure that has only a class and a text: no response head was read.
     #[must_use]
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {

@@ -20,6 +20,7 @@ use crate::admin::config::{Changes, LastReload, ReloadOutcome};
 use crate::catalog::{Catalog, Deployment, DeploymentId};
 use crate::config::{self, Outline};
 use crate::edge::{Certificate, CertificateFiles};
+use crate::identity::Identities;
 use crate::routing;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Metrics, ReloadResult};
@@ -48,6 +49,7 @@ pub struct Reload {
     pub config: Option<PathBuf>,
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub upstreams: Arc<Upstreams>,
+    pub identities: Arc<Identities>,
     pub routing: Arc<routing::State>,
     pub metrics: Arc<Metrics>,
     /// `None`: the listeners do not speak TLS.
@@ -199,6 +201,7 @@ impl Reload {
         compare(&old.catalog, &new.catalog, &mut changes);
         known.outline = loaded.outline;
         self.routing.retain(&new.catalog);
+        self.identities.retain(&new.catalog);
         if let Some((in_force, new)) = certificate {
             changes.certificate_changed = in_force.replace(new);
         }

@@ -58,6 +58,8 @@ pub struct Traffic {
     pub drop_params: bool,
     /// Repair requests that a provider would refuse (add a missing user turn, and so on).
     pub modify_params: bool,
+    /// For how long what clients forget of a reply with tool calls is kept; `None` for not at all.
+    pub tool_call_memory: Option<Duration>,
     /// Certificate and key of the TLS listener (PEM files).
     pub tls: Option<(Box<str>, Box<str>)>,
 }

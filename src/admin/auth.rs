@@ -1,10 +1,15 @@
 //! Where a request carries its key.
 
+use std::borrow::Cow;
+
 use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 
 /// OpenAI's SDKs use `Authorization`, Anthropic's `x-api-key`, Azure's `api-key`.
 static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// Google's.
+static X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 static API_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// Browsers cannot set headers of a WebSocket: OpenAI's clients offer their key as a subprotocol.
@@ -30,6 +35,19 @@ pub fn candidates<'a>(
     let offered = offered.filter_map(|value| value.to_str().ok()).flat_map(|list| list.split(','));
     let offered = offered.filter_map(|it| it.trim().strip_prefix(KEY_PROTOCOL)).map(str::as_bytes);
     authorization.into_iter().chain(plain).chain(offered).filter(|key| !key.is_empty())
+}
+
+/// The key of one of Google's clients: `x-goog-api-key`, or `key` in the query, which is never
+/// logged. The header goes first.
+#[must_use]
+pub fn google_key<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Option<Cow<'a, [u8]>> {
+    let header = headers.get(&X_GOOG_API_KEY).map(|value| value.as_bytes().trim_ascii());
+    if let Some(key) = header.filter(|key| !key.is_empty()) {
+        return Some(Cow::Borrowed(key));
+    }
+    let mut pairs = query?.split('&');
+    let key = pairs.find_map(|pair| pair.strip_prefix("key=")).filter(|key| !key.is_empty())?;
+    Some(percent_decode_str(key).into())
 }
 
 /// What follows `Bearer`, in any case and with any blanks.
@@ -72,6 +90,21 @@ mod tests {
     fn what_is_no_key_is_left_alone() {
         for value in ["Basic dXNlcjpwYXNz", "Bearer", "Bearer ", "Bearersk-1", "sk-1", ""] {
             assert!(found(&[("authorization", value)], None).is_empty(), "{value}");
+        }
+    }
+
+    #[test]
+    fn googles_clients_put_it_in_a_header_or_the_query() {
+        let none = HeaderMap::new();
+        let mut some = HeaderMap::new();
+        some.insert(&X_GOOG_API_KEY, HeaderValue::from_static(" sk-1 "));
+        let found = |headers, query| {
+            google_key(headers, query).map(|key| String::from_utf8(key.into_owned()).unwrap())
+        };
+        assert_eq!(found(&some, Some("key=sk-2")).as_deref(), Some("sk-1"));
+        assert_eq!(found(&none, Some("alt=sse&key=sk%2D2")).as_deref(), Some("sk-2"));
+        for query in [None, Some("key="), Some("xkey=a"), Some("")] {
+            assert_eq!(found(&none, query), None, "{query:?}");
         }
     }
 

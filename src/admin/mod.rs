@@ -177,6 +177,11 @@ fn router(shared: Arc<Shared>) -> Router {
             // The names of models hold slashes.
             .route(&format!("{prefix}/models/{{*name}}"), get(models::one));
     }
+    router = router
+        .route("/v1beta/models", get(models::google_list))
+        .route("/v1beta/models/", get(models::google_list))
+        // What is posted there and comes this far is a method that no model has.
+        .route("/v1beta/models/{*name}", get(models::google_one).post(unknown_route));
     // The gateway serves these for POST; whatever else comes for them ends here.
     for (path, _) in routes::INFERENCE {
         router = router.route(path, any(only_post));
@@ -261,21 +266,36 @@ async fn explain(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
 /// Lets the request pass or says why not.
 #[expect(clippy::result_large_err, reason = "the refusal is the response, made once per refusal")]
 pub(crate) fn admit(access: &Access, headers: &HeaderMap) -> Result<keys::Caller, Response> {
-    keys::authorise(access, auth::candidates(headers, access.key_header.as_ref())).map_err(
-        |error| {
-            let problem = Problem {
-                status: 401,
-                kind: error.kind(),
-                code: error.code(),
-                message: &error.to_string(),
-                param: None,
-                request_id: request_id(headers),
-            };
-            let mut refusal = problem.response(ClientDialect::OpenAi);
-            refusal.headers_mut().insert(http::header::WWW_AUTHENTICATE, auth::CHALLENGE);
-            refusal
-        },
-    )
+    let candidates = auth::candidates(headers, access.key_header.as_ref());
+    keys::authorise(access, candidates)
+        .map_err(|error| no_entry(&error, headers, ClientDialect::OpenAi))
+}
+
+/// The same for a client of Google's, whose key may stand in the query.
+#[expect(clippy::result_large_err, reason = "the refusal is the response, made once per refusal")]
+fn admit_google(
+    access: &Access,
+    headers: &HeaderMap,
+    query: Option<&str>,
+) -> Result<keys::Caller, Response> {
+    let key = auth::google_key(headers, query);
+    let candidates = auth::candidates(headers, access.key_header.as_ref());
+    keys::authorise(access, candidates.chain(key.as_deref()))
+        .map_err(|error| no_entry(&error, headers, ClientDialect::Gemini))
+}
+
+fn no_entry(error: &keys::AuthError, headers: &HeaderMap, dialect: ClientDialect) -> Response {
+    let problem = Problem {
+        status: 401,
+        kind: error.kind(),
+        code: error.code(),
+        message: &error.to_string(),
+        param: None,
+        request_id: request_id(headers),
+    };
+    let mut refusal = problem.response(dialect);
+    refusal.headers_mut().insert(http::header::WWW_AUTHENTICATE, auth::CHALLENGE);
+    refusal
 }
 
 async fn unknown_route(method: Method, uri: Uri, headers: HeaderMap) -> Response {

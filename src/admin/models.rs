@@ -1,15 +1,15 @@
-//! `/v1/models`: what can be asked for, in OpenAI's shape.
+//! `/v1/models` and `/v1beta/models`: what can be asked for, in OpenAI's shape and in Google's.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use http::HeaderMap;
-use serde::Serialize;
+use http::{HeaderMap, Uri};
+use serde::{Deserialize, Serialize};
 
-use super::{ClientDialect, Model, Problem, Shared, admit, request_id, shortened};
+use super::{ClientDialect, Model, Problem, Shared, admit, admit_google, request_id, shortened};
 
 #[derive(Serialize)]
 struct List<'a> {
@@ -68,4 +68,103 @@ pub(super) async fn one(
         request_id: request_id(&headers),
     };
     problem.response(ClientDialect::OpenAi)
+}
+
+/// What a client of Google's may ask of every model here.
+const METHODS: [&str; 3] = ["generateContent", "streamGenerateContent", "countTokens"];
+
+/// Models on one page where the client does not say, and at most.
+const PAGE: (usize, usize) = (50, 1000);
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GoogleList<'a> {
+    models: Vec<GoogleEntry<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_page_token: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GoogleEntry<'a> {
+    name: String,
+    version: &'static str,
+    display_name: &'a str,
+    supported_generation_methods: [&'static str; 3],
+}
+
+impl<'a> GoogleEntry<'a> {
+    fn of(model: &'a Model) -> Self {
+        Self {
+            name: format!("models/{}", model.name),
+            version: "001",
+            display_name: &model.name,
+            supported_generation_methods: METHODS,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Page {
+    #[serde(default, alias = "page_size")]
+    page_size: usize,
+    /// How many models came before.
+    #[serde(default, alias = "page_token")]
+    page_token: String,
+}
+
+/// A page of the models, as Google's clients read it.
+pub(super) async fn google_list(
+    State(shared): State<Arc<Shared>>,
+    page: Result<Query<Page>, axum::extract::rejection::QueryRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refusal) = admit_google(&shared.source.access(), &headers, uri.query()) {
+        return refusal;
+    }
+    let wrong = |param| google_problem(400, "invalid_value", param, &headers);
+    let Ok(Query(page)) = page else { return wrong("pageSize") };
+    let start = match page.page_token.as_str() {
+        "" => 0,
+        token => match token.parse::<usize>() {
+            Ok(start) => start,
+            Err(_) => return wrong("pageToken"),
+        },
+    };
+    let size = if page.page_size == 0 { PAGE.0 } else { page.page_size.min(PAGE.1) };
+    let all = shared.source.models();
+    let models = all.iter().skip(start).take(size).map(GoogleEntry::of).collect();
+    let next = start.saturating_add(size);
+    let next_page_token = (next < all.len()).then(|| next.to_string());
+    Json(GoogleList { models, next_page_token }).into_response()
+}
+
+/// Any name is found that a request may ask for, listed or not.
+pub(super) async fn google_one(
+    State(shared): State<Arc<Shared>>,
+    name: Result<Path<String>, PathRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(refusal) = admit_google(&shared.source.access(), &headers, uri.query()) {
+        return refusal;
+    }
+    let name = name.map(|Path(name)| name).unwrap_or_default();
+    match shared.source.model(&name) {
+        Some(model) => Json(GoogleEntry::of(&model)).into_response(),
+        None => google_problem(404, "model_not_found", &format!("models/{name}"), &headers),
+    }
+}
+
+fn google_problem(status: u16, code: &str, what: &str, headers: &HeaderMap) -> Response {
+    let message = match status {
+        404 => format!("{} is not found", shortened(what)),
+        _ => format!("Invalid value for {what}"),
+    };
+    let kind = "invalid_request_error";
+    let request_id = request_id(headers);
+    let problem = Problem { status, kind, code, message: &message, param: Some(what), request_id };
+    problem.response(ClientDialect::Gemini)
 }

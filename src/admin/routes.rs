@@ -105,9 +105,12 @@ pub struct Listed {
 }
 
 /// What a person should know of; other spellings of the same paths are left out.
-pub const LISTED: [Listed; 23] = [
+pub const LISTED: [Listed; 27] = [
     post("/v1/chat/completions", "Chat completions"),
     post("/openai/deployments/{model}/chat/completions", "Chat completions, as Azure's SDK asks"),
+    post("/v1beta/models/{model}:generateContent", "Google's generateContent"),
+    post("/v1beta/models/{model}:streamGenerateContent", "The same as a stream"),
+    post("/v1beta/models/{model}:countTokens", "The tokens of a prompt, as Google's clients ask"),
     post("/v1/completions", "Text completions"),
     post("/v1/embeddings", "Embeddings"),
     post("/v1/images/generations", "Images"),
@@ -124,6 +127,7 @@ pub const LISTED: [Listed; 23] = [
     fetch("/v1/responses/{id}", "A response that its provider keeps"),
     fetch("/v1/models", "The models that can be asked for"),
     fetch("/v1/models/{id}", "One model"),
+    fetch("/v1beta/models", "The models in Google's shape"),
     fetch("/health", "Health of the model groups, from the traffic so far"),
     fetch("/health/liveliness", "Whether the process runs"),
     fetch("/health/readiness", "Whether the process takes requests"),

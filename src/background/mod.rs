@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::checks::HealthChecks;
 use crate::edge::handover::Predecessor;
 use crate::edge::{Address, Connections, Lifecycle};
+use crate::identity::Identities;
 use crate::mock::Demo;
 use crate::reload::Reload;
 use crate::telemetry::AccessLog;
@@ -45,6 +46,7 @@ pub(crate) struct Background {
     pub greet: Option<fn(SocketAddr)>,
     pub reload: Arc<Reload>,
     pub upstreams: Arc<Upstreams>,
+    pub identities: Arc<Identities>,
     pub health_checks: HealthChecks,
     pub in_flight: Arc<AtomicUsize>,
     pub connections: Arc<Connections>,
@@ -162,6 +164,13 @@ impl BackgroundService for Background {
             self.draining.store(true, Ordering::Release);
             self.drain().await;
             drained.send_replace(true);
+        };
+        // Requests that are drained may still need a credential.
+        let working = async {
+            tokio::select! {
+                () = working => {}
+                () = self.identities.keep() => {}
+            }
         };
         if let (Err(error), (), ()) = tokio::join!(logging, demonstrating, working) {
             tracing::error!(%error, "the access log was not written");

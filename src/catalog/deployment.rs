@@ -8,9 +8,10 @@ use serde_json::value::RawValue;
 
 use super::capability::Capabilities;
 use super::fleet::{Fleet, HealthCheck};
+use super::identity::Authorisation;
 use super::price::Price;
 use super::price_book::PriceBook;
-use crate::dialect::{Dialect, Endpoint, Quirks, ResponsesApi};
+use crate::dialect::{CachePoint, Dialect, Endpoint, Quirks, ResponsesApi};
 use crate::mapping::Mapping;
 
 /// The stable name of a deployment: `model_info.id`, or a hash of what it calls.
@@ -54,6 +55,8 @@ pub struct Deployment {
     pub defaults: Vec<(Box<str>, Box<RawValue>)>,
     /// Body parameters removed before the call (`additional_drop_params`).
     pub drop_params: Vec<Box<str>>,
+    /// Where marks for the prompt cache are put (`cache_control_injection_points`).
+    pub cache_points: Vec<CachePoint>,
     pub tags: Vec<Box<str>>,
     /// `silent_model`: what gets a copy of every request that is sent here.
     pub silent_model: Option<Arc<str>>,
@@ -123,6 +126,8 @@ pub struct Target {
     pub stream_path: Option<Box<str>>,
     /// Credentials, version headers, then `extra_headers`. Credentials are marked sensitive.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What is added to each request when it is sent; `None`: `headers` say all.
+    pub authorisation: Option<Authorisation>,
     /// Shown in `x-litellm-model-api-base` and in logs: no credentials, no query.
     pub api_base: Box<str>,
     /// Verify the certificate (`ssl_verify`).

@@ -12,6 +12,7 @@
 mod capability;
 mod deployment;
 mod fleet;
+mod identity;
 mod mount;
 pub mod price;
 pub mod price_book;
@@ -28,6 +29,9 @@ use rustc_hash::FxHashMap;
 pub use capability::{Capabilities, Capability};
 pub use deployment::{Caps, Deployment, DeploymentId, ModelInfo, Target, Timeouts};
 pub use fleet::{Balance, CheckKind, Fleet, HealthCheck, Server};
+pub use identity::{
+    Authorisation, Aws, AwsKeys, AwsRole, Entra, Google, Identity, Scheme, Source, WebIdentity,
+};
 pub use mount::Mount;
 pub use price::Price;
 pub use price_book::{Listed, PriceBook};

@@ -53,7 +53,8 @@ pub(super) fn build(
     prices: &PriceBook,
     rate_limits: &RateLimits,
 ) -> Result<(Deployment, Vec<TargetProblem>), TargetProblem> {
-    let (vendor, access) = (draft.vendor, &draft.access);
+    let access = &draft.access;
+    let vendor = draft.vendor.at(access.api_base.as_deref());
     // A deployment's own headers replace those of its provider.
     let described = draft.custom.iter().flat_map(|custom| custom.headers.iter());
     let headers: Vec<_> = described.chain(&draft.headers).cloned().collect();
@@ -64,6 +65,7 @@ pub(super) fn build(
         api_version: access.api_version.as_deref(),
         organization: access.organization.as_deref(),
         azure_ad_token: access.azure_ad_token.as_ref().map(Secret::expose),
+        cloud: Some(&access.cloud),
         extra_headers: &headers,
         verify_tls: access.verify_tls(),
         ca_file: access.ca_file(),
@@ -105,6 +107,7 @@ pub(super) fn build(
         cooldown: draft.cooldown,
         defaults: draft.defaults,
         drop_params: draft.drop_params,
+        cache_points: draft.cache_points,
         tags: draft.tags,
         silent_model: draft.silent_model.map(|at| at.value),
         passes_through: draft.passes_through,
@@ -142,6 +145,7 @@ pub(super) fn passed(
         cooldown: None,
         defaults: Vec::new(),
         drop_params: Vec::new(),
+        cache_points: Vec::new(),
         tags: Vec::new(),
         silent_model: None,
         passes_through: true,

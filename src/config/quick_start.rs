@@ -87,6 +87,10 @@ fn missing_variables(model: &str, options: &QuickStart, env: &dyn Env) -> Vec<Pr
         [_, others @ ..] if !others.is_empty() => format!(" (or {})", others.join(", ")),
         _ => String::new(),
     };
+    if matches!(vendor.cloud(), Some(provider::Cloud::Aws | provider::Cloud::Google)) {
+        // Its address depends on the region, and who calls is found when it is called.
+        return Vec::new();
+    }
     let argument = format!("--model {model}");
     let mut problems = Vec::new();
     let own_base = options.api_base.is_some() || vendor.base_vars.iter().any(&is_set);
@@ -212,10 +216,10 @@ mod tests {
                  `--api_base URL` for a server that speaks OpenAI's API\n",
             ),
             (
-                "bedrock/x",
+                "sagemaker/x",
                 none.clone(),
                 &key,
-                "--model bedrock/x: error: the provider `bedrock` is not available in this version\n",
+                "--model sagemaker/x: error: the provider `sagemaker` is not available in this version\n",
             ),
             (
                 "openai/x",

@@ -45,6 +45,9 @@ fn full_env() -> BTreeMap<String, String> {
     for name in ["AZURE_API_BASE", "AZURE_API_BASE_SECONDARY"] {
         env.insert(name.to_owned(), "https://example.openai.azure.com".to_owned());
     }
+    for name in ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"] {
+        env.insert(name.to_owned(), format!("{SECRET}-{name}").replace('_', "-"));
+    }
     env
 }
 

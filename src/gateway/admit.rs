@@ -1,21 +1,31 @@
 //! Admission: may this caller call, and is there room for one more request.
 
-use http::HeaderMap;
+use pingora_http::RequestHeader;
 
 use super::Gateway;
 use super::ctx::{InFlight, RequestCtx};
 use super::error::GatewayError;
 use super::queue;
 use crate::admin::auth;
+use crate::dialect::ClientDialect;
 use crate::keys::{self, Access, Caller};
 
-/// Finds out who calls, by the keys in the request's headers.
+/// Finds out who calls, by the keys in the request's headers; Google's clients may write theirs into
+/// the query.
 ///
 /// # Errors
 /// `Key`.
-pub(super) fn caller(access: &Access, headers: &HeaderMap) -> Result<Caller, GatewayError> {
-    let candidates = auth::candidates(headers, access.key_header.as_ref());
-    keys::authorise(access, candidates).map_err(GatewayError::Key)
+pub(super) fn caller(
+    access: &Access,
+    head: &RequestHeader,
+    dialect: ClientDialect,
+) -> Result<Caller, GatewayError> {
+    let googles = match dialect {
+        ClientDialect::Gemini => auth::google_key(&head.headers, head.uri.query()),
+        ClientDialect::OpenAi | ClientDialect::Responses | ClientDialect::Anthropic => None,
+    };
+    let candidates = auth::candidates(&head.headers, access.key_header.as_ref());
+    keys::authorise(access, candidates.chain(googles.as_deref())).map_err(GatewayError::Key)
 }
 
 /// Counts the request in, if need be after a short wait.

@@ -24,7 +24,7 @@ use crate::routing::{Ask, Fallback, Needs, Settings};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Counted, Metrics};
 use crate::usage::Usage;
-use crate::wire::client::Telling;
+use crate::wire::client::{Obstacle, Telling};
 use crate::wire::form::Form;
 use crate::wire::json::Object;
 use crate::wire::responses::Resource;
@@ -71,6 +71,12 @@ pub struct Call {
     pub form: Option<Form>,
     /// What of the things that a provider keeps is asked for.
     pub stored: Option<Box<Stored>>,
+    /// What of it a provider of another dialect cannot be told.
+    pub obstacle: Obstacle,
+    /// A stream is wanted as one JSON array.
+    pub array: bool,
+    /// Whose call it is: see [`Caller::owner`].
+    pub tenant: &'static str,
     /// Headers that go to a provider of the client's dialect.
     pub forwarded: Vec<(HeaderName, HeaderValue)>,
     pub stream: bool,
@@ -104,6 +110,7 @@ impl Call {
         Some(Native {
             dialect: self.dialect,
             body,
+            obstacle: &self.obstacle,
             headers: &self.forwarded,
             resource: self.resource.as_ref(),
         })
@@ -111,7 +118,13 @@ impl Call {
 
     /// What the client is told besides what a provider says.
     pub fn telling<'a>(&'a self, request_id: &'a str, created: u64) -> Telling<'a> {
-        Telling { request: self.native.as_ref(), created, model: &self.model, request_id }
+        Telling {
+            request: self.native.as_ref(),
+            created,
+            model: &self.model,
+            request_id,
+            array: self.array,
+        }
     }
 
     /// Whether it is about a response that was made, and paid for, before.
@@ -177,6 +190,8 @@ pub struct Relayed {
     pub first_token: Option<Duration>,
     pub streamed: bool,
     pub bytes_sent: u64,
+    /// Tokens were counted here, for a provider that has no API for it: exactly, or about.
+    pub counted: Option<bool>,
     /// Why the deployments were tried in their order, if the client asked.
     pub explained: Option<Box<str>>,
 }

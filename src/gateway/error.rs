@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::overflow;
 use super::refusal::HeadProblem;
 pub use crate::admin::ClientDialect;
 use crate::admin::{Problem, shortened};
@@ -72,6 +73,20 @@ impl GatewayError {
             Self::Overloaded => 503,
             Self::Deadline { .. } => 504,
             Self::Internal => 500,
+        }
+    }
+
+    /// The status as clients of a dialect know it: 529 is Anthropic's own, and a prompt that is too
+    /// long is a 400 there, by which its clients know that they can shorten it.
+    #[must_use]
+    pub fn status_for(&self, dialect: ClientDialect) -> u16 {
+        match (self, dialect) {
+            (Self::Upstream(failure), ClientDialect::Anthropic) => match failure.class {
+                FailureClass::ContextWindow => 400,
+                _ if failure.status == Some(529) => 529,
+                _ => self.status(),
+            },
+            _ => self.status(),
         }
     }
 
@@ -230,11 +245,19 @@ impl GatewayError {
     #[must_use]
     pub fn body(&self, dialect: ClientDialect, request_id: &str) -> Bytes {
         let ours = !matches!(self, Self::Upstream(_));
+        let message = match dialect {
+            ClientDialect::Anthropic => {
+                overflow::told(self).map_or_else(|| self.message(), Cow::Owned)
+            }
+            ClientDialect::OpenAi | ClientDialect::Responses | ClientDialect::Gemini => {
+                self.message()
+            }
+        };
         let problem = Problem {
-            status: self.status(),
+            status: self.status_for(dialect),
             kind: &self.kind(),
             code: &self.code(),
-            message: &self.message(),
+            message: &message,
             param: self.param(),
             // Anthropic's own errors carry it too.
             request_id: (ours || dialect == ClientDialect::Anthropic).then_some(request_id),
@@ -262,8 +285,12 @@ pub fn whole_seconds(wait: Duration) -> u64 {
 
 fn upstream_status(failure: &Failure) -> u16 {
     match (failure.status, failure.class) {
+        // Not 401: a client would take that for a word about its own key.
+        (None, FailureClass::Auth) if lacks_credential(failure) => 503,
         // 529 is not a registered status; OpenAI clients know 503.
         (Some(529), _) => 503,
+        // Google's word for a wrong key; the same failure has the same status everywhere.
+        (Some(400), FailureClass::Auth) => 401,
         (Some(status @ 400..=599), _) => status,
         (
             _,
@@ -279,9 +306,15 @@ fn upstream_status(failure: &Failure) -> u16 {
     }
 }
 
+/// The gateway could not get the credential that the deployment is called with.
+fn lacks_credential(failure: &Failure) -> bool {
+    failure.code.as_deref() == Some(Failure::NO_CREDENTIAL)
+}
+
 fn upstream_code(failure: &Failure) -> &str {
     let own = match failure.class {
         // The provider's words about its credentials stay here: they are ours, not the client's.
+        FailureClass::Auth if lacks_credential(failure) => return Failure::NO_CREDENTIAL,
         FailureClass::Auth => return "upstream_authentication_error",
         FailureClass::BadRequest => "invalid_request",
         FailureClass::ContextWindow => "context_length_exceeded",
@@ -317,6 +350,10 @@ fn upstream_kind(failure: &Failure) -> &str {
 
 fn upstream_message(failure: &Failure) -> Cow<'_, str> {
     match failure.class {
+        FailureClass::Auth if lacks_credential(failure) => Cow::Owned(format!(
+            "The gateway has {}. The gateway's operator has to mend that; your key is fine.",
+            failure.message
+        )),
         FailureClass::Auth => Cow::Borrowed(
             "The provider refused the gateway's credentials for this model. \
              The gateway's operator has to mend them; your key is fine.",

@@ -19,8 +19,9 @@ use super::head;
 use crate::catalog::Deployment;
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
+use crate::identity::{Identities, Unsigned};
 use crate::patience::within;
-use crate::provider::Outgoing;
+use crate::provider::{self, Outgoing};
 use crate::snapshot::Traffic;
 use crate::upstream::{Connection, Heads, Opened, Pool, Upstreams};
 
@@ -103,6 +104,39 @@ pub(crate) struct Exchange {
 pub(crate) enum Content {
     Body(Bytes),
     Stream(Box<Connection>),
+}
+
+/// Gives a request the headers that only its sending tells, where the deployment asks for some.
+///
+/// # Errors
+/// [`FailureClass::Auth`]: there is no credential.
+pub(crate) async fn authorise(
+    identities: &Identities,
+    deployment: &Deployment,
+    outgoing: &mut Outgoing<'_>,
+    bounds: Bounds,
+) -> Result<(), Failure> {
+    let target = &deployment.target;
+    let Some(how) = &target.authorisation else { return Ok(()) };
+    let whole = bounds.whole.unwrap_or(UNBOUNDED);
+    let authorised = {
+        let content_type = headers(deployment, outgoing)
+            .find(|(name, _)| *name == header::CONTENT_TYPE)
+            .and_then(|(_, value)| value.to_str().ok());
+        let request = Unsigned {
+            authority: target.authority.to_str().map_err(|_| unsendable())?,
+            path: &outgoing.path,
+            content_type: content_type.unwrap_or_default(),
+            body: &outgoing.body,
+        };
+        within(whole, pin!(identities.authorise(how, &request))).await
+    };
+    let authorised = authorised.unwrap_or_else(|_elapsed| {
+        let what = "the deployment's credential did not come in time";
+        Err(timed_out("upstream_timeout", what, whole))
+    })?;
+    outgoing.headers.extend(authorised);
+    Ok(())
 }
 
 /// Performs the exchange. `stream` says that an event stream was asked for.
@@ -190,8 +224,7 @@ async fn send(
     let patience = match written {
         Ok(()) => bounds.first_byte,
         Err(error) if *error.etype() == ErrorType::InvalidHTTPHeader => {
-            let failure = Failure::new(FailureClass::BadRequest, "the request cannot be sent");
-            return Err(Unsent::Failed(failure));
+            return Err(Unsent::Failed(unsendable()));
         }
         Err(error) if http2 && reused && is_stale(&error) => return Err(Unsent::Stale),
         // Upstreams answer a body that they refuse before they have read it. On a connection that
@@ -234,14 +267,19 @@ async fn send(
     }
 }
 
-/// What the client or the records want to know of a successful answer: its rate limits, and of what
-/// is passed on as it is, what it is.
-fn is_kept(name: &HeaderName, api: Endpoint) -> bool {
-    if !api.is_text() && head::DESCRIBES.contains(name) {
+/// What the client or the records want to know of a successful answer: its rate limits, the id by
+/// which Anthropic knows it, what its body does not tell, and of what is passed on as it is, what it
+/// is.
+fn is_kept(header: &HeaderName, api: Endpoint) -> bool {
+    if !api.is_text() && head::DESCRIBES.contains(header) {
         return true;
     }
-    let name = name.as_str();
-    name.starts_with("x-ratelimit-") || name.starts_with("anthropic-ratelimit-")
+    let name = header.as_str();
+    name.starts_with("x-ratelimit-")
+        || name.starts_with("anthropic-ratelimit-")
+        || name.starts_with("anthropic-priority-")
+        || name == "request-id"
+        || provider::tells_origin(header)
 }
 
 /// Headers of a request without those of its framing. Each name once: what the operator wrote in
@@ -379,6 +417,10 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let names = |word: &[u8]| memchr::memmem::find(value.as_bytes(), word).is_some();
     // Lines of JSON are a stream: `application/x-ndjson`.
     names(b"json") && !names(b"ndjson")
+}
+
+fn unsendable() -> Failure {
+    Failure::new(FailureClass::BadRequest, "the request cannot be sent")
 }
 
 /// The upstream closed the connection before it answered. On a kept connection that proves nothing;

@@ -8,7 +8,7 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use super::ctx::RequestCtx;
-use super::error::{GatewayError, whole_seconds};
+use super::error::{ClientDialect, GatewayError, whole_seconds};
 use crate::admin::{auth, cors};
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
@@ -21,6 +21,9 @@ const COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
 const DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Where Anthropic's SDKs look for the id of a request.
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+const TOKEN_COUNT: HeaderName = HeaderName::from_static("x-tollgate-token-count");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -38,6 +41,8 @@ pub(super) enum Body {
     EventStream,
     /// What the provider's head says it is, of this length if that is known.
     AsSent(Option<usize>),
+    /// The elements of a JSON array, one after the other.
+    ArrayStream,
 }
 
 /// What a head says of a body that is passed on as it is, beside its length.
@@ -61,6 +66,11 @@ pub(super) fn answer(
                 }
             }
         }
+        anthropics_own(&mut headers, ctx, upstream);
+    }
+    if let Some(exact) = ctx.relayed.counted {
+        let word = if exact { "exact" } else { "estimated" };
+        headers.insert(TOKEN_COUNT, HeaderValue::from_static(word));
     }
     of(StatusCode::OK, headers)
 }
@@ -70,6 +80,7 @@ pub(super) fn error(
     session: &Session,
     ctx: &RequestCtx,
     error: &GatewayError,
+    status: u16,
     body_bytes: usize,
     upstream: Option<&HeaderMap>,
 ) -> Box<ResponseHeader> {
@@ -106,8 +117,9 @@ pub(super) fn error(
     }
     if let Some(upstream) = upstream {
         rate_limits(&mut headers, upstream);
+        anthropics_own(&mut headers, ctx, upstream);
     }
-    of(StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), headers)
+    of(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), headers)
 }
 
 /// Made from a map of names that are parsed already: Pingora's own insertion parses each again.
@@ -125,8 +137,11 @@ fn common(session: &Session, ctx: &RequestCtx, body: Body) -> HeaderMap {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             headers.insert(header::CONTENT_LENGTH, bytes.into());
         }
-        Body::EventStream => {
-            let kind = HeaderValue::from_static("text/event-stream; charset=utf-8");
+        Body::EventStream | Body::ArrayStream => {
+            let kind = match body {
+                Body::ArrayStream => HeaderValue::from_static("application/json"),
+                _ => HeaderValue::from_static("text/event-stream; charset=utf-8"),
+            };
             headers.insert(header::CONTENT_TYPE, kind);
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             // nginx in front would otherwise hold the frames back.
@@ -146,6 +161,9 @@ fn common(session: &Session, ctx: &RequestCtx, body: Body) -> HeaderMap {
     }
     if let Ok(id) = HeaderValue::from_str(&ctx.request_id) {
         headers.insert(REQUEST_ID, id.clone());
+        if ctx.dialect == ClientDialect::Anthropic {
+            headers.insert(ANTHROPIC_REQUEST_ID, id.clone());
+        }
         headers.insert(CALL_ID, id);
     }
     let origin = session.req_header().headers.get(header::ORIGIN);
@@ -196,6 +214,23 @@ fn millis(duration: Duration) -> String {
     text.push('.');
     text.extend(fraction.format(1000 + micros % 1000).chars().skip(1));
     text
+}
+
+/// For Anthropic's clients its headers keep their names, and the id by which it knows the request
+/// takes the place of ours.
+fn anthropics_own(headers: &mut HeaderMap, ctx: &RequestCtx, upstream: &HeaderMap) {
+    if ctx.dialect != ClientDialect::Anthropic {
+        return;
+    }
+    for (name, value) in upstream {
+        let word = name.as_str();
+        if name == ANTHROPIC_REQUEST_ID
+            || word.starts_with("anthropic-ratelimit-")
+            || word.starts_with("anthropic-priority-")
+        {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
 }
 
 /// Passes the provider's rate limits on under OpenAI's names.

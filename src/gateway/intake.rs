@@ -17,8 +17,10 @@ use super::stored::{self, Named};
 use super::{forms, hints};
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::FailureClass;
+use crate::keys::Caller;
 use crate::patience::within;
 use crate::routing::Fallback;
+use crate::wire::client::Obstacle;
 use crate::wire::responses::Resource;
 use crate::wire::{self, json::Object};
 
@@ -133,7 +135,8 @@ pub(super) fn understand(
     asked: Asked<'_>,
     body: Bytes,
 ) -> Result<Call, GatewayError> {
-    let Asked { endpoint, dialect, model: path_model, stream: path_stream, kept, part } = asked;
+    let Asked { endpoint, dialect, model: path_model, stream: path_stream, array, kept, part } =
+        asked;
     let (body, form) = match endpoint.is_text() {
         true => (json(body)?, None),
         false => forms::read(headers, body, endpoint, kept.as_ref())?,
@@ -146,12 +149,12 @@ pub(super) fn understand(
         }
     };
     let said = wire::client::Asked { model: path_model.as_deref(), stream: path_stream };
-    let (body, native) = match dialect {
-        ClientDialect::OpenAi => (body, None),
+    let (body, native, obstacle) = match dialect {
+        ClientDialect::OpenAi => (body, None, Obstacle::default()),
         _ => {
             let canonical = wire::client::request(dialect, &body, said)
                 .map_err(|failure| GatewayError::Upstream(Box::new(failure)))?;
-            (canonical, Some(body))
+            (canonical.body, Some(body), canonical.obstacle)
         }
     };
     let owner = stored::owner(&ctx.snapshot.catalog, native.as_ref())?;
@@ -202,10 +205,13 @@ pub(super) fn understand(
         _ => forwarded(headers),
     };
     Ok(Call {
+        tenant: ctx.caller.map_or("", Caller::owner),
         endpoint,
         dialect,
         native,
         form,
+        obstacle,
+        array,
         forwarded,
         fallbacks: fallbacks(&body, "fallbacks", &model)?,
         class_fallbacks: class_fallbacks(&body, &model)?,

@@ -19,12 +19,14 @@ mod hints;
 mod intake;
 mod needs;
 mod opening;
+mod overflow;
 mod passing;
 mod preface;
 mod pump;
 mod queue;
 mod refusal;
 mod relay;
+mod remember;
 mod reply;
 mod route;
 mod settle;
@@ -57,6 +59,8 @@ use self::route::Route;
 pub use self::shadow::room as shadow_room;
 use crate::admin::Admin;
 use crate::edge;
+use crate::identity::Identities;
+use crate::recall::Memory;
 use crate::routing;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{AccessLog, Metrics};
@@ -69,12 +73,16 @@ pub struct Gateway {
     pub routing: Arc<routing::State>,
     pub rates: Arc<routing::Rates>,
     pub upstreams: Arc<Upstreams>,
+    /// Credentials of clouds.
+    pub identities: Arc<Identities>,
     pub metrics: Arc<Metrics>,
     pub access_log: AccessLog,
     /// Requests that are being answered.
     pub in_flight: Arc<AtomicUsize>,
     /// Where requests wait when too many are in flight.
     pub queue: Arc<Queue>,
+    /// What clients forget of the replies they get.
+    pub memory: Arc<Memory>,
     /// Room for copies of requests: see [`shadow_room`].
     pub shadows: Arc<Semaphore>,
     /// Answers everything that is not inference.
@@ -271,7 +279,7 @@ impl Gateway {
         let head = session.req_header();
         let Some(passing) = Passing::of(ctx, head)? else { return Ok(false) };
         if passing.needs_key() {
-            ctx.caller = Some(admit::caller(&ctx.snapshot.access, &head.headers)?);
+            ctx.caller = Some(admit::caller(&ctx.snapshot.access, head, ctx.dialect)?);
         }
         ctx.in_flight = Some(admit::enter(self, ctx).await?);
         ctx.passing = Some(Box::new(passing));
@@ -286,7 +294,8 @@ impl Gateway {
             return Err(GatewayError::BadHead(HeadProblem::Connect).into());
         }
         let path = head.uri.path().to_owned();
-        match Route::find(&head.method, &path) {
+        let query = head.uri.query().map(str::to_owned);
+        match Route::find(&head.method, &path, query.as_deref()) {
             _ if self.audience == Audience::Operators => {
                 admin::answer(self, session, ctx).await.map_err(Refusal::Downstream)?;
                 Ok(true)
@@ -298,7 +307,7 @@ impl Gateway {
             }
             Route::Inference(asked) => {
                 // The key is checked before a byte of the body is read.
-                ctx.caller = Some(admit::caller(&ctx.snapshot.access, &head.headers)?);
+                ctx.caller = Some(admit::caller(&ctx.snapshot.access, head, asked.dialect)?);
                 ctx.in_flight = Some(admit::enter(self, ctx).await?);
                 let traffic = &ctx.snapshot.traffic;
                 let (limit, silence) = (traffic.max_request_bytes, traffic.client_body_timeout);

@@ -125,8 +125,9 @@ pub(super) async fn open(order: Order<'_>) -> Result<Opening, Failure> {
         created: order.created,
         quirks: order.deployment.quirks,
     };
+    let origin = provider::origin(&order.model, &headers);
     let stream = match reading.api.is_text() {
-        true => provider::stream(&order.deployment, &order.model, reading, options),
+        true => provider::stream(&order.deployment, reading, options, &origin),
         false => StreamRelay::media(reading.api, exchange::is_events(&headers)),
     };
     let begun =
@@ -148,13 +149,24 @@ async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchan
         form: call.form.as_ref(),
         stored: call.stored.as_deref(),
     };
-    let outgoing =
-        provider::request(deployment, &order.body, &asked).map_err(Failure::without_blame)?;
+    let traffic = &snapshot.traffic;
+    let body = order.gateway.remembered(traffic, call, deployment, &order.body);
+    let mut outgoing =
+        provider::request(deployment, &body, &asked).map_err(Failure::without_blame)?;
+    if deployment.target.authorisation.is_some() {
+        let identities = &order.gateway.identities;
+        Box::pin(exchange::authorise(identities, deployment, &mut outgoing, bounds)).await?;
+    }
     // Boxed, so that a stream does not carry the state of its exchange to its end.
     let upstreams = &order.gateway.upstreams;
     let stream = call.stream || call.is_relayed_as_bytes();
     let performing = exchange::perform(upstreams, deployment, &outgoing, stream, bounds);
     let exchange = Box::pin(performing).await?;
+    if let Some(how) = &deployment.target.authorisation
+        && matches!(exchange.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+    {
+        order.gateway.identities.refused(how);
+    }
     if let Some(told) = provider::told(&exchange.headers, SystemTime::now()) {
         order.gateway.rates.told(deployment, &told, Instant::now());
     }
@@ -260,6 +272,9 @@ pub(super) fn read(
         Some(kind) if call.is_content() || !kind.contains("json") => {
             wire::media::plain(body, kind, reading.api)
         }
-        _ => provider::reply(&attempt.deployment, &attempt.model, reading, body, created),
+        _ => {
+            let origin = provider::origin(&attempt.model, headers);
+            provider::reply(&attempt.deployment, reading, body, created, &origin)
+        }
     }
 }

@@ -16,9 +16,10 @@ use super::exchange::{Bounds, is_events, went_silent};
 use super::intake::left;
 use super::opening::{Begun, collect};
 use super::relay::{Relay, estimate};
-use super::{head, reply};
+use super::{head, remember, reply};
 use crate::failure::Failure;
 use crate::patience::{nap, within};
+use crate::recall::Gatherer;
 use crate::routing::{Attempt, Plan};
 use crate::usage::Usage;
 
@@ -57,6 +58,8 @@ pub(super) struct Pump<'a, 'r> {
     heard: Option<Instant>,
     /// Content of this stream is out.
     committed: bool,
+    /// What the client will have forgotten when it comes again.
+    gatherer: Option<Gatherer>,
 }
 
 impl<'a, 'r> Pump<'a, 'r> {
@@ -69,7 +72,8 @@ impl<'a, 'r> Pump<'a, 'r> {
         // Only where events are known to be whole may something stand between them.
         let beats = call.stream && call.endpoint.is_text();
         let heartbeat = relay.ctx.snapshot.traffic.heartbeat.filter(|_| beats);
-        Self { relay, call, plan, attempt, bounds, heartbeat, heard: None, committed: false }
+        let (heard, committed, gatherer) = (None, false, None);
+        Self { relay, call, plan, attempt, bounds, heartbeat, heard, committed, gatherer }
     }
 
     /// Resolves when there is something else to do than wait for the upstream.
@@ -118,6 +122,10 @@ impl<'a, 'r> Pump<'a, 'r> {
 
     /// Moves the stream to its end.
     pub(super) async fn run(&mut self, mut begun: Box<Begun>) -> Pumped {
+        if begun.reading.native.is_none() {
+            let traffic = &self.relay.ctx.snapshot.traffic;
+            self.gatherer = remember::gatherer(traffic, self.call, &self.attempt.deployment);
+        }
         let pumped = self.frames(&mut begun).await;
         let stream = &begun.stream;
         let usage = match self.call.is_stored() {
@@ -130,6 +138,8 @@ impl<'a, 'r> Pump<'a, 'r> {
         let ctx = &mut *self.relay.ctx;
         ctx.relayed.settle(usage, &ctx.snapshot.prices);
         if matches!(pumped, Pumped::Complete) {
+            let traffic = &self.relay.ctx.snapshot.traffic;
+            self.relay.gateway.remember(traffic, self.call, self.gatherer.take());
             // The reply is out; what is left is to see the body's end, so that the connection can
             // serve again.
             let session = &mut begun.connection.session;
@@ -184,19 +194,26 @@ impl<'a, 'r> Pump<'a, 'r> {
         native: bool,
         end: bool,
     ) -> Written {
-        if native {
-            // What is passed on cannot be continued by others.
-            self.relay.resume = None;
-            if let Some(voice) = &mut self.relay.voice {
-                voice.overhear(out);
+        if !native {
+            if let Some(gatherer) = &mut self.gatherer {
+                out.iter().for_each(|events| gatherer.events(events));
             }
-        } else {
             if let Some(resume) = &mut self.relay.resume {
                 resume.pass(out);
             }
             if let Some(voice) = &mut self.relay.voice {
                 voice.pass(out);
             }
+        } else if let Some(voice) = &mut self.relay.voice {
+            voice.begun();
+            if let Some(resume) = &mut self.relay.resume {
+                match voice.follow(out) {
+                    Some(mut canonical) => resume.pass(&mut canonical),
+                    // What is out cannot be gone on with by others.
+                    None => self.relay.resume = None,
+                }
+            }
+            voice.pass_native(out, end);
         }
         let mut tasks = Vec::with_capacity(out.len() + 2);
         if !self.committed {
@@ -238,6 +255,7 @@ impl<'a, 'r> Pump<'a, 'r> {
                 let length = upstream.get(http::header::CONTENT_LENGTH);
                 head::Body::AsSent(length.and_then(|length| length.to_str().ok()?.parse().ok()))
             }
+            _ if self.call.array => head::Body::ArrayStream,
             _ => head::Body::EventStream,
         };
         head::answer(self.relay.session, self.relay.ctx, body, upstream)

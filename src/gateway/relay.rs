@@ -7,8 +7,9 @@
 use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use http::HeaderMap;
 use pingora_core::protocols::http::HttpTask;
 use pingora_core::{Error, ErrorType};
@@ -21,7 +22,8 @@ use super::exchange::{self, Bounds};
 use super::intake::left;
 use super::opening::{self, Opening, Order, Whole};
 use super::pump::{Interruption, Pump, Pumped};
-use super::{Gateway, head, reply, shadow, tokens};
+use super::reply::Told;
+use super::{Gateway, head, remember, reply, shadow, tokens};
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
@@ -74,6 +76,8 @@ pub(super) struct Relay<'a> {
     pub upstream_head: Option<HeaderMap>,
     /// What the client has of a stream that another deployment may go on with.
     pub resume: Option<Resume>,
+    /// The last error of a provider that speaks the client's dialect, as it is to be passed on.
+    told: Option<Told>,
     /// The stream in the client's dialect, if that is not the canonical one.
     pub voice: Option<Box<dyn ClientStream>>,
 }
@@ -102,6 +106,7 @@ pub(super) async fn relay(
         wrote,
         upstream_head: None,
         resume: None,
+        told: None,
         voice,
     };
     match relay.run(call).await {
@@ -117,7 +122,11 @@ pub(super) async fn relay(
         }
         End::Error(error) => {
             let upstream = relay.upstream_head.take();
-            reply::write_error(relay.session, relay.ctx, error, upstream.as_ref()).await
+            let (session, ctx, upstream) = (relay.session, relay.ctx, upstream.as_ref());
+            match relay.told.filter(|_| matches!(error, GatewayError::Upstream(_))) {
+                Some(told) => reply::write_error_as(session, ctx, error, upstream, told).await,
+                None => reply::write_error(session, ctx, error, upstream).await,
+            }
         }
         End::Broken(error) if call.is_relayed_as_bytes() && !call.stream => {
             // Bytes have no place for an error: the body must not look complete.
@@ -286,6 +295,12 @@ impl<'r> Relay<'r> {
 
     async fn attempt(&mut self, call: &Call, plan: &mut Plan, attempt: &mut Attempt) -> Outcome {
         self.upstream_head = None;
+        self.told = None;
+        if call.endpoint == Endpoint::CountTokens
+            && attempt.deployment.target.paths[Endpoint::CountTokens.index()].is_none()
+        {
+            return self.count_here(call, plan, attempt).await;
+        }
         let began = Instant::now();
         let settings = &self.ctx.snapshot.routing;
         // What goes on with a broken stream has to fit to it, which only one attempt can.
@@ -373,6 +388,9 @@ impl<'r> Relay<'r> {
         if !status.is_success() {
             let now = SystemTime::now();
             let failure = provider::classify(deployment, status.as_u16(), headers, &body, now);
+            if reading.native.is_some() && provider::is_for_client(deployment, &failure, &body) {
+                self.told = Some(Told { status: status.as_u16(), body });
+            }
             // That what a provider keeps is not there says nothing about the deployment.
             let is_about_the_thing = (call.endpoint.is_stored() || call.is_stored())
                 && matches!(failure.class, FailureClass::NotFound | FailureClass::Conflict);
@@ -395,11 +413,19 @@ impl<'r> Relay<'r> {
             Ok(reply) => reply,
             Err(failure) => return Outcome::Failed(failure),
         };
+        if reading.native.is_none() {
+            let traffic = &self.ctx.snapshot.traffic;
+            let mut gatherer = remember::gatherer(traffic, call, deployment);
+            gatherer.iter_mut().for_each(|gatherer| gatherer.reply(&reply.body));
+            self.gateway.remember(traffic, call, gatherer);
+        }
         let is_json = call.endpoint.is_text() || exchange::is_json(headers) && !call.is_content();
         let telling = call.telling(&self.ctx.request_id, created);
-        let told = match reading.native {
-            Some(_) => Ok(reply.body),
-            None => wire::client::reply(call.dialect, reply.body, &telling),
+        let told = match (reading.native, reading.api) {
+            (Some(_), _) => Ok(reply.body),
+            (None, Endpoint::CountTokens) => wire::anthropic::native::count(&reply.body)
+                .map(|tokens| wire::client::count(call.dialect, tokens)),
+            (None, _) => wire::client::reply(call.dialect, reply.body, &telling),
         };
         let body = match told {
             Ok(body) => body,
@@ -416,9 +442,37 @@ impl<'r> Relay<'r> {
         // The provider is done; how fast the client reads is not its business.
         attempt.in_flight.leave();
         self.served_by(attempt);
-        let usage = reply.usage.unwrap_or_else(|| estimate(call, body.len() as u64));
+        // Counting is free.
+        let usage = if call.endpoint == Endpoint::CountTokens {
+            Usage::default()
+        } else {
+            reply.usage.unwrap_or_else(|| estimate(call, body.len() as u64))
+        };
         plan.used(attempt, &usage, &self.gateway.routing, Instant::now());
-        self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
+        if call.endpoint != Endpoint::CountTokens {
+            self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
+        }
+        self.write_whole(call, body, is_json).await
+    }
+
+    /// Counts the prompt for a provider that has no API for it.
+    async fn count_here(&mut self, call: &Call, plan: &mut Plan, attempt: &mut Attempt) -> Outcome {
+        let counted = match tokens::count_for(call, &attempt.deployment, &attempt.model).await {
+            Ok(counted) => counted,
+            Err(failure) => return Outcome::Failed(failure.without_blame()),
+        };
+        let (routing, settings) = (&self.gateway.routing, &self.ctx.snapshot.routing);
+        plan.began(attempt, Duration::ZERO, settings, routing);
+        plan.succeeded(attempt, routing, Instant::now());
+        attempt.in_flight.leave();
+        plan.used(attempt, &Usage::default(), routing, Instant::now());
+        self.served_by(attempt);
+        self.ctx.relayed.counted = Some(counted.exact);
+        self.write_whole(call, wire::client::count(call.dialect, counted.tokens), true).await
+    }
+
+    /// Writes a whole reply.
+    async fn write_whole(&mut self, call: &Call, body: Bytes, is_json: bool) -> Outcome {
         self.ctx.status = Some(200);
         let size = match is_json {
             true => head::Body::Json(body.len()),

@@ -21,14 +21,37 @@ pub(super) async fn write_error(
     error: GatewayError,
     upstream: Option<&HeaderMap>,
 ) -> pingora_core::Result<()> {
-    let body = error.body(ctx.dialect, &ctx.request_id);
+    let told = Told {
+        status: error.status_for(ctx.dialect),
+        body: error.body(ctx.dialect, &ctx.request_id),
+    };
+    write_error_as(session, ctx, error, upstream, told).await
+}
+
+/// An error as the client is to read it.
+pub(super) struct Told {
+    pub status: u16,
+    pub body: Bytes,
+}
+
+/// As [`write_error`], in the words of somebody else.
+///
+/// # Errors
+/// Pingora's, if the client is gone.
+pub(super) async fn write_error_as(
+    session: &mut Session,
+    ctx: &mut RequestCtx,
+    error: GatewayError,
+    upstream: Option<&HeaderMap>,
+    Told { status, body }: Told,
+) -> pingora_core::Result<()> {
     let broke_off = match &error {
         GatewayError::BodyIncomplete { .. } => true,
         GatewayError::BadBody { code, .. } => *code == intake::UNREADABLE,
         _ => false,
     };
-    let head = head::error(session, ctx, &error, body.len(), upstream);
-    ctx.status = Some(error.status());
+    let head = head::error(session, ctx, &error, status, body.len(), upstream);
+    ctx.status = Some(status);
     ctx.error = Some(error);
     ctx.relayed.bytes_sent = body.len() as u64;
     if broke_off || !session.as_downstream_mut().is_body_done() {

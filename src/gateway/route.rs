@@ -28,6 +28,8 @@ pub(super) struct Asked<'a> {
     pub model: Option<Cow<'a, str>>,
     /// Where the path and not the body says whether the reply is a stream.
     pub stream: Option<bool>,
+    /// A stream is wanted as one JSON array: Google's way where events are not asked for.
+    pub array: bool,
     /// Which of the things that a provider keeps.
     pub kept: Option<Kept<'a>>,
     /// What of the Responses API is asked for, if not a response.
@@ -46,12 +48,15 @@ pub(super) struct Kept<'a> {
 impl<'a> Route<'a> {
     /// Finds the route.
     #[must_use]
-    pub(super) fn find(method: &Method, path: &'a str) -> Self {
+    pub(super) fn find(method: &Method, path: &'a str, query: Option<&str>) -> Self {
         if let Some(asked) = kept(method, path) {
             return Self::Inference(asked);
         }
         match inference(path) {
-            Some(asked) if *method == asked.method() => Self::Inference(asked),
+            Some(asked) if *method == asked.method() => {
+                let streams = asked.stream == Some(true);
+                Self::Inference(Asked { array: streams && !wants_events(query), ..asked })
+            }
             Some(asked) => match asked.part {
                 // One path, two things that can be done with it.
                 Some(Named::Response { id, action: Action::Retrieve })
@@ -168,6 +173,11 @@ fn google(path: &str) -> Option<Asked<'_>> {
     Some(Asked { model: Some(decoded(model)?), stream: Some(stream), ..asked })
 }
 
+/// `alt=sse`, as Google's SDKs ask for a stream.
+fn wants_events(query: Option<&str>) -> bool {
+    query.is_some_and(|query| query.split('&').any(|pair| pair.eq_ignore_ascii_case("alt=sse")))
+}
+
 /// What follows `/responses/`. An id of ours needs no encoding.
 fn part(rest: &str) -> Option<Named<'_>> {
     let (id, action) = match rest.split_once('/') {
@@ -189,7 +199,7 @@ fn decoded(model: &str) -> Option<Cow<'_, str>> {
 impl Asked<'_> {
     /// A path that says nothing else.
     pub(super) const fn new(endpoint: Endpoint, dialect: ClientDialect) -> Self {
-        Self { endpoint, dialect, model: None, stream: None, kept: None, part: None }
+        Self { endpoint, dialect, model: None, stream: None, array: false, kept: None, part: None }
     }
 
     /// The method that the path is for.
@@ -241,7 +251,7 @@ mod tests {
     fn what_is_kept_is_found_by_method_and_path() {
         let found = |method: &str, path| {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
-            match Route::find(&method, path) {
+            match Route::find(&method, path, None) {
                 Route::Inference(Asked { endpoint, kept: Some(kept), .. }) => {
                     Some((endpoint, kept.id.map(Cow::into_owned), kept.action))
                 }
@@ -324,7 +334,26 @@ mod tests {
 
     #[test]
     fn other_methods_are_for_admin_to_refuse() {
-        assert_eq!(Route::find(&Method::GET, "/v1/chat/completions"), Route::Admin);
-        assert_eq!(Route::find(&Method::POST, "/health"), Route::Admin);
+        assert_eq!(Route::find(&Method::GET, "/v1/chat/completions", None), Route::Admin);
+        assert_eq!(Route::find(&Method::POST, "/health", None), Route::Admin);
+    }
+
+    #[test]
+    fn googles_streams_are_arrays_unless_events_are_asked_for() {
+        let path = "/v1beta/models/m:streamGenerateContent";
+        for (query, array) in [
+            (None, true),
+            (Some("alt=sse"), false),
+            (Some("key=k&alt=SSE"), false),
+            (Some("alt=json"), true),
+            (Some("xalt=sse"), true),
+        ] {
+            let Route::Inference(asked) = Route::find(&Method::POST, path, query) else {
+                panic!("{query:?} leads elsewhere");
+            };
+            assert_eq!(asked.array, array, "{query:?}");
+        }
+        let whole = Route::find(&Method::POST, "/v1beta/models/m:generateContent", None);
+        assert!(matches!(whole, Route::Inference(Asked { array: false, .. })));
     }
 }

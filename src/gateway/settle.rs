@@ -92,7 +92,7 @@ fn group_asked(snapshot: &Snapshot, model: &str) -> Option<Arc<str>> {
 /// The family of paths that a request belongs to.
 #[must_use]
 pub(super) fn route_of(method: &Method, path: &str) -> Route {
-    match GatewayRoute::find(method, path) {
+    match GatewayRoute::find(method, path, None) {
         GatewayRoute::Inference(asked) => Route::Inference(asked.endpoint, asked.dialect),
         GatewayRoute::Admin => page(path),
     }

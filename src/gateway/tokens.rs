@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::ctx::Call;
 use super::needs;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Deployment};
+use crate::dialect::Endpoint;
+use crate::failure::{Failure, FailureClass};
 use crate::routing::Needs;
-use crate::tokens::{Encoding, INLINE_TEXT_BYTES, Prompt};
+use crate::tokens::{Counted, Encoding, INLINE_TEXT_BYTES, Prompt};
 
 /// What the request needs, its prompt counted with the table of `model`, which is the one that it
 /// asks for, as far as that is known. Of a group with several models, the first one's. `otherwise`:
@@ -42,6 +44,29 @@ pub(super) async fn needs(
     let needs =
         Needs { input_tokens: counted.tokens, ..needs::of(call.endpoint, &call.body, call.stream) };
     *call.needs.get_or_init(|| needs)
+}
+
+/// Counts the prompt for a deployment, as its provider would. Waits for the table: a count is what was
+/// asked for.
+///
+/// # Errors
+/// [`FailureClass::Server`]: counting broke.
+pub(super) async fn count_for(
+    call: &Call,
+    deployment: &Deployment,
+    model: &str,
+) -> Result<Counted, Failure> {
+    let encoding = Encoding::of(deployment.info.base_model.as_deref().unwrap_or(model));
+    let prompt = Prompt::read(&call.body, Endpoint::Chat);
+    let here = encoding.is_none_or(Encoding::is_ready) && prompt.text_bytes() <= INLINE_TEXT_BYTES;
+    if here {
+        return Ok(prompt.count(encoding));
+    }
+    let counting = tokio::task::spawn_blocking(move || prompt.count(encoding));
+    counting.await.map_err(|error| {
+        tracing::error!(%error, "a prompt could not be counted");
+        Failure::new(FailureClass::Server, "the prompt could not be counted")
+    })
 }
 
 /// Counts the prompt here and now, for a command that has nothing else to do.

@@ -29,6 +29,17 @@ pub enum Caller {
     Master,
 }
 
+impl Caller {
+    /// Whose what is kept for this caller is: callers with the same name share it.
+    #[must_use]
+    pub const fn owner(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Master => "master",
+        }
+    }
+}
+
 /// Why a caller is turned away. The texts never repeat what the caller sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum AuthError {

@@ -145,6 +145,9 @@ impl Asked {
                 405,
                 format!("{path} takes {method}, not {}", request.method),
             ));
+        } else if dialect == Dialect::Gemini {
+            asked.stream = path.ends_with(":streamGenerateContent");
+            asked.read_contents(&request.body);
         } else if method == Method::POST {
             asked.read_body(request, deployment.is_some());
         }
@@ -176,6 +179,39 @@ impl Asked {
         self.dimensions = parsed(body.dimensions);
         self.base64 = text(body.encoding_format).is_some_and(|it| it == "base64");
         self.refused = self.refusal(&body, request, dated_azure);
+    }
+
+    /// Reads a request in Google's words.
+    fn read_contents(&mut self, body: &[u8]) {
+        let Ok(body) = serde_json::from_slice::<Value>(body) else {
+            self.refused = Some(Problem::saying(400, "Invalid JSON payload received."));
+            return;
+        };
+        let Some(last) = body.pointer("/contents").and_then(Value::as_array).and_then(|c| c.last())
+        else {
+            self.refused = Some(Problem::saying(400, "* contents is not specified"));
+            return;
+        };
+        self.prompt_tokens = rough_tokens(&body["contents"].to_string());
+        let parts = last["parts"].as_array().map_or(&[][..], Vec::as_slice);
+        let said = parts.iter().find_map(|part| part["text"].as_str()).unwrap_or_default();
+        self.said = shortened(Cow::Borrowed(said));
+        self.tool_answered = parts.iter().any(|part| part.get("functionResponse").is_some());
+        self.images = parts.iter().filter(|part| part.get("inlineData").is_some()).count();
+        self.max_tokens = body.pointer("/generationConfig/maxOutputTokens").and_then(Value::as_u64);
+        let declared = body["tools"].as_array().into_iter().flatten();
+        let declared =
+            declared.filter_map(|tool| tool["functionDeclarations"].as_array()).flatten();
+        self.tools = declared
+            .filter_map(|function| {
+                let schema = function.get("parametersJsonSchema").cloned().unwrap_or_default();
+                Some(Tool { name: function["name"].as_str()?.to_owned(), schema })
+            })
+            .collect();
+        if body.pointer("/toolConfig/functionCallingConfig/mode").is_some_and(|mode| mode == "ANY")
+        {
+            self.forced = Forced::Any;
+        }
     }
 
     fn read_prompt(&mut self, body: &Body<'_>) {
@@ -287,6 +323,16 @@ fn route(path: &str, request: &Recorded, usual: Dialect) -> (Operation, Dialect,
         None if request.header("api-key").is_some() => (Dialect::Azure, None),
         None => (usual, None),
     };
+    if let Some((model, method)) =
+        path.rsplit_once("/models/").and_then(|(_, rest)| rest.rsplit_once(':'))
+    {
+        let operation = match method {
+            "generateContent" | "streamGenerateContent" => Operation::Chat,
+            "countTokens" => Operation::CountTokens,
+            _ => Operation::Unknown,
+        };
+        return (operation, Dialect::Gemini, Some(model.to_owned()));
+    }
     let ends = |end: &str| path.ends_with(end);
     if ends("/messages") {
         return (Operation::Chat, Dialect::Anthropic, None);

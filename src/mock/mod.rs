@@ -22,6 +22,7 @@ mod command;
 mod conduct;
 mod demo;
 mod directive;
+mod gemini;
 mod http1;
 mod http2;
 mod openai;

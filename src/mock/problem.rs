@@ -93,9 +93,11 @@ impl Problem {
             | Dialect::Azure
             | Dialect::Cohere
             | Dialect::Ollama
-            | Dialect::Custom => {
+            | Dialect::Custom
+            | Dialect::Bedrock => {
                 json!({ "error": self.openai(dialect) })
             }
+            Dialect::Gemini => json!({ "error": self.google() }),
         };
         Bytes::from(text.to_string())
     }
@@ -114,11 +116,45 @@ impl Problem {
             | Dialect::Azure
             | Dialect::Cohere
             | Dialect::Ollama
-            | Dialect::Custom => {
+            | Dialect::Custom
+            | Dialect::Bedrock => {
                 format!("data: {}\n\n", json!({ "error": self.openai(dialect) }))
             }
+            // Without a field of an event before it.
+            Dialect::Gemini => format!("{}\r\n", json!({ "error": self.google() })),
         };
         Bytes::from(text)
+    }
+
+    fn google(&self) -> Value {
+        let code = self.status(Dialect::Gemini);
+        let status = match code {
+            401 => "UNAUTHENTICATED",
+            403 => "PERMISSION_DENIED",
+            404 => "NOT_FOUND",
+            429 => "RESOURCE_EXHAUSTED",
+            500 => "INTERNAL",
+            503 => "UNAVAILABLE",
+            504 => "DEADLINE_EXCEEDED",
+            _ => "INVALID_ARGUMENT",
+        };
+        let message = match self.cause {
+            Cause::Context => {
+                "The input token count (150123) exceeds the maximum number of tokens allowed \
+                 (131072)."
+            }
+            Cause::Policy => "The response was blocked.",
+            Cause::Quota => "You exceeded your current quota, please check your plan.",
+            Cause::Overloaded => "The model is overloaded. Please try again later.",
+            Cause::Status(_) => "The scripted provider was told to fail.",
+        };
+        let message = self.message.as_deref().unwrap_or(message);
+        let mut error = json!({"code": code, "message": message, "status": status});
+        if self.cause == Cause::Quota {
+            let daily = json!({"quotaId": "GenerateRequestsPerDayPerProjectPerModel"});
+            error["details"] = json!([{"violations": [daily]}]);
+        }
+        error
     }
 
     fn anthropic(&self) -> Value {

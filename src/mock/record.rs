@@ -46,7 +46,8 @@ impl Recorded {
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         let bearer = self.header("authorization").and_then(|it| it.strip_prefix("Bearer "));
-        bearer.or_else(|| self.header("x-api-key")).or_else(|| self.header("api-key"))
+        let others = ["x-api-key", "api-key", "x-goog-api-key"];
+        bearer.or_else(|| others.into_iter().find_map(|name| self.header(name)))
     }
 }
 

@@ -9,7 +9,7 @@ use super::asked::{Asked, Operation};
 use super::problem::Problem;
 use super::reply::{Reply, Says};
 use super::speech::{Frame, Place, Speech};
-use super::{anthropic, openai};
+use super::{anthropic, gemini, openai};
 use crate::dialect::Dialect;
 
 /// The models that `/v1/models` lists.
@@ -63,7 +63,9 @@ pub(super) fn render(asked: &Asked, reply: &Reply) -> Rendered {
     let id_header = match dialect {
         Dialect::Anthropic => "request-id",
         Dialect::OpenAi | Dialect::Cohere | Dialect::Ollama | Dialect::Custom => "x-request-id",
+        Dialect::Bedrock => "x-amzn-requestid",
         Dialect::Azure => "apim-request-id",
+        Dialect::Gemini => "x-goog-request-id",
     };
     let mut headers = vec![
         (Cow::Borrowed("content-type"), content_type.into_owned()),
@@ -99,10 +101,14 @@ fn answered(asked: &Asked, speech: impl Fn() -> Speech) -> Parts {
                     | Dialect::Azure
                     | Dialect::Cohere
                     | Dialect::Ollama
-                    | Dialect::Custom,
+                    | Dialect::Custom
+                    | Dialect::Bedrock,
                     true,
                 ) => {
                     return (200, EVENTS, Payload::Frames(openai::frames(asked, &speech, legacy)));
+                }
+                (Dialect::Gemini, true) => {
+                    return (200, EVENTS, Payload::Frames(gemini::frames(asked, &speech)));
                 }
                 (Dialect::Anthropic, false) => anthropic::whole(asked, &speech),
                 (
@@ -110,12 +116,15 @@ fn answered(asked: &Asked, speech: impl Fn() -> Speech) -> Parts {
                     | Dialect::Azure
                     | Dialect::Cohere
                     | Dialect::Ollama
-                    | Dialect::Custom,
+                    | Dialect::Custom
+                    | Dialect::Bedrock,
                     false,
                 ) => openai::whole(asked, &speech, legacy),
+                (Dialect::Gemini, false) => gemini::whole(asked, &speech),
             }
         }
         Operation::Embeddings => openai::embeddings(asked),
+        Operation::CountTokens if asked.dialect == Dialect::Gemini => gemini::count(asked),
         Operation::CountTokens => anthropic::count(asked),
         Operation::Models => models(asked.dialect),
         Operation::Model(id) => Bytes::from(model(asked.dialect, id).to_string()),
@@ -133,7 +142,13 @@ fn models(dialect: Dialect) -> Bytes {
             "first_id": LISTED.first(),
             "last_id": LISTED.last(),
         }),
-        Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama | Dialect::Custom => {
+        Dialect::OpenAi
+        | Dialect::Azure
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Custom
+        | Dialect::Bedrock
+        | Dialect::Gemini => {
             json!({"object": "list", "data": data})
         }
     };
@@ -148,7 +163,13 @@ fn model(dialect: Dialect, id: &str) -> serde_json::Value {
             "display_name": id,
             "created_at": "2026-01-01T00:00:00Z",
         }),
-        Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama | Dialect::Custom => {
+        Dialect::OpenAi
+        | Dialect::Azure
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Custom
+        | Dialect::Bedrock
+        | Dialect::Gemini => {
             json!({
                 "id": id,
                 "object": "model",

@@ -193,7 +193,13 @@ fn default_text(asked: &Asked) -> String {
 fn calls(asked: &Asked, wanted: &Calls) -> Vec<Call> {
     let id = |number: usize| match asked.dialect {
         Dialect::Anthropic => format!("toolu_mock{:016x}{number}", asked.id),
-        Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama | Dialect::Custom => {
+        Dialect::OpenAi
+        | Dialect::Azure
+        | Dialect::Cohere
+        | Dialect::Ollama
+        | Dialect::Custom
+        | Dialect::Bedrock
+        | Dialect::Gemini => {
             format!("call_mock{:016x}{number}", asked.id)
         }
     };

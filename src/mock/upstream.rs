@@ -288,6 +288,11 @@ impl Upstream {
         UpstreamBuilder::new(Dialect::Anthropic)
     }
 
+    /// A provider that speaks as Google's Gemini does.
+    pub fn gemini() -> UpstreamBuilder {
+        UpstreamBuilder::new(Dialect::Gemini)
+    }
+
     /// Scheme, host and port, without a path. With TLS the host is `localhost`, to which the
     /// certificates of tests are made out.
     #[must_use]
@@ -306,7 +311,9 @@ impl Upstream {
             | Dialect::Anthropic
             | Dialect::Cohere
             | Dialect::Ollama
-            | Dialect::Custom => self.url(),
+            | Dialect::Custom
+            | Dialect::Bedrock
+            | Dialect::Gemini => self.url(),
         }
     }
 

@@ -5,7 +5,7 @@ use http::{HeaderName, header};
 
 use super::azure::is_foundry;
 use super::url::BaseUrl;
-use super::{Headers, Layout, TargetProblem, Written, filled};
+use super::{Cloud, Headers, Layout, TargetProblem, Vendor, Written, filled};
 use crate::dialect::Endpoint;
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -13,15 +13,18 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const FOUNDRY_API_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// Completes an `api_base`: with or without `/v1`, with or without the endpoint, under any prefix.
-pub(super) fn layout(base: &BaseUrl) -> Layout {
+pub(super) fn layout(vendor: &Vendor, base: &BaseUrl) -> Layout {
     let path = base.path.as_str();
+    let path = path.strip_suffix("/count_tokens").unwrap_or(path);
     let path = path.strip_suffix("/messages").unwrap_or(path);
     let root = path.strip_suffix("/v1").unwrap_or(path);
     // Claude at a Foundry resource is under a prefix of its own.
-    let root = if root.is_empty() && is_foundry(base) { "/anthropic" } else { root };
+    let root = if root.is_empty() && at_foundry(vendor, base) { "/anthropic" } else { root };
     let query = base.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
     let mut paths = [const { None }; Endpoint::ALL.len()];
     paths[Endpoint::Chat.index()] = Some(format!("{root}/v1/messages{query}").into());
+    paths[Endpoint::CountTokens.index()] =
+        Some(format!("{root}/v1/messages/count_tokens{query}").into());
     Layout { root: root.to_owned(), paths, stream_path: None }
 }
 
@@ -33,6 +36,7 @@ pub(super) fn is_copied(base: &BaseUrl) -> bool {
 
 pub(super) fn authenticate(
     headers: &mut Headers,
+    vendor: &Vendor,
     base: &BaseUrl,
     written: &Written<'_>,
 ) -> Result<(), TargetProblem> {
@@ -41,9 +45,14 @@ pub(super) fn authenticate(
     }
     if let Some(key) = filled(written.api_key) {
         headers.add_secret("api_key", API_KEY, "", key)?;
-        if is_foundry(base) {
+        if at_foundry(vendor, base) {
             headers.add_secret("api_key", FOUNDRY_API_KEY, "", key)?;
         }
     }
     Ok(())
+}
+
+/// Whether Claude is asked for at Azure AI Foundry: by the provider's name, or at its address.
+fn at_foundry(vendor: &Vendor, base: &BaseUrl) -> bool {
+    is_foundry(base) || vendor.cloud() == Some(Cloud::Azure)
 }

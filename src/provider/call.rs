@@ -6,27 +6,33 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::value::RawValue;
 
 use super::media::{self, Sending, Stored};
+use super::{bedrock, text_of};
 use crate::catalog::{Deployment, PriceBook};
 use crate::dialect::{ClientDialect, Dialect, Endpoint, Quirks};
 use crate::failure::{Failure, FailureClass};
 use crate::mapping::Mapping;
+use crate::wire::anthropic::{client as messages, native as messages_native};
+use crate::wire::client::Obstacle;
 use crate::wire::form::Form;
+use crate::wire::gemini::client::native as gemini_native;
 use crate::wire::json::Object;
 use crate::wire::responses::{Bridge, NativeStream, Owner, Resource};
-use crate::wire::{self, Reply, RequestOptions, StreamOptions, StreamRelay};
+use crate::wire::{self, Origin, Reply, RequestOptions, StreamOptions, StreamRelay};
 
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+const AMAZON_REQUEST_ID: &str = "x-amzn-requestid";
 /// What stands for the model in a deployment's path.
 const MODEL_PLACE: &str = "{model}";
-/// What is encoded in a segment of a path: everything but RFC 3986's unreserved characters.
+/// What is encoded in a segment of a path: everything but RFC 3986's unreserved characters, and the
+/// `@` before a version of a model.
 pub(super) const SEGMENT: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
 
 /// What is asked of a deployment, besides the client's body.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +58,8 @@ pub struct Call<'a> {
 pub struct Native<'a> {
     pub dialect: ClientDialect,
     pub body: &'a Object,
+    /// What of it a provider of another dialect cannot be told.
+    pub obstacle: &'a Obstacle,
     /// Headers that go with it to a provider of the same dialect.
     pub headers: &'a [(HeaderName, HeaderValue)],
     /// What of the Responses API it asks for, if not for a response.
@@ -118,11 +126,31 @@ pub fn request<'a>(
             format!("the provider {} has no API for {}", deployment.provider, noun(call.endpoint));
         return Err(Failure::new(FailureClass::NotFound, message));
     };
-    let path = path(template, call.model)?;
+    // Google's SDKs and lists name models `models/...`; the path has that word already.
+    let model = match deployment.dialect {
+        Dialect::Bedrock if call.endpoint == Endpoint::CountTokens => {
+            bedrock::without_profile(bedrock::model_id(call.model))
+        }
+        Dialect::Gemini => call.model.strip_prefix("models/").unwrap_or(call.model),
+        Dialect::Bedrock => bedrock::model_id(call.model),
+        _ => call.model,
+    };
+    let path = path(template, model)?;
+    let marks = |body: &Object| {
+        let points = &deployment.cache_points;
+        if points.is_empty() || !takes_marks(deployment) {
+            return None;
+        }
+        wire::cache::inject(body, points)
+    };
     let reading = Reading { api: call.endpoint, native: None };
-    // A deployment in the path hides the model; Azure takes no other word for it.
-    let is_named_by_path =
-        deployment.dialect == Dialect::Azure && template.contains("/deployments/");
+    // A deployment in the path hides the model; Azure and Bedrock take no other word for it.
+    let is_named_by_path = match deployment.dialect {
+        Dialect::Azure => template.contains("/deployments/"),
+        Dialect::Bedrock => true,
+        Dialect::Anthropic => deployment.quirks.vertex,
+        _ => false,
+    };
     let options = RequestOptions {
         endpoint: call.endpoint,
         model: (!is_named_by_path).then_some(call.model),
@@ -145,15 +173,58 @@ pub fn request<'a>(
     if let Some(outgoing) = super::responses::request(deployment, body, call, &options)? {
         return Ok(outgoing);
     }
+    if let Some(native) = call.native {
+        match (native.dialect, deployment.dialect) {
+            (ClientDialect::Anthropic, Dialect::Anthropic) => {
+                let marked = marks(native.body);
+                let native = Native { body: marked.as_ref().unwrap_or(native.body), ..native };
+                return messages_as_written(deployment, native, &options, path, reading);
+            }
+            (ClientDialect::Gemini, Dialect::Gemini) => {
+                let counts = call.endpoint == Endpoint::CountTokens;
+                let body = gemini_native::request(native.body, &options, counts);
+                let reading = Reading { native: Some(native.dialect), ..reading };
+                return Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None });
+            }
+            _ => {}
+        }
+        if let Some(refusal) = native.obstacle.refusal(call.drop_params) {
+            return Err(refusal.clone());
+        }
+    }
+    let marked = if call.endpoint == Endpoint::Chat { marks(body) } else { None };
+    let body = marked.as_ref().unwrap_or(body);
     match deployment.dialect {
         Dialect::OpenAi | Dialect::Azure => {
             let body = wire::openai::request(body, &options)?;
             Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
+        Dialect::Anthropic if deployment.quirks.vertex => {
+            let outgoing = wire::anthropic::request(body, &options)?;
+            let body = wire::anthropic::vertex(outgoing.body, outgoing.version)?;
+            Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
+        }
         Dialect::Anthropic => {
             let outgoing = wire::anthropic::request(body, &options)?;
-            let headers = anthropic_headers(deployment, outgoing.version, &outgoing.betas);
-            Ok(Outgoing { path, headers, body: outgoing.body, reading, sending: None })
+            let version = HeaderValue::from_static(outgoing.version);
+            let headers = anthropic_headers(deployment, version, &outgoing.betas);
+            let mut body = outgoing.body;
+            if call.endpoint == Endpoint::CountTokens {
+                let options = RequestOptions { defaults: &[], overrides: &[], ..options };
+                let version = outgoing.version.as_bytes();
+                body = Object::parse(body.clone()).map_or(body, |written| {
+                    messages_native::request(&written, &options, version).body
+                });
+            }
+            Ok(Outgoing { path, headers, body, reading, sending: None })
+        }
+        Dialect::Bedrock => {
+            let body = wire::bedrock::request(body, &options)?;
+            Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
+        }
+        Dialect::Gemini => {
+            let body = wire::gemini::request(body, &options)?;
+            Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
         Dialect::Cohere => {
             let body = match call.endpoint {
@@ -182,17 +253,77 @@ pub fn request<'a>(
     }
 }
 
-/// Reads a provider's whole reply. `model` is the one that was asked for, which not every provider
-/// repeats.
+/// Whether a provider caches where it is told to by `cache_control`. From what is sent to others of
+/// OpenAI's dialect the client's markers are taken out, too (`wire/openai/foreign.rs`).
+const fn takes_marks(deployment: &Deployment) -> bool {
+    match deployment.dialect {
+        // Bedrock's requests turn them into `cachePoint`s, where the model knows these.
+        Dialect::Anthropic | Dialect::Bedrock => true,
+        Dialect::OpenAi => deployment.quirks.cache_markers,
+        Dialect::Azure | Dialect::Gemini | Dialect::Cohere | Dialect::Ollama | Dialect::Custom => {
+            false
+        }
+    }
+}
+
+/// The request of a client of Anthropic's for Anthropic itself, or for a cloud that hosts Claude.
+fn messages_as_written<'a>(
+    deployment: &Deployment,
+    native: Native<'_>,
+    options: &RequestOptions<'_>,
+    path: Cow<'a, str>,
+    reading: Reading,
+) -> Result<Outgoing<'a>, Failure> {
+    let reading = Reading { native: Some(native.dialect), ..reading };
+    let sent = |name: &HeaderName| {
+        let found = native.headers.iter().find(|(other, _)| other == name);
+        found.map(|(_, value)| value.clone())
+    };
+    let version = sent(&ANTHROPIC_VERSION)
+        .unwrap_or_else(|| HeaderValue::from_static(wire::anthropic::VERSION));
+    // What the operator wrote is what is sent.
+    let extra = deployment.target.headers.iter().find(|(name, _)| *name == ANTHROPIC_VERSION);
+    let in_force = extra.map_or(&version, |(_, value)| value);
+    let written = messages_native::request(native.body, options, in_force.as_bytes());
+    if deployment.quirks.vertex {
+        let version = in_force.to_str().unwrap_or(wire::anthropic::VERSION);
+        let body = wire::anthropic::vertex(written.body, version)?;
+        return Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None });
+    }
+    let list = sent(&ANTHROPIC_BETA);
+    let list = list.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut betas: Vec<String> = Vec::new();
+    for beta in list.split(',').map(str::trim).chain(written.betas.iter().map(String::as_str)) {
+        if !beta.is_empty() && !betas.iter().any(|known| known == beta) {
+            betas.push(beta.to_owned());
+        }
+    }
+    let headers = anthropic_headers(deployment, version, &betas);
+    Ok(Outgoing { path, headers, body: written.body, reading, sending: None })
+}
+
+/// What is known of an answer by its head, and of its request.
+#[must_use]
+pub fn origin<'a>(model: &'a str, headers: &'a HeaderMap) -> Origin<'a> {
+    Origin { model, request_id: text_of(headers, AMAZON_REQUEST_ID) }
+}
+
+/// Whether a header of a successful answer is looked at by [`origin`].
+#[must_use]
+pub fn tells_origin(name: &HeaderName) -> bool {
+    name.as_str() == AMAZON_REQUEST_ID
+}
+
+/// Reads a provider's whole reply.
 ///
 /// # Errors
 /// The body is an error, or not a reply at all, although the status said that all is well.
 pub fn reply(
     deployment: &Deployment,
-    model: &str,
     reading: Reading,
     body: Bytes,
     created: u64,
+    origin: &Origin<'_>,
 ) -> Result<Reply, Failure> {
     if !reading.api.is_text() {
         return media::reply(deployment, reading, body);
@@ -201,30 +332,50 @@ pub fn reply(
         return super::responses::reply(deployment, reading, body, created);
     }
     match (deployment.dialect, reading.api) {
-        (Dialect::Cohere, Endpoint::Chat) => return wire::cohere::reply(body, model, created),
-        (Dialect::Cohere, Endpoint::Embeddings) => return wire::cohere::embeddings(body, model),
+        (Dialect::Cohere, Endpoint::Chat) => {
+            return wire::cohere::reply(body, origin.model, created);
+        }
+        (Dialect::Cohere, Endpoint::Embeddings) => {
+            return wire::cohere::embeddings(body, origin.model);
+        }
         (Dialect::Ollama, Endpoint::Chat) => return wire::ollama::reply(body, created),
         (Dialect::Ollama, Endpoint::Embeddings) => return wire::ollama::embeddings(body),
         _ => {}
     }
     if let Some(map) = mapped(deployment, |map| map.response.is_some()) {
-        return wire::custom::reply(body, map, model, created);
+        return wire::custom::reply(body, map, origin.model, created);
     }
     match deployment.dialect {
         Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama | Dialect::Custom => {
             wire::openai::reply(body, deployment.quirks, reading.api)
         }
-        Dialect::Anthropic => wire::anthropic::reply(body, created),
+        Dialect::Anthropic => match (reading.api, reading.native) {
+            (Endpoint::CountTokens, native) => {
+                let tokens = messages_native::count(&body)?;
+                let body = if native.is_some() { body } else { messages::count(tokens) };
+                Ok(Reply { body, usage: None, model: None })
+            }
+            (_, Some(_)) => messages_native::reply(body),
+            (_, None) => wire::anthropic::reply(body, created),
+        },
+        Dialect::Bedrock => match reading.api {
+            Endpoint::CountTokens => wire::bedrock::count(&body, origin),
+            _ => wire::bedrock::reply(body, created, origin),
+        },
+        Dialect::Gemini => match reading.native {
+            Some(_) => gemini_native::reply(body, reading.api == Endpoint::CountTokens),
+            None => wire::gemini::reply(body, reading.api, created),
+        },
     }
 }
 
-/// The relay for a provider's stream. `model`: as for [`reply`].
+/// The relay for a provider's stream.
 #[must_use]
 pub fn stream(
     deployment: &Deployment,
-    model: &str,
     reading: Reading,
     options: StreamOptions,
+    origin: &Origin<'_>,
 ) -> StreamRelay {
     if reading.api == Endpoint::Responses {
         return StreamRelay::Translated(match reading.native {
@@ -240,13 +391,17 @@ pub fn stream(
     match deployment.dialect {
         Dialect::OpenAi => StreamRelay::openai(options),
         Dialect::Azure => StreamRelay::azure(options),
+        Dialect::Anthropic if reading.native.is_some() => StreamRelay::anthropic_native(),
         Dialect::Anthropic => StreamRelay::anthropic(options),
-        Dialect::Cohere => StreamRelay::cohere(options, model),
+        Dialect::Cohere => StreamRelay::cohere(options, origin.model),
         Dialect::Ollama => StreamRelay::ollama(options),
         Dialect::Custom => match mapped(deployment, |map| map.stream.is_some()) {
-            Some(map) => StreamRelay::custom(options, Arc::clone(map), model),
+            Some(map) => StreamRelay::custom(options, Arc::clone(map), origin.model),
             None => StreamRelay::openai(options),
         },
+        Dialect::Gemini if reading.native.is_some() => StreamRelay::gemini_native(),
+        Dialect::Bedrock => StreamRelay::bedrock(options, origin),
+        Dialect::Gemini => StreamRelay::gemini(options),
     }
 }
 
@@ -273,7 +428,7 @@ fn path<'a>(template: &'a str, model: &str) -> Result<Cow<'a, str>, Failure> {
 /// stays: its version wins, its features are added.
 fn anthropic_headers(
     deployment: &Deployment,
-    version: &'static str,
+    version: HeaderValue,
     betas: &[String],
 ) -> Vec<(HeaderName, HeaderValue)> {
     let written = |name: &HeaderName| {
@@ -282,7 +437,7 @@ fn anthropic_headers(
     };
     let mut headers = Vec::with_capacity(2);
     if written(&ANTHROPIC_VERSION).is_none() {
-        headers.push((ANTHROPIC_VERSION, HeaderValue::from_static(version)));
+        headers.push((ANTHROPIC_VERSION, version));
     }
     let mut features: Vec<&str> = written(&ANTHROPIC_BETA)
         .and_then(|value| value.to_str().ok())
@@ -420,7 +575,8 @@ mod tests {
             (&written, &betas, vec![("anthropic-beta", "a,b,c")]),
         ] {
             let deployment = deployment("anthropic", "m", extra);
-            let headers = anthropic_headers(&deployment, "2023-06-01", betas);
+            let headers =
+                anthropic_headers(&deployment, HeaderValue::from_static("2023-06-01"), betas);
             let found: Vec<(&str, &str)> = headers
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))

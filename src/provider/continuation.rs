@@ -17,6 +17,14 @@ pub fn continuation(deployment: &Deployment, model: &str, body: &Object) -> Styl
         Dialect::Anthropic if wire::anthropic::takes_prefill(hint) && !thinks(deployment, body) => {
             Style::Prefix
         }
+        // Of other makers' models behind Converse it is not known.
+        Dialect::Bedrock
+            if hint.contains("claude")
+                && wire::anthropic::takes_prefill(hint)
+                && !thinks(deployment, body) =>
+        {
+            Style::Prefix
+        }
         Dialect::OpenAi if deployment.quirks.mistral => Style::MarkedPrefix,
         Dialect::OpenAi if deployment.quirks.continues_final_message => Style::FinalMessage,
         Dialect::Anthropic
@@ -24,7 +32,9 @@ pub fn continuation(deployment: &Deployment, model: &str, body: &Object) -> Styl
         | Dialect::Azure
         | Dialect::Cohere
         | Dialect::Ollama
-        | Dialect::Custom => Style::Instruction,
+        | Dialect::Custom
+        | Dialect::Bedrock
+        | Dialect::Gemini => Style::Instruction,
     }
 }
 

@@ -7,30 +7,37 @@
 
 mod anthropic;
 mod azure;
+mod bedrock;
 mod call;
 mod classify;
+mod cloud;
 mod cohere;
 mod compatible;
 mod continuation;
 mod custom;
+mod gemini;
 mod media;
 mod ollama;
 mod openai;
 mod pass;
 mod recognise;
+mod replayed;
 mod rerank;
 mod responses;
 mod retry_after;
 mod table;
 mod told;
 mod url;
+mod vertex;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use thiserror::Error;
 
 pub use azure::DEFAULT_API_VERSION;
-pub use call::{Call, Native, Outgoing, Reading, reply, request, stream};
-pub use classify::{class_of, classify, reclassify};
+pub use bedrock::region_of;
+pub use call::{Call, Native, Outgoing, Reading, origin, reply, request, stream, tells_origin};
+pub use classify::{class_of, classify, is_for_client, reclassify};
+pub use cloud::{Cloud, CloudOptions};
 pub use continuation::continuation;
 pub use media::{Action, Sending, Stored};
 
@@ -38,6 +45,7 @@ pub use compatible::why_not;
 pub use custom::Custom;
 pub use pass::{passed_path, passed_reading, realtime_path};
 pub use recognise::recognise;
+pub use replayed::replayed;
 pub use responses::{offered as responses_api, stored};
 pub use table::{CUSTOM, Support, Vendor, names, vendor, vendors};
 pub use told::told;
@@ -58,6 +66,8 @@ pub struct Written<'a> {
     pub organization: Option<&'a str>,
     /// A token of Microsoft Entra ID, in place of a key.
     pub azure_ad_token: Option<&'a str>,
+    /// Who calls, at a cloud.
+    pub cloud: Option<&'a CloudOptions>,
     /// In the order written; a later one replaces an earlier one of the same name, and all of them
     /// what the provider's own authentication sets.
     pub extra_headers: &'a [(HeaderName, HeaderValue)],
@@ -80,6 +90,7 @@ impl Default for Written<'_> {
             api_version: None,
             organization: None,
             azure_ad_token: None,
+            cloud: None,
             extra_headers: &[],
             verify_tls: true,
             ca_file: None,
@@ -132,16 +143,24 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         let message = format!("the provider `{}` is not supported yet{reason}", vendor.name);
         return Err(TargetProblem::new("model", message));
     }
+    let own_base = match filled(written.api_base) {
+        Some(_) => None,
+        None => cloud::own_base(vendor, written)?,
+    };
     let api_base = filled(written.api_base)
+        .or(own_base.as_deref())
         .or(vendor.base_url)
         .ok_or_else(|| TargetProblem::missing("api_base", vendor, vendor.base_vars))?;
     let base = BaseUrl::parse(api_base)
         .map_err(|wrong| TargetProblem::new("api_base", format!("`api_base` {wrong}")))?;
     let dialect = spoken(vendor, &base);
     let mut layout = match dialect {
+        _ if vendor.cloud() == Some(Cloud::Google) => vertex::layout(vendor, &base, written)?,
         Dialect::OpenAi => openai::layout(vendor, &base),
         Dialect::Azure => azure::layout(vendor, &base, filled(written.api_version))?,
-        Dialect::Anthropic => anthropic::layout(&base),
+        Dialect::Anthropic => anthropic::layout(vendor, &base),
+        Dialect::Bedrock => bedrock::layout(&base, written.model),
+        Dialect::Gemini => gemini::layout(&base),
         Dialect::Cohere => cohere::layout(&base),
         Dialect::Ollama => ollama::layout(&base),
         Dialect::Custom => custom::layout(&base, written.custom),
@@ -162,13 +181,22 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
 
     let mut headers = Headers::default();
     match dialect {
+        _ if vendor.cloud() == Some(Cloud::Google) => vertex::authenticate(&mut headers, written)?,
         Dialect::OpenAi | Dialect::Cohere | Dialect::Ollama => {
             openai::authenticate(&mut headers, written)?;
         }
         Dialect::Custom => custom::authenticate(&mut headers, written)?,
         Dialect::Azure => azure::authenticate(&mut headers, &base, written)?,
-        Dialect::Anthropic => anthropic::authenticate(&mut headers, &base, written)?,
+        Dialect::Anthropic => anthropic::authenticate(&mut headers, vendor, &base, written)?,
+        Dialect::Bedrock => bedrock::authenticate(&mut headers, written)?,
+        Dialect::Gemini => gemini::authenticate(&mut headers, written)?,
     }
+    let writes_its_own =
+        written.extra_headers.iter().any(|(name, _)| *name == header::AUTHORIZATION);
+    let authorisation = match headers.has_credentials() || writes_its_own {
+        true => None,
+        false => cloud::authorisation(vendor, &base, written)?,
+    };
     let mut authority = HeaderValue::from_str(&base.authority).map_err(|_| {
         TargetProblem::new("api_base", "`api_base` has a host that cannot be sent in a header")
     })?;
@@ -181,7 +209,8 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
     }
     // A server of one's own may do without a key; the provider's own address will not.
     let is_own_address = filled(written.api_base).is_none() || vendor.dialect == Dialect::Azure;
-    if vendor.needs_key && is_own_address && !headers.has_credentials() {
+    let has_credentials = headers.has_credentials() || authorisation.is_some();
+    if vendor.needs_key && is_own_address && !has_credentials {
         return Err(TargetProblem::missing("api_key", vendor, vendor.key_vars));
     }
 
@@ -194,6 +223,7 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         paths: layout.paths,
         stream_path: layout.stream_path,
         headers: headers.0,
+        authorisation,
         api_base: base.shown(&layout.root).into(),
         verify_tls: written.verify_tls,
         ca_file: filled(written.ca_file).map(Box::from),
@@ -254,6 +284,7 @@ pub fn plain_target(
         paths: [const { None }; Endpoint::ALL.len()],
         stream_path: None,
         headers: headers.0,
+        authorisation: None,
         api_base: base.shown(&base.path).into(),
         verify_tls: true,
         ca_file: None,
@@ -267,6 +298,10 @@ pub fn plain_target(
 #[must_use]
 pub fn remarks(vendor: &Vendor, written: &Written<'_>) -> Vec<TargetProblem> {
     let mut remarks = Vec::new();
+    if let Some((option, usual)) = cloud::assumed_place(vendor, written) {
+        let message = format!("no `{option}` is written: `{usual}` is used");
+        remarks.push(TargetProblem::new(option, message));
+    }
     let Some(base) = filled(written.api_base).and_then(|text| BaseUrl::parse(text).ok()) else {
         return remarks;
     };

@@ -3,6 +3,8 @@
 //! Names, addresses and environment variables are LiteLLM's, so that its configuration files work.
 
 use super::compatible::COMPATIBLE;
+use super::gemini;
+use super::url::BaseUrl;
 use crate::dialect::{Dialect, Quirks};
 
 /// A provider: where it is and what it speaks.
@@ -36,6 +38,32 @@ pub const CUSTOM: Vendor = Vendor {
     needs_key: false,
     ..OPENAI
 };
+
+impl Vendor {
+    /// The same provider as it is spoken to about a model.
+    #[must_use]
+    pub fn of_model(&'static self, model: &str) -> &'static Self {
+        let family = FAMILIES.iter().find(|(name, start, _)| {
+            // At Vertex AI a publisher before the model tells that it is none of Google's.
+            let fits =
+                if start.is_empty() { model.contains('/') } else { model.starts_with(start) };
+            *name == self.name && fits
+        });
+        family.map_or(self, |(_, _, vendor)| vendor)
+    }
+
+    /// The same provider as it is spoken to at an address: Google serves Gemini's own API and, under
+    /// `/openai`, one that is like OpenAI's.
+    #[must_use]
+    pub fn at(&'static self, api_base: Option<&str>) -> &'static Self {
+        const LIKE_OPENAI: &Vendor = &GEMINI_LIKE_OPENAI;
+        let base = api_base.and_then(|text| BaseUrl::parse(text).ok());
+        let is_like_openai = self.dialect == Dialect::Gemini
+            && self.cloud().is_none()
+            && base.is_some_and(|base| gemini::is_openai_like(&base));
+        if is_like_openai { LIKE_OPENAI } else { self }
+    }
+}
 
 /// How far Tollgate can call a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +99,9 @@ pub(super) const PLAIN: Quirks = Quirks {
     reasoning_outside_completion: false,
     normalise_stream: false,
     continues_final_message: false,
+    replays_reasoning: false,
+    vertex: false,
+    cache_markers: false,
 };
 
 pub(super) const MAX_TOKENS_ONLY: Quirks = Quirks { max_tokens_only: true, ..PLAIN };
@@ -78,10 +109,15 @@ const VLLM: Quirks = Quirks { continues_final_message: true, ..NORMALISE };
 pub(super) const NORMALISE: Quirks = Quirks { normalise_stream: true, ..PLAIN };
 pub(super) const MAX_TOKENS_NORMALISE: Quirks =
     Quirks { normalise_stream: true, ..MAX_TOKENS_ONLY };
+/// In front of Claude and others that cache by markers.
+const MARKED_NORMALISE: Quirks = Quirks { cache_markers: true, ..NORMALISE };
+const MARKED_MAX_TOKENS_NORMALISE: Quirks = Quirks { cache_markers: true, ..MAX_TOKENS_NORMALISE };
+const MARKED: Quirks = Quirks { cache_markers: true, ..PLAIN };
 const MISTRAL: Quirks = Quirks { mistral: true, no_stream_options: true, ..MAX_TOKENS_NORMALISE };
-const DEEPSEEK: Quirks = Quirks { null_content_with_tool_calls: true, ..MAX_TOKENS_NORMALISE };
 pub(super) const NO_STREAM_OPTIONS: Quirks =
     Quirks { no_stream_options: true, ..MAX_TOKENS_NORMALISE };
+const DEEPSEEK: Quirks =
+    Quirks { null_content_with_tool_calls: true, replays_reasoning: true, ..MAX_TOKENS_NORMALISE };
 const XAI: Quirks = Quirks {
     strip_strict_and_names: true,
     reasoning_outside_completion: true,
@@ -152,6 +188,61 @@ const ANTHROPIC: Vendor = Vendor {
     ..OPENAI
 };
 
+/// Without an `api_base` its address depends on the region.
+const BEDROCK: Vendor = Vendor {
+    name: "bedrock",
+    dialect: Dialect::Bedrock,
+    base_url: None,
+    base_vars: &["AWS_BEDROCK_RUNTIME_ENDPOINT", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"],
+    key_vars: &["AWS_BEARER_TOKEN_BEDROCK"],
+    ..OPENAI
+};
+
+/// OpenAI's API at Bedrock.
+const BEDROCK_MANTLE: Vendor = Vendor {
+    name: "bedrock_mantle",
+    base_url: None,
+    base_vars: &["BEDROCK_MANTLE_API_BASE"],
+    key_vars: &["BEDROCK_MANTLE_API_KEY", "AWS_BEARER_TOKEN_BEDROCK"],
+    ..OPENAI
+};
+
+const AZURE_AI: Vendor = Vendor {
+    name: "azure_ai",
+    base_vars: &["AZURE_AI_API_BASE"],
+    key_vars: &["AZURE_AI_API_KEY"],
+    ..AZURE
+};
+
+/// Gemini at Vertex AI.
+const VERTEX: Vendor = Vendor {
+    name: "vertex_ai",
+    dialect: Dialect::Gemini,
+    base_url: None,
+    base_vars: &["VERTEXAI_API_BASE", "VERTEX_API_BASE"],
+    key_vars: &[],
+    quirks: ON_VERTEX,
+    needs_key: false,
+    ..OPENAI
+};
+
+const ON_VERTEX: Quirks = Quirks { vertex: true, ..PLAIN };
+
+/// Vendors whose models are called in several formats: the models, by how their names begin, and
+/// what is spoken to them. The first that fits decides.
+const FAMILIES: &[(&str, &str, &Vendor)] = &[
+    ("azure_ai", "claude", &Vendor { dialect: Dialect::Anthropic, ..AZURE_AI }),
+    ("vertex_ai", "claude", &VERTEX_CLAUDE),
+    ("vertex_ai_beta", "claude", &Vendor { name: "vertex_ai_beta", ..VERTEX_CLAUDE }),
+    ("vertex_ai", "", &VERTEX_LIKE_OPENAI),
+    ("vertex_ai_beta", "", &Vendor { name: "vertex_ai_beta", ..VERTEX_LIKE_OPENAI }),
+];
+
+const VERTEX_CLAUDE: Vendor = Vendor { dialect: Dialect::Anthropic, ..VERTEX };
+
+/// Models of other publishers, which are named with their publisher (`meta/llama-...`).
+const VERTEX_LIKE_OPENAI: Vendor = Vendor { dialect: Dialect::OpenAi, quirks: NORMALISE, ..VERTEX };
+
 /// The quirks are those of its API that copies OpenAI's, under `/compatibility/v1`.
 const COHERE: Vendor = Vendor {
     dialect: Dialect::Cohere,
@@ -162,7 +253,7 @@ const DASHSCOPE: Vendor = hosted!(
     "dashscope",
     "DASHSCOPE",
     "https://dashscope.aliyuncs.com/compatible-mode/v1",
-    MAX_TOKENS_NORMALISE
+    MARKED_MAX_TOKENS_NORMALISE
 );
 
 const DOCKER: Vendor = own_server!(
@@ -191,16 +282,23 @@ const FRIENDLI: Vendor = hosted!(
     "FRIENDLI_TOKEN"
 );
 
-/// Gemini by its endpoint that is like OpenAI's; the native API is not spoken.
 const GEMINI: Vendor = Vendor {
-    native_paths: &["/v1", "/v1beta", "/v1beta/models"],
+    dialect: Dialect::Gemini,
     ..hosted!(
         "gemini",
         "GEMINI",
-        "https://generativelanguage.googleapis.com/v1beta/openai",
-        NORMALISE,
+        "https://generativelanguage.googleapis.com/v1beta",
+        PLAIN,
         "GOOGLE_API_KEY"
     )
+};
+
+/// Gemini by its endpoint that is like OpenAI's: see [`Vendor::at`].
+const GEMINI_LIKE_OPENAI: Vendor = Vendor {
+    dialect: Dialect::OpenAi,
+    base_url: Some("https://generativelanguage.googleapis.com/v1beta/openai"),
+    quirks: NORMALISE,
+    ..GEMINI
 };
 
 /// The quirks are those of its API that copies OpenAI's, under `/v1`.
@@ -248,21 +346,21 @@ pub(super) const VENDORS: &[Vendor] = &[
     OPENAI,
     AZURE,
     ANTHROPIC,
-    Vendor {
-        name: "azure_ai",
-        base_vars: &["AZURE_AI_API_BASE"],
-        key_vars: &["AZURE_AI_API_KEY"],
-        ..AZURE
-    },
+    AZURE_AI,
+    BEDROCK,
+    Vendor { name: "bedrock_converse", ..BEDROCK },
+    BEDROCK_MANTLE,
+    VERTEX,
+    Vendor { name: "vertex_ai_beta", ..VERTEX },
     Vendor { name: "azure_text", support: Support::CompletionsOnly, ..AZURE },
     Vendor { name: "text-completion-openai", support: Support::CompletionsOnly, ..OPENAI },
     // Servers that people run themselves.
     own_server!("custom_openai", "CUSTOM_OPENAI", None, PLAIN),
-    own_server!("databricks", "DATABRICKS", None, MAX_TOKENS_NORMALISE),
+    own_server!("databricks", "DATABRICKS", None, MARKED_MAX_TOKENS_NORMALISE),
     DOCKER,
     own_server!("hosted_vllm", "HOSTED_VLLM", None, VLLM),
     own_server!("lemonade", "LEMONADE", Some("http://localhost:8000/api/v1"), MAX_TOKENS_ONLY),
-    own_server!("litellm_proxy", "LITELLM_PROXY", None, PLAIN),
+    own_server!("litellm_proxy", "LITELLM_PROXY", None, MARKED),
     own_server!("llamafile", "LLAMAFILE", Some("http://127.0.0.1:8080/v1"), MAX_TOKENS_ONLY),
     own_server!("lm_studio", "LM_STUDIO", Some("http://localhost:1234/v1"), MAX_TOKENS_NORMALISE),
     OLLAMA,
@@ -312,7 +410,13 @@ pub(super) const VENDORS: &[Vendor] = &[
         "https://integrate.api.nvidia.com/v1",
         MAX_TOKENS_NORMALISE
     ),
-    hosted!("openrouter", "OPENROUTER", "https://openrouter.ai/api/v1", NORMALISE, "OR_API_KEY"),
+    hosted!(
+        "openrouter",
+        "OPENROUTER",
+        "https://openrouter.ai/api/v1",
+        MARKED_NORMALISE,
+        "OR_API_KEY"
+    ),
     OVHCLOUD,
     PERPLEXITY,
     hosted!("poe", "POE", "https://api.poe.com/v1", MAX_TOKENS_ONLY),
@@ -335,9 +439,6 @@ pub(super) const VENDORS: &[Vendor] = &[
     hosted!("zai", "ZAI", "https://api.z.ai/api/paas/v4", MAX_TOKENS_NORMALISE),
     // Known, and not spoken.
     not_yet("aws_polly"),
-    not_yet("bedrock"),
-    not_yet("bedrock_converse"),
-    not_yet("bedrock_mantle"),
     not_yet("github_copilot"),
     not_yet("oci"),
     not_yet("predibase"),
@@ -346,8 +447,6 @@ pub(super) const VENDORS: &[Vendor] = &[
     not_yet("sagemaker_chat"),
     not_yet("snowflake"),
     not_yet("triton"),
-    not_yet("vertex_ai"),
-    not_yet("vertex_ai_beta"),
     not_yet("watsonx"),
     not_yet("watsonx_text"),
 ];
@@ -391,6 +490,6 @@ mod tests {
         }
         assert!(names().count() >= 100, "only {}", names().count());
         assert!(names().any(|name| name == "groq"));
-        assert!(names().all(|name| name != "bedrock"));
+        assert!(names().all(|name| name != "sagemaker"));
     }
 }

@@ -90,16 +90,6 @@ fn an_address_is_completed_for_openai_and_its_copies() {
             "https://api.deepseek.com/v1/chat/completions",
         ),
         ("mistral", Some("http://127.0.0.1:9001"), "http://127.0.0.1:9001/v1/chat/completions"),
-        (
-            "gemini",
-            None,
-            "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions",
-        ),
-        (
-            "gemini",
-            Some("https://generativelanguage.googleapis.com/v1beta"),
-            "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions",
-        ),
         ("cohere", Some("https://api.cohere.com/v2/chat"), "https://api.cohere.com/v2/chat"),
         ("cohere", None, "https://api.cohere.com/v2/chat"),
         ("cohere_chat", Some("http://127.0.0.1:9001/v1"), "http://127.0.0.1:9001/v2/chat"),
@@ -124,6 +114,52 @@ fn an_address_is_completed_for_openai_and_its_copies() {
     assert_eq!(address(&target, Endpoint::Completions), "https://gw.example/v1/completions");
     assert_eq!(address(&target, Endpoint::Embeddings), "https://gw.example/v1/embeddings");
     assert_eq!(&*target.api_base, "https://gw.example/v1");
+}
+
+#[test]
+fn an_address_is_completed_for_gemini() {
+    const OWN: &str = "https://generativelanguage.googleapis.com/v1beta/models/{model}";
+    for (api_base, root) in [
+        (None, OWN),
+        (Some("https://generativelanguage.googleapis.com"), OWN),
+        (Some("https://generativelanguage.googleapis.com/v1beta/models"), OWN),
+        (Some("https://generativelanguage.googleapis.com/v1beta/models/m:generateContent"), OWN),
+        (Some("https://gw.example/v1"), "https://gw.example/v1/models/{model}"),
+        (Some("https://gw.example/google"), "https://gw.example/google/v1beta/models/{model}"),
+    ] {
+        let written = Written { api_base, api_key: Some("sk"), ..Written::default() };
+        let target = call("gemini", written).unwrap();
+        assert_eq!(address(&target, Endpoint::Chat), format!("{root}:generateContent"));
+        assert_eq!(address(&target, Endpoint::CountTokens), format!("{root}:countTokens"));
+        assert_eq!(address(&target, Endpoint::Embeddings), format!("{root}:batchEmbedContents"));
+        let streamed = target.stream_path.unwrap();
+        assert!(streamed.ends_with("/models/{model}:streamGenerateContent?alt=sse"), "{streamed}");
+        let (name, value) = &target.headers[0];
+        assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-goog-api-key", "sk"));
+        assert!(value.is_sensitive());
+    }
+    let keyed = call("gemini", at("https://gw.example?a=b")).unwrap();
+    assert!(keyed.stream_path.unwrap().ends_with(":streamGenerateContent?alt=sse&a=b"));
+}
+
+#[test]
+fn gemini_is_spoken_to_like_openai_where_its_address_says_so() {
+    let gemini = vendor("gemini").unwrap();
+    for base in [
+        "https://generativelanguage.googleapis.com/v1beta/openai",
+        "https://generativelanguage.googleapis.com/v1beta/openai/",
+        "https://gw.example/v1beta/openai/chat/completions",
+    ] {
+        let like = gemini.at(Some(base));
+        assert_eq!((like.name, like.dialect), ("gemini", Dialect::OpenAi), "{base}");
+        let written = Written { api_key: Some("sk"), ..at(base) };
+        let target = target(like, &written).unwrap();
+        assert!(address(&target, Endpoint::Chat).ends_with("/v1beta/openai/chat/completions"));
+    }
+    assert_eq!(gemini.at(Some("https://gw.example/v1beta")).dialect, Dialect::Gemini);
+    assert_eq!(gemini.at(None).dialect, Dialect::Gemini);
+    let openai = vendor("openai").unwrap();
+    assert_eq!(openai.at(Some("https://gw.example/openai")).dialect, Dialect::OpenAi);
 }
 
 #[test]
@@ -307,8 +343,8 @@ fn problems_name_the_option_and_hold_no_secret() {
             "AZURE",
         ),
         ("vllm", none, "api_base", "VLLM_API_BASE"),
-        ("bedrock", Written { api_key: Some("k"), ..none }, "model", "not supported yet"),
-        ("vertex_ai", none, "model", "not supported yet"),
+        ("sagemaker", Written { api_key: Some("k"), ..none }, "model", "not supported yet"),
+        ("vertex_ai", none, "vertex_project", "VERTEXAI_PROJECT"),
         ("openai", Written { api_key: Some("hunter2\n"), ..none }, "api_key", "line break"),
         ("openai", Written { api_key: Some("hun\u{7}ter2"), ..none }, "api_key", "character"),
         ("openai", Written { api_key: Some("hunter2\u{201d}"), ..none }, "api_key", "character"),

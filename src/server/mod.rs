@@ -27,6 +27,7 @@ use crate::edge::{
     Listening, Shared, Sockets,
 };
 use crate::gateway::{AnyHttp, Audience, Gateway, View, shadow_room};
+use crate::identity::Identities;
 use crate::mock::Demo;
 use crate::reload::{Known, Reload};
 use crate::routing;
@@ -116,6 +117,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
 
     let upstreams = Arc::new(Upstreams::new());
     upstreams.apply(&snapshot.catalog, &snapshot.traffic).map_err(StartError::Upstream)?;
+    let identities = Arc::<Identities>::default();
     let started = SystemTime::now();
     let rates = Arc::new(routing::Rates::new(Instant::now()));
     let meters = Arc::clone(&rates) as Arc<dyn routing::Meters>;
@@ -148,6 +150,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         config: options.config,
         snapshot: Arc::clone(&snapshot),
         upstreams: Arc::clone(&upstreams),
+        identities: Arc::clone(&identities),
         routing: Arc::clone(&routing),
         metrics: Arc::clone(&metrics),
         certificate: certificate.clone(),
@@ -161,10 +164,12 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         routing: Arc::clone(&routing),
         rates,
         upstreams: Arc::clone(&upstreams),
+        identities: Arc::clone(&identities),
         metrics,
         access_log: access_log.clone(),
         in_flight: Arc::clone(&in_flight),
         queue: Arc::default(),
+        memory: Arc::default(),
         shadows: shadow_room(),
         admin,
         audience: Audience::Everybody,
@@ -215,6 +220,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let health_checks = HealthChecks {
         snapshot: Arc::clone(&reload.snapshot),
         upstreams: Arc::clone(&upstreams),
+        identities: Arc::clone(&identities),
         routing: Arc::clone(&reload.routing),
     };
     let background = Background {
@@ -223,6 +229,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         greet: options.greet,
         reload,
         upstreams,
+        identities,
         in_flight,
         connections: shared.connections,
         accepted: shared.accepted,

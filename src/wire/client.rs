@@ -12,9 +12,11 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::anthropic::client as messages;
+use super::gemini;
 use super::json::Object;
 use crate::dialect::ClientDialect;
-use crate::failure::{Failure, FailureClass};
+use crate::failure::Failure;
 
 /// What the path and the headers of a request say that its body does not.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,6 +25,46 @@ pub struct Asked<'a> {
     pub model: Option<&'a str>,
     /// Whether a stream is wanted, where the path says so.
     pub stream: Option<bool>,
+}
+
+/// A request in the canonical form.
+#[derive(Debug)]
+pub struct Canonical {
+    pub body: Object,
+    pub obstacle: Obstacle,
+}
+
+impl From<Object> for Canonical {
+    fn from(body: Object) -> Self {
+        Self { body, obstacle: Obstacle::default() }
+    }
+}
+
+/// What a request says that has no canonical form, as the refusal that it means for a provider of
+/// another dialect than the client's. The first of its kind is kept.
+#[derive(Clone, Debug, Default)]
+pub struct Obstacle {
+    content: Option<Box<Failure>>,
+    parameter: Option<Box<Failure>>,
+}
+
+impl Obstacle {
+    /// The request would not mean the same without it.
+    pub fn content(&mut self, failure: Failure) {
+        self.content.get_or_insert_with(|| Box::new(failure));
+    }
+
+    /// A parameter, which may be dropped where that is allowed.
+    pub fn parameter(&mut self, failure: Failure) {
+        self.parameter.get_or_insert_with(|| Box::new(failure));
+    }
+
+    /// Why the request cannot go to a provider of another dialect.
+    #[must_use]
+    pub fn refusal(&self, drop_params: bool) -> Option<&Failure> {
+        let parameter = self.parameter.as_deref().filter(|_| !drop_params);
+        self.content.as_deref().or(parameter)
+    }
 }
 
 /// What a reply tells besides what the provider said.
@@ -36,6 +78,8 @@ pub struct Telling<'a> {
     pub model: &'a str,
     /// Names the reply where the dialect has an id and the provider sent none.
     pub request_id: &'a str,
+    /// A stream is wanted as one JSON array and not as events.
+    pub array: bool,
 }
 
 /// A stream in a client's dialect.
@@ -43,14 +87,21 @@ pub trait ClientStream: fmt::Debug + Send {
     /// Takes canonical events (whole ones, `[DONE]` included), replaces them by the client's.
     fn pass(&mut self, events: &mut Vec<Bytes>);
 
-    /// Events of a provider that speaks the client's dialect, as they are passed on.
-    fn overhear(&mut self, events: &[Bytes]) {
-        let _nothing_to_remember = events;
-    }
+    /// Takes events of a provider that speaks the client's dialect itself; `end`: the last ones.
+    fn pass_native(&mut self, _events: &mut Vec<Bytes>, _end: bool) {}
 
     /// The events that end a stream whose head is out with an error. `problem` is the error's body in
     /// the client's dialect, `code` and `message` what it says. Nothing, if the client was told.
     fn fail(&mut self, problem: &Bytes, code: &str, message: &str) -> Bytes;
+
+    /// Events of the client's own dialect went out as they came: the stream has begun.
+    fn begun(&mut self) {}
+
+    /// Takes such events into account, so that the stream can be gone on with in the canonical form,
+    /// and tells what they say in it. `None`: it cannot be gone on with.
+    fn follow(&mut self, _events: &[Bytes]) -> Option<Vec<Bytes>> {
+        None
+    }
 
     /// What keeps a silent stream alive; a comment is understood by everybody.
     fn ping(&self) -> &'static [u8] {
@@ -63,14 +114,18 @@ pub trait ClientStream: fmt::Debug + Send {
 /// # Errors
 /// [`FailureClass::BadRequest`]: it is wrong, or cannot be said canonically. `param` names what the
 /// client wrote.
-pub fn request(dialect: ClientDialect, body: &Object, asked: Asked<'_>) -> Result<Object, Failure> {
-    let _ = asked;
+pub fn request(
+    dialect: ClientDialect,
+    body: &Object,
+    asked: Asked<'_>,
+) -> Result<Canonical, Failure> {
     match dialect {
-        ClientDialect::OpenAi => Ok(body.clone()),
-        ClientDialect::Responses => super::responses::client::request(body),
-        ClientDialect::Anthropic | ClientDialect::Gemini => {
-            Err(Failure::new(FailureClass::BadRequest, "this dialect is not served"))
+        ClientDialect::OpenAi => Ok(body.clone().into()),
+        ClientDialect::Anthropic => {
+            Ok(Canonical { body: messages::request(body)?, obstacle: messages::unserved(body) })
         }
+        ClientDialect::Gemini => gemini::client::request(body, asked),
+        ClientDialect::Responses => super::responses::client::request(body).map(Into::into),
     }
 }
 
@@ -79,19 +134,32 @@ pub fn request(dialect: ClientDialect, body: &Object, asked: Asked<'_>) -> Resul
 /// # Errors
 /// [`FailureClass::Server`]: it is no canonical reply.
 pub fn reply(dialect: ClientDialect, body: Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
-    let _ = telling;
     match dialect {
         ClientDialect::Responses => super::responses::client::reply(&body, telling),
-        ClientDialect::OpenAi | ClientDialect::Anthropic | ClientDialect::Gemini => Ok(body),
+        ClientDialect::Anthropic => messages::reply(&body, telling),
+        ClientDialect::Gemini => gemini::client::reply(&body, telling),
+        ClientDialect::OpenAi => Ok(body),
+    }
+}
+
+/// The number of tokens of a prompt, in the client's words.
+#[must_use]
+pub fn count(dialect: ClientDialect, tokens: u64) -> Bytes {
+    match dialect {
+        ClientDialect::Gemini => format!("{{\"totalTokens\":{tokens}}}").into(),
+        ClientDialect::Anthropic | ClientDialect::OpenAi | ClientDialect::Responses => {
+            messages::count(tokens)
+        }
     }
 }
 
 /// The stream of a reply; `None` for clients that read canonical chunks.
 #[must_use]
 pub fn stream(dialect: ClientDialect, telling: &Telling<'_>) -> Option<Box<dyn ClientStream>> {
-    let _ = telling;
     match dialect {
         ClientDialect::Responses => Some(Box::new(super::responses::client::Events::new(telling))),
-        ClientDialect::OpenAi | ClientDialect::Anthropic | ClientDialect::Gemini => None,
+        ClientDialect::Anthropic => Some(Box::new(messages::MessageStream::new(telling))),
+        ClientDialect::Gemini => Some(Box::new(gemini::client::Stream::new(telling))),
+        ClientDialect::OpenAi => None,
     }
 }

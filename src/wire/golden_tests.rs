@@ -15,7 +15,8 @@ use crate::failure::Failure;
 use crate::usage::Usage;
 use crate::wire::json::Object;
 use crate::wire::{
-    Ending, Reply, RequestOptions, StreamOptions, StreamRelay, anthropic, openai, responses,
+    Ending, Origin, Reply, RequestOptions, StreamOptions, StreamRelay, anthropic, bedrock, gemini,
+    openai, responses,
 };
 
 /// When every reply of the cases began.
@@ -23,6 +24,11 @@ const CREATED: u64 = 1_795_262_400;
 
 /// What the cases of Cohere ask for; its replies do not name their model.
 const COHERE_MODEL: &str = "command-a-03-2025";
+/// What is known of the replies of cases that do not say it themselves.
+const ORIGIN: Origin<'_> = Origin {
+    model: "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+    request_id: Some("00000000-0000-4000-8000-000000000030"),
+};
 
 /// How a provider's format is called, as `provider` will call it.
 struct Provider {
@@ -87,6 +93,13 @@ impl Provider {
                 error: |body| Some(anthropic::failure(400, body)),
                 ..openai
             },
+            "bedrock" => Self {
+                passes_bytes: false,
+                request: bedrock::request,
+                reply: |body, _| bedrock::reply(body, CREATED, &ORIGIN),
+                stream: |options| StreamRelay::bedrock(options, &ORIGIN),
+                ..openai
+            },
             "cohere" => Self {
                 passes_bytes: false,
                 request: crate::wire::cohere::request,
@@ -99,6 +112,14 @@ impl Provider {
                 request: crate::wire::ollama::request,
                 reply: |body, _| crate::wire::ollama::reply(body, CREATED),
                 stream: StreamRelay::ollama,
+                ..openai
+            },
+            "gemini" => Self {
+                passes_bytes: false,
+                request: gemini::request,
+                reply: |body, _| gemini::reply(body, Endpoint::Chat, CREATED),
+                stream: StreamRelay::gemini,
+                error: |body| Some(gemini::failure(400, body)),
                 ..openai
             },
             other => panic!("no format for the provider `{other}`"),
@@ -135,6 +156,11 @@ impl Case {
         fs::read(self.folder.join(name)).ok().map(Bytes::from)
     }
 
+    /// What the provider streams: events, or frames of its own.
+    fn streamed(&self) -> Option<Bytes> {
+        self.file("upstream_response.sse").or_else(|| self.file("upstream_response.bin"))
+    }
+
     fn name(&self) -> String {
         self.folder.file_name().unwrap().to_string_lossy().into_owned()
     }
@@ -158,16 +184,8 @@ impl Case {
         let mut value: Value =
             serde_json::from_slice(text).unwrap_or_else(|_| json!(String::from_utf8_lossy(text)));
         for path in self.meta["volatile"].as_array().unwrap() {
-            let path = path.as_str().unwrap();
-            let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
-            let pointer = if parent.is_empty() {
-                String::new()
-            } else {
-                format!("/{}", parent.replace('.', "/"))
-            };
-            if let Some(Value::Object(parent)) = value.pointer_mut(&pointer) {
-                parent.remove(name);
-            }
+            let steps: Vec<&str> = path.as_str().unwrap().split('.').collect();
+            remove(&mut value, &steps);
         }
         without_nulls(value)
     }
@@ -178,6 +196,22 @@ impl Case {
             .filter_map(|event| event.strip_prefix("data: "))
             .map(|data| self.comparable(data.as_bytes()))
             .collect()
+    }
+}
+
+/// Takes a field out: `id`, `error.message`, `choices[].delta.tool_calls[].id`.
+fn remove(value: &mut Value, steps: &[&str]) {
+    let Some((step, rest)) = steps.split_first() else { return };
+    let Value::Object(object) = value else { return };
+    match (step.strip_suffix("[]"), rest) {
+        (None, []) => {
+            object.remove(*step);
+        }
+        (None, rest) => object.get_mut(*step).into_iter().for_each(|inner| remove(inner, rest)),
+        (Some(list), rest) => {
+            let list = object.get_mut(list).and_then(Value::as_array_mut);
+            list.into_iter().flatten().for_each(|inner| remove(inner, rest));
+        }
     }
 }
 
@@ -199,7 +233,11 @@ fn requests_become_what_the_provider_expects() {
         let provider = case.provider();
         let body = case.request();
         let model = body.str("model").unwrap().into_owned();
-        let in_path = case.meta["upstream"]["path"].as_str().unwrap().contains("/deployments/");
+        let in_path = case.meta["upstream"]["path"]
+            .as_str()
+            .unwrap()
+            .split('/')
+            .any(|part| matches!(part, "deployments" | "model"));
         let options = RequestOptions {
             endpoint: Endpoint::Chat,
             model: (!in_path).then_some(model.as_str()),
@@ -308,7 +346,7 @@ fn relay<'a>(
 #[test]
 fn streams_become_what_the_client_expects_wherever_they_are_cut() {
     for case in Case::all() {
-        let Some(upstream) = case.file("upstream_response.sse") else { continue };
+        let Some(upstream) = case.streamed() else { continue };
         let client = case.file("client_response.sse").unwrap();
         let show_usage = case
             .request()
@@ -334,7 +372,7 @@ fn streams_become_what_the_client_expects_wherever_they_are_cut() {
 #[test]
 fn a_stream_that_breaks_off_is_never_complete_before_its_end() {
     for case in Case::all() {
-        let Some(upstream) = case.file("upstream_response.sse") else { continue };
+        let Some(upstream) = case.streamed() else { continue };
         let whole = relay(&case, false, [&upstream[..]]);
         for end in 0..upstream.len() {
             let part = relay(&case, false, [&upstream[..end]]);

@@ -12,12 +12,15 @@
 
 pub mod anthropic;
 mod asked;
+pub mod bedrock;
+pub mod cache;
 pub mod chat;
 pub mod client;
 pub mod cohere;
 pub mod custom;
 pub mod fields;
 pub mod form;
+pub mod gemini;
 pub mod json;
 mod lines;
 pub mod media;
@@ -34,7 +37,7 @@ pub mod stored;
 pub mod stream;
 
 pub use payload::text_bytes;
-pub use reply::Reply;
+pub use reply::{Origin, Reply};
 pub use request::{RequestOptions, is_own};
 pub use stream::{Ending, Progress, StreamOptions, StreamRelay, Translate};
 

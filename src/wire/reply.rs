@@ -4,6 +4,15 @@ use bytes::Bytes;
 
 use crate::usage::Usage;
 
+/// What is known of an answer without its body. Formats that say it in the body do not look here.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Origin<'a> {
+    /// The model that was called, by the provider's name.
+    pub model: &'a str,
+    /// The provider's id of the request.
+    pub request_id: Option<&'a str>,
+}
+
 /// A reply that is not a stream, in the client's format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {

@@ -120,6 +120,13 @@ impl Splitter {
         self.chunk.slice(range)
     }
 
+    /// The start of an event whose end has not been read, after [`Splitter::next_event`] has found no
+    /// further one.
+    #[must_use]
+    pub fn pending(&self) -> &[u8] {
+        if self.returned { &[] } else { &self.joined }
+    }
+
     /// What an event says.
     #[must_use]
     pub fn fields(&self, event: &Event) -> Fields<'_> {

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::anthropic::StreamTranslator;
+use super::gemini;
 use super::media::{ByteStream, MediaEvents};
 use super::openai::{AsSent, Azure, ChatStream, Normalise};
+use super::{Origin, bedrock};
 use crate::dialect::{Endpoint, Quirks};
 use crate::failure::Failure;
 use crate::mapping::Mapping;
@@ -122,6 +124,30 @@ impl StreamRelay {
     #[must_use]
     pub fn ollama(options: StreamOptions) -> Self {
         Self::Translated(Box::new(super::ollama::StreamTranslator::new(options)))
+    }
+
+    /// The relay for Anthropic where the client speaks its dialect.
+    #[must_use]
+    pub fn anthropic_native() -> Self {
+        Self::Translated(Box::<super::anthropic::native::NativeStream>::default())
+    }
+
+    /// The relay for Bedrock.
+    #[must_use]
+    pub fn bedrock(options: StreamOptions, origin: &Origin<'_>) -> Self {
+        Self::Translated(Box::new(bedrock::StreamTranslator::new(options, origin)))
+    }
+
+    /// The relay for Gemini.
+    #[must_use]
+    pub fn gemini(options: StreamOptions) -> Self {
+        Self::Translated(Box::new(gemini::StreamTranslator::new(options)))
+    }
+
+    /// The relay for Gemini where the client speaks its dialect.
+    #[must_use]
+    pub fn gemini_native() -> Self {
+        Self::Translated(Box::<gemini::client::native::NativeStream>::default())
     }
 
     /// The relay for Azure.

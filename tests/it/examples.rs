@@ -123,6 +123,59 @@ fn the_reference_serves_requests() {
 }
 
 #[test]
+fn bedrock_is_called_with_its_key_before_anthropic() {
+    // Its refusal is the same whoever speaks.
+    let bedrock = upstream::openai().requires_key("bedrock-key").start();
+    let anthropic = upstream::anthropic().replies(chat("from Anthropic")).start();
+    let mut trial = trial("examples/bedrock.yaml")
+        .at("AWS_BEDROCK_RUNTIME_ENDPOINT", &bedrock)
+        .at("ANTHROPIC_API_BASE", &anthropic);
+    trial.variables.push(("AWS_BEARER_TOKEN_BEDROCK".to_owned(), "bedrock-key".to_owned()));
+    let gateway = trial.start();
+
+    bedrock.now_replies(status(503));
+    assert_eq!(answer(&gateway, "claude-sonnet"), says("claude-sonnet", "from Anthropic"));
+    let path = &bedrock.last_request().path;
+    assert!(path.starts_with("/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/"), "{path}");
+}
+
+#[test]
+fn claude_on_vertex_says_what_is_missing() {
+    // The metadata server is one that answers nothing of the kind.
+    let nothing = upstream::openai().replies(status(404)).start();
+    let mut trial = trial("examples/vertex.yaml").at("VERTEXAI_API_BASE", &nothing);
+    let host = nothing.address().to_string();
+    trial.variables.push(("GCE_METADATA_HOST".to_owned(), host));
+    let gateway = trial.start();
+    let reply = gateway.client().chat("claude-sonnet", "hi");
+    assert_eq!(
+        (reply.status, reply.error_code().as_str()),
+        (503, "upstream_credential_unavailable")
+    );
+    assert!(reply.error_message().contains("Google Cloud"), "{reply:?}");
+}
+
+#[test]
+fn azure_without_keys_logs_in() {
+    let azure = upstream::azure().replies(chat("never")).start();
+    let login = upstream::openai().replies(status(401)).start();
+    let mut trial = trial("examples/azure-entra.yaml")
+        .at("AZURE_AUTHORITY_HOST", &login)
+        .instead("https://example.openai.azure.com", &azure);
+    for name in ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"] {
+        trial.variables.push((name.to_owned(), "x".to_owned()));
+    }
+    let gateway = trial.start();
+    let reply = gateway.client().chat("gpt-4o", "hi");
+    assert_eq!(
+        (reply.status, reply.error_code().as_str()),
+        (503, "upstream_credential_unavailable")
+    );
+    assert!(reply.error_message().contains("Microsoft Entra ID"), "{reply:?}");
+    assert_eq!(azure.request_count(), 0, "nothing is sent without a token");
+}
+
+#[test]
 fn anthropic_answers_clients_of_openai() {
     let overloaded = status(529).header("retry-after", "0");
     let provider = upstream::anthropic().first_replies([overloaded]).replies(chat("hello")).start();

@@ -9,16 +9,21 @@
 
 mod harness;
 
+mod bedrock;
 mod bodies;
+mod clouds;
 mod custom;
 mod edge;
 mod endpoints;
 mod examples;
 mod failover;
+mod gemini;
+mod gemini_client;
 mod hedging;
 mod limits;
 mod matrix;
 mod media;
+mod messages;
 mod nginx;
 mod passing;
 mod process;

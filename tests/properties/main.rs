@@ -13,6 +13,7 @@
 )]
 
 mod config;
+mod frames;
 mod json;
 mod retry_after;
 mod streams;
@@ -60,6 +61,30 @@ fn every_configuration_is_read_or_refused_with_a_reason() {
     ];
     let folders = ["tests/config/good", "tests/config/good/seeds", "tests/config/bad", "conf"];
     try_on("config", config::holds, &files(&folders, &["yaml"]), &words);
+}
+
+#[test]
+fn a_binary_stream_is_read_the_same_wherever_it_is_cut() {
+    let words = [
+        "\0\0\0",
+        "\u{7}\0",
+        "event",
+        "exception",
+        "error",
+        "messageStop",
+        "metadata",
+        "contentBlockStart",
+        "contentBlockDelta",
+        "contentBlockStop",
+        "\"toolUse\":",
+        "\"reasoningContent\":{\"redactedContent\":\"QQ==\"}",
+        "\"signature\":\"s\"",
+        "\"contentBlockIndex\":1",
+        "null",
+        "{",
+        "}",
+    ];
+    try_on("frames", frames::holds, &files(&["tests/golden"], &["bin"]), &words);
 }
 
 #[test]

@@ -35,6 +35,44 @@ pub(crate) const LITELLM_PARAMS: Table = Table {
         on("api_version", Kind::Text, "", "Azure: the `api-version` of the query"),
         on("organization", Kind::Text, "", "OpenAI organization; a list makes one deployment each"),
         on("azure_ad_token", Kind::Secret, "", "Azure: an Entra token instead of `api_key`"),
+        on(
+            "tenant_id",
+            Kind::Text,
+            "AZURE_TENANT_ID",
+            "Azure: whose Entra service principal calls",
+        ),
+        on("client_id", Kind::Text, "AZURE_CLIENT_ID", "Azure: the service principal"),
+        on("client_secret", Kind::Secret, "AZURE_CLIENT_SECRET", "Azure: its secret"),
+        on("azure_scope", Kind::Text, "AZURE_SCOPE", "Azure: what the Entra token is for"),
+        on(
+            "aws_region_name",
+            Kind::Text,
+            "AWS_REGION",
+            "AWS: where; else as the model's name tells",
+        ),
+        on("aws_access_key_id", Kind::Text, "", "AWS: a key; else the usual chain is asked"),
+        on("aws_secret_access_key", Kind::Secret, "", "AWS: its secret"),
+        on("aws_session_token", Kind::Secret, "", "AWS: that of a temporary key"),
+        on("aws_profile_name", Kind::Text, "AWS_PROFILE", "AWS: a profile of `~/.aws`"),
+        on("aws_role_name", Kind::Text, "", "AWS: the ARN of a role to assume"),
+        on("aws_session_name", Kind::Text, "tollgate", "AWS: the name of the role's session"),
+        on("aws_external_id", Kind::Text, "", "AWS: what the role asks for"),
+        on(
+            "aws_web_identity_token",
+            Kind::Secret,
+            "",
+            "AWS: a token for the role: itself, or `oidc/file/PATH`",
+        ),
+        on("aws_sts_endpoint", Kind::Text, "AWS's", "AWS: where roles are assumed"),
+        on("aws_bedrock_runtime_endpoint", Kind::Text, "", "AWS: another spelling of `api_base`"),
+        on("vertex_project", Kind::Text, "VERTEXAI_PROJECT", "Vertex AI: else as the key tells"),
+        on("vertex_location", Kind::Text, "us-central1", "Vertex AI: region, `global`, `us`, `eu`"),
+        on(
+            "vertex_credentials",
+            Kind::Secret,
+            "ADC",
+            "Vertex AI: a key's file, or the key; else the application default credentials",
+        ),
         on("litellm_credential_name", Kind::Text, "", "an entry of `credential_list` to take over"),
         on("weight", Kind::Number, "", "share of the group's requests (`simple-shuffle`)"),
         on("order", Kind::Count, "", "lower goes first; higher serve when no lower one can"),
@@ -74,6 +112,12 @@ pub(crate) const LITELLM_PARAMS: Table = Table {
             "by address",
             "true: the Responses API is never called; false: it may be, at any `api_base`",
         ),
+        on(
+            "cache_control_injection_points",
+            Kind::List,
+            "[]",
+            "marks for the prompt cache: `location: message` with `role` or `index`, `tool_config`",
+        ),
         on("ssl_verify", Kind::Text, "true", "check the certificate; or a PEM file to trust"),
         on("http2", Kind::Flag, "false", "HTTP/2 where the provider offers it; over http: always"),
         on("input_cost_per_token", Kind::Number, "price book", "USD; so all `*_cost_per_*` names"),
@@ -103,26 +147,9 @@ pub(crate) const LITELLM_PARAMS: Table = Table {
         later("merge_reasoning_content_in_choices", "reasoning stays in its own field"),
         later("keepalive_seconds", "connections are kept for the gateway's own time"),
         later("allow_client_keepalive_override", "connections are kept for the gateway's own time"),
-        later("cache_control_injection_points", "cache marks are sent as the client wrote them"),
         later("guardrails", "no guardrail looks at requests or replies"),
-        later("tenant_id", NO_ENTRA),
-        later("client_id", NO_ENTRA),
-        later("client_secret", NO_ENTRA),
         later("azure_username", NO_ENTRA),
         later("azure_password", NO_ENTRA),
-        later("vertex_project", NO_VERTEX),
-        later("vertex_location", NO_VERTEX),
-        later("vertex_credentials", NO_VERTEX),
-        later("aws_access_key_id", NO_AWS),
-        later("aws_secret_access_key", NO_AWS),
-        later("aws_session_token", NO_AWS),
-        later("aws_region_name", NO_AWS),
-        later("aws_session_name", NO_AWS),
-        later("aws_profile_name", NO_AWS),
-        later("aws_role_name", NO_AWS),
-        later("aws_web_identity_token", NO_AWS),
-        later("aws_sts_endpoint", NO_AWS),
-        later("aws_bedrock_runtime_endpoint", NO_AWS),
         later("auto_router_config", NO_AUTO),
         later("auto_router_config_path", NO_AUTO),
         later("auto_router_default_model", NO_AUTO),
@@ -186,9 +213,7 @@ pub(crate) const MODEL_INFO: Table = Table {
 };
 
 const NO_BUDGET: &str = "no budget is held";
-const NO_ENTRA: &str = "no Entra token is fetched; set `api_key` or `azure_ad_token`";
-const NO_VERTEX: &str = "Vertex AI is not called";
-const NO_AWS: &str = "AWS Bedrock is not called";
+const NO_ENTRA: &str = "no user signs in; use `tenant_id`, `client_id` and `client_secret`";
 const NO_AUTO: &str = "no model chooses the model; clients name it";
 
 /// Whether a name is one of LiteLLM's price fields (about eighty, and more each release).

@@ -44,6 +44,12 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
             "15",
             "silence after which a stream gets a ping; 0 for never",
         ),
+        on(
+            "tool_call_memory",
+            Kind::Seconds,
+            "3600",
+            "how long signatures and reasoning that clients drop are kept; 0 for never",
+        ),
         on("require_auth_for_metrics_endpoint", Kind::Flag, "false", "`/metrics` asks for a key"),
         on("cors_allow_origins", Kind::List, "[]", "web pages that may call; `*` for all"),
         on("ssl_certfile_path", Kind::Text, "", "serve TLS with this certificate (PEM)"),

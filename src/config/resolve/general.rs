@@ -46,6 +46,7 @@ const FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(600);
 const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+const TOOL_CALL_MEMORY: Duration = Duration::from_secs(3_600);
 
 /// Largest body that an option may allow, in megabytes.
 const BODY_MB_MAX: f64 = 2_048.0;
@@ -127,6 +128,7 @@ pub(super) fn traffic(sections: &mut Sections<'_>, context: &Context<'_>) -> Tra
         litellm.seconds("sse_keepalive_ping_interval_seconds"),
     ]);
     let heartbeat = heartbeat.map_or(HEARTBEAT, |at| at.value);
+    let memory = general.seconds("tool_call_memory").map_or(TOOL_CALL_MEMORY, |at| at.value);
     let time = |found: Option<At<Duration>>, default| found.map_or(default, |at| at.value);
     let total = general.timeout("total_timeout");
     let connect = general.timeout("connect_timeout");
@@ -151,6 +153,7 @@ pub(super) fn traffic(sections: &mut Sections<'_>, context: &Context<'_>) -> Tra
         max_parallel_requests: max_parallel.and_then(|at| usize::try_from(at.value).ok()),
         drop_params: litellm.flag("drop_params").is_some_and(|at| at.value),
         modify_params: litellm.flag("modify_params").is_some_and(|at| at.value),
+        tool_call_memory: (!memory.is_zero()).then_some(memory),
         tls: tls(general, context),
     }
 }

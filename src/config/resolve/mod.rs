@@ -7,6 +7,7 @@
 mod aliases;
 mod breaker;
 mod checks;
+mod clouds;
 mod credentials;
 mod custom;
 mod edge;

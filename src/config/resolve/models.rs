@@ -20,7 +20,7 @@ use crate::config::options::{ENTRY, LITELLM_PARAMS, MODEL_INFO};
 use crate::config::problem::{Finding, LEFT_OUT, Problems, Spot, nearest};
 use crate::config::section::{At, Section, first};
 use crate::config::yaml::{Entry, Node, Scalar, Value};
-use crate::dialect::ResponsesApi;
+use crate::dialect::{CachePoint, ResponsesApi};
 use crate::provider::{TargetProblem, Vendor};
 
 /// A deployment before its address and price are worked out.
@@ -45,6 +45,7 @@ pub(crate) struct Draft {
     pub(crate) cooldown: Option<Duration>,
     pub(crate) defaults: Vec<(Box<str>, Box<RawValue>)>,
     pub(crate) drop_params: Vec<Box<str>>,
+    pub(crate) cache_points: Vec<CachePoint>,
     pub(crate) tags: Vec<Box<str>>,
     pub(crate) silent_model: Option<At<Arc<str>>>,
     /// What is written of the Responses API; `None`: the address tells.
@@ -287,6 +288,8 @@ fn draft(
     let (request, stream) = (params.timeout("timeout"), params.timeout("stream_timeout"));
     let num_retries = params.count("num_retries", RETRIES_MAX);
     let drop_params = params.texts("additional_drop_params");
+    let cache_points = params.entry("cache_control_injection_points");
+    let cache_points = params::cache_points(cache_points, problems);
     let silent_model =
         params.text("silent_model").map(|at| At { value: Arc::from(at.value), spot: at.spot });
     let passes_through = params.flag("use_in_pass_through").is_some_and(|at| at.value);
@@ -352,6 +355,7 @@ fn draft(
             cooldown: cooldown.map(|at| at.value),
             defaults: defaults.clone(),
             drop_params: drop_params.clone(),
+            cache_points: cache_points.clone(),
             tags: tags.clone(),
             silent_model: silent_model.clone(),
             responses,

@@ -11,6 +11,7 @@ use crate::config::options::is_price;
 use crate::config::problem::{Finding, Problems};
 use crate::config::section::Section;
 use crate::config::yaml::{Entry, Node, Value};
+use crate::dialect::{CachePoint, CacheSpot};
 use crate::money::Usd;
 
 /// `extra_headers` and `headers`.
@@ -74,6 +75,60 @@ pub(super) fn defaults(
         .filter(|entry| !entry.node.is_null() && !is_price(&entry.key))
         .filter_map(param)
         .collect()
+}
+
+/// `cache_control_injection_points`: where marks for the prompt cache are put, in LiteLLM's form.
+pub(super) fn cache_points(entry: Option<&Entry>, problems: &Problems) -> Vec<CachePoint> {
+    const HELP: &str = "write `- location: message` with a `role` or an `index`, or \
+                        `- location: tool_config`";
+    let Some(entry) = entry.filter(|entry| !entry.node.is_null()) else { return Vec::new() };
+    let Some(items) = entry.node.list() else {
+        let found = entry.node.found("");
+        let message = format!("`{}` must be a list, found {found}", entry.key);
+        problems.push(Finding::error(entry.value_spot(), message).help(HELP));
+        return Vec::new();
+    };
+    let point = |item: &Node| -> Result<CachePoint, String> {
+        let fields = item.map().ok_or("a point must be a mapping")?;
+        let text = |name: &str| item.get(name).and_then(|entry| entry.node.text());
+        let known = ["location", "role", "index", "control"];
+        if let Some(other) = fields.iter().find(|field| !known.contains(&&*field.key)) {
+            return Err(format!("`{}` is not part of a point", other.key));
+        }
+        let spot = match text("location") {
+            Some("message") => {
+                let role = text("role").map(Box::from);
+                let index = match item.get("index").filter(|entry| !entry.node.is_null()) {
+                    None => None,
+                    Some(entry) => {
+                        let index = entry.node.text().and_then(|text| text.parse::<i64>().ok());
+                        Some(index.ok_or("`index` must be a whole number, negative from the end")?)
+                    }
+                };
+                if role.is_none() && index.is_none() {
+                    return Err("a point in the messages needs a `role` or an `index`".into());
+                }
+                CacheSpot::Message { role, index }
+            }
+            Some("tool_config") => CacheSpot::Tools,
+            _ => return Err("`location` must be `message` or `tool_config`".into()),
+        };
+        let control = match item.get("control").filter(|entry| !entry.node.is_null()) {
+            None => "{\"type\":\"ephemeral\"}".to_owned(),
+            Some(entry) if entry.node.map().is_some() => entry.node.json(),
+            Some(_) => return Err("`control` must be a mapping, as in `{type: ephemeral}`".into()),
+        };
+        let control = RawValue::from_string(control).map_err(|error| error.to_string())?;
+        Ok(CachePoint { spot, control })
+    };
+    let mut points = Vec::new();
+    for item in items {
+        match point(item) {
+            Ok(point) => points.push(point),
+            Err(message) => problems.push(Finding::error(item.spot, message).help(HELP)),
+        }
+    }
+    points
 }
 
 /// What `metadata` says of the model, beside the price.

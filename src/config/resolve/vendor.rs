@@ -1,13 +1,14 @@
 //! Which provider a deployment calls, and with what credentials.
 
 use super::Context;
+use super::clouds;
 use super::fleet::{self, Weighted};
 use super::router::AttemptDefaults;
 use crate::catalog::Balance;
 use crate::config::deployments;
 use crate::config::problem::{Finding, Problems, Spot, nearest};
 use crate::config::section::{At, Section};
-use crate::provider::{self, Support, Vendor};
+use crate::provider::{self, CloudOptions, Support, Vendor};
 use crate::secret::Secret;
 
 /// Address and credentials of a deployment, as written or from the provider's variables.
@@ -18,6 +19,7 @@ pub(crate) struct Access {
     pub(crate) fleet: Vec<Weighted>,
     pub(crate) balance: Balance,
     pub(crate) api_key: Option<Secret>,
+    pub(crate) cloud: CloudOptions,
     pub(crate) api_version: Option<Box<str>>,
     pub(crate) azure_ad_token: Option<Secret>,
     pub(crate) organization: Option<Box<str>>,
@@ -141,6 +143,7 @@ fn available(
     spot: Spot,
     problems: &Problems,
 ) -> Option<(&'static Vendor, Box<str>)> {
+    let served = (served.0.of_model(&served.1), served.1);
     if served.0.support == Support::NotYet {
         let mut message =
             format!("the provider `{}` is not available in this version", served.0.name);
@@ -178,6 +181,7 @@ pub(super) fn access(
         _ => context.file(&text),
     });
     let http2 = params.flag("http2").map(|at| at.value);
+    let clouds = clouds::Written::read(params);
     // Marked as read even if there is nothing to check it against.
     let key = params.entry("api_key");
     let (vendor, _) = served?;
@@ -189,6 +193,7 @@ pub(super) fn access(
         let found = found.map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
         found.filter(|(_, value)| !value.is_empty())
     };
+    let base = base.or_else(|| clouds.endpoint(vendor));
     let own_base = base.is_some();
     let base = base.or_else(|| from_env(vendor.base_vars).map(|(_, base)| base.into()));
     let api_key = match key {
@@ -214,7 +219,9 @@ pub(super) fn access(
             None => None,
         },
     };
+    let has_key = api_key.is_some() || token.is_some();
     Some(Access {
+        cloud: clouds.resolve(vendor, has_key, params, context),
         api_base: base,
         fleet,
         balance,

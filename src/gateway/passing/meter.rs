@@ -17,7 +17,7 @@ use crate::catalog::Deployment;
 use crate::provider::{self, Reading};
 use crate::usage::Usage;
 use crate::wire::sse::Splitter;
-use crate::wire::{self, StreamOptions, StreamRelay};
+use crate::wire::{self, Origin, StreamOptions, StreamRelay};
 
 /// A reply of a longer text than this is not metered: it holds files or images.
 const MAX_REPLY_BYTES: usize = 8 * 1024 * 1024;
@@ -88,8 +88,9 @@ impl Meter {
             return Some(Self::Whole { body: BytesMut::new(), read });
         }
         let options = StreamOptions { created, quirks: deployment.quirks, ..Default::default() };
+        let origin = provider::origin(&deployment.model, headers);
         Some(Self::Stream(Box::new(Events {
-            relay: provider::stream(deployment, &deployment.model, reading, options),
+            relay: provider::stream(deployment, reading, options, &origin),
             naming: Splitter::new(),
             looked: 0,
             model: None,
@@ -130,7 +131,8 @@ impl Meter {
 }
 
 fn whole(deployment: &Deployment, reading: Reading, body: Bytes, created: u64) -> Metered {
-    match provider::reply(deployment, &deployment.model, reading, body, created) {
+    let origin = Origin { model: &deployment.model, request_id: None };
+    match provider::reply(deployment, reading, body, created, &origin) {
         Ok(reply) => Metered { usage: reply.usage, model: reply.model },
         Err(failure) => {
             tracing::debug!(message = failure.message, "a passed reply is not metered");

@@ -15,7 +15,7 @@ use super::text_of;
 use crate::catalog::Deployment;
 use crate::dialect::Dialect;
 use crate::failure::{Failure, FailureClass};
-use crate::wire;
+use crate::wire::{self, bedrock::class_of_code};
 
 /// The longest message that is passed on, in bytes.
 const MAX_MESSAGE: usize = 4096;
@@ -51,6 +51,26 @@ pub fn classify(
         failure.message = message;
     }
     discreet(deployment, failure)
+}
+
+/// Whether a client of the provider's own dialect may read its error as it came: it is one, it is not
+/// about our credentials, and it repeats none of them.
+#[must_use]
+pub fn is_for_client(deployment: &Deployment, failure: &Failure, body: &[u8]) -> bool {
+    let is_error = || {
+        let parsed = serde_json::from_slice::<Value>(body);
+        parsed.is_ok_and(|body| body.get("error").is_some_and(Value::is_object))
+    };
+    let secrets = deployment.target.headers.iter().filter(|(_, value)| value.is_sensitive());
+    let mut secrets = secrets.map(|(_, value)| {
+        let secret = value.as_bytes();
+        secret.strip_prefix(b"Bearer ").unwrap_or(secret)
+    });
+    failure.class != FailureClass::Auth
+        && is_error()
+        && !secrets.any(|secret| {
+            secret.len() >= MIN_SECRET && memchr::memmem::find(body, secret).is_some()
+        })
 }
 
 /// A failure that a format found inside a 200, judged by the rules for error responses: the same
@@ -97,7 +117,10 @@ fn redact(message: &mut String, headers: &[(HeaderName, HeaderValue)]) {
 }
 
 fn classify_response(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Failure {
-    let error = ErrorBody::read(status, body);
+    let mut error = ErrorBody::read(status, body);
+    // Amazon names the class in a header: `ValidationException:http://...`.
+    let named = text_of(headers, "x-amzn-errortype").and_then(|text| text.split(':').next());
+    error.codes.extend(named.map(str::to_owned));
     let status = match error.numeric_code {
         Some(code) if status < 400 => code,
         _ => status,
@@ -137,6 +160,16 @@ pub fn class_of(status: Option<u16>, codes: &[impl AsRef<str>], text: &str) -> F
     }
     if let Some(class) = by_code {
         return class;
+    }
+    // A name of Amazon's says more than the status, except that it wraps every refusal alike.
+    let of_amazon = codes.iter().find_map(|code| class_of_code(code.as_ref()));
+    match of_amazon {
+        None => {}
+        Some(FailureClass::BadRequest) => {
+            return by_text(codes, text).unwrap_or(FailureClass::BadRequest);
+        }
+        Some(FailureClass::Server) if status.is_none() => {}
+        Some(class) => return class,
     }
     match status {
         Some(401) => FailureClass::Auth,
@@ -296,6 +329,9 @@ const POLICY_TEXTS: &[&str] = &[
 
 /// Texts that a request cannot be blamed for, although the status does.
 const QUOTA_TEXTS: &[&str] = &["credit balance is too low", "insufficient balance"];
+/// Bedrock's words for a model that the account or the region does not have under that id.
+const MODEL_TEXTS: &[&str] =
+    &["with on-demand throughput isn", "the provided model identifier is invalid"];
 const AUTH_TEXTS: &[&str] = &["api key not valid", "invalid api key", "incorrect api key"];
 
 fn by_text(codes: &[impl AsRef<str>], text: &str) -> Option<FailureClass> {
@@ -306,6 +342,9 @@ fn by_text(codes: &[impl AsRef<str>], text: &str) -> Option<FailureClass> {
     }
     if has(QUOTA_TEXTS) {
         return Some(FailureClass::Quota);
+    }
+    if has(MODEL_TEXTS) {
+        return Some(FailureClass::NotFound);
     }
     if has(AUTH_TEXTS) {
         return Some(FailureClass::Auth);
@@ -414,7 +453,7 @@ impl ErrorBody {
     fn from_object(status: u16, object: Value) -> Self {
         let mut body = Self::default();
         let raw = object.pointer("/metadata/raw").and_then(text_within);
-        let message = ["message", "msg", "detail", "errors", "description"]
+        let message = ["message", "Message", "msg", "detail", "errors", "description"]
             .iter()
             .find_map(|field| text_within(object.get(*field)?));
         body.searched = message.clone().unwrap_or_default();
@@ -462,6 +501,9 @@ impl ErrorBody {
             body.codes.extend(object.pointer(place).and_then(Value::as_str).map(str::to_owned));
         }
         body.codes.extend(body.kind.clone());
+        // Amazon's class may stand behind a name space: `com.amazon.coral.service#Throttling...`.
+        let class = object.get("__type").and_then(Value::as_str);
+        body.codes.extend(class.and_then(|text| text.rsplit('#').next()).map(str::to_owned));
         for detail in object.get("details").and_then(Value::as_array).into_iter().flatten() {
             body.codes.extend(detail.get("reason").and_then(Value::as_str).map(str::to_owned));
             let violations = detail.get("violations").and_then(Value::as_array);

@@ -480,3 +480,55 @@ fn a_key_that_the_provider_repeats_is_taken_out() {
     redact(&mut message, &headers);
     assert_eq!(message, "Incorrect API key provided: *** (team-blue).");
 }
+
+#[test]
+fn amazons_errors_are_told_by_the_header_or_the_body() {
+    for (status, class_name, body, class) in [
+        (
+            429,
+            "ThrottlingException",
+            "Too many tokens, please wait before trying again.",
+            RateLimited,
+        ),
+        (
+            400,
+            "ThrottlingException",
+            "Too many tokens, please wait before trying again.",
+            RateLimited,
+        ),
+        (429, "ModelNotReadyException", "not ready", RateLimited),
+        (400, "ValidationException", "Input is too long for requested model.", ContextWindow),
+        (
+            400,
+            "ValidationException",
+            "The model returned the following errors: prompt is too long: 9 > 8 maximum",
+            ContextWindow,
+        ),
+        (400, "ValidationException", "max_tokens is wrong", BadRequest),
+        (
+            400,
+            "ValidationException",
+            "Invocation of model ID m with on-demand throughput isn\u{2019}t supported.",
+            NotFound,
+        ),
+        (400, "ServiceQuotaExceededException", "m", Quota),
+        (403, "AccessDeniedException", "You don't have access to the model", Auth),
+        (403, "ExpiredTokenException", "m", Auth),
+        (404, "ResourceNotFoundException", "m", NotFound),
+        (408, "ModelTimeoutException", "m", Timeout),
+        (424, "ModelErrorException", "m", Server),
+        (500, "InternalServerException", "m", Server),
+        (503, "ServiceUnavailableException", "m", Overloaded),
+    ] {
+        let said = serde_json::json!({ "message": body }).to_string();
+        let named: &'static str = class_name;
+        let header = HeaderValue::try_from(format!("{named}:http://internal.amazon.com/")).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amzn-errortype", header);
+        let by_header =
+            classify_response(status, &headers, said.as_bytes(), SystemTime::UNIX_EPOCH);
+        assert_eq!((by_header.class, &*by_header.message), (class, body), "{class_name}: {body}");
+        let said = serde_json::json!({"__type": format!("com.amazon#{named}"), "Message": body});
+        assert_eq!(read(status, &said.to_string()).class, class, "{class_name}: {body}");
+    }
+}

@@ -13,8 +13,8 @@ const DATED_TOOLS: [(&str, &str); 3] = [
     ("web_fetch_", "web-fetch-"),
 ];
 
-/// The betas of a request, without repetition, the client's first.
-pub(super) fn needed(fields: &Fields<'_>) -> Vec<String> {
+/// The betas that a request names, without repetition.
+pub(super) fn named(fields: &Fields<'_>) -> Vec<String> {
     let mut betas = Vec::new();
     for name in ["betas", "anthropic_beta"] {
         if let Some(raw) = fields.raw(name) {
@@ -36,6 +36,12 @@ pub(super) fn needed(fields: &Fields<'_>) -> Vec<String> {
             }
         }
     }
+    betas
+}
+
+/// The betas of a request, without repetition, the client's first.
+pub(super) fn needed(fields: &Fields<'_>) -> Vec<String> {
+    let mut betas = named(fields);
     let toolset = add_for_tools(fields, &mut betas);
     if fields.raw("mcp_servers").is_some() {
         let date = if toolset { "2025-11-20" } else { "2025-04-04" };

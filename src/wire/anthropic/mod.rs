@@ -1,4 +1,5 @@
-//! Anthropic's Messages API behind an OpenAI chat client.
+//! Anthropic's Messages API: behind an OpenAI chat client, before any provider (`client`), and from
+//! end to end (`native`).
 //!
 //! ```text
 //! chat completion request --request--> Messages request
@@ -12,26 +13,30 @@
 //! itself, so any attempt's reply can be translated by itself.
 
 mod betas;
+pub mod client;
 mod content;
 mod error;
 mod event;
+mod hosted;
 mod messages;
-mod models;
-mod names;
+pub(super) mod models;
+pub(super) mod names;
+pub mod native;
 mod repair;
 mod reply;
-mod request;
-mod schema;
+pub(super) mod request;
+pub(super) mod schema;
 mod source;
 mod stream;
-mod thinking;
-mod tools;
+pub(super) mod thinking;
+pub(super) mod tools;
 mod usage;
 
 /// How refusals name the provider.
 const PROVIDER: &str = "Anthropic";
 
 pub use error::failure;
+pub use hosted::vertex;
 pub use models::takes_prefill;
 pub use reply::reply;
 pub use request::{Outgoing, VERSION, request};

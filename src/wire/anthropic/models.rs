@@ -7,33 +7,36 @@
 
 /// What one model accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Capabilities {
+pub(in crate::wire) struct Capabilities {
     /// `temperature`, `top_p` and `top_k`.
-    pub(super) sampling: bool,
+    pub(in crate::wire) sampling: bool,
     /// `tool_choice` of `any` or `tool`.
-    pub(super) forced_tools: bool,
+    pub(in crate::wire) forced_tools: bool,
     /// A conversation that ends with the start of the assistant's answer.
-    pub(super) prefill: bool,
+    pub(in crate::wire) prefill: bool,
     /// `thinking: {type: enabled, budget_tokens}`.
-    pub(super) budget_thinking: bool,
+    pub(in crate::wire) budget_thinking: bool,
     /// `thinking: {type: adaptive}` with `output_config.effort`.
-    pub(super) adaptive_thinking: bool,
+    pub(in crate::wire) adaptive_thinking: bool,
     /// Thinking cannot be switched off.
-    pub(super) always_thinks: bool,
+    pub(in crate::wire) always_thinks: bool,
     /// The efforts `max` and `xhigh`.
-    pub(super) max_effort: bool,
-    pub(super) xhigh_effort: bool,
+    pub(in crate::wire) max_effort: bool,
+    pub(in crate::wire) xhigh_effort: bool,
     /// `output_config.format` and `strict` tools.
-    pub(super) structured_output: bool,
+    pub(in crate::wire) structured_output: bool,
     /// `role: system` inside `messages`.
-    pub(super) mid_system: bool,
+    pub(in crate::wire) mid_system: bool,
     /// Tokens it can generate at most: the default of `max_tokens` where no price book knows better.
-    pub(super) max_output_tokens: u64,
+    pub(in crate::wire) max_output_tokens: u64,
 }
 
 impl Capabilities {
+    /// The facts of a model that is no Claude.
+    pub(in crate::wire) const STRANGER: Self = OTHER;
+
     /// The facts for a model name, with or without prefixes and dates.
-    pub(super) fn of(model: &str) -> Self {
+    pub(in crate::wire) fn of(model: &str) -> Self {
         let model = model.to_ascii_lowercase();
         let Some((_, name)) = model.split_once("claude") else {
             return OTHER;
@@ -50,7 +53,7 @@ impl Capabilities {
     }
 
     /// Whether it can be asked to think.
-    pub(super) const fn thinks(&self) -> bool {
+    pub(in crate::wire) const fn thinks(&self) -> bool {
         self.budget_thinking || self.adaptive_thinking
     }
 }

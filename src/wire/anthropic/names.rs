@@ -10,17 +10,17 @@ use std::fmt::Write as _;
 use sha2::{Digest, Sha256};
 
 /// Starts an escaped name. Each byte outside `[a-zA-Z0-9_]` follows as `-XX`, in hexadecimal.
-const MARK: &str = "_x-";
+pub(in crate::wire) const MARK: &str = "_x-";
 
 /// The longest tool name that the API takes.
 const MAX_NAME_BYTES: usize = 128;
 
 /// The tool through which models without structured output are made to answer in JSON. What it is
 /// called with is the answer's text. A client's tool of this name is escaped.
-pub(super) const JSON_TOOL: &str = "_json_output";
+pub(in crate::wire) const JSON_TOOL: &str = "_json_output";
 
 /// A tool's name for the provider; `None` if it is too long to be expressed.
-pub(super) fn tool_name(name: &str) -> Option<Cow<'_, str>> {
+pub(in crate::wire) fn tool_name(name: &str) -> Option<Cow<'_, str>> {
     let name = if is_plain(name) && name != JSON_TOOL {
         Cow::Borrowed(name)
     } else {
@@ -30,7 +30,7 @@ pub(super) fn tool_name(name: &str) -> Option<Cow<'_, str>> {
 }
 
 /// The client's name of a tool that the provider called.
-pub(super) fn original_name(name: &str) -> Cow<'_, str> {
+pub(in crate::wire) fn original_name(name: &str) -> Cow<'_, str> {
     match unescape(name) {
         Some(original) => Cow::Owned(original),
         None => Cow::Borrowed(name),

@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::wire::Reply;
 use crate::wire::chat::Shown;
 use crate::wire::fields::Text;
+use crate::wire::json::compact;
 
 /// Before the provider's id in ours.
 pub(super) const ID_PREFIX: &str = "chatcmpl-";
@@ -220,24 +221,6 @@ impl<'a> Answer<'a> {
             tool_calls: self.tool_calls,
         }
     }
-}
-
-/// JSON text without the white space between its tokens. Numbers and strings stay as written.
-fn compact(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    let (mut quoted, mut escaped) = (false, false);
-    for c in json.chars() {
-        if quoted {
-            quoted = escaped || c != '"';
-            escaped = !escaped && c == '\\';
-        } else if c.is_ascii_whitespace() {
-            continue;
-        } else {
-            quoted = c == '"';
-        }
-        text.push(c);
-    }
-    text
 }
 
 #[derive(Deserialize)]

@@ -17,7 +17,7 @@ use super::betas;
 use super::content::{self, Block, Raw, Speaker};
 use super::messages::{Turn, translate};
 use super::models::Capabilities;
-use super::thinking::{Around, Config, Thinking, is_one};
+use super::thinking::{Around, Config, Thinking, is_one, resumes};
 use super::tools::{Choice, Format, Tool, Tooling};
 use crate::failure::{Failure, FailureClass};
 use crate::wire::RequestOptions;
@@ -34,7 +34,7 @@ pub const VERSION: &str = "2023-06-01";
 const ANSWER_TOKENS: u64 = 4_096;
 
 /// Told to the model where the client asked for JSON without a schema.
-const JSON_ONLY: &str = "Answer with a single valid JSON object and nothing else: no explanation \
+pub(in crate::wire) const JSON_ONLY: &str = "Answer with a single valid JSON object and nothing else: no explanation \
                          and no code fence.";
 
 /// A request for the provider.
@@ -115,7 +115,8 @@ impl<'a> Body<'a> {
             model,
             max_tokens: written_limit,
             forced: tooling.choice.as_ref().is_some_and(Choice::is_forced),
-            turns: &conversation.turns,
+            resumes: resumes(&conversation.turns),
+            provider: PROVIDER,
             drop_params: options.drop_params,
         };
         let thinking = Thinking::of(fields, around)?;
@@ -279,7 +280,10 @@ fn fate(name: &str) -> Fate {
 }
 
 /// The client's bound of the answer.
-fn limit(fields: &Fields<'_>, options: &RequestOptions<'_>) -> Result<Option<u64>, Failure> {
+pub(in crate::wire) fn limit(
+    fields: &Fields<'_>,
+    options: &RequestOptions<'_>,
+) -> Result<Option<u64>, Failure> {
     for name in ["max_completion_tokens", "max_tokens"] {
         let Some(raw) = fields.raw(name) else { continue };
         let number: Option<u64> = raw.parse().ok().or_else(|| raw.strip_suffix(".0")?.parse().ok());
@@ -293,7 +297,7 @@ fn limit(fields: &Fields<'_>, options: &RequestOptions<'_>) -> Result<Option<u64
 }
 
 /// `stop` and `stop_sequences`. The API refuses strings of white space alone.
-fn stop<'a>(fields: &Fields<'a>) -> Result<Vec<Text<'a>>, Failure> {
+pub(in crate::wire) fn stop<'a>(fields: &Fields<'a>) -> Result<Vec<Text<'a>>, Failure> {
     let mut sequences: Vec<Text<'a>> = Vec::new();
     for name in ["stop", "stop_sequences"] {
         match fields.raw(name) {
@@ -309,14 +313,18 @@ fn stop<'a>(fields: &Fields<'a>) -> Result<Vec<Text<'a>>, Failure> {
 /// The sampling parameters that are sent. Models that no longer have them refuse any value, so they
 /// are left out there, `drop_params` or not: OpenAI's clients set them as a matter of course.
 #[derive(Debug, Default)]
-struct Sampling<'a> {
-    temperature: Option<Cow<'a, RawValue>>,
-    top_p: Option<Cow<'a, RawValue>>,
-    top_k: Option<Raw<'a>>,
+pub(in crate::wire) struct Sampling<'a> {
+    pub(in crate::wire) temperature: Option<Cow<'a, RawValue>>,
+    pub(in crate::wire) top_p: Option<Cow<'a, RawValue>>,
+    pub(in crate::wire) top_k: Option<Raw<'a>>,
 }
 
 impl<'a> Sampling<'a> {
-    fn of(fields: &Fields<'a>, model: &Capabilities, thinks: bool) -> Result<Self, Failure> {
+    pub(in crate::wire) fn of(
+        fields: &Fields<'a>,
+        model: &Capabilities,
+        thinks: bool,
+    ) -> Result<Self, Failure> {
         if !model.sampling {
             return Ok(Self::default());
         }

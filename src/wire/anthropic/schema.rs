@@ -4,10 +4,7 @@
 //! are taken out move into the description, where the model still reads them. The order of
 //! properties is kept, because it is the order in which the model writes them.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde::ser::{Serialize, Serializer};
+use crate::wire::json::Node;
 
 /// Bound of a schema after its references were put in place: they can multiply.
 const MAX_NODES: usize = 20_000;
@@ -50,7 +47,7 @@ const FORMATS: [&str; 10] =
 
 /// Why a schema has no form in the subset.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unfit {
+pub(in crate::wire) enum Unfit {
     #[error("the reference {0:?} leads back to itself; recursive schemas are not supported")]
     Recursive(String),
     #[error("the reference {0:?} leads nowhere within the schema")]
@@ -59,36 +56,17 @@ pub(super) enum Unfit {
     TooLarge,
 }
 
-/// A JSON value whose objects keep their order.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Node {
-    Null,
-    Bool(bool),
-    Number(serde_json::Number),
-    Text(String),
-    Array(Vec<Self>),
-    Object(Vec<(String, Self)>),
-}
-
 impl Node {
     /// The schema of an object without properties.
-    pub(super) fn empty_object() -> Self {
+    pub(in crate::wire) fn empty_object() -> Self {
         Self::Object(vec![
             ("type".to_owned(), Self::Text("object".to_owned())),
             ("properties".to_owned(), Self::Object(Vec::new())),
         ])
     }
 
-    /// The value of a key of an object.
-    pub(super) fn get(&self, key: &str) -> Option<&Self> {
-        match self {
-            Self::Object(entries) => entries.iter().find(|(name, _)| name == key).map(|(_, v)| v),
-            _ => None,
-        }
-    }
-
     /// Whether this is the schema of an object, or of an object among others.
-    pub(super) fn describes_object(&self) -> bool {
+    pub(in crate::wire) fn describes_object(&self) -> bool {
         match self.get("type") {
             Some(Self::Text(kind)) => kind == "object",
             Some(Self::Array(kinds)) => kinds.contains(&Self::Text("object".to_owned())),
@@ -97,7 +75,7 @@ impl Node {
     }
 
     /// Says `type: object`, whatever was said before.
-    pub(super) fn into_object_schema(self) -> Self {
+    pub(in crate::wire) fn into_object_schema(self) -> Self {
         let Self::Object(mut entries) = self else {
             return Self::empty_object();
         };
@@ -111,7 +89,7 @@ impl Node {
 ///
 /// # Errors
 /// The schema cannot be said in the subset at all.
-pub(super) fn fit(schema: &Node) -> Result<Node, Unfit> {
+pub(in crate::wire) fn fit(schema: &Node) -> Result<Node, Unfit> {
     Fitter { root: schema, entered: Vec::new(), nodes: 0 }.schema(schema)
 }
 
@@ -137,8 +115,7 @@ impl<'a> Fitter<'a> {
         if self.entered.contains(&reference.as_str()) {
             return Err(Unfit::Recursive(reference.clone()));
         }
-        let target =
-            find(self.root, reference).ok_or_else(|| Unfit::Dangling(reference.clone()))?;
+        let target = self.root.find(reference).ok_or_else(|| Unfit::Dangling(reference.clone()))?;
         self.entered.push(reference);
         let fitted = self.schema(target);
         self.entered.pop();
@@ -228,97 +205,6 @@ fn set(entries: &mut Vec<(String, Node)>, key: &str, value: Node) {
     match entries.iter_mut().find(|(name, _)| name == key) {
         Some((_, old)) => *old = value,
         None => entries.push((key.to_owned(), value)),
-    }
-}
-
-/// Follows a JSON pointer within the schema: `#`, `#/$defs/Step`.
-fn find<'a>(root: &'a Node, reference: &str) -> Option<&'a Node> {
-    let pointer = reference.strip_prefix('#')?;
-    if pointer.is_empty() {
-        return Some(root);
-    }
-    pointer.strip_prefix('/')?.split('/').try_fold(root, |node, step| match node {
-        Node::Array(items) => items.get(step.parse::<usize>().ok()?),
-        _ => node.get(&step.replace("~1", "/").replace("~0", "~")),
-    })
-}
-
-impl Serialize for Node {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Null => serializer.serialize_unit(),
-            Self::Bool(value) => serializer.serialize_bool(*value),
-            Self::Number(value) => value.serialize(serializer),
-            Self::Text(value) => serializer.serialize_str(value),
-            Self::Array(items) => serializer.collect_seq(items),
-            Self::Object(entries) => {
-                serializer.collect_map(entries.iter().map(|(name, value)| (name, value)))
-            }
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Node {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-
-        impl<'de> Visitor<'de> for Any {
-            type Value = Node;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a JSON value")
-            }
-
-            fn visit_unit<E>(self) -> Result<Node, E> {
-                Ok(Node::Null)
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-                Ok(Node::Bool(value))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-                Ok(Node::Number(value.into()))
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-                Ok(Node::Number(value.into()))
-            }
-
-            fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Node, E> {
-                let number = serde_json::Number::from_f64(value);
-                number.map(Node::Number).ok_or_else(|| E::custom("a number that is not finite"))
-            }
-
-            fn visit_str<E>(self, value: &str) -> Result<Node, E> {
-                Ok(Node::Text(value.to_owned()))
-            }
-
-            fn visit_string<E>(self, value: String) -> Result<Node, E> {
-                Ok(Node::Text(value))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
-                let mut items = Vec::new();
-                while let Some(item) = seq.next_element()? {
-                    items.push(item);
-                }
-                Ok(Node::Array(items))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-                let mut entries: Vec<(String, Node)> = Vec::new();
-                while let Some((name, value)) = map.next_entry::<String, Node>()? {
-                    if entries.iter().any(|(known, _)| *known == name) {
-                        return Err(A::Error::custom(format!("the key {name:?} is written twice")));
-                    }
-                    entries.push((name, value));
-                }
-                Ok(Node::Object(entries))
-            }
-        }
-
-        deserializer.deserialize_any(Any)
     }
 }
 

@@ -9,7 +9,6 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::PROVIDER;
 use super::content::Raw;
 use super::messages::{Role, Turn};
 use super::models::Capabilities;
@@ -31,24 +30,24 @@ const BUDGETS: [(&str, u64); 6] = [
 
 /// What is sent about thinking.
 #[derive(Debug, Default)]
-pub(super) struct Thinking<'a> {
-    pub(super) config: Option<Config<'a>>,
+pub(in crate::wire) struct Thinking<'a> {
+    pub(in crate::wire) config: Option<Config<'a>>,
     /// `output_config.effort`.
-    pub(super) effort: Option<&'static str>,
+    pub(in crate::wire) effort: Option<&'static str>,
     /// The budget, if there is one: `max_tokens` has to be larger.
-    pub(super) budget: Option<u64>,
+    pub(in crate::wire) budget: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum Config<'a> {
+pub(in crate::wire) enum Config<'a> {
     Ours(Ours),
     Native(Raw<'a>),
 }
 
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Ours {
+pub(in crate::wire) enum Ours {
     /// Without `display` some models send signatures only, and the client sees no reasoning.
     Adaptive {
         display: &'static str,
@@ -70,18 +69,21 @@ struct Written<'a> {
 
 /// What the rest of the request says that thinking depends on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Around<'a, 'b> {
-    pub(super) model: &'b Capabilities,
+pub(in crate::wire) struct Around<'b> {
+    pub(in crate::wire) model: &'b Capabilities,
     /// `max_tokens`, if the client set it.
-    pub(super) max_tokens: Option<u64>,
+    pub(in crate::wire) max_tokens: Option<u64>,
     /// A tool call is demanded.
-    pub(super) forced: bool,
-    pub(super) turns: &'b [Turn<'a>],
-    pub(super) drop_params: bool,
+    pub(in crate::wire) forced: bool,
+    /// Thinking by a budget can go on where the conversation stands: see [`resumes`].
+    pub(in crate::wire) resumes: bool,
+    /// How refusals name the provider.
+    pub(in crate::wire) provider: &'static str,
+    pub(in crate::wire) drop_params: bool,
 }
 
 impl<'a> Thinking<'a> {
-    pub(super) fn of(fields: &Fields<'a>, around: Around<'a, '_>) -> Result<Self, Failure> {
+    pub(in crate::wire) fn of(fields: &Fields<'a>, around: Around<'_>) -> Result<Self, Failure> {
         let effort = effort(fields)?;
         let model = around.model;
         let mut thinking = match fields.pass("thinking")? {
@@ -89,14 +91,14 @@ impl<'a> Thinking<'a> {
             None => match effort {
                 None => Self::default(),
                 Some(_) if !model.thinks() && !around.drop_params && effort != Some("none") => {
-                    return Err(unsupported(PROVIDER, "reasoning_effort"));
+                    return Err(unsupported(around.provider, "reasoning_effort"));
                 }
                 Some(effort) => Self::effort(effort, around),
             },
         };
         // The API refuses both of these. The client gets what it demanded and loses the thinking; a
         // model that always thinks is no longer told to.
-        let refused = around.forced || (thinking.has_budget() && !resumes(around.turns));
+        let refused = around.forced || (thinking.has_budget() && !around.resumes);
         if refused && thinking.is_on() {
             (thinking.config, thinking.budget) = (None, None);
         }
@@ -104,7 +106,7 @@ impl<'a> Thinking<'a> {
     }
 
     /// Whether the model will think because of this.
-    pub(super) fn is_on(&self) -> bool {
+    pub(in crate::wire) fn is_on(&self) -> bool {
         match &self.config {
             None | Some(Config::Ours(Ours::Disabled)) => false,
             Some(Config::Ours(_)) => true,
@@ -124,7 +126,7 @@ impl<'a> Thinking<'a> {
         Self { config: Some(Config::Ours(config)), effort, budget }
     }
 
-    fn effort(effort: &'static str, around: Around<'a, '_>) -> Self {
+    fn effort(effort: &'static str, around: Around<'_>) -> Self {
         let model = around.model;
         match effort {
             "none" if model.always_thinks => Self { effort: Some("low"), ..Self::default() },
@@ -231,7 +233,7 @@ fn fitting(budget: u64, max_tokens: Option<u64>) -> Option<u64> {
 /// Whether the assistant's last turn can be continued with thinking on. One that is still going on,
 /// because it waits for tool results or is itself the start of the answer, has to begin with its
 /// thinking block; OpenAI's clients do not keep it.
-fn resumes(turns: &[Turn<'_>]) -> bool {
+pub(super) fn resumes(turns: &[Turn<'_>]) -> bool {
     let Some(last) = turns.iter().rposition(|turn| turn.role == Role::Assistant) else {
         return true;
     };
@@ -243,6 +245,6 @@ fn resumes(turns: &[Turn<'_>]) -> bool {
 }
 
 /// Whether JSON text is a number that leaves thinking alone.
-pub(super) fn is_one(raw: &RawValue) -> bool {
+pub(in crate::wire) fn is_one(raw: &RawValue) -> bool {
     raw.get().parse::<f64>().is_ok_and(|number| (number - 1.0).abs() < f64::EPSILON)
 }

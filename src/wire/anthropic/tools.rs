@@ -9,15 +9,16 @@ use super::PROVIDER;
 use super::content::Raw;
 use super::models::Capabilities;
 use super::names::{JSON_TOOL, tool_name};
-use super::schema::{Node, fit};
+use super::schema::fit;
 use crate::failure::Failure;
 use crate::wire::fields::{Fields, Text, impossible, invalid, missing, read, unsupported};
+use crate::wire::json::Node;
 
 /// How many searches each size of OpenAI's `web_search_options` allows; LiteLLM's numbers.
 const SEARCHES: [(&str, u32); 3] = [("low", 1), ("medium", 5), ("high", 10)];
 
 /// What a model without structured output is told about the tool that stands in for it.
-const JSON_TOOL_DESCRIPTION: &str =
+pub(in crate::wire) const JSON_TOOL_DESCRIPTION: &str =
     "Gives the final answer. Always answer by calling this tool, with the answer as its input.";
 
 /// What a request says about tools and the form of the answer.
@@ -50,7 +51,7 @@ pub(super) enum Tool<'a> {
 
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum Schema<'a> {
+pub(in crate::wire) enum Schema<'a> {
     Verbatim(Raw<'a>),
     Tree(Node),
 }
@@ -326,7 +327,7 @@ impl<'a> WrittenFunction<'a> {
 }
 
 impl Schema<'_> {
-    fn fit(&self) -> Option<Node> {
+    pub(in crate::wire) fn fit(&self) -> Option<Node> {
         let parsed: Node;
         let node = match self {
             Self::Tree(node) => node,
@@ -340,7 +341,10 @@ impl Schema<'_> {
 }
 
 /// A tool's parameters as the schema of an object, which they have to be.
-fn input_schema<'a>(param: &str, raw: Option<Raw<'a>>) -> Result<Schema<'a>, Failure> {
+pub(in crate::wire) fn input_schema<'a>(
+    param: &str,
+    raw: Option<Raw<'a>>,
+) -> Result<Schema<'a>, Failure> {
     #[derive(Deserialize)]
     struct Peek<'a> {
         #[serde(borrow, rename = "type")]

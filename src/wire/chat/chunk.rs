@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Raw;
 use super::usage::Shown;
+use super::{ImageUrl, Raw};
 use crate::wire::fields::Text;
 
 /// One chunk.
@@ -43,8 +43,19 @@ pub enum Delta<'a> {
         role: &'static str,
         content: &'static str,
     },
+    /// The first chunk of an answer that is a tool call.
+    Opening {
+        role: &'static str,
+        content: (),
+        tool_calls: [ToolCall<'a>; 1],
+    },
     Content {
         content: &'a str,
+    },
+    /// Text with what the provider wants to see again beside it.
+    Said {
+        content: &'a str,
+        extra_content: ExtraContent<'a>,
     },
     Reasoning {
         reasoning_content: &'a str,
@@ -68,6 +79,12 @@ pub enum Delta<'a> {
     Refusal {
         refusal: &'a str,
     },
+    Images {
+        images: [Image<'a>; 1],
+    },
+    Audio {
+        audio: Audio<'a>,
+    },
     Nothing {},
 }
 
@@ -77,6 +94,34 @@ pub enum Delta<'a> {
 pub enum ThinkingBlock<'a> {
     Thinking { thinking: &'a str, signature: &'a str },
     RedactedThinking { data: &'a str },
+}
+
+/// An image that was generated, as OpenRouter and LiteLLM write it.
+#[derive(Debug, Serialize)]
+pub struct Image<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    index: u32,
+    image_url: ImageUrl<'a>,
+}
+
+impl<'a> Image<'a> {
+    /// `url` is a data URL.
+    #[must_use]
+    pub fn new(index: u32, url: impl Into<Text<'a>>) -> Self {
+        let image_url = ImageUrl { url: url.into(), detail: None, format: None };
+        Self { kind: "image_url", index, image_url }
+    }
+}
+
+/// Sound that was generated: base64.
+#[derive(Debug, Serialize)]
+pub struct Audio<'a> {
+    pub id: &'a str,
+    pub data: &'a str,
+    /// When the provider forgets it, in Unix seconds.
+    pub expires_at: u64,
+    pub transcript: &'a str,
 }
 
 /// A piece of a tool call.
@@ -186,8 +231,7 @@ impl<'a> Chunk<'a> {
 
     #[must_use]
     pub fn with_delta(self, delta: &'a Delta<'a>, finish_reason: Option<&'static str>) -> Self {
-        let choice = Choice { index: 0, delta, logprobs: None, finish_reason };
-        Self { choices: Choices::One([choice]), ..self }
+        self.with_choice(0, delta, finish_reason)
     }
 
     /// With how likely the tokens of the delta were, as OpenAI writes it.
@@ -197,6 +241,20 @@ impl<'a> Chunk<'a> {
             choice.logprobs = logprobs;
         }
         self
+    }
+
+    /// As [`Self::with_delta`], of one answer among several.
+    #[must_use]
+    pub fn with_choice(
+        self,
+        index: u32,
+        delta: &'a Delta<'a>,
+        finish_reason: Option<&'static str>,
+    ) -> Self {
+        Self {
+            choices: Choices::One([Choice { index, delta, logprobs: None, finish_reason }]),
+            ..self
+        }
     }
 
     #[must_use]

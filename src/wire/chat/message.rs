@@ -180,6 +180,17 @@ mod tests {
     }
 
     #[test]
+    fn content_is_not_copied() {
+        let text = r#"{"role":"user","content":[1],"function_call":{"name":"f","arguments":{}}}"#;
+        let message: Message<'_> = serde_json::from_str(text).unwrap();
+        assert!(matches!(message.content, Some(Cow::Borrowed(_))));
+        let arguments = message.function_call.and_then(|call| call.arguments);
+        assert!(matches!(arguments, Some(Cow::Borrowed(_))));
+        let nothing: Message<'_> = serde_json::from_str(r#"{"role":"a","content":null}"#).unwrap();
+        assert!(nothing.content.is_none());
+    }
+
+    #[test]
     fn a_message_is_written_as_it_was_read() {
         let text = r#"{"role":"assistant","content":"a","reasoning_content":"r","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"},"extra_content":{"google":{"thought_signature":"s"}}}]}"#;
         let message: Message<'_> = serde_json::from_str(text).unwrap();

@@ -17,6 +17,7 @@
 //! | `is_error` | tool message | what the tool returned is an error |
 //! | parts other than text | tool message | what the tool returned besides text: `image_url`, `file` |
 //! | `annotations` | assistant message, delta | citations, as OpenAI writes them; of a document that has no address: `{"type": "file_citation", "file_citation": {"file_id", "filename", "start_index", "end_index"}}` |
+//! | `images`, `audio` | assistant message, delta | what was generated besides text: `{"type": "image_url", "index", "image_url"}`, OpenAI's `{"id", "data", ...}` |
 //!
 //! [`Message`] and [`Part`] are read and written, [`Tools`] and [`Choice`] too; [`Completion`] is a
 //! whole reply, [`Chunk`] what is written of a stream and [`Piece`] what is read of one. [`Writer`]
@@ -32,7 +33,8 @@ mod usage;
 mod writer;
 
 pub use chunk::{
-    Chunk, Custom, Delta, ExtraContent, Function, Google, ThinkingBlock, ToolCall, write_done,
+    Audio, Chunk, Custom, Delta, ExtraContent, Function, Google, Image, ThinkingBlock, ToolCall,
+    write_done,
 };
 pub use completion::{Answer, Completion, Turn};
 pub use message::{Call, CallFunction, Message, arguments};

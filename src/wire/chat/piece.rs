@@ -29,6 +29,9 @@ pub struct PieceChoice<'a> {
     pub delta: Option<PieceDelta<'a>>,
     #[serde(borrow, default)]
     pub finish_reason: Option<Text<'a>>,
+    /// As OpenAI writes them.
+    #[serde(borrow, default)]
+    pub logprobs: Option<Raw<'a>>,
 }
 
 /// What a chunk adds. Several of these may come at once.
@@ -51,6 +54,11 @@ pub struct PieceDelta<'a> {
     pub annotations: Option<Vec<Raw<'a>>>,
     #[serde(borrow, default)]
     pub extra_content: Option<ExtraContent<'a>>,
+    /// Images that were generated, as OpenRouter writes them.
+    #[serde(borrow, default)]
+    pub images: Option<Vec<Raw<'a>>>,
+    #[serde(borrow, default)]
+    pub audio: Option<Raw<'a>>,
 }
 
 /// A piece of a tool call: the first has its id and its name.

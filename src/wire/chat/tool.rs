@@ -25,11 +25,15 @@ pub struct FunctionTool<'a> {
     pub cache_control: Option<Raw<'a>>,
 }
 
+/// A tool that says nothing at all.
+const EMPTY: &str = "{}";
+
 /// The tools of a request.
 #[derive(Debug, Default)]
 pub struct Tools<'a> {
     pub functions: Vec<FunctionTool<'a>>,
-    /// Tools of other types, with their type: hosted ones, `custom` ones, a provider's own.
+    /// Tools of other types, with their type: hosted ones, `custom` ones, a provider's own. The type
+    /// is empty where none is written.
     pub others: Vec<(Cow<'a, str>, Raw<'a>)>,
 }
 
@@ -59,6 +63,10 @@ impl<'a> Tools<'a> {
                     tools.functions.push(function);
                 }
                 (Some(kind), None) if kind.0 != "function" => tools.others.push((kind.0, raw)),
+                // Google's own tools have no type: `{"googleSearch": {}}`.
+                (None, None) if raw.get().len() > EMPTY.len() => {
+                    tools.others.push((Cow::Borrowed(""), raw));
+                }
                 (_, None) => {
                     return Err(crate::wire::fields::missing(&format!("{param}.function")));
                 }

@@ -11,7 +11,8 @@ pub struct Shown {
     prompt_tokens: u64,
     completion_tokens: u64,
     total_tokens: u64,
-    prompt_tokens_details: PromptDetails,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_tokens_details: Option<PromptDetails>,
     #[serde(skip_serializing_if = "Option::is_none")]
     completion_tokens_details: Option<CompletionDetails>,
 }
@@ -48,12 +49,12 @@ impl Shown {
             prompt_tokens: usage.input_tokens,
             completion_tokens: usage.output_tokens,
             total_tokens: usage.total_tokens(),
-            prompt_tokens_details: PromptDetails {
+            prompt_tokens_details: Some(PromptDetails {
                 cached_tokens: usage.cache_read_tokens,
                 cache_write_tokens: Some(usage.cache_write_tokens),
                 audio_tokens: usage.audio_input_tokens,
                 image_tokens: usage.image_input_tokens,
-            },
+            }),
             completion_tokens_details: if tells_reasoning {
                 Some(CompletionDetails {
                     reasoning_tokens: usage.reasoning_tokens,
@@ -64,14 +65,20 @@ impl Shown {
             },
         }
     }
-}
 
-impl Shown {
-    /// Without what was written to a cache, for providers that have no word for it.
+    /// For providers whose caches cost nothing to write to, and who count no writes.
     #[must_use]
     pub const fn without_cache_writes(mut self) -> Self {
-        self.prompt_tokens_details.cache_write_tokens = None;
+        if let Some(details) = &mut self.prompt_tokens_details {
+            details.cache_write_tokens = None;
+        }
         self
+    }
+
+    /// The sums alone.
+    #[must_use]
+    pub const fn without_details(self) -> Self {
+        Self { prompt_tokens_details: None, completion_tokens_details: None, ..self }
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod array;
 mod cursor;
+mod node;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 pub(crate) use array::{elements, map_elements};
 pub(crate) use cursor::{Broken, Cursor};
+pub(crate) use node::Node;
 
 /// A JSON object, valid as a whole, whose top-level fields can be looked up.
 ///
@@ -375,6 +377,24 @@ pub(crate) fn text(raw: &[u8]) -> Option<Cow<'_, str>> {
         None => std::str::from_utf8(inner).ok().map(Cow::Borrowed),
         Some(_) => serde_json::from_slice::<String>(raw).ok().map(Cow::Owned),
     }
+}
+
+/// JSON text without the white space between its tokens. Numbers and strings stay as written.
+pub(crate) fn compact(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    let (mut quoted, mut escaped) = (false, false);
+    for c in json.chars() {
+        if quoted {
+            quoted = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+        } else if c.is_ascii_whitespace() {
+            continue;
+        } else {
+            quoted = c == '"';
+        }
+        text.push(c);
+    }
+    text
 }
 
 /// A string as JSON text, with its quotes.

@@ -7,6 +7,7 @@
 mod azure;
 mod chunk;
 mod error;
+mod foreign;
 mod likeness;
 mod messages;
 mod normalise;

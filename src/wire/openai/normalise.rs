@@ -331,6 +331,9 @@ mod tests {
             reasoning_outside_completion: true,
             normalise_stream: true,
             continues_final_message: false,
+            replays_reasoning: false,
+            vertex: false,
+            cache_markers: false,
         },
     };
 

@@ -97,6 +97,9 @@ mod tests {
         reasoning_outside_completion: false,
         normalise_stream: false,
         continues_final_message: false,
+        replays_reasoning: false,
+        vertex: false,
+        cache_markers: false,
     };
     const MISTRAL: Quirks = Quirks { mistral: true, ..PLAIN };
 

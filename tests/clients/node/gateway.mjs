@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { join } from "node:path";
 import OpenAI, { AzureOpenAI } from "openai";
 
-const MASTER_KEY = "sk-tollgate-client-tests-0123456789abcdef";
+export const MASTER_KEY = "sk-tollgate-client-tests-0123456789abcdef";
 const BINARY = process.env.TOLLGATE;
 const CLIENTS = process.env.CLIENTS;
 
@@ -70,7 +70,8 @@ const provider = () =>
 
 const [OPENAI_MOCK, AZURE_MOCK, ANTHROPIC_MOCK] = await Promise.all(UPSTREAMS.map(provider));
 
-const address = await start(
+/** Where the gateway listens. */
+export const ADDRESS = await start(
   ["serve", "--config", join(CLIENTS, "gateway.yaml"), "--host", "127.0.0.1", "--port", "0"],
   /listening address=(\S+)/,
   { OPENAI_MOCK, AZURE_MOCK, ANTHROPIC_MOCK, MASTER_KEY },
@@ -79,7 +80,7 @@ const address = await start(
 /** A client; the SDK's own retries are off unless a test turns them on. */
 export const connect = (options = {}) =>
   new OpenAI({
-    baseURL: `http://${address}/v1`,
+    baseURL: `http://${ADDRESS}/v1`,
     apiKey: MASTER_KEY,
     maxRetries: 0,
     timeout: 30_000,
@@ -88,7 +89,7 @@ export const connect = (options = {}) =>
 
 export const connectAzure = (options = {}) =>
   new AzureOpenAI({
-    endpoint: `http://${address}`,
+    endpoint: `http://${ADDRESS}`,
     apiKey: MASTER_KEY,
     apiVersion: "2024-10-21",
     maxRetries: 0,

@@ -44,6 +44,11 @@ pub fn anthropic(upstream: &Upstream) -> Deployment {
     Deployment::at("anthropic/claude-sonnet-4-5", &upstream.api_base())
 }
 
+/// A deployment on a provider that speaks as Gemini does.
+pub fn gemini(upstream: &Upstream) -> Deployment {
+    Deployment::at("gemini/gemini-3.5-flash", &upstream.api_base())
+}
+
 impl From<&Upstream> for Deployment {
     fn from(upstream: &Upstream) -> Self {
         openai(upstream)

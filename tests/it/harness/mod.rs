@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 pub use authority::{Authority, Certified};
 pub use client::{Client, Reply, Stream};
 pub use gateway::Gateway;
-pub use group::{Deployment, Group, anthropic, azure, group, openai};
+pub use group::{Deployment, Group, anthropic, azure, gemini, group, openai};
 pub use tollgate::mock::{self, *};
 
 /// Between two looks at a condition.

@@ -16,3 +16,8 @@ pub fn azure() -> UpstreamBuilder {
 pub fn anthropic() -> UpstreamBuilder {
     Upstream::anthropic()
 }
+
+/// A provider that speaks as Google does.
+pub fn gemini() -> UpstreamBuilder {
+    Upstream::gemini()
+}

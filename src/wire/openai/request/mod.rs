@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{messages, reasoning};
+use super::{foreign, messages, reasoning};
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::wire::RequestOptions;
@@ -27,6 +27,7 @@ pub fn request(body: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Fai
         draft.rename("max_completion_tokens", "max_tokens");
     }
     if options.endpoint == Endpoint::Chat {
+        foreign::adapt(&mut draft, options);
         reasoning::adapt(&mut draft, options);
         messages::adapt(&mut draft, options);
     }

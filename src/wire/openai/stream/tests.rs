@@ -15,6 +15,9 @@ const SHOWN: StreamOptions = StreamOptions {
         reasoning_outside_completion: false,
         normalise_stream: false,
         continues_final_message: false,
+        replays_reasoning: false,
+        vertex: false,
+        cache_markers: false,
     },
 };
 const HIDDEN: StreamOptions = StreamOptions { show_usage: false, ..SHOWN };

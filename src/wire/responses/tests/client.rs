@@ -13,7 +13,13 @@ fn canonical(body: &Value) -> Value {
 }
 
 fn telling(request: &Object) -> Telling<'_> {
-    Telling { request: Some(request), created: 7, model: "public", request_id: "req-1" }
+    Telling {
+        request: Some(request),
+        created: 7,
+        model: "public",
+        request_id: "req-1",
+        array: false,
+    }
 }
 
 #[test]
@@ -356,7 +362,7 @@ fn what_a_provider_told_is_not_told_again() {
     let asked = object(&json!({"model": "public", "input": "hi"}));
     let heard = |events: &'static str| {
         let mut stream = Events::new(&telling(&asked));
-        stream.overhear(&[Bytes::from_static(events.as_bytes())]);
+        stream.pass_native(&mut vec![Bytes::from_static(events.as_bytes())], false);
         stream.fail(&Bytes::new(), "c", "m")
     };
     let failed =

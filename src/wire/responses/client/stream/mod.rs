@@ -113,7 +113,7 @@ impl ClientStream for Events {
         }
     }
 
-    fn overhear(&mut self, events: &[Bytes]) {
+    fn pass_native(&mut self, events: &mut Vec<Bytes>, _end: bool) {
         if let Some(last) = events.last() {
             self.heard = Some(last.clone());
         }

@@ -1,0 +1,94 @@
+//! Answers in Google's `generateContent`: one body, or frames that end with the connection.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::asked::{Asked, rough_tokens};
+use super::speech::{Finish, Frame, Place, Speech};
+
+/// Stands where the provider would seal what the model thought.
+const SIGNATURE: &str = "bW9jay1zaWduYXR1cmU=";
+
+/// A whole reply.
+pub(super) fn whole(asked: &Asked, speech: &Speech) -> Bytes {
+    let mut parts = Vec::new();
+    if let Some(thought) = speech.reasoning_text() {
+        parts.push(json!({"text": thought, "thought": true}));
+    }
+    if !speech.chunks.is_empty() {
+        parts.push(json!({"text": speech.text()}));
+    }
+    parts.extend(calls(speech));
+    Bytes::from(reply(asked, speech, &json!(parts), Some(finish(speech))).to_string())
+}
+
+/// The frames of a stream.
+pub(super) fn frames(asked: &Asked, speech: &Speech) -> Vec<Frame> {
+    let mut frames = Vec::with_capacity(speech.chunks.len() + 2);
+    let mut push = |part: Value, finish: Option<&str>, place: Place, tokens: u64| {
+        let data = reply(asked, speech, &json!([part]), finish);
+        frames.push(Frame { bytes: format!("data: {data}\r\n\r\n").into(), place, tokens });
+    };
+    for chunk in &speech.reasoning {
+        let part = json!({"text": **chunk, "thought": true});
+        push(part, None, Place::Content, rough_tokens(chunk));
+    }
+    for chunk in &speech.chunks {
+        push(json!({"text": **chunk}), None, Place::Content, rough_tokens(chunk));
+    }
+    for call in calls(speech) {
+        push(call, None, Place::Content, 1);
+    }
+    push(json!({"text": ""}), Some(finish(speech)), Place::Closing, 0);
+    frames
+}
+
+/// The answer of `countTokens`.
+pub(super) fn count(asked: &Asked) -> Bytes {
+    Bytes::from(json!({ "totalTokens": asked.prompt_tokens }).to_string())
+}
+
+/// Only the first of several calls is sealed.
+fn calls(speech: &Speech) -> impl Iterator<Item = Value> {
+    speech.calls.iter().enumerate().map(|(at, call)| {
+        let args: Value = serde_json::from_str(&call.arguments).unwrap_or_else(|_| json!({}));
+        let mut part = json!({"functionCall": {"name": call.name, "args": args}});
+        if at == 0 {
+            part["thoughtSignature"] = json!(SIGNATURE);
+        }
+        part
+    })
+}
+
+fn reply(asked: &Asked, speech: &Speech, parts: &Value, finish: Option<&str>) -> Value {
+    let mut candidate = json!({"content": {"role": "model", "parts": parts}, "index": 0});
+    if let Some(finish) = finish {
+        candidate["finishReason"] = json!(finish);
+    }
+    let mut reply = json!({
+        "candidates": [candidate],
+        "modelVersion": asked.model,
+        "responseId": format!("mock{:016x}", asked.id),
+    });
+    if !speech.hide_usage {
+        let usage = speech.usage;
+        reply["usageMetadata"] = json!({
+            "promptTokenCount": usage.input,
+            "cachedContentTokenCount": usage.cache_read,
+            "candidatesTokenCount": usage.output - usage.reasoning.min(usage.output),
+            "thoughtsTokenCount": usage.reasoning,
+            "totalTokenCount": usage.input + usage.output,
+        });
+    }
+    reply
+}
+
+/// Google has no word of its own for an answer that ends with calls.
+fn finish(speech: &Speech) -> &str {
+    match (&speech.finish_word, speech.finish) {
+        (Some(word), _) => word,
+        (None, Finish::Stop | Finish::Tools) => "STOP",
+        (None, Finish::Length) => "MAX_TOKENS",
+        (None, Finish::Filtered | Finish::Refused) => "SAFETY",
+    }
+}

@@ -1,0 +1,148 @@
+//! Amazon Bedrock's address form: the model stands in the path, and a stream has a path of its own.
+//!
+//! Its models are written in LiteLLM's ways: with the API to use, a region and a commitment before
+//! the id (`converse/us-west-2/anthropic.claude-...`), or as the ARN of a profile. Signing requests
+//! is not done here: a key is sent as it is.
+
+use http::header;
+
+use super::url::BaseUrl;
+use super::{Headers, Layout, TargetProblem, Written, filled};
+use crate::dialect::Endpoint;
+
+/// What LiteLLM writes before a model to choose an API or a form of the prompt. Converse serves them
+/// all.
+const MARKS: [&str; 3] = ["converse", "converse_like", "invoke"];
+
+/// What an ARN begins with, in every partition.
+const ARN: &str = "arn:";
+
+/// Completes an `api_base`, with or without `/model`, under any prefix; `model` decides which of
+/// Bedrock's APIs it has.
+pub(super) fn layout(base: &BaseUrl, model: &str) -> Layout {
+    let root = base.path.strip_suffix("/model").unwrap_or(&base.path);
+    let query = base.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+    let at = |operation: &str| Some(format!("{root}/model/{{model}}/{operation}{query}").into());
+    let mut paths = [const { None }; Endpoint::ALL.len()];
+    paths[Endpoint::Chat.index()] = at("converse");
+    // Tokens are counted for Claude only, and only by the id of the model itself.
+    if !model.contains("arn:") && model.contains("anthropic.claude") {
+        paths[Endpoint::CountTokens.index()] = at("count-tokens");
+    }
+    Layout { root: root.to_owned(), paths, stream_path: at("converse-stream") }
+}
+
+/// Sends an API key of Bedrock's, which goes before all other credentials.
+pub(super) fn authenticate(
+    headers: &mut Headers,
+    written: &Written<'_>,
+) -> Result<(), TargetProblem> {
+    match filled(written.api_key) {
+        Some(key) => headers.add_secret("api_key", header::AUTHORIZATION, "Bearer ", key),
+        None => Ok(()),
+    }
+}
+
+/// The id of a model as Bedrock knows it: what stands behind marks, region and commitment.
+pub(super) fn model_id(model: &str) -> &str {
+    // The form of the prompt of an imported model may stand before its ARN: `llama/arn:aws:...`.
+    if let Some(at) = arn(model) {
+        return model.get(at..).unwrap_or(model);
+    }
+    let mut id = model;
+    while let Some((first, rest)) = id.split_once('/') {
+        if !(MARKS.contains(&first) || is_region(first) || first.ends_with("-commitment")) {
+            break;
+        }
+        id = rest;
+    }
+    id
+}
+
+/// The id of the model that a profile (`us.anthropic.claude-...`) stands for.
+pub(super) fn without_profile(id: &str) -> &str {
+    match id.split_once('.') {
+        Some((_, rest)) if rest.starts_with("anthropic.") => rest,
+        _ => id,
+    }
+}
+
+/// The region that a model's name tells: written before the id, or in the ARN.
+#[must_use]
+pub fn region_of(model: &str) -> Option<&str> {
+    let before = arn(model).map_or(model, |at| model.get(..at).unwrap_or_default());
+    if let Some(region) = before.split('/').find(|part| is_region(part)) {
+        return Some(region);
+    }
+    let arn = model.get(arn(model)?..)?;
+    arn.split(':').nth(3).filter(|region| is_region(region))
+}
+
+/// Where an ARN begins, if the model is one.
+fn arn(model: &str) -> Option<usize> {
+    if model.starts_with(ARN) {
+        return Some(0);
+    }
+    model.find("/arn:").map(|at| at + 1)
+}
+
+/// `us-east-1`, `us-gov-west-1`: words with hyphens between them, and a number at the end. Model
+/// ids have a dot after their maker.
+fn is_region(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let number = parts.next_back();
+    let words: Vec<&str> = parts.collect();
+    let is_number = |part: &str| {
+        (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let is_word =
+        |part: &&str| part.len() >= 2 && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    words.len() >= 2 && words.iter().all(is_word) && number.is_some_and(is_number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_counted_by_the_model_itself() {
+        let counts = |model: &str| {
+            let base = BaseUrl::parse("https://h.example/model").unwrap();
+            let layout = layout(&base, model);
+            assert_eq!(layout.paths[0].as_deref(), Some("/model/{model}/converse"));
+            layout.paths[Endpoint::CountTokens.index()].as_deref().map(str::to_owned)
+        };
+        let path = "/model/{model}/count-tokens";
+        assert_eq!(counts("us.anthropic.claude-x").as_deref(), Some(path));
+        assert_eq!(counts("amazon.nova-pro-v1:0"), None);
+        assert_eq!(counts("arn:aws:bedrock:us-east-1:1:x/us.anthropic.claude-x"), None);
+        assert_eq!(without_profile("us.anthropic.claude-x"), "anthropic.claude-x");
+        assert_eq!(without_profile("anthropic.claude-3.5"), "anthropic.claude-3.5");
+    }
+
+    #[test]
+    fn a_model_is_found_behind_what_litellm_writes_before_it() {
+        const PROFILE: &str = "arn:aws:bedrock:eu-west-3:1:application-inference-profile/abc";
+        for (model, id, region) in [
+            ("anthropic.claude-v2", "anthropic.claude-v2", None),
+            ("us.amazon.nova-pro-v1:0", "us.amazon.nova-pro-v1:0", None),
+            ("converse/us.anthropic.claude-x", "us.anthropic.claude-x", None),
+            ("us-west-2/anthropic.claude-v2", "anthropic.claude-v2", Some("us-west-2")),
+            ("converse/us-gov-west-1/a.b", "a.b", Some("us-gov-west-1")),
+            ("us-east-1/1-month-commitment/a.b", "a.b", Some("us-east-1")),
+            ("invoke/a.b", "a.b", None),
+            (PROFILE, PROFILE, Some("eu-west-3")),
+            (
+                "converse/arn:aws:bedrock:eu-west-3:1:x/y",
+                "arn:aws:bedrock:eu-west-3:1:x/y",
+                Some("eu-west-3"),
+            ),
+            ("us-east-1/arn:aws:bedrock::a:m/b", "arn:aws:bedrock::a:m/b", Some("us-east-1")),
+            ("llama/arn:aws:bedrock::a:m/b", "arn:aws:bedrock::a:m/b", None),
+            ("no-region/model", "no-region/model", None),
+        ] {
+            assert_eq!(model_id(model), id, "{model}");
+            assert_eq!(region_of(model), region, "{model}");
+        }
+    }
+}

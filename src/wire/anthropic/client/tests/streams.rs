@@ -1,0 +1,164 @@
+//! Streams: the order that clients hold us to, whatever order the chunks come in.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{accumulated, events, telling};
+use crate::wire::anthropic::client::MessageStream;
+use crate::wire::client::ClientStream;
+
+fn chunk(delta: Value) -> Value {
+    json!({"id": "chatcmpl-1", "model": "m", "choices": [{"index": 0, "delta": delta}]})
+}
+
+fn finish(reason: &str) -> Value {
+    json!({"id": "chatcmpl-1", "model": "m",
+           "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+}
+
+fn call(index: u32, id: &str, arguments: &str) -> Value {
+    let mut call = json!({"index": index, "function": {"arguments": arguments}});
+    if !id.is_empty() {
+        call["id"] = id.into();
+        call["function"]["name"] = "f".into();
+    }
+    chunk(json!({"tool_calls": [call]}))
+}
+
+fn stream(chunks: &[Value]) -> Vec<Bytes> {
+    let mut voice = MessageStream::new(&telling(None));
+    let mut all = Vec::new();
+    let texts = chunks.iter().map(Value::to_string).chain(["[DONE]".to_owned()]);
+    for text in texts {
+        let mut events = vec![Bytes::from(format!("data: {text}\n\n"))];
+        voice.pass(&mut events);
+        all.append(&mut events);
+    }
+    all
+}
+
+#[test]
+fn calls_that_interleave_come_one_after_the_other() {
+    for order in [
+        vec![
+            call(0, "a", ""),
+            call(1, "b", ""),
+            call(0, "", "{\"x\":"),
+            call(1, "", "{\"y\":\"}\""),
+            call(0, "", "1}"),
+            call(1, "", "}"),
+        ],
+        vec![call(1, "b", "{\"y\":\"}\"}"), call(0, "a", "{\"x\":1"), call(0, "", "}")],
+        vec![call(0, "a", "{\"x\":1}"), call(1, "b", "{\"y\":\"}\"}")],
+    ] {
+        let mut chunks = order;
+        chunks.push(finish("tool_calls"));
+        let message = accumulated(&stream(&chunks));
+        let content = message["content"].as_array().unwrap();
+        let input =
+            |id: &str| content.iter().find(|block| block["id"] == id).unwrap()["input"].clone();
+        assert_eq!(content.len(), 2);
+        assert_eq!((input("a"), input("b")), (json!({"x": 1}), json!({"y": "}"})));
+        assert_eq!(message["stop_reason"], "tool_use");
+    }
+}
+
+#[test]
+fn a_call_without_arguments_does_not_hold_up_the_next_for_ever() {
+    let message = accumulated(&stream(&[
+        call(0, "a", ""),
+        call(1, "b", "{}"),
+        chunk(json!({"content": "x"})),
+        finish("tool_calls"),
+    ]));
+    assert_eq!(
+        message["content"][0],
+        json!({"type": "tool_use", "id": "a", "name": "f", "input": {}})
+    );
+    assert_eq!(message["content"][2]["text"], "x");
+}
+
+#[test]
+fn thoughts_end_with_their_signature() {
+    let whole = json!({"type": "thinking", "thinking": "ab", "signature": "s"});
+    let message = accumulated(&stream(&[
+        chunk(json!({"role": "assistant", "content": ""})),
+        chunk(json!({"reasoning_content": "a"})),
+        chunk(json!({"reasoning_content": "b"})),
+        chunk(json!({"thinking_blocks": [whole]})),
+        chunk(json!({"thinking_blocks": [{"type": "redacted_thinking", "data": "d"}]})),
+        chunk(json!({"thinking_blocks": [{"type": "thinking", "thinking": "", "signature": "t"}]})),
+        chunk(json!({"content": "x"})),
+        chunk(json!({"reasoning_content": "unsigned"})),
+        chunk(json!({"content": "y"})),
+        finish("stop"),
+        json!({"choices": [], "usage": {"prompt_tokens": 20, "completion_tokens": 5,
+               "prompt_tokens_details": {"cached_tokens": 4}}}),
+    ]));
+    assert_eq!(
+        message["content"],
+        json!([
+            whole,
+            {"type": "redacted_thinking", "data": "d"},
+            {"type": "thinking", "thinking": "", "signature": "t"},
+            {"type": "text", "text": "x"},
+            {"type": "thinking", "thinking": "unsigned", "signature": ""},
+            {"type": "text", "text": "y"},
+        ])
+    );
+    assert_eq!(message["usage"]["input_tokens"], 16);
+    assert_eq!(message["usage"]["cache_read_input_tokens"], 4);
+    assert_eq!((&message["stop_reason"], &message["id"]), (&json!("end_turn"), &json!("msg_1")));
+}
+
+#[test]
+fn a_refusal_and_a_silent_reply_end_as_they_should() {
+    let refused =
+        accumulated(&stream(&[chunk(json!({"refusal": "no"})), finish("content_filter")]));
+    assert_eq!(refused["stop_reason"], "refusal");
+    assert_eq!(refused["stop_details"]["explanation"], "no");
+    let silent = accumulated(&stream(&[finish("length")]));
+    assert_eq!((&silent["stop_reason"], &silent["content"]), (&json!("max_tokens"), &json!([])));
+}
+
+#[test]
+fn an_error_is_a_named_event_and_a_ping_waits_for_the_start() {
+    let mut voice = MessageStream::new(&telling(None));
+    assert_eq!(voice.ping(), b": ping\n\n");
+    let mut out = vec![Bytes::from(format!("data: {}\n\n", chunk(json!({"content": "a"}))))];
+    voice.pass(&mut out);
+    assert!(voice.ping().starts_with(b"event: ping\ndata: {"));
+    let frame = voice.fail(&Bytes::from_static(br#"{"type":"error"}"#), "", "");
+    assert_eq!(frame, "event: error\ndata: {\"type\":\"error\"}\n\n");
+}
+
+#[test]
+fn anthropics_own_stream_is_gone_on_with_in_the_same_block() {
+    let native = concat!(
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",",
+        "\"model\":\"claude\",\"role\":\"assistant\",\"usage\":{\"input_tokens\":5}}}\n\n",
+        "event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":0,",
+        "\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n",
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,",
+        "\"delta\":{\"type\":\"text_delta\",\"text\":\"one \"}}\n\n",
+    );
+    let mut voice = MessageStream::new(&telling(None));
+    voice.begun();
+    let canonical = voice.follow(&[Bytes::from_static(native.as_bytes())]).unwrap();
+    assert!(String::from_utf8(canonical.concat()).unwrap().contains("\"content\":\"one \""));
+    let mut rest = vec![
+        Bytes::from(format!("data: {}\n\n", chunk(json!({"content": "two"})))),
+        Bytes::from(format!("data: {}\n\n", finish("stop"))),
+        Bytes::from_static(b"data: [DONE]\n\n"),
+    ];
+    voice.pass(&mut rest);
+    assert_eq!(events(&rest)[0].0, "content_block_delta", "neither a new start nor a new block");
+    let mut all = vec![Bytes::from_static(
+        native
+            .replace("\"role\":\"assistant\",", "\"role\":\"assistant\",\"content\":[],")
+            .leak()
+            .as_bytes(),
+    )];
+    all.append(&mut rest);
+    assert_eq!(accumulated(&all)["content"], json!([{"type": "text", "text": "one two"}]));
+}

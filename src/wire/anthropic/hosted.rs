@@ -1,0 +1,87 @@
+//! A Messages request for a cloud that hosts Claude behind an API of its own: the model stands in
+//! the path, the version in the body, and nothing is fetched from an address.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::request::VERSION;
+use crate::failure::{Failure, FailureClass};
+use crate::wire::fields::invalid;
+use crate::wire::json::{Edits, Object};
+
+/// What Vertex AI calls the first version.
+const VERTEX_VERSION: &str = "vertex-2023-10-16";
+
+/// Turns a Messages request into one for Vertex AI. `version` is what the header would say.
+///
+/// # Errors
+/// [`FailureClass::BadRequest`]: it names an image or a document by its address.
+pub fn vertex(body: Bytes, version: &str) -> Result<Bytes, Failure> {
+    let malformed = |_| Failure::new(FailureClass::BadRequest, "the request is not a JSON object");
+    let body = Object::parse(body).map_err(malformed)?;
+    if let Some(messages) = body.value("messages")
+        && has_address(&messages)
+    {
+        return Err(invalid(
+            "messages",
+            "Claude on Vertex AI does not fetch images or documents from an address: send the \
+             content itself, as a `data:` URL",
+        ));
+    }
+    let mut edits = Edits::default();
+    edits.remove("model");
+    // Features that need the header, which is not sent.
+    edits.remove("betas");
+    if !body.is_set("anthropic_version") {
+        let version = if version == VERSION { VERTEX_VERSION } else { version };
+        edits.set("anthropic_version", version);
+    }
+    Ok(body.edit(&edits))
+}
+
+/// Whether some block's source is an address; tool results hold blocks too.
+fn has_address(value: &Value) -> bool {
+    let Value::Array(items) = value else { return false };
+    items.iter().any(|item| {
+        let of_source = item.pointer("/source/type").and_then(Value::as_str) == Some("url");
+        of_source || item.get("content").is_some_and(has_address)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(body: &'static str, version: &str) -> Result<Value, Failure> {
+        let body = vertex(Bytes::from_static(body.as_bytes()), version)?;
+        Ok(serde_json::from_slice(&body).unwrap())
+    }
+
+    #[test]
+    fn the_version_is_in_the_body_and_the_model_is_not() {
+        let body = r#"{"model":"claude-x","max_tokens":1,"messages":[],"stream":true}"#;
+        let expected = serde_json::json!({
+            "max_tokens": 1, "messages": [], "stream": true,
+            "anthropic_version": "vertex-2023-10-16",
+        });
+        assert_eq!(sent(body, "2023-06-01").unwrap(), expected);
+        assert_eq!(sent(body, "2026-10-21").unwrap()["anthropic_version"], "2026-10-21");
+        let own = r#"{"anthropic_version":"vertex-x","messages":[]}"#;
+        assert_eq!(sent(own, "2023-06-01").unwrap()["anthropic_version"], "vertex-x");
+    }
+
+    #[test]
+    fn an_image_by_its_address_is_refused_wherever_it_stands() {
+        for body in [
+            r#"{"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":"https://a"}}]}]}"#,
+            r#"{"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":[{"type":"image","source":{"type":"url","url":"https://a"}}]}]}]}"#,
+        ] {
+            let refused = sent(body, "2023-06-01").unwrap_err();
+            assert_eq!(refused.class, FailureClass::BadRequest);
+            assert_eq!(refused.param.as_deref(), Some("messages"));
+            assert!(refused.message.contains("data:"), "{refused:?}");
+        }
+        let inline = r#"{"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image/png","data":"iVBO"}},{"type":"text","text":"\"type\":\"url\""}]}]}"#;
+        assert!(sent(inline, "2023-06-01").is_ok());
+    }
+}

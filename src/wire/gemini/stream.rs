@@ -1,0 +1,426 @@
+//! A `streamGenerateContent` stream, turned into chat completion chunks.
+//!
+//! Each frame is a reply of its own with what is new, and nothing marks the end but the end of the
+//! connection: the stream is whole if every candidate has said why it ended. An error comes as a
+//! frame or as a bare line of JSON.
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use super::error::{garbage, within};
+use super::grounding::{Characters, annotations};
+use super::names::Place;
+use super::parts::{Blob, Candidate, Generated, Part, finish_reason, refusal};
+use super::reply::{Called, id};
+use super::usage::Counts;
+use crate::failure::Failure;
+use crate::usage::{BYTES_PER_TOKEN, Usage};
+use crate::wire::chat::{
+    Audio, Chunk, Delta, ExtraContent, Function, Image, Raw, ToolCall, write_done,
+};
+use crate::wire::sse::{Fields, Splitter};
+use crate::wire::{Ending, Progress, StreamOptions, Translate};
+
+/// Answers that one stream may have; the API gives eight at most.
+const MAX_CANDIDATES: usize = 64;
+
+/// Turns one reply's frames into chunks.
+#[derive(Debug)]
+pub struct StreamTranslator {
+    splitter: Splitter,
+    state: State,
+}
+
+impl StreamTranslator {
+    #[must_use]
+    pub fn new(options: StreamOptions) -> Self {
+        Self { splitter: Splitter::new(), state: State::new(options) }
+    }
+}
+
+impl Translate for StreamTranslator {
+    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Progress {
+        let mut frames = Vec::new();
+        self.splitter.push(chunk);
+        while self.state.is_reading() {
+            match self.splitter.next_event() {
+                Ok(Some(event)) => self.state.take(self.splitter.bytes(&event), &mut frames),
+                Ok(None) => {
+                    // An error may be a line that no blank line follows.
+                    let failure = bare_error(self.splitter.pending());
+                    failure.into_iter().for_each(|failure| self.state.fail(failure));
+                    break;
+                }
+                Err(too_large) => self.state.fail(garbage(too_large.to_string())),
+            }
+        }
+        emit(frames, out);
+        self.state.progress()
+    }
+
+    fn finish(&mut self, out: &mut Vec<Bytes>) -> Ending {
+        let mut frames = Vec::new();
+        let rest = self.splitter.rest();
+        // A frame whose blank line is missing counts if its JSON is whole.
+        let data = Fields::read(&rest).data;
+        let whole = data.is_some_and(|data| serde_json::from_slice::<&RawValue>(&data).is_ok());
+        if self.state.is_reading() && whole {
+            self.state.take(&rest, &mut frames);
+        }
+        let ending = self.state.close(&mut frames);
+        emit(frames, out);
+        ending
+    }
+
+    /// What the reply used. Of a stream that broke off, what was said after the last count is
+    /// estimated.
+    fn usage(&self) -> Option<Usage> {
+        let usage = self.state.counts.as_ref()?.usage();
+        if self.state.is_whole() {
+            return Some(usage);
+        }
+        let output_tokens = usage.output_tokens.max(self.state.text_bytes / BYTES_PER_TOKEN);
+        let estimated = output_tokens > usage.output_tokens;
+        Some(Usage { output_tokens, estimated, ..usage })
+    }
+
+    fn text_bytes(&self) -> u64 {
+        self.state.text_bytes
+    }
+}
+
+fn emit(frames: Vec<u8>, out: &mut Vec<Bytes>) {
+    if !frames.is_empty() {
+        out.push(frames.into());
+    }
+}
+
+/// The error in a text that is JSON without an SSE field before it.
+fn bare_error(text: &[u8]) -> Option<Failure> {
+    let text = text.trim_ascii();
+    let is_json =
+        matches!(text.first(), Some(b'{' | b'[')) && matches!(text.last(), Some(b'}' | b']'));
+    if is_json { within(text) } else { None }
+}
+
+/// A line of an event that begins like JSON, to the event's end.
+fn bare_json(event: &[u8]) -> Option<&[u8]> {
+    let begins = |at: usize| matches!(event.get(at), Some(b'{' | b'['));
+    if begins(0) {
+        return Some(event);
+    }
+    let line = memchr::memchr2_iter(b'\n', b'\r', event).find(|end| begins(end + 1))?;
+    event.get(line + 1..)
+}
+
+#[derive(Debug)]
+struct State {
+    options: StreamOptions,
+    response_id: String,
+    /// What the client is told: set when the first chunk is written.
+    id: String,
+    model: String,
+    candidates: Vec<Answering>,
+    /// The prompt was refused, and the client was told so.
+    blocked: bool,
+    done: bool,
+    failure: Option<Failure>,
+    failed: bool,
+    meaningful: bool,
+    counts: Option<Counts>,
+    text_bytes: u64,
+}
+
+/// One candidate.
+#[derive(Debug, Default)]
+struct Answering {
+    index: u32,
+    /// The first chunk, which names the role, was written.
+    started: bool,
+    /// Tool calls so far, over all frames.
+    tools: u32,
+    images: u32,
+    finished: bool,
+    characters: Characters,
+    /// The newest of these replaces the older ones, and is told at the end.
+    grounding: Option<Box<str>>,
+    citations: Option<Box<str>>,
+}
+
+impl State {
+    const fn new(options: StreamOptions) -> Self {
+        Self {
+            options,
+            response_id: String::new(),
+            id: String::new(),
+            model: String::new(),
+            candidates: Vec::new(),
+            blocked: false,
+            done: false,
+            failure: None,
+            failed: false,
+            meaningful: false,
+            counts: None,
+            text_bytes: 0,
+        }
+    }
+
+    const fn is_reading(&self) -> bool {
+        !self.done && !self.failed
+    }
+
+    /// Everything that was begun has been ended.
+    fn is_whole(&self) -> bool {
+        let all = self.candidates.iter().all(|answering| answering.finished);
+        !self.failed && all && (self.blocked || !self.candidates.is_empty())
+    }
+
+    fn progress(&mut self) -> Progress {
+        Progress {
+            meaningful: std::mem::take(&mut self.meaningful),
+            done: self.done,
+            failure: self.failure.take(),
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.failed = true;
+        self.failure = Some(failure);
+    }
+
+    fn take(&mut self, event: &[u8], out: &mut Vec<u8>) {
+        let fields = Fields::read(event);
+        let data = fields.data.as_deref().filter(|data| !data.is_empty() && *data != b"[DONE]");
+        if let Some(Err(failure)) = data.map(|data| self.data(data, out)) {
+            self.fail(failure);
+        }
+        let failure = bare_json(event).and_then(bare_error).filter(|_| self.is_reading());
+        if let Some(failure) = failure {
+            self.fail(failure);
+        }
+    }
+
+    fn data(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+        let unreadable = || garbage("the provider sent a frame that cannot be read");
+        let frame: Generated<'_> = match serde_json::from_slice(data) {
+            Ok(frame) => frame,
+            Err(_) => return Err(within(data).unwrap_or_else(unreadable)),
+        };
+        if frame.error.is_some() {
+            return Err(within(data).unwrap_or_else(unreadable));
+        }
+        if let Some(id) = frame.response_id.as_deref().filter(|_| self.response_id.is_empty()) {
+            id.clone_into(&mut self.response_id);
+        }
+        if let Some(model) = frame.model_version.as_deref().filter(|_| self.model.is_empty()) {
+            model.clone_into(&mut self.model);
+        }
+        let candidates = frame.candidates.as_deref().unwrap_or_default();
+        if let Some(reason) = frame.block_reason().filter(|_| candidates.is_empty()) {
+            self.block(reason, out);
+        }
+        for (candidate, at) in candidates.iter().zip(0..) {
+            self.candidate(candidate, candidate.index.unwrap_or(at), out)?;
+        }
+        // Frames count up to themselves: the last one has it all.
+        self.counts = frame.usage_metadata.or_else(|| self.counts.take());
+        Ok(())
+    }
+
+    fn block(&mut self, reason: &str, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.blocked, true) && self.candidates.is_empty() {
+            self.meaningful = true;
+            let mut answering = Answering::default();
+            self.start(&mut answering, out);
+            self.write(0, &Delta::Refusal { refusal: &refusal(reason) }, None, out);
+            self.write(0, &Delta::Nothing {}, Some("content_filter"), out);
+        }
+    }
+
+    fn candidate(
+        &mut self,
+        candidate: &Candidate<'_>,
+        index: u32,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        let known = self.candidates.iter().position(|answering| answering.index == index);
+        let at = match known {
+            Some(at) => at,
+            None if self.candidates.len() < MAX_CANDIDATES => {
+                self.candidates.push(Answering { index, ..Answering::default() });
+                self.candidates.len() - 1
+            }
+            None => return Err(garbage("the provider sent more answers than it was asked for")),
+        };
+        let mut answering = std::mem::take(&mut self.candidates[at]);
+        let told = self.tell(&mut answering, candidate, out);
+        self.candidates[at] = answering;
+        told
+    }
+
+    fn tell(
+        &mut self,
+        answering: &mut Answering,
+        candidate: &Candidate<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        if answering.finished {
+            return Ok(());
+        }
+        let reason = candidate.finish_reason();
+        for part in candidate.parts() {
+            self.part(answering, part, reason.is_some(), out);
+        }
+        let keep = |raw: Option<Raw<'_>>| raw.map(|raw| Box::from(raw.get()));
+        let grounding = keep(candidate.grounding_metadata);
+        answering.grounding = grounding.or_else(|| answering.grounding.take());
+        let citations = keep(candidate.citation_metadata);
+        answering.citations = citations.or_else(|| answering.citations.take());
+        if let Some(fault) = candidate.fault() {
+            return Err(fault);
+        }
+        if let Some(reason) = reason {
+            self.end(answering, reason, out);
+        }
+        Ok(())
+    }
+
+    fn part(&mut self, answering: &mut Answering, part: &Part<'_>, last: bool, out: &mut Vec<u8>) {
+        let signature = part.signature();
+        if let Some(call) = &part.function_call {
+            let place = Place {
+                response_id: &self.response_id,
+                created: self.options.created,
+                candidate: answering.index,
+                number: answering.tools,
+            };
+            let called = Called::of(call, signature, place);
+            self.tool_call(answering, &called, out);
+            return;
+        }
+        if let Some(blob) = &part.inline_data {
+            self.blob(answering, blob, out);
+            return;
+        }
+        let text = part.text().unwrap_or_default();
+        if text.is_empty() {
+            // At the end of an answer it has no text to go with, and nothing follows that needs it.
+            if let Some(signature) = signature.filter(|_| !last) {
+                self.start(answering, out);
+                let extra_content = ExtraContent::signed(signature);
+                self.write(answering.index, &Delta::Extra { extra_content }, None, out);
+            }
+            return;
+        }
+        self.generated(text.len());
+        self.start(answering, out);
+        let content = &*text;
+        let delta = match (part.thought, signature) {
+            (Some(true), _) => Delta::Reasoning { reasoning_content: content },
+            (_, None) => Delta::Content { content },
+            (_, Some(signature)) => {
+                Delta::Said { content, extra_content: ExtraContent::signed(signature) }
+            }
+        };
+        if part.thought != Some(true) {
+            answering.characters.push(content);
+        }
+        self.write(answering.index, &delta, None, out);
+    }
+
+    fn tool_call(&mut self, answering: &mut Answering, called: &Called<'_>, out: &mut Vec<u8>) {
+        self.generated(called.arguments.len());
+        let function = Function { name: Some(&called.name), arguments: &called.arguments };
+        let call = ToolCall::begin(answering.tools, Some(&called.id), function)
+            .with_extra(called.signature.map(ExtraContent::signed));
+        answering.tools += 1;
+        let tool_calls = [call];
+        let delta = if self.opens(answering) {
+            Delta::Opening { role: "assistant", content: (), tool_calls }
+        } else {
+            Delta::ToolCalls { tool_calls }
+        };
+        self.write(answering.index, &delta, None, out);
+    }
+
+    fn blob(&mut self, answering: &mut Answering, blob: &Blob<'_>, out: &mut Vec<u8>) {
+        self.meaningful = true;
+        self.start(answering, out);
+        if blob.is_audio() {
+            let id = format!("audio_{}", self.response_id);
+            let (data, expires_at) = (&*blob.data, self.options.created);
+            let audio = Audio { id: &id, data, expires_at, transcript: "" };
+            self.write(answering.index, &Delta::Audio { audio }, None, out);
+        } else {
+            let image = Image::new(answering.images, blob.url());
+            answering.images += 1;
+            self.write(answering.index, &Delta::Images { images: [image] }, None, out);
+        }
+    }
+
+    fn end(&mut self, answering: &mut Answering, reason: &str, out: &mut Vec<u8>) {
+        self.meaningful = true;
+        answering.finished = true;
+        let finish_reason = finish_reason(reason, answering.tools > 0);
+        let is_silent = !answering.started;
+        self.start(answering, out);
+        if is_silent && finish_reason == "content_filter" {
+            let refusal = refusal(reason);
+            self.write(answering.index, &Delta::Refusal { refusal: &refusal }, None, out);
+        }
+        let (grounding, citations) = (answering.grounding.take(), answering.citations.take());
+        let found = annotations(grounding.as_deref(), citations.as_deref(), &answering.characters);
+        if !found.is_empty() {
+            let annotations: Vec<&RawValue> = found.iter().map(|raw| &**raw).collect();
+            let delta = Delta::Annotations { annotations: &annotations };
+            self.write(answering.index, &delta, None, out);
+        }
+        self.write(answering.index, &Delta::Nothing {}, Some(finish_reason), out);
+    }
+
+    /// The provider closed the stream.
+    fn close(&mut self, out: &mut Vec<u8>) -> Ending {
+        if self.is_reading() && self.is_whole() {
+            if let Some(counts) = self.counts.as_ref().filter(|_| self.options.show_usage) {
+                self.chunk().with_usage(counts.shown()).write(out);
+            }
+            write_done(out);
+            self.done = true;
+        }
+        if self.done { Ending::Complete } else { Ending::Cut }
+    }
+
+    fn generated(&mut self, bytes: usize) {
+        self.text_bytes = self.text_bytes.saturating_add(bytes as u64);
+        self.meaningful = true;
+    }
+
+    /// Whether the next chunk of a candidate is its first, which names the role.
+    fn opens(&mut self, answering: &mut Answering) -> bool {
+        if self.id.is_empty() {
+            self.id = id(&self.response_id, self.options.created);
+        }
+        !std::mem::replace(&mut answering.started, true)
+    }
+
+    fn start(&mut self, answering: &mut Answering, out: &mut Vec<u8>) {
+        if self.opens(answering) {
+            let delta = Delta::Role { role: "assistant", content: "" };
+            self.write(answering.index, &delta, None, out);
+        }
+    }
+
+    fn write(
+        &self,
+        index: u32,
+        delta: &Delta<'_>,
+        finish_reason: Option<&'static str>,
+        out: &mut Vec<u8>,
+    ) {
+        self.chunk().with_choice(index, delta, finish_reason).write(out);
+    }
+
+    fn chunk(&self) -> Chunk<'_> {
+        Chunk::new(&self.id, &self.model, self.options.created, self.options.show_usage)
+    }
+}

@@ -1,0 +1,222 @@
+//! What the canonical form can say and OpenAI's API cannot: taken out, or said in its words.
+//!
+//! OpenAI refuses fields that it does not know, and so do most that copy it. This is also the one
+//! rule about cache markers: a provider of this dialect that caches by them says so in its quirks
+//! (`cache_markers`), and from requests to all others they are taken out, whoever wrote them; a
+//! fallback is treated as any other attempt.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use memchr::memmem;
+use serde_json::json;
+
+use super::request::Draft;
+use crate::wire::RequestOptions;
+use crate::wire::json::{Edits, Object, elements, map_elements, text};
+
+/// What is looked for before anything is read: most requests have none of it.
+const CACHE: &[u8] = b"\"cache_control\"";
+const THOUGHTS: &[u8] = b"\"thinking_blocks\"";
+const ITEMS: &[u8] = b"\"reasoning_items\"";
+const FAILED: &[u8] = b"\"is_error\"";
+const EXTRA: &[u8] = b"\"extra_content\"";
+const TOOL_RESULT: &[u8] = b"\"tool_call_id\"";
+
+/// Said before what a tool returned, where that failed and does not say so itself.
+const ERROR: &str = "Error: ";
+
+/// Models of OpenAI's that do not reason and refuse to be told how much to.
+const UNREASONING: [&str; 3] = ["gpt-3.5", "gpt-4", "chatgpt-"];
+
+/// Fits a chat request to this dialect.
+pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) {
+    let hint = options.model_hint;
+    if let Some(messages) = draft.slice("messages") {
+        let has = |needle: &[u8]| memmem::find(&messages, needle).is_some();
+        let rule = Rule {
+            cache: !options.quirks.cache_markers && has(CACHE),
+            // Google's own API in this dialect wants its signatures back.
+            extra: !hint.contains("gemini") && has(EXTRA),
+            thoughts: has(THOUGHTS),
+            // Imitators that show their reasoning want it back; OpenAI knows no such field.
+            keeps_reasoning: options.quirks.normalise_stream,
+            others: has(ITEMS) || has(FAILED),
+        };
+        let tool_media = has(TOOL_RESULT) && has_tool_media(&messages);
+        if tool_media {
+            draft.edits.set_raw("messages", rule.messages(&messages));
+        } else if rule.applies()
+            && let Some(changed) = map_elements(&messages, |message| rule.message(message))
+        {
+            draft.edits.set_raw("messages", changed.to_vec());
+        }
+    }
+    if !options.quirks.cache_markers
+        && let Some(tools) = draft.slice("tools").filter(|t| memmem::find(t, CACHE).is_some())
+        && let Some(changed) = map_elements(&tools, without_marker)
+    {
+        draft.edits.set_raw("tools", changed.to_vec());
+    }
+    // Both are there in a translated request only, and say the same.
+    if draft.is_set("thinking") && draft.is_set("reasoning_effort") {
+        draft.edits.remove("thinking");
+        let name = hint.rsplit('/').next().unwrap_or(hint);
+        if UNREASONING.iter().any(|start| name.starts_with(start)) {
+            draft.edits.remove("reasoning_effort");
+        } else if draft.raw("reasoning_effort") == Some(b"\"max\"") {
+            draft.edits.set("reasoning_effort", "xhigh");
+        }
+    }
+    // A client's wish not to think: to others it says nothing that they understand.
+    let off = |raw: &[u8]| memmem::find(raw, b"\"disabled\"").is_some();
+    if !options.quirks.normalise_stream && draft.raw("thinking").is_some_and(off) {
+        draft.edits.remove("thinking");
+    }
+}
+
+/// What of a message is taken out.
+#[derive(Clone, Copy)]
+struct Rule {
+    cache: bool,
+    extra: bool,
+    thoughts: bool,
+    keeps_reasoning: bool,
+    others: bool,
+}
+
+impl Rule {
+    const fn applies(self) -> bool {
+        self.cache || self.extra || self.thoughts || self.others
+    }
+
+    fn message(self, message: &Object) -> Option<Bytes> {
+        message.changed(&self.edits(message, None))
+    }
+
+    /// All messages, where what a tool returned besides text has to become the user's.
+    fn messages(self, messages: &Bytes) -> Vec<u8> {
+        let mut out = Vec::with_capacity(messages.len() + 256);
+        let mut waiting: Vec<Bytes> = Vec::new();
+        out.push(b'[');
+        let push = |out: &mut Vec<u8>, text: &[u8]| {
+            if out.len() > 1 {
+                out.push(b',');
+            }
+            out.extend_from_slice(text);
+        };
+        for message in elements(messages) {
+            let is_tool = message.str("role").as_deref() == Some("tool");
+            if !is_tool && !waiting.is_empty() {
+                push(&mut out, &said_by_user(&std::mem::take(&mut waiting)));
+            }
+            let content = message.slice("content").filter(|content| content.starts_with(b"["));
+            let parted = content.filter(|_| is_tool).map(|content| {
+                let (texts, media): (Vec<Object>, Vec<Object>) =
+                    elements(&content).into_iter().partition(is_text);
+                waiting.extend(media.iter().map(|part| part.bytes().clone()));
+                let texts: Vec<Cow<'_, str>> =
+                    texts.iter().filter_map(|part| part.str("text")).collect();
+                match (texts.is_empty(), media.is_empty()) {
+                    (true, false) => "What the tool returned follows.".to_owned(),
+                    _ => texts.join("\n"),
+                }
+            });
+            let edits = self.edits(&message, parted);
+            push(&mut out, &message.edit(&edits));
+        }
+        if !waiting.is_empty() {
+            push(&mut out, &said_by_user(&waiting));
+        }
+        out.push(b']');
+        out
+    }
+
+    fn edits<'m>(self, message: &'m Object, content: Option<String>) -> Edits<'m> {
+        let mut edits = Edits::new();
+        if let Some(content) = &content {
+            edits.set("content", content);
+        }
+        if message.bool("is_error") == Some(true) {
+            let said = content.or_else(|| message.str("content").map(Cow::into_owned));
+            if let Some(said) = said.filter(|said| !said.to_lowercase().contains("error")) {
+                edits.set("content", &format!("{ERROR}{said}"));
+            }
+        }
+        if self.thoughts && message.contains("thinking_blocks") {
+            edits.remove("thinking_blocks");
+            if !self.keeps_reasoning {
+                edits.remove("reasoning_content");
+            }
+        }
+        edits.remove("reasoning_items");
+        edits.remove("is_error");
+        if self.extra {
+            edits.remove("extra_content");
+        }
+        if self.cache {
+            edits.remove("cache_control");
+            if edits.get("content").is_none()
+                && let Some(parts) =
+                    message.slice("content").and_then(|parts| map_elements(&parts, without_marker))
+            {
+                edits.set_raw("content", parts.to_vec());
+            }
+        }
+        if (self.cache || self.extra)
+            && let Some(calls) = message.slice("tool_calls")
+            && let Some(changed) = map_elements(&calls, |call| {
+                let mut edits = Edits::new();
+                if self.cache {
+                    edits.remove("cache_control");
+                }
+                if self.extra {
+                    edits.remove("extra_content");
+                }
+                call.changed(&edits)
+            })
+        {
+            edits.set_raw("tool_calls", changed.to_vec());
+        }
+        edits
+    }
+}
+
+fn without_marker(object: &Object) -> Option<Bytes> {
+    let mut edits = Edits::new();
+    edits.remove("cache_control");
+    if let Some(function) = object.object("function").and_then(|function| function.changed(&edits))
+    {
+        edits.set_raw("function", function.to_vec());
+    }
+    object.changed(&edits)
+}
+
+fn is_text(part: &Object) -> bool {
+    part.raw_bytes("type").and_then(text).is_none_or(|kind| kind == "text")
+}
+
+/// Whether a tool returned something else than text, which this dialect takes from users only.
+fn has_tool_media(messages: &Bytes) -> bool {
+    let media = [&b"\"image_url\""[..], b"\"file\"", b"\"input_audio\""];
+    media.iter().any(|kind| memmem::find(messages, kind).is_some())
+        && elements(messages).iter().any(|message| {
+            message.str("role").as_deref() == Some("tool")
+                && message
+                    .slice("content")
+                    .is_some_and(|content| elements(&content).iter().any(|part| !is_text(part)))
+        })
+}
+
+fn said_by_user(parts: &[Bytes]) -> Vec<u8> {
+    let parts: Vec<Cow<'_, str>> = parts.iter().map(|part| String::from_utf8_lossy(part)).collect();
+    let mut message = br#"{"role":"user","content":["#.to_vec();
+    let lead = json!({"type": "text", "text": "Returned by the tool:"}).to_string();
+    message.extend_from_slice(lead.as_bytes());
+    for part in parts {
+        message.push(b',');
+        message.extend_from_slice(part.as_bytes());
+    }
+    message.extend_from_slice(b"]}");
+    message
+}
