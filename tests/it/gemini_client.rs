@@ -389,7 +389,7 @@ fn google_itself_is_passed_through() {
     assert_eq!(log["usage"]["output_tokens"], 5, "{log}");
     let sent = upstream.last_request();
     assert_eq!(sent.path, "/v1beta/models/gemini-3-flash:streamGenerateContent?alt=sse");
-    let mut expected = body.clone();
+    let mut expected = body;
     expected["generationConfig"]["maxOutputTokens"] = json!(99);
     let fields = expected.as_object_mut().unwrap();
     fields.remove("num_retries");
