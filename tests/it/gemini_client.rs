@@ -423,7 +423,7 @@ fn google_that_breaks_off_is_told_and_another_provider_takes_over_before() {
     let gateway = gateway::with(group("flash").deployment(google(&google_upstream)))
         .and(group("gpt").deployment(&spare))
         .router("fallbacks: [{flash: [gpt]}]")
-        .router("num_retries: 0")
+        .router("num_retries: 0\ndisable_cooldowns: true")
         .start();
     let client = gateway.client();
 
