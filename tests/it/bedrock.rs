@@ -1,7 +1,5 @@
 //! Amazon Bedrock behind the gateway: paths, key, and the binary event stream as it comes.
 
-use std::thread;
-
 use serde_json::json;
 
 use crate::harness::stepped::Stepped;
@@ -28,7 +26,7 @@ fn frames_reach_the_client_as_they_come() {
     let provider = Stepped::start();
     let gateway = gateway::with(group("claude").deployment(provider.deployment(MODEL))).start();
     let client = gateway.client();
-    let opening = thread::spawn(move || client.ask("claude", "Weather in Oslo?").open());
+    let opening = meanwhile(move || client.ask("claude", "Weather in Oslo?").open());
     let mut called = provider.called();
     let asked: serde_json::Value = serde_json::from_slice(&called.body).unwrap();
     assert_eq!(
@@ -66,7 +64,7 @@ fn damage_and_a_cut_are_never_a_success() {
     let cut = STREAM[..ends[2]].to_vec();
     for (bytes, code) in [(damaged, "damaged"), (cut, "cut")] {
         let client = gateway.client();
-        let asking = thread::spawn(move || client.ask("claude", "hi").stream());
+        let asking = meanwhile(move || client.ask("claude", "hi").stream());
         let mut called = provider.called();
         called.send(HEAD);
         called.send(bytes);

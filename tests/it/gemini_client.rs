@@ -389,7 +389,7 @@ fn google_itself_is_passed_through() {
     assert_eq!(log["usage"]["output_tokens"], 5, "{log}");
     let sent = upstream.last_request();
     assert_eq!(sent.path, "/v1beta/models/gemini-3-flash:streamGenerateContent?alt=sse");
-    let mut expected = body.clone();
+    let mut expected = body;
     expected["generationConfig"]["maxOutputTokens"] = json!(99);
     let fields = expected.as_object_mut().unwrap();
     fields.remove("num_retries");
@@ -423,7 +423,7 @@ fn google_that_breaks_off_is_told_and_another_provider_takes_over_before() {
     let gateway = gateway::with(group("flash").deployment(google(&google_upstream)))
         .and(group("gpt").deployment(&spare))
         .router("fallbacks: [{flash: [gpt]}]")
-        .router("num_retries: 0")
+        .router("num_retries: 0\ndisable_cooldowns: true")
         .start();
     let client = gateway.client();
 

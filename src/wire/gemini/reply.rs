@@ -179,7 +179,7 @@ impl<'a> Said<'a> {
             let id = format!("audio_{}", place.response_id);
             let data = &*blob.data;
             let audio = Audio { id: &id, data, expires_at: place.created, transcript: "" };
-            self.audio = to_raw_value(&audio).ok().or(self.audio.take());
+            self.audio = to_raw_value(&audio).ok().or_else(|| self.audio.take());
         } else {
             let index = u32::try_from(self.images.len()).unwrap_or(u32::MAX);
             self.images.extend(to_raw_value(&Image::new(index, blob.url())).ok());

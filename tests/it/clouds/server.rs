@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
+use crate::harness::meanwhile;
+
 /// A request that came.
 #[derive(Clone, Debug)]
 pub struct Seen {
@@ -54,10 +56,10 @@ impl Server {
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
         let conduct = Arc::new(Mutex::new(Arc::new(conduct) as Conduct));
         let (known, conducts) = (Arc::clone(&seen), Arc::clone(&conduct));
-        std::thread::spawn(move || {
+        meanwhile(move || {
             for stream in listener.incoming().flatten() {
                 let (known, conducts) = (Arc::clone(&known), Arc::clone(&conducts));
-                std::thread::spawn(move || serve(stream, &known, &conducts));
+                meanwhile(move || serve(stream, &known, &conducts));
             }
         });
         Self { address, seen, conduct }

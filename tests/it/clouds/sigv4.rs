@@ -28,7 +28,7 @@ pub fn expected(seen: &Seen, id: &str, secret: &str, region: &str, service: &str
     let payload = hex(&Sha256::digest(&seen.body));
     let canonical = format!("POST\n{path}\n\n{headers}\n{signed}\n{payload}");
     let time = seen.header("x-amz-date");
-    let day = &time[..8];
+    let day = time.get(..8).unwrap();
     let scope = format!("{day}/{region}/{service}/aws4_request");
     let hash = hex(&Sha256::digest(canonical));
     let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{hash}");

@@ -42,7 +42,7 @@ pub fn request(body: &Object) -> Result<Object, Failure> {
             "model" | "messages" | "system" | "cache_control" | "tool_choice" => {}
             "max_tokens" => out.raw("max_completion_tokens", raw),
             "stop_sequences" => {
-                if raw.trim_matches(['[', ']', ' ', '\n', '\r', '\t']) != "" {
+                if !raw.trim_matches(['[', ']', ' ', '\n', '\r', '\t']).is_empty() {
                     out.raw("stop", raw);
                 }
             }

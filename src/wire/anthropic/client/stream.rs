@@ -354,7 +354,7 @@ impl MessageStream {
         let index = self.index;
         self.index += 1;
         if !first.signature.is_empty() {
-            let delta = Delta::SignatureDelta { signature: &first.signature };
+            let delta = Delta::Signature { signature: &first.signature };
             write("content_block_delta", &Event::ContentBlockDelta { index, delta }, out);
         }
         write("content_block_stop", &Event::ContentBlockStop { index }, out);
@@ -392,11 +392,7 @@ impl MessageStream {
                     self.blocks.push_back(Block { begun: true, ..Block::new(kind) });
                 }
             }
-            Some(b"content_block_stop") => {
-                if self.blocks.pop_front().is_some() {
-                    self.index += 1;
-                }
-            }
+            Some(b"content_block_stop") if self.blocks.pop_front().is_some() => self.index += 1,
             _ => {}
         }
     }
@@ -483,9 +479,9 @@ fn begin(index: u64, block: &Block, out: &mut Vec<u8>) {
 
 fn delta(index: u64, kind: &Kind, text: &str, out: &mut Vec<u8>) {
     let delta = match kind {
-        Kind::Text => Delta::TextDelta { text },
-        Kind::Thinking => Delta::ThinkingDelta { thinking: text },
-        Kind::Tool { .. } => Delta::InputJsonDelta { partial_json: text },
+        Kind::Text => Delta::Text { text },
+        Kind::Thinking => Delta::Thinking { thinking: text },
+        Kind::Tool { .. } => Delta::InputJson { partial_json: text },
         Kind::Redacted(_) => return,
     };
     write("content_block_delta", &Event::ContentBlockDelta { index, delta }, out);
@@ -543,10 +539,14 @@ enum Start<'a> {
 struct Nothing {}
 
 #[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 enum Delta<'a> {
-    TextDelta { text: &'a str },
-    ThinkingDelta { thinking: &'a str },
-    InputJsonDelta { partial_json: &'a str },
-    SignatureDelta { signature: &'a str },
+    #[serde(rename = "text_delta")]
+    Text { text: &'a str },
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: &'a str },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: &'a str },
+    #[serde(rename = "signature_delta")]
+    Signature { signature: &'a str },
 }

@@ -244,7 +244,7 @@ impl<'a> Conversation<'a> {
         if !calls.is_empty() {
             message.tool_calls.get_or_insert_with(Vec::new).extend(calls);
         }
-        message.extra_content = extra.or(message.extra_content.take());
+        message.extra_content = extra.or_else(|| message.extra_content.take());
     }
 
     fn call(

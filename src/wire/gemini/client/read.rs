@@ -145,7 +145,7 @@ pub(super) fn standard_base64<'a>(
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     let content = text.trim_end_matches('=').len();
     let plain = text.bytes().take(content).all(is_plain);
-    if plain && text.len() % 4 == 0 {
+    if plain && text.len().is_multiple_of(4) {
         return Ok(text);
     }
     let mut out = String::with_capacity(text.len() + 3);

@@ -102,8 +102,8 @@ impl Stream {
             let filled = |text: &Option<crate::wire::fields::Text<'_>>| {
                 text.as_deref().filter(|text| !text.is_empty()).map(str::to_owned)
             };
-            self.id = filled(&piece.id).unwrap_or(std::mem::take(&mut self.id));
-            self.model = filled(&piece.model).unwrap_or(std::mem::take(&mut self.model));
+            self.id = filled(&piece.id).unwrap_or_else(|| std::mem::take(&mut self.id));
+            self.model = filled(&piece.model).unwrap_or_else(|| std::mem::take(&mut self.model));
         }
         if let Some(usage) = piece.usage.and_then(|raw| read_usage(raw.get())) {
             self.usage = Some(usage);

@@ -297,7 +297,7 @@ impl<'a> LogprobsResult<'a> {
             token: Text<'a>,
             logprob: f64,
             #[serde(borrow, default)]
-            top_logprobs: Vec<Chosen<'a>>,
+            top_logprobs: Vec<Self>,
         }
 
         let Logprobs { content } = serde_json::from_str(raw?.get()).ok()?;
