@@ -219,7 +219,7 @@ mod tests {
                 "sagemaker/x",
                 none.clone(),
                 &key,
-                "--model sagemaker/x: error: the provider `sagemaker` is not available in this version\n",
+                "--model sagemaker/x: error: the provider `sagemaker` is not available in this version: its calls are signed with AWS credentials\n",
             ),
             (
                 "openai/x",

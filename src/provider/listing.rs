@@ -75,7 +75,11 @@ fn listing() -> String {
             Support::VectorsOnly => ", embeddings and reranking only",
         };
         let (name, dialect) = (vendor.name, vendor.dialect);
-        let address = vendor.base_url.unwrap_or("has to be written");
+        let address = match (vendor.base_url, vendor.cloud()) {
+            (Some(url), _) => url,
+            (None, Some(_)) => "by its region",
+            (None, None) => "has to be written",
+        };
         let (keys, bases) = (code(vendor.key_vars), code(vendor.base_vars));
         let departures = departures(vendor.quirks);
         writeln!(
