@@ -179,7 +179,7 @@ impl ProxyHttp for Gateway {
         head: &mut RequestHeader,
         ctx: &mut RequestCtx,
     ) -> pingora_core::Result<()> {
-        passing::write_head(ctx, head)
+        passing::write_head(self, ctx, head).await
     }
 
     async fn request_body_filter(

@@ -24,7 +24,9 @@ pub fn passed_path<'a>(root: &str, rest: &'a str, verbatim: bool) -> Cow<'a, str
     if rest.is_empty() {
         return Cow::Owned(if root.is_empty() { "/".to_owned() } else { root.to_owned() });
     }
-    if root.is_empty() || starts_with_root(root) {
+    // A root that begins with a version names what the client names too: a project, a location.
+    let first = |path: &str| path.split('/').nth(1).is_some_and(is_version);
+    if root.is_empty() || starts_with_root(root) || first(root) && first(rest) {
         return Cow::Borrowed(rest);
     }
     let (before, last) = root.rsplit_once('/').unwrap_or(("", root));
@@ -54,6 +56,17 @@ pub fn passed_reading(deployment: &Deployment, path: &str) -> Option<Reading> {
         "completions" if path.ends_with("/chat/completions") => read(Endpoint::Chat, None),
         "completions" => read(Endpoint::Completions, None),
         "embeddings" => read(Endpoint::Embeddings, None),
+        "converse" | "converse-stream" if deployment.dialect == Dialect::Bedrock => {
+            read(Endpoint::Chat, None)
+        }
+        "chat" if matches!(deployment.dialect, Dialect::Cohere | Dialect::Ollama) => {
+            read(Endpoint::Chat, None)
+        }
+        last if deployment.dialect == Dialect::Gemini
+            && last.to_ascii_lowercase().ends_with("generatecontent") =>
+        {
+            read(Endpoint::Chat, Some(ClientDialect::Gemini))
+        }
         _ => None,
     }
 }
@@ -95,6 +108,7 @@ mod tests {
             ("/openai/v1", "/v1/models", "/openai/v1/models"),
             ("/openai/v1", "/models", "/openai/v1/models"),
             ("", "/v1/messages", "/v1/messages"),
+            ("/v1/projects/p/locations/l", "/v1/projects/q/x", "/v1/projects/q/x"),
             ("/openai", "/openai/deployments/m/chat", "/openai/deployments/m/chat"),
             ("/openai", "/deployments/m/chat", "/openai/deployments/m/chat"),
             ("/v1", "/v1x", "/v1/v1x"),

@@ -125,7 +125,7 @@ pub(super) fn response(head: &mut ResponseHeader, request_id: &str, deployment: 
     }
 }
 
-fn set(head: &mut RequestHeader, name: HeaderName, value: HeaderValue) {
+pub(super) fn set(head: &mut RequestHeader, name: HeaderName, value: HeaderValue) {
     if let Err(error) = head.insert_header(name, value) {
         tracing::debug!(%error, "a header is left out");
     }

@@ -27,8 +27,9 @@ use super::ctx::{RequestCtx, Served};
 use super::error::GatewayError;
 use super::relay::{stopped, unix_seconds};
 use super::{Gateway, exchange};
-use crate::catalog::Mount;
-use crate::failure::Failure;
+use crate::catalog::{Mount, Scheme};
+use crate::failure::{Failure, FailureClass};
+use crate::identity::Unsigned;
 use crate::provider;
 use crate::routing::{Ask, Attempt, Next, Plan};
 use crate::telemetry::{self, Outcome};
@@ -214,6 +215,28 @@ impl Passing {
         Ok(())
     }
 
+    /// The headers that only the sending of a request tells.
+    ///
+    /// # Errors
+    /// There is no credential, or the provider wants the body signed, which is not held here.
+    async fn authorise(&self, gateway: &Gateway, head: &mut RequestHeader) -> Result<(), GatewayError> {
+        let Some(attempt) = &self.attempt else { return Err(GatewayError::Internal) };
+        let target = &attempt.deployment.target;
+        let Some(how) = &target.authorisation else { return Ok(()) };
+        if let Scheme::SigV4 { .. } = how.scheme {
+            let message = "the pass-through path of a provider whose requests are signed needs a \
+                           bearer key (`api_key`, `AWS_BEARER_TOKEN_BEDROCK`)";
+            let failure = Failure::new(FailureClass::NotFound, message).without_blame();
+            return Err(GatewayError::Upstream(Box::new(failure)));
+        }
+        let request = Unsigned { authority: "", path: "", content_type: "", body: &[] };
+        let authorised = gateway.identities.authorise(how, &request).await;
+        for (name, value) in authorised.map_err(|it| GatewayError::Upstream(Box::new(it)))? {
+            heads::set(head, name, value);
+        }
+        Ok(())
+    }
+
     /// Counts what the client sends.
     ///
     /// # Errors
@@ -344,12 +367,17 @@ pub(super) async fn peer(
 ///
 /// # Errors
 /// As [`peer`].
-pub(super) fn write_head(
+pub(super) async fn write_head(
+    gateway: &Gateway,
     ctx: &mut RequestCtx,
     head: &mut RequestHeader,
 ) -> pingora_core::Result<()> {
     let Some(passing) = &mut ctx.passing else { return Ok(()) };
-    passing.write_head(head).map_err(|refusal| passing.stop(refusal))
+    let written = match passing.write_head(head) {
+        Ok(()) => passing.authorise(gateway, head).await,
+        Err(refusal) => Err(refusal),
+    };
+    written.map_err(|refusal| passing.stop(refusal))
 }
 
 /// A piece of the request's body goes by.
