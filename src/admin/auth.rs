@@ -10,6 +10,8 @@ use percent_encoding::percent_decode_str;
 static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Google's.
 static X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+/// Which of Google's SDKs asks; they send it also where a token is their key.
+static X_GOOG_API_CLIENT: HeaderName = HeaderName::from_static("x-goog-api-client");
 static API_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// Browsers cannot set headers of a WebSocket: OpenAI's clients offer their key as a subprotocol.
@@ -48,6 +50,14 @@ pub fn google_key<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Option<
     let mut pairs = query?.split('&');
     let key = pairs.find_map(|pair| pair.strip_prefix("key=")).filter(|key| !key.is_empty())?;
     Some(percent_decode_str(key).into())
+}
+
+/// Whether one of Google's clients asks, where the path does not say so: its key or its name.
+#[must_use]
+pub fn is_googles(headers: &HeaderMap, query: Option<&str>) -> bool {
+    headers.contains_key(&X_GOOG_API_CLIENT)
+        || headers.contains_key(&X_GOOG_API_KEY)
+        || google_key(headers, query).is_some()
 }
 
 /// What follows `Bearer`, in any case and with any blanks.
@@ -105,6 +115,19 @@ mod tests {
         assert_eq!(found(&none, Some("alt=sse&key=sk%2D2")).as_deref(), Some("sk-2"));
         for query in [None, Some("key="), Some("xkey=a"), Some("")] {
             assert_eq!(found(&none, query), None, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn googles_clients_are_known_by_their_key_or_their_name() {
+        let with = |name: &'static str| {
+            HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static("x"))])
+        };
+        assert!(is_googles(&with("x-goog-api-key"), None));
+        assert!(is_googles(&with("x-goog-api-client"), None));
+        assert!(is_googles(&HeaderMap::new(), Some("pageSize=2&key=sk-1")));
+        for name in ["authorization", "x-api-key", "api-key"] {
+            assert!(!is_googles(&with(name), Some("limit=2&key=")), "{name}");
         }
     }
 

@@ -1,15 +1,19 @@
 //! `/v1/models` and `/v1beta/models`: what can be asked for, in OpenAI's shape and in Google's.
+//!
+//! Google's SDKs ask below `/v1/` too: there the shape is that of the client.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Uri};
 use serde::{Deserialize, Serialize};
 
-use super::{ClientDialect, Model, Problem, Shared, admit, admit_google, request_id, shortened};
+use super::{
+    ClientDialect, Model, Problem, Shared, admit, admit_google, auth, request_id, shortened,
+};
 
 #[derive(Serialize)]
 struct List<'a> {
@@ -36,7 +40,17 @@ impl<'a> Entry<'a> {
     }
 }
 
-pub(super) async fn list(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+/// All models, or a page of them for a client of Google's.
+pub(super) async fn list(
+    shared: State<Arc<Shared>>,
+    page: Result<Query<Page>, QueryRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    if auth::is_googles(&headers, uri.query()) {
+        return google_list(shared, page, uri, headers).await;
+    }
+    let State(shared) = shared;
     if let Err(refusal) = admit(&shared.source.access(), &headers) {
         return refusal;
     }
@@ -47,10 +61,15 @@ pub(super) async fn list(State(shared): State<Arc<Shared>>, headers: HeaderMap) 
 
 /// Any name is found that a request may ask for, listed or not.
 pub(super) async fn one(
-    State(shared): State<Arc<Shared>>,
+    shared: State<Arc<Shared>>,
     name: Result<Path<String>, PathRejection>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
+    if auth::is_googles(&headers, uri.query()) {
+        return google_one(shared, name, uri, headers).await;
+    }
+    let State(shared) = shared;
     if let Err(refusal) = admit(&shared.source.access(), &headers) {
         return refusal;
     }
@@ -117,7 +136,7 @@ pub(super) struct Page {
 /// A page of the models, as Google's clients read it.
 pub(super) async fn google_list(
     State(shared): State<Arc<Shared>>,
-    page: Result<Query<Page>, axum::extract::rejection::QueryRejection>,
+    page: Result<Query<Page>, QueryRejection>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {

@@ -141,6 +141,22 @@ fn parallel_calls_come_whole_and_their_results_go_back() {
         assert_eq!(expected, turn["parts"][0]["functionCall"]["id"]);
         let sent = sent["messages"].to_string();
         assert!(sent.contains("sun") && sent.contains("rain"), "{sent}");
+
+        // Where the SDK calls the functions itself, it leaves the ids out: the order counts.
+        let results = body["contents"][2]["parts"].as_array_mut().unwrap();
+        for result in results {
+            result["functionResponse"].as_object_mut().unwrap().remove("id");
+        }
+        assert_eq!(generate(client, model, &body).status, 200);
+        let sent = upstream.last_request().json();
+        let answered = if model == "gpt" {
+            [&sent["messages"][2]["tool_call_id"], &sent["messages"][3]["tool_call_id"]]
+        } else {
+            let results = &sent["messages"][2]["content"];
+            [&results[0]["tool_use_id"], &results[1]["tool_use_id"]]
+        };
+        let called = [0, 1].map(|at| &turn["parts"][at]["functionCall"]["id"]);
+        assert_eq!(answered, called, "{model}: {sent}");
     });
 }
 
@@ -290,6 +306,28 @@ fn keys_are_taken_where_googles_clients_put_them() {
     let models = client.get(&format!("/v1beta/models?key={KEY}"));
     assert_eq!(models.json()["models"][0]["name"], "models/gpt");
     assert_eq!(client.get("/v1beta/models").status, 401);
+
+    // Google's SDKs ask below `/v1/` too.
+    let get = |path: &str| client.request(Method::GET, path);
+    for base in ["/v1/models", "/models"] {
+        let list = get(&format!("{base}?pageSize=2")).header("x-goog-api-key", KEY).send();
+        assert_eq!(list.json()["models"][0]["name"], "models/gpt", "{base}");
+        let one = get(&format!("{base}/gpt")).header("x-goog-api-key", KEY).send();
+        assert_eq!(one.json()["name"], "models/gpt", "{base}");
+        let queried = get(&format!("{base}/gpt?key={KEY}")).send();
+        assert_eq!(queried.json()["name"], "models/gpt", "{base}");
+        let wrong = get(base).header("x-goog-api-key", "no").send();
+        assert_eq!(
+            (wrong.status, &wrong.json()["error"]["status"]),
+            (401, &json!("UNAUTHENTICATED"))
+        );
+        // With a token in the place of a key, the SDK is known by its name.
+        let named = get(base).header("authorization", &format!("Bearer {KEY}"));
+        let named = named.header("x-goog-api-client", "google-genai-sdk/1").send();
+        assert_eq!(named.json()["models"][0]["name"], "models/gpt", "{base}");
+        let others = get(base).header("authorization", &format!("Bearer {KEY}")).send();
+        assert_eq!(others.json()["data"][0]["id"], "gpt", "{base}");
+    }
 }
 
 #[test]
