@@ -72,6 +72,11 @@ impl<'a> Route<'a> {
     }
 }
 
+/// Whether a path is one of the gateway's own for calls to models, whatever the method.
+pub(super) fn is_own(path: &str) -> bool {
+    inference(path).is_some()
+}
+
 /// What is served below `/v1` in OpenAI's formats.
 const SERVED: [(&str, Endpoint); 11] = [
     // Chat comes first: `/chat/completions` ends like `/completions`.

@@ -256,7 +256,7 @@ fn wrong_paths_and_methods_are_told_in_the_usual_shape() {
         (Method::POST, "/v1/nothing"),
         (Method::POST, "/v2/chat/completions"),
         (Method::GET, "/v1/chat/completions/more"),
-        (Method::POST, "/openai/deployments//chat/completions"),
+        (Method::POST, "/engines//chat/completions"),
         (Method::GET, "/.env"),
         (Method::GET, "/v1/../etc/passwd"),
         (Method::DELETE, "/"),

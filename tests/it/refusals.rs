@@ -161,10 +161,10 @@ fn clients_of_anthropics_api_read_errors_in_its_shape() {
     let large = vec![b' '; 2 << 20];
 
     for (method, path, body, status, kind) in [
-        ("POST", "/v1/messages", &b"{}"[..], 404, "not_found_error"),
-        ("GET", "/v1/messages", b"", 404, "not_found_error"),
-        ("POST", "/v1/messages/count_tokens", b"{}", 404, "not_found_error"),
-        ("POST", "/messages", b"{}", 404, "not_found_error"),
+        ("POST", "/v1/messages", &b"{}"[..], 400, "invalid_request_error"),
+        ("GET", "/v1/messages/more", b"", 404, "not_found_error"),
+        ("POST", "/v1/messages/count_tokens", b"{}", 400, "invalid_request_error"),
+        ("POST", "/messages", b"[]", 400, "invalid_request_error"),
         ("POST", "/v1/messages", &large, 413, "request_too_large"),
     ] {
         let ask = client.request(method.parse().unwrap(), path).bytes(body);

@@ -208,6 +208,8 @@ pub(super) fn access(
             Some(text) => Some(Secret::new(text)),
         },
         // Whether the provider can do without one is its own affair.
+        // What the deployment writes itself goes before a key of the environment.
+        None if params.has("tenant_id") && params.has("client_secret") => None,
         None => match from_env(vendor.key_vars) {
             Some((variable, key)) => {
                 if let Some(host) = base.as_deref().filter(|_| own_base).and_then(host) {

@@ -26,7 +26,7 @@ use self::realtime::Realtime;
 use super::ctx::{RequestCtx, Served};
 use super::error::GatewayError;
 use super::relay::{stopped, unix_seconds};
-use super::{Gateway, exchange};
+use super::{Gateway, exchange, route};
 use crate::catalog::{Mount, Scheme};
 use crate::failure::{Failure, FailureClass};
 use crate::identity::Unsigned;
@@ -86,7 +86,12 @@ impl Passing {
                 .map_err(|unknown| GatewayError::UnknownModel { model: unknown.name })?;
             (Way::Realtime(realtime), plan)
         } else {
-            let Some((mount, rest)) = catalog.mounted(head.uri.path()) else { return Ok(None) };
+            let path = head.uri.path();
+            let Some((mount, rest)) = catalog.mounted(path) else { return Ok(None) };
+            // A method that the gateway's own path does not take is refused there.
+            if route::is_own(path) {
+                return Ok(None);
+            }
             if mount.methods.as_ref().is_some_and(|served| !served.contains(&head.method)) {
                 return Ok(None);
             }
@@ -219,7 +224,11 @@ impl Passing {
     ///
     /// # Errors
     /// There is no credential, or the provider wants the body signed, which is not held here.
-    async fn authorise(&self, gateway: &Gateway, head: &mut RequestHeader) -> Result<(), GatewayError> {
+    async fn authorise(
+        &self,
+        gateway: &Gateway,
+        head: &mut RequestHeader,
+    ) -> Result<(), GatewayError> {
         let Some(attempt) = &self.attempt else { return Err(GatewayError::Internal) };
         let target = &attempt.deployment.target;
         let Some(how) = &target.authorisation else { return Ok(()) };
