@@ -13,6 +13,7 @@ mod bedrock;
 mod bodies;
 mod clouds;
 mod custom;
+mod dialects;
 mod edge;
 mod endpoints;
 mod examples;
