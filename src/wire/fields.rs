@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -95,6 +96,21 @@ fn same(sent: &str, default: &str) -> bool {
 /// It is something else: the client is told which field it is and what was expected there.
 pub fn read<'a, T: Deserialize<'a>>(param: &str, raw: &'a str) -> Result<T, Failure> {
     serde_json::from_str(raw).map_err(|error| misfit::<T>(param, raw, &error.to_string()))
+}
+
+/// The body of a request for a provider; `near` bytes is about how long the client's was.
+///
+/// # Errors
+/// [`FailureClass::BadRequest`]: it cannot be written as JSON.
+pub fn written(body: &impl Serialize, near: usize) -> Result<Bytes, Failure> {
+    let mut bytes = Vec::with_capacity(near + 512);
+    match serde_json::to_writer(&mut bytes, body) {
+        Ok(()) => Ok(bytes.into()),
+        Err(_) => Err(Failure::new(
+            FailureClass::BadRequest,
+            "the request cannot be said to this provider",
+        )),
+    }
 }
 
 /// `param` is not of the type that it has to be.

@@ -19,10 +19,10 @@ use super::messages::{Turn, translate};
 use super::models::Capabilities;
 use super::thinking::{Around, Config, Thinking, is_one, resumes};
 use super::tools::{Choice, Format, Tool, Tooling};
-use crate::failure::{Failure, FailureClass};
+use crate::failure::Failure;
 use crate::wire::RequestOptions;
 use crate::wire::asked::asks_nothing;
-use crate::wire::fields::{Fields, Text, impossible, invalid, missing, read, unsupported};
+use crate::wire::fields::{Fields, Text, impossible, invalid, missing, read, unsupported, written};
 use crate::wire::json::Object;
 use crate::wire::request::is_own;
 
@@ -50,18 +50,15 @@ pub struct Outgoing {
 /// Turns a chat completion request into a Messages request.
 ///
 /// # Errors
-/// [`FailureClass::BadRequest`]: the request is wrong, or cannot be said to this model. The
+/// [`BadRequest`](crate::failure::FailureClass::BadRequest): the request is wrong, or cannot be said to this model. The
 /// parameter is named.
 pub fn request(request: &Object, options: &RequestOptions<'_>) -> Result<Outgoing, Failure> {
     let fields = Fields::gather(request, options);
     let hint = if options.model_hint.is_empty() { options.model } else { Some(options.model_hint) };
     let model = Capabilities::of(hint.unwrap_or_default());
     let body = Body::translate(&fields, options, &model)?;
-    let mut bytes = Vec::with_capacity(request.bytes().len() + 512);
-    serde_json::to_writer(&mut bytes, &body).map_err(|_| {
-        Failure::new(FailureClass::BadRequest, "the request cannot be said to this provider")
-    })?;
-    Ok(Outgoing { body: bytes.into(), version: VERSION, betas: betas::needed(&fields) })
+    let body = written(&body, request.bytes().len())?;
+    Ok(Outgoing { body, version: VERSION, betas: betas::needed(&fields) })
 }
 
 #[derive(Debug, Serialize)]

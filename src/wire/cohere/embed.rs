@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::PROVIDER;
 use super::reply::garbage;
-use crate::failure::{Failure, FailureClass};
+use crate::failure::Failure;
 use crate::usage::Usage;
 use crate::wire::chat::Raw;
-use crate::wire::fields::{Fields, Text, impossible, missing, read};
+use crate::wire::fields::{Fields, Text, impossible, missing, read, written};
 use crate::wire::json::Object;
 use crate::wire::request::is_own;
 use crate::wire::{Reply, RequestOptions};
@@ -43,7 +43,7 @@ impl Serialize for Passed<'_> {
 /// Turns a request for embeddings into Cohere's.
 ///
 /// # Errors
-/// [`FailureClass::BadRequest`]: there is nothing to embed, or it is given as tokens.
+/// [`BadRequest`](crate::failure::FailureClass::BadRequest): there is nothing to embed, or it is given as tokens.
 pub fn request(request: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Failure> {
     let fields = Fields::gather(request, options);
     let mut passed = Vec::new();
@@ -91,9 +91,7 @@ pub fn request(request: &Object, options: &RequestOptions<'_>) -> Result<Bytes, 
         output_dimension: dimension,
         passed: Passed(passed),
     };
-    serde_json::to_vec(&body).map(Bytes::from).map_err(|_| {
-        Failure::new(FailureClass::BadRequest, "the request cannot be said to this provider")
-    })
+    written(&body, request.bytes().len())
 }
 
 /// A text or a list of texts.

@@ -12,11 +12,11 @@ use serde_json::value::RawValue;
 
 use super::PROVIDER;
 use super::messages::{Turn, translate};
-use crate::failure::{Failure, FailureClass};
+use crate::failure::Failure;
 use crate::wire::RequestOptions;
 use crate::wire::asked::{any_object, asks_nothing, effort, limit, stop};
 use crate::wire::chat::{Choice, Format, FunctionTool, Raw, Tools};
-use crate::wire::fields::{Fields, Text, impossible, invalid, missing, read, unsupported};
+use crate::wire::fields::{Fields, Text, impossible, invalid, missing, read, unsupported, written};
 use crate::wire::json::Object;
 use crate::wire::request::is_own;
 
@@ -33,16 +33,12 @@ const BUDGETS: [(&str, u64); 6] = [
 /// Turns a chat completion request into Cohere's.
 ///
 /// # Errors
-/// [`FailureClass::BadRequest`]: the request is wrong, or cannot be said to Cohere. The parameter is
+/// [`BadRequest`](crate::failure::FailureClass::BadRequest): the request is wrong, or cannot be said to Cohere. The parameter is
 /// named.
 pub fn request(request: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Failure> {
     let fields = Fields::gather(request, options);
     let body = Body::translate(&fields, options)?;
-    let mut bytes = Vec::with_capacity(request.bytes().len() + 128);
-    serde_json::to_writer(&mut bytes, &body).map_err(|_| {
-        Failure::new(FailureClass::BadRequest, "the request cannot be said to this provider")
-    })?;
-    Ok(bytes.into())
+    written(&body, request.bytes().len())
 }
 
 #[derive(Debug, Serialize)]

@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 use self::read::{Said, mapped};
 pub use self::stream::StreamTranslator;
 use super::chat::{Answer, Completion, Turn};
-use super::fields::Fields;
+use super::fields::{Fields, written};
 use super::json::Object;
 use super::{Reply, RequestOptions};
 use crate::failure::{Failure, FailureClass};
@@ -46,9 +46,7 @@ pub fn request(
     let names = names.into_iter().chain([("body", body.as_str())]);
     let scope = Scope::of(names.map(|(name, raw)| (name, raw.as_bytes())));
     let value = template.evaluate(&scope).map_err(|wrong| unsayable(&wrong))?;
-    serde_json::to_vec(&value).map(Bytes::from).map_err(|_| {
-        Failure::new(FailureClass::BadRequest, "the request cannot be said to this provider")
-    })
+    written(&value, request.bytes().len())
 }
 
 /// The request asks for something on which the mapping's filters do not work.

@@ -19,24 +19,24 @@ use super::models::Capabilities;
 use super::tools::{Config, Tool, Tooling};
 use super::{PROVIDER, embed};
 use crate::dialect::Endpoint;
-use crate::failure::{Failure, FailureClass};
+use crate::failure::Failure;
 use crate::wire::RequestOptions;
 use crate::wire::chat::Raw;
-use crate::wire::fields::{Fields, Text, missing, read, unsupported};
+use crate::wire::fields::{Fields, Text, missing, read, unsupported, written};
 use crate::wire::json::Object;
 use crate::wire::request::is_own;
 
 /// Turns a request for one of the APIs that Gemini has: a chat, a count of its tokens, embeddings.
 ///
 /// # Errors
-/// [`FailureClass::BadRequest`]: the request is wrong, or cannot be said to this model. The
+/// [`BadRequest`](crate::failure::FailureClass::BadRequest): the request is wrong, or cannot be said to this model. The
 /// parameter is named.
 pub fn request(request: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Failure> {
     let fields = Fields::gather(request, options);
     let named = options.model.unwrap_or_default();
     let named = named.strip_prefix("models/").unwrap_or(named);
     if options.endpoint == Endpoint::Embeddings {
-        return written(request, &embed::request(&fields, named)?);
+        return written(&embed::request(&fields, named)?, request.bytes().len());
     }
     let hint = if options.model_hint.is_empty() { named } else { options.model_hint };
     let model = Capabilities::of(hint);
@@ -45,18 +45,13 @@ pub fn request(request: &Object, options: &RequestOptions<'_>) -> Result<Bytes, 
         // Vertex AI counts the parts themselves, AI Studio a whole request.
         Endpoint::CountTokens if !options.quirks.vertex => {
             let model = format!("models/{named}");
-            written(request, &Counted { generate_content_request: Whole { model, body } })
+            written(
+                &Counted { generate_content_request: Whole { model, body } },
+                request.bytes().len(),
+            )
         }
-        _ => written(request, &body),
+        _ => written(&body, request.bytes().len()),
     }
-}
-
-fn written(request: &Object, body: &impl Serialize) -> Result<Bytes, Failure> {
-    let mut bytes = Vec::with_capacity(request.bytes().len() + 512);
-    serde_json::to_writer(&mut bytes, body).map_err(|_| {
-        Failure::new(FailureClass::BadRequest, "the request cannot be said to this provider")
-    })?;
-    Ok(bytes.into())
 }
 
 #[derive(Debug, Serialize)]

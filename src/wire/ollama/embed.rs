@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::PROVIDER;
 use super::reply::garbage;
-use crate::failure::{Failure, FailureClass};
+use crate::failure::Failure;
 use crate::usage::Usage;
 use crate::wire::chat::Raw;
-use crate::wire::fields::{Fields, Text, impossible, missing};
+use crate::wire::fields::{Fields, Text, impossible, missing, written};
 use crate::wire::json::Object;
 use crate::wire::{Reply, RequestOptions};
 
@@ -31,7 +31,7 @@ struct Body<'a> {
 /// says: Ollama has no other form, and clients of OpenAI read both.
 ///
 /// # Errors
-/// [`FailureClass::BadRequest`]: there is nothing to embed, or it is given as tokens.
+/// [`BadRequest`](crate::failure::FailureClass::BadRequest): there is nothing to embed, or it is given as tokens.
 pub fn request(request: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Failure> {
     let fields = Fields::gather(request, options);
     let Some(input) = fields.pass("input")? else { return Err(missing("input")) };
@@ -49,9 +49,7 @@ pub fn request(request: &Object, options: &RequestOptions<'_>) -> Result<Bytes, 
         keep_alive: fields.pass("keep_alive")?,
         options: fields.pass("options")?,
     };
-    serde_json::to_vec(&body).map(Bytes::from).map_err(|_| {
-        Failure::new(FailureClass::BadRequest, "the request cannot be said to this provider")
-    })
+    written(&body, request.bytes().len())
 }
 
 #[derive(Deserialize)]

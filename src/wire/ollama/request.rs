@@ -11,27 +11,23 @@ use serde_json::value::RawValue;
 
 use super::PROVIDER;
 use super::messages::{Turn, translate};
-use crate::failure::{Failure, FailureClass};
+use crate::failure::Failure;
 use crate::wire::RequestOptions;
 use crate::wire::asked::{any_object, asks_nothing, effort, limit, stop};
 use crate::wire::chat::{Choice, Format, Raw, Tools};
-use crate::wire::fields::{Fields, Text, impossible, missing, read, unsupported};
+use crate::wire::fields::{Fields, Text, impossible, missing, read, unsupported, written};
 use crate::wire::json::Object;
 use crate::wire::request::is_own;
 
 /// Turns a chat completion request into Ollama's.
 ///
 /// # Errors
-/// [`FailureClass::BadRequest`]: the request is wrong, or cannot be said to Ollama. The parameter is
+/// [`BadRequest`](crate::failure::FailureClass::BadRequest): the request is wrong, or cannot be said to Ollama. The parameter is
 /// named.
 pub fn request(request: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Failure> {
     let fields = Fields::gather(request, options);
     let body = Body::translate(&fields, options)?;
-    let mut bytes = Vec::with_capacity(request.bytes().len() + 128);
-    serde_json::to_writer(&mut bytes, &body).map_err(|_| {
-        Failure::new(FailureClass::BadRequest, "the request cannot be said to this provider")
-    })?;
-    Ok(bytes.into())
+    written(&body, request.bytes().len())
 }
 
 #[derive(Debug, Serialize)]
