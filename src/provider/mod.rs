@@ -19,12 +19,14 @@ mod gemini;
 mod media;
 mod ollama;
 mod openai;
+mod parts;
 mod pass;
 mod recognise;
 mod replayed;
 mod rerank;
 mod responses;
 mod retry_after;
+mod skew;
 mod table;
 mod told;
 mod url;
@@ -43,10 +45,12 @@ pub use media::{Action, Sending, Stored};
 
 pub use compatible::why_not;
 pub use custom::Custom;
+pub use parts::{joined, parts};
 pub use pass::{passed_path, passed_reading, realtime_path};
 pub use recognise::recognise;
 pub use replayed::replayed;
 pub use responses::{offered as responses_api, stored};
+pub use skew::clock;
 pub use table::{CUSTOM, Support, Vendor, names, vendor, vendors};
 pub use told::told;
 use url::BaseUrl;
@@ -159,7 +163,7 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         Dialect::OpenAi => openai::layout(vendor, &base),
         Dialect::Azure => azure::layout(vendor, &base, filled(written.api_version))?,
         Dialect::Anthropic => anthropic::layout(vendor, &base),
-        Dialect::Bedrock => bedrock::layout(&base, written.model),
+        Dialect::Bedrock => bedrock::layout(&base, written),
         Dialect::Gemini => gemini::layout(&base),
         Dialect::Cohere => cohere::layout(&base),
         Dialect::Ollama => ollama::layout(&base),
