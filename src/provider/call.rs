@@ -148,7 +148,8 @@ pub fn request<'a>(
     let is_named_by_path = match deployment.dialect {
         Dialect::Azure => template.contains("/deployments/"),
         Dialect::Bedrock => true,
-        Dialect::Anthropic => deployment.quirks.vertex,
+        // Where tokens are counted is one path for all models.
+        Dialect::Anthropic => deployment.quirks.vertex && template.contains(MODEL_PLACE),
         _ => false,
     };
     let options = RequestOptions {
@@ -201,7 +202,12 @@ pub fn request<'a>(
         }
         Dialect::Anthropic if deployment.quirks.vertex => {
             let outgoing = wire::anthropic::request(body, &options)?;
-            let body = wire::anthropic::vertex(outgoing.body, outgoing.version)?;
+            let (body, version) = (outgoing.body, outgoing.version);
+            let body = match call.endpoint {
+                Endpoint::CountTokens => counted(body, version, &options),
+                _ => body,
+            };
+            let body = wire::anthropic::vertex(body, version, options.model.is_some())?;
             Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
         Dialect::Anthropic => {
@@ -210,11 +216,7 @@ pub fn request<'a>(
             let headers = anthropic_headers(deployment, version, &outgoing.betas);
             let mut body = outgoing.body;
             if call.endpoint == Endpoint::CountTokens {
-                let options = RequestOptions { defaults: &[], overrides: &[], ..options };
-                let version = outgoing.version.as_bytes();
-                body = Object::parse(body.clone()).map_or(body, |written| {
-                    messages_native::request(&written, &options, version).body
-                });
+                body = counted(body, outgoing.version, &options);
             }
             Ok(Outgoing { path, headers, body, reading, sending: None })
         }
@@ -256,6 +258,14 @@ pub fn request<'a>(
     }
 }
 
+/// What of a translated request is counted. Its defaults are in it already.
+fn counted(body: Bytes, version: &str, options: &RequestOptions<'_>) -> Bytes {
+    let options = RequestOptions { defaults: &[], overrides: &[], ..*options };
+    let request =
+        |written: &Object| messages_native::request(written, &options, version.as_bytes());
+    Object::parse(body.clone()).map_or(body, |written| request(&written).body)
+}
+
 /// Whether a provider caches where it is told to by `cache_control`. From what is sent to others of
 /// OpenAI's dialect the client's markers are taken out, too (`wire/openai/foreign.rs`).
 const fn takes_marks(deployment: &Deployment) -> bool {
@@ -290,7 +300,7 @@ fn messages_as_written<'a>(
     let written = messages_native::request(native.body, options, in_force.as_bytes());
     if deployment.quirks.vertex {
         let version = in_force.to_str().unwrap_or(wire::anthropic::VERSION);
-        let body = wire::anthropic::vertex(written.body, version)?;
+        let body = wire::anthropic::vertex(written.body, version, options.model.is_some())?;
         return Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None });
     }
     let list = sent(&ANTHROPIC_BETA);
