@@ -53,7 +53,7 @@ const OPENAI: Provider = Provider {
     takes: |_| (),
     systems: Systems::InPlace,
     files: true,
-    errors: false,
+    errors: true,
     seals: Sealed::Nothing,
     media_apart: false,
 };
@@ -261,6 +261,11 @@ impl Rules {
                     Event::Result { id, text, is_error } => {
                         let number = numbers.get(id);
                         let number = *number.unwrap_or_else(|| panic!("{id:?} answers no call"));
+                        // So it is said where there is no field for it.
+                        let failed = text.strip_prefix("Error: ");
+                        let is_error = *is_error || failed.is_some();
+                        let text = failed.unwrap_or(text);
+                        let text = text.trim();
                         let is_object = text.starts_with('{');
                         let value = is_object.then(|| serde_json::from_str::<Value>(text).ok());
                         let text = match value.flatten() {
@@ -268,7 +273,7 @@ impl Rules {
                             None => self.words(text),
                         };
                         let text = if matches!(text.trim(), "" | ".") { "" } else { &text };
-                        let is_error = *is_error && self.errors;
+                        let is_error = is_error && self.errors;
                         (1, number, format!("result {number}: {text} {is_error}"))
                     }
                 };
