@@ -19,6 +19,7 @@ mod gemini;
 mod media;
 mod ollama;
 mod openai;
+mod params;
 mod pass;
 mod recognise;
 mod replayed;
