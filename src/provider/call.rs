@@ -558,6 +558,45 @@ mod tests {
     }
 
     #[test]
+    fn what_is_refused_is_dropped_where_anyone_says_so() {
+        let body = |more: &str| {
+            let body = format!(r#"{{"messages":[],"temperature":0.5{more}}}"#);
+            Object::parse(body.into()).unwrap()
+        };
+        let of = |drops_refused, allowed: &[&str]| Deployment {
+            drops_refused,
+            allowed_params: allowed.iter().map(|name| Box::from(*name)).collect(),
+            ..deployment("openai", "o3", &[])
+        };
+        let for_all = |drop_params| Call { drop_params, ..call("o3", Endpoint::Chat) };
+        let (dropped, kept) = (Some(false), Some(true));
+        for (deployment, more, drop_params, expected) in [
+            (of(None, &[]), "", false, None),
+            (of(None, &[]), "", true, dropped),
+            (of(Some(true), &[]), "", false, dropped),
+            (of(Some(false), &[]), "", true, None),
+            (of(Some(false), &[]), r#","drop_params":true"#, false, dropped),
+            (of(None, &[]), r#","drop_params":false"#, true, None),
+            (of(None, &[]), r#","additional_drop_params":["temperature"]"#, false, dropped),
+            (of(None, &[]), r#","allowed_openai_params":["temperature"]"#, true, kept),
+            (of(None, &["temperature"]), "", true, kept),
+        ] {
+            let body = body(more);
+            let seen = request(&deployment, &body, &for_all(drop_params)).ok().map(|outgoing| {
+                let sent: Value = serde_json::from_slice(&outgoing.body).unwrap();
+                let left = sent
+                    .as_object()
+                    .unwrap()
+                    .keys()
+                    .all(|name| ["messages", "temperature", "model"].contains(&name.as_str()));
+                assert!(left, "{sent}");
+                sent.get("temperature").is_some()
+            });
+            assert_eq!(seen, expected, "{more} {drop_params}");
+        }
+    }
+
+    #[test]
     fn a_clients_model_does_not_lead_to_another_path() {
         let deployment = deployment("azure", "*", &[]);
         for model in ["..", ".", ""] {

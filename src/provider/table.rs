@@ -36,6 +36,7 @@ pub const CUSTOM: Vendor = Vendor {
     base_url: None,
     base_vars: &[],
     key_vars: &[],
+    quirks: PLAIN,
     needs_key: false,
     ..OPENAI
 };
