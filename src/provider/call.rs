@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::media::{self, Sending, Stored};
@@ -121,6 +122,11 @@ pub fn request<'a>(
         _ => call.model,
     };
     let path = path(template, model)?;
+    // LiteLLM's clients may say these themselves.
+    let drop_params = body.bool("drop_params").or(deployment.drops_refused);
+    let call = &Call { drop_params: drop_params.unwrap_or(call.drop_params), ..*call };
+    let drop = with_own(&deployment.drop_params, body, "additional_drop_params");
+    let allowed = with_own(&deployment.allowed_params, body, "allowed_openai_params");
     let marks = |body: &Object| {
         let points = &deployment.cache_points;
         if points.is_empty() || !takes_marks(deployment) {
@@ -143,7 +149,8 @@ pub fn request<'a>(
         quirks: deployment.quirks,
         defaults: &deployment.defaults,
         overrides: call.overrides,
-        drop: &deployment.drop_params,
+        drop: &drop,
+        allowed: &allowed,
         drop_params: call.drop_params,
         modify_params: call.modify_params,
         max_output_tokens: deployment.max_output_tokens(call.model, &PriceBook::built_in()),
@@ -227,6 +234,14 @@ pub fn request<'a>(
             Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
     }
+}
+
+/// A deployment's list of parameters, with what the request adds to it under `name`.
+fn with_own<'a>(list: &'a [Box<str>], body: &Object, name: &str) -> Cow<'a, [Box<str>]> {
+    let added = body.value(name);
+    let Some(added) = added.as_ref().and_then(Value::as_array) else { return list.into() };
+    let added = added.iter().filter_map(Value::as_str).map(Box::from);
+    list.iter().cloned().chain(added).collect()
 }
 
 /// Whether a provider caches where it is told to by `cache_control`. From what is sent to others of
@@ -443,8 +458,47 @@ mod tests {
             let deployment = deployment(provider, model, &[]);
             let outgoing = request(&deployment, &chat(), &call(model, Endpoint::Chat)).unwrap();
             assert_eq!(outgoing.path, path);
-            let body: serde_json::Value = serde_json::from_slice(&outgoing.body).unwrap();
+            let body: Value = serde_json::from_slice(&outgoing.body).unwrap();
             assert_eq!(body.get("model").and_then(|model| model.as_str()), in_body, "{provider}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_dropped_where_anyone_says_so() {
+        let body = |more: &str| {
+            let body = format!(r#"{{"messages":[],"temperature":0.5{more}}}"#);
+            Object::parse(body.into()).unwrap()
+        };
+        let of = |drops_refused, allowed: &[&str]| Deployment {
+            drops_refused,
+            allowed_params: allowed.iter().map(|name| Box::from(*name)).collect(),
+            ..deployment("openai", "o3", &[])
+        };
+        let for_all = |drop_params| Call { drop_params, ..call("o3", Endpoint::Chat) };
+        let (dropped, kept) = (Some(false), Some(true));
+        for (deployment, more, drop_params, expected) in [
+            (of(None, &[]), "", false, None),
+            (of(None, &[]), "", true, dropped),
+            (of(Some(true), &[]), "", false, dropped),
+            (of(Some(false), &[]), "", true, None),
+            (of(Some(false), &[]), r#","drop_params":true"#, false, dropped),
+            (of(None, &[]), r#","drop_params":false"#, true, None),
+            (of(None, &[]), r#","additional_drop_params":["temperature"]"#, false, dropped),
+            (of(None, &[]), r#","allowed_openai_params":["temperature"]"#, true, kept),
+            (of(None, &["temperature"]), "", true, kept),
+        ] {
+            let body = body(more);
+            let seen = request(&deployment, &body, &for_all(drop_params)).ok().map(|outgoing| {
+                let sent: Value = serde_json::from_slice(&outgoing.body).unwrap();
+                let left = sent
+                    .as_object()
+                    .unwrap()
+                    .keys()
+                    .all(|name| ["messages", "temperature", "model"].contains(&name.as_str()));
+                assert!(left, "{sent}");
+                sent.get("temperature").is_some()
+            });
+            assert_eq!(seen, expected, "{more} {drop_params}");
         }
     }
 

@@ -20,6 +20,7 @@ mod media;
 mod native;
 mod ollama;
 mod openai;
+mod params;
 mod pass;
 mod recognise;
 mod replayed;
