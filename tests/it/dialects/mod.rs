@@ -53,7 +53,15 @@ impl Feature {
 }
 
 /// Cells that do not hold: the client (`None`: each), the provider, the feature, and what is said instead.
-const EXCEPTIONS: &[(Option<Speaks>, &str, Feature, &str)] = &[];
+const EXCEPTIONS: &[(Option<Speaks>, &str, Feature, &str)] = &[
+    (None, "openai", Feature::Replayed, "none: only its Responses API seals thoughts"),
+    (None, "azure", Feature::Replayed, "none: only its Responses API seals thoughts"),
+    (None, "cohere", Feature::Replayed, "none: it has no signatures"),
+    (None, "ollama", Feature::Replayed, "none: it has no signatures"),
+    (None, "custom", Feature::Replayed, "none: a mapping has no signatures"),
+    (Some(Speaks::Chat), "responses", Feature::Replayed, "only with a client that keeps it"),
+    (Some(Speaks::Gemini), "responses", Feature::Replayed, "no: Gemini has no words for it"),
+];
 
 /// What is said of cells that hold in their own way.
 const NOTES: &[(&str, Feature, &str)] =
