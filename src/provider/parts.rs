@@ -40,6 +40,7 @@ fn options<'a>(deployment: &'a Deployment, call: &Call<'a>) -> RequestOptions<'a
         defaults: &deployment.defaults,
         overrides: call.overrides,
         drop: &deployment.drop_params,
+        allowed: &deployment.allowed_params,
         drop_params: call.drop_params,
         modify_params: call.modify_params,
         max_output_tokens: deployment.max_output_tokens(call.model, &PriceBook::built_in()),

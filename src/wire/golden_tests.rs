@@ -247,6 +247,7 @@ fn requests_become_what_the_provider_expects() {
             defaults: &[],
             overrides: &[],
             drop: &[],
+            allowed: &[],
             drop_params: false,
             modify_params: false,
             max_output_tokens: None,

@@ -108,6 +108,13 @@ pub(crate) const LITELLM_PARAMS: Table = Table {
         on("extra_body", Kind::Map, "{}", "body parameters, as if written one by one"),
         on("additional_drop_params", Kind::List, "[]", "body parameters never to be sent"),
         on(
+            "allowed_openai_params",
+            Kind::List,
+            "[]",
+            "body parameters to send although the model is known to refuse them",
+        ),
+        on("drop_params", Kind::Flag, "as for all", "leave out what the model is known to refuse"),
+        on(
             "use_chat_completions_api",
             Kind::Flag,
             "by address",
@@ -136,7 +143,6 @@ pub(crate) const LITELLM_PARAMS: Table = Table {
         later("budget_duration", NO_BUDGET),
         later("default_api_key_tpm_limit", "no limit per key is held"),
         later("default_api_key_rpm_limit", "no limit per key is held"),
-        later("drop_params", "set it for all deployments under `litellm_settings`"),
         on(
             "use_in_pass_through",
             Kind::Flag,

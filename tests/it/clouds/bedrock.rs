@@ -23,7 +23,7 @@ fn with_keys(address: &str, model: &str, more: &[(&str, &str)]) -> gateway::Buil
         ("aws_secret_access_key", "s3cret"),
     ];
     params.extend(more);
-    listed(&params)
+    listed(&params).variable("AWS_EC2_METADATA_DISABLED", "true")
 }
 
 #[track_caller]
@@ -293,7 +293,7 @@ fn a_passed_request_goes_to_another_deployment_if_one_cannot_be_reached() {
         )
     };
     let list = format!("model_list:\n{}{}", entry(&dead, 1), entry(&bedrock.url(), 2));
-    let gateway = gateway::empty().top(&list).start();
+    let gateway = gateway::empty().top(&list).variable("AWS_EC2_METADATA_DISABLED", "true").start();
     let path = "/bedrock/model/amazon.nova-pro-v1:0/converse";
     let reply = gateway.client().post(path).json(&json!({"messages": []})).send();
     assert_eq!(reply.status, 200, "{}", reply.body_text());

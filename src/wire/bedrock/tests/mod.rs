@@ -43,6 +43,7 @@ impl With<'_> {
             defaults: &[],
             overrides: &[],
             drop: &[],
+            allowed: &[],
             drop_params: self.drop_params,
             modify_params: self.modify_params,
             max_output_tokens: None,
