@@ -3,13 +3,12 @@
 //! Names, addresses and environment variables are LiteLLM's, so that its configuration files work.
 
 use super::compatible::COMPATIBLE;
-use super::gemini;
-use super::params;
 use super::url::BaseUrl;
+use super::{anthropic, cohere, gemini, ollama, params};
 use crate::dialect::{Dialect, Quirks};
 
 /// A provider: where it is and what it speaks.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vendor {
     /// LiteLLM's name, which is also the prefix of its models.
     pub name: &'static str,
@@ -54,16 +53,23 @@ impl Vendor {
         family.map_or(self, |(_, _, vendor)| vendor)
     }
 
-    /// The same provider as it is spoken to at an address: Google serves Gemini's own API and, under
-    /// `/openai`, one that is like OpenAI's.
+    /// The same provider as it is spoken to at an address (default: its own). Some have, beside the
+    /// API of their own, one that copies OpenAI's or Anthropic's.
     #[must_use]
-    pub fn at(&'static self, api_base: Option<&str>) -> &'static Self {
-        const LIKE_OPENAI: &Vendor = &GEMINI_LIKE_OPENAI;
-        let base = api_base.and_then(|text| BaseUrl::parse(text).ok());
-        let is_like_openai = self.dialect == Dialect::Gemini
-            && self.cloud().is_none()
-            && base.is_some_and(|base| gemini::is_openai_like(&base));
-        if is_like_openai { LIKE_OPENAI } else { self }
+    pub fn at(&self, api_base: Option<&str>) -> Self {
+        let written = api_base.filter(|text| !text.is_empty()).or(self.base_url);
+        let Some(base) = written.and_then(|text| BaseUrl::parse(text).ok()) else { return *self };
+        let copied = match self.dialect {
+            // What copies OpenAI's at Google departs from it in its own ways.
+            Dialect::Gemini if self.cloud().is_none() && gemini::is_openai_like(&base) => {
+                return GEMINI_LIKE_OPENAI;
+            }
+            Dialect::Cohere if cohere::is_compatible(&base) => Dialect::OpenAi,
+            Dialect::Ollama if ollama::is_compatible(&base) => Dialect::OpenAi,
+            Dialect::OpenAi if anthropic::is_copied(&base) => Dialect::Anthropic,
+            own => own,
+        };
+        Self { dialect: copied, ..*self }
     }
 }
 

@@ -14,8 +14,12 @@
 
 mod config;
 mod frames;
+mod histories;
+mod history;
 mod json;
+mod replies;
 mod retry_after;
+mod source;
 mod streams;
 
 use std::fs;
@@ -164,6 +168,24 @@ fn every_wait_that_a_provider_asks_for_is_bounded() {
     try_on("retry_after", retry_after::holds, &seeds, &words);
 }
 
+#[test]
+fn a_conversation_means_the_same_to_every_provider() {
+    try_on("histories", histories::holds, &choices(), &[]);
+}
+
+#[test]
+fn a_reply_means_the_same_to_every_client_whole_or_streamed() {
+    try_on("replies", replies::holds, &choices(), &[]);
+}
+
+/// Bytes to draw choices from.
+fn choices() -> Vec<Vec<u8>> {
+    let mut rng = Rng::with_seed(number("TOLLGATE_SEED", 7) as u64);
+    let lengths = [0, 8, 64, 400];
+    let seeds = (0..400).map(|at| (0..lengths[at % 4]).map(|_| rng.u8(..)).collect());
+    seeds.collect()
+}
+
 /// The contents of all files below these folders with one of these endings.
 fn files(folders: &[&str], endings: &[&str]) -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -238,7 +260,7 @@ fn changed(seeds: &[Vec<u8>], words: &[&str], rng: &mut Rng) -> Vec<u8> {
                 input.splice(at..end, other[from..to].iter().copied());
             }
             _ => {
-                let word = words[rng.usize(..words.len())];
+                let word = rng.choice(words).map_or("\0", |word| *word);
                 input.splice(at..at, word.bytes());
             }
         }
