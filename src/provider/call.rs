@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::media::{self, Sending, Stored};
 use super::native::{self, Native, anthropic_headers};
-use super::{bedrock, text_of};
+use super::{bedrock, parts, text_of};
 use crate::catalog::{Deployment, PriceBook};
 use crate::dialect::{ClientDialect, Dialect, Endpoint, Quirks};
 use crate::failure::{Failure, FailureClass};
@@ -202,7 +202,10 @@ pub fn request<'a>(
             Ok(Outgoing { path, headers, body, reading, sending: None })
         }
         Dialect::Bedrock => {
-            let body = wire::bedrock::request(body, &options)?;
+            let body = match call.endpoint {
+                Endpoint::Embeddings => wire::bedrock::embed(body, &options)?,
+                _ => wire::bedrock::request(body, &options)?,
+            };
             Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
         Dialect::Gemini => {
@@ -260,13 +263,14 @@ const fn takes_marks(deployment: &Deployment) -> bool {
 /// What is known of an answer by its head, and of its request.
 #[must_use]
 pub fn origin<'a>(model: &'a str, headers: &'a HeaderMap) -> Origin<'a> {
-    Origin { model, request_id: text_of(headers, AMAZON_REQUEST_ID) }
+    let input_tokens = parts::input_tokens(headers);
+    Origin { model, request_id: text_of(headers, AMAZON_REQUEST_ID), input_tokens }
 }
 
 /// Whether a header of a successful answer is looked at by [`origin`].
 #[must_use]
 pub fn tells_origin(name: &HeaderName) -> bool {
-    name.as_str() == AMAZON_REQUEST_ID
+    name.as_str() == AMAZON_REQUEST_ID || name.as_str() == parts::AMAZON_INPUT_TOKENS
 }
 
 /// Reads a provider's whole reply.
@@ -315,6 +319,7 @@ pub fn reply(
         },
         Dialect::Bedrock => match reading.api {
             Endpoint::CountTokens => wire::bedrock::count(&body, origin),
+            Endpoint::Embeddings => wire::bedrock::embeddings(&body, origin),
             _ => wire::bedrock::reply(body, created, origin),
         },
         Dialect::Gemini => match reading.native {

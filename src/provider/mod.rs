@@ -21,12 +21,14 @@ mod native;
 mod ollama;
 mod openai;
 mod params;
+mod parts;
 mod pass;
 mod recognise;
 mod replayed;
 mod rerank;
 mod responses;
 mod retry_after;
+mod skew;
 mod table;
 mod told;
 mod url;
@@ -46,10 +48,12 @@ pub use native::Native;
 
 pub use compatible::why_not;
 pub use custom::Custom;
+pub use parts::{joined, parts};
 pub use pass::{passed_path, passed_reading, realtime_path};
 pub use recognise::recognise;
 pub use replayed::replayed;
 pub use responses::{offered as responses_api, stored};
+pub use skew::clock;
 pub use table::{CUSTOM, Support, Vendor, names, vendor, vendors};
 pub use told::told;
 use url::BaseUrl;
@@ -163,7 +167,7 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         Dialect::OpenAi => openai::layout(vendor, &base),
         Dialect::Azure => azure::layout(vendor, &base, filled(written.api_version))?,
         Dialect::Anthropic => anthropic::layout(vendor, &base),
-        Dialect::Bedrock => bedrock::layout(&base, written.model),
+        Dialect::Bedrock => bedrock::layout(&base, written),
         Dialect::Gemini => gemini::layout(&base),
         Dialect::Cohere => cohere::layout(&base),
         Dialect::Ollama => ollama::layout(&base),

@@ -65,6 +65,7 @@ pub(crate) const LITELLM_PARAMS: Table = Table {
         ),
         on("aws_sts_endpoint", Kind::Text, "AWS's", "AWS: where roles are assumed"),
         on("aws_bedrock_runtime_endpoint", Kind::Text, "", "AWS: another spelling of `api_base`"),
+        on("model_id", Kind::Text, "", "Bedrock: the ARN that is called, for `model`"),
         on("vertex_project", Kind::Text, "VERTEXAI_PROJECT", "Vertex AI: else as the key tells"),
         on("vertex_location", Kind::Text, "us-central1", "Vertex AI: region, `global`, `us`, `eu`"),
         on(

@@ -3,6 +3,7 @@
 mod requests;
 mod settings;
 mod streams;
+mod vectors;
 
 use bytes::Bytes;
 use serde_json::Value;
