@@ -59,7 +59,7 @@ pub(crate) fn holds(input: &[u8]) {
         let options = StreamOptions { show_usage, created: 1_795_262_400, ..Default::default() };
         for deployment in deployments() {
             for reading in READINGS {
-                let origin = Origin { model: "m", request_id: Some("r") };
+                let origin = Origin { model: "m", request_id: Some("r"), input_tokens: None };
                 let relay = || provider::stream(deployment, reading, options, &origin);
                 let (one, cut) = (run(relay(), &whole), run(relay(), &cuts));
                 let shown = || String::from_utf8_lossy(input);
