@@ -22,6 +22,7 @@ fn options(model: &str, drop_params: bool) -> RequestOptions<'_> {
         defaults: &[],
         overrides: &[],
         drop: &[],
+        allowed: &[],
         drop_params,
         modify_params: false,
         max_output_tokens: None,
