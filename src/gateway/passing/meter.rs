@@ -131,7 +131,7 @@ impl Meter {
 }
 
 fn whole(deployment: &Deployment, reading: Reading, body: Bytes, created: u64) -> Metered {
-    let origin = Origin { model: &deployment.model, request_id: None };
+    let origin = Origin { model: &deployment.model, ..Origin::default() };
     match provider::reply(deployment, reading, body, created, &origin) {
         Ok(reply) => Metered { usage: reply.usage, model: reply.model },
         Err(failure) => {
