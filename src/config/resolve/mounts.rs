@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use super::models::Shared;
 use super::params;
 use super::{Context, Sections};
-use crate::catalog::{Catalog, Deployment, Mount, PriceBook, Resolved};
+use crate::catalog::{Catalog, Deployment, Google, Mount, PriceBook, Resolved, Source, Target};
 use crate::config::deployments;
 use crate::config::options::PASS_THROUGH;
 use crate::config::problem::{Finding, Problems, Spot, nearest};
@@ -103,7 +103,11 @@ impl Written {
             let of_vendor = |it: &&Arc<Deployment>| vendors.contains(&&*it.provider);
             let all = || catalog.deployments().iter().filter(of_vendor);
             let marked: Vec<_> = all().filter(|it| it.passes_through).cloned().collect();
-            let place = implied.iter().position(|(of, _)| *of == path);
+            // What a cloud's machine may call with is no key that somebody put there for this.
+            let mut place = implied.iter().position(|(of, _)| *of == path);
+            if place.is_some_and(|at| !is_keyed(&implied[at].1)) && all().next().is_some() {
+                place = None;
+            }
             let found = match (marked.is_empty(), place) {
                 (false, _) => marked,
                 (true, Some(place)) => vec![implied.swap_remove(place).1],
@@ -123,13 +127,25 @@ fn apart<'a>(all: impl Iterator<Item = &'a Arc<Deployment>>) -> Vec<Arc<Deployme
     for deployment in all {
         let known = found.iter().any(|other| {
             let (one, other) = (&deployment.target, &other.target);
-            one.authority == other.authority && one.headers == other.headers
+            let caller = |it: &Target| it.authorisation.as_ref().map(|how| how.identity.digest);
+            one.authority == other.authority
+                && one.headers == other.headers
+                && caller(one) == caller(other)
         });
         if !known {
             found.push(Arc::clone(deployment));
         }
     }
     found
+}
+
+/// Whether what is sent with its requests was written down: a key, not what a chain may find.
+fn is_keyed(deployment: &Deployment) -> bool {
+    match deployment.target.authorisation.as_ref().map(|how| &how.identity.source) {
+        Some(Source::Aws(aws)) => aws.keys.is_some(),
+        Some(Source::Google(google)) => !matches!(google, Google::Metadata),
+        Some(Source::Entra(_)) | None => true,
+    }
 }
 
 fn provider(path: &str, deployments: Vec<Arc<Deployment>>) -> Mount {
