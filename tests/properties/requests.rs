@@ -21,7 +21,7 @@ const CLIENTS: [ClientDialect; 4] = [
 /// For every body.
 pub(crate) fn holds(input: &[u8]) {
     let Ok(body) = Object::parse(Bytes::copy_from_slice(input)) else { return };
-    let asked = Asked { model: Some("m"), stream: Some(input.len() % 2 == 0) };
+    let asked = Asked { model: Some("m"), stream: Some(input.len().is_multiple_of(2)) };
     for dialect in CLIENTS {
         let canonical = match client::request(dialect, &body, asked) {
             Ok(canonical) => canonical,
@@ -47,7 +47,7 @@ pub(crate) fn holds(input: &[u8]) {
                 let call = Call {
                     model: &deployment.model,
                     endpoint: Endpoint::Chat,
-                    stream: input.len() % 2 == 0,
+                    stream: input.len().is_multiple_of(2),
                     overrides: &[],
                     drop_params: lenient,
                     modify_params: lenient,
