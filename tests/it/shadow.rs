@@ -8,7 +8,7 @@ use crate::harness::*;
 
 fn shadowed(seen: &Upstream, silent: &Upstream) -> gateway::Builder {
     gateway::with(group("gpt").deployment(openai(seen).id("seen").with("silent_model: trial")))
-        .and(group("trial").deployment(openai(silent).model("openai/gpt-5").id("silent")))
+        .and(group("trial").deployment(openai(silent).model("openai/gpt-4.1").id("silent")))
 }
 
 /// The line that the gateway logged for the copy.
@@ -33,7 +33,7 @@ fn a_copy_is_sent_and_nothing_of_it_is_seen() {
     assert_eq!(line["status"], 200);
     let (asked, copy) = (seen.last_request().json(), silent.last_request().json());
     assert_eq!(asked["messages"], copy["messages"]);
-    assert_eq!((&copy["model"], &copy["temperature"]), (&"gpt-5".into(), &0.5.into()));
+    assert_eq!((&copy["model"], &copy["temperature"]), (&"gpt-4.1".into(), &0.5.into()));
 
     let stream = gateway.client().stream("gpt", "what?");
     assert_eq!(stream.text(), "the answer");
