@@ -421,11 +421,7 @@ fn every_path_is_answered_in_its_own_dialect() {
     for (path, body, content_type) in [
         ("/model/claude/converse-stream", &converse, "application/vnd.amazon.eventstream"),
         ("/api/chat", &cohere, "application/x-ndjson"),
-        (
-            claude,
-            &with(vertex, json!({"stream": true})),
-            "text/event-stream; charset=utf-8",
-        ),
+        (claude, &with(vertex, json!({"stream": true})), "text/event-stream; charset=utf-8"),
     ] {
         let response = Client::of(&upstream).ask(path, "", body);
         assert_eq!(response.header("content-type"), Some(content_type), "{path}");
