@@ -153,6 +153,10 @@ async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchan
     let body = order.gateway.remembered(traffic, call, deployment, &order.body);
     let mut outgoing =
         provider::request(deployment, &body, &asked).map_err(Failure::without_blame)?;
+    let written = (outgoing.reading, &*body);
+    if let Some(whole) = order.gateway.unsealed(traffic, call, deployment, written) {
+        outgoing = provider::request(deployment, &whole, &asked).map_err(Failure::without_blame)?;
+    }
     if deployment.target.authorisation.is_some() {
         let identities = &order.gateway.identities;
         Box::pin(exchange::authorise(identities, deployment, &mut outgoing, bounds)).await?;

@@ -43,9 +43,9 @@ pub use media::{Action, Sending, Stored};
 
 pub use compatible::why_not;
 pub use custom::Custom;
-pub use pass::{passed_path, passed_reading, realtime_path};
+pub use pass::{Passed, passed_model, passed_path, realtime_path};
 pub use recognise::recognise;
-pub use replayed::replayed;
+pub use replayed::{replayed, sealed};
 pub use responses::{offered as responses_api, stored};
 pub use table::{CUSTOM, Support, Vendor, names, vendor, vendors};
 pub use told::told;
