@@ -21,17 +21,18 @@ use crate::config::yaml::{Entry, Node};
 use crate::money::Usd;
 
 /// The paths of providers, and whose deployments serve them.
-const PROVIDERS: [(&str, &[&str]); 15] = [
+const PROVIDERS: [(&str, &[&str]); 16] = [
     ("/openai", &["openai"]),
     ("/openai_passthrough", &["openai"]),
     ("/anthropic", &["anthropic"]),
     ("/azure", &["azure"]),
     ("/azure_ai", &["azure_ai"]),
     ("/bedrock", &["bedrock"]),
-    ("/cohere", &["cohere"]),
+    ("/cohere", &["cohere", "cohere_chat"]),
     ("/gemini", &["gemini"]),
     ("/mistral", &["mistral"]),
     ("/nvidia_nim", &["nvidia_nim"]),
+    ("/ollama", &["ollama", "ollama_chat"]),
     ("/openrouter", &["openrouter"]),
     ("/vertex_ai", &["vertex_ai"]),
     ("/vertex-ai", &["vertex_ai"]),
@@ -86,7 +87,10 @@ fn from_environment(vendor: &str, shared: &Shared<'_>, prices: &PriceBook) -> Op
         return None;
     }
     let (deployment, _remarks) = deployments::build(draft, prices, shared.rate_limits).ok()?;
-    Some(deployment)
+    // What needs no key of the environment's is there without anybody having asked for it: a server
+    // on this machine, or a cloud that knows the machine. Those of the file are meant then.
+    let is_asked_for = deployment.target.authorisation.is_none() && !vendor.starts_with("ollama");
+    is_asked_for.then_some(deployment)
 }
 
 impl Written {
