@@ -85,6 +85,7 @@ fn request_with_another_model(bencher: Bencher<'_, '_>, size: usize) {
         defaults: &[],
         overrides: &[],
         drop: &[],
+        allowed: &[],
         drop_params: false,
         modify_params: false,
         max_output_tokens: None,

@@ -186,6 +186,12 @@ impl Quirks {
     pub const fn never_asked_for_usage(&self) -> bool {
         self.no_stream_options || self.mistral
     }
+
+    /// It copies OpenAI's API as that was: there are no `developer`s, only `system`.
+    #[must_use]
+    pub const fn copies_older_api(&self) -> bool {
+        self.normalise_stream || self.max_tokens_only
+    }
 }
 
 /// How a provider of the OpenAI dialect departs from OpenAI. Default: not at all.
@@ -218,6 +224,43 @@ pub struct Quirks {
     /// Takes Anthropic's `cache_control` on parts, messages and tools. From requests to all others
     /// the markers are taken out.
     pub cache_markers: bool,
+    /// What its models refuse of what OpenAI's API has.
+    pub rules: &'static [ModelRules],
+}
+
+/// What some models of a provider refuse. What no rule names is passed on for the provider to judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModelRules {
+    /// How the models' names begin, behind a publisher; with a `$` at its end it is the whole name.
+    /// Empty: all models.
+    pub models: &'static [&'static str],
+    /// Words in the names of models that begin so and are not meant.
+    pub except: &'static [&'static str],
+    pub refused: &'static [Refused],
+    /// Messages must not have a `name`; who is speaking is not said then.
+    pub nameless: bool,
+}
+
+/// Parameters that are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub params: &'static [&'static str],
+    pub values: Values,
+    /// Only while the model reasons, which depends on `reasoning_effort` for some.
+    pub reasoning: bool,
+    /// What `modify_params` sends in their place, as JSON.
+    pub instead: Option<&'static str>,
+}
+
+/// Which values of a parameter are meant, as JSON; numbers are compared as numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    Any,
+    /// All but these.
+    Except(&'static [&'static str]),
+    Only(&'static [&'static str]),
+    /// Numbers above this one.
+    Above(&'static str),
 }
 
 #[cfg(test)]

@@ -55,6 +55,10 @@ pub struct Deployment {
     pub defaults: Vec<(Box<str>, Box<RawValue>)>,
     /// Body parameters removed before the call (`additional_drop_params`).
     pub drop_params: Vec<Box<str>>,
+    /// Body parameters sent although the model is known to refuse them (`allowed_openai_params`).
+    pub allowed_params: Vec<Box<str>>,
+    /// Whether parameters that the model refuses are left out (`drop_params`); `None`: as for all.
+    pub drops_refused: Option<bool>,
     /// Where marks for the prompt cache are put (`cache_control_injection_points`).
     pub cache_points: Vec<CachePoint>,
     pub tags: Vec<Box<str>>,

@@ -17,6 +17,14 @@ pub struct Authorisation {
     pub scheme: Scheme,
 }
 
+impl Authorisation {
+    /// Whether it is made of the request itself, and of the time.
+    #[must_use]
+    pub const fn is_signature(&self) -> bool {
+        matches!(self.scheme, Scheme::SigV4 { .. })
+    }
+}
+
 /// What is made of a credential for one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scheme {

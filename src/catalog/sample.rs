@@ -57,6 +57,8 @@ pub fn deployment(line: &str) -> Deployment {
         cooldown: None,
         defaults: Vec::new(),
         drop_params: Vec::new(),
+        allowed_params: Vec::new(),
+        drops_refused: None,
         cache_points: Vec::new(),
         tags: Vec::new(),
         silent_model: None,

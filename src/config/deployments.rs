@@ -54,7 +54,7 @@ pub(super) fn build(
     rate_limits: &RateLimits,
 ) -> Result<(Deployment, Vec<TargetProblem>), TargetProblem> {
     let access = &draft.access;
-    let vendor = draft.vendor.at(access.api_base.as_deref());
+    let vendor = &draft.vendor.at(access.api_base.as_deref());
     // A deployment's own headers replace those of its provider.
     let described = draft.custom.iter().flat_map(|custom| custom.headers.iter());
     let headers: Vec<_> = described.chain(&draft.headers).cloned().collect();
@@ -90,7 +90,7 @@ pub(super) fn build(
             Some(custom) => Arc::clone(&custom.name),
             None => vendor.name.into(),
         },
-        dialect: provider::dialect(vendor, &written),
+        dialect: vendor.dialect,
         quirks: vendor.quirks,
         responses,
         model: draft.model.into(),
@@ -107,6 +107,8 @@ pub(super) fn build(
         cooldown: draft.cooldown,
         defaults: draft.defaults,
         drop_params: draft.drop_params,
+        allowed_params: draft.allowed_params,
+        drops_refused: draft.drops_refused,
         cache_points: draft.cache_points,
         tags: draft.tags,
         silent_model: draft.silent_model.map(|at| at.value),
@@ -145,6 +147,8 @@ pub(super) fn passed(
         cooldown: None,
         defaults: Vec::new(),
         drop_params: Vec::new(),
+        allowed_params: Vec::new(),
+        drops_refused: None,
         cache_points: Vec::new(),
         tags: Vec::new(),
         silent_model: None,
@@ -156,7 +160,7 @@ pub(super) fn passed(
 
 /// The servers of a deployment, where several addresses are written.
 fn fleet(
-    vendor: &'static Vendor,
+    vendor: &Vendor,
     written: &Written<'_>,
     first: &Target,
     access: &Access,

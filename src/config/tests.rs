@@ -450,6 +450,9 @@ fn describe_deployment(deployment: &Deployment, out: &mut String) {
         word(name, Some(format!("= {value}")));
     }
     word("drop", (!deployment.drop_params.is_empty()).then(|| deployment.drop_params.join(",")));
+    let allowed = &deployment.allowed_params;
+    word("allow", (!allowed.is_empty()).then(|| allowed.join(",")));
+    word("drops_refused", deployment.drops_refused.map(|drops| drops.to_string()));
     word("tags", (!deployment.tags.is_empty()).then(|| deployment.tags.join(",")));
     let usage = Usage { input_tokens: 1_000, output_tokens: 1_000, ..Usage::default() };
     let price = deployment.info.price.as_ref();

@@ -16,7 +16,7 @@ use pingora_http::RequestHeader;
 
 use super::ctx::Call;
 use super::head;
-use crate::catalog::Deployment;
+use crate::catalog::{Authorisation, Deployment};
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::identity::{Identities, Unsigned};
@@ -135,8 +135,40 @@ pub(crate) async fn authorise(
         let what = "the deployment's credential did not come in time";
         Err(timed_out("upstream_timeout", what, whole))
     })?;
+    outgoing.headers.retain(|(name, _)| !authorised.iter().any(|(fresh, _)| fresh == name));
     outgoing.headers.extend(authorised);
     Ok(())
+}
+
+/// Performs an exchange whose request needs [`authorise`]. One that is refused because of this
+/// machine's clock is made once more, by the provider's.
+///
+/// # Errors
+/// As [`authorise`] and [`perform`].
+pub(crate) async fn authorised(
+    identities: &Identities,
+    upstreams: &Upstreams,
+    deployment: &Deployment,
+    outgoing: &mut Outgoing<'_>,
+    stream: bool,
+    bounds: Bounds,
+) -> Result<Exchange, Failure> {
+    let began = Instant::now();
+    authorise(identities, deployment, outgoing, bounds).await?;
+    let exchange = perform(upstreams, deployment, outgoing, stream, bounds).await?;
+    let Exchange { status, headers, content: Content::Body(body) } = &exchange else {
+        return Ok(exchange);
+    };
+    let signs = deployment.target.authorisation.as_ref().is_some_and(Authorisation::is_signature);
+    match provider::clock(*status, headers, body) {
+        Some(theirs) if signs && identities.told_time(theirs) => {
+            let whole = bounds.whole.map(|whole| whole.saturating_sub(began.elapsed()));
+            let bounds = Bounds { whole, ..bounds };
+            authorise(identities, deployment, outgoing, bounds).await?;
+            perform(upstreams, deployment, outgoing, stream, bounds).await
+        }
+        _ => Ok(exchange),
+    }
 }
 
 /// Performs the exchange. `stream` says that an event stream was asked for.

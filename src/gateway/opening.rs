@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use futures::FutureExt;
+use futures::stream::FuturesOrdered;
+use futures::{FutureExt, StreamExt};
 use http::StatusCode;
 use http::header::{self, HeaderMap};
 
@@ -17,6 +18,7 @@ use super::Gateway;
 use super::ctx::Call;
 use super::exchange::{self, Bounds, Content, Exchange, broken};
 use crate::catalog::Deployment;
+use crate::dialect::{Dialect, Endpoint};
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::provider::{self, Reading};
@@ -28,6 +30,9 @@ use crate::wire::{self, Ending, Reply, StreamOptions, StreamRelay};
 
 /// What one write carries at most, so that a fast upstream cannot outrun a slow client's memory.
 pub(super) const BATCH_BYTES: usize = 64 * 1024;
+
+/// Requests of one attempt that are under way at a time, where a provider takes a text in each.
+const PARTS_AT_ONCE: usize = 8;
 
 /// How an answer begins.
 pub(super) enum Opening {
@@ -151,21 +156,12 @@ async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchan
     };
     let traffic = &snapshot.traffic;
     let body = order.gateway.remembered(traffic, call, deployment, &order.body);
-    let mut outgoing =
-        provider::request(deployment, &body, &asked).map_err(Failure::without_blame)?;
-    let written = (outgoing.reading, &*body);
-    if let Some(whole) = order.gateway.unsealed(traffic, call, deployment, written) {
-        outgoing = provider::request(deployment, &whole, &asked).map_err(Failure::without_blame)?;
-    }
-    if deployment.target.authorisation.is_some() {
-        let identities = &order.gateway.identities;
-        Box::pin(exchange::authorise(identities, deployment, &mut outgoing, bounds)).await?;
-    }
+    let parts = provider::parts(deployment, &body, &asked).map_err(Failure::without_blame)?;
     // Boxed, so that a stream does not carry the state of its exchange to its end.
-    let upstreams = &order.gateway.upstreams;
-    let stream = call.stream || call.is_relayed_as_bytes();
-    let performing = exchange::perform(upstreams, deployment, &outgoing, stream, bounds);
-    let exchange = Box::pin(performing).await?;
+    let (reading, exchange) = match parts {
+        None => Box::pin(once(order, &body, &asked, bounds)).await?,
+        Some(parts) => Box::pin(in_parts(order, &parts, &asked, bounds)).await?,
+    };
     if let Some(how) = &deployment.target.authorisation
         && matches!(exchange.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
     {
@@ -174,7 +170,73 @@ async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchan
     if let Some(told) = provider::told(&exchange.headers, SystemTime::now()) {
         order.gateway.rates.told(deployment, &told, Instant::now());
     }
-    Ok((outgoing.reading, exchange))
+    Ok((reading, exchange))
+}
+
+async fn once(
+    order: &Order<'_>,
+    body: &Object,
+    asked: &provider::Call<'_>,
+    bounds: Bounds,
+) -> Result<(Reading, Exchange), Failure> {
+    let Order { call, deployment, snapshot, .. } = order;
+    let Gateway { identities, upstreams, .. } = order.gateway;
+    let mut outgoing =
+        provider::request(deployment, body, asked).map_err(Failure::without_blame)?;
+    let written = (outgoing.reading, body);
+    if let Some(whole) = order.gateway.unsealed(&snapshot.traffic, call, deployment, written) {
+        outgoing = provider::request(deployment, &whole, asked).map_err(Failure::without_blame)?;
+    }
+    let stream = call.stream || call.is_relayed_as_bytes();
+    if deployment.target.authorisation.is_none() {
+        let exchange = exchange::perform(upstreams, deployment, &outgoing, stream, bounds).await?;
+        return Ok((outgoing.reading, exchange));
+    }
+    let reading = outgoing.reading;
+    let exchange =
+        exchange::authorised(identities, upstreams, deployment, &mut outgoing, stream, bounds);
+    Ok((reading, Box::pin(exchange).await?))
+}
+
+/// Asks for what the provider does in several requests only. The first refusal is the answer.
+async fn in_parts(
+    order: &Order<'_>,
+    parts: &[Object],
+    asked: &provider::Call<'_>,
+    bounds: Bounds,
+) -> Result<(Reading, Exchange), Failure> {
+    let mut waiting = parts.iter();
+    let mut asking = FuturesOrdered::new();
+    for part in waiting.by_ref().take(PARTS_AT_ONCE) {
+        asking.push_back(once(order, part, asked, bounds).boxed());
+    }
+    let mut answers = Vec::with_capacity(parts.len());
+    let mut room = bounds.body_bytes;
+    let mut first = None;
+    while let Some(answer) = asking.next().await {
+        if let Some(part) = waiting.next() {
+            asking.push_back(once(order, part, asked, bounds).boxed());
+        }
+        let (reading, Exchange { status, headers, content }) = answer?;
+        let Content::Body(body) = content else {
+            let message = "the provider streams what is no stream";
+            return Err(Failure::new(FailureClass::Server, message));
+        };
+        if !status.is_success() {
+            return Ok((reading, Exchange { status, headers, content: Content::Body(body) }));
+        }
+        room = room.checked_sub(body.len()).ok_or_else(|| {
+            let message = format!("the replies are larger than {} bytes", bounds.body_bytes);
+            Failure::new(FailureClass::Server, message)
+        })?;
+        answers.push((headers, body));
+        first.get_or_insert((reading, status));
+    }
+    let Some((reading, status)) = first else {
+        return Err(Failure::new(FailureClass::BadRequest, "nothing is asked for"));
+    };
+    let (headers, body) = provider::joined(answers);
+    Ok((reading, Exchange { status, headers, content: Content::Body(body) }))
 }
 
 /// Reads until there is something to show. A preamble is held back until something follows it.
@@ -278,7 +340,15 @@ pub(super) fn read(
         }
         _ => {
             let origin = provider::origin(&attempt.model, headers);
-            provider::reply(&attempt.deployment, reading, body, created, &origin)
+            let reply = provider::reply(&attempt.deployment, reading, body, created, &origin)?;
+            // These write what was asked for themselves, or are not to be meddled with.
+            let own = matches!(attempt.deployment.dialect, Dialect::OpenAi | Dialect::Azure);
+            let encodes = reading.api == Endpoint::Embeddings
+                && call.body.str("encoding_format").is_some_and(|format| format == "base64");
+            Ok(match encodes && !own {
+                true => Reply { body: wire::embeddings::in_base64(reply.body), ..reply },
+                false => reply,
+            })
         }
     }
 }

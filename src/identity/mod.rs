@@ -14,6 +14,7 @@ mod http;
 mod keep;
 mod oauth;
 mod sign;
+mod skew;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -26,6 +27,7 @@ use tokio::sync::Notify;
 use self::fresh::Credential;
 use self::keep::Held;
 pub use self::sign::Unsigned;
+use self::skew::Skew;
 use crate::catalog::{Authorisation, Catalog, Identity, Scheme};
 use crate::failure::{Failure, FailureClass};
 
@@ -39,6 +41,8 @@ pub struct Identities {
     held: RwLock<FxHashMap<[u8; 32], Arc<Held>>>,
     /// There is one that is not kept yet.
     news: Notify,
+    /// What AWS's clock says beside this machine's.
+    skew: Skew,
 }
 
 impl Identities {
@@ -63,7 +67,7 @@ impl Identities {
                 Ok(vec![(header::AUTHORIZATION, value.clone())])
             }
             (Credential::Aws(identity), Scheme::SigV4 { region, service }) => {
-                sign::sign(identity, region, service, request, SystemTime::now())
+                sign::sign(identity, region, service, request, self.skew.now(SystemTime::now()))
                     .map_err(|problem| Failure::new(FailureClass::BadRequest, problem))
             }
             (Credential::Bearer(_), Scheme::SigV4 { .. })
@@ -79,6 +83,18 @@ impl Identities {
         if let Some(held) = self.held.read().get(&how.identity.digest) {
             held.doubt();
         }
+    }
+
+    /// AWS refused a signature because of its time, and told its own. Tells whether signatures are
+    /// made by another time from now on, so that it is worth asking again.
+    pub fn told_time(&self, theirs: SystemTime) -> bool {
+        let ours = SystemTime::now();
+        let corrected = self.skew.correct(ours, theirs);
+        if corrected {
+            let behind_seconds = skew::between(ours, theirs);
+            tracing::warn!(behind_seconds, "the clock is wrong: signatures for AWS are corrected");
+        }
+        corrected
     }
 
     /// Forgets the credentials that no deployment of a new configuration has.

@@ -14,6 +14,8 @@ use serde_json::value::RawValue;
 
 use super::problem::Problem;
 use super::record::Recorded;
+use super::route::route;
+use super::{bedrock, gemini, house, responses};
 use crate::dialect::Dialect;
 
 /// Bytes of text that count as one token. Rough on purpose: real tokenisers are megabytes.
@@ -29,7 +31,10 @@ pub(super) enum Operation {
     /// Chat completions, or Messages in Anthropic's dialect.
     Chat,
     Completions,
+    /// OpenAI's Responses.
+    Responses,
     Embeddings,
+    Rerank,
     CountTokens,
     Models,
     Model(String),
@@ -132,7 +137,9 @@ impl Asked {
         let method = match asked.operation {
             Operation::Chat
             | Operation::Completions
+            | Operation::Responses
             | Operation::Embeddings
+            | Operation::Rerank
             | Operation::CountTokens => Method::POST,
             Operation::Models | Operation::Model(_) | Operation::Health => Method::GET,
             Operation::Unknown => {
@@ -145,11 +152,17 @@ impl Asked {
                 405,
                 format!("{path} takes {method}, not {}", request.method),
             ));
-        } else if dialect == Dialect::Gemini {
-            asked.stream = path.ends_with(":streamGenerateContent");
-            asked.read_contents(&request.body);
         } else if method == Method::POST {
-            asked.read_body(request, deployment.is_some());
+            asked.stream = path.ends_with(":streamGenerateContent")
+                || path.ends_with(":streamRawPredict")
+                || path.ends_with("/converse-stream");
+            match (dialect, &asked.operation) {
+                (Dialect::Gemini, _) => gemini::read(&mut asked, &request.body),
+                (Dialect::Bedrock, _) => bedrock::read(&mut asked, &request.body),
+                (Dialect::Custom, _) => house::read(&mut asked, &request.body),
+                (_, Operation::Responses) => responses::read(&mut asked, &request.body),
+                _ => asked.read_body(request, dialect == Dialect::Azure && deployment.is_some()),
+            }
         }
         asked
     }
@@ -166,7 +179,9 @@ impl Asked {
         if self.model.is_empty() {
             self.model = text(body.model).unwrap_or_default().into_owned();
         }
-        self.stream = parsed::<bool>(body.stream).unwrap_or(false);
+        // Ollama streams unless it is told not to.
+        let usually = self.dialect == Dialect::Ollama && self.operation == Operation::Chat;
+        self.stream |= parsed::<bool>(body.stream).unwrap_or(usually);
         self.include_usage = self.stream
             && parsed::<StreamOptions>(body.stream_options).is_some_and(|it| it.include_usage);
         self.choices = parsed::<u64>(body.n).unwrap_or(1).clamp(1, CHOICES_MAX);
@@ -181,37 +196,13 @@ impl Asked {
         self.refused = self.refusal(&body, request, dated_azure);
     }
 
-    /// Reads a request in Google's words.
-    fn read_contents(&mut self, body: &[u8]) {
-        let Ok(body) = serde_json::from_slice::<Value>(body) else {
-            self.refused = Some(Problem::saying(400, "Invalid JSON payload received."));
-            return;
-        };
-        let Some(last) = body.pointer("/contents").and_then(Value::as_array).and_then(|c| c.last())
-        else {
-            self.refused = Some(Problem::saying(400, "* contents is not specified"));
-            return;
-        };
-        self.prompt_tokens = rough_tokens(&body["contents"].to_string());
-        let parts = last["parts"].as_array().map_or(&[][..], Vec::as_slice);
-        let said = parts.iter().find_map(|part| part["text"].as_str()).unwrap_or_default();
-        self.said = shortened(Cow::Borrowed(said));
-        self.tool_answered = parts.iter().any(|part| part.get("functionResponse").is_some());
-        self.images = parts.iter().filter(|part| part.get("inlineData").is_some()).count();
-        self.max_tokens = body.pointer("/generationConfig/maxOutputTokens").and_then(Value::as_u64);
-        let declared = body["tools"].as_array().into_iter().flatten();
-        let declared =
-            declared.filter_map(|tool| tool["functionDeclarations"].as_array()).flatten();
-        self.tools = declared
-            .filter_map(|function| {
-                let schema = function.get("parametersJsonSchema").cloned().unwrap_or_default();
-                Some(Tool { name: function["name"].as_str()?.to_owned(), schema })
-            })
-            .collect();
-        if body.pointer("/toolConfig/functionCallingConfig/mode").is_some_and(|mode| mode == "ANY")
-        {
-            self.forced = Forced::Any;
+    /// The body as one object; `None`, and a refusal, if it is none.
+    pub(super) fn object(&mut self, body: &[u8]) -> Option<Value> {
+        let object = serde_json::from_slice(body).ok().filter(Value::is_object);
+        if object.is_none() {
+            self.refused = Some(Problem::saying(400, "The body is no JSON object."));
         }
+        object
     }
 
     fn read_prompt(&mut self, body: &Body<'_>) {
@@ -220,6 +211,7 @@ impl Asked {
             Operation::Completions => body.prompt,
             _ => body.messages,
         };
+        let prompt = if self.operation == Operation::Rerank { body.documents } else { prompt };
         let Some(prompt) = prompt else { return };
         let system = body.system.map_or(0, |it| rough_tokens(it.get()));
         self.prompt_tokens = system + rough_tokens(prompt.get());
@@ -232,6 +224,10 @@ impl Asked {
             };
             return;
         }
+        if self.operation == Operation::Rerank {
+            self.inputs = parsed::<Vec<&RawValue>>(body.documents).map_or(0, |list| list.len());
+            return;
+        }
         if self.operation == Operation::Completions {
             self.said = shortened(text(Some(prompt)).unwrap_or_default());
             return;
@@ -242,7 +238,10 @@ impl Asked {
         self.begun = messages.iter().rev().take(2).find(assistant).map(|it| whole_text(it.content));
         self.tool_answered = text(last.role).is_some_and(|role| role == "tool");
         self.said = match text(last.content) {
-            Some(content) => shortened(content),
+            Some(content) => {
+                self.images = last.images.len();
+                shortened(content)
+            }
             None => {
                 let parts: Vec<Part<'_>> = parsed(last.content).unwrap_or_default();
                 self.images = parts.iter().filter(|part| part.kind.contains("image")).count();
@@ -262,7 +261,7 @@ impl Asked {
                 .push(Tool { name: name.to_owned(), schema: schema.cloned().unwrap_or_default() });
         }
         self.forced = match parsed::<Value>(body.tool_choice) {
-            Some(Value::String(word)) if word == "required" => Forced::Any,
+            Some(Value::String(word)) if word.eq_ignore_ascii_case("required") => Forced::Any,
             Some(Value::Object(choice)) => {
                 let name = choice.get("function").and_then(|it| it["name"].as_str());
                 match name.or_else(|| choice.get("name").and_then(Value::as_str)) {
@@ -293,6 +292,7 @@ impl Asked {
             return Some(missing("model"));
         }
         let (field, given) = match self.operation {
+            Operation::Rerank => ("documents", body.documents.is_some()),
             Operation::Embeddings => ("input", body.input.is_some()),
             Operation::Completions => ("prompt", body.prompt.is_some()),
             _ => ("messages", body.messages.is_some()),
@@ -301,7 +301,8 @@ impl Asked {
             return Some(missing(field));
         }
         if self.dialect == Dialect::Anthropic {
-            if request.header("anthropic-version").is_none() {
+            // On Vertex the version stands in the body.
+            if request.header("anthropic-version").is_none() && body.anthropic_version.is_none() {
                 return Some(Problem::saying(400, "anthropic-version: header is required"));
             }
             if self.operation == Operation::Chat && self.max_tokens.is_none() {
@@ -312,73 +313,17 @@ impl Asked {
     }
 }
 
-/// Operation, dialect, and the deployment that a dated Azure path names.
-fn route(path: &str, request: &Recorded, usual: Dialect) -> (Operation, Dialect, Option<String>) {
-    let path = path.trim_end_matches('/');
-    let (dialect, deployment) = match path.split_once("/deployments/") {
-        Some((_, rest)) => {
-            let name = rest.split('/').next().unwrap_or_default();
-            (Dialect::Azure, Some(name.to_owned()))
-        }
-        None if request.header("api-key").is_some() => (Dialect::Azure, None),
-        None => (usual, None),
-    };
-    if let Some((model, method)) =
-        path.rsplit_once("/models/").and_then(|(_, rest)| rest.rsplit_once(':'))
-    {
-        let operation = match method {
-            "generateContent" | "streamGenerateContent" => Operation::Chat,
-            "countTokens" => Operation::CountTokens,
-            _ => Operation::Unknown,
-        };
-        return (operation, Dialect::Gemini, Some(model.to_owned()));
-    }
-    let ends = |end: &str| path.ends_with(end);
-    if ends("/messages") {
-        return (Operation::Chat, Dialect::Anthropic, None);
-    }
-    if ends("/messages/count_tokens") {
-        return (Operation::CountTokens, Dialect::Anthropic, None);
-    }
-    // Cohere's paths and Ollama's are known; what is answered there has to be scripted.
-    let operation = if ends("/chat/completions") || ends("/v2/chat") || ends("/api/chat") {
-        Operation::Chat
-    } else if ends("/completions") {
-        Operation::Completions
-    } else if ends("/embeddings") || ends("/v2/embed") || ends("/api/embed") {
-        Operation::Embeddings
-    } else if ends("/models") {
-        Operation::Models
-    } else if let Some((_, id)) = path.rsplit_once("/models/") {
-        Operation::Model(id.to_owned())
-    } else if path.is_empty() || path == "/health" {
-        Operation::Health
-    } else {
-        Operation::Unknown
-    };
-    // An OpenAI-shaped operation is never Anthropic's, whoever is asked; the model list may be.
-    let dialect = match operation {
-        Operation::Chat | Operation::Completions | Operation::Embeddings
-            if dialect == Dialect::Anthropic =>
-        {
-            Dialect::OpenAi
-        }
-        Operation::Models | Operation::Model(_)
-            if request.header("anthropic-version").is_some() =>
-        {
-            Dialect::Anthropic
-        }
-        _ => dialect,
-    };
-    (operation, dialect, deployment)
-}
-
 fn wanted_schema(body: &Body<'_>) -> Option<Value> {
+    if let Some(format) = parsed::<Value>(body.format) {
+        return Some(if format.is_object() { format } else { Value::Null });
+    }
     let format = match parsed::<Value>(body.output_config) {
         Some(config) => config.get("format").cloned(),
         None => parsed::<Value>(body.response_format),
     }?;
     match format["type"].as_str()? {
+        // Cohere's place for a schema.
+        "json_object" if format["json_schema"].is_object() => Some(format["json_schema"].clone()),
         "json_schema" => {
             let schema = format.get("json_schema").map_or(&format["schema"], |it| &it["schema"]);
             Some(schema.clone())
@@ -397,7 +342,7 @@ fn whole_text(content: Option<&RawValue>) -> String {
     parts.iter().filter_map(|part| text(part.text)).collect()
 }
 
-fn shortened(text: Cow<'_, str>) -> String {
+pub(super) fn shortened(text: Cow<'_, str>) -> String {
     if text.len() <= ECHO_BYTES_MAX {
         return text.into_owned();
     }
@@ -423,8 +368,15 @@ struct Body<'a> {
     system: Option<&'a RawValue>,
     #[serde(borrow)]
     prompt: Option<&'a RawValue>,
-    #[serde(borrow, alias = "texts")]
+    #[serde(borrow, alias = "texts", alias = "inputs")]
     input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    documents: Option<&'a RawValue>,
+    /// Ollama's: a schema, or the word for any object.
+    #[serde(borrow)]
+    format: Option<&'a RawValue>,
+    #[serde(borrow)]
+    anthropic_version: Option<&'a RawValue>,
     #[serde(borrow)]
     tools: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -458,6 +410,9 @@ struct Message<'a> {
     role: Option<&'a RawValue>,
     #[serde(borrow)]
     content: Option<&'a RawValue>,
+    /// Ollama's stand beside the text.
+    #[serde(borrow)]
+    images: Vec<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]

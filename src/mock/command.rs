@@ -182,7 +182,13 @@ fn greeting(address: SocketAddr, secure: bool) -> String {
 
   OpenAI     {base}/v1
   Azure      {base}/openai/deployments/{{name}}/chat/completions?api-version=2024-10-21
+  Responses  {base}/v1/responses
   Anthropic  {base}/v1/messages
+  Gemini     {base}/v1beta/models/{{model}}:generateContent
+  Vertex AI  {base}/v1/.../publishers/{{google,anthropic}}/models/{{model}}:{{method}}
+  Bedrock    {base}/model/{{model}}/converse
+  Cohere     {base}/v2/chat
+  Ollama     {base}/api/chat
 
 Try it:
   curl {insecure}{base}/v1/chat/completions -H 'content-type: application/json' \

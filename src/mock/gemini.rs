@@ -3,11 +3,41 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::asked::{Asked, rough_tokens};
+use super::asked::{Asked, Forced, Tool, rough_tokens, shortened};
+use super::problem::Problem;
 use super::speech::{Finish, Frame, Place, Speech};
 
 /// Stands where the provider would seal what the model thought.
 const SIGNATURE: &str = "bW9jay1zaWduYXR1cmU=";
+
+/// Reads a request; whether it is one for a stream, the path has told.
+pub(super) fn read(asked: &mut Asked, body: &[u8]) {
+    let Some(body) = asked.object(body) else { return };
+    let Some(last) = body["contents"].as_array().and_then(|contents| contents.last()) else {
+        asked.refused = Some(Problem::saying(400, "* contents is not specified"));
+        return;
+    };
+    asked.prompt_tokens = rough_tokens(&body["contents"].to_string());
+    let parts = last["parts"].as_array().map_or(&[][..], Vec::as_slice);
+    let said = parts.iter().find_map(|part| part["text"].as_str()).unwrap_or_default();
+    asked.said = shortened(said.into());
+    asked.tool_answered = parts.iter().any(|part| part.get("functionResponse").is_some());
+    asked.images = parts.iter().filter(|part| part.get("inlineData").is_some()).count();
+    let config = &body["generationConfig"];
+    asked.max_tokens = config["maxOutputTokens"].as_u64();
+    asked.schema =
+        config.get("responseJsonSchema").or_else(|| config.get("responseSchema")).cloned();
+    let declared = body["tools"].as_array().into_iter().flatten();
+    let declared = declared.filter_map(|tool| tool["functionDeclarations"].as_array()).flatten();
+    let tool = |function: &Value| {
+        let schema = function.get("parametersJsonSchema").cloned().unwrap_or_default();
+        Some(Tool { name: function["name"].as_str()?.to_owned(), schema })
+    };
+    asked.tools = declared.filter_map(tool).collect();
+    if body["toolConfig"]["functionCallingConfig"]["mode"] == "ANY" {
+        asked.forced = Forced::Any;
+    }
+}
 
 /// A whole reply.
 pub(super) fn whole(asked: &Asked, speech: &Speech) -> Bytes {

@@ -1,6 +1,7 @@
 //! The scripted provider: an upstream that does what it is told, badly if that is wanted.
 //!
-//! It speaks the dialects of OpenAI, Azure and Anthropic over HTTP/1.1 and HTTP/2, with or without
+//! It speaks the dialects of OpenAI (chat completions and Responses), Azure, Anthropic, Gemini, Vertex AI,
+//! Bedrock, Cohere and Ollama, and one that is nobody's (`house`), over HTTP/1.1 and HTTP/2, with or without
 //! TLS, and is used in three ways: as the tool `tollgate mock`, as the providers of `tollgate
 //! demo`, and in-process by tests:
 //!
@@ -18,18 +19,24 @@
 
 mod anthropic;
 mod asked;
+mod bedrock;
+mod cohere;
 mod command;
 mod conduct;
 mod demo;
 mod directive;
 mod gemini;
+mod house;
 mod http1;
 mod http2;
+mod ollama;
 mod openai;
 mod problem;
 mod record;
 mod render;
 mod reply;
+mod responses;
+mod route;
 mod script;
 mod serve;
 mod socket;

@@ -102,10 +102,7 @@ pub(super) fn frames(asked: &Asked, speech: &Speech, legacy: bool) -> Vec<Frame>
 
 /// Embeddings: deterministic numbers, one vector per input.
 pub(super) fn embeddings(asked: &Asked) -> Bytes {
-    let dimensions = asked.dimensions.unwrap_or(DIMENSIONS).clamp(1, DIMENSIONS_MAX);
-    let mut random = fastrand::Rng::with_seed(asked.id);
-    let vector = |index: usize| {
-        let numbers: Vec<f32> = (0..dimensions).map(|_| random.f32() - 0.5).collect();
+    let vector = |(index, numbers): (usize, Vec<f32>)| {
         let embedding = match asked.base64 {
             true => {
                 let bytes: Vec<u8> = numbers.iter().flat_map(|it| it.to_le_bytes()).collect();
@@ -115,7 +112,7 @@ pub(super) fn embeddings(asked: &Asked) -> Bytes {
         };
         json!({"object": "embedding", "index": index, "embedding": embedding})
     };
-    let data: Vec<Value> = (0..asked.inputs).map(vector).collect();
+    let data: Vec<Value> = vectors(asked).into_iter().enumerate().map(vector).collect();
     let tokens = asked.prompt_tokens;
     let body = json!({
         "object": "list",
@@ -124,6 +121,14 @@ pub(super) fn embeddings(asked: &Asked) -> Bytes {
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     });
     Bytes::from(body.to_string())
+}
+
+/// A vector for each input; the same request gives the same ones.
+pub(super) fn vectors(asked: &Asked) -> Vec<Vec<f32>> {
+    let dimensions = asked.dimensions.unwrap_or(DIMENSIONS).clamp(1, DIMENSIONS_MAX);
+    let mut random = fastrand::Rng::with_seed(asked.id);
+    let mut vector = || (0..dimensions).map(|_| random.f32() - 0.5).collect();
+    (0..asked.inputs).map(|_| vector()).collect()
 }
 
 impl<'a> Writer<'a> {

@@ -6,6 +6,8 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::asked::{Asked, Operation};
+use super::{bedrock, cohere, responses};
 use crate::dialect::Dialect;
 
 /// Something the provider complains about.
@@ -75,6 +77,7 @@ impl Problem {
             Cause::Status(status) => status,
             Cause::Context | Cause::Policy => 400,
             Cause::Quota if dialect == Dialect::Anthropic => 402,
+            Cause::Quota if dialect == Dialect::Bedrock => 400,
             Cause::Quota => 429,
             Cause::Overloaded if dialect == Dialect::Anthropic => 529,
             Cause::Overloaded => 503,
@@ -89,22 +92,35 @@ impl Problem {
                 "error": self.anthropic(),
                 "request_id": request_id,
             }),
-            Dialect::OpenAi
-            | Dialect::Azure
-            | Dialect::Cohere
-            | Dialect::Ollama
-            | Dialect::Custom
-            | Dialect::Bedrock => {
-                json!({ "error": self.openai(dialect) })
-            }
+            Dialect::OpenAi | Dialect::Azure => json!({ "error": self.openai(dialect) }),
             Dialect::Gemini => json!({ "error": self.google() }),
+            Dialect::Bedrock => json!({ "message": self.text() }),
+            Dialect::Cohere => json!({"id": request_id, "message": self.text()}),
+            Dialect::Ollama => json!({ "error": self.text() }),
+            Dialect::Custom => json!({ "problem": self.house() }),
         };
         Bytes::from(text.to_string())
     }
 
-    /// The frame that ends a stream which began with 200.
-    pub(super) fn frame(&self, dialect: Dialect) -> Bytes {
+    /// A header that stands beside the body of an HTTP error.
+    pub(super) fn header(&self, dialect: Dialect) -> Option<(&'static str, String)> {
+        let kind = || format!("{}:http://internal.amazon.com/coral/", self.amazon());
+        (dialect == Dialect::Bedrock).then(|| ("x-amzn-errortype", kind()))
+    }
+
+    /// What ends a stream which began with 200.
+    pub(super) fn frame(&self, asked: &Asked) -> Bytes {
+        let dialect = asked.dialect;
+        if asked.operation == Operation::Responses {
+            let Words(kind, code, _) = openai_words(self.cause);
+            let code = self.code.as_deref().or(code).unwrap_or(kind);
+            return responses::failed(asked, code, self.text());
+        }
         let text = match dialect {
+            Dialect::Bedrock => return bedrock::exception(self.amazon(), self.text()),
+            Dialect::Cohere => return cohere::failed(self.text()),
+            Dialect::Ollama => format!("{}\n", json!({ "error": self.text() })),
+            Dialect::Custom => format!("data: {}\n\n", json!({ "problem": self.house() })),
             Dialect::Anthropic => {
                 let mut error = self.anthropic();
                 if let Some(fields) = error.as_object_mut() {
@@ -112,18 +128,41 @@ impl Problem {
                 }
                 format!("event: error\ndata: {}\n\n", json!({"type": "error", "error": error}))
             }
-            Dialect::OpenAi
-            | Dialect::Azure
-            | Dialect::Cohere
-            | Dialect::Ollama
-            | Dialect::Custom
-            | Dialect::Bedrock => {
+            Dialect::OpenAi | Dialect::Azure => {
                 format!("data: {}\n\n", json!({ "error": self.openai(dialect) }))
             }
             // Without a field of an event before it.
             Dialect::Gemini => format!("{}\r\n", json!({ "error": self.google() })),
         };
         Bytes::from(text)
+    }
+
+    /// What is told to people, by those who have no words of their own here.
+    fn text(&self) -> &str {
+        let Words(.., usual) = openai_words(self.cause);
+        self.message.as_deref().unwrap_or(match self.cause {
+            Cause::Context => "Input is too long for requested model: too many tokens.",
+            _ => usual,
+        })
+    }
+
+    fn house(&self) -> Value {
+        json!({"code": self.code, "text": self.text()})
+    }
+
+    /// Amazon's name for it.
+    fn amazon(&self) -> &str {
+        self.code.as_deref().unwrap_or(match self.status(Dialect::Bedrock) {
+            401 | 403 => "AccessDeniedException",
+            404 => "ResourceNotFoundException",
+            408 => "ModelTimeoutException",
+            424 => "ModelErrorException",
+            _ if self.cause == Cause::Quota => "ServiceQuotaExceededException",
+            429 => "ThrottlingException",
+            503 => "ServiceUnavailableException",
+            500.. => "InternalServerException",
+            _ => "ValidationException",
+        })
     }
 
     fn google(&self) -> Value {

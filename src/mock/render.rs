@@ -9,7 +9,7 @@ use super::asked::{Asked, Operation};
 use super::problem::Problem;
 use super::reply::{Reply, Says};
 use super::speech::{Frame, Place, Speech};
-use super::{anthropic, gemini, openai};
+use super::{anthropic, bedrock, cohere, gemini, house, ollama, openai, responses};
 use crate::dialect::Dialect;
 
 /// The models that `/v1/models` lists.
@@ -71,6 +71,13 @@ pub(super) fn render(asked: &Asked, reply: &Reply) -> Rendered {
         (Cow::Borrowed("content-type"), content_type.into_owned()),
         (Cow::Borrowed(id_header), request_id),
     ];
+    let problem = match (refused, in_band, &reply.says) {
+        (Some(problem), ..) | (None, None, Says::Problem(problem)) => Some(problem),
+        _ => None,
+    };
+    if let Some((name, value)) = problem.and_then(|problem| problem.header(dialect)) {
+        headers.push((Cow::Borrowed(name), value));
+    }
     for (name, value) in &reply.headers {
         headers.retain(|(known, _)| known != name);
         headers.push((Cow::Owned(name.clone()), value.clone()));
@@ -88,49 +95,66 @@ fn error(problem: &Problem, dialect: Dialect, request_id: &str) -> Parts {
 }
 
 fn answered(asked: &Asked, speech: impl Fn() -> Speech) -> Parts {
-    let legacy = asked.operation == Operation::Completions;
+    let dialect = asked.dialect;
     let whole = match &asked.operation {
-        Operation::Chat | Operation::Completions => {
-            let speech = speech();
-            match (asked.dialect, asked.stream) {
-                (Dialect::Anthropic, true) => {
-                    return (200, EVENTS, Payload::Frames(anthropic::frames(asked, &speech)));
-                }
-                (
-                    Dialect::OpenAi
-                    | Dialect::Azure
-                    | Dialect::Cohere
-                    | Dialect::Ollama
-                    | Dialect::Custom
-                    | Dialect::Bedrock,
-                    true,
-                ) => {
-                    return (200, EVENTS, Payload::Frames(openai::frames(asked, &speech, legacy)));
-                }
-                (Dialect::Gemini, true) => {
-                    return (200, EVENTS, Payload::Frames(gemini::frames(asked, &speech)));
-                }
-                (Dialect::Anthropic, false) => anthropic::whole(asked, &speech),
-                (
-                    Dialect::OpenAi
-                    | Dialect::Azure
-                    | Dialect::Cohere
-                    | Dialect::Ollama
-                    | Dialect::Custom
-                    | Dialect::Bedrock,
-                    false,
-                ) => openai::whole(asked, &speech, legacy),
-                (Dialect::Gemini, false) => gemini::whole(asked, &speech),
-            }
+        Operation::Chat | Operation::Completions | Operation::Responses if asked.stream => {
+            let (content_type, frames) = streamed(asked, &speech());
+            return (200, content_type, Payload::Frames(frames));
         }
+        Operation::Chat | Operation::Completions | Operation::Responses => said(asked, &speech()),
+        Operation::Embeddings if dialect == Dialect::Cohere => cohere::embeddings(asked),
+        Operation::Embeddings if dialect == Dialect::Ollama => ollama::embeddings(asked),
         Operation::Embeddings => openai::embeddings(asked),
-        Operation::CountTokens if asked.dialect == Dialect::Gemini => gemini::count(asked),
+        Operation::Rerank => cohere::order(asked),
+        Operation::CountTokens if dialect == Dialect::Gemini => gemini::count(asked),
         Operation::CountTokens => anthropic::count(asked),
-        Operation::Models => models(asked.dialect),
-        Operation::Model(id) => Bytes::from(model(asked.dialect, id).to_string()),
+        Operation::Models => models(dialect),
+        Operation::Model(id) => Bytes::from(model(dialect, id).to_string()),
         Operation::Health | Operation::Unknown => Bytes::from_static(b"{\"status\":\"ok\"}"),
     };
     (200, JSON, Payload::Whole(whole))
+}
+
+/// A whole reply.
+fn said(asked: &Asked, speech: &Speech) -> Bytes {
+    if asked.operation == Operation::Responses {
+        return responses::whole(asked, speech);
+    }
+    match asked.dialect {
+        Dialect::OpenAi | Dialect::Azure => {
+            openai::whole(asked, speech, asked.operation == Operation::Completions)
+        }
+        Dialect::Anthropic => anthropic::whole(asked, speech),
+        Dialect::Gemini => gemini::whole(asked, speech),
+        Dialect::Bedrock => bedrock::whole(speech),
+        Dialect::Cohere => cohere::whole(asked, speech),
+        Dialect::Ollama => ollama::whole(asked, speech),
+        Dialect::Custom => house::whole(speech),
+    }
+}
+
+/// What a stream is sent as, and its frames.
+fn streamed(asked: &Asked, speech: &Speech) -> (Cow<'static, str>, Vec<Frame>) {
+    if asked.operation == Operation::Responses {
+        return (EVENTS, responses::frames(asked, speech));
+    }
+    let frames = match asked.dialect {
+        Dialect::OpenAi | Dialect::Azure => {
+            openai::frames(asked, speech, asked.operation == Operation::Completions)
+        }
+        Dialect::Anthropic => anthropic::frames(asked, speech),
+        Dialect::Gemini => gemini::frames(asked, speech),
+        Dialect::Bedrock => bedrock::frames(speech),
+        Dialect::Cohere => cohere::frames(asked, speech),
+        Dialect::Ollama => ollama::frames(asked, speech),
+        Dialect::Custom => house::frames(speech),
+    };
+    let content_type = match asked.dialect {
+        Dialect::Bedrock => Cow::Borrowed(bedrock::EVENT_STREAM),
+        Dialect::Ollama => Cow::Borrowed(ollama::LINES),
+        _ => EVENTS,
+    };
+    (content_type, frames)
 }
 
 fn models(dialect: Dialect) -> Bytes {

@@ -1,6 +1,6 @@
 //! A reply's content, settled: what the script leaves open is filled in from the request.
 //!
-//! Still dialect-neutral; `openai` and `anthropic` only write it down.
+//! Still dialect-neutral; the dialects only write it down.
 
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ pub(super) struct Counted {
     pub(super) reasoning: u64,
 }
 
-/// One SSE frame, with what the pacing needs to know.
+/// One frame of a stream, with what the pacing needs to know.
 #[derive(Clone, Debug)]
 pub(super) struct Frame {
     pub(super) bytes: Bytes,
@@ -193,12 +193,12 @@ fn default_text(asked: &Asked) -> String {
 fn calls(asked: &Asked, wanted: &Calls) -> Vec<Call> {
     let id = |number: usize| match asked.dialect {
         Dialect::Anthropic => format!("toolu_mock{:016x}{number}", asked.id),
+        Dialect::Bedrock => format!("tooluse_mock{:016x}{number}", asked.id),
         Dialect::OpenAi
         | Dialect::Azure
         | Dialect::Cohere
         | Dialect::Ollama
         | Dialect::Custom
-        | Dialect::Bedrock
         | Dialect::Gemini => {
             format!("call_mock{:016x}{number}", asked.id)
         }

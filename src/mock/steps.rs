@@ -12,7 +12,6 @@ use super::conduct::{Afterwards, Conduct, Fault, Point};
 use super::problem::Problem;
 use super::render::{Payload, Rendered};
 use super::speech::Place;
-use crate::dialect::Dialect;
 
 /// One thing to do on the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +54,7 @@ impl Performance {
             Some(_) => Conduct::default(),
             None => conduct,
         };
-        let steps = plan(asked.dialect, &rendered.payload, &conduct, roll);
+        let steps = plan(asked, &rendered.payload, &conduct, roll);
         let repeatable = conduct.latency.is_none()
             && conduct.slow_head.is_none()
             && conduct.afterwards == Afterwards::KeepAlive
@@ -72,8 +71,8 @@ impl Performance {
     }
 }
 
-fn plan(dialect: Dialect, payload: &Payload, conduct: &Conduct, roll: f64) -> Vec<Step> {
-    let mut plan = Plan { steps: Vec::new(), conduct, sent: 0, marks: Vec::new(), dialect };
+fn plan(asked: &Asked, payload: &Payload, conduct: &Conduct, roll: f64) -> Vec<Step> {
+    let mut plan = Plan { steps: Vec::new(), conduct, sent: 0, marks: Vec::new(), asked };
     if let Some(latency) = &conduct.latency {
         let spread = latency.end().saturating_sub(*latency.start());
         plan.wait(*latency.start() + spread.mul_f64(roll.clamp(0.0, 1.0)));
@@ -114,7 +113,7 @@ struct Plan<'a> {
     sent: usize,
     /// What still happens, the latest first.
     marks: Vec<(usize, Event<'a>)>,
-    dialect: Dialect,
+    asked: &'a Asked,
 }
 
 impl Plan<'_> {
@@ -191,7 +190,7 @@ impl Plan<'_> {
                 true
             }
             Some((_, Event::Error(problem))) => {
-                self.steps.push(Step::Data(problem.frame(self.dialect)));
+                self.steps.push(Step::Data(problem.frame(self.asked)));
                 self.steps.push(Step::End);
                 false
             }

@@ -293,6 +293,26 @@ impl Upstream {
         UpstreamBuilder::new(Dialect::Gemini)
     }
 
+    /// A provider that speaks as Amazon Bedrock does.
+    pub fn bedrock() -> UpstreamBuilder {
+        UpstreamBuilder::new(Dialect::Bedrock)
+    }
+
+    /// A provider that speaks as Cohere does.
+    pub fn cohere() -> UpstreamBuilder {
+        UpstreamBuilder::new(Dialect::Cohere)
+    }
+
+    /// A provider that speaks as Ollama does.
+    pub fn ollama() -> UpstreamBuilder {
+        UpstreamBuilder::new(Dialect::Ollama)
+    }
+
+    /// A provider with an API of its own at `/house/say`, as `custom_providers` describe one.
+    pub fn house() -> UpstreamBuilder {
+        UpstreamBuilder::new(Dialect::Custom)
+    }
+
     /// Scheme, host and port, without a path. With TLS the host is `localhost`, to which the
     /// certificates of tests are made out.
     #[must_use]

@@ -5,7 +5,9 @@
 //! is not done here: a key is sent as it is.
 
 use http::header;
+use percent_encoding::utf8_percent_encode;
 
+use super::call::SEGMENT;
 use super::url::BaseUrl;
 use super::{Headers, Layout, TargetProblem, Written, filled};
 use crate::dialect::Endpoint;
@@ -19,14 +21,20 @@ const ARN: &str = "arn:";
 
 /// Completes an `api_base`, with or without `/model`, under any prefix; `model` decides which of
 /// Bedrock's APIs it has.
-pub(super) fn layout(base: &BaseUrl, model: &str) -> Layout {
+pub(super) fn layout(base: &BaseUrl, written: &Written<'_>) -> Layout {
+    let model = written.model;
     let root = base.path.strip_suffix("/model").unwrap_or(&base.path);
     let query = base.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
-    let at = |operation: &str| Some(format!("{root}/model/{{model}}/{operation}{query}").into());
+    // What is called in place of the model: a commitment, or a profile with its own books.
+    let id = written.cloud.and_then(|cloud| cloud.model_id.as_deref()).map(model_id);
+    let place = id.map_or("{model}".into(), |id| utf8_percent_encode(id, SEGMENT).to_string());
+    let at = |operation: &str| Some(format!("{root}/model/{place}/{operation}{query}").into());
     let mut paths = [const { None }; Endpoint::ALL.len()];
     paths[Endpoint::Chat.index()] = at("converse");
+    paths[Endpoint::Embeddings.index()] = at("invoke");
+    paths[Endpoint::Rerank.index()] = at("invoke");
     // Tokens are counted for Claude only, and only by the id of the model itself.
-    if !model.contains("arn:") && model.contains("anthropic.claude") {
+    if id.is_none() && !model.contains("arn:") && model.contains("anthropic.claude") {
         paths[Endpoint::CountTokens.index()] = at("count-tokens");
     }
     Layout { root: root.to_owned(), paths, stream_path: at("converse-stream") }
@@ -108,7 +116,7 @@ mod tests {
     fn tokens_are_counted_by_the_model_itself() {
         let counts = |model: &str| {
             let base = BaseUrl::parse("https://h.example/model").unwrap();
-            let layout = layout(&base, model);
+            let layout = layout(&base, &Written { model, ..Written::default() });
             assert_eq!(layout.paths[0].as_deref(), Some("/model/{model}/converse"));
             layout.paths[Endpoint::CountTokens.index()].as_deref().map(str::to_owned)
         };

@@ -8,24 +8,23 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::media::{self, Sending, Stored};
-use super::{bedrock, text_of};
+use super::native::{self, Native, anthropic_headers};
+use super::{bedrock, parts, text_of};
 use crate::catalog::{Deployment, PriceBook};
 use crate::dialect::{ClientDialect, Dialect, Endpoint, Quirks};
 use crate::failure::{Failure, FailureClass};
 use crate::mapping::Mapping;
 use crate::wire::anthropic::{client as messages, native as messages_native};
-use crate::wire::client::Obstacle;
 use crate::wire::form::Form;
 use crate::wire::gemini::client::native as gemini_native;
 use crate::wire::json::Object;
-use crate::wire::responses::{Bridge, NativeStream, Owner, Resource};
+use crate::wire::responses::{Bridge, NativeStream, Owner};
 use crate::wire::{self, Origin, Reply, RequestOptions, StreamOptions, StreamRelay};
 
-const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
-const ANTHROPIC_BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 const AMAZON_REQUEST_ID: &str = "x-amzn-requestid";
 /// What stands for the model in a deployment's path.
 const MODEL_PLACE: &str = "{model}";
@@ -51,19 +50,6 @@ pub struct Call<'a> {
     pub form: Option<&'a Form>,
     /// What of the things that a provider keeps is asked for.
     pub stored: Option<&'a Stored>,
-}
-
-/// A request in the dialect of its client.
-#[derive(Clone, Copy, Debug)]
-pub struct Native<'a> {
-    pub dialect: ClientDialect,
-    pub body: &'a Object,
-    /// What of it a provider of another dialect cannot be told.
-    pub obstacle: &'a Obstacle,
-    /// Headers that go with it to a provider of the same dialect.
-    pub headers: &'a [(HeaderName, HeaderValue)],
-    /// What of the Responses API it asks for, if not for a response.
-    pub resource: Option<&'a Resource>,
 }
 
 /// How the answer to a request is to be read.
@@ -136,6 +122,11 @@ pub fn request<'a>(
         _ => call.model,
     };
     let path = path(template, model)?;
+    // LiteLLM's clients may say these themselves.
+    let drop_params = body.bool("drop_params").or(deployment.drops_refused);
+    let call = &Call { drop_params: drop_params.unwrap_or(call.drop_params), ..*call };
+    let drop = with_own(&deployment.drop_params, body, "additional_drop_params");
+    let allowed = with_own(&deployment.allowed_params, body, "allowed_openai_params");
     let marks = |body: &Object| {
         let points = &deployment.cache_points;
         if points.is_empty() || !takes_marks(deployment) {
@@ -158,7 +149,8 @@ pub fn request<'a>(
         quirks: deployment.quirks,
         defaults: &deployment.defaults,
         overrides: call.overrides,
-        drop: &deployment.drop_params,
+        drop: &drop,
+        allowed: &allowed,
         drop_params: call.drop_params,
         modify_params: call.modify_params,
         max_output_tokens: deployment.max_output_tokens(call.model, &PriceBook::built_in()),
@@ -174,19 +166,10 @@ pub fn request<'a>(
         return Ok(outgoing);
     }
     if let Some(native) = call.native {
-        match (native.dialect, deployment.dialect) {
-            (ClientDialect::Anthropic, Dialect::Anthropic) => {
-                let marked = marks(native.body);
-                let native = Native { body: marked.as_ref().unwrap_or(native.body), ..native };
-                return messages_as_written(deployment, native, &options, path, reading);
-            }
-            (ClientDialect::Gemini, Dialect::Gemini) => {
-                let counts = call.endpoint == Endpoint::CountTokens;
-                let body = gemini_native::request(native.body, &options, counts);
-                let reading = Reading { native: Some(native.dialect), ..reading };
-                return Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None });
-            }
-            _ => {}
+        if native::is_spoken(native, deployment) {
+            let marked = marks(native.body);
+            let native = Native { body: marked.as_ref().unwrap_or(native.body), ..native };
+            return native::request(deployment, native, &options, path, reading);
         }
         if let Some(refusal) = native.obstacle.refusal(call.drop_params) {
             return Err(refusal.clone());
@@ -219,7 +202,10 @@ pub fn request<'a>(
             Ok(Outgoing { path, headers, body, reading, sending: None })
         }
         Dialect::Bedrock => {
-            let body = wire::bedrock::request(body, &options)?;
+            let body = match call.endpoint {
+                Endpoint::Embeddings => wire::bedrock::embed(body, &options)?,
+                _ => wire::bedrock::request(body, &options)?,
+            };
             Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
         Dialect::Gemini => {
@@ -253,6 +239,14 @@ pub fn request<'a>(
     }
 }
 
+/// A deployment's list of parameters, with what the request adds to it under `name`.
+fn with_own<'a>(list: &'a [Box<str>], body: &Object, name: &str) -> Cow<'a, [Box<str>]> {
+    let added = body.value(name);
+    let Some(added) = added.as_ref().and_then(Value::as_array) else { return list.into() };
+    let added = added.iter().filter_map(Value::as_str).map(Box::from);
+    list.iter().cloned().chain(added).collect()
+}
+
 /// Whether a provider caches where it is told to by `cache_control`. From what is sent to others of
 /// OpenAI's dialect the client's markers are taken out, too (`wire/openai/foreign.rs`).
 const fn takes_marks(deployment: &Deployment) -> bool {
@@ -266,52 +260,17 @@ const fn takes_marks(deployment: &Deployment) -> bool {
     }
 }
 
-/// The request of a client of Anthropic's for Anthropic itself, or for a cloud that hosts Claude.
-fn messages_as_written<'a>(
-    deployment: &Deployment,
-    native: Native<'_>,
-    options: &RequestOptions<'_>,
-    path: Cow<'a, str>,
-    reading: Reading,
-) -> Result<Outgoing<'a>, Failure> {
-    let reading = Reading { native: Some(native.dialect), ..reading };
-    let sent = |name: &HeaderName| {
-        let found = native.headers.iter().find(|(other, _)| other == name);
-        found.map(|(_, value)| value.clone())
-    };
-    let version = sent(&ANTHROPIC_VERSION)
-        .unwrap_or_else(|| HeaderValue::from_static(wire::anthropic::VERSION));
-    // What the operator wrote is what is sent.
-    let extra = deployment.target.headers.iter().find(|(name, _)| *name == ANTHROPIC_VERSION);
-    let in_force = extra.map_or(&version, |(_, value)| value);
-    let written = messages_native::request(native.body, options, in_force.as_bytes());
-    if deployment.quirks.vertex {
-        let version = in_force.to_str().unwrap_or(wire::anthropic::VERSION);
-        let body = wire::anthropic::vertex(written.body, version)?;
-        return Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None });
-    }
-    let list = sent(&ANTHROPIC_BETA);
-    let list = list.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut betas: Vec<String> = Vec::new();
-    for beta in list.split(',').map(str::trim).chain(written.betas.iter().map(String::as_str)) {
-        if !beta.is_empty() && !betas.iter().any(|known| known == beta) {
-            betas.push(beta.to_owned());
-        }
-    }
-    let headers = anthropic_headers(deployment, version, &betas);
-    Ok(Outgoing { path, headers, body: written.body, reading, sending: None })
-}
-
 /// What is known of an answer by its head, and of its request.
 #[must_use]
 pub fn origin<'a>(model: &'a str, headers: &'a HeaderMap) -> Origin<'a> {
-    Origin { model, request_id: text_of(headers, AMAZON_REQUEST_ID) }
+    let input_tokens = parts::input_tokens(headers);
+    Origin { model, request_id: text_of(headers, AMAZON_REQUEST_ID), input_tokens }
 }
 
 /// Whether a header of a successful answer is looked at by [`origin`].
 #[must_use]
 pub fn tells_origin(name: &HeaderName) -> bool {
-    name.as_str() == AMAZON_REQUEST_ID
+    name.as_str() == AMAZON_REQUEST_ID || name.as_str() == parts::AMAZON_INPUT_TOKENS
 }
 
 /// Reads a provider's whole reply.
@@ -360,6 +319,7 @@ pub fn reply(
         },
         Dialect::Bedrock => match reading.api {
             Endpoint::CountTokens => wire::bedrock::count(&body, origin),
+            Endpoint::Embeddings => wire::bedrock::embeddings(&body, origin),
             _ => wire::bedrock::reply(body, created, origin),
         },
         Dialect::Gemini => match reading.native {
@@ -422,40 +382,6 @@ fn path<'a>(template: &'a str, model: &str) -> Result<Cow<'a, str>, Failure> {
     }
     let segment = utf8_percent_encode(model, SEGMENT).to_string();
     Ok(Cow::Owned(template.replacen(MODEL_PLACE, &segment, 1)))
-}
-
-/// The version and the beta features of a request. What the configuration wrote as extra headers
-/// stays: its version wins, its features are added.
-fn anthropic_headers(
-    deployment: &Deployment,
-    version: HeaderValue,
-    betas: &[String],
-) -> Vec<(HeaderName, HeaderValue)> {
-    let written = |name: &HeaderName| {
-        let headers = deployment.target.headers.iter();
-        headers.rev().find(|(other, _)| other == name).map(|(_, value)| value)
-    };
-    let mut headers = Vec::with_capacity(2);
-    if written(&ANTHROPIC_VERSION).is_none() {
-        headers.push((ANTHROPIC_VERSION, version));
-    }
-    let mut features: Vec<&str> = written(&ANTHROPIC_BETA)
-        .and_then(|value| value.to_str().ok())
-        .map(|list| list.split(',').map(str::trim).collect())
-        .unwrap_or_default();
-    let own = features.len();
-    for beta in betas {
-        if !features.contains(&beta.as_str()) {
-            features.push(beta);
-        }
-    }
-    if features.len() > own {
-        // A feature that cannot be sent is one that the provider does not know.
-        if let Ok(value) = HeaderValue::from_str(&features.join(",")) {
-            headers.push((ANTHROPIC_BETA, value));
-        }
-    }
-    headers
 }
 
 const fn noun(endpoint: Endpoint) -> &'static str {
@@ -537,8 +463,47 @@ mod tests {
             let deployment = deployment(provider, model, &[]);
             let outgoing = request(&deployment, &chat(), &call(model, Endpoint::Chat)).unwrap();
             assert_eq!(outgoing.path, path);
-            let body: serde_json::Value = serde_json::from_slice(&outgoing.body).unwrap();
+            let body: Value = serde_json::from_slice(&outgoing.body).unwrap();
             assert_eq!(body.get("model").and_then(|model| model.as_str()), in_body, "{provider}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused_is_dropped_where_anyone_says_so() {
+        let body = |more: &str| {
+            let body = format!(r#"{{"messages":[],"temperature":0.5{more}}}"#);
+            Object::parse(body.into()).unwrap()
+        };
+        let of = |drops_refused, allowed: &[&str]| Deployment {
+            drops_refused,
+            allowed_params: allowed.iter().map(|name| Box::from(*name)).collect(),
+            ..deployment("openai", "o3", &[])
+        };
+        let for_all = |drop_params| Call { drop_params, ..call("o3", Endpoint::Chat) };
+        let (dropped, kept) = (Some(false), Some(true));
+        for (deployment, more, drop_params, expected) in [
+            (of(None, &[]), "", false, None),
+            (of(None, &[]), "", true, dropped),
+            (of(Some(true), &[]), "", false, dropped),
+            (of(Some(false), &[]), "", true, None),
+            (of(Some(false), &[]), r#","drop_params":true"#, false, dropped),
+            (of(None, &[]), r#","drop_params":false"#, true, None),
+            (of(None, &[]), r#","additional_drop_params":["temperature"]"#, false, dropped),
+            (of(None, &[]), r#","allowed_openai_params":["temperature"]"#, true, kept),
+            (of(None, &["temperature"]), "", true, kept),
+        ] {
+            let body = body(more);
+            let seen = request(&deployment, &body, &for_all(drop_params)).ok().map(|outgoing| {
+                let sent: Value = serde_json::from_slice(&outgoing.body).unwrap();
+                let left = sent
+                    .as_object()
+                    .unwrap()
+                    .keys()
+                    .all(|name| ["messages", "temperature", "model"].contains(&name.as_str()));
+                assert!(left, "{sent}");
+                sent.get("temperature").is_some()
+            });
+            assert_eq!(seen, expected, "{more} {drop_params}");
         }
     }
 
@@ -559,29 +524,5 @@ mod tests {
         let refused = request(&deployment, &chat(), &call("m", Endpoint::Embeddings)).unwrap_err();
         assert_eq!(refused.class, FailureClass::NotFound);
         assert!(refused.message.contains("embeddings"));
-    }
-
-    #[test]
-    fn anthropics_headers_respect_what_is_written() {
-        let written = [
-            (ANTHROPIC_VERSION, HeaderValue::from_static("2026-10-21")),
-            (ANTHROPIC_BETA, HeaderValue::from_static("a, b")),
-        ];
-        let betas = ["b".to_owned(), "c".to_owned()];
-        for (extra, betas, expected) in [
-            (&[][..], &[][..], vec![("anthropic-version", "2023-06-01")]),
-            (&[], &betas, vec![("anthropic-version", "2023-06-01"), ("anthropic-beta", "b,c")]),
-            (&written, &[], vec![]),
-            (&written, &betas, vec![("anthropic-beta", "a,b,c")]),
-        ] {
-            let deployment = deployment("anthropic", "m", extra);
-            let headers =
-                anthropic_headers(&deployment, HeaderValue::from_static("2023-06-01"), betas);
-            let found: Vec<(&str, &str)> = headers
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
-                .collect();
-            assert_eq!(found, expected);
-        }
     }
 }

@@ -25,6 +25,8 @@ pub struct CloudOptions {
     pub region: Option<Box<str>>,
     /// The region of the environment, where nothing else tells one.
     pub usual_region: Option<Box<str>>,
+    /// `model_id`: what is called at Bedrock in place of the model.
+    pub model_id: Option<Box<str>>,
     /// Without its region.
     pub aws: Aws,
     /// `vertex_project`.
@@ -114,6 +116,7 @@ pub(super) fn assumed_place(
             let tells = cloud.region.is_some()
                 || cloud.usual_region.is_some()
                 || bedrock::region_of(written.model).is_some()
+                || cloud.model_id.as_deref().and_then(bedrock::region_of).is_some()
                 || has_base && written.api_key.is_some()
                 || BaseUrl::parse(written.api_base.unwrap_or_default())
                     .is_ok_and(|base| region_in(&base.host).is_some());
@@ -131,6 +134,7 @@ fn region<'a>(written: &Written<'a>, base: Option<&'a BaseUrl>) -> Result<&'a st
     let cloud = written.cloud.and_then(|cloud| cloud.region.as_deref());
     let region = cloud
         .or_else(|| bedrock::region_of(written.model))
+        .or_else(|| bedrock::region_of(written.cloud?.model_id.as_deref()?))
         .or_else(|| region_in(&base?.host))
         .or_else(|| written.cloud.and_then(|cloud| cloud.usual_region.as_deref()))
         .unwrap_or(USUAL_REGION);

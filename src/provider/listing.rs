@@ -5,6 +5,7 @@ use std::path::Path;
 use std::{env, fs};
 
 use super::*;
+use crate::dialect::Values;
 
 const HEAD: &str = "\
 # Providers
@@ -57,6 +58,57 @@ fn departures(quirks: crate::dialect::Quirks) -> String {
     words.join("; ")
 }
 
+const REFUSED: &str = "
+## Parameters that models refuse
+
+A request with one of these is answered with a 400 that names it, before any call. `drop_params` (under
+`litellm_settings`, at a deployment or in the request) leaves it out, `modify_params` sends the value in
+brackets, `allowed_openai_params` (at a deployment or in the request) sends it all the same. A value that asks
+for nothing (`top_p: 1`, `presence_penalty: 0`) is left out without a word. OpenAI's rules hold at Azure and
+GitHub too; a deployment with a name of its own needs `model_info.base_model`. What is not listed is passed on.
+
+| provider | models | refused |
+| --- | --- | --- |
+";
+
+fn refused(name: &str, rule: &crate::dialect::ModelRules) -> String {
+    let bare = |start: &&str| match start.strip_suffix('$') {
+        Some(whole) => format!("`{whole}`"),
+        None => format!("`{start}*`"),
+    };
+    let mut models: Vec<String> = rule.models.iter().map(bare).collect();
+    if models.is_empty() {
+        models.push("all".to_owned());
+    }
+    let mut models = models.join(", ");
+    if !rule.except.is_empty() {
+        let except: Vec<String> = rule.except.iter().map(|word| format!("`*{word}*`")).collect();
+        write!(models, "; not {}", except.join(", ")).unwrap();
+    }
+    let mut cells = Vec::new();
+    for refused in rule.refused {
+        let params: Vec<String> = refused.params.iter().map(|name| format!("`{name}`")).collect();
+        let mut cell = params.join(", ");
+        match refused.values {
+            Values::Any => {}
+            Values::Except(values) => write!(cell, " except {}", values.join(", ")).unwrap(),
+            Values::Only(values) => write!(cell, " {}", values.join(", ")).unwrap(),
+            Values::Above(most) => write!(cell, " above {most}").unwrap(),
+        }
+        if let Some(instead) = refused.instead {
+            write!(cell, " ({instead})").unwrap();
+        }
+        if refused.reasoning {
+            cell.push_str(" while it reasons");
+        }
+        cells.push(cell);
+    }
+    if rule.nameless {
+        cells.push("`name` of messages (left out)".to_owned());
+    }
+    format!("| `{name}` | {models} | {} |", cells.join("; "))
+}
+
 fn listing() -> String {
     let mut page = HEAD.to_owned();
     page.push_str("| name | speaks | address | key | address in | departures |\n");
@@ -88,7 +140,23 @@ fn listing() -> String {
         )
         .unwrap();
     }
-    page.push_str(DEPARTURES);
+    let (departures, not_called) = DEPARTURES.split_at(DEPARTURES.find("\n## Not called").unwrap());
+    page.push_str(departures);
+    page.push_str(REFUSED);
+    for vendor in vendors().filter(|vendor| !vendor.quirks.rules.is_empty()) {
+        if vendor.dialect != Dialect::OpenAi || vendor.support == Support::NotYet {
+            continue;
+        }
+        // They are said once.
+        let is_openai = vendor.quirks.rules == params::OPENAI;
+        if is_openai && vendor.name != "openai" {
+            continue;
+        }
+        for rule in vendor.quirks.rules {
+            writeln!(page, "{}", refused(vendor.name, rule)).unwrap();
+        }
+    }
+    page.push_str(not_called);
     for vendor in others {
         let reason = why_not(vendor.name).unwrap_or("not yet");
         writeln!(page, "- `{}`: {reason}", vendor.name).unwrap();

@@ -17,14 +17,18 @@ mod continuation;
 mod custom;
 mod gemini;
 mod media;
+mod native;
 mod ollama;
 mod openai;
+mod params;
+mod parts;
 mod pass;
 mod recognise;
 mod replayed;
 mod rerank;
 mod responses;
 mod retry_after;
+mod skew;
 mod table;
 mod told;
 mod url;
@@ -35,18 +39,21 @@ use thiserror::Error;
 
 pub use azure::DEFAULT_API_VERSION;
 pub use bedrock::region_of;
-pub use call::{Call, Native, Outgoing, Reading, origin, reply, request, stream, tells_origin};
+pub use call::{Call, Outgoing, Reading, origin, reply, request, stream, tells_origin};
 pub use classify::{class_of, classify, is_for_client, reclassify};
 pub use cloud::{Cloud, CloudOptions};
 pub use continuation::continuation;
 pub use media::{Action, Sending, Stored};
+pub use native::Native;
 
 pub use compatible::why_not;
 pub use custom::Custom;
+pub use parts::{joined, parts};
 pub use pass::{Passed, passed_model, passed_path, realtime_path};
 pub use recognise::recognise;
 pub use replayed::{replayed, sealed};
 pub use responses::{offered as responses_api, stored};
+pub use skew::clock;
 pub use table::{CUSTOM, Support, Vendor, names, vendor, vendors};
 pub use told::told;
 use url::BaseUrl;
@@ -153,13 +160,14 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         .ok_or_else(|| TargetProblem::missing("api_base", vendor, vendor.base_vars))?;
     let base = BaseUrl::parse(api_base)
         .map_err(|wrong| TargetProblem::new("api_base", format!("`api_base` {wrong}")))?;
-    let dialect = spoken(vendor, &base);
+    let vendor = &vendor.at(Some(api_base));
+    let dialect = vendor.dialect;
     let mut layout = match dialect {
         _ if vendor.cloud() == Some(Cloud::Google) => vertex::layout(vendor, &base, written)?,
         Dialect::OpenAi => openai::layout(vendor, &base),
         Dialect::Azure => azure::layout(vendor, &base, filled(written.api_version))?,
         Dialect::Anthropic => anthropic::layout(vendor, &base),
-        Dialect::Bedrock => bedrock::layout(&base, written.model),
+        Dialect::Bedrock => bedrock::layout(&base, written),
         Dialect::Gemini => gemini::layout(&base),
         Dialect::Cohere => cohere::layout(&base),
         Dialect::Ollama => ollama::layout(&base),
@@ -230,24 +238,6 @@ pub fn target(vendor: &Vendor, written: &Written<'_>) -> Result<Target, TargetPr
         http2: written.http2.unwrap_or(false),
         host: base.host.into(),
     })
-}
-
-/// The dialect of a deployment: the provider's, unless its address is one of an API that copies
-/// OpenAI's beside the provider's own.
-#[must_use]
-pub fn dialect(vendor: &Vendor, written: &Written<'_>) -> Dialect {
-    let base = filled(written.api_base).or(vendor.base_url);
-    base.and_then(|base| BaseUrl::parse(base).ok())
-        .map_or(vendor.dialect, |base| spoken(vendor, &base))
-}
-
-fn spoken(vendor: &Vendor, base: &BaseUrl) -> Dialect {
-    match vendor.dialect {
-        Dialect::Cohere if cohere::is_compatible(base) => Dialect::OpenAi,
-        Dialect::Ollama if ollama::is_compatible(base) => Dialect::OpenAi,
-        Dialect::OpenAi if anthropic::is_copied(base) => Dialect::Anthropic,
-        dialect => dialect,
-    }
 }
 
 /// The target of an address that is called as it is written, and what its replies are read as.

@@ -3,12 +3,12 @@
 //! Names, addresses and environment variables are LiteLLM's, so that its configuration files work.
 
 use super::compatible::COMPATIBLE;
-use super::gemini;
 use super::url::BaseUrl;
+use super::{anthropic, cohere, gemini, ollama, params};
 use crate::dialect::{Dialect, Quirks};
 
 /// A provider: where it is and what it speaks.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vendor {
     /// LiteLLM's name, which is also the prefix of its models.
     pub name: &'static str,
@@ -35,6 +35,7 @@ pub const CUSTOM: Vendor = Vendor {
     base_url: None,
     base_vars: &[],
     key_vars: &[],
+    quirks: PLAIN,
     needs_key: false,
     ..OPENAI
 };
@@ -52,16 +53,23 @@ impl Vendor {
         family.map_or(self, |(_, _, vendor)| vendor)
     }
 
-    /// The same provider as it is spoken to at an address: Google serves Gemini's own API and, under
-    /// `/openai`, one that is like OpenAI's.
+    /// The same provider as it is spoken to at an address (default: its own). Some have, beside the
+    /// API of their own, one that copies OpenAI's or Anthropic's.
     #[must_use]
-    pub fn at(&'static self, api_base: Option<&str>) -> &'static Self {
-        const LIKE_OPENAI: &Vendor = &GEMINI_LIKE_OPENAI;
-        let base = api_base.and_then(|text| BaseUrl::parse(text).ok());
-        let is_like_openai = self.dialect == Dialect::Gemini
-            && self.cloud().is_none()
-            && base.is_some_and(|base| gemini::is_openai_like(&base));
-        if is_like_openai { LIKE_OPENAI } else { self }
+    pub fn at(&self, api_base: Option<&str>) -> Self {
+        let written = api_base.filter(|text| !text.is_empty()).or(self.base_url);
+        let Some(base) = written.and_then(|text| BaseUrl::parse(text).ok()) else { return *self };
+        let copied = match self.dialect {
+            // What copies OpenAI's at Google departs from it in its own ways.
+            Dialect::Gemini if self.cloud().is_none() && gemini::is_openai_like(&base) => {
+                return GEMINI_LIKE_OPENAI;
+            }
+            Dialect::Cohere if cohere::is_compatible(&base) => Dialect::OpenAi,
+            Dialect::Ollama if ollama::is_compatible(&base) => Dialect::OpenAi,
+            Dialect::OpenAi if anthropic::is_copied(&base) => Dialect::Anthropic,
+            own => own,
+        };
+        Self { dialect: copied, ..*self }
     }
 }
 
@@ -84,7 +92,7 @@ pub(super) const OPENAI: Vendor = Vendor {
     base_url: Some("https://api.openai.com/v1"),
     base_vars: &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
     key_vars: &["OPENAI_API_KEY"],
-    quirks: PLAIN,
+    quirks: Quirks { rules: params::OPENAI, ..PLAIN },
     needs_key: true,
     native_paths: &[],
     support: Support::Yes,
@@ -102,6 +110,7 @@ pub(super) const PLAIN: Quirks = Quirks {
     replays_reasoning: false,
     vertex: false,
     cache_markers: false,
+    rules: &[],
 };
 
 pub(super) const MAX_TOKENS_ONLY: Quirks = Quirks { max_tokens_only: true, ..PLAIN };
@@ -113,17 +122,32 @@ pub(super) const MAX_TOKENS_NORMALISE: Quirks =
 const MARKED_NORMALISE: Quirks = Quirks { cache_markers: true, ..NORMALISE };
 const MARKED_MAX_TOKENS_NORMALISE: Quirks = Quirks { cache_markers: true, ..MAX_TOKENS_NORMALISE };
 const MARKED: Quirks = Quirks { cache_markers: true, ..PLAIN };
-const MISTRAL: Quirks = Quirks { mistral: true, no_stream_options: true, ..MAX_TOKENS_NORMALISE };
+const MISTRAL: Quirks = Quirks {
+    mistral: true,
+    no_stream_options: true,
+    rules: params::MISTRAL,
+    ..MAX_TOKENS_NORMALISE
+};
 pub(super) const NO_STREAM_OPTIONS: Quirks =
     Quirks { no_stream_options: true, ..MAX_TOKENS_NORMALISE };
-const DEEPSEEK: Quirks =
-    Quirks { null_content_with_tool_calls: true, replays_reasoning: true, ..MAX_TOKENS_NORMALISE };
+const DEEPSEEK: Quirks = Quirks {
+    null_content_with_tool_calls: true,
+    replays_reasoning: true,
+    rules: params::DEEPSEEK,
+    ..MAX_TOKENS_NORMALISE
+};
 const XAI: Quirks = Quirks {
     strip_strict_and_names: true,
     reasoning_outside_completion: true,
     normalise_stream: true,
+    rules: params::XAI,
     ..PLAIN
 };
+const CEREBRAS: Quirks = Quirks { rules: params::CEREBRAS, ..NORMALISE };
+const GITHUB: Quirks = Quirks { rules: params::OPENAI, ..PLAIN };
+const GROQ: Quirks = Quirks { rules: params::GROQ, ..NORMALISE };
+const MINIMAX: Quirks = Quirks { rules: params::MINIMAX, ..NORMALISE };
+const MOONSHOT: Quirks = Quirks { rules: params::MOONSHOT, ..MAX_TOKENS_NORMALISE };
 
 /// A provider with an API like OpenAI's: name, start of its environment variables, address,
 /// departures, and further variables that may hold the key.
@@ -318,7 +342,7 @@ const PERPLEXITY: Vendor = hosted!(
     "perplexity",
     "PERPLEXITY",
     "https://api.perplexity.ai",
-    NO_STREAM_OPTIONS,
+    Quirks { rules: params::PERPLEXITY, ..NO_STREAM_OPTIONS },
     "PERPLEXITYAI_API_KEY"
 );
 
@@ -374,7 +398,7 @@ pub(super) const VENDORS: &[Vendor] = &[
     hosted!("aiml", "AIML", "https://api.aimlapi.com/v1", MAX_TOKENS_ONLY),
     hosted!("anyscale", "ANYSCALE", "https://api.endpoints.anyscale.com/v1", MAX_TOKENS_ONLY),
     hosted!("baseten", "BASETEN", "https://inference.baseten.co/v1", MAX_TOKENS_ONLY),
-    hosted!("cerebras", "CEREBRAS", "https://api.cerebras.ai/v1", NORMALISE),
+    hosted!("cerebras", "CEREBRAS", "https://api.cerebras.ai/v1", CEREBRAS),
     hosted!("chutes", "CHUTES", "https://llm.chutes.ai/v1", MAX_TOKENS_ONLY),
     hosted!("codestral", "CODESTRAL", "https://codestral.mistral.ai/v1", MISTRAL),
     COHERE,
@@ -388,17 +412,17 @@ pub(super) const VENDORS: &[Vendor] = &[
     FRIENDLI,
     hosted!("galadriel", "GALADRIEL", "https://api.galadriel.com/v1", MAX_TOKENS_ONLY),
     GEMINI,
-    hosted!("github", "GITHUB", "https://models.inference.ai.azure.com", PLAIN, "GITHUB_TOKEN"),
-    hosted!("groq", "GROQ", "https://api.groq.com/openai/v1", NORMALISE),
+    hosted!("github", "GITHUB", "https://models.inference.ai.azure.com", GITHUB, "GITHUB_TOKEN"),
+    hosted!("groq", "GROQ", "https://api.groq.com/openai/v1", GROQ),
     hosted!("hyperbolic", "HYPERBOLIC", "https://api.hyperbolic.xyz/v1", MAX_TOKENS_ONLY),
     hosted!("inception", "INCEPTION", "https://api.inceptionlabs.ai/v1", MAX_TOKENS_ONLY),
     hosted!("inference_net", "INFERENCE_NET", "https://api.inference.net/v1", MAX_TOKENS_ONLY),
     hosted!("lambda_ai", "LAMBDA", "https://api.lambda.ai/v1", MAX_TOKENS_ONLY),
     hosted!("meta_llama", "LLAMA", "https://api.llama.com/compat/v1", NORMALISE),
-    hosted!("minimax", "MINIMAX", "https://api.minimax.io/v1", NORMALISE),
+    hosted!("minimax", "MINIMAX", "https://api.minimax.io/v1", MINIMAX),
     hosted!("mistral", "MISTRAL", "https://api.mistral.ai/v1", MISTRAL),
     hosted!("modelscope", "MODELSCOPE", "https://api-inference.modelscope.cn/v1", MAX_TOKENS_ONLY),
-    hosted!("moonshot", "MOONSHOT", "https://api.moonshot.ai/v1", MAX_TOKENS_NORMALISE),
+    hosted!("moonshot", "MOONSHOT", "https://api.moonshot.ai/v1", MOONSHOT),
     hosted!("morph", "MORPH", "https://api.morphllm.com/v1", MAX_TOKENS_ONLY),
     hosted!("nano-gpt", "NANOGPT", "https://nano-gpt.com/api/v1", MAX_TOKENS_ONLY),
     hosted!("nebius", "NEBIUS", "https://api.studio.nebius.ai/v1", MAX_TOKENS_ONLY),

@@ -153,7 +153,7 @@ fn gemini_is_spoken_to_like_openai_where_its_address_says_so() {
         let like = gemini.at(Some(base));
         assert_eq!((like.name, like.dialect), ("gemini", Dialect::OpenAi), "{base}");
         let written = Written { api_key: Some("sk"), ..at(base) };
-        let target = target(like, &written).unwrap();
+        let target = target(&like, &written).unwrap();
         assert!(address(&target, Endpoint::Chat).ends_with("/v1beta/openai/chat/completions"));
     }
     assert_eq!(gemini.at(Some("https://gw.example/v1beta")).dialect, Dialect::Gemini);

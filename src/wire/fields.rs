@@ -210,6 +210,17 @@ pub fn unsupported(provider: &str, param: &str) -> Failure {
     refusal(param, "unsupported_parameter", message)
 }
 
+/// As [`unsupported`], where other values are taken. `value` is JSON.
+pub fn unsupported_value(provider: &str, param: &str, value: &str) -> Failure {
+    const SHOWN: usize = 40;
+    let value = if value.len() > SHOWN { "this value" } else { value };
+    let message = format!(
+        "`{param}` does not support {value} with {provider} models; change it or leave it out, or set \
+         `drop_params` to have it dropped"
+    );
+    refusal(param, "unsupported_value", message)
+}
+
 /// As [`unsupported`], where dropping the parameter is not offered.
 pub fn impossible(param: &str, message: impl Into<String>) -> Failure {
     refusal(param, "unsupported_value", message.into())

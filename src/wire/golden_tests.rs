@@ -28,6 +28,7 @@ const COHERE_MODEL: &str = "command-a-03-2025";
 const ORIGIN: Origin<'_> = Origin {
     model: "us.anthropic.claude-haiku-4-5-20251001-v1:0",
     request_id: Some("00000000-0000-4000-8000-000000000030"),
+    input_tokens: None,
 };
 
 /// How a provider's format is called, as `provider` will call it.
@@ -246,6 +247,7 @@ fn requests_become_what_the_provider_expects() {
             defaults: &[],
             overrides: &[],
             drop: &[],
+            allowed: &[],
             drop_params: false,
             modify_params: false,
             max_output_tokens: None,

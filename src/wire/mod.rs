@@ -18,6 +18,7 @@ pub mod chat;
 pub mod client;
 pub mod cohere;
 pub mod custom;
+pub mod embeddings;
 pub mod fields;
 pub mod form;
 pub mod gemini;

@@ -11,6 +11,8 @@ pub struct Origin<'a> {
     pub model: &'a str,
     /// The provider's id of the request.
     pub request_id: Option<&'a str>,
+    /// Tokens that the provider read.
+    pub input_tokens: Option<u64>,
 }
 
 /// A reply that is not a stream, in the client's format.

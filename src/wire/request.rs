@@ -20,6 +20,8 @@ pub struct RequestOptions<'a> {
     /// Parameters never sent (`additional_drop_params`): `name`, or a path into one as in
     /// `tools[*].function.strict`.
     pub drop: &'a [Box<str>],
+    /// Parameters that are sent although the model is known to refuse them (`allowed_openai_params`).
+    pub allowed: &'a [Box<str>],
     /// Leave out what the model is known to refuse, instead of letting it refuse.
     pub drop_params: bool,
     /// Repair what the model is known to refuse.

@@ -22,6 +22,8 @@ pub enum Form {
     CohereV2,
     /// `top_k`, and the results are in `data`.
     Voyage,
+    /// Amazon's and Cohere's models at Bedrock: documents are texts, and are not returned.
+    Bedrock,
     /// `texts` in place of `documents`; the answer is a bare list.
     TextEmbeddingsInference,
 }
@@ -54,6 +56,14 @@ pub fn request(body: &Object, form: Form, options: &RequestOptions<'_>) -> Resul
         Form::CohereV2 => {
             fields.remove("return_documents");
             fields.remove("max_chunks_per_doc");
+        }
+        Form::Bedrock => {
+            for name in ["return_documents", "max_chunks_per_doc", "max_tokens_per_doc", "user"] {
+                fields.remove(name);
+            }
+            if options.model_hint.contains("cohere.") {
+                fields.entry("api_version").or_insert(2.into());
+            }
         }
         Form::Voyage => {
             rename(&mut fields, "top_n", "top_k");
@@ -158,6 +168,7 @@ mod tests {
             defaults: &[],
             overrides: &[],
             drop: &[],
+            allowed: &[],
             drop_params: false,
             modify_params: false,
             max_output_tokens: None,

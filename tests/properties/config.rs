@@ -6,7 +6,7 @@ use std::path::Path;
 use tollgate::config::{Severity, load_text, report};
 
 /// For every text.
-pub(super) fn holds(input: &[u8]) {
+pub(crate) fn holds(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     // Other files of this machine are no part of the input.
     if ["include", "_file", "ssl_"].iter().any(|word| text.contains(word)) {

@@ -11,7 +11,7 @@ const HEAD: usize = 12;
 
 /// For every stream: as it is, which is nearly always a damaged one, and with the lengths and the
 /// checksums put right, so that what is in the frames is read.
-pub(super) fn holds(input: &[u8]) {
+pub(crate) fn holds(input: &[u8]) {
     for stream in [input.to_vec(), sealed(input)] {
         let whole = [Bytes::from(stream.clone())];
         let size = 1 + stream.first().map_or(0, |byte| usize::from(*byte) % 40);

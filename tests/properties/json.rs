@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use tollgate::wire::json::{Edits, Object};
 
 /// For every text.
-pub(super) fn holds(input: &[u8]) {
+pub(crate) fn holds(input: &[u8]) {
     let read = Object::parse(Bytes::copy_from_slice(input));
     let known = serde_json::from_slice::<Map<String, Value>>(input);
     let object = match (read, &known) {

@@ -12,10 +12,19 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod answers;
 mod config;
+mod expressions;
+mod forms;
 mod frames;
+mod histories;
+mod history;
 mod json;
+mod providers;
+mod replies;
+mod requests;
 mod retry_after;
+mod source;
 mod streams;
 
 use std::fs;
@@ -134,7 +143,7 @@ fn a_stream_does_not_depend_on_where_it_is_cut() {
         "\"type\":\"message_stop\"",
         "\u{feff}",
     ];
-    try_on("streams", streams::holds, &files(&["tests/golden"], &["sse"]), &words);
+    try_on("streams", streams::holds, &files(&["tests/golden"], &["sse", "ndjson"]), &words);
 }
 
 #[test]
@@ -162,6 +171,192 @@ fn every_wait_that_a_provider_asks_for_is_bounded() {
     .collect();
     let words = ["ms", "s", "m", "h", "d", ".", "9", "99999999999999999999", "e9", "-", " ", "\""];
     try_on("retry_after", retry_after::holds, &seeds, &words);
+}
+
+#[test]
+fn every_request_is_written_or_refused_with_a_reason() {
+    let words = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        "null",
+        "true",
+        "0",
+        "-1",
+        "1e999",
+        "\"\"",
+        "\"a\"",
+        "\"model\":",
+        "\"messages\":[",
+        "\"input\":[",
+        "\"contents\":[",
+        "\"role\":\"user\",",
+        "\"role\":\"assistant\",",
+        "\"role\":\"tool\",",
+        "\"content\":",
+        "\"parts\":[",
+        "\"type\":",
+        "\"tool_calls\":[",
+        "\"tools\":[",
+        "\"tool_choice\":",
+        "\"response_format\":",
+        "\"thinking\":",
+        "\"reasoning_effort\":",
+        "\"stop\":",
+        "\"max_tokens\":",
+        "\"temperature\":",
+        "\"image_url\":",
+        "\"data:image/png;base64,AA==\"",
+        "\"cache_control\":{\"type\":\"ephemeral\"}",
+        "\\ud800",
+    ];
+    try_on("requests", requests::holds, &files(&["tests/golden"], &["json"]), &words);
+}
+
+#[test]
+fn every_answer_of_a_provider_is_a_reply_or_a_failure() {
+    let words = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        "null",
+        "true",
+        "0",
+        "-1",
+        "1e999",
+        "\"\"",
+        "\"a\"",
+        "\"error\":",
+        "\"code\":",
+        "\"choices\":[",
+        "\"message\":",
+        "\"content\":",
+        "\"candidates\":[",
+        "\"output\":",
+        "\"usage\":",
+        "\"tool_calls\":[",
+        "\"finish_reason\":",
+        "\"stop_reason\":",
+        "\"done\":true",
+        "\"type\":\"tool_use\"",
+        "\"arguments\":",
+        "18446744073709551616",
+        "\\ud800",
+        "<html>",
+    ];
+    try_on("answers", answers::holds, &files(&["tests/golden"], &["json"]), &words);
+}
+
+#[test]
+fn every_form_is_read_or_refused_and_written_as_it_was() {
+    let head = "Content-Disposition: form-data; name=";
+    let part = |name: &str, content: &str| format!("--b\r\n{head}\"{name}\"\r\n\r\n{content}\r\n");
+    let file = "a\"; filename=\"a.wav\"\r\nContent-Type: audio/wav";
+    let seeds = [
+        format!("{}{}--b--\r\n", part("model", "m"), part("n", "2")),
+        format!("{}{}--b--\r\n", part("file\"; filename=\"a.wav", "\0\r\n--c"), part("model", "m")),
+        format!(
+            "{}{}--b--",
+            part("image[]\"; filename=\"1", ""),
+            part("image[]\"; filename=\"2", "")
+        ),
+        format!("--b\r\n{head}{file}\r\n\r\n--b--\r\n"),
+    ];
+    let seeds = seeds.map(String::into_bytes);
+    let words = [
+        "--",
+        "--b",
+        "--b--",
+        "\r\n",
+        "\n",
+        "\r",
+        "\"",
+        ";",
+        "name=",
+        "filename=",
+        "filename*=UTF-8''",
+        "Content-Disposition: form-data; ",
+        "model",
+        "stream",
+        "[]",
+        "\\",
+        "%22",
+        "\u{e9}",
+    ];
+    try_on("forms", forms::holds, &seeds, &words);
+}
+
+#[test]
+fn every_expression_is_evaluated_or_refused_with_a_reason() {
+    let seeds = [
+        "body.choices[0].text",
+        "body.end if body.end else 'stop'",
+        "messages | map(attribute='content') | join('\\n')",
+        "[body.usage.in + 1, {'a': model ~ 'x'}]",
+        "body | tojson | length",
+        "range(10) | list",
+        "a {{ model }} b",
+    ];
+    let seeds = seeds.map(|text| text.as_bytes().to_vec());
+    let words = [
+        "{{",
+        "}}",
+        "|",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        ".",
+        "'",
+        "~",
+        "+",
+        "*",
+        "**",
+        "//",
+        "%",
+        "not ",
+        " in ",
+        " is defined",
+        " if ",
+        " else ",
+        "range(99999999)",
+        "| list",
+        "| join",
+        "| length",
+        "body",
+        "model",
+        "9223372036854775807",
+        "1e308",
+        "| string",
+        "| tojson",
+        "| int",
+        "[-1:]",
+    ];
+    try_on("expressions", expressions::holds, &seeds, &words);
+}
+
+#[test]
+fn a_conversation_means_the_same_to_every_provider() {
+    try_on("histories", histories::holds, &choices(), &[]);
+}
+
+#[test]
+fn a_reply_means_the_same_to_every_client_whole_or_streamed() {
+    try_on("replies", replies::holds, &choices(), &[]);
+}
+
+/// Bytes to draw choices from.
+fn choices() -> Vec<Vec<u8>> {
+    let mut rng = Rng::with_seed(number("TOLLGATE_SEED", 7) as u64);
+    let lengths = [0, 8, 64, 400];
+    let seeds = (0..400).map(|at| (0..lengths[at % 4]).map(|_| rng.u8(..)).collect());
+    seeds.collect()
 }
 
 /// The contents of all files below these folders with one of these endings.
@@ -238,7 +433,7 @@ fn changed(seeds: &[Vec<u8>], words: &[&str], rng: &mut Rng) -> Vec<u8> {
                 input.splice(at..end, other[from..to].iter().copied());
             }
             _ => {
-                let word = words[rng.usize(..words.len())];
+                let word = rng.choice(words).map_or("\0", |word| *word);
                 input.splice(at..at, word.bytes());
             }
         }

@@ -22,7 +22,7 @@ const HEADERS: [&str; 8] = [
 ];
 
 /// For every text; its first byte says in which headers it stands.
-pub(super) fn holds(input: &[u8]) {
+pub(crate) fn holds(input: &[u8]) {
     let Some((mask, text)) = input.split_first() else { return };
     let mut headers = HeaderMap::new();
     if let Ok(value) = HeaderValue::from_bytes(text) {

@@ -1,10 +1,25 @@
 //! What a stream becomes does not depend on where the reads cut it, in any dialect.
 
 use bytes::Bytes;
-use tollgate::dialect::Quirks;
+use tollgate::dialect::{ClientDialect, Endpoint};
+use tollgate::provider::{self, Reading};
 use tollgate::usage::Usage;
+use tollgate::wire::client::{self, Telling};
 use tollgate::wire::sse::{Fields, Splitter};
-use tollgate::wire::{Ending, StreamOptions, StreamRelay};
+use tollgate::wire::{Ending, Origin, StreamOptions, StreamRelay};
+
+use crate::providers::deployments;
+
+/// How a stream may be read: translated, as a bridge to the Responses API, or passed on.
+const READINGS: [Reading; 4] = [
+    Reading { api: Endpoint::Chat, native: None },
+    Reading { api: Endpoint::Responses, native: None },
+    Reading { api: Endpoint::Responses, native: Some(ClientDialect::Responses) },
+    Reading { api: Endpoint::Chat, native: Some(ClientDialect::Anthropic) },
+];
+
+const CLIENTS: [ClientDialect; 3] =
+    [ClientDialect::Anthropic, ClientDialect::Responses, ClientDialect::Gemini];
 
 /// What came of a stream.
 #[derive(Debug, PartialEq)]
@@ -20,7 +35,7 @@ struct Outcome {
 }
 
 /// For every stream.
-pub(super) fn holds(input: &[u8]) {
+pub(crate) fn holds(input: &[u8]) {
     // Where it is cut follows from what it holds.
     let mut state = input.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
@@ -42,17 +57,37 @@ pub(super) fn holds(input: &[u8]) {
     split(&whole, &cuts);
     for show_usage in [false, true] {
         let options = StreamOptions { show_usage, created: 1_795_262_400, ..Default::default() };
-        let normalise = Quirks { normalise_stream: true, ..Quirks::default() };
-        for (name, relay, options) in [
-            ("openai", StreamRelay::openai as fn(StreamOptions) -> StreamRelay, options),
-            ("normalise", StreamRelay::openai, StreamOptions { quirks: normalise, ..options }),
-            ("azure", StreamRelay::azure, options),
-            ("anthropic", StreamRelay::anthropic, options),
-        ] {
-            let (one, cut) = (run(relay(options), &whole), run(relay(options), &cuts));
-            assert_eq!(one, cut, "{name}: {}", String::from_utf8_lossy(input));
+        for deployment in deployments() {
+            for reading in READINGS {
+                let origin = Origin { model: "m", request_id: Some("r") };
+                let relay = || provider::stream(deployment, reading, options, &origin);
+                let (one, cut) = (run(relay(), &whole), run(relay(), &cuts));
+                let shown = || String::from_utf8_lossy(input);
+                assert_eq!(one, cut, "{} {reading:?}: {}", deployment.provider, shown());
+                if reading.native.is_none() {
+                    CLIENTS.into_iter().for_each(|dialect| tell(dialect, &one.out));
+                }
+            }
         }
     }
+}
+
+/// A client of any dialect is told what came, however odd, in events that are whole.
+fn tell(dialect: ClientDialect, events: &[String]) {
+    let telling = Telling { model: "m", request_id: "r", ..Telling::default() };
+    let mut teller = client::stream(dialect, &telling).expect("it has a stream");
+    let mut out: Vec<Bytes> = events.iter().map(|text| format!("{text}\n\n").into()).collect();
+    teller.pass(&mut out);
+    let mut splitter = Splitter::new();
+    splitter.push(out.concat().into());
+    while let Ok(Some(event)) = splitter.next_event() {
+        let bytes = splitter.bytes(&event);
+        let fields = Fields::read(bytes);
+        let Some(data) = fields.data.filter(|data| !data.is_empty()) else { continue };
+        let parsed = serde_json::from_slice::<serde_json::Value>(&data);
+        assert!(parsed.is_ok(), "{dialect:?}: {}", String::from_utf8_lossy(bytes));
+    }
+    assert!(splitter.rest().is_empty(), "{dialect:?}: an event is not whole");
 }
 
 fn run(mut relay: StreamRelay, chunks: &[Bytes]) -> Outcome {

@@ -65,6 +65,7 @@ pub(crate) const LITELLM_PARAMS: Table = Table {
         ),
         on("aws_sts_endpoint", Kind::Text, "AWS's", "AWS: where roles are assumed"),
         on("aws_bedrock_runtime_endpoint", Kind::Text, "", "AWS: another spelling of `api_base`"),
+        on("model_id", Kind::Text, "", "Bedrock: the ARN that is called, for `model`"),
         on("vertex_project", Kind::Text, "VERTEXAI_PROJECT", "Vertex AI: else as the key tells"),
         on("vertex_location", Kind::Text, "us-central1", "Vertex AI: region, `global`, `us`, `eu`"),
         on(
@@ -107,6 +108,13 @@ pub(crate) const LITELLM_PARAMS: Table = Table {
         on("extra_body", Kind::Map, "{}", "body parameters, as if written one by one"),
         on("additional_drop_params", Kind::List, "[]", "body parameters never to be sent"),
         on(
+            "allowed_openai_params",
+            Kind::List,
+            "[]",
+            "body parameters to send although the model is known to refuse them",
+        ),
+        on("drop_params", Kind::Flag, "as for all", "leave out what the model is known to refuse"),
+        on(
             "use_chat_completions_api",
             Kind::Flag,
             "by address",
@@ -135,7 +143,6 @@ pub(crate) const LITELLM_PARAMS: Table = Table {
         later("budget_duration", NO_BUDGET),
         later("default_api_key_tpm_limit", "no limit per key is held"),
         later("default_api_key_rpm_limit", "no limit per key is held"),
-        later("drop_params", "set it for all deployments under `litellm_settings`"),
         on(
             "use_in_pass_through",
             Kind::Flag,

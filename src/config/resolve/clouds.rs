@@ -35,6 +35,7 @@ pub(super) struct Written<'a> {
     web_identity: Option<At<&'a str>>,
     sts_endpoint: Option<At<&'a str>>,
     runtime_endpoint: Option<At<&'a str>>,
+    model_id: Option<At<&'a str>>,
     project: Option<At<&'a str>>,
     location: Option<At<&'a str>>,
     google: Option<At<String>>,
@@ -66,6 +67,7 @@ impl<'a> Written<'a> {
             web_identity: params.text("aws_web_identity_token"),
             sts_endpoint: params.text("aws_sts_endpoint"),
             runtime_endpoint: params.text("aws_bedrock_runtime_endpoint"),
+            model_id: params.text("model_id"),
             project: params.text("vertex_project"),
             location: params.text("vertex_location"),
             google,
@@ -95,6 +97,7 @@ impl<'a> Written<'a> {
         match vendor.cloud() {
             Some(Cloud::Aws) => {
                 options.region = self.region.map(|at| at.value.into());
+                options.model_id = self.model_id.map(|at| at.value.into());
                 options.usual_region =
                     env(context, &["AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"]);
                 if !has_key {
@@ -155,7 +158,10 @@ impl<'a> Written<'a> {
             profile: self.profile.map(boxed),
             role,
             region: "".into(),
-            sts_endpoint: self.sts_endpoint.map(boxed),
+            sts_endpoint: self
+                .sts_endpoint
+                .map(boxed)
+                .or_else(|| env(context, &["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"])),
         }
     }
 

@@ -45,6 +45,8 @@ pub(crate) struct Draft {
     pub(crate) cooldown: Option<Duration>,
     pub(crate) defaults: Vec<(Box<str>, Box<RawValue>)>,
     pub(crate) drop_params: Vec<Box<str>>,
+    pub(crate) allowed_params: Vec<Box<str>>,
+    pub(crate) drops_refused: Option<bool>,
     pub(crate) cache_points: Vec<CachePoint>,
     pub(crate) tags: Vec<Box<str>>,
     pub(crate) silent_model: Option<At<Arc<str>>>,
@@ -288,6 +290,8 @@ fn draft(
     let (request, stream) = (params.timeout("timeout"), params.timeout("stream_timeout"));
     let num_retries = params.count("num_retries", RETRIES_MAX);
     let drop_params = params.texts("additional_drop_params");
+    let allowed_params = params.texts("allowed_openai_params");
+    let drops_refused = params.flag("drop_params").map(|at| at.value);
     let cache_points = params.entry("cache_control_injection_points");
     let cache_points = params::cache_points(cache_points, problems);
     let silent_model =
@@ -325,6 +329,7 @@ fn draft(
         texts.unwrap_or_default().into_iter().map(|at| at.value.into()).collect()
     };
     let (drop_params, tags) = (boxed(drop_params), boxed(tags));
+    let allowed_params = boxed(allowed_params);
     let fallback = shared.defaults.timeouts;
     let one = |organization: Option<&str>, suffix: Option<usize>| {
         let mut access = access.clone();
@@ -355,6 +360,8 @@ fn draft(
             cooldown: cooldown.map(|at| at.value),
             defaults: defaults.clone(),
             drop_params: drop_params.clone(),
+            allowed_params: allowed_params.clone(),
+            drops_refused,
             cache_points: cache_points.clone(),
             tags: tags.clone(),
             silent_model: silent_model.clone(),

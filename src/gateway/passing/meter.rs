@@ -148,7 +148,7 @@ fn whole(
     body: Bytes,
     (created, model): (u64, &str),
 ) -> Metered {
-    let origin = Origin { model, request_id: None };
+    let origin = Origin { model, ..Origin::default() };
     match passed.reply(deployment, body, created, &origin) {
         Ok(reply) => Metered { usage: reply.usage, model: reply.model, failure: None },
         Err(failure) => {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::body::{MAX_MESSAGE, MAX_RAW};
 use super::*;
 use crate::wire::openai;
 use FailureClass::{

@@ -17,8 +17,7 @@ use super::reply::{ID_PREFIX, fields_of, finish_reason, kind_of};
 use super::usage::Tally;
 use crate::failure::Failure;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
-use crate::wire::chat::{Chunk, Delta, Function, ThinkingBlock, ToolCall, write_done};
-use crate::wire::fields::Text;
+use crate::wire::chat::{ThinkingBlock, Writer};
 use crate::wire::sse::{Fields, Splitter};
 use crate::wire::{Ending, Progress, StreamOptions, Translate};
 
@@ -36,39 +35,47 @@ pub struct StreamTranslator {
 impl StreamTranslator {
     #[must_use]
     pub fn new(options: StreamOptions) -> Self {
-        Self { splitter: Splitter::new(), state: State::new(options) }
+        let state = State {
+            writer: Writer::new(options, ""),
+            open: None,
+            tools: 0,
+            tally: Tally::new(),
+            output_counted: false,
+        };
+        Self { splitter: Splitter::new(), state }
     }
 }
 
 impl Translate for StreamTranslator {
     /// Takes one read and appends whole frames for the client to `out`, all in one piece of memory.
     fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Progress {
-        let mut frames = Vec::new();
-        self.splitter.push(chunk);
-        while self.state.is_reading() {
-            match self.splitter.next_event() {
-                Ok(Some(event)) => self.state.take(&self.splitter.fields(&event), &mut frames),
+        let Self { splitter, state } = self;
+        splitter.push(chunk);
+        while state.writer.is_reading() {
+            match splitter.next_event() {
+                Ok(Some(event)) => state.take(&splitter.fields(&event)),
                 Ok(None) => break,
-                Err(too_large) => self.state.fail(garbage(too_large.to_string())),
+                Err(too_large) => state.writer.fail(garbage(too_large.to_string())),
             }
         }
-        emit(frames, out);
-        self.state.progress()
+        state.writer.take(out)
     }
 
-    /// The provider closed the stream.
+    /// The provider closed the stream; without `message_stop` it is whole if a stop reason came.
     fn finish(&mut self, out: &mut Vec<Bytes>) -> Ending {
-        let mut frames = Vec::new();
-        let rest = self.splitter.rest();
+        let Self { splitter, state } = self;
+        let rest = splitter.rest();
         let fields = Fields::read(&rest);
         // An event whose blank line is missing counts if its JSON is whole.
         let whole = fields.data.as_deref().is_some_and(is_json);
-        if self.state.is_reading() && whole {
-            self.state.take(&fields, &mut frames);
+        if state.writer.is_reading() && whole {
+            state.take(&fields);
         }
-        let ending = self.state.close(&mut frames);
-        emit(frames, out);
-        ending
+        if state.writer.is_reading() && state.writer.has_finished() {
+            state.end();
+        }
+        let _reported = state.writer.take(out);
+        state.writer.ending()
     }
 
     /// What the reply used. The provider counts the output when it ends: of a stream that broke off
@@ -78,19 +85,14 @@ impl Translate for StreamTranslator {
         if self.state.output_counted {
             return Some(usage);
         }
-        let output_tokens = usage.output_tokens.max(self.state.text_bytes / BYTES_PER_TOKEN);
+        let output_tokens =
+            usage.output_tokens.max(self.state.writer.text_bytes() / BYTES_PER_TOKEN);
         Some(Usage { output_tokens, estimated: true, ..usage })
     }
 
     /// Bytes of text, reasoning and arguments that were generated so far.
     fn text_bytes(&self) -> u64 {
-        self.state.text_bytes
-    }
-}
-
-fn emit(frames: Vec<u8>, out: &mut Vec<Bytes>) {
-    if !frames.is_empty() {
-        out.push(frames.into());
+        self.state.writer.text_bytes()
     }
 }
 
@@ -100,24 +102,13 @@ fn is_json(data: &[u8]) -> bool {
 
 #[derive(Debug)]
 struct State {
-    options: StreamOptions,
-    id: String,
-    model: String,
-    /// The first chunk, which names the role, was written.
-    started: bool,
+    writer: Writer,
     open: Option<Open>,
     /// Tool calls begun. OpenAI numbers them apart from other blocks.
     tools: u32,
-    finish_written: bool,
-    /// The last chunk was written.
-    done: bool,
-    failure: Option<Failure>,
-    failed: bool,
-    meaningful: bool,
     tally: Tally,
     /// `message_delta` brought the count; what `message_start` says of the output is no count yet.
     output_counted: bool,
-    text_bytes: u64,
 }
 
 /// The content block that is being written.
@@ -153,72 +144,31 @@ enum OpenBlock {
 }
 
 impl State {
-    const fn new(options: StreamOptions) -> Self {
-        Self {
-            options,
-            id: String::new(),
-            model: String::new(),
-            started: false,
-            open: None,
-            tools: 0,
-            finish_written: false,
-            done: false,
-            failure: None,
-            failed: false,
-            meaningful: false,
-            tally: Tally::new(),
-            output_counted: false,
-            text_bytes: 0,
-        }
-    }
-
-    const fn is_reading(&self) -> bool {
-        !self.done && !self.failed
-    }
-
-    fn progress(&mut self) -> Progress {
-        Progress {
-            meaningful: std::mem::take(&mut self.meaningful),
-            done: self.done,
-            failure: self.failure.take(),
-        }
-    }
-
-    fn fail(&mut self, failure: Failure) {
-        self.failed = true;
-        self.failure = Some(failure);
-    }
-
-    fn take(&mut self, fields: &Fields<'_>, out: &mut Vec<u8>) {
+    fn take(&mut self, fields: &Fields<'_>) {
         let Some(data) = fields.data.as_deref() else {
             return;
         };
-        if let Err(failure) = self.event(fields.name, data, out) {
-            self.fail(failure);
+        if let Err(failure) = self.event(fields.name, data) {
+            self.writer.fail(failure);
         }
     }
 
-    fn event(
-        &mut self,
-        name: Option<&[u8]>,
-        data: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<(), Failure> {
+    fn event(&mut self, name: Option<&[u8]>, data: &[u8]) -> Result<(), Failure> {
         let Some(kind) = event_kind(name, data)? else {
             return Ok(());
         };
         match &*kind {
-            b"content_block_delta" => self.delta(parse(data)?, out),
-            b"content_block_start" => self.block_start(parse(data)?, out)?,
+            b"content_block_delta" => self.delta(parse(data)?),
+            b"content_block_start" => self.block_start(parse(data)?)?,
             b"content_block_stop" => {
                 let stop: BlockStop = parse(data)?;
                 if self.open.as_ref().is_some_and(|open| open.index == stop.index) {
-                    self.close_block(out);
+                    self.close_block();
                 }
             }
-            b"message_start" => self.message_start(&parse::<MessageStart<'_>>(data)?.message, out),
-            b"message_delta" => self.message_delta(parse(data)?, out),
-            b"message_stop" => self.end(out),
+            b"message_start" => self.message_start(&parse::<MessageStart<'_>>(data)?.message),
+            b"message_delta" => self.message_delta(parse(data)?),
+            b"message_stop" => self.end(),
             b"error" => {
                 let unreadable = || garbage("the provider sent an error that cannot be read");
                 return Err(within(data).unwrap_or_else(unreadable));
@@ -228,28 +178,19 @@ impl State {
         Ok(())
     }
 
-    fn message_start(&mut self, message: &Message<'_>, out: &mut Vec<u8>) {
+    fn message_start(&mut self, message: &Message<'_>) {
         if let Some(usage) = &message.usage {
             self.tally.update(usage);
         }
-        if !self.started {
-            let id = message.id.as_ref().map_or("", |id| &id.0);
-            self.id = format!("{ID_PREFIX}{id}");
-            self.model = message.model.as_ref().map_or("", |model| &model.0).to_owned();
-            self.start(out);
-        }
+        let id = message.id.as_ref().map_or("", |id| &id.0);
+        self.writer.name(format!("{ID_PREFIX}{id}"));
+        self.writer.model(message.model.as_ref().map_or("", |model| &model.0));
+        self.writer.start();
     }
 
-    fn start(&mut self, out: &mut Vec<u8>) {
-        if !self.started {
-            self.started = true;
-            self.write(&Delta::Role { role: "assistant", content: "" }, None, out);
-        }
-    }
-
-    fn block_start(&mut self, event: BlockStart<'_>, out: &mut Vec<u8>) -> Result<(), Failure> {
+    fn block_start(&mut self, event: BlockStart<'_>) -> Result<(), Failure> {
         // The stop of the block before is missing at times.
-        self.close_block(out);
+        self.close_block();
         let kind = kind_of(event.content_block)?;
         let block = match &*kind {
             "tool_use" => {
@@ -263,9 +204,7 @@ impl State {
                     let number = self.tools;
                     self.tools += 1;
                     let id = fields.id.map(|id| id.0).unwrap_or_default();
-                    let (id, name) = (Some(&*id), original_name(&name));
-                    let function = Function { name: Some(&name), arguments: "" };
-                    self.tool_call(ToolCall::begin(number, id, function), out);
+                    self.writer.tool_call(number, &id, &original_name(&name), "");
                     OpenBlock::Tool { number, input, fragments: false }
                 }
             }
@@ -274,7 +213,7 @@ impl State {
                 let signature = fields.signature.map(|text| text.0.into_owned());
                 let signature = signature.unwrap_or_default();
                 let text = fields.thinking.map(|text| text.0.into_owned()).unwrap_or_default();
-                self.reasoning(&text, out);
+                self.writer.reasoning(&text);
                 OpenBlock::Thinking { text, signature, too_long: false }
             }
             "redacted_thinking" => {
@@ -285,7 +224,7 @@ impl State {
             }
             "text" => {
                 let text = fields_of(event.content_block)?.text;
-                self.text(&text.map(|text| text.0).unwrap_or_default(), out);
+                self.writer.text(&text.map(|text| text.0).unwrap_or_default());
                 OpenBlock::Plain
             }
             _ => OpenBlock::Plain,
@@ -294,13 +233,13 @@ impl State {
         Ok(())
     }
 
-    fn delta(&mut self, event: BlockDelta<'_>, out: &mut Vec<u8>) {
+    fn delta(&mut self, event: BlockDelta<'_>) {
         let DeltaFields { kind, text, partial_json, thinking, signature } = event.delta;
         match &*kind.0 {
-            "text_delta" => self.text(&text.map(|text| text.0).unwrap_or_default(), out),
+            "text_delta" => self.writer.text(&text.map(|text| text.0).unwrap_or_default()),
             "thinking_delta" => {
                 let thought = thinking.map(|text| text.0).unwrap_or_default();
-                self.reasoning(&thought, out);
+                self.writer.reasoning(&thought);
                 if let Some(OpenBlock::Thinking { text, too_long, .. }) = self.block(event.index) {
                     *too_long |= text.len() + thought.len() > MAX_THINKING_BYTES;
                     if !*too_long {
@@ -322,23 +261,23 @@ impl State {
             "input_json_delta" => {
                 let fragment = partial_json.map(|text| text.0).unwrap_or_default();
                 if !fragment.is_empty() {
-                    self.fragment(event.index, &fragment, out);
+                    self.fragment(event.index, &fragment);
                 }
             }
             _ => {}
         }
     }
 
-    fn fragment(&mut self, index: u64, text: &str, out: &mut Vec<u8>) {
+    fn fragment(&mut self, index: u64, text: &str) {
         match self.block(index) {
             Some(OpenBlock::Tool { number, fragments, .. }) => {
                 *fragments = true;
                 let number = *number;
-                self.arguments(number, text, out);
+                self.writer.arguments(number, text);
             }
             Some(OpenBlock::Json { fragments, .. }) => {
                 *fragments = true;
-                self.text(text, out);
+                self.writer.text(text);
             }
             // The input of a tool that runs at the provider.
             _ => {}
@@ -349,7 +288,7 @@ impl State {
         self.open.as_mut().filter(|open| open.index == index).map(|open| &mut open.block)
     }
 
-    fn close_block(&mut self, out: &mut Vec<u8>) {
+    fn close_block(&mut self) {
         let Some(open) = self.open.take() else {
             return;
         };
@@ -358,25 +297,25 @@ impl State {
             | OpenBlock::Tool { fragments: true, .. }
             | OpenBlock::Json { fragments: true, .. } => {}
             OpenBlock::Tool { number, input, fragments: false } => {
-                self.arguments(number, input.as_deref().unwrap_or("{}"), out);
+                self.writer.arguments(number, input.as_deref().unwrap_or("{}"));
             }
             OpenBlock::Json { input, fragments: false } => {
-                self.text(input.as_deref().unwrap_or("{}"), out);
+                self.writer.text(input.as_deref().unwrap_or("{}"));
             }
             OpenBlock::Thinking { text, signature, too_long } => {
                 // Without its signature it was cut off, and could not be replayed.
                 if !too_long && !signature.is_empty() {
                     let (thinking, signature) = (&*text, &*signature);
-                    self.thinking_block(ThinkingBlock::Thinking { thinking, signature }, out);
+                    self.writer.thinking_block(ThinkingBlock::Thinking { thinking, signature });
                 }
             }
             OpenBlock::Redacted { data } => {
-                self.thinking_block(ThinkingBlock::RedactedThinking { data: &data }, out);
+                self.writer.thinking_block(ThinkingBlock::RedactedThinking { data: &data });
             }
         }
     }
 
-    fn message_delta(&mut self, event: MessageDelta<'_>, out: &mut Vec<u8>) {
+    fn message_delta(&mut self, event: MessageDelta<'_>) {
         if let Some(usage) = &event.usage {
             self.tally.update(usage);
             self.output_counted = true;
@@ -384,94 +323,22 @@ impl State {
         let Some(reason) = event.delta.stop_reason else {
             return;
         };
-        self.close_block(out);
+        self.close_block();
         if reason.0 == "refusal" {
             let explanation = event.delta.stop_details.and_then(|details| details.explanation);
-            if let Some(Text(refusal)) = explanation.filter(|text| !text.0.is_empty()) {
-                self.meaningful = true;
-                self.start(out);
-                self.write(&Delta::Refusal { refusal: &refusal }, None, out);
-            }
+            self.writer.refusal(&explanation.map(|text| text.0).unwrap_or_default());
         }
-        self.write_finish(Some(&reason.0), out);
+        self.write_finish(Some(&reason.0));
     }
 
-    fn write_finish(&mut self, stop_reason: Option<&str>, out: &mut Vec<u8>) {
-        if !self.finish_written {
-            self.finish_written = true;
-            self.meaningful = true;
-            self.start(out);
-            let reason = finish_reason(stop_reason, self.tools > 0);
-            self.write(&Delta::Nothing {}, Some(reason), out);
-        }
+    fn write_finish(&mut self, stop_reason: Option<&str>) {
+        self.writer.finish(finish_reason(stop_reason, self.tools > 0));
     }
 
-    /// The provider's own end of the stream.
-    fn end(&mut self, out: &mut Vec<u8>) {
-        self.close_block(out);
-        self.write_finish(None, out);
-        if let (true, Some(usage)) = (self.options.show_usage, self.tally.shown()) {
-            self.chunk().with_usage(usage).write(out);
-        }
-        write_done(out);
-        self.done = true;
-    }
-
-    /// The provider closed the stream; without `message_stop` it is whole if a stop reason came.
-    fn close(&mut self, out: &mut Vec<u8>) -> Ending {
-        if self.is_reading() && self.finish_written {
-            self.end(out);
-        }
-        if self.done { Ending::Complete } else { Ending::Cut }
-    }
-
-    fn text(&mut self, text: &str, out: &mut Vec<u8>) {
-        if self.generated(text, out) {
-            self.write(&Delta::Content { content: text }, None, out);
-        }
-    }
-
-    fn reasoning(&mut self, text: &str, out: &mut Vec<u8>) {
-        if self.generated(text, out) {
-            self.write(&Delta::Reasoning { reasoning_content: text }, None, out);
-        }
-    }
-
-    fn arguments(&mut self, number: u32, text: &str, out: &mut Vec<u8>) {
-        if self.generated(text, out) {
-            let function = Function { name: None, arguments: text };
-            self.tool_call(ToolCall::go_on(number, function), out);
-        }
-    }
-
-    /// Counts generated text; false if there is none.
-    fn generated(&mut self, text: &str, out: &mut Vec<u8>) -> bool {
-        if text.is_empty() {
-            return false;
-        }
-        self.text_bytes = self.text_bytes.saturating_add(text.len() as u64);
-        self.meaningful = true;
-        self.start(out);
-        true
-    }
-
-    fn tool_call(&mut self, call: ToolCall<'_>, out: &mut Vec<u8>) {
-        self.meaningful = true;
-        self.start(out);
-        self.write(&Delta::ToolCalls { tool_calls: [call] }, None, out);
-    }
-
-    fn thinking_block(&mut self, block: ThinkingBlock<'_>, out: &mut Vec<u8>) {
-        self.meaningful = true;
-        self.start(out);
-        self.write(&Delta::ThinkingBlocks { thinking_blocks: [block] }, None, out);
-    }
-
-    fn write(&self, delta: &Delta<'_>, finish_reason: Option<&'static str>, out: &mut Vec<u8>) {
-        self.chunk().with_delta(delta, finish_reason).write(out);
-    }
-
-    fn chunk(&self) -> Chunk<'_> {
-        Chunk::new(&self.id, &self.model, self.options.created, self.options.show_usage)
+    /// The end of the stream.
+    fn end(&mut self) {
+        self.close_block();
+        self.write_finish(None);
+        self.writer.end(self.tally.shown());
     }
 }

@@ -1,9 +1,10 @@
-//! Amazon Bedrock's Converse API behind an OpenAI chat client.
+//! Amazon Bedrock's Converse API behind an OpenAI chat client, and its embeddings.
 //!
 //! ```text
 //! chat completion request --request--> Converse request, or one to count its tokens
 //! chat completion <---------reply----- Converse reply
 //! chunks <------------------stream---- frames of AWS's binary event stream
+//! list of vectors <--------embeddings- InvokeModel reply of the model's maker
 //! ```
 //!
 //! The rule is that of [`super::anthropic`]: nothing is remembered between a request and its reply.
@@ -11,6 +12,7 @@
 //! known of Claude (its models, tool names, schemas, thinking) is asked of that module.
 
 mod content;
+mod embed;
 mod error;
 mod frame;
 mod media;
@@ -27,6 +29,7 @@ mod usage;
 /// How refusals name the provider.
 const PROVIDER: &str = "Bedrock";
 
+pub use embed::{embed, embeddings, joined, parts};
 pub use error::class_of_code;
 pub use frame::{Broken, Decoder, Frame};
 pub use reply::{count, reply};

@@ -141,6 +141,13 @@ pub fn arguments(written: Option<&RawValue>) -> Cow<'_, RawValue> {
     }
 }
 
+/// What a tool returned that failed (`is_error`), for providers that have no field for it: said before
+/// the text, unless that says so itself.
+#[must_use]
+pub fn failed(said: Cow<'_, str>) -> Cow<'_, str> {
+    if said.to_lowercase().contains("error") { said } else { format!("Error: {said}").into() }
+}
+
 fn object(value: Cow<'_, RawValue>) -> Cow<'_, RawValue> {
     if value.get().starts_with('{') {
         return value;

@@ -37,7 +37,7 @@ pub use chunk::{
     write_done,
 };
 pub use completion::{Answer, Completion, Turn};
-pub use message::{Call, CallFunction, Message, arguments};
+pub use message::{Call, CallFunction, Message, arguments, failed};
 pub use part::{AudioData, FileData, Foreign, ImageUrl, Part, parts};
 pub use piece::{CallPiece, CustomPiece, FunctionPiece, Piece, PieceChoice, PieceDelta};
 pub use tool::{Choice, Format, FunctionTool, Schema, Tools};

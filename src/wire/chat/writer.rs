@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::{Chunk, Delta, Function, Raw, Shown, ToolCall, write_done};
+use super::{Chunk, Delta, Function, Raw, Shown, ThinkingBlock, ToolCall, write_done};
 use crate::failure::Failure;
 use crate::wire::{Ending, Progress, StreamOptions};
 
@@ -101,15 +101,12 @@ impl Writer {
     /// The chunk that names the role.
     pub fn start(&mut self) {
         if !self.started {
-            self.started = true;
             self.write(&Delta::Role { role: "assistant", content: "" }, None);
         }
     }
 
     pub fn text(&mut self, text: &str) {
-        if self.generated(text) {
-            self.write(&Delta::Content { content: text }, None);
-        }
+        self.text_with_logprobs(text, None);
     }
 
     /// The same with how likely its tokens were, as OpenAI writes it.
@@ -124,18 +121,28 @@ impl Writer {
 
     pub fn reasoning(&mut self, text: &str) {
         if self.generated(text) {
-            self.write(&Delta::Reasoning { reasoning_content: text }, None);
+            self.put(&Delta::Reasoning { reasoning_content: text });
+        }
+    }
+
+    /// A whole block of reasoning, whose text was told before.
+    pub fn thinking_block(&mut self, block: ThinkingBlock<'_>) {
+        self.meaningful = true;
+        self.put(&Delta::ThinkingBlocks { thinking_blocks: [block] });
+    }
+
+    pub fn refusal(&mut self, text: &str) {
+        if self.generated(text) {
+            self.put(&Delta::Refusal { refusal: text });
         }
     }
 
     /// The beginning of a tool call. Its arguments may come with it.
     pub fn tool_call(&mut self, number: u32, id: &str, name: &str, arguments: &str) {
-        self.meaningful = true;
-        self.text_bytes = self.text_bytes.saturating_add(arguments.len() as u64);
-        self.start();
+        self.count(arguments);
         let function = Function { name: Some(name), arguments };
         let call = ToolCall::begin(number, Some(id), function);
-        self.write(&Delta::ToolCalls { tool_calls: [call] }, None);
+        self.put(&Delta::ToolCalls { tool_calls: [call] });
     }
 
     /// A further piece of a call's arguments.
@@ -143,14 +150,13 @@ impl Writer {
         if self.generated(piece) {
             let function = Function { name: None, arguments: piece };
             let call = ToolCall::go_on(number, function);
-            self.write(&Delta::ToolCalls { tool_calls: [call] }, None);
+            self.put(&Delta::ToolCalls { tool_calls: [call] });
         }
     }
 
     pub fn annotations(&mut self, annotations: &[Raw<'_>]) {
         if !annotations.is_empty() {
-            self.start();
-            self.write(&Delta::Annotations { annotations }, None);
+            self.put(&Delta::Annotations { annotations });
         }
     }
 
@@ -182,20 +188,31 @@ impl Writer {
         if self.done { Ending::Complete } else { Ending::Cut }
     }
 
-    /// Counts generated text; false if there is none.
-    fn generated(&mut self, text: &str) -> bool {
-        if text.is_empty() {
-            return false;
-        }
+    /// Counts generated text.
+    const fn count(&mut self, text: &str) {
         self.text_bytes = self.text_bytes.saturating_add(text.len() as u64);
         self.meaningful = true;
+    }
+
+    /// A chunk that counts for nothing: neither as generated text nor as the beginning of a reply.
+    fn put(&mut self, delta: &Delta<'_>) {
         self.start();
-        true
+        self.write(delta, None);
     }
 
     fn write(&mut self, delta: &Delta<'_>, reason: Option<&'static str>) {
+        self.started = true;
         let Self { id, model, options, frames, .. } = self;
         let chunk = Chunk::new(id, model, options.created, options.show_usage);
         chunk.with_delta(delta, reason).write(frames);
+    }
+
+    /// Counts generated text; false if there is none.
+    fn generated(&mut self, text: &str) -> bool {
+        if !text.is_empty() {
+            self.count(text);
+            self.start();
+        }
+        !text.is_empty()
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use crate::failure::Failure;
-use crate::wire::chat::{Call, Message, Part, Raw, arguments, parts};
+use crate::wire::chat::{Call, Message, Part, Raw, arguments, failed, parts};
 use crate::wire::fields::{Text, impossible, invalid, read};
 
 /// One message.
@@ -116,6 +116,12 @@ fn turn<'a>(param: &str, message: Message<'a>, reasons: bool) -> Result<Turn<'a>
     };
     let place = format!("{param}.content");
     let mut pieces = pieces(&place, speaker, &message)?;
+    if speaker == Speaker::Tool && message.is_error == Some(true) {
+        match pieces.first_mut() {
+            Some(Piece::Text { text }) => *text = failed(std::mem::take(text)),
+            _ => pieces.insert(0, Piece::Text { text: failed(Cow::Borrowed("")) }),
+        }
+    }
     let Message { reasoning_content, tool_calls, function_call, tool_call_id, name, .. } = message;
     Ok(match speaker {
         Speaker::System => Turn::System { content: content(pieces) },

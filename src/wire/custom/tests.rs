@@ -64,6 +64,7 @@ fn a_request_is_what_the_template_says() {
         defaults: &[],
         overrides: &[],
         drop: &[],
+        allowed: &[],
         drop_params: false,
         modify_params: false,
         max_output_tokens: None,

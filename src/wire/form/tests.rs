@@ -27,6 +27,7 @@ fn options(model: &str) -> RequestOptions<'_> {
         defaults: &[],
         overrides: &[],
         drop: &[],
+        allowed: &[],
         drop_params: false,
         modify_params: false,
         max_output_tokens: None,
@@ -95,6 +96,7 @@ fn parameters_of_the_deployment_and_of_a_fallback_come_as_fields() {
         defaults: &defaults,
         overrides: &overrides,
         drop: &drop,
+        allowed: &[],
         ..options("")
     };
     let written = Form::parse("xyz", form().write(&options).concat().into()).unwrap();

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::failure::Failure;
-use crate::wire::chat::{Message, Part, Raw, arguments, parts};
+use crate::wire::chat::{Message, Part, Raw, arguments, failed, parts};
 use crate::wire::fields::{Text, impossible, invalid, missing, read};
 
 /// One message.
@@ -78,7 +78,10 @@ fn turn<'a>(param: &str, message: Message<'a>) -> Result<Turn<'a>, Failure> {
             return Err(invalid(&format!("{param}.role"), told));
         }
     };
-    let (content, images) = content(&format!("{param}.content"), message.content)?;
+    let (mut content, images) = content(&format!("{param}.content"), message.content)?;
+    if role == "tool" && message.is_error == Some(true) {
+        content = failed(content);
+    }
     let mut tool_calls = Vec::new();
     for call in message.tool_calls.into_iter().flatten() {
         let place = format!("{param}.tool_calls");

@@ -16,6 +16,7 @@ fn options(model: &str) -> RequestOptions<'_> {
         defaults: &[],
         overrides: &[],
         drop: &[],
+        allowed: &[],
         drop_params: false,
         modify_params: false,
         max_output_tokens: None,

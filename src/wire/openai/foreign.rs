@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::request::Draft;
 use crate::wire::RequestOptions;
+use crate::wire::chat::failed;
 use crate::wire::json::{Edits, Object, elements, map_elements, text};
 
 /// What is looked for before anything is read: most requests have none of it.
@@ -22,9 +23,6 @@ const ITEMS: &[u8] = b"\"reasoning_items\"";
 const FAILED: &[u8] = b"\"is_error\"";
 const EXTRA: &[u8] = b"\"extra_content\"";
 const TOOL_RESULT: &[u8] = b"\"tool_call_id\"";
-
-/// Said before what a tool returned, where that failed and does not say so itself.
-const ERROR: &str = "Error: ";
 
 /// Models of OpenAI's that do not reason and refuse to be told how much to.
 const UNREASONING: [&str; 3] = ["gpt-3.5", "gpt-4", "chatgpt-"];
@@ -138,9 +136,9 @@ impl Rule {
             edits.set("content", content);
         }
         if message.bool("is_error") == Some(true) {
-            let said = content.or_else(|| message.str("content").map(Cow::into_owned));
-            if let Some(said) = said.filter(|said| !said.to_lowercase().contains("error")) {
-                edits.set("content", &format!("{ERROR}{said}"));
+            let said = content.map(Cow::Owned).or_else(|| message.str("content"));
+            if let Some(said) = said {
+                edits.set("content", &failed(said));
             }
         }
         if self.thoughts && message.contains("thinking_blocks") {

@@ -4,6 +4,7 @@
 //! large, is copied and not built as a tree.
 
 use bytes::Bytes;
+use memchr::memmem;
 
 use super::request::Draft;
 use super::tool_calls::nine_letters;
@@ -33,6 +34,9 @@ const FOREIGN_TO_MISTRAL: [&str; 13] = [
 pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) {
     let quirks = options.quirks;
     let thinks = quirks.null_content_with_tool_calls && think_as_deepseek(draft);
+    if quirks.copies_older_api() {
+        make_developers_system(draft);
+    }
     if quirks.mistral || quirks.strip_strict_and_names || quirks.null_content_with_tool_calls {
         let messages = draft.slice("messages");
         if let Some(changed) = messages
@@ -46,6 +50,24 @@ pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) {
         if let Some(changed) = tools.and_then(|tools| map_elements(&tools, without_strict)) {
             draft.edits.set_raw("tools", changed.to_vec());
         }
+    }
+}
+
+/// A `developer` is OpenAI's later word for `system`, and unknown to most that copy its API.
+fn make_developers_system(draft: &mut Draft<'_>) {
+    let Some(messages) = draft.slice("messages") else { return };
+    if memmem::find(&messages, b"\"developer\"").is_none() {
+        return;
+    }
+    let changed = map_elements(&messages, |message| {
+        let mut edits = Edits::new();
+        if message.str("role").as_deref() == Some("developer") {
+            edits.set("role", "system");
+        }
+        message.changed(&edits)
+    });
+    if let Some(changed) = changed {
+        draft.edits.set_raw("messages", changed.to_vec());
     }
 }
 

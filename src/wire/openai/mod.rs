@@ -11,6 +11,7 @@ mod foreign;
 mod likeness;
 mod messages;
 mod normalise;
+mod params;
 mod reasoning;
 mod reply;
 mod request;

@@ -334,6 +334,7 @@ mod tests {
             replays_reasoning: false,
             vertex: false,
             cache_markers: false,
+            rules: &[],
         },
     };
 

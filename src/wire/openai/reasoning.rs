@@ -1,4 +1,4 @@
-//! What OpenAI's and xAI's reasoning models refuse, judged by the model's name.
+//! How OpenAI's models reason, judged by the model's name, wherever they are served.
 //!
 //! The names are those of the base model, so that an Azure deployment of any name is judged right.
 
@@ -27,15 +27,11 @@ const SAMPLING: [&str; 7] = [
     "top_logprobs",
 ];
 
-/// Adapts a chat request to a reasoning model; to any other it does nothing.
-pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) {
+/// Adapts a chat request to a reasoning model; to any other it does nothing. True if the model will
+/// reason.
+pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) -> bool {
     let name = base_name(options.model_hint);
-    if options.quirks.strip_strict_and_names && options.drop_params && grok_reasons(name) {
-        for name in ["stop", "presence_penalty", "frequency_penalty"] {
-            draft.edits.remove(name);
-        }
-    }
-    let Some(reasoning) = reasoning(name) else { return };
+    let Some(reasoning) = reasoning(name) else { return false };
     if !options.quirks.max_tokens_only && !options.quirks.mistral {
         draft.rename("max_tokens", "max_completion_tokens");
     }
@@ -54,7 +50,8 @@ pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) {
         Reasoning::WhenAsked => effort.is_some_and(|effort| effort != b"\"none\""),
         Reasoning::UnlessRefused => effort != Some(b"\"none\""),
     };
-    if options.drop_params && reasons {
+    // Others that serve these models have no rules of their own.
+    if options.drop_params && reasons && options.quirks.rules.is_empty() {
         for name in SAMPLING {
             // 1 is the only temperature they take.
             if name != "temperature" || !matches!(draft.raw(name), Some(b"1" | b"1.0")) {
@@ -65,6 +62,7 @@ pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) {
             draft.edits.remove("stop");
         }
     }
+    reasons
 }
 
 /// The name without the provider in front of it.
@@ -87,12 +85,6 @@ fn reasoning(name: &str) -> Option<Reasoning> {
         (5.., _) => Some(Reasoning::UnlessRefused),
         _ => None,
     }
-}
-
-fn grok_reasons(name: &str) -> bool {
-    name.starts_with("grok-4") && !name.contains("non-reasoning")
-        || name.starts_with("grok-3-mini")
-        || name.starts_with("grok-code")
 }
 
 #[cfg(test)]
@@ -119,6 +111,5 @@ mod tests {
             assert_eq!(reasoning(name), expected, "{name}");
         }
         assert_eq!(base_name("azure/eu/gpt-5"), "gpt-5");
-        assert!(grok_reasons("grok-4") && !grok_reasons("grok-4-fast-non-reasoning"));
     }
 }

@@ -100,6 +100,7 @@ mod tests {
         replays_reasoning: false,
         vertex: false,
         cache_markers: false,
+        rules: &[],
     };
     const MISTRAL: Quirks = Quirks { mistral: true, ..PLAIN };
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::failure::Failure;
-use crate::wire::chat::{Call, Foreign, Message, Part, Raw, parts};
+use crate::wire::chat::{Call, Foreign, Message, Part, Raw, failed, parts};
 use crate::wire::fields::{Text, impossible, missing, read};
 use crate::wire::json::{Edits, Object};
 
@@ -111,7 +111,7 @@ pub(super) fn input<'m>(messages: &'m [Message<'m>]) -> Result<Vec<Item<'m>>, Fa
             "tool" => {
                 let id = message.tool_call_id.as_ref();
                 let id = id.ok_or_else(|| missing(&format!("{param}.tool_call_id")))?;
-                let (call_id, output) = (call_id(&id.0), content(&param, message, false)?);
+                let (call_id, output) = (call_id(&id.0), returned(&param, message)?);
                 items.push(if custom.contains(&&*id.0) {
                     Item::CustomToolCallOutput { call_id, output }
                 } else {
@@ -199,6 +199,24 @@ fn arguments(written: Option<&RawValue>) -> Cow<'_, str> {
         Err(_) if raw.get() == "null" => Cow::Borrowed("{}"),
         Err(_) => Cow::Borrowed(raw.get()),
     }
+}
+
+/// What a tool returned. Whether it failed has no field here.
+fn returned<'m>(param: &str, message: &'m Message<'m>) -> Result<Content<'m>, Failure> {
+    let mut output = content(param, message, false)?;
+    if message.is_error == Some(true) {
+        output = match output {
+            Content::Text(text) => Content::Text(failed(text)),
+            Content::Parts(mut parts) => {
+                match parts.first_mut() {
+                    Some(InputPart::InputText { text }) => *text = failed(std::mem::take(text)),
+                    _ => parts.insert(0, InputPart::InputText { text: failed(Cow::Borrowed("")) }),
+                }
+                Content::Parts(parts)
+            }
+        };
+    }
+    Ok(output)
 }
 
 fn content<'m>(

@@ -45,6 +45,26 @@ impl Speaks {
 
     /// The client's request of this group's model.
     pub(super) fn ask(self, client: &Client, model: &str, wish: Wish, streamed: bool) -> Reply {
+        self.send(client, model, self.body(wish), streamed)
+    }
+
+    /// A request without its model, for a reply of either kind.
+    pub(super) fn body(self, wish: Wish) -> Value {
+        match self {
+            Self::Chat => chat_body(wish),
+            Self::Messages => messages_body(wish),
+            Self::Responses => responses_body(wish),
+            Self::Gemini => gemini_body(wish),
+        }
+    }
+
+    pub(super) fn send(
+        self,
+        client: &Client,
+        model: &str,
+        mut body: Value,
+        streamed: bool,
+    ) -> Reply {
         let path = match (self, streamed) {
             (Self::Chat, _) => "/v1/chat/completions".to_owned(),
             (Self::Messages, _) => "/v1/messages".to_owned(),
@@ -53,12 +73,6 @@ impl Speaks {
             (Self::Gemini, true) => {
                 format!("/v1beta/models/{model}:streamGenerateContent?alt=sse")
             }
-        };
-        let mut body = match self {
-            Self::Chat => chat_body(wish),
-            Self::Messages => messages_body(wish),
-            Self::Responses => responses_body(wish),
-            Self::Gemini => gemini_body(wish),
         };
         if self != Self::Gemini {
             body["model"] = json!(model);

@@ -1,19 +1,26 @@
 //! Every dialect of clients before every dialect of providers, feature by feature.
 //!
-//! `clients.rs` asks as each client does, `heard.rs` reads what it is told. What is found is `docs/support.md` for people
+//! `clients.rs` asks as each client does, `heard.rs` reads what it is told, `replay.rs` sends it back;
+//! `providers.rs` knows where each provider looks for what. What is found is `docs/support.md` for people
 //! (`page.rs`); `TOLLGATE_BLESS=1` writes it anew. A cell that does not hold must be in
 //! [`EXCEPTIONS`], with the reason.
 
 mod clients;
 mod heard;
 mod page;
+mod providers;
+mod replay;
 
 use std::fmt::Write as _;
 use std::path::Path;
 use std::thread;
 
-use self::clients::{IMAGE, Speaks, Wish, schema};
+use self::clients::{Speaks, Wish};
 use self::heard::Heard;
+use self::providers::{CUSTOM, Provider, providers};
+use self::replay::RESULTS;
+use serde_json::Value;
+
 use crate::harness::*;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,76 +30,42 @@ enum Feature {
     Image,
     Thinking,
     Schema,
+    Results,
+    Replayed,
     Usage,
     Error,
     Broken,
 }
 
 impl Feature {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Text,
         Self::Tools,
         Self::Image,
         Self::Thinking,
         Self::Schema,
+        Self::Results,
+        Self::Replayed,
         Self::Usage,
         Self::Error,
         Self::Broken,
     ];
 }
 
-/// A provider by its dialect; the model group has its name.
-struct Provider {
-    name: &'static str,
-    upstream: Upstream,
-    deployment: fn(&Upstream) -> Deployment,
-    /// Where it wants a schema.
-    schema: &'static str,
-    /// Where it wants to be asked for thoughts.
-    thinking: &'static str,
-    /// Its own word for a fault in the middle of a stream.
-    fault: &'static str,
-}
+/// Cells that do not hold: the client (`None`: each), the provider, the feature, and what is said instead.
+const EXCEPTIONS: &[(Option<Speaks>, &str, Feature, &str)] = &[
+    (None, "openai", Feature::Replayed, "none: only its Responses API seals thoughts"),
+    (None, "azure", Feature::Replayed, "none: only its Responses API seals thoughts"),
+    (None, "cohere", Feature::Replayed, "none: it has no signatures"),
+    (None, "ollama", Feature::Replayed, "none: it has no signatures"),
+    (None, "custom", Feature::Replayed, "none: a mapping has no signatures"),
+    (Some(Speaks::Chat), "responses", Feature::Replayed, "only with a client that keeps it"),
+    (Some(Speaks::Gemini), "responses", Feature::Replayed, "no: Gemini has no words for it"),
+];
 
-/// Cells that do not hold: the client, the provider, the feature, and what is said instead.
-const EXCEPTIONS: &[(Speaks, &str, Feature, &str)] = &[];
-
-fn providers() -> [Provider; 4] {
-    let in_chat = Provider {
-        name: "openai",
-        upstream: upstream::openai().start(),
-        deployment: |upstream| openai(upstream).model("openai/gpt-5-mini"),
-        schema: "/response_format/json_schema/schema",
-        thinking: "/reasoning_effort",
-        fault: "server_error",
-    };
-    let in_azure = Provider {
-        name: "azure",
-        upstream: upstream::azure().start(),
-        deployment: |upstream| {
-            let deployment = Deployment::at("azure/my-deployment", &upstream.api_base());
-            deployment.with("api_version: '2024-10-21'").info("base_model: gpt-5-mini")
-        },
-        ..in_chat
-    };
-    let in_messages = Provider {
-        name: "anthropic",
-        upstream: upstream::anthropic().start(),
-        deployment: anthropic,
-        schema: "/output_config/format/schema",
-        thinking: "/thinking/budget_tokens",
-        fault: "overloaded_error",
-    };
-    let in_gemini = Provider {
-        name: "gemini",
-        upstream: upstream::gemini().start(),
-        deployment: gemini,
-        schema: "/generationConfig/responseJsonSchema",
-        thinking: "/generationConfig/thinkingConfig/includeThoughts",
-        fault: "UNAVAILABLE",
-    };
-    [in_chat, in_azure, in_messages, in_gemini]
-}
+/// What is said of cells that hold in their own way.
+const NOTES: &[(&str, Feature, &str)] =
+    &[("ollama", Feature::Usage, "yes; it does not tell what was cached")];
 
 #[test]
 fn every_client_gets_every_feature_of_every_provider_as_the_page_says() {
@@ -101,7 +74,7 @@ fn every_client_gets_every_feature_of_every_provider_as_the_page_says() {
         providers.iter().map(|it| group(it.name).deployment((it.deployment)(&it.upstream)));
     let [first, rest @ ..] = &groups.collect::<Vec<_>>()[..] else { panic!("there are some") };
     let builder = rest.iter().cloned().fold(gateway::with(first.clone()), gateway::Builder::and);
-    let gateway = builder.router("num_retries: 0\ndisable_cooldowns: true").start();
+    let gateway = builder.top(CUSTOM).router("num_retries: 0\ndisable_cooldowns: true").start();
 
     let wrong: String = thread::scope(|scope| {
         let checks =
@@ -142,18 +115,27 @@ fn the_page_shows_the_cells() {
 }
 
 fn exception(speaks: Speaks, provider: &str, feature: Feature) -> Option<&'static str> {
-    let is_meant =
-        |it: &&(Speaks, &str, Feature, _)| (it.0, it.1, it.2) == (speaks, provider, feature);
-    EXCEPTIONS.iter().find(is_meant).map(|it| it.3)
+    let mut exceptions = EXCEPTIONS.iter();
+    let found = exceptions.find(|(client, of, what, _)| {
+        client.is_none_or(|client| client == speaks) && *of == provider && *what == feature
+    });
+    found.map(|it| it.3)
+}
+
+/// What the page says of a cell.
+fn cell(speaks: Speaks, provider: &str, feature: Feature) -> &'static str {
+    let note = || NOTES.iter().find(|it| (it.0, it.1) == (provider, feature)).map(|it| it.2);
+    exception(speaks, provider, feature).or_else(note).unwrap_or("yes")
 }
 
 impl Feature {
     /// What the provider says.
     fn reply(self, provider: &Provider) -> mock::Reply {
         match self {
-            Self::Text | Self::Image => stream(["hel", "lo"]),
+            Self::Text | Self::Image | Self::Results => stream(["hel", "lo"]),
             Self::Tools => tool_calls(CALLS),
             Self::Thinking => chat("hello").reasoning(["hm, ", "well"]),
+            Self::Replayed => tool_calls(CALLS).reasoning(["hm, ", "well"]),
             Self::Schema => chat(PLACE),
             Self::Usage => chat("hello").usage(30, 7).cached(10, 0),
             Self::Error => status(429).retry_after(7),
@@ -167,7 +149,7 @@ impl Feature {
 
     fn wish(self) -> Wish {
         match self {
-            Self::Tools => Wish::Tools,
+            Self::Tools | Self::Results | Self::Replayed => Wish::Tools,
             Self::Image => Wish::Image,
             Self::Thinking => Wish::Thinking,
             Self::Schema => Wish::Schema,
@@ -188,8 +170,17 @@ fn check(
     speaks: Speaks,
 ) -> Result<(), String> {
     for streamed in [false, true] {
-        let reply = speaks.ask(&gateway.client(), provider.name, feature.wish(), streamed);
         let how = if streamed { "streamed" } else { "whole" };
+        if feature == Feature::Replayed {
+            replayed(gateway, provider, speaks, streamed)
+                .map_err(|found| format!("{how}: {found}"))?;
+            continue;
+        }
+        let mut body = speaks.body(feature.wish());
+        if feature == Feature::Results {
+            body = replay::with_results(speaks, &replay::called(speaks, CALLS));
+        }
+        let reply = speaks.send(&gateway.client(), provider.name, body, streamed);
         let found = match feature {
             Feature::Error => refused(speaks, &reply),
             Feature::Broken => broken(gateway, speaks, &reply, streamed),
@@ -235,26 +226,61 @@ fn answered(
         }
         Feature::Thinking => expected.thoughts = "hm, well".to_owned(),
         Feature::Schema => expected.text = PLACE.to_owned(),
-        Feature::Usage => expected.usage = [30, 10, 7],
+        Feature::Usage => expected.usage = [30, if provider.counts_cached { 10 } else { 0 }, 7],
         _ => {}
     }
     hold(heard == expected, format!("{heard:?}: {}", reply.body_text()))?;
 
     let sent = provider.upstream.last_request().json();
     match feature {
-        Feature::Image => {
-            let sent = sent.to_string();
-            hold(sent.contains(IMAGE) && sent.contains("image/png"), sent)
-        }
+        Feature::Image => hold(sent.pointer(provider.wants.image) == Some(&provider.image()), sent),
         Feature::Tools => {
-            let [weather, time] =
-                ["weather", "time"].map(|name| sent["tools"].to_string().find(name));
+            let tools = sent.pointer(provider.wants.tools).unwrap_or_default().to_string();
+            let [weather, time] = ["weather", "time"].map(|name| tools.find(name));
             hold(weather.is_some() && weather < time, sent)
         }
-        Feature::Thinking => hold(sent.pointer(provider.thinking).is_some(), sent),
-        Feature::Schema => hold(sent.pointer(provider.schema) == Some(&schema()), sent),
+        Feature::Results => {
+            let told = provider.told.calls(&sent);
+            let is_told = |((name, arguments), result): ((&str, &str), &str)| {
+                let arguments: Value = serde_json::from_str(arguments).unwrap();
+                told.iter().any(|it| it.0 == name && it.1 == arguments && it.2.contains(result))
+            };
+            let holds = told.len() == CALLS.len() && CALLS.into_iter().zip(RESULTS).all(is_told);
+            hold(holds, format!("{told:?}: {sent}"))
+        }
+        Feature::Thinking => hold(sent.pointer(provider.wants.thinking).is_some(), sent),
+        Feature::Schema => hold(provider.is_asked_for_schema(&sent), sent),
         _ => Ok(()),
     }
+}
+
+/// What the provider sealed goes back to it, with the client that keeps what it is told; and with a client
+/// of chat that drops all that OpenAI's API does not have.
+fn replayed(
+    gateway: &Gateway,
+    provider: &Provider,
+    speaks: Speaks,
+    streamed: bool,
+) -> Result<(), String> {
+    let send = |body| {
+        let reply = speaks.send(&gateway.client(), provider.name, body, streamed);
+        hold(reply.status == 200, format!("{} {}", reply.status, reply.body_text()))?;
+        Ok::<_, String>(reply)
+    };
+    provider.upstream.now_replies(Feature::Replayed.reply(provider));
+    let first = send(speaks.body(Wish::Tools))?;
+    let turn = replay::turn(speaks, &first, streamed);
+    let mut turns = vec![turn.clone()];
+    if speaks == Speaks::Chat {
+        turns.push(replay::forgetful(&turn));
+    }
+    provider.upstream.now_replies(chat("hello"));
+    for turn in turns {
+        send(replay::with_results(speaks, &turn))?;
+        let sent = provider.upstream.last_request().json();
+        hold(replay::is_sealed(&sent), format!("told {}, sent {sent}", first.body_text()))?;
+    }
+    Ok(())
 }
 
 /// An error with its status, in the client's form.

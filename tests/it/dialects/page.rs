@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::clients::Speaks;
-use super::{Feature, exception};
+use super::providers::COLUMNS;
+use super::{Feature, cell};
 
 const INTRODUCTION: &str = "\
 # Which client gets what from which provider
@@ -20,18 +21,28 @@ stream. Where the cell is `yes`, both came as the client's SDK wants them. Chang
 it reaches the provider. OpenAI and Azure tell thoughts by their Responses API alone: here `reasoning_content` \
 is scripted, as DeepSeek, vLLM and others of OpenAI's dialect write it.
 - **structured output**: the schema reaches the provider in its own field.
+- **tool results**: a history with two parallel calls and their results reaches the provider in its own \
+places, each result with its call.
+- **thinking replayed**: what the provider signed or sealed (Anthropic's signatures, Google's thought \
+signatures, OpenAI's encrypted reasoning) goes to the client and comes back to the provider with the next \
+request. For clients of chat completions also where the client drops all that OpenAI's API does not have: \
+the gateway puts it back.
 - **usage**: input, cached input and output tokens, the same whole and streamed.
 - **error**: a 429 with `Retry-After` keeps both, in the form of the client's own errors.
 - **error in the stream**: after the text so far, the client's own error event ends the stream, and never its \
 usual end; a whole reply is an error with a status. The access log never calls it a success.
 
-Bedrock, Cohere and Ollama are not in these tables: the scripted provider does not speak their dialects. They \
-have tests of their own (`tests/it/bedrock.rs`, `tests/it/providers.rs`, `src/wire`).
+The same is asked with the official SDKs as clients (`tests/clients`, `scripts/clients`): `openai` (chat completions \
+and Responses), `anthropic` and `google-genai` for Python, `openai` and `@anthropic-ai/sdk` for Node, each before \
+every provider of these tables, whole and streamed. There every request to Bedrock is judged by Amazon's own model of \
+its API (botocore).
 ";
 
 /// The whole page.
 pub(super) fn render() -> String {
     let mut page = String::from(INTRODUCTION);
+    let titles = COLUMNS.map(|(_, title)| title).join(" | ");
+    let header = format!("| Feature | {titles} |\n|---|{}\n", "---|".repeat(COLUMNS.len()));
     for speaks in Speaks::ALL {
         let heading = match speaks {
             Speaks::Chat => "Clients of chat completions (`/v1/chat/completions`)",
@@ -42,20 +53,14 @@ pub(super) fn render() -> String {
                  `:streamGenerateContent`)"
             }
         };
-        write!(page, "\n## {heading}\n\n{HEADER}").unwrap();
+        write!(page, "\n## {heading}\n\n{header}").unwrap();
         for feature in Feature::ALL {
-            let cells = ["openai", "azure", "anthropic", "gemini"]
-                .map(|provider| exception(speaks, provider, feature).unwrap_or("yes"));
+            let cells = COLUMNS.map(|(provider, _)| cell(speaks, provider, feature));
             writeln!(page, "| {} | {} |", name(feature), cells.join(" | ")).unwrap();
         }
     }
     page
 }
-
-const HEADER: &str = "\
-| Feature | OpenAI | Azure OpenAI | Anthropic | Gemini |
-|---|---|---|---|---|
-";
 
 fn name(feature: Feature) -> &'static str {
     match feature {
@@ -64,6 +69,8 @@ fn name(feature: Feature) -> &'static str {
         Feature::Image => "image",
         Feature::Thinking => "thinking",
         Feature::Schema => "structured output",
+        Feature::Results => "tool results",
+        Feature::Replayed => "thinking replayed",
         Feature::Usage => "usage",
         Feature::Error => "error",
         Feature::Broken => "error in the stream",

@@ -21,3 +21,23 @@ pub fn anthropic() -> UpstreamBuilder {
 pub fn gemini() -> UpstreamBuilder {
     Upstream::gemini()
 }
+
+/// A provider that speaks as Amazon Bedrock does.
+pub fn bedrock() -> UpstreamBuilder {
+    Upstream::bedrock()
+}
+
+/// A provider that speaks as Cohere does.
+pub fn cohere() -> UpstreamBuilder {
+    Upstream::cohere()
+}
+
+/// A provider that speaks as Ollama does.
+pub fn ollama() -> UpstreamBuilder {
+    Upstream::ollama()
+}
+
+/// A provider with an API of its own.
+pub fn house() -> UpstreamBuilder {
+    Upstream::house()
+}

@@ -3,6 +3,7 @@
 mod requests;
 mod settings;
 mod streams;
+mod vectors;
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -42,6 +43,7 @@ impl With<'_> {
             defaults: &[],
             overrides: &[],
             drop: &[],
+            allowed: &[],
             drop_params: self.drop_params,
             modify_params: self.modify_params,
             max_output_tokens: None,

@@ -360,6 +360,7 @@ mod tests {
             defaults,
             overrides,
             drop,
+            allowed: &[],
             drop_params: false,
             modify_params: false,
             max_output_tokens: None,

@@ -280,7 +280,10 @@ impl Framing {
     fn write(&mut self, frame: &[u8], out: &mut Vec<u8>) {
         if !self.array {
             out.extend_from_slice(b"data: ");
-            out.extend_from_slice(frame);
+            // Arguments stand in it as the model wrote them, which may be over several lines; an
+            // event's data is one. In JSON a line end is only ever between two tokens.
+            let is_end = |byte: &u8| matches!(byte, b'\n' | b'\r');
+            out.extend(frame.iter().map(|byte| if is_end(byte) { b' ' } else { *byte }));
             out.extend_from_slice(b"\n\n");
             return;
         }

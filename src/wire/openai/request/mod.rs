@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{foreign, messages, reasoning};
+use super::{foreign, messages, params, reasoning};
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::wire::RequestOptions;
@@ -28,11 +28,12 @@ pub fn request(body: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Fai
     }
     if options.endpoint == Endpoint::Chat {
         foreign::adapt(&mut draft, options);
-        reasoning::adapt(&mut draft, options);
+        let reasons = reasoning::adapt(&mut draft, options);
+        params::adapt(&mut draft, options, reasons)?;
         messages::adapt(&mut draft, options);
     }
     if options.quirks.mistral {
-        draft.respell_for_mistral(options);
+        draft.respell_for_mistral();
     }
     draft.ask_for_stream(options);
     for path in options.drop {
@@ -128,7 +129,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn respell_for_mistral(&mut self, options: &RequestOptions<'a>) {
+    fn respell_for_mistral(&mut self) {
         self.rename("seed", "random_seed");
         for name in ["user", "logit_bias", "stream_options", "store", "safety_identifier"] {
             self.edits.remove(name);
@@ -139,11 +140,6 @@ impl<'a> Draft<'a> {
         // Its schema is closed: a parameter that is sent as `null` is refused like a foreign one.
         for name in self.body.names() {
             if self.raw(name) == Some(b"null") {
-                self.edits.remove(name);
-            }
-        }
-        if options.drop_params {
-            for name in ["verbosity", "modalities", "audio", "web_search_options", "functions"] {
                 self.edits.remove(name);
             }
         }

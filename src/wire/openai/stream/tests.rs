@@ -18,6 +18,7 @@ const SHOWN: StreamOptions = StreamOptions {
         replays_reasoning: false,
         vertex: false,
         cache_markers: false,
+        rules: &[],
     },
 };
 const HIDDEN: StreamOptions = StreamOptions { show_usage: false, ..SHOWN };

@@ -27,6 +27,7 @@ pub(super) fn options(model: &'static str) -> RequestOptions<'static> {
         defaults: &[],
         overrides: &[],
         drop: &[],
+        allowed: &[],
         drop_params: false,
         modify_params: false,
         max_output_tokens: None,
