@@ -31,6 +31,7 @@ mod passing;
 mod process;
 mod providers;
 mod realtime;
+mod records;
 mod refusals;
 mod reload;
 mod responses;
