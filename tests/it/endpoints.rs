@@ -82,6 +82,32 @@ fn text_completions_are_served() {
 }
 
 #[test]
+fn prompts_of_every_form_pass_as_they_are() {
+    let upstream = upstream::openai().replies(chat("hello")).start();
+    let claude = upstream::anthropic().replies(chat("hello")).start();
+    let gateway = gateway::with(
+        group("gpt").deployment(anthropic(&claude).order(1)).deployment(openai(&upstream).order(2)),
+    )
+    .start();
+    for prompt in [json!("a"), json!(["a", "b"]), json!([1, 2, 3]), json!([[1, 2], [3]])] {
+        let body = json!({"model": "gpt", "prompt": prompt, "n": 2, "best_of": 3, "echo": true,
+            "suffix": "z", "logprobs": 1});
+        let reply = gateway.client().post("/v1/completions").json(&body).send();
+        assert_eq!(reply.status, 200, "{prompt}: {}", reply.body_text());
+        let mut expected = body;
+        expected["model"] = json!("gpt-4o-mini");
+        assert_eq!(upstream.last_request().json(), expected);
+    }
+    let ask = json!({"model": "gpt", "prompt": "a"});
+    let stream = gateway.client().post("/v1/completions").json(&ask).stream();
+    assert!(stream.ended_with_done, "{stream:?}");
+    let text: String =
+        stream.events.iter().filter_map(|event| event["choices"][0]["text"].as_str()).collect();
+    assert_eq!((text.as_str(), claude.request_count()), ("hello", 0), "Claude has no such API");
+    assert!(gateway.logged(stream.request_id())["usage"]["output_tokens"].as_u64() > Some(0));
+}
+
+#[test]
 fn embeddings_are_served_by_openai_and_azure() {
     let upstream = upstream::openai().start();
     let azure_upstream = upstream::azure().start();
