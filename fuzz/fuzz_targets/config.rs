@@ -2,7 +2,4 @@
 
 #![no_main]
 
-#[path = "../../tests/properties/config.rs"]
-mod property;
-
-libfuzzer_sys::fuzz_target!(|input: &[u8]| property::holds(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| tollgate_fuzz::config(input));

@@ -124,6 +124,7 @@ pub(crate) async fn authorise(
             .find(|(name, _)| *name == header::CONTENT_TYPE)
             .and_then(|(_, value)| value.to_str().ok());
         let request = Unsigned {
+            method: outgoing.method(),
             authority: target.authority.to_str().map_err(|_| unsendable())?,
             path: &outgoing.path,
             content_type: content_type.unwrap_or_default(),
@@ -285,7 +286,8 @@ async fn send(
             Some(head) if head.status.is_informational() => silent = false,
             Some(head) => {
                 let (status, is_json) = (head.status, is_json(&head.headers));
-                let headers = if status.is_success() {
+                let whole = outgoing.sending.as_ref().is_some_and(|sending| sending.whole_head);
+                let headers = if status.is_success() && !whole {
                     let api = outgoing.reading.api;
                     let kept = head.headers.iter().filter(|(name, _)| is_kept(name, api));
                     kept.map(|(name, value)| (name.clone(), value.clone())).collect()

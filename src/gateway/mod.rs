@@ -161,6 +161,10 @@ impl ProxyHttp for Gateway {
         if let Some(call) = ctx.call.clone() {
             relay::relay(self, session, ctx, &call).await?;
         }
+        if ctx.passing.as_ref().is_some_and(|passing| passing.is_signed()) {
+            passing::signed::serve(self, session, ctx).await?;
+            return Ok(false);
+        }
         Ok(ctx.passing.is_some())
     }
 

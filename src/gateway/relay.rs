@@ -389,6 +389,10 @@ impl<'r> Relay<'r> {
         if !status.is_success() {
             let now = SystemTime::now();
             let failure = provider::classify(deployment, status.as_u16(), headers, &body, now);
+            if call.endpoint == Endpoint::CountTokens && provider::cannot_count(&failure) {
+                self.upstream_head = None;
+                return self.count_here(call, plan, attempt).await;
+            }
             if reading.native.is_some() && provider::is_for_client(deployment, &failure, &body) {
                 self.told = Some(Told { status: status.as_u16(), body });
             }

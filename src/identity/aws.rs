@@ -2,6 +2,8 @@
 
 use std::time::{Instant, SystemTime};
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -46,11 +48,17 @@ async fn chain(aws: &Aws, client: &Client) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(client.for_aws())
         .region(Region::new(aws.region.to_string()));
-    if let Some(profile) = &aws.profile {
-        loader = loader.profile_name(&**profile);
-    }
-    if let Some(keys) = written(aws) {
-        loader = loader.credentials_provider(keys);
+    match (written(aws), &aws.profile) {
+        (Some(keys), _) => loader = loader.credentials_provider(keys),
+        // The chain would look at the variables before it, even where it is named.
+        (None, Some(profile)) => {
+            let config = ProviderConfig::without_region()
+                .with_region(Some(Region::new(aws.region.to_string())))
+                .with_http_client(client.for_aws());
+            let profile = ProfileFileCredentialsProvider::builder().profile_name(&**profile);
+            loader = loader.credentials_provider(profile.configure(&config).build());
+        }
+        (None, None) => {}
     }
     loader.load().await
 }

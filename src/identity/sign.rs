@@ -5,11 +5,12 @@ use std::time::SystemTime;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign as signed};
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Method};
 
-/// A request as it will be sent, as far as it is signed. All are POST.
+/// A request as it will be sent, as far as it is signed.
 #[derive(Clone, Copy, Debug)]
 pub struct Unsigned<'a> {
+    pub method: &'a Method,
     /// What `Host` will say.
     pub authority: &'a str,
     /// Path and query as they go out: percent-encoded once. AWS signs the path encoded once more.
@@ -42,7 +43,7 @@ pub(super) fn sign(
     let headers = [("content-type", request.content_type), ("host", request.authority)];
     let uri = format!("https://{}{}", request.authority, request.path);
     let body = SignableBody::Bytes(request.body);
-    let signable = SignableRequest::new("POST", uri, headers.into_iter(), body)
+    let signable = SignableRequest::new(request.method.as_str(), uri, headers.into_iter(), body)
         .map_err(|error| problem(&error))?;
     let (instructions, _signature) =
         signed(signable, &params).map_err(|error| problem(&error))?.into_parts();
@@ -72,6 +73,7 @@ mod tests {
         let credentials =
             Credentials::new("AKIDEXAMPLE", secret, session.map(Into::into), None, "test");
         let request = Unsigned {
+            method: &Method::POST,
             authority: "bedrock-runtime.us-east-1.amazonaws.com",
             path: "/model/us.anthropic.claude-sonnet-4-5-20250929-v1%3A0/converse",
             content_type: "application/json",

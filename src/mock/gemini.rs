@@ -30,7 +30,8 @@ pub(super) fn read(asked: &mut Asked, body: &[u8]) {
     let declared = body["tools"].as_array().into_iter().flatten();
     let declared = declared.filter_map(|tool| tool["functionDeclarations"].as_array()).flatten();
     let tool = |function: &Value| {
-        let schema = function.get("parametersJsonSchema").cloned().unwrap_or_default();
+        let schema = function.get("parametersJsonSchema").or_else(|| function.get("parameters"));
+        let schema = schema.cloned().unwrap_or_default();
         Some(Tool { name: function["name"].as_str()?.to_owned(), schema })
     };
     asked.tools = declared.filter_map(tool).collect();

@@ -10,7 +10,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::asked::{Asked, rough_tokens, shortened};
+use super::asked::{Asked, Tool, rough_tokens, shortened};
 use super::speech::{Finish, Frame, Place, Speech};
 
 /// Reads a request.
@@ -26,6 +26,14 @@ pub(super) fn read(asked: &mut Asked, body: &[u8]) {
     let said = content.as_str().or_else(|| parts.iter().find_map(|part| part["text"].as_str()));
     asked.said = shortened(said.unwrap_or_default().into());
     asked.images = parts.iter().filter(|part| part["type"] == "image_url").count();
+    asked.schema = body.pointer("/format/json_schema/schema").cloned();
+    let tools = body["tools"].as_array().into_iter().flatten();
+    let tool = |tool: &Value| {
+        let function = &tool["function"];
+        let schema = function["parameters"].clone();
+        Some(Tool { name: function["name"].as_str()?.to_owned(), schema })
+    };
+    asked.tools = tools.filter_map(tool).collect();
     asked.tool_answered = last.is_some_and(|turn| turn["role"] == "tool");
 }
 

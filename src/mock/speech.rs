@@ -254,7 +254,9 @@ fn fitting(schema: &Value, root: &Value, depth: usize) -> Value {
         Value::Array(kinds) => kinds.first().and_then(Value::as_str),
         kind => kind.as_str(),
     };
-    match kind {
+    // Google's own schemas write types in capitals.
+    let kind = kind.map(str::to_ascii_lowercase);
+    match kind.as_deref() {
         Some("string") => json!("text"),
         Some("integer") => json!(1),
         Some("number") => json!(1.5),

@@ -139,7 +139,8 @@ pub fn request<'a>(
     let is_named_by_path = match deployment.dialect {
         Dialect::Azure => template.contains("/deployments/"),
         Dialect::Bedrock => true,
-        Dialect::Anthropic => deployment.quirks.vertex,
+        // Where tokens are counted is one path for all models.
+        Dialect::Anthropic => deployment.quirks.vertex && template.contains(MODEL_PLACE),
         _ => false,
     };
     let options = RequestOptions {
@@ -184,7 +185,12 @@ pub fn request<'a>(
         }
         Dialect::Anthropic if deployment.quirks.vertex => {
             let outgoing = wire::anthropic::request(body, &options)?;
-            let body = wire::anthropic::vertex(outgoing.body, outgoing.version)?;
+            let (body, version) = (outgoing.body, outgoing.version);
+            let body = match call.endpoint {
+                Endpoint::CountTokens => counted(body, version, &options),
+                _ => body,
+            };
+            let body = wire::anthropic::vertex(body, version, options.model.is_some())?;
             Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
         Dialect::Anthropic => {
@@ -193,11 +199,7 @@ pub fn request<'a>(
             let headers = anthropic_headers(deployment, version, &outgoing.betas);
             let mut body = outgoing.body;
             if call.endpoint == Endpoint::CountTokens {
-                let options = RequestOptions { defaults: &[], overrides: &[], ..options };
-                let version = outgoing.version.as_bytes();
-                body = Object::parse(body.clone()).map_or(body, |written| {
-                    messages_native::request(&written, &options, version).body
-                });
+                body = counted(body, outgoing.version, &options);
             }
             Ok(Outgoing { path, headers, body, reading, sending: None })
         }
@@ -237,6 +239,14 @@ pub fn request<'a>(
             Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
     }
+}
+
+/// What of a translated request is counted. Its defaults are in it already.
+fn counted(body: Bytes, version: &str, options: &RequestOptions<'_>) -> Bytes {
+    let options = RequestOptions { defaults: &[], overrides: &[], ..*options };
+    let request =
+        |written: &Object| messages_native::request(written, &options, version.as_bytes());
+    Object::parse(body.clone()).map_or(body, |written| request(&written).body)
 }
 
 /// A deployment's list of parameters, with what the request adds to it under `name`.

@@ -19,6 +19,8 @@ pub struct Sending {
     pub method: Method,
     /// The rest of the body, behind [`Outgoing::body`].
     pub rest: Vec<Bytes>,
+    /// The whole head of the answer is wanted, not only what the gateway has a use for.
+    pub whole_head: bool,
 }
 
 /// A call about something that a provider keeps, as its path says it.
@@ -117,7 +119,7 @@ fn form_of<'a>(
     }
     let mut pieces = form.write(options).into_iter();
     let body = pieces.next().unwrap_or_default();
-    let sending = Some(Box::new(Sending { method, rest: pieces.collect() }));
+    let sending = Some(Box::new(Sending { method, rest: pieces.collect(), whole_head: false }));
     Outgoing { headers, body, sending, ..outgoing }
 }
 
@@ -144,7 +146,7 @@ fn stored<'a>(
     }
     let sends_body = method == Method::POST && stored.action == Action::Itself;
     let body = if sends_body { batch(body) } else { Bytes::new() };
-    let sending = Some(Box::new(Sending { method, rest: Vec::new() }));
+    let sending = Some(Box::new(Sending { method, rest: Vec::new(), whole_head: false }));
     Ok(Outgoing { body, sending, ..outgoing })
 }
 

@@ -82,7 +82,7 @@ fn messages<'a>(
     let written = messages_native::request(native.body, options, in_force.as_bytes());
     if deployment.quirks.vertex {
         let version = in_force.to_str().unwrap_or(wire::anthropic::VERSION);
-        let body = wire::anthropic::vertex(written.body, version)?;
+        let body = wire::anthropic::vertex(written.body, version, options.model.is_some())?;
         return Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None });
     }
     let list = sent(&ANTHROPIC_BETA);

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use percent_encoding::{percent_decode_str, utf8_percent_encode};
+use percent_encoding::{percent_decode_str, percent_encode, utf8_percent_encode};
 
 use super::call::{Reading, SEGMENT};
 use crate::catalog::Deployment;
@@ -44,6 +44,29 @@ fn is_version(segment: &str) -> bool {
     let number = segment.strip_prefix('v').unwrap_or_default();
     let rest = number.trim_start_matches(|c: char| c.is_ascii_digit());
     rest.len() < number.len() && (rest.is_empty() || rest.contains("beta") || rest == "alpha")
+}
+
+/// A path as it is signed and sent: each segment encoded in the one way that AWS's own tools have,
+/// whichever way the client wrote it. Slashes and colons of an ARN are part of a segment.
+#[must_use]
+pub fn signable_path(path_and_query: &str) -> String {
+    let (path, query) = match path_and_query.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (path_and_query, None),
+    };
+    let segments = path.split('/').map(|segment| {
+        let plain: Cow<'_, [u8]> = percent_decode_str(segment).into();
+        // Dots that were encoded would lead to another path without their encoding.
+        match &*plain {
+            b"." | b".." => segment.to_owned(),
+            plain => percent_encode(plain, SEGMENT).to_string(),
+        }
+    });
+    let path = segments.collect::<Vec<_>>().join("/");
+    match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    }
 }
 
 /// How the answer to a passed request is read.
@@ -128,12 +151,12 @@ impl Passed {
         options: StreamOptions,
         origin: &Origin<'_>,
     ) -> Option<StreamRelay> {
-        let lines = deployment.dialect == Dialect::Ollama && !self.compatible;
-        let known = match deployment.dialect {
-            Dialect::Ollama if lines => content_type.contains("ndjson"),
-            Dialect::Bedrock => content_type.contains("eventstream"),
-            _ => content_type.contains("event-stream"),
+        let name = match deployment.dialect {
+            Dialect::Ollama if !self.compatible => "ndjson",
+            Dialect::Bedrock if !self.compatible => "vnd.amazon.eventstream",
+            _ => "event-stream",
         };
+        let known = content_type.contains(name);
         known.then(|| match self.compatible {
             true => StreamRelay::openai(options),
             false => super::call::stream(deployment, self.reading, options, origin),
@@ -184,6 +207,19 @@ pub fn realtime_path(deployment: &Deployment, model: &str, intent: Option<&str>)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signed_path_is_encoded_in_one_way() {
+        for (written, sent) in [
+            ("/model/a.b-v1:0/converse", "/model/a.b-v1%3A0/converse"),
+            ("/model/a.b-v1%3a0/converse?x=%3A", "/model/a.b-v1%3A0/converse?x=%3A"),
+            ("/model/arn%3Aaws%3Ax%2Fy/invoke", "/model/arn%3Aaws%3Ax%2Fy/invoke"),
+            ("/a/%2e%2E/b", "/a/%2e%2E/b"),
+            ("/", "/"),
+        ] {
+            assert_eq!(signable_path(written), sent);
+        }
+    }
 
     #[test]
     fn versions_are_not_written_twice() {

@@ -66,7 +66,7 @@ pub(super) fn request<'a>(
                 false => responses::native_request(native.body, &options)?,
             };
             let method = resource.method();
-            let sending = Sending { method, rest: Vec::new() };
+            let sending = Sending { method, rest: Vec::new(), whole_head: false };
             let sending = resource.is_stored().then(|| Box::new(sending));
             let path = Cow::Owned(resource.path(path));
             Ok(Some(Outgoing { sending, ..outgoing(path, body, reading) }))

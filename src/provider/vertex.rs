@@ -47,6 +47,8 @@ pub(super) fn layout(
             let models = format!("{root}/v1{place}/publishers/anthropic/models");
             paths[Endpoint::Chat.index()] = Some(format!("{models}/{{model}}:rawPredict").into());
             stream_path = Some(format!("{models}/{{model}}:streamRawPredict").into());
+            let count = format!("{models}/count-tokens:rawPredict");
+            paths[Endpoint::CountTokens.index()] = Some(count.into());
         }
         Dialect::Gemini => {
             let models = format!("{root}/v1beta1{place}/publishers/google/models");

@@ -23,6 +23,7 @@ pub(crate) fn holds(input: &[u8]) {
             defaults: &[],
             overrides: &[],
             drop: &[],
+            allowed: &[],
             drop_params: false,
             modify_params: false,
             max_output_tokens: None,

@@ -33,8 +33,11 @@ use std::path::{Path, PathBuf};
 
 use fastrand::Rng;
 
-/// Inputs for each property, unless `TOLLGATE_ROUNDS` says another number.
+/// Changed inputs for each property, unless `TOLLGATE_ROUNDS` says another number.
 const ROUNDS: usize = 2_000;
+
+/// The same where one input is tried on every provider and every client.
+const WIDE_ROUNDS: usize = 400;
 
 /// Longer inputs are cut: nothing here depends on length.
 const BYTES_MAX: usize = 16 * 1024;
@@ -359,6 +362,35 @@ fn choices() -> Vec<Vec<u8>> {
     seeds.collect()
 }
 
+/// The fuzzer tries what is shipped, and all of it: each property is a target there.
+#[test]
+fn the_fuzzer_has_every_property_and_the_versions_that_are_shipped() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+    let packages = |text: &str| -> Vec<String> {
+        let entries = text.split("[[package]]\n").skip(1);
+        entries.map(|entry| entry.lines().take(2).collect::<Vec<_>>().join(" ")).collect()
+    };
+    let shipped = packages(&read("Cargo.lock"));
+    let own = ["arbitrary", "libfuzzer-sys", "tollgate-fuzz"].map(|it| format!("name = \"{it}\" "));
+    for package in packages(&read("fuzz/Cargo.lock")) {
+        let is_own = own.iter().any(|name| package.starts_with(name));
+        let hint = "cp Cargo.lock fuzz/ && cargo metadata --manifest-path fuzz/Cargo.toml";
+        assert!(is_own || shipped.contains(&package), "{package} is not in Cargo.lock: {hint}");
+    }
+    let (manifest, targets) = (read("fuzz/Cargo.toml"), read("fuzz/src/lib.rs"));
+    for entry in fs::read_dir(root.join("tests/properties")).unwrap() {
+        let path = entry.unwrap().path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        let text = path.is_file().then(|| fs::read_to_string(&path).unwrap()).unwrap_or_default();
+        if name != "main.rs" && text.contains("fn holds(input: &[u8])") {
+            let path = format!("path = \"fuzz_targets/{name}\"");
+            assert!(manifest.contains(&path), "{name} is no target of fuzz/Cargo.toml");
+            assert!(targets.contains(&format!("mod {};", &name[..name.len() - 3])), "{name}");
+        }
+    }
+}
+
 /// The contents of all files below these folders with one of these endings.
 fn files(folders: &[&str], endings: &[&str]) -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -385,6 +417,8 @@ fn number(variable: &str, default: usize) -> usize {
 
 /// Tries a property on what was found before, on the seeds, and on changed seeds.
 fn try_on(name: &str, holds: fn(&[u8]), seeds: &[Vec<u8>], words: &[&str]) {
+    let is_wide = ["answers", "histories", "replies", "requests", "streams"].contains(&name);
+    let rounds = if is_wide { WIDE_ROUNDS } else { ROUNDS };
     assert!(!seeds.is_empty(), "there is something to change");
     let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/properties/found").join(name);
     if found.is_dir() {
@@ -396,7 +430,7 @@ fn try_on(name: &str, holds: fn(&[u8]), seeds: &[Vec<u8>], words: &[&str]) {
         attempt(name, holds, seed);
     }
     let mut rng = Rng::with_seed(number("TOLLGATE_SEED", 7) as u64);
-    for _ in 0..number("TOLLGATE_ROUNDS", ROUNDS) {
+    for _ in 0..number("TOLLGATE_ROUNDS", rounds) {
         let input = changed(seeds, words, &mut rng);
         attempt(name, holds, &input);
     }

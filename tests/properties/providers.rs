@@ -6,6 +6,8 @@ use std::sync::{Arc, LazyLock};
 
 use tollgate::catalog::Deployment;
 use tollgate::config::load_text;
+use tollgate::dialect::{ClientDialect, Dialect, Endpoint, ResponsesApi};
+use tollgate::provider::Reading;
 
 const TEXT: &str = r#"
 custom_providers:
@@ -37,6 +39,25 @@ static DEPLOYMENTS: LazyLock<Vec<Arc<Deployment>>> = LazyLock::new(|| {
     let snapshot = loaded.snapshot.unwrap_or_else(|| panic!("{}", problems.join("\n")));
     snapshot.catalog.deployments().to_vec()
 });
+
+/// How an answer to a conversation may have to be read: translated, as one of the Responses API, or in
+/// the client's own dialect.
+pub(crate) fn readings(deployment: &Deployment) -> Vec<Reading> {
+    let own = match deployment.dialect {
+        Dialect::Anthropic => Some(ClientDialect::Anthropic),
+        Dialect::Gemini => Some(ClientDialect::Gemini),
+        _ => None,
+    };
+    let api = Endpoint::Chat;
+    let mut readings = vec![Reading { api, native: None }];
+    readings.extend(own.map(|native| Reading { api, native: Some(native) }));
+    if deployment.responses != ResponsesApi::None {
+        let api = Endpoint::Responses;
+        readings.push(Reading { api, native: None });
+        readings.push(Reading { api, native: Some(ClientDialect::Responses) });
+    }
+    readings
+}
 
 pub(crate) fn deployments() -> &'static [Arc<Deployment>] {
     &DEPLOYMENTS

@@ -1,22 +1,14 @@
 //! What a stream becomes does not depend on where the reads cut it, in any dialect.
 
 use bytes::Bytes;
-use tollgate::dialect::{ClientDialect, Endpoint};
-use tollgate::provider::{self, Reading};
+use tollgate::dialect::ClientDialect;
+use tollgate::provider;
 use tollgate::usage::Usage;
 use tollgate::wire::client::{self, Telling};
 use tollgate::wire::sse::{Fields, Splitter};
 use tollgate::wire::{Ending, Origin, StreamOptions, StreamRelay};
 
-use crate::providers::deployments;
-
-/// How a stream may be read: translated, as a bridge to the Responses API, or passed on.
-const READINGS: [Reading; 4] = [
-    Reading { api: Endpoint::Chat, native: None },
-    Reading { api: Endpoint::Responses, native: None },
-    Reading { api: Endpoint::Responses, native: Some(ClientDialect::Responses) },
-    Reading { api: Endpoint::Chat, native: Some(ClientDialect::Anthropic) },
-];
+use crate::providers::{deployments, readings};
 
 const CLIENTS: [ClientDialect; 3] =
     [ClientDialect::Anthropic, ClientDialect::Responses, ClientDialect::Gemini];
@@ -58,8 +50,8 @@ pub(crate) fn holds(input: &[u8]) {
     for show_usage in [false, true] {
         let options = StreamOptions { show_usage, created: 1_795_262_400, ..Default::default() };
         for deployment in deployments() {
-            for reading in READINGS {
-                let origin = Origin { model: "m", request_id: Some("r") };
+            for reading in readings(deployment) {
+                let origin = Origin { model: "m", request_id: Some("r"), input_tokens: None };
                 let relay = || provider::stream(deployment, reading, options, &origin);
                 let (one, cut) = (run(relay(), &whole), run(relay(), &cuts));
                 let shown = || String::from_utf8_lossy(input);

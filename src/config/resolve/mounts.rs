@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use super::models::Shared;
 use super::params;
 use super::{Context, Sections};
-use crate::catalog::{Catalog, Deployment, Mount, PriceBook, Resolved};
+use crate::catalog::{Catalog, Deployment, Google, Mount, PriceBook, Resolved, Source, Target};
 use crate::config::deployments;
 use crate::config::options::PASS_THROUGH;
 use crate::config::problem::{Finding, Problems, Spot, nearest};
@@ -80,6 +80,10 @@ pub(super) fn read(
 
 /// A deployment of everything that a provider has, if its key is in the environment.
 fn from_environment(vendor: &str, shared: &Shared<'_>, prices: &PriceBook) -> Option<Deployment> {
+    // Ollama's own address needs no key: it would be there without anybody having asked for it.
+    if vendor.starts_with("ollama") {
+        return None;
+    }
     // What is wrong with it is no mistake of the file's: then there is none.
     let quiet = Problems::default();
     let (draft, _named) = shared.implied(&format!("{vendor}/*"), Spot::default(), &quiet)?;
@@ -87,10 +91,7 @@ fn from_environment(vendor: &str, shared: &Shared<'_>, prices: &PriceBook) -> Op
         return None;
     }
     let (deployment, _remarks) = deployments::build(draft, prices, shared.rate_limits).ok()?;
-    // What needs no key of the environment's is there without anybody having asked for it: a server
-    // on this machine, or a cloud that knows the machine. Those of the file are meant then.
-    let is_asked_for = deployment.target.authorisation.is_none() && !vendor.starts_with("ollama");
-    is_asked_for.then_some(deployment)
+    Some(deployment)
 }
 
 impl Written {
@@ -107,7 +108,11 @@ impl Written {
             let of_vendor = |it: &&Arc<Deployment>| vendors.contains(&&*it.provider);
             let all = || catalog.deployments().iter().filter(of_vendor);
             let marked: Vec<_> = all().filter(|it| it.passes_through).cloned().collect();
-            let place = implied.iter().position(|(of, _)| *of == path);
+            // What a cloud's machine may call with is no key that somebody put there for this.
+            let mut place = implied.iter().position(|(of, _)| *of == path);
+            if place.is_some_and(|at| !is_keyed(&implied[at].1)) && all().next().is_some() {
+                place = None;
+            }
             let found = match (marked.is_empty(), place) {
                 (false, _) => marked,
                 (true, Some(place)) => vec![implied.swap_remove(place).1],
@@ -127,13 +132,25 @@ fn apart<'a>(all: impl Iterator<Item = &'a Arc<Deployment>>) -> Vec<Arc<Deployme
     for deployment in all {
         let known = found.iter().any(|other| {
             let (one, other) = (&deployment.target, &other.target);
-            one.authority == other.authority && one.headers == other.headers
+            let caller = |it: &Target| it.authorisation.as_ref().map(|how| how.identity.digest);
+            one.authority == other.authority
+                && one.headers == other.headers
+                && caller(one) == caller(other)
         });
         if !known {
             found.push(Arc::clone(deployment));
         }
     }
     found
+}
+
+/// Whether what is sent with its requests was written down: a key, not what a chain may find.
+fn is_keyed(deployment: &Deployment) -> bool {
+    match deployment.target.authorisation.as_ref().map(|how| &how.identity.source) {
+        Some(Source::Aws(aws)) => aws.keys.is_some(),
+        Some(Source::Google(google)) => !matches!(google, Google::Metadata),
+        Some(Source::Entra(_)) | None => true,
+    }
 }
 
 fn provider(path: &str, deployments: Vec<Arc<Deployment>>) -> Mount {

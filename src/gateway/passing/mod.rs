@@ -1,7 +1,8 @@
 //! Requests that are handed to a provider as they are, through Pingora's own pipeline: a provider's
 //! native API below its mount (`/openai/...`), and realtime WebSockets.
 //!
-//! Bodies are streamed both ways and neither held nor changed. What this adds to the pipeline is
+//! Bodies are streamed both ways and neither held nor changed, but where a provider wants them signed
+//! (`signed.rs`). What this adds to the pipeline is
 //! which deployment takes the request (by the same choice as everywhere, with the same cooldowns),
 //! its credentials in place of the client's, and the metering of what comes back. A deployment that
 //! cannot be connected to is passed over; an answer is passed on, whatever it is.
@@ -10,6 +11,7 @@ mod heads;
 mod meter;
 mod named;
 mod realtime;
+pub(super) mod signed;
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -29,8 +31,8 @@ use super::ctx::{RequestCtx, Served};
 use super::error::GatewayError;
 use super::relay::{stopped, unix_seconds};
 use super::{Gateway, exchange, route};
-use crate::catalog::{Mount, Price, PriceBook, Scheme};
-use crate::failure::{Failure, FailureClass};
+use crate::catalog::{Authorisation, Deployment, Mount, Price, PriceBook};
+use crate::failure::Failure;
 use crate::identity::Unsigned;
 use crate::provider;
 use crate::routing::{Ask, Attempt, Next, Plan};
@@ -152,6 +154,41 @@ impl Passing {
         }
     }
 
+    /// Whether the body has to be known before anything is sent: a deployment that may serve wants a
+    /// signature over it.
+    pub(super) fn is_signed(&self) -> bool {
+        let Way::Mount { mount, .. } = &self.way else { return false };
+        let mut targets = mount.resolved.deployments.iter().map(|it| &it.target);
+        targets.any(|target| target.authorisation.as_ref().is_some_and(Authorisation::is_signature))
+    }
+
+    /// Chooses a deployment.
+    ///
+    /// # Errors
+    /// Nobody can take the request.
+    async fn choose(
+        &mut self,
+        gateway: &Gateway,
+        ctx: &RequestCtx,
+    ) -> Result<Arc<Deployment>, GatewayError> {
+        let snapshot = &ctx.snapshot;
+        let deadline = ctx.started + snapshot.traffic.total_timeout;
+        let (catalog, settings) = (&snapshot.catalog, &snapshot.routing);
+        let state = &*gateway.routing;
+        let attempt = match self.plan.next(catalog, settings, state, Instant::now(), Some(deadline))
+        {
+            Next::Attempt(attempt) => attempt,
+            Next::Stop(stop) => return Err(stopped(stop, self.last.take(), self.asked())),
+        };
+        if !attempt.wait.is_zero() {
+            tokio::time::sleep(attempt.wait).await;
+        }
+        self.began = Instant::now();
+        let deployment = Arc::clone(&attempt.deployment);
+        self.attempt = Some(attempt);
+        Ok(deployment)
+    }
+
     /// Chooses a deployment and an address of it.
     ///
     /// # Errors
@@ -162,23 +199,8 @@ impl Passing {
         ctx: &mut RequestCtx,
     ) -> Result<HttpPeer, GatewayError> {
         let snapshot = Arc::clone(&ctx.snapshot);
-        let deadline = ctx.started + snapshot.traffic.total_timeout;
-        let (catalog, settings) = (&snapshot.catalog, &snapshot.routing);
-        let state = &*gateway.routing;
         loop {
-            let attempt =
-                match self.plan.next(catalog, settings, state, Instant::now(), Some(deadline)) {
-                    Next::Attempt(attempt) => attempt,
-                    Next::Stop(stop) => {
-                        return Err(stopped(stop, self.last.take(), self.asked()));
-                    }
-                };
-            if !attempt.wait.is_zero() {
-                tokio::time::sleep(attempt.wait).await;
-            }
-            self.began = Instant::now();
-            let deployment = Arc::clone(&attempt.deployment);
-            self.attempt = Some(attempt);
+            let deployment = self.choose(gateway, ctx).await?;
             let timeout = snapshot.traffic.connect_timeout;
             match gateway.upstreams.peer(&deployment, timeout).await {
                 Ok((mut peer, authority)) => {
@@ -231,7 +253,7 @@ impl Passing {
     /// The headers that only the sending of a request tells.
     ///
     /// # Errors
-    /// There is no credential, or the provider wants the body signed, which is not held here.
+    /// There is no credential.
     async fn authorise(
         &self,
         gateway: &Gateway,
@@ -240,13 +262,9 @@ impl Passing {
         let Some(attempt) = &self.attempt else { return Err(GatewayError::Internal) };
         let target = &attempt.deployment.target;
         let Some(how) = &target.authorisation else { return Ok(()) };
-        if let Scheme::SigV4 { .. } = how.scheme {
-            let message = "the pass-through path of a provider whose requests are signed needs a \
-                           bearer key (`api_key`, `AWS_BEARER_TOKEN_BEDROCK`)";
-            let failure = Failure::new(FailureClass::NotFound, message).without_blame();
-            return Err(GatewayError::Upstream(Box::new(failure)));
-        }
-        let request = Unsigned { authority: "", path: "", content_type: "", body: &[] };
+        // What is signed does not come here: see `is_signed`.
+        let request =
+            Unsigned { method: &head.method, authority: "", path: "", content_type: "", body: &[] };
         let authorised = gateway.identities.authorise(how, &request).await;
         for (name, value) in authorised.map_err(|it| GatewayError::Upstream(Box::new(it)))? {
             heads::set(head, name, value);

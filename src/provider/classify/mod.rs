@@ -147,6 +147,18 @@ fn classify_response(status: u16, headers: &HeaderMap, body: &[u8], now: SystemT
     }
 }
 
+/// Whether a refusal to count tokens means that they are not counted there: not of this model, or
+/// not in this place.
+#[must_use]
+pub fn cannot_count(failure: &Failure) -> bool {
+    let says = |part: &str| failure.message.to_ascii_lowercase().contains(part);
+    match failure.class {
+        FailureClass::NotFound => true,
+        FailureClass::BadRequest => says("support") && says("count"),
+        _ => false,
+    }
+}
+
 /// Type, code and field as a client of OpenAI expects them: the provider's own where it has
 /// machine-readable ones, OpenAI's where it has not.
 fn words_for_clients(

@@ -12,11 +12,12 @@ use crate::wire::json::{Edits, Object};
 /// What Vertex AI calls the first version.
 const VERTEX_VERSION: &str = "vertex-2023-10-16";
 
-/// Turns a Messages request into one for Vertex AI. `version` is what the header would say.
+/// Turns a Messages request into one for Vertex AI. `version` is what the header would say; `named`:
+/// the path names no model, so the body does.
 ///
 /// # Errors
 /// [`FailureClass::BadRequest`]: it names an image or a document by its address.
-pub fn vertex(body: Bytes, version: &str) -> Result<Bytes, Failure> {
+pub fn vertex(body: Bytes, version: &str, named: bool) -> Result<Bytes, Failure> {
     let malformed = |_| Failure::new(FailureClass::BadRequest, "the request is not a JSON object");
     let body = Object::parse(body).map_err(malformed)?;
     if let Some(messages) = body.value("messages")
@@ -29,7 +30,9 @@ pub fn vertex(body: Bytes, version: &str) -> Result<Bytes, Failure> {
         ));
     }
     let mut edits = Edits::default();
-    edits.remove("model");
+    if !named {
+        edits.remove("model");
+    }
     // Features that need the header, which is not sent.
     edits.remove("betas");
     if !body.is_set("anthropic_version") {
@@ -53,7 +56,7 @@ mod tests {
     use super::*;
 
     fn sent(body: &'static str, version: &str) -> Result<Value, Failure> {
-        let body = vertex(Bytes::from_static(body.as_bytes()), version)?;
+        let body = vertex(Bytes::from_static(body.as_bytes()), version, false)?;
         Ok(serde_json::from_slice(&body).unwrap())
     }
 

@@ -101,12 +101,12 @@ class Provider(Process):
 class Gateway(Process):
     """The gateway on a configuration file."""
 
-    def __init__(self, config, providers):
+    def __init__(self, config, providers, **env):
         addresses = {f"{name.upper()}_MOCK": it.address for name, it in providers.items()}
         super().__init__(
             *("serve", "--config", str(config), "--host", "127.0.0.1", "--port", "0"),
             announces=GATEWAY_LISTENS,
-            env={**addresses, "MASTER_KEY": MASTER_KEY},
+            env={**addresses, **env, "MASTER_KEY": MASTER_KEY},
         )
         self.url = f"http://{self.address}"
 

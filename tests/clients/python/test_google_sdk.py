@@ -45,15 +45,6 @@ def test_a_text(google, upstream):
     assert reply.model_version and reply.response_id
 
 
-def test_a_stream(google, upstream):
-    frames = list(google.models.generate_content_stream(model=upstream.model, contents="Say it back."))
-    assert "Say it back." in "".join(frame.text or "" for frame in frames)
-    reasons = [frame.candidates[0].finish_reason for frame in frames]
-    assert reasons[-1] == types.FinishReason.STOP
-    assert not any(reasons[:-1])
-    assert frames[-1].usage_metadata.candidates_token_count > 0
-
-
 async def test_an_async_stream(gateway, upstream):
     text = ""
     async with connected(gateway).aio as google:

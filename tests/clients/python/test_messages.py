@@ -56,30 +56,6 @@ def test_a_stream_is_accumulated(messages, upstream):
     assert message.stop_reason == "end_turn"
 
 
-def test_parallel_tools_and_their_results(messages, upstream):
-    model = upstream("mock-tools-2")
-    question = ask(tools=TOOLS)
-    whole = messages.messages.create(model=model, **question)
-    with messages.messages.stream(model=model, **question) as stream:
-        streamed = stream.get_final_message()
-    for message in (whole, streamed):
-        calls = [block for block in message.content if block.type == "tool_use"]
-        assert [call.name for call in calls] == ["weather", "forecast"]
-        assert all(isinstance(call.input, dict) for call in calls)
-        assert message.stop_reason == "tool_use"
-    results = [
-        {"type": "tool_result", "tool_use_id": call.id, "content": "mild", "is_error": False}
-        for call in calls
-    ]
-    history = [
-        *question["messages"],
-        {"role": "assistant", "content": streamed.content},
-        {"role": "user", "content": [*results, {"type": "text", "text": "and now?"}]},
-    ]
-    answer = messages.messages.create(model=upstream("m"), **{**question, "messages": history})
-    assert answer.content[0].text
-
-
 @pytest.mark.parametrize(
     "model, error",
     [

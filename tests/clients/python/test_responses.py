@@ -57,31 +57,6 @@ def test_a_stream_and_what_the_sdk_makes_of_it(client, upstream):
     assert final.usage.output_tokens > 0
 
 
-def test_calls_in_parallel(client, upstream):
-    with client.responses.stream(
-        model=upstream("mock-tools-2"), input="Both, please.", tools=[WEATHER, TIME]
-    ) as stream:
-        final = stream.until_done().get_final_response()
-    calls = [item for item in final.output if item.type == "function_call"]
-    assert [call.name for call in calls] == ["get_weather", "get_time"]
-    assert len({call.call_id for call in calls}) == 2
-    assert isinstance(json.loads(calls[0].arguments)["city"], str)
-
-
-def test_the_loop_with_a_result(client, upstream):
-    first = client.responses.create(
-        model=upstream("mock-tools-1"), input="The weather?", tools=[WEATHER]
-    )
-    call = next(item for item in first.output if item.type == "function_call")
-    output = {"type": "function_call_output", "call_id": call.call_id, "output": "21 degrees"}
-    second = client.responses.create(
-        model=upstream.model,
-        input=[{"role": "user", "content": "The weather?"}, *first.output, output],
-        tools=[WEATHER],
-    )
-    assert second.status == "completed"
-
-
 def test_an_answer_by_a_schema(client, upstream):
     response = client.responses.parse(
         model=upstream.model, input="Where, and how long?", text_format=Answer

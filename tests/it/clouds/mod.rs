@@ -1,5 +1,7 @@
 //! Deployments at clouds: who calls them, how tokens come and end, and what is sent where.
 
+mod bedrock;
+mod chains;
 mod server;
 mod sigv4;
 
@@ -129,7 +131,7 @@ fn sts(action: &'static str, seconds: u64) -> impl Fn(&Seen) -> Answer + Send + 
              <Arn>arn:aws:sts::1:assumed-role/r/s</Arn></AssumedRoleUser></{action}Result>\
              </{action}Response>"
         );
-        (200, "text/xml", body)
+        (200, "text/xml".to_owned(), body)
     }
 }
 
@@ -252,7 +254,7 @@ fn a_token_is_fetched_again_before_it_ends_and_the_old_one_serves_meanwhile() {
 fn a_login_that_fails_is_told_and_mends_itself() {
     let azure = Server::start(openai_reply);
     let login = Server::start(|_| {
-        (401, "application/json", r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret provided."}"#.to_owned())
+        (401, "application/json".to_owned(), r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret provided."}"#.to_owned())
     });
     let gateway = entra(&azure, &login).router("num_retries: 0\ndisable_cooldowns: true").start();
     let reply = gateway.client().chat("m", "hi");
@@ -331,7 +333,7 @@ fn a_stream_of_claude_on_vertex_has_a_path_of_its_own() {
         .iter()
         .map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()))
         .collect();
-    let vertex = Server::start(move |_| (200, "text/event-stream", stream.clone()));
+    let vertex = Server::start(move |_| (200, "text/event-stream".to_owned(), stream.clone()));
     let metadata = Server::start(tokens(3600));
     let gateway = listed(&[
         ("model", "vertex_ai/claude-haiku-4-5@20251001"),

@@ -38,8 +38,8 @@ impl Seen {
     }
 }
 
-/// Status, content type and body.
-pub type Answer = (u16, &'static str, String);
+/// Status, content type (with further lines of the head behind it) and body.
+pub type Answer = (u16, String, String);
 
 type Conduct = Arc<dyn Fn(&Seen) -> Answer + Send + Sync>;
 
@@ -122,5 +122,11 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Seen> {
 }
 
 pub fn json(value: Value) -> Answer {
-    (200, "application/json", value.to_string())
+    (200, "application/json".to_owned(), value.to_string())
+}
+
+/// An answer in JSON with further lines in its head.
+pub fn json_with(status: u16, lines: &[(&str, &str)], value: &Value) -> Answer {
+    let lines = lines.iter().map(|(name, value)| format!("\r\n{name}: {value}"));
+    (status, format!("application/json{}", lines.collect::<String>()), value.to_string())
 }

@@ -1,0 +1,5 @@
+//! `tests/properties/histories.rs` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| tollgate_fuzz::histories(input));

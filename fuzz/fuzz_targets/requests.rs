@@ -1,0 +1,5 @@
+//! `tests/properties/requests.rs` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| tollgate_fuzz::requests(input));
