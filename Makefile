@@ -1,5 +1,5 @@
 # Two commands for a newcomer; the rest is what they are made of.
-.PHONY: run build test lint unit clients deploy deb bench
+.PHONY: run build test lint unit fuzz clients deploy deb bench
 
 # The gateway on scripted providers: no key, no database, no internet.
 run: build
@@ -9,7 +9,7 @@ build:
 	cargo build --release --locked
 
 # Installs what the tests need and runs all of them.
-test: lint unit clients deploy
+test: lint unit fuzz clients deploy
 
 lint:
 	cargo fmt --check
@@ -18,6 +18,10 @@ lint:
 
 unit:
 	cargo test --locked
+
+# Every parser under libFuzzer, for some seconds each.
+fuzz:
+	scripts/fuzz
 
 # The official SDKs, Python and Node, against the real binary.
 clients:

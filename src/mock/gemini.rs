@@ -30,7 +30,9 @@ pub(super) fn read(asked: &mut Asked, body: &[u8]) {
     let declared = body["tools"].as_array().into_iter().flatten();
     let declared = declared.filter_map(|tool| tool["functionDeclarations"].as_array()).flatten();
     let tool = |function: &Value| {
-        let schema = function.get("parametersJsonSchema").or_else(|| function.get("parameters"));
+        // Google reads both spellings, and its own SDK for Python writes the second.
+        let names = ["parametersJsonSchema", "parameters_json_schema", "parameters"];
+        let schema = names.into_iter().find_map(|name| function.get(name));
         let schema = schema.cloned().unwrap_or_default();
         Some(Tool { name: function["name"].as_str()?.to_owned(), schema })
     };

@@ -152,7 +152,7 @@ impl Problem {
 
     /// Amazon's name for it.
     fn amazon(&self) -> &str {
-        self.code.as_deref().unwrap_or(match self.status(Dialect::Bedrock) {
+        self.code.as_deref().unwrap_or_else(|| match self.status(Dialect::Bedrock) {
             401 | 403 => "AccessDeniedException",
             404 => "ResourceNotFoundException",
             408 => "ModelTimeoutException",

@@ -27,7 +27,8 @@ pub(super) fn layout(base: &BaseUrl, written: &Written<'_>) -> Layout {
     let query = base.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
     // What is called in place of the model: a commitment, or a profile with its own books.
     let id = written.cloud.and_then(|cloud| cloud.model_id.as_deref()).map(model_id);
-    let place = id.map_or("{model}".into(), |id| utf8_percent_encode(id, SEGMENT).to_string());
+    let place =
+        id.map_or_else(|| "{model}".into(), |id| utf8_percent_encode(id, SEGMENT).to_string());
     let at = |operation: &str| Some(format!("{root}/model/{place}/{operation}{query}").into());
     let mut paths = [const { None }; Endpoint::ALL.len()];
     paths[Endpoint::Chat.index()] = at("converse");

@@ -17,11 +17,16 @@ struct Gateways {
 
 impl Gateways {
     fn saying(reply: &mock::Reply) -> Self {
+        Self::of("openai/gpt-4o-mini", reply)
+    }
+
+    fn of(openai_model: &str, reply: &mock::Reply) -> Self {
         let openai_upstream = upstream::openai().replies(reply.clone()).start();
         let anthropic_upstream = upstream::anthropic().replies(reply.clone()).start();
-        let gateway = gateway::with(group("gpt").deployment(&openai_upstream))
-            .and(group("claude").deployment(anthropic(&anthropic_upstream)))
-            .start();
+        let gateway =
+            gateway::with(group("gpt").deployment(openai(&openai_upstream).model(openai_model)))
+                .and(group("claude").deployment(anthropic(&anthropic_upstream)))
+                .start();
         let upstreams = [("gpt", openai_upstream), ("claude", anthropic_upstream)].into();
         Self { upstreams, gateway }
     }
@@ -193,7 +198,7 @@ fn images_and_schemas_reach_the_provider_in_its_words() {
 #[test]
 fn thoughts_are_told_to_those_who_ask() {
     let thinking = stream_of_thought();
-    Gateways::saying(&thinking).each(|model, _, client| {
+    Gateways::of("openai/gpt-5-mini", &thinking).each(|model, _, client| {
         let mut body = hi();
         body["generationConfig"] =
             json!({"thinkingConfig": {"includeThoughts": true, "thinkingBudget": 2000}});

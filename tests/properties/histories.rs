@@ -194,6 +194,9 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
+/// What one event says: its class and its place within that, which order it, and its words.
+type Said = (u8, usize, String);
+
 /// What two histories have to have in common.
 struct Rules {
     systems: Systems,
@@ -234,7 +237,7 @@ impl Rules {
         let mut numbers: HashMap<String, usize> = HashMap::new();
         let mut calls = 0;
         let mut system = Vec::new();
-        let mut runs: Vec<(Side, Vec<(u8, usize, String)>)> = Vec::new();
+        let mut runs: Vec<(Side, Vec<Said>)> = Vec::new();
         for (side, events) in turns {
             let mut said = Vec::new();
             for event in events {

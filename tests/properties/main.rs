@@ -381,12 +381,13 @@ fn the_fuzzer_has_every_property_and_the_versions_that_are_shipped() {
     let (manifest, targets) = (read("fuzz/Cargo.toml"), read("fuzz/src/lib.rs"));
     for entry in fs::read_dir(root.join("tests/properties")).unwrap() {
         let path = entry.unwrap().path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        let text = path.is_file().then(|| fs::read_to_string(&path).unwrap()).unwrap_or_default();
-        if name != "main.rs" && text.contains("fn holds(input: &[u8])") {
-            let path = format!("path = \"fuzz_targets/{name}\"");
-            assert!(manifest.contains(&path), "{name} is no target of fuzz/Cargo.toml");
-            assert!(targets.contains(&format!("mod {};", &name[..name.len() - 3])), "{name}");
+        let name = path.file_name().and_then(|name| name.to_str());
+        let Some(module) = name.and_then(|name| name.strip_suffix(".rs")) else { continue };
+        let text = fs::read_to_string(&path).unwrap();
+        if module != "main" && text.contains("fn holds(input: &[u8])") {
+            let path = format!("path = \"fuzz_targets/{module}.rs\"");
+            assert!(manifest.contains(&path), "{module} is no target of fuzz/Cargo.toml");
+            assert!(targets.contains(&format!("mod {module};")), "{module}");
         }
     }
 }

@@ -281,7 +281,7 @@ impl Said {
             call.name.push_str(text(&piece["function"]["name"]));
             call.arguments.push_str(text(&piece["function"]["arguments"]));
             let signature = piece["extra_content"]["google"]["thought_signature"].as_str();
-            call.signature = call.signature.take().or(signature.map(str::to_owned));
+            call.signature = call.signature.take().or_else(|| signature.map(str::to_owned));
         }
     }
 

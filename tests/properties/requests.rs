@@ -21,7 +21,7 @@ const CLIENTS: [ClientDialect; 4] = [
 /// For every body.
 pub(crate) fn holds(input: &[u8]) {
     let Ok(body) = Object::parse(Bytes::copy_from_slice(input)) else { return };
-    let asked = Asked { model: Some("m"), stream: Some(input.len() % 2 == 0) };
+    let asked = Asked { model: Some("m"), stream: Some(input.len().is_multiple_of(2)) };
     for dialect in CLIENTS {
         let canonical = match client::request(dialect, &body, asked) {
             Ok(canonical) => canonical,
@@ -30,11 +30,11 @@ pub(crate) fn holds(input: &[u8]) {
                 continue;
             }
         };
-        let Ok(_) = serde_json::from_slice::<Value>(canonical.body.bytes()) else {
+        if serde_json::from_slice::<Value>(canonical.body.bytes()).is_err() {
             // What is not looked at is passed on as it came, and may be no JSON all the way down.
             assert!(serde_json::from_slice::<Value>(input).is_err(), "{dialect:?} made it");
             continue;
-        };
+        }
         let native = Native {
             dialect,
             body: &body,
@@ -47,7 +47,7 @@ pub(crate) fn holds(input: &[u8]) {
                 let call = Call {
                     model: &deployment.model,
                     endpoint: Endpoint::Chat,
-                    stream: input.len() % 2 == 0,
+                    stream: input.len().is_multiple_of(2),
                     overrides: &[],
                     drop_params: lenient,
                     modify_params: lenient,

@@ -391,3 +391,82 @@ fn every_prefix_of_a_known_provider_works() {
         assert!(response.json().get("prompt_filter_results").is_none(), "{path}");
     }
 }
+
+#[test]
+fn every_path_is_answered_in_its_own_dialect() {
+    let upstream = Upstream::openai().replies(stream(["a", "b"]).usage(3, 2)).start();
+    let content = json!([{"role": "user", "content": "hi"}]);
+    let parts = json!([{"role": "user", "content": [{"text": "hi"}]}]);
+    let converse = json!({ "messages": parts });
+    let house = json!({"engine": "m", "turns": content});
+    let cohere = json!({"model": "m", "messages": content});
+    let ollama = with(cohere.clone(), json!({"stream": false}));
+    let response = json!({"model": "m", "input": "hi"});
+    let vertex = json!({"messages": content, "max_tokens": 9, "anthropic_version": "vertex"});
+    let gemini = json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]});
+    let claude = "/v1/publishers/anthropic/models/claude@1:rawPredict";
+    let google = "/v1beta1/publishers/google/models/gemini:generateContent";
+    for (path, body, text) in [
+        ("/model/claude%3A0/converse", &converse, "/output/message/content/0/text"),
+        ("/v2/chat", &cohere, "/message/content/0/text"),
+        ("/api/chat", &ollama, "/message/content"),
+        ("/v1/responses", &response, "/output/0/content/0/text"),
+        ("/house/say", &house, "/out/text"),
+        (claude, &vertex, "/content/0/text"),
+        (google, &gemini, "/candidates/0/content/parts/0/text"),
+    ] {
+        let response = Client::of(&upstream).ask(path, "", body);
+        assert_eq!(response.json().pointer(text), Some(&json!("ab")), "{path}");
+    }
+    for (path, body, content_type) in [
+        ("/model/claude/converse-stream", &converse, "application/vnd.amazon.eventstream"),
+        ("/api/chat", &cohere, "application/x-ndjson"),
+        (claude, &with(vertex, json!({"stream": true})), "text/event-stream; charset=utf-8"),
+    ] {
+        let response = Client::of(&upstream).ask(path, "", body);
+        assert_eq!(response.header("content-type"), Some(content_type), "{path}");
+        assert!(response.complete, "{path}");
+    }
+}
+
+#[test]
+fn errors_are_in_the_words_of_the_path() {
+    let upstream = Upstream::openai().replies(status(429)).start();
+    let user = json!([{"role": "user", "content": [{"text": "hi"}]}]);
+    let body = json!({"model": "m", "messages": user, "input": "hi", "turns": user, "engine": "m"});
+    for (path, text) in [
+        ("/model/claude/converse", "/message"),
+        ("/v2/chat", "/message"),
+        ("/api/chat", "/error"),
+        ("/v1/responses", "/error/message"),
+        ("/house/say", "/problem/text"),
+    ] {
+        let response = Client::of(&upstream).ask(path, "", &body);
+        assert_eq!(response.status(), 429, "{path}");
+        assert!(response.json().pointer(text).is_some_and(Value::is_string), "{path}");
+    }
+    let refused = Client::of(&upstream).ask("/model/claude/converse", "", &body);
+    let kind = refused.header("x-amzn-errortype").unwrap();
+    assert!(kind.starts_with("ThrottlingException:"), "{kind}");
+}
+
+#[test]
+fn the_frames_of_bedrock_are_amazons() {
+    // The recorded stream of the golden tests shows how a frame is laid out.
+    let upstream = Upstream::bedrock().replies(stream(["a"])).start();
+    let body = json!({"messages": [{"role": "user", "content": [{"text": "hi"}]}]});
+    let bytes = Client::of(&upstream).ask("/model/claude/converse-stream", "", &body).body;
+    let number = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let (mut at, mut payloads) = (0, Vec::new());
+    while at < bytes.len() {
+        let (total, headers) = (number(at), number(at + 4));
+        assert_eq!(number(at + 8) as u32, crc32fast::hash(&bytes[at..at + 8]));
+        let end = at + total - 4;
+        assert_eq!(number(end) as u32, crc32fast::hash(&bytes[at..end]));
+        payloads.push(String::from_utf8(bytes[at + 12 + headers..end].to_vec()).unwrap());
+        at += total;
+    }
+    assert_eq!(payloads[0], r#"{"role":"assistant"}"#);
+    assert_eq!(payloads[1], r#"{"contentBlockIndex":0,"delta":{"text":"a"}}"#);
+    assert!(payloads.last().unwrap().contains("usage"));
+}

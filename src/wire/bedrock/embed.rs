@@ -158,9 +158,8 @@ pub fn embed(request: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Fa
         }
         return written(&body, request.bytes().len());
     }
-    let text = match (texts.pop(), texts.is_empty()) {
-        (Some(text), true) => text,
-        _ => return Err(invalid("input", "`input`: there must be a text")),
+    let (Some(text), true) = (texts.pop(), texts.is_empty()) else {
+        return Err(invalid("input", "`input`: there must be a text"));
     };
     match text.split_once(',').filter(|_| family == Family::TitanImage) {
         Some((head, image)) if head.starts_with("data:image/") && head.ends_with(";base64") => {

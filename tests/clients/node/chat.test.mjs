@@ -120,7 +120,7 @@ for (const { name, model } of UPSTREAMS) {
 
     test("reasoning", async () => {
       const stream = await client.chat.completions.create({
-        model: name === "anthropic" ? model : `${name}/mock-reasoning`,
+        model: `${name}-reasons`,
         messages: ask(),
         reasoning_effort: "low",
         stream: true,

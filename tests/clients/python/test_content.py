@@ -154,14 +154,9 @@ def test_arguments_that_are_parsed(client, upstream):
     assert isinstance(call.function.parsed_arguments, Solution)
 
 
-def reasoning_model(upstream):
-    """Anthropic's reasons when it is asked to; the others do it by name here."""
-    return upstream.model if upstream.is_anthropic else upstream("mock-reasoning")
-
-
 def test_reasoning(client, upstream):
     reply = client.chat.completions.create(
-        model=reasoning_model(upstream), messages=ask(), reasoning_effort="low"
+        model=upstream.group("reasons"), messages=ask(), reasoning_effort="low"
     )
     message = reply.choices[0].message
     assert message.reasoning_content
@@ -171,7 +166,7 @@ def test_reasoning(client, upstream):
 
 def test_streamed_reasoning(client, upstream):
     stream = client.chat.completions.create(
-        model=reasoning_model(upstream), messages=ask(), reasoning_effort="low", stream=True
+        model=upstream.group("reasons"), messages=ask(), reasoning_effort="low", stream=True
     )
     order, thoughts, text = [], "", ""
     for chunk in stream:

@@ -7,15 +7,6 @@ import pytest
 
 from processes import MASTER_KEY
 
-TOOLS = [
-    {
-        "name": name,
-        "description": "Current weather.",
-        "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}},
-    }
-    for name in ("weather", "forecast")
-]
-
 
 @pytest.fixture(scope="module")
 def messages(gateway):

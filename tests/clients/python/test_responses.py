@@ -1,32 +1,8 @@
 """The Responses API, as the SDK's users call it, before providers that have none."""
 
-import json
-
 import openai
 import pytest
 from pydantic import BaseModel
-
-WEATHER = {
-    "type": "function",
-    "name": "get_weather",
-    "description": "The weather of a city.",
-    "parameters": {
-        "type": "object",
-        "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
-        "required": ["city", "days"],
-    },
-    "strict": False,
-}
-TIME = {
-    "type": "function",
-    "name": "get_time",
-    "parameters": {
-        "type": "object",
-        "properties": {"zone": {"type": "string", "enum": ["UTC", "CET"]}},
-        "required": ["zone"],
-    },
-    "strict": False,
-}
 
 
 class Answer(BaseModel):

@@ -11,8 +11,14 @@ use crate::harness::*;
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/inference";
 
-/// A gateway before Bedrock that finds nothing at home.
+/// A gateway before Bedrock that finds nothing at home. Whatever the machine of the tests is, its own
+/// role is none of their business.
 fn at(bedrock: &Server, more: &[(&str, &str)]) -> gateway::Builder {
+    on_machine(bedrock, more).variable("AWS_EC2_METADATA_DISABLED", "true")
+}
+
+/// The same on a machine with a role; who calls this says where it is told.
+fn on_machine(bedrock: &Server, more: &[(&str, &str)]) -> gateway::Builder {
     let url = bedrock.url();
     let mut params = vec![
         ("model", "bedrock/amazon.nova-pro-v1:0"),
@@ -20,8 +26,7 @@ fn at(bedrock: &Server, more: &[(&str, &str)]) -> gateway::Builder {
         ("aws_region_name", "us-east-1"),
     ];
     params.extend(more);
-    // Whatever the machine of the tests is, its own role is none of their business.
-    listed(&params).variable("PATH", "/usr/bin:/bin").variable("AWS_EC2_METADATA_DISABLED", "true")
+    listed(&params).variable("PATH", "/usr/bin:/bin")
 }
 
 /// What the last request to Bedrock was signed with.
@@ -61,8 +66,9 @@ fn a_machines_role_is_told_by_its_metadata_service() {
             _ => json_with(404, &[], &json!({})),
         }
     });
-    let gateway =
-        at(&bedrock, &[]).variable("AWS_EC2_METADATA_SERVICE_ENDPOINT", &metadata.url()).start();
+    let gateway = on_machine(&bedrock, &[])
+        .variable("AWS_EC2_METADATA_SERVICE_ENDPOINT", &metadata.url())
+        .start();
     assert_eq!(gateway.client().chat("m", "hi").text(), "from Bedrock");
     signed_by(&bedrock, "ASIAMACHINE", "machine-secret", "machine-session");
 }

@@ -32,10 +32,12 @@ the gateway puts it back.
 - **error in the stream**: after the text so far, the client's own error event ends the stream, and never its \
 usual end; a whole reply is an error with a status. The access log never calls it a success.
 
-The same is asked with the official SDKs as clients (`tests/clients`, `scripts/clients`): `openai` (chat completions \
-and Responses), `anthropic` and `google-genai` for Python, `openai` and `@anthropic-ai/sdk` for Node, each before \
-every provider of these tables, whole and streamed. There every request to Bedrock is judged by Amazon's own model of \
-its API (botocore).
+The same is asked with official SDKs as clients (`scripts/clients`): `openai` (chat completions and Responses), \
+`anthropic` and `google-genai` for Python, `openai` (both) and `@anthropic-ai/sdk` for Node, each before every provider of \
+these tables: text, image, parallel tools and their results, thinking, structured output, usage, error, and error in \
+the stream, whole and streamed. Of early releases, `openai` 1.3 and `anthropic` 0.18 are asked what they know. Every request \
+that the Python SDKs cause at Bedrock is judged by Amazon's own model of its API (botocore). Cohere's SDK asks for what the \
+gateway has of its API, reranking.
 ";
 
 /// The whole page.

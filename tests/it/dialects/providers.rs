@@ -240,11 +240,11 @@ impl Told {
                 for turn in list(&sent[name]) {
                     for call in list(&turn["tool_calls"]) {
                         let function = &call["function"];
-                        let id = call.get("id").unwrap_or(&function["name"]).clone();
+                        let id = call.get("id").unwrap_or_else(|| &function["name"]).clone();
                         calls.push((id, function["name"].clone(), function["arguments"].clone()));
                     }
                     if turn["role"] == "tool" {
-                        let id = turn.get("tool_call_id").unwrap_or(&turn["tool_name"]);
+                        let id = turn.get("tool_call_id").unwrap_or_else(|| &turn["tool_name"]);
                         results.push((id.clone(), turn["content"].clone()));
                     }
                 }
