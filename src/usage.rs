@@ -6,6 +6,9 @@
 /// Bytes of text to a token, where nobody counted: English text has about so many.
 pub const BYTES_PER_TOKEN: u64 = 4;
 
+/// How far an estimate of a text's tokens may be off, as a share. `tokens` holds its estimate to it.
+pub const ESTIMATE_ERROR: f64 = 0.3;
+
 /// What one reply used. All fields count tokens, but for `units`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {

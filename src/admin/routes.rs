@@ -3,7 +3,7 @@
 use crate::dialect::Endpoint;
 
 /// Inference, served by the gateway for POST. `{model}` stands for one path segment.
-pub const INFERENCE: [(&str, Endpoint); 70] = [
+pub const INFERENCE: [(&str, Endpoint); 76] = [
     ("/v1/chat/completions", Endpoint::Chat),
     ("/chat/completions", Endpoint::Chat),
     ("/openai/v1/chat/completions", Endpoint::Chat),
@@ -71,6 +71,12 @@ pub const INFERENCE: [(&str, Endpoint); 70] = [
     ("/engines/{model}/rerank", Endpoint::Rerank),
     ("/openai/deployments/{model}/rerank", Endpoint::Rerank),
     ("/v2/rerank", Endpoint::Rerank),
+    ("/v1/messages", Endpoint::Chat),
+    ("/messages", Endpoint::Chat),
+    ("/openai/v1/messages", Endpoint::Chat),
+    ("/v1/messages/count_tokens", Endpoint::CountTokens),
+    ("/messages/count_tokens", Endpoint::CountTokens),
+    ("/openai/v1/messages/count_tokens", Endpoint::CountTokens),
     ("/v1/responses", Endpoint::Responses),
     ("/responses", Endpoint::Responses),
     ("/openai/v1/responses", Endpoint::Responses),
@@ -105,12 +111,14 @@ pub struct Listed {
 }
 
 /// What a person should know of; other spellings of the same paths are left out.
-pub const LISTED: [Listed; 27] = [
+pub const LISTED: [Listed; 29] = [
     post("/v1/chat/completions", "Chat completions"),
     post("/openai/deployments/{model}/chat/completions", "Chat completions, as Azure's SDK asks"),
     post("/v1beta/models/{model}:generateContent", "Google's generateContent"),
     post("/v1beta/models/{model}:streamGenerateContent", "The same as a stream"),
     post("/v1beta/models/{model}:countTokens", "The tokens of a prompt, as Google's clients ask"),
+    post("/v1/messages", "Messages, for clients of Anthropic's API"),
+    post("/v1/messages/count_tokens", "The tokens of a prompt, as Anthropic's clients ask"),
     post("/v1/completions", "Text completions"),
     post("/v1/embeddings", "Embeddings"),
     post("/v1/images/generations", "Images"),

@@ -39,7 +39,14 @@ fn env() -> BTreeMap<String, String> {
 /// The variables that the seed files and examples name besides.
 fn full_env() -> BTreeMap<String, String> {
     let mut env = env();
-    for name in ["AZURE_API_KEY", "GROQ_API_KEY"] {
+    for name in [
+        "AZURE_API_KEY",
+        "GROQ_API_KEY",
+        "COHERE_API_KEY",
+        "ACME_API_KEY",
+        "OPENAI_PASSED_KEY",
+        "SEARCH_API_KEY",
+    ] {
         env.insert(name.to_owned(), format!("{SECRET}-{name}"));
     }
     for name in ["AZURE_API_BASE", "AZURE_API_BASE_SECONDARY"] {

@@ -38,6 +38,7 @@ pub(super) fn of(endpoint: Endpoint, body: &Object, stream: bool) -> Needs {
     let input_tokens = prompt.tokens + text_tokens(tools.unwrap_or_default()) + text_tokens(schema);
     Needs {
         input_tokens,
+        is_counted: false,
         max_output_tokens: ["max_completion_tokens", "max_tokens", "max_output_tokens"]
             .into_iter()
             .find_map(|name| body.u64(name)),

@@ -179,10 +179,14 @@ async fn once(
     asked: &provider::Call<'_>,
     bounds: Bounds,
 ) -> Result<(Reading, Exchange), Failure> {
-    let Order { call, deployment, .. } = order;
+    let Order { call, deployment, snapshot, .. } = order;
     let Gateway { identities, upstreams, .. } = order.gateway;
     let mut outgoing =
         provider::request(deployment, body, asked).map_err(Failure::without_blame)?;
+    let written = (outgoing.reading, body);
+    if let Some(whole) = order.gateway.unsealed(&snapshot.traffic, call, deployment, written) {
+        outgoing = provider::request(deployment, &whole, asked).map_err(Failure::without_blame)?;
+    }
     let stream = call.stream || call.is_relayed_as_bytes();
     if deployment.target.authorisation.is_none() {
         let exchange = exchange::perform(upstreams, deployment, &outgoing, stream, bounds).await?;

@@ -16,10 +16,10 @@ use super::exchange::{Bounds, is_events, went_silent};
 use super::intake::left;
 use super::opening::{Begun, collect};
 use super::relay::{Relay, estimate};
-use super::{head, remember, reply};
+use super::remember::Gathering;
+use super::{head, reply};
 use crate::failure::Failure;
 use crate::patience::{nap, within};
-use crate::recall::Gatherer;
 use crate::routing::{Attempt, Plan};
 use crate::usage::Usage;
 
@@ -59,7 +59,7 @@ pub(super) struct Pump<'a, 'r> {
     /// Content of this stream is out.
     committed: bool,
     /// What the client will have forgotten when it comes again.
-    gatherer: Option<Gatherer>,
+    gathering: Option<Gathering>,
 }
 
 impl<'a, 'r> Pump<'a, 'r> {
@@ -72,8 +72,8 @@ impl<'a, 'r> Pump<'a, 'r> {
         // Only where events are known to be whole may something stand between them.
         let beats = call.stream && call.endpoint.is_text();
         let heartbeat = relay.ctx.snapshot.traffic.heartbeat.filter(|_| beats);
-        let (heard, committed, gatherer) = (None, false, None);
-        Self { relay, call, plan, attempt, bounds, heartbeat, heard, committed, gatherer }
+        let (heard, committed, gathering) = (None, false, None);
+        Self { relay, call, plan, attempt, bounds, heartbeat, heard, committed, gathering }
     }
 
     /// Resolves when there is something else to do than wait for the upstream.
@@ -124,7 +124,8 @@ impl<'a, 'r> Pump<'a, 'r> {
     pub(super) async fn run(&mut self, mut begun: Box<Begun>) -> Pumped {
         if begun.reading.native.is_none() {
             let traffic = &self.relay.ctx.snapshot.traffic;
-            self.gatherer = remember::gatherer(traffic, self.call, &self.attempt.deployment);
+            let deployment = &self.attempt.deployment;
+            self.gathering = Gathering::of(traffic, self.call, deployment, begun.reading);
         }
         let pumped = self.frames(&mut begun).await;
         let stream = &begun.stream;
@@ -139,7 +140,8 @@ impl<'a, 'r> Pump<'a, 'r> {
         ctx.relayed.settle(usage, &ctx.snapshot.prices);
         if matches!(pumped, Pumped::Complete) {
             let traffic = &self.relay.ctx.snapshot.traffic;
-            self.relay.gateway.remember(traffic, self.call, self.gatherer.take());
+            let (gathering, deployment) = (self.gathering.take(), &self.attempt.deployment);
+            self.relay.gateway.remember(traffic, self.call, deployment, gathering);
             // The reply is out; what is left is to see the body's end, so that the connection can
             // serve again.
             let session = &mut begun.connection.session;
@@ -195,8 +197,8 @@ impl<'a, 'r> Pump<'a, 'r> {
         end: bool,
     ) -> Written {
         if !native {
-            if let Some(gatherer) = &mut self.gatherer {
-                out.iter().for_each(|events| gatherer.events(events));
+            if let Some(gathering) = &mut self.gathering {
+                out.iter().for_each(|events| gathering.events(events));
             }
             if let Some(resume) = &mut self.relay.resume {
                 resume.pass(out);

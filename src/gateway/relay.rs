@@ -22,8 +22,9 @@ use super::exchange::{self, Bounds};
 use super::intake::left;
 use super::opening::{self, Opening, Order, Whole};
 use super::pump::{Interruption, Pump, Pumped};
+use super::remember::Gathering;
 use super::reply::Told;
-use super::{Gateway, head, remember, reply, shadow, tokens};
+use super::{Gateway, head, reply, shadow, tokens};
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
@@ -419,9 +420,9 @@ impl<'r> Relay<'r> {
         };
         if reading.native.is_none() {
             let traffic = &self.ctx.snapshot.traffic;
-            let mut gatherer = remember::gatherer(traffic, call, deployment);
-            gatherer.iter_mut().for_each(|gatherer| gatherer.reply(&reply.body));
-            self.gateway.remember(traffic, call, gatherer);
+            let mut gathering = Gathering::of(traffic, call, deployment, reading);
+            gathering.iter_mut().for_each(|gathering| gathering.reply(&reply.body));
+            self.gateway.remember(traffic, call, deployment, gathering);
         }
         let is_json = call.endpoint.is_text() || exchange::is_json(headers) && !call.is_content();
         let telling = call.telling(&self.ctx.request_id, created);

@@ -9,32 +9,59 @@ use super::Gateway;
 use super::ctx::Call;
 use crate::catalog::Deployment;
 use crate::dialect::{ClientDialect, Dialect, Endpoint};
-use crate::provider;
-use crate::recall::{Fields, Gatherer};
+use crate::provider::{self, Reading};
+use crate::recall::{Audience, Gatherer};
 use crate::snapshot::Traffic;
 use crate::wire::json::Object;
 
-/// The fields to look after in this call on this deployment.
-fn fields(traffic: &Traffic, call: &Call, deployment: &Deployment) -> Option<Fields> {
-    let fields = provider::replayed(deployment);
-    let is_asked = !fields.is_empty()
-        && traffic.tool_call_memory.is_some()
-        && call.endpoint == Endpoint::Chat
-        && (call.body.contains("tools") || call.body.contains("functions"));
+/// Whether anything is to be looked after in this call on this deployment.
+fn is_asked(traffic: &Traffic, call: &Call, deployment: &Deployment) -> bool {
     let is_native = matches!(
         (call.dialect, deployment.dialect),
         (ClientDialect::Anthropic, Dialect::Anthropic) | (ClientDialect::Gemini, Dialect::Gemini)
     );
-    (is_asked && !is_native).then_some(fields)
+    traffic.tool_call_memory.is_some()
+        && call.endpoint == Endpoint::Chat
+        && (call.body.contains("tools") || call.body.contains("functions"))
+        && !is_native
 }
 
-/// What is to be gathered from the answer.
-pub(super) fn gatherer(
-    traffic: &Traffic,
-    call: &Call,
-    deployment: &Deployment,
-) -> Option<Gatherer> {
-    fields(traffic, call, deployment).map(Gatherer::new)
+/// What is gathered from an answer, and who may be given it.
+#[derive(Debug)]
+pub(super) struct Gathering {
+    gatherer: Gatherer,
+    is_sealed: bool,
+}
+
+impl Gathering {
+    /// What is to be gathered from an answer that is read so.
+    pub(super) fn of(
+        traffic: &Traffic,
+        call: &Call,
+        deployment: &Deployment,
+        reading: Reading,
+    ) -> Option<Self> {
+        let sealed = provider::sealed(reading);
+        let is_sealed = !sealed.is_empty();
+        let fields = if is_sealed { sealed } else { provider::replayed(deployment) };
+        let is_wanted = !fields.is_empty() && is_asked(traffic, call, deployment);
+        is_wanted.then(|| Self { gatherer: Gatherer::new(fields), is_sealed })
+    }
+
+    /// Takes a whole reply.
+    pub(super) fn reply(&mut self, body: &[u8]) {
+        self.gatherer.reply(body);
+    }
+
+    /// Takes whole events of a stream.
+    pub(super) fn events(&mut self, events: &[u8]) {
+        self.gatherer.events(events);
+    }
+}
+
+fn audience<'a>(call: &Call, deployment: &'a Deployment, is_sealed: bool) -> Audience<'a> {
+    let maker = if is_sealed { Some(&*deployment.id) } else { None };
+    Audience { caller: call.tenant, maker }
 }
 
 impl Gateway {
@@ -46,16 +73,41 @@ impl Gateway {
         deployment: &Deployment,
         body: &'b Object,
     ) -> Cow<'b, Object> {
-        let restored = fields(traffic, call, deployment)
-            .and_then(|fields| self.memory.restore(call.tenant, fields, body));
+        let fields = provider::replayed(deployment);
+        if fields.is_empty() || !is_asked(traffic, call, deployment) {
+            return Cow::Borrowed(body);
+        }
+        let restored = self.memory.restore(audience(call, deployment, false), fields, body);
         restored.map_or(Cow::Borrowed(body), Cow::Owned)
     }
 
+    /// The body for a deployment whose request was written to be read so, if its history lacks what
+    /// only this deployment can read: then it is to be written again.
+    pub(super) fn unsealed(
+        &self,
+        traffic: &Traffic,
+        call: &Call,
+        deployment: &Deployment,
+        (reading, body): (Reading, &Object),
+    ) -> Option<Object> {
+        let fields = provider::sealed(reading);
+        if fields.is_empty() || !is_asked(traffic, call, deployment) {
+            return None;
+        }
+        self.memory.restore(audience(call, deployment, true), fields, body)
+    }
+
     /// Keeps what came with a reply that the client has.
-    pub(super) fn remember(&self, traffic: &Traffic, call: &Call, gatherer: Option<Gatherer>) {
-        let kept = gatherer.and_then(Gatherer::kept);
-        if let (Some(kept), Some(age)) = (kept, traffic.tool_call_memory) {
-            self.memory.keep(call.tenant, kept, age);
+    pub(super) fn remember(
+        &self,
+        traffic: &Traffic,
+        call: &Call,
+        deployment: &Deployment,
+        gathering: Option<Gathering>,
+    ) {
+        let Some(Gathering { gatherer, is_sealed }) = gathering else { return };
+        if let (Some(kept), Some(age)) = (gatherer.kept(), traffic.tool_call_memory) {
+            self.memory.keep(audience(call, deployment, is_sealed), kept, age);
         }
     }
 }

@@ -41,8 +41,7 @@ pub(super) async fn needs(
             }
         }
     };
-    let needs =
-        Needs { input_tokens: counted.tokens, ..needs::of(call.endpoint, &call.body, call.stream) };
+    let needs = counted_as(counted, needs::of(call.endpoint, &call.body, call.stream));
     *call.needs.get_or_init(|| needs)
 }
 
@@ -75,7 +74,11 @@ pub(super) fn count(call: &Call, model: &str, catalog: &Catalog) {
     let counted = Prompt::read(&call.body, call.endpoint).count(Some(encoding));
     let needs = needs::of(call.endpoint, &call.body, call.stream);
     // Whoever counted before has counted the same.
-    call.needs.get_or_init(|| Needs { input_tokens: counted.tokens, ..needs });
+    call.needs.get_or_init(|| counted_as(counted, needs));
+}
+
+const fn counted_as(counted: Counted, needs: Needs) -> Needs {
+    Needs { input_tokens: counted.tokens, is_counted: counted.exact, ..needs }
 }
 
 fn encoding_of(model: &str, catalog: &Catalog) -> Option<Encoding> {

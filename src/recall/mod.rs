@@ -74,13 +74,24 @@ impl Kept {
     }
 }
 
+/// Who may be given what is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Audience<'a> {
+    /// Whose reply it was.
+    pub caller: &'a str,
+    /// The deployment that made it, if no other can read it.
+    pub maker: Option<&'a str>,
+}
+
 /// A caller's tool call, so that nobody finds another's.
 type Key = [u8; 16];
 
-fn key(caller: &str, id: &str) -> Key {
+fn key(audience: Audience<'_>, id: &str) -> Key {
     let mut hash = Sha256::new();
-    hash.update((caller.len() as u64).to_le_bytes());
-    hash.update(caller);
+    for name in [audience.caller, audience.maker.unwrap_or_default()] {
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name);
+    }
     hash.update(id);
     let mut key = Key::default();
     key.copy_from_slice(&hash.finalize()[..16]);
@@ -135,31 +146,36 @@ impl Memory {
         Self { entries }
     }
 
-    /// Keeps what a reply to `caller` came with, for `age`.
-    pub fn keep(&self, caller: &str, kept: Kept, age: Duration) {
+    /// Keeps what a reply came with, for `age`.
+    pub fn keep(&self, audience: Audience<'_>, kept: Kept, age: Duration) {
         let kept = Arc::new(kept);
         for (id, _) in &kept.calls {
-            self.entries.insert(key(caller, id), Entry { kept: Arc::clone(&kept), age });
+            self.entries.insert(key(audience, id), Entry { kept: Arc::clone(&kept), age });
         }
     }
 
     /// The request with what its history lacks of `fields`; `None`: nothing is known to be missing.
     #[must_use]
-    pub fn restore(&self, caller: &str, fields: Fields, request: &Object) -> Option<Object> {
+    pub fn restore(
+        &self,
+        audience: Audience<'_>,
+        fields: Fields,
+        request: &Object,
+    ) -> Option<Object> {
         let messages = request.slice("messages")?;
         memmem::find(&messages, b"\"tool_calls\"")?;
-        let messages = map_elements(&messages, |message| self.mended(caller, fields, message))?;
+        let messages = map_elements(&messages, |message| self.mended(audience, fields, message))?;
         let mut edits = Edits::new();
         edits.set_raw("messages", &messages[..]);
         Object::parse(request.edit(&edits)).ok()
     }
 
-    fn mended(&self, caller: &str, fields: Fields, message: &Object) -> Option<Bytes> {
+    fn mended(&self, audience: Audience<'_>, fields: Fields, message: &Object) -> Option<Bytes> {
         if message.str("role").as_deref() != Some("assistant") {
             return None;
         }
         let calls = message.slice("tool_calls")?;
-        let known = |call: &Object| self.entries.get(&key(caller, &call.str("id")?));
+        let known = |call: &Object| self.entries.get(&key(audience, &call.str("id")?));
         let kept = elements(&calls).iter().find_map(known)?.kept;
         let mut edits = Edits::new();
         for (name, value) in &kept.message {
@@ -193,6 +209,7 @@ mod tests {
         reasoning_content: true,
     };
     const HOUR: Duration = Duration::from_secs(3_600);
+    const ME: Audience<'_> = Audience { caller: "me", maker: None };
 
     fn kept(reply: &str) -> Option<Kept> {
         let mut gatherer = Gatherer::new(ALL);
@@ -212,15 +229,15 @@ mod tests {
     #[test]
     fn what_a_client_forgot_comes_back() {
         let memory = Memory::default();
-        memory.keep("me", kept(REPLY).unwrap(), HOUR);
-        let restored = memory.restore("me", ALL, &object(HISTORY)).unwrap();
+        memory.keep(ME, kept(REPLY).unwrap(), HOUR);
+        let restored = memory.restore(ME, ALL, &object(HISTORY)).unwrap();
         assert_eq!(
             restored.raw("messages").unwrap(),
             r#"[{"role":"user","content":"q"},{"role":"assistant","content":"","tool_calls":[{"id":"a","function":{},"extra_content":{"google":{"thought_signature":"S"}}},{"id":"b"}],"reasoning_content":"hm","thinking_blocks":[{"type":"thinking"}]},{"role":"tool","tool_call_id":"a"}]"#
         );
-        assert!(memory.restore("me", ALL, &restored).is_none(), "nothing is missing any more");
+        assert!(memory.restore(ME, ALL, &restored).is_none(), "nothing is missing any more");
         let reasoning = Fields { reasoning_content: true, ..Fields::default() };
-        let restored = memory.restore("me", reasoning, &object(HISTORY)).unwrap();
+        let restored = memory.restore(ME, reasoning, &object(HISTORY)).unwrap();
         let messages = restored.raw("messages").unwrap();
         assert!(messages.contains("reasoning_content") && !messages.contains("extra_content"));
         assert!(!messages.contains("thinking_blocks"), "only what the deployment wants");
@@ -229,16 +246,27 @@ mod tests {
     #[test]
     fn nobody_gets_what_another_caller_was_told() {
         let memory = Memory::default();
-        memory.keep("me", kept(REPLY).unwrap(), HOUR);
-        assert!(memory.restore("you", ALL, &object(HISTORY)).is_none());
+        memory.keep(ME, kept(REPLY).unwrap(), HOUR);
+        let you = Audience { caller: "you", maker: None };
+        assert!(memory.restore(you, ALL, &object(HISTORY)).is_none());
+    }
+
+    #[test]
+    fn what_only_its_maker_can_read_goes_to_no_other() {
+        let memory = Memory::default();
+        let by = |maker| Audience { maker: Some(maker), ..ME };
+        memory.keep(by("one"), kept(REPLY).unwrap(), HOUR);
+        assert!(memory.restore(by("one"), ALL, &object(HISTORY)).is_some());
+        assert!(memory.restore(by("two"), ALL, &object(HISTORY)).is_none());
+        assert!(memory.restore(ME, ALL, &object(HISTORY)).is_none());
     }
 
     #[test]
     fn what_the_client_sends_is_left_as_it_is() {
         let memory = Memory::default();
-        memory.keep("me", kept(REPLY).unwrap(), HOUR);
+        memory.keep(ME, kept(REPLY).unwrap(), HOUR);
         let own = HISTORY.replace(r#""function":{}"#, r#""extra_content":{"own":1}"#);
-        let restored = memory.restore("me", ALL, &object(&own)).unwrap();
+        let restored = memory.restore(ME, ALL, &object(&own)).unwrap();
         assert!(restored.raw("messages").unwrap().contains(r#""extra_content":{"own":1}"#));
         for other in [
             r#"{"messages":[{"role":"assistant","tool_calls":[{"id":"z"}]}]}"#,
@@ -247,7 +275,7 @@ mod tests {
             r#"{"messages":[{"role":"assistant","tool_calls":"a"},7]}"#,
             "{}",
         ] {
-            assert!(memory.restore("me", ALL, &object(other)).is_none(), "{other}");
+            assert!(memory.restore(ME, ALL, &object(other)).is_none(), "{other}");
         }
     }
 
@@ -257,14 +285,14 @@ mod tests {
         for at in 0..1_000 {
             let id = format!("\"id\":\"{at}\"");
             let reply = REPLY.replace("\"id\":\"a\"", &id).replace("hm", &"x".repeat(1_000));
-            memory.keep("me", kept(&reply).unwrap(), HOUR);
+            memory.keep(ME, kept(&reply).unwrap(), HOUR);
         }
         memory.entries.run_pending_tasks();
         assert!(memory.entries.weighted_size() <= 100 * 1_024);
         assert!(memory.entries.entry_count() > 0);
 
         let memory = Memory::default();
-        memory.keep("me", kept(REPLY).unwrap(), Duration::ZERO);
-        assert!(memory.restore("me", ALL, &object(HISTORY)).is_none(), "its age is over");
+        memory.keep(ME, kept(REPLY).unwrap(), Duration::ZERO);
+        assert!(memory.restore(ME, ALL, &object(HISTORY)).is_none(), "its age is over");
     }
 }

@@ -59,7 +59,7 @@ impl Facts {
 /// Puts a deployment to the checks.
 ///
 /// A window is exceeded when even an estimate that is too high by its whole error
-/// ([`Needs::INPUT_ERROR`]) would not fit. A provider that is asked in doubt refuses by itself, and
+/// ([`Needs::input_error`]) would not fit. A provider that is asked in doubt refuses by itself, and
 /// `context_window_fallbacks` follow; a request that is refused here has no such chance.
 pub(super) fn fit(
     checks: Checks,
@@ -84,7 +84,7 @@ pub(super) fn fit(
         return Err(Out::MissingCapability(lacking));
     }
     let Some(window) = facts.window else { return Ok(Fit::Good) };
-    let error = (tokens as f64 * Needs::INPUT_ERROR) as u64;
+    let error = (tokens as f64 * needs.input_error()) as u64;
     if tokens - error > window {
         return Err(Out::ContextTooSmall { window, tokens });
     }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::usage::ESTIMATE_ERROR;
 
 /// Texts of the kinds that prompts are made of, written for this test.
 const SAMPLES: [(&str, &str); 18] = [
@@ -135,7 +136,10 @@ fn the_estimate_keeps_its_stated_error() {
     for (language, text) in SAMPLES {
         let (counted, estimated) = (Encoding::O200k.count(text), estimate::tokens(text));
         let error = estimated as f64 / counted as f64 - 1.0;
-        assert!(error.abs() < 0.30, "{language}: {counted} tokens estimated as {estimated}");
+        assert!(
+            error.abs() < ESTIMATE_ERROR,
+            "{language}: {counted} tokens estimated as {estimated}"
+        );
         sum += error.abs();
     }
     assert!(sum / (SAMPLES.len() as f64) < 0.12, "on average: {}", sum / SAMPLES.len() as f64);

@@ -7,8 +7,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::json;
+
 use crate::harness::gateway::TOLLGATE;
 use crate::harness::*;
+use crate::media::form;
 
 const KEY: &str = "sk-the-master-key-of-the-examples";
 
@@ -27,6 +30,10 @@ fn trial(file: &str) -> Trial<'_> {
         ("OPENAI_API_KEY", "sk-openai"),
         ("ANTHROPIC_API_KEY", "sk-anthropic"),
         ("GROQ_API_KEY", "sk-groq"),
+        ("COHERE_API_KEY", "sk-cohere"),
+        ("ACME_API_KEY", "sk-acme"),
+        ("OPENAI_PASSED_KEY", "sk-passed"),
+        ("SEARCH_API_KEY", "sk-search"),
         ("AZURE_API_KEY", "azure-west-key"),
         ("AZURE_API_KEY_SECONDARY", "azure-east-key"),
     ];
@@ -365,4 +372,151 @@ fn the_own_region_goes_first_and_weights_divide() {
 
     let answers: Vec<_> = (0..10).map(|_| answer(&gateway, "claude-haiku").1).collect();
     assert_eq!(answers.iter().filter(|answer| *answer == "anthropic").count(), 2, "{answers:?}");
+}
+
+#[test]
+fn cohere_chats_embeds_and_ranks_with_one_key() {
+    let reply = json!({"id": "c", "finish_reason": "COMPLETE",
+        "message": {"role": "assistant", "content": [{"type": "text", "text": "from Cohere"}]},
+        "usage": {"tokens": {"input_tokens": 3, "output_tokens": 2}}});
+    let ranked = json!({"id": "r", "results": [{"index": 1, "relevance_score": 0.9}],
+        "meta": {"billed_units": {"search_units": 1}}});
+    let embedded = json!({"id": "e", "embeddings": {"float": [[0.5, 1.0]]}, "texts": ["hi"],
+        "meta": {"billed_units": {"input_tokens": 2}}});
+    let cohere = upstream::openai()
+        .requires_key("sk-cohere")
+        .when(|it| it.path == "/v2/rerank", mock::json(&ranked))
+        .when(|it| it.path == "/v2/embed", mock::json(&embedded))
+        .replies(mock::json(&reply))
+        .start();
+    let openai = upstream::openai().replies(chat("from OpenAI")).start();
+    let gateway = trial("examples/cohere.yaml")
+        .at("COHERE_API_BASE", &cohere)
+        .at("OPENAI_API_BASE", &openai)
+        .start();
+    let client = gateway.client();
+
+    assert_eq!(answer(&gateway, "assistant"), says("assistant", "from Cohere"));
+    let asked = json!({"model": "embeddings", "input": "hi"});
+    let vectors = client.post("/v1/embeddings").json(&asked).send();
+    assert_eq!(vectors.json()["data"][0]["embedding"], json!([0.5, 1.0]), "{vectors:?}");
+    assert_eq!(cohere.last_request().json()["input_type"], "search_document");
+    let query = json!({"model": "rerank", "query": "q", "documents": ["a", "b"]});
+    let order = client.post("/v2/rerank").json(&query).send();
+    assert_eq!(order.json()["results"][0]["index"], 1, "{order:?}");
+
+    cohere.now_replies(overloaded());
+    assert_eq!(answer(&gateway, "assistant"), says("assistant-standby", "from OpenAI"));
+}
+
+#[test]
+fn media_go_to_the_own_server_or_to_openai() {
+    let heard = json!({"text": "hello", "duration": 2.0});
+    let own = upstream::openai().replies(mock::json(&heard)).start();
+    let verdict = json!({"id": "m", "model": "omni-moderation-latest",
+        "results": [{"flagged": false, "categories": {}, "category_scores": {}}]});
+    let picture = json!({"created": 1, "data": [{"b64_json": "AAAA"}]});
+    let file = json!({"id": "file-abc", "object": "file", "bytes": 3, "filename": "a.bin",
+        "purpose": "batch"});
+    let openai = upstream::openai()
+        .requires_key("sk-openai")
+        .when(|it| it.path == "/v1/moderations", mock::json(&verdict))
+        .when(|it| it.path == "/v1/images/generations", mock::json(&picture))
+        .when(|it| it.path == "/v1/audio/speech", body_of("audio/mpeg", "sound"))
+        .when(|it| it.path == "/v1/audio/transcriptions", mock::json(&heard))
+        .replies(mock::json(&file))
+        .start();
+    let gateway = trial("examples/media.yaml")
+        .at("OPENAI_API_BASE", &openai)
+        .instead("http://127.0.0.1:8001", &own)
+        .start();
+    let client = gateway.client();
+    let asked = |path: &str, body: serde_json::Value| {
+        let reply = client.post(path).json(&body).send();
+        assert_eq!(reply.status, 200, "{path}: {}", reply.body_text());
+        reply
+    };
+    let reply = asked("/v1/images/generations", json!({"model": "pictures", "prompt": "a cat"}));
+    assert_eq!(reply.json()["data"][0]["b64_json"], "AAAA");
+    let speech = json!({"model": "voice", "input": "hi", "voice": "alloy"});
+    assert_eq!(asked("/v1/audio/speech", speech).body, b"sound");
+    asked("/v1/moderations", json!({"input": "hi"}));
+    assert_eq!(openai.last_request().json()["model"], "omni-moderation-latest");
+
+    let dictate = || {
+        let fields = [("model", "dictation")];
+        form(client.post("/v1/audio/transcriptions"), &fields, Some(("file", b"wave"))).send()
+    };
+    let before = openai.request_count();
+    assert_eq!(dictate().json()["text"], "hello");
+    assert_eq!((own.request_count(), openai.request_count()), (1, before), "the own server first");
+    own.now_replies(overloaded());
+    assert_eq!(dictate().json()["text"], "hello");
+    assert_eq!(openai.last_request().path, "/v1/audio/transcriptions");
+
+    let fields = [("purpose", "batch"), ("target_model_names", "batch")];
+    let kept = form(client.post("/v1/files"), &fields, Some(("file", b"{}\n"))).send();
+    let id = kept.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(client.get(&format!("/v1/files/{id}")).status, 200);
+    assert_eq!(openai.last_request().path, "/v1/files/file-abc");
+}
+
+#[test]
+fn an_api_of_ones_own_is_described_and_openai_stands_by() {
+    let whole =
+        json!({"output": "from the house", "why": "end", "cost": {"read": 4, "written": 3}});
+    let pieces = [
+        json!({"piece": "from ", "last": false}),
+        json!({"piece": "the house", "last": true, "cost": {"read": 4, "written": 3}}),
+    ];
+    let lines: String = pieces.iter().map(|piece| format!("{piece}\n")).collect();
+    let acme = upstream::openai()
+        .requires_key("sk-acme")
+        .when(|it| it.json()["stream"] == true, body_of("application/x-ndjson", lines))
+        .replies(mock::json(&whole))
+        .start();
+    let openai = upstream::openai().replies(chat("from OpenAI")).start();
+    let gateway = trial("examples/custom-provider.yaml")
+        .instead("http://127.0.0.1:8100", &acme)
+        .at("OPENAI_API_BASE", &openai)
+        .start();
+
+    assert_eq!(answer(&gateway, "house-model"), says("house-model", "from the house"));
+    let sent = acme.last_request();
+    assert_eq!((sent.path.as_str(), &sent.json()["engine"]), ("/v2/generate", &json!("large-2")));
+    assert_eq!(sent.json()["input"], "hi");
+    let stream = gateway.client().stream("house-model", "hi");
+    assert_eq!(stream.text(), "from the house");
+    let cost = gateway.logged(stream.request_id())["cost_usd"].as_f64().unwrap();
+    assert!((cost - 0.000_01).abs() < 1e-12, "4 tokens read, 3 written: {cost}");
+
+    acme.now_replies(overloaded());
+    assert_eq!(answer(&gateway, "house-model"), says("house-model", "from OpenAI"));
+}
+
+#[test]
+fn what_is_passed_goes_with_keys_that_clients_never_see() {
+    let openai = upstream::openai()
+        .when(|it| it.path.contains("/assistants"), mock::json(&json!({"data": []})))
+        .replies(chat("hello"))
+        .start();
+    let search = upstream::openai().replies(mock::json(&json!({"found": 1}))).start();
+    let gateway = trial("examples/pass-through.yaml")
+        .at("OPENAI_API_BASE", &openai)
+        .instead("http://127.0.0.1:8200", &search)
+        .start();
+    let client = gateway.client();
+
+    assert_eq!(client.get("/openai/v1/assistants?limit=1").json(), json!({"data": []}));
+    assert_eq!(openai.last_request().key(), Some("sk-passed"));
+    assert_eq!(answer(&gateway, "gpt-4o-mini"), says("gpt-4o-mini", "hello"));
+    assert_eq!(openai.last_request().key(), Some("sk-openai"));
+    assert_eq!(client.get("/anthropic/v1/models").status, 404);
+
+    let found = client.post("/search?q=x").json(&json!({})).send();
+    assert_eq!(found.json(), json!({"found": 1}));
+    let sent = search.last_request();
+    assert_eq!((&*sent.path, sent.key()), ("/v2/search?q=x&market=en", Some("sk-search")));
+    assert_eq!(gateway.logged(found.request_id())["cost_usd"], 0.005);
+    assert_eq!(client.get("/search").status, 404);
 }

@@ -421,3 +421,62 @@ fn a_key_is_taken_from_either_header() {
         }
     }
 }
+
+#[test]
+fn claude_code_s_calls_are_answered_in_their_order() {
+    let claude = upstream::anthropic().replies(chat("done").reasoning(["hm"])).start();
+    let gpt = upstream::openai().replies(chat("done")).start();
+    let gateway = both(&claude, &gpt);
+    let client = gateway.client();
+    let as_it_asks = |ask: Ask| {
+        ask.header("anthropic-version", "2023-06-01")
+            .header("anthropic-beta", "claude-code-20250219,interleaved-thinking-2025-05-14")
+            .header("x-app", "cli")
+    };
+    // Whether anybody is there.
+    assert_eq!(client.request(http::Method::HEAD, "/").send().status, 200);
+    for model in ["claude", "gpt"] {
+        let mut quota = body(model);
+        quota["max_tokens"] = json!(1);
+        quota["metadata"] = json!({"user_id": "user_1_account__session_2"});
+        let reply = as_it_asks(client.post("/v1/messages?beta=true")).json(&quota).send();
+        assert_eq!(reply.status, 200, "{}", reply.body_text());
+
+        let tools = json!([{"name": "Bash", "description": "runs", "input_schema": {
+            "$schema": "http://json-schema.org/draft-07/schema#", "type": "object",
+            "properties": {"command": {"type": "string"}}, "required": ["command"],
+            "additionalProperties": false}}]);
+        let counted = json!({"model": model, "tools": tools,
+            "messages": [{"role": "user", "content": "foo"}]});
+        let path = "/v1/messages/count_tokens?beta=true";
+        let reply = as_it_asks(client.post(path)).json(&counted).send();
+        assert!(reply.json()["input_tokens"].as_u64() > Some(1), "{}", reply.body_text());
+
+        let work = json!({"model": model, "max_tokens": 32_000, "tools": tools,
+            "system": [{"type": "text", "text": "You are Claude Code",
+                "cache_control": {"type": "ephemeral"}}],
+            "thinking": {"type": "enabled", "budget_tokens": 10_000},
+            "metadata": {"user_id": "user_1"},
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "hi",
+                    "cache_control": {"type": "ephemeral"}}]},
+                {"role": "assistant", "content": [
+                    {"type": "thinking", "thinking": "hm", "signature": "c2ln"},
+                    {"type": "tool_use", "id": "toolu_1", "name": "Bash",
+                        "input": {"command": "ls"}}]},
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1",
+                    "content": "a", "is_error": false}]}]});
+        let stream = as_it_asks(client.post("/v1/messages?beta=true")).json(&work).stream();
+        assert_eq!(said(&stream), "done", "{stream:?}");
+        assert_eq!(names(&stream).last().map(String::as_str), Some("message_stop"));
+    }
+    let sent = claude.last_request();
+    assert_eq!(
+        sent.header("anthropic-beta"),
+        Some("claude-code-20250219,interleaved-thinking-2025-05-14")
+    );
+    assert_eq!(sent.json()["metadata"], json!({"user_id": "user_1"}));
+    assert_eq!(sent.json()["messages"][1]["content"][0]["signature"], "c2ln");
+    let sent = gpt.last_request();
+    assert_eq!((sent.header("anthropic-beta"), &sent.json()["user"]), (None, &json!("user_1")));
+}

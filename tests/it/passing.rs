@@ -1,13 +1,7 @@
-//! Requests that are handed to a provider as they are: its native API, own endpoints, WebSockets.
-
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+//! Requests that are handed to a provider as they are: its native API and own endpoints.
 
 use http::Method;
 use serde_json::json;
-use tungstenite::handshake::server::{Request, Response};
-use tungstenite::protocol::Role;
-use tungstenite::{Message, WebSocket};
 
 use crate::harness::*;
 
@@ -179,122 +173,47 @@ fn own_endpoints_lead_to_their_targets() {
     assert_eq!((request.header("x-mine"), request.header("authorization")), (Some("1"), None));
 }
 
-/// A WebSocket server that takes one connection and answers the first message with two.
-fn realtime_provider() -> (std::net::SocketAddr, std::thread::JoinHandle<Vec<String>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let serving = meanwhile(move || {
-        let (stream, _) = listener.accept().unwrap();
-        let mut head = Vec::new();
-        #[expect(clippy::result_large_err, reason = "the error is tungstenite's")]
-        let look = |request: &Request, mut response: Response| {
-            head.push(request.uri().to_string());
-            for (name, value) in request.headers() {
-                head.push(format!("{name}: {}", value.to_str().unwrap()));
-            }
-            let protocol = "realtime".parse().unwrap();
-            response.headers_mut().insert("sec-websocket-protocol", protocol);
-            Ok(response)
-        };
-        let mut socket = tungstenite::accept_hdr(stream, look).unwrap();
-        let asked = socket.read().unwrap().into_text().unwrap();
-        head.push(asked.to_string());
-        socket.send(Message::text(r#"{"type":"response.created"}"#)).unwrap();
-        let done = json!({"type": "response.done", "response": {"usage": {
-            "input_tokens": 12, "output_tokens": 34, "total_tokens": 46,
-        }}});
-        socket.send(Message::text(done.to_string())).unwrap();
-        while socket.read().is_ok() {}
-        head
-    });
-    (address, serving)
-}
-
-/// Opens a WebSocket at the gateway.
-fn websocket(
-    gateway: &Gateway,
-    path: &str,
-    headers: &str,
-) -> (String, Option<WebSocket<TcpStream>>) {
-    let mut stream = TcpStream::connect(gateway.address()).unwrap();
-    stream.set_read_timeout(Some(patience())).unwrap();
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nhost: gateway\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
-         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
-    )
-    .unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8(head).unwrap();
-    let socket = head
-        .starts_with("HTTP/1.1 101")
-        .then(|| WebSocket::from_raw_socket(stream, Role::Client, None));
-    (head, socket)
-}
-
 #[test]
-fn a_realtime_conversation_goes_both_ways_and_is_metered() {
-    let (address, serving) = realtime_provider();
-    let gateway = gateway::with(
-        group("voice")
-            .deployment(Deployment::at("openai/gpt-realtime", &format!("http://{address}/v1"))),
-    )
-    .master_key(KEY)
-    .start();
-    let headers = format!(
-        "sec-websocket-protocol: realtime, openai-insecure-api-key.{KEY}, openai-beta.realtime-v1\r\n\
-         sec-websocket-extensions: permessage-deflate\r\nx-request-id: talk-1\r\n"
-    );
-
-    let (head, socket) = websocket(&gateway, "/v1/realtime?model=voice", &headers);
-    let mut socket = socket.unwrap_or_else(|| panic!("{head}"));
-    assert!(head.to_ascii_lowercase().contains("sec-websocket-protocol: realtime"), "{head}");
-    socket.send(Message::text(r#"{"type":"response.create"}"#)).unwrap();
-    let first = socket.read().unwrap().into_text().unwrap();
-    let second = socket.read().unwrap().into_text().unwrap();
-    assert!(first.contains("response.created") && second.contains("response.done"));
-    socket.close(None).unwrap();
-    while socket.read().is_ok() {}
-    drop(socket);
-
-    let seen = serving.join().unwrap().join("\n");
-    assert!(seen.starts_with("/v1/realtime?model=gpt-realtime\n"), "{seen}");
-    assert!(seen.contains("authorization: Bearer sk-upstream-of-the-tests"), "{seen}");
-    assert!(seen.contains("sec-websocket-protocol: realtime, openai-beta.realtime-v1"), "{seen}");
-    assert!(!seen.contains(KEY) && !seen.contains("permessage-deflate"), "{seen}");
-    assert!(seen.ends_with(r#"{"type":"response.create"}"#), "{seen}");
-    let line = gateway.logged("talk-1");
-    assert_eq!((&line["route"], &line["status"]), (&json!("/v1/realtime"), &json!(101)));
-    assert_eq!(line["usage"]["output_tokens"], 34, "{line}");
-}
-
-#[test]
-fn realtime_requests_are_refused_with_a_reason() {
-    let claude = upstream::anthropic().start();
-    let gateway =
-        gateway::with(group("claude").deployment(anthropic(&claude))).master_key(KEY).start();
-    let key = format!("authorization: Bearer {KEY}\r\n");
-    for (path, headers, status, code) in [
-        ("/v1/realtime?model=claude", "", "401", "missing_api_key"),
-        ("/v1/realtime?model=nothing", &key, "404", "model_not_found"),
-        ("/v1/realtime", &key, "400", "missing_required_parameter"),
-        ("/v1/realtime?model=claude", &key, "404", "upstream_not_found"),
+fn what_is_left_out_of_an_own_endpoint_is_as_documented() {
+    let upstream = upstream::openai().replies(json(&json!({"ok": true}))).start();
+    let other = upstream::openai().replies(status(500)).start();
+    let gateway = gateway::with(group("gpt").deployment(&upstream))
+        .general(&format!(
+            "pass_through_endpoints:\n\
+             \x20 - path: /plain/\n\
+             \x20   target: {0}/at\n\
+             \x20 - path: /plain/deeper\n\
+             \x20   target: {0}/deeper\n\
+             \x20   include_subpath: true\n\
+             \x20   default_query_params: {{a: '1', b: 'x y'}}\n\
+             \x20 - path: /broken\n\
+             \x20   target: {1}/x\n\
+             \x20   cost_per_request: 1\n\
+             pass_through_providers: [anthropic]\n",
+            upstream.url(),
+            other.url()
+        ))
+        .master_key(KEY)
+        .start();
+    let client = gateway.client().with_key(Some(KEY));
+    assert_eq!(gateway.client().with_key(None).get("/plain").status, 401, "a key is asked for");
+    for (path, sent) in [
+        ("/plain", "/at"),
+        ("/plain?q=1", "/at?q=1"),
+        ("/plain/deeper?a=2", "/deeper?a=2&b=x%20y"),
+        ("/plain/deeper/still", "/deeper/still?a=1&b=x%20y"),
     ] {
-        let mut connection = raw::connect(&gateway);
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nhost: g\r\nconnection: Upgrade, close\r\nupgrade: websocket\r\n\
-             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
-        );
-        connection.send(request.as_bytes());
-        let answer = String::from_utf8(connection.read_to_close()).unwrap();
-        assert!(
-            answer.contains(&format!("HTTP/1.1 {status}")) && answer.contains(code),
-            "{path}: {answer}"
-        );
+        let reply = client.get(path);
+        assert_eq!((reply.status, reply.json()), (200, json!({"ok": true})), "{path}");
+        assert_eq!(upstream.last_request().path, sent);
+        assert_eq!(upstream.last_request().key(), None, "nobody's key goes there");
+        let line = gateway.logged(reply.request_id());
+        assert!(line["cost_usd"].is_null() && line["usage"].is_null(), "{line}");
     }
+    assert_eq!(client.get("/plain/other").status, 404, "paths below it are not served");
+    assert_eq!(client.get("/openai/v1/files").status, 404, "that provider is not listed");
+    let failed = client.get("/broken");
+    assert_eq!(failed.status, 500);
+    let line = gateway.logged(failed.request_id());
+    assert!(line["cost_usd"].is_null(), "what failed costs nothing: {line}");
 }

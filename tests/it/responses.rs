@@ -297,3 +297,71 @@ fn a_chat_client_reaches_models_that_take_tools_there_alone() {
     let reply = gateway.client().ask("marked", "hi").set("n", 2).send();
     assert_eq!((reply.status, reply.error_code().as_str()), (400, "unsupported_parameter"));
 }
+
+#[test]
+fn what_a_model_thought_comes_back_to_the_deployment_that_sealed_it() {
+    let thought = json!({"type": "reasoning", "id": "rs_1", "summary": [],
+        "encrypted_content": "sealed=="});
+    let call = json!({"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f",
+        "arguments": "{}", "status": "completed"});
+    let mut made = response("resp_1");
+    made["output"] = json!([thought, call]);
+    let done = |index: usize, item: &Value| {
+        let (at, item) = (json!(index), item.clone());
+        ["added", "done"].map(|what| {
+            json!({"type": format!("response.output_item.{what}"), "output_index": at, "item": item})
+        })
+    };
+    let completed = json!({"type": "response.completed", "response": made});
+    let streamed = events(&[&done(0, &thought)[..], &done(1, &call), &[completed]].concat());
+    for (first, stream) in [(json(&made), false), (streamed, true)] {
+        let answer = || json(&response("resp_2"));
+        let provider = upstream::openai().first_replies([first]).replies(answer()).start();
+        let other = upstream::openai()
+            .when(|it| it.path == PATH, answer())
+            .replies(chat("by chat"))
+            .start();
+        let at = |upstream: &Upstream| responses(upstream, "openai/gpt-5.6-terra");
+        let gateway = gateway::with(group("gpt").deployment(at(&provider).id("one")))
+            .and(group("other").deployment(at(&other).id("two")))
+            .and(group("chat").deployment(openai(&other)))
+            .start();
+        let tools = json!([{"type": "function", "function": {"name": "f"}}]);
+        let ask = gateway.client().ask("gpt", "hi").set("tools", tools.clone());
+        let told = if stream {
+            let told = ask.stream();
+            assert_eq!(told.finish_reason(), Some("tool_calls"), "{told:?}");
+            told.events
+                .iter()
+                .find_map(|it| it["choices"][0]["delta"]["reasoning_items"].get(0).cloned())
+        } else {
+            let told = ask.send().json();
+            told["choices"][0]["message"]["reasoning_items"].get(0).cloned()
+        };
+        assert_eq!(told.unwrap()["encrypted_content"], "sealed==", "the client may keep it");
+
+        // A client that knows only fields of the chat API.
+        let history = json!([{"role": "user", "content": "hi"},
+            {"role": "assistant", "content": null, "tool_calls": [
+                {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "7"}]);
+        let next = |model: &str| {
+            let ask = gateway.client().ask(model, "").set("messages", history.clone());
+            let reply = ask.set("tools", tools.clone()).send();
+            assert_eq!(reply.status, 200, "{}", reply.body_text());
+        };
+        next("gpt");
+        let input = provider.last_request().json()["input"].clone();
+        let kinds: Vec<&Value> =
+            input.as_array().unwrap().iter().map(|item| &item["type"]).collect();
+        assert_eq!(kinds, ["message", "reasoning", "function_call", "function_call_output"]);
+        assert_eq!(input[1]["encrypted_content"], "sealed==");
+        assert_eq!(input[1].get("id"), None, "ids of what is not kept are refused");
+        next("other");
+        let sent = other.last_request();
+        assert!(!sent.json().to_string().contains("sealed=="), "another account cannot open it");
+        next("chat");
+        assert_eq!(other.last_request().path, "/v1/chat/completions");
+        assert!(!other.last_request().json().to_string().contains("sealed=="));
+    }
+}

@@ -21,17 +21,18 @@ use crate::config::yaml::{Entry, Node};
 use crate::money::Usd;
 
 /// The paths of providers, and whose deployments serve them.
-const PROVIDERS: [(&str, &[&str]); 15] = [
+const PROVIDERS: [(&str, &[&str]); 16] = [
     ("/openai", &["openai"]),
     ("/openai_passthrough", &["openai"]),
     ("/anthropic", &["anthropic"]),
     ("/azure", &["azure"]),
     ("/azure_ai", &["azure_ai"]),
     ("/bedrock", &["bedrock"]),
-    ("/cohere", &["cohere"]),
+    ("/cohere", &["cohere", "cohere_chat"]),
     ("/gemini", &["gemini"]),
     ("/mistral", &["mistral"]),
     ("/nvidia_nim", &["nvidia_nim"]),
+    ("/ollama", &["ollama", "ollama_chat"]),
     ("/openrouter", &["openrouter"]),
     ("/vertex_ai", &["vertex_ai"]),
     ("/vertex-ai", &["vertex_ai"]),
@@ -79,6 +80,10 @@ pub(super) fn read(
 
 /// A deployment of everything that a provider has, if its key is in the environment.
 fn from_environment(vendor: &str, shared: &Shared<'_>, prices: &PriceBook) -> Option<Deployment> {
+    // Ollama's own address needs no key: it would be there without anybody having asked for it.
+    if vendor.starts_with("ollama") {
+        return None;
+    }
     // What is wrong with it is no mistake of the file's: then there is none.
     let quiet = Problems::default();
     let (draft, _named) = shared.implied(&format!("{vendor}/*"), Spot::default(), &quiet)?;

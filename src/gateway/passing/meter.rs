@@ -14,10 +14,11 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 
 use crate::catalog::Deployment;
-use crate::provider::{self, Reading};
+use crate::failure::Failure;
+use crate::provider::{self, Passed};
 use crate::usage::Usage;
 use crate::wire::sse::Splitter;
-use crate::wire::{self, Origin, StreamOptions, StreamRelay};
+use crate::wire::{self, Ending, Origin, StreamOptions, StreamRelay};
 
 /// A reply of a longer text than this is not metered: it holds files or images.
 const MAX_REPLY_BYTES: usize = 8 * 1024 * 1024;
@@ -46,6 +47,8 @@ pub(super) enum Meter {
 pub(super) struct Metered {
     pub(super) usage: Option<Usage>,
     pub(super) model: Option<Box<str>>,
+    /// What a stream said that went wrong, after a head that said that all is well.
+    pub(super) failure: Option<Failure>,
 }
 
 /// An event stream.
@@ -56,6 +59,7 @@ pub(super) struct Events {
     looked: usize,
     model: Option<Box<str>>,
     unread: Vec<Bytes>,
+    failure: Option<Failure>,
 }
 
 /// Where a model's name stands in the formats that are known.
@@ -73,28 +77,33 @@ struct Inner {
 }
 
 impl Meter {
-    /// A meter for the answer to a request for `path`; `None` where nothing is known of its use.
+    /// A meter for the answer to a request for `path` about `model`; `None` where nothing is known
+    /// of its use.
     pub(super) fn of(
         deployment: &Arc<Deployment>,
-        path: &str,
+        (path, model): (&str, &str),
         headers: &HeaderMap,
         created: u64,
     ) -> Option<Self> {
-        let reading = provider::passed_reading(deployment, path)?;
+        let passed = Passed::of(deployment, path)?;
         let content_type = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-        if content_type.contains("json") {
-            let deployment = Arc::clone(deployment);
-            let read = Box::new(move |body| whole(&deployment, reading, body, created));
-            return Some(Self::Whole { body: BytesMut::new(), read });
-        }
         let options = StreamOptions { created, quirks: deployment.quirks, ..Default::default() };
-        let origin = provider::origin(&deployment.model, headers);
+        let origin = provider::origin(model, headers);
+        let Some(relay) = passed.stream(deployment, content_type, options, &origin) else {
+            if !content_type.contains("json") {
+                return None;
+            }
+            let (deployment, model) = (Arc::clone(deployment), Box::<str>::from(model));
+            let read = Box::new(move |body| whole(&deployment, passed, body, (created, &model)));
+            return Some(Self::Whole { body: BytesMut::new(), read });
+        };
         Some(Self::Stream(Box::new(Events {
-            relay: provider::stream(deployment, reading, options, &origin),
+            relay,
             naming: Splitter::new(),
             looked: 0,
             model: None,
             unread: Vec::new(),
+            failure: None,
         })))
     }
 
@@ -121,19 +130,27 @@ impl Meter {
         match self {
             Self::Whole { body, read } => read(body.freeze()),
             Self::Stream(mut events) => {
-                let _ending = events.relay.finish(&mut events.unread);
-                Metered { usage: events.relay.usage(), model: events.model }
+                // Whether a stream has an end mark is the client's business; that it broke is told by
+                // the connection.
+                let (Ending::Complete | Ending::Cut) = events.relay.finish(&mut events.unread);
+                let usage = events.relay.usage();
+                Metered { usage, model: events.model, failure: events.failure }
             }
-            Self::Realtime(frames) => Metered { usage: frames.usage, model: None },
+            Self::Realtime(frames) => Metered { usage: frames.usage, ..Metered::default() },
             Self::Lost => Metered::default(),
         }
     }
 }
 
-fn whole(deployment: &Deployment, reading: Reading, body: Bytes, created: u64) -> Metered {
-    let origin = Origin { model: &deployment.model, ..Origin::default() };
-    match provider::reply(deployment, reading, body, created, &origin) {
-        Ok(reply) => Metered { usage: reply.usage, model: reply.model },
+fn whole(
+    deployment: &Deployment,
+    passed: Passed,
+    body: Bytes,
+    (created, model): (u64, &str),
+) -> Metered {
+    let origin = Origin { model, ..Origin::default() };
+    match passed.reply(deployment, body, created, &origin) {
+        Ok(reply) => Metered { usage: reply.usage, model: reply.model, failure: None },
         Err(failure) => {
             tracing::debug!(message = failure.message, "a passed reply is not metered");
             Metered::default()
@@ -146,8 +163,10 @@ impl Events {
         if self.model.is_none() && self.looked < NAMING_EVENTS {
             self.look(chunk);
         }
-        let _progress = self.relay.push(chunk.clone(), &mut self.unread);
-        self.unread.clear();
+        if self.failure.is_none() {
+            self.failure = self.relay.push(chunk.clone(), &mut self.unread).failure;
+            self.unread.clear();
+        }
     }
 
     fn look(&mut self, chunk: &Bytes) {

@@ -9,6 +9,7 @@
 
 mod heads;
 mod meter;
+mod named;
 mod realtime;
 pub(super) mod signed;
 
@@ -24,12 +25,13 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
 use self::meter::{Meter, Metered};
+use self::named::NamedModel;
 use self::realtime::Realtime;
 use super::ctx::{RequestCtx, Served};
 use super::error::GatewayError;
 use super::relay::{stopped, unix_seconds};
 use super::{Gateway, exchange, route};
-use crate::catalog::{Authorisation, Deployment, Mount};
+use crate::catalog::{Authorisation, Deployment, Mount, Price, PriceBook};
 use crate::failure::Failure;
 use crate::identity::Unsigned;
 use crate::provider;
@@ -59,6 +61,10 @@ pub(super) struct Passing {
     /// When the attempt began.
     began: Instant,
     meter: Option<Meter>,
+    /// The model that the request's body names.
+    named: NamedModel,
+    /// The model that the request is for, if its path or its body tells.
+    model: Option<Arc<str>>,
     /// Bytes of the request's body so far.
     received_bytes: usize,
     /// Why the pipeline was stopped, for whoever writes the error.
@@ -108,6 +114,8 @@ impl Passing {
             authority: None,
             began: Instant::now(),
             meter: None,
+            named: NamedModel::default(),
+            model: None,
             received_bytes: 0,
             refusal: None,
             last: None,
@@ -280,6 +288,9 @@ impl Passing {
         if self.received_bytes > limit_bytes {
             return Err(GatewayError::BodyTooLarge { limit_bytes });
         }
+        if let Some(body) = body {
+            self.named.push(body);
+        }
         Ok(())
     }
 
@@ -293,10 +304,13 @@ impl Passing {
     ) {
         let Some(attempt) = &mut self.attempt else { return };
         let deployment = Arc::clone(&attempt.deployment);
+        let named = provider::passed_model(&deployment, path);
+        self.model = named.as_deref().or_else(|| self.named.found()).map(Arc::from);
+        let model = Arc::clone(self.model.as_ref().unwrap_or(&attempt.model));
         ctx.relayed.served_by = Some(Served {
             deployment: Arc::clone(&deployment),
             group: Arc::clone(&attempt.group),
-            model: Arc::clone(&attempt.model),
+            model: Arc::clone(&model),
         });
         let status = head.status.as_u16();
         if head.status.is_server_error() || head.status == StatusCode::TOO_MANY_REQUESTS {
@@ -313,7 +327,8 @@ impl Passing {
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             self.meter = Some(Meter::realtime());
         } else if head.status.is_success() {
-            self.meter = Meter::of(&deployment, path, &head.headers, unix_seconds(ctx.started_at));
+            let created = unix_seconds(ctx.started_at);
+            self.meter = Meter::of(&deployment, (path, &model), &head.headers, created);
         }
     }
 
@@ -326,7 +341,8 @@ impl Passing {
 
     /// Notes what it came to: the model that answered, if it was named, and what it used.
     pub(super) fn finish(&mut self, gateway: &Gateway, ctx: &mut RequestCtx) {
-        let Metered { usage, model } = self.meter.take().map(Meter::finish).unwrap_or_default();
+        let metered = self.meter.take().map(Meter::finish).unwrap_or_default();
+        let Metered { usage, model, failure } = metered;
         let Some(served) = &mut ctx.relayed.served_by else { return };
         if let Some(model) = model {
             served.model = model.into();
@@ -336,10 +352,7 @@ impl Passing {
                 if let Some(attempt) = &mut self.attempt {
                     self.plan.used(attempt, &usage, &gateway.routing, Instant::now());
                 }
-                let prices = &ctx.snapshot.prices;
-                let listed = prices.get(&served.deployment.provider, &served.model);
-                let price = listed.and_then(|listed| listed.price.clone());
-                let price = price.or_else(|| served.deployment.price(&served.model, prices));
+                let price = self.price(served, &ctx.snapshot.prices);
                 ctx.relayed.cost = price.map(|price| price.cost(&usage));
                 ctx.relayed.usage = Some(usage);
             }
@@ -351,6 +364,37 @@ impl Passing {
                 }
             }
         }
+        if let Some(failure) = failure.filter(|_| !ctx.client_gone) {
+            self.broke(gateway, ctx, failure);
+        }
+    }
+
+    /// What the model costs that answered. A deployment has a price for its own model, and may be
+    /// asked for another one here.
+    fn price(&self, served: &Served, book: &PriceBook) -> Option<Arc<Price>> {
+        let deployment = &*served.deployment;
+        let own = || deployment.price(&served.model, book);
+        let is_own = |model: &Arc<str>| *deployment.model == **model;
+        if self.model.as_ref().is_some_and(is_own)
+            && let Some(price) = own()
+        {
+            return Some(price);
+        }
+        let listed = book.get(&deployment.provider, &served.model);
+        let listed = listed.and_then(|listed| listed.price.clone());
+        listed.or_else(|| if self.model.is_none() { own() } else { None })
+    }
+
+    /// Records that a stream said itself that it failed, after its head was taken for a success.
+    fn broke(&mut self, gateway: &Gateway, ctx: &mut RequestCtx, failure: Failure) {
+        let Some(attempt) = self.attempt.take() else { return };
+        let (settings, state) = (&ctx.snapshot.routing, &gateway.routing);
+        let rest = self.plan.failed(attempt, &failure, settings, state, Instant::now());
+        if let Some(noted) = ctx.relayed.attempts.last_mut() {
+            noted.outcome = Outcome::Failed(failure.class);
+            noted.cooled_down = rest.is_some();
+        }
+        ctx.error = Some(GatewayError::Upstream(Box::new(failure)));
     }
 }
 

@@ -53,6 +53,18 @@ fn a_prompt_goes_where_it_fits_and_where_it_fits_well_first() {
 }
 
 #[test]
+fn an_estimate_is_doubted_more_than_a_count() {
+    let mut world =
+        World::new(vec![windowed("a", 8000)]).with(|settings| settings.pre_call_checks = true);
+    let counted = |input_tokens| Needs { is_counted: true, ..needs(input_tokens) };
+    assert_eq!(called(&mut world, &with_needs(needs(11_400))), ["a"], "30 % less would fit");
+    assert_eq!(called(&mut world, &with_needs(counted(8_800))), ["a"], "10 % less would fit");
+    for needs in [needs(11_500), counted(9_000)] {
+        assert!(called(&mut world, &with_needs(needs)).is_empty(), "{needs:?}");
+    }
+}
+
+#[test]
 fn without_the_check_the_provider_is_asked() {
     let mut world = World::new(vec![windowed("a", 8000)]);
     assert_eq!(called(&mut world, &with_needs(needs(40_000))), ["a"]);

@@ -1,6 +1,6 @@
 //! Items of the output, as they are written.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -45,9 +45,18 @@ pub(super) enum Item<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Part<'a> {
-    OutputText { text: &'a str, annotations: &'a [Box<RawValue>], logprobs: [(); 0] },
-    Refusal { refusal: &'a str },
-    SummaryText { text: &'a str },
+    OutputText {
+        text: &'a str,
+        annotations: &'a [Box<RawValue>],
+        /// Each as the chat API has it, too.
+        logprobs: &'a [Box<RawValue>],
+    },
+    Refusal {
+        refusal: &'a str,
+    },
+    SummaryText {
+        text: &'a str,
+    },
 }
 
 impl Part<'_> {
@@ -104,6 +113,16 @@ pub(super) fn flat_annotation(raw: &RawValue) -> Option<Box<RawValue>> {
         flat.insert(name.to_owned(), written.unwrap_or(default));
     }
     serde_json::value::to_raw_value(&flat).ok()
+}
+
+/// The probabilities of a text's tokens, out of what the chat API wraps them in.
+pub(super) fn token_logprobs(wrapped: Option<Raw<'_>>) -> Vec<Box<RawValue>> {
+    #[derive(Deserialize)]
+    struct Wrapped {
+        content: Option<Vec<Box<RawValue>>>,
+    }
+    let read = |raw: Raw<'_>| serde_json::from_str::<Wrapped>(raw.get()).ok()?.content;
+    wrapped.and_then(read).unwrap_or_default()
 }
 
 /// What a provider wants to see again, as JSON.

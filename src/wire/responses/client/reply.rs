@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::echo::{Echo, Says, Status, stem};
-use super::output::{IdOf, Item, Part, extra, flat_annotation, id, sealed_in};
+use super::output::{IdOf, Item, Part, extra, flat_annotation, id, sealed_in, token_logprobs};
 use super::sealed;
 use crate::failure::Failure;
 use crate::wire::chat::{Completion, Turn, arguments, read_usage};
@@ -25,7 +25,7 @@ pub fn reply(body: &Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
         return Err(garbage("the provider's reply has no choices"));
     };
     let status = Status::of(answer.finish_reason.as_deref());
-    let output = items(answer.message, status, &stem);
+    let output = items(answer.message, &token_logprobs(answer.logprobs), status, &stem);
     let usage = completion.usage.and_then(|raw| read_usage(raw.get()));
     let model = if completion.model.is_empty() { telling.model } else { &*completion.model };
     let mut out = Vec::with_capacity(body.len() + 512);
@@ -41,7 +41,12 @@ pub fn reply(body: &Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
     Ok(out.into())
 }
 
-fn items(turn: Turn<'_>, status: Status, stem: &str) -> Vec<Box<RawValue>> {
+fn items(
+    turn: Turn<'_>,
+    logprobs: &[Box<RawValue>],
+    status: Status,
+    stem: &str,
+) -> Vec<Box<RawValue>> {
     let mut items = Vec::new();
     let place = |items: &Vec<Box<RawValue>>| items.len() as u64;
     let blocks = turn.thinking_blocks.unwrap_or_default();
@@ -65,7 +70,7 @@ fn items(turn: Turn<'_>, status: Status, stem: &str) -> Vec<Box<RawValue>> {
             annotations.iter().filter_map(|raw| flat_annotation(raw)).collect();
         let mut content = Vec::new();
         if !text.is_empty() || refusal.is_none() {
-            content.push(Part::OutputText { text, annotations: &annotations, logprobs: [] }.raw());
+            content.push(Part::OutputText { text, annotations: &annotations, logprobs }.raw());
         }
         content.extend(refusal.map(|refusal| Part::Refusal { refusal }.raw()));
         let id = id(IdOf::Message, stem, place(&items));

@@ -91,13 +91,13 @@ struct Reasoning<'a> {
 pub fn request(body: &Object) -> Result<Object, Failure> {
     let mut out = Out(String::with_capacity(body.bytes().len() + 64));
     out.set("messages", &messages(body)?);
-    if let Some(raw) = set(body, "tools") {
-        let tools = tools::tools(raw)?;
-        if !tools.is_empty() {
-            out.set("tools", &tools);
-        }
+    let tools = set(body, "tools").map(tools::tools).transpose()?.unwrap_or_default();
+    if !tools.is_empty() {
+        out.set("tools", &tools);
     }
-    if let Some(raw) = set(body, "tool_choice")
+    // Clients send `auto` with every request; the chat API takes no choice where there are no tools.
+    let chooses = |raw: &&str| !tools.is_empty() || !matches!(*raw, "\"auto\"" | "\"none\"");
+    if let Some(raw) = set(body, "tool_choice").filter(chooses)
         && let Some(choice) = tools::choice(raw)?
     {
         out.set("tool_choice", &choice);
@@ -115,19 +115,24 @@ pub fn request(body: &Object) -> Result<Object, Failure> {
         read::<u64>("max_output_tokens", raw)?;
         out.raw("max_completion_tokens", raw);
     }
-    if let Some(raw) = set(body, "include") {
-        let include: Vec<Text<'_>> = read("include", raw)?;
-        if include.iter().any(|name| &**name == "message.output_text.logprobs") {
-            out.raw("logprobs", "true");
-        }
+    let include = set(body, "include").map(|raw| read::<Vec<Text<'_>>>("include", raw));
+    let include = include.transpose()?.unwrap_or_default();
+    let shows_logprobs = include.iter().any(|name| &**name == "message.output_text.logprobs");
+    if shows_logprobs {
+        out.raw("logprobs", "true");
     }
     if body.bool("stream") == Some(true) {
         // The last event tells it, whoever asks.
         out.raw("stream_options", r#"{"include_usage":true}"#);
     }
     for (name, raw) in body.iter() {
-        let is_default = name == "top_logprobs" && raw == "0";
-        if raw != "null" && !is_default && (PASSED.contains(&name) || !READ.contains(&name)) {
+        // Each is refused by the chat API without the other parameter, and says nothing then.
+        let is_idle = match name {
+            "top_logprobs" => raw == "0" || !shows_logprobs,
+            "parallel_tool_calls" => tools.is_empty(),
+            _ => false,
+        };
+        if raw != "null" && !is_idle && (PASSED.contains(&name) || !READ.contains(&name)) {
             out.raw(name, raw);
         }
     }
@@ -143,7 +148,9 @@ fn messages(body: &Object) -> Result<Vec<Message<'_>>, Failure> {
     let mut turns = Turns::default();
     if let Some(raw) = set(body, "instructions") {
         let text: Text<'_> = read("instructions", raw)?;
-        turns.push(Message::text("system", text.0));
+        if !text.is_empty() {
+            turns.push(Message::text("system", text.0));
+        }
     }
     let Some(raw) = set(body, "input") else {
         // Only what the provider keeps can stand in for it.

@@ -94,6 +94,64 @@ fn settings_become_nested() {
 }
 
 #[test]
+fn what_clients_always_send_is_left_out_where_the_chat_api_refuses_it() {
+    let plain = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+    let idle = json!({"model": "m", "input": "hi", "instructions": "", "tools": [], "text": {},
+        "tool_choice": "auto", "parallel_tool_calls": false, "top_logprobs": 5, "include": [],
+        "truncation": "auto", "max_tool_calls": 3, "reasoning": {"summary": "auto"},
+        "stream_options": {"include_obfuscation": false}, "previous_response_id": null,
+        "max_output_tokens": null, "background": false, "store": true});
+    assert_eq!(canonical(&idle), plain);
+    let tool = json!([{"type": "function", "name": "f", "parameters": null}]);
+    let chosen = canonical(&json!({"model": "m", "input": "hi", "tools": tool,
+        "tool_choice": "none", "parallel_tool_calls": false}));
+    assert_eq!(
+        (&chosen["tool_choice"], &chosen["parallel_tool_calls"]),
+        (&json!("none"), &json!(false))
+    );
+    let forced = canonical(&json!({"model": "m", "input": "hi", "tool_choice": "required"}));
+    assert_eq!(forced["tool_choice"], "required", "that is a mistake for the provider to tell");
+}
+
+#[test]
+fn probabilities_are_told_as_the_api_has_them() {
+    let asked = object(&json!({"model": "public", "input": "hi"}));
+    let token = json!({"token": "hi", "logprob": -0.5, "bytes": [104, 105], "top_logprobs": []});
+    let logprobs = json!({"content": [token], "refusal": null});
+    let body = json!({"id": "chatcmpl-1", "object": "o", "created": 1, "model": "m", "choices": [{
+        "index": 0, "finish_reason": "stop", "logprobs": logprobs,
+        "message": {"role": "assistant", "content": "hi"}}]});
+    let told = reply(&Bytes::from(body.to_string()), &telling(&asked)).unwrap();
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    assert_eq!(told["output"][0]["content"][0]["logprobs"], json!([token]));
+
+    let mut stream = Events::new(&telling(&asked));
+    let mut out = Vec::new();
+    for choice in [
+        json!({"index": 0, "delta": {"content": "hi"}, "logprobs": logprobs}),
+        json!({"index": 0, "delta": {"content": "!"}}),
+        json!({"index": 0, "delta": {}, "finish_reason": "stop"}),
+    ] {
+        let chunk = json!({"id": "chatcmpl-1", "model": "m", "choices": [choice]});
+        let mut events = vec![Bytes::from(format!("data: {chunk}\n\n"))];
+        stream.pass(&mut events);
+        out.extend(events);
+    }
+    let mut events_out = vec![Bytes::from_static(b"data: [DONE]\n\n")];
+    stream.pass(&mut events_out);
+    out.extend(events_out);
+    let told = events(&out.concat());
+    let of = |kind: &str| {
+        let found = told.iter().filter(|(name, _)| name == kind);
+        found.map(|(_, event)| event["logprobs"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("response.output_text.delta"), [json!([token]), json!([])]);
+    assert_eq!(of("response.output_text.done"), [json!([token])]);
+    let last = &told.last().unwrap().1["response"]["output"][0]["content"][0];
+    assert_eq!(last["logprobs"], json!([token]));
+}
+
+#[test]
 fn what_is_wrong_is_told_in_the_clients_words() {
     for (body, told) in [
         (json!({}), "input missing_required_parameter"),

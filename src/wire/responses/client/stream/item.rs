@@ -75,7 +75,7 @@ struct TextEvent<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     input: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    logprobs: Option<[(); 0]>,
+    logprobs: Option<&'a [Box<RawValue>]>,
 }
 
 #[derive(Serialize)]
@@ -102,14 +102,15 @@ struct OpenPart {
     refused: bool,
     text: String,
     annotations: Vec<Box<RawValue>>,
+    logprobs: Vec<Box<RawValue>>,
 }
 
 impl OpenPart {
     fn raw(&self) -> Box<RawValue> {
-        let (text, annotations) = (&*self.text, &*self.annotations);
+        let Self { text, annotations, logprobs, .. } = self;
         match self.refused {
             true => Part::Refusal { refusal: text }.raw(),
-            false => Part::OutputText { text, annotations, logprobs: [] }.raw(),
+            false => Part::OutputText { text, annotations, logprobs }.raw(),
         }
     }
 }
@@ -156,22 +157,25 @@ impl Message {
     pub(super) fn delta(
         &mut self,
         text: &str,
+        logprobs: &[Box<RawValue>],
         refused: bool,
         state: &mut State,
         out: &mut Vec<u8>,
     ) {
-        self.part(refused, state, out).text.push_str(text);
-        let event = TextEvent { delta: Some(text), ..self.text_event(refused) };
+        let part = self.part(refused, state, out);
+        part.text.push_str(text);
+        part.logprobs.extend_from_slice(logprobs);
+        let logprobs = (!refused).then_some(logprobs);
+        let event = TextEvent { delta: Some(text), logprobs, ..self.text_event() };
         let kind = if refused { "response.refusal.delta" } else { "response.output_text.delta" };
         state.emit(kind, &event, out);
     }
 
-    fn text_event(&self, refused: bool) -> TextEvent<'_> {
+    fn text_event(&self) -> TextEvent<'_> {
         TextEvent {
             item_id: &self.id,
             output_index: self.number,
             content_index: Some(self.content.len() as u64),
-            logprobs: (!refused).then_some([]),
             ..TextEvent::default()
         }
     }
@@ -193,12 +197,12 @@ impl Message {
     fn close_part(&mut self, state: &mut State, out: &mut Vec<u8>) {
         let Some(part) = self.part.take() else { return };
         let whole = Some(&*part.text);
-        let event = self.text_event(part.refused);
+        let event = self.text_event();
         if part.refused {
             let event = TextEvent { refusal: whole, ..event };
             state.emit("response.refusal.done", &event, out);
         } else {
-            let event = TextEvent { text: whole, ..event };
+            let event = TextEvent { text: whole, logprobs: Some(&part.logprobs), ..event };
             state.emit("response.output_text.done", &event, out);
         }
         let raw = part.raw();

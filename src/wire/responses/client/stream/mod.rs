@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use self::item::{Call, Kind, Message, Open, Reasoning};
 use super::echo::{Echo, Problem, Says, Status, stem};
-use super::output::flat_annotation;
+use super::output::{flat_annotation, token_logprobs};
 use crate::usage::Usage;
 use crate::wire::chat::{CallPiece, Piece, PieceDelta, read_usage};
 use crate::wire::client::{ClientStream, Telling};
@@ -193,7 +193,7 @@ impl State {
         let first = piece.choices.into_iter().find(|choice| choice.index == 0);
         let Some(choice) = first else { return };
         if let Some(delta) = choice.delta {
-            self.delta(delta, out);
+            self.delta(delta, token_logprobs(choice.logprobs), out);
         }
         if let Some(reason) = choice.finish_reason {
             self.finish = Some(reason.0.into_owned());
@@ -235,7 +235,7 @@ impl State {
         })
     }
 
-    fn delta(&mut self, delta: PieceDelta<'_>, out: &mut Vec<u8>) {
+    fn delta(&mut self, delta: PieceDelta<'_>, logprobs: Vec<Box<RawValue>>, out: &mut Vec<u8>) {
         let text = |text: Option<crate::wire::fields::Text<'_>>| {
             text.map(|text| text.0.into_owned()).filter(|text| !text.is_empty())
         };
@@ -252,10 +252,10 @@ impl State {
             self.reasoning(out).sealed(item);
         }
         if let Some(said) = text(delta.content) {
-            self.say(&said, false, out);
+            self.say(&said, &logprobs, false, out);
         }
         if let Some(refused) = text(delta.refusal) {
-            self.say(&refused, true, out);
+            self.say(&refused, &[], true, out);
         }
         for annotation in delta.annotations.into_iter().flatten() {
             if let Some(annotation) = flat_annotation(annotation) {
@@ -297,11 +297,12 @@ impl State {
         }
     }
 
-    fn say(&mut self, text: &str, refused: bool, out: &mut Vec<u8>) {
+    fn say(&mut self, text: &str, logprobs: &[Box<RawValue>], refused: bool, out: &mut Vec<u8>) {
         self.kept += text.len();
+        self.kept += logprobs.iter().map(|raw| raw.get().len()).sum::<usize>();
         self.message(out);
         if let Some(Open::Message(mut item)) = self.open.take() {
-            item.delta(text, refused, self, out);
+            item.delta(text, logprobs, refused, self, out);
             self.open = Some(Open::Message(item));
         }
     }
