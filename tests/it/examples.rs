@@ -385,9 +385,9 @@ fn cohere_chats_embeds_and_ranks_with_one_key() {
         "meta": {"billed_units": {"input_tokens": 2}}});
     let cohere = upstream::openai()
         .requires_key("sk-cohere")
-        .when(|it| it.path == "/v2/rerank", mock::json(&ranked))
-        .when(|it| it.path == "/v2/embed", mock::json(&embedded))
-        .replies(mock::json(&reply))
+        .when(|it| it.path == "/v2/rerank", json(&ranked))
+        .when(|it| it.path == "/v2/embed", json(&embedded))
+        .replies(json(&reply))
         .start();
     let openai = upstream::openai().replies(chat("from OpenAI")).start();
     let gateway = trial("examples/cohere.yaml")
@@ -412,7 +412,7 @@ fn cohere_chats_embeds_and_ranks_with_one_key() {
 #[test]
 fn media_go_to_the_own_server_or_to_openai() {
     let heard = json!({"text": "hello", "duration": 2.0});
-    let own = upstream::openai().replies(mock::json(&heard)).start();
+    let own = upstream::openai().replies(json(&heard)).start();
     let verdict = json!({"id": "m", "model": "omni-moderation-latest",
         "results": [{"flagged": false, "categories": {}, "category_scores": {}}]});
     let picture = json!({"created": 1, "data": [{"b64_json": "AAAA"}]});
@@ -420,11 +420,11 @@ fn media_go_to_the_own_server_or_to_openai() {
         "purpose": "batch"});
     let openai = upstream::openai()
         .requires_key("sk-openai")
-        .when(|it| it.path == "/v1/moderations", mock::json(&verdict))
-        .when(|it| it.path == "/v1/images/generations", mock::json(&picture))
+        .when(|it| it.path == "/v1/moderations", json(&verdict))
+        .when(|it| it.path == "/v1/images/generations", json(&picture))
         .when(|it| it.path == "/v1/audio/speech", body_of("audio/mpeg", "sound"))
-        .when(|it| it.path == "/v1/audio/transcriptions", mock::json(&heard))
-        .replies(mock::json(&file))
+        .when(|it| it.path == "/v1/audio/transcriptions", json(&heard))
+        .replies(json(&file))
         .start();
     let gateway = trial("examples/media.yaml")
         .at("OPENAI_API_BASE", &openai)
@@ -473,7 +473,7 @@ fn an_api_of_ones_own_is_described_and_openai_stands_by() {
     let acme = upstream::openai()
         .requires_key("sk-acme")
         .when(|it| it.json()["stream"] == true, body_of("application/x-ndjson", lines))
-        .replies(mock::json(&whole))
+        .replies(json(&whole))
         .start();
     let openai = upstream::openai().replies(chat("from OpenAI")).start();
     let gateway = trial("examples/custom-provider.yaml")
@@ -497,10 +497,10 @@ fn an_api_of_ones_own_is_described_and_openai_stands_by() {
 #[test]
 fn what_is_passed_goes_with_keys_that_clients_never_see() {
     let openai = upstream::openai()
-        .when(|it| it.path.contains("/assistants"), mock::json(&json!({"data": []})))
+        .when(|it| it.path.contains("/assistants"), json(&json!({"data": []})))
         .replies(chat("hello"))
         .start();
-    let search = upstream::openai().replies(mock::json(&json!({"found": 1}))).start();
+    let search = upstream::openai().replies(json(&json!({"found": 1}))).start();
     let gateway = trial("examples/pass-through.yaml")
         .at("OPENAI_API_BASE", &openai)
         .instead("http://127.0.0.1:8200", &search)
