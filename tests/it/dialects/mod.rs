@@ -59,8 +59,6 @@ const EXCEPTIONS: &[(Option<Speaks>, &str, Feature, &str)] = &[
     (None, "cohere", Feature::Replayed, "none: it has no signatures"),
     (None, "ollama", Feature::Replayed, "none: it has no signatures"),
     (None, "custom", Feature::Replayed, "none: a mapping has no signatures"),
-    (Some(Speaks::Chat), "responses", Feature::Replayed, "only with a client that keeps it"),
-    (Some(Speaks::Gemini), "responses", Feature::Replayed, "no: Gemini has no words for it"),
 ];
 
 /// What is said of cells that hold in their own way.
