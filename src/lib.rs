@@ -24,6 +24,7 @@ pub mod routing;
 pub mod secret;
 pub mod server;
 pub mod snapshot;
+pub mod spend;
 pub mod telemetry;
 pub mod tokens;
 pub mod upstream;

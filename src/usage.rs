@@ -3,6 +3,8 @@
 //! The convention is OpenAI's: `input_tokens` includes what was read from or written to a prompt
 //! cache, `output_tokens` includes reasoning. The parts are never added to the totals again.
 
+use serde::{Deserialize, Serialize};
+
 /// Bytes of text to a token, where nobody counted: English text has about so many.
 pub const BYTES_PER_TOKEN: u64 = 4;
 
@@ -10,7 +12,8 @@ pub const BYTES_PER_TOKEN: u64 = 4;
 pub const ESTIMATE_ERROR: f64 = 0.3;
 
 /// What one reply used. All fields count tokens, but for `units`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Usage {
     /// The whole prompt, cached parts included.
     pub input_tokens: u64,
@@ -37,7 +40,8 @@ pub struct Usage {
 }
 
 /// What a reply used that has no tokens. A model is priced by tokens or by one of these.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Units {
     /// Part of `output_tokens` that was images.
     pub image_output_tokens: u64,

@@ -1,11 +1,28 @@
 //! Who may call.
 //!
-//! Today there is one key, the operator's. Knows nothing of HTTP: the caller picks the candidates
-//! out of the request's headers (`admin/auth.rs`) and turns an [`AuthError`] into a response.
+//! Knows nothing of HTTP: the caller picks the candidates out of the request's headers
+//! (`admin/auth.rs`) and turns an [`AuthError`] into a response.
+//!
+//! ```text
+//! KeyHash (hash.rs)         what of a key is kept
+//! records (record.rs)       keys, users, teams, ... as stored and as shown
+//! Role (role.rs)            what a user may manage
+//! Directory (directory.rs)  the port behind which the records are kept
+//! ```
+
+mod directory;
+mod hash;
+pub mod record;
+mod role;
 
 use http::HeaderName;
 use thiserror::Error;
 
+pub use self::directory::{
+    Audit, Change, Changed, Directory, Entry, Filter, StoreError, Stored, fetch, read,
+};
+pub use self::hash::{KeyHash, masked};
+pub use self::role::Role;
 use crate::secret::Secret;
 
 /// The rules in force.

@@ -1,0 +1,132 @@
+//! One request, as the ledger keeps it.
+//!
+//! Written to the journal as JSON and to the database as a row; a field that is added must be
+//! optional, because a journal may be older than the program that reads it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::scope::{Scope, ScopeKind};
+use crate::usage::Usage;
+
+/// What one request was, what it used and what it cost. Times are microseconds since 1970 (UTC).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SpendEvent {
+    /// Unique: the ledger keeps one row for each, however often it is told.
+    pub request_id: Arc<str>,
+    pub started_us: i64,
+    pub duration_us: i64,
+    /// From the start to the first content of a stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_token_us: Option<i64>,
+    /// The hash of the key; `master`, or empty where no key is asked for.
+    pub key: Arc<str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_alias: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_user: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Arc<str>>,
+    /// What of the API was called: `/v1/chat/completions`.
+    pub route: Arc<str>,
+    /// The model as the client named it.
+    pub model: Arc<str>,
+    /// The group that served, or would have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Arc<str>>,
+    /// The model as the provider names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_model: Option<Arc<str>>,
+    pub stream: bool,
+    pub status: u16,
+    /// The class of the error, if it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Arc<str>>,
+    /// The client left before the end.
+    pub client_gone: bool,
+    pub cache_hit: bool,
+    pub usage: Usage,
+    /// Pico-dollars.
+    pub cost_pico: u64,
+    pub retries: u32,
+    pub fallbacks: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_ip: Option<Arc<str>>,
+    /// What the client wants to find it by: `x-litellm-session-id`, `x-litellm-trace-id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<Arc<str>>,
+    /// `metadata.spend_logs_metadata` of the request, as JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Arc<str>>,
+}
+
+impl SpendEvent {
+    /// Everybody who pays for it.
+    pub fn scopes(&self) -> impl Iterator<Item = Scope> + '_ {
+        let one = |kind, id: &Option<Arc<str>>| id.clone().map(|id| Scope { kind, id });
+        let member = self.team.as_ref().zip(self.user.as_ref());
+        let member = member.map(|(team, user)| {
+            Scope::new(ScopeKind::TeamMember, format!("{team}/{user}"))
+        });
+        let keyed = self.group.as_ref().filter(|_| !self.key.is_empty());
+        let keyed =
+            keyed.map(|group| Scope::new(ScopeKind::KeyModel, format!("{}/{group}", self.key)));
+        let key = Some(Arc::clone(&self.key)).filter(|key| !key.is_empty());
+        let tags = self.tags.iter().map(|tag| Scope::new(ScopeKind::Tag, Arc::clone(tag)));
+        [
+            Some(Scope::new(ScopeKind::Proxy, "")),
+            one(ScopeKind::Organisation, &self.organisation),
+            one(ScopeKind::Team, &self.team),
+            member,
+            one(ScopeKind::User, &self.user),
+            one(ScopeKind::Key, &key),
+            one(ScopeKind::EndUser, &self.end_user),
+            one(ScopeKind::Model, &self.group),
+            keyed,
+            one(ScopeKind::Provider, &self.provider),
+            one(ScopeKind::Deployment, &self.deployment),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(tags)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_pays_is_who_is_named() {
+        let event = SpendEvent {
+            key: "k".into(),
+            team: Some("t".into()),
+            user: Some("u".into()),
+            group: Some("gpt".into()),
+            tags: vec!["a".into(), "b".into()],
+            ..SpendEvent::default()
+        };
+        let scopes: Vec<_> =
+            event.scopes().map(|scope| format!("{}:{}", scope.kind.word(), scope.id)).collect();
+        assert_eq!(
+            scopes,
+            [
+                "proxy:", "team:t", "team_member:t/u", "user:u", "key:k", "model:gpt",
+                "key_model:k/gpt", "tag:a", "tag:b",
+            ]
+        );
+        assert_eq!(SpendEvent::default().scopes().count(), 1, "the proxy itself always pays");
+    }
+}

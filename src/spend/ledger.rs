@@ -1,0 +1,127 @@
+//! The port behind which the events are kept.
+//!
+//! `store` implements it for SQLite and PostgreSQL. What is appended is in it once, whatever is
+//! tried again; sums and rows are written in one transaction, so they always agree.
+
+use async_trait::async_trait;
+
+use super::event::SpendEvent;
+use super::scope::Scope;
+use crate::keys::StoreError;
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Events that were not in the ledger yet.
+    pub new: usize,
+    /// Events that were.
+    pub known: usize,
+}
+
+/// A time: from (included) to (excluded), in microseconds since 1970 (UTC).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub from_us: i64,
+    pub to_us: i64,
+}
+
+/// Which events to show. Every field that is set must fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    pub span: Option<Span>,
+    pub request_id: Option<String>,
+    pub key: Option<String>,
+    pub user: Option<String>,
+    pub team: Option<String>,
+    pub end_user: Option<String>,
+    pub group: Option<String>,
+    pub tag: Option<String>,
+    /// Only those that failed, or only those that did not.
+    pub failed: Option<bool>,
+    pub skip: u64,
+    /// Zero: a hundred.
+    pub limit: u64,
+}
+
+/// What the rows of a report stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grouping {
+    Day,
+    Key,
+    User,
+    Team,
+    Organisation,
+    EndUser,
+    Model,
+    Provider,
+    Tag,
+}
+
+/// A sum over the days of a time, from the daily roll-ups: never from the rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub span: Span,
+    /// In this order; at most two.
+    pub by: Vec<Grouping>,
+    pub key: Option<String>,
+    pub user: Option<String>,
+    pub team: Option<String>,
+}
+
+/// One row of a report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Line {
+    /// One for each grouping; days as `2026-01-31`.
+    pub group: Vec<String>,
+    pub columns: Columns,
+}
+
+/// What a row sums up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Columns {
+    pub requests: u64,
+    pub failures: u64,
+    pub cache_hits: u64,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    pub cache_read_tokens: u64,
+    pub cache_write_tokens: u64,
+    pub reasoning_tokens: u64,
+    pub cost_pico: u64,
+    pub duration_us: u64,
+}
+
+/// Where the events are kept.
+#[async_trait]
+pub trait Ledger: Send + Sync + 'static {
+    /// Adds events, with the sums of everybody who pays, in one transaction. Known ones change
+    /// nothing.
+    async fn append(&self, events: &[SpendEvent]) -> Result<Appended, StoreError>;
+
+    /// What a scope has spent since a time (microseconds since 1970), in pico-dollars; `None` since
+    /// ever. Sums are kept by the quarter of an hour: a time within one counts all of it.
+    async fn spent(&self, scope: &Scope, since_us: Option<i64>) -> Result<i64, StoreError>;
+
+    /// The same for several at once, in their order.
+    async fn spent_by(&self, scopes: &[(Scope, Option<i64>)]) -> Result<Vec<i64>, StoreError> {
+        let mut sums = Vec::with_capacity(scopes.len());
+        for (scope, since_us) in scopes {
+            sums.push(self.spent(scope, *since_us).await?);
+        }
+        Ok(sums)
+    }
+
+    /// Corrects what a scope has spent, as of a time: an operator's `reset_spend`, or what was spent
+    /// before it was brought over. May be negative.
+    async fn adjust(&self, scope: &Scope, at_us: i64, pico: i64) -> Result<(), StoreError>;
+
+    /// Newest first.
+    async fn search(&self, query: &Query) -> Result<Vec<SpendEvent>, StoreError>;
+
+    /// In the order of its groups.
+    async fn report(&self, report: &Report) -> Result<Vec<Line>, StoreError>;
+
+    /// Removes rows that are older than a time; the sums stay. Returns how many there were; called
+    /// again until it is zero, so that no transaction is long.
+    async fn forget(&self, before_us: i64) -> Result<u64, StoreError>;
+}

@@ -1,0 +1,19 @@
+//! What calls cost, who pays, and how much may be paid.
+//!
+//! ```text
+//! SpendEvent (event.rs)   one request, as the ledger keeps it
+//! Scope (scope.rs)        who pays: the key, its team, the tags, ...
+//! Period (period.rs)      the time that a budget is for, and when it starts anew
+//! Account (account.rs)    what one of them has spent and holds in this period
+//! Ledger (ledger.rs)      the port behind which the events are kept
+//! ```
+//!
+//! Pure but for the port: takes the time as an argument, and knows neither databases nor HTTP.
+
+mod event;
+mod ledger;
+mod scope;
+
+pub use event::SpendEvent;
+pub use ledger::{Appended, Columns, Grouping, Ledger, Line, Query, Report, Span};
+pub use scope::{Scope, ScopeKind};
