@@ -25,6 +25,7 @@ pub mod secret;
 pub mod server;
 pub mod snapshot;
 pub mod spend;
+pub mod store;
 pub mod telemetry;
 pub mod tokens;
 pub mod upstream;

@@ -49,6 +49,12 @@ impl Usd {
         Self(self.0.saturating_mul(count))
     }
 
+    /// What is left of this amount without the other: nothing, if the other is larger.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
     /// Both amounts together.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {

@@ -32,6 +32,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("routing", &["limits", "catalog", "failure", "dialect", "usage", "money"]),
     ("keys", &["secret"]),
     ("spend", &["keys", "usage", "money"]),
+    ("store", &["keys", "spend", "secret"]),
     ("snapshot", &["edge", "catalog", "routing", "keys", "secret"]),
     ("upstream", &["snapshot", "catalog", "failure", "patience"]),
     ("identity", &["catalog", "failure", "secret", "patience"]),

@@ -2,6 +2,8 @@
 //!
 //! `store` implements it for SQLite and PostgreSQL. Knows nothing of SQL and of HTTP.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -81,7 +83,7 @@ pub struct Audit {
     /// The hash of the key that was shown.
     pub key: Option<String>,
     /// `created`, `updated`, `deleted`, `blocked`, `unblocked`, `regenerated`.
-    pub action: &'static str,
+    pub action: Cow<'static, str>,
     pub kind: Kind,
     pub id: String,
     pub before: Option<Value>,
@@ -99,6 +101,16 @@ pub struct Filter {
     pub after: Option<String>,
     pub skip: u64,
     /// Zero: all of them.
+    pub limit: u64,
+}
+
+/// Which audit entries to show. Every field that is set must fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    pub kind: Option<Kind>,
+    pub id: Option<String>,
+    pub skip: u64,
+    /// Zero: a hundred.
     pub limit: u64,
 }
 
@@ -124,6 +136,9 @@ pub trait Directory: Send + Sync + 'static {
 
     /// Makes all changes and keeps the audit entries, or does neither.
     async fn change(&self, changes: Vec<Change>, audit: Vec<Audit>) -> Result<(), StoreError>;
+
+    /// Newest first.
+    async fn audits(&self, filter: &AuditFilter) -> Result<Vec<Audit>, StoreError>;
 
     /// What was changed since a revision, oldest first, and at most a thousand; `None` asks only for
     /// the latest. This is how gateways that share a database hear of each other's changes.

@@ -19,7 +19,7 @@ use http::HeaderName;
 use thiserror::Error;
 
 pub use self::directory::{
-    Audit, Change, Changed, Directory, Entry, Filter, StoreError, Stored, fetch, read,
+    Audit, AuditFilter, Change, Changed, Directory, Entry, Filter, StoreError, Stored, fetch, read,
 };
 pub use self::hash::{KeyHash, masked};
 pub use self::role::Role;

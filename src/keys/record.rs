@@ -40,6 +40,21 @@ impl Kind {
         Self::Tag,
         Self::Model,
     ];
+
+    /// The word by which stores and the audit log know it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::User => "user",
+            Self::Team => "team",
+            Self::Organisation => "organisation",
+            Self::EndUser => "end_user",
+            Self::Budget => "budget",
+            Self::Tag => "tag",
+            Self::Model => "model",
+        }
+    }
 }
 
 /// A record that the directory keeps.
@@ -53,7 +68,7 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn links(&self) -> Links<'_>;
 }
 
-/// What records are listed by. An alias is unique within its kind.
+/// What records are listed by. An alias of a key or a user (its e-mail address) is unique.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Links<'a> {
     pub alias: Option<&'a str>,

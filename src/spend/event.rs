@@ -77,9 +77,8 @@ impl SpendEvent {
     pub fn scopes(&self) -> impl Iterator<Item = Scope> + '_ {
         let one = |kind, id: &Option<Arc<str>>| id.clone().map(|id| Scope { kind, id });
         let member = self.team.as_ref().zip(self.user.as_ref());
-        let member = member.map(|(team, user)| {
-            Scope::new(ScopeKind::TeamMember, format!("{team}/{user}"))
-        });
+        let member =
+            member.map(|(team, user)| Scope::new(ScopeKind::TeamMember, format!("{team}/{user}")));
         let keyed = self.group.as_ref().filter(|_| !self.key.is_empty());
         let keyed =
             keyed.map(|group| Scope::new(ScopeKind::KeyModel, format!("{}/{group}", self.key)));
@@ -123,8 +122,15 @@ mod tests {
         assert_eq!(
             scopes,
             [
-                "proxy:", "team:t", "team_member:t/u", "user:u", "key:k", "model:gpt",
-                "key_model:k/gpt", "tag:a", "tag:b",
+                "proxy:",
+                "team:t",
+                "team_member:t/u",
+                "user:u",
+                "key:k",
+                "model:gpt",
+                "key_model:k/gpt",
+                "tag:a",
+                "tag:b",
             ]
         );
         assert_eq!(SpendEvent::default().scopes().count(), 1, "the proxy itself always pays");

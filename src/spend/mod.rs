@@ -10,10 +10,14 @@
 //!
 //! Pure but for the port: takes the time as an argument, and knows neither databases nor HTTP.
 
+mod account;
 mod event;
 mod ledger;
+mod period;
 mod scope;
 
+pub use account::{Account, Budget, Exceeded, Hold};
 pub use event::SpendEvent;
 pub use ledger::{Appended, Columns, Grouping, Ledger, Line, Query, Report, Span};
+pub use period::{NoPeriod, Period, Term};
 pub use scope::{Scope, ScopeKind};

@@ -40,6 +40,7 @@ mod seeds;
 mod shadow;
 mod smoke;
 mod stored;
+mod stores;
 mod streaming;
 mod transport;
 mod upgrade;

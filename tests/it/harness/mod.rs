@@ -19,6 +19,7 @@ pub mod gateway;
 mod group;
 pub mod http2;
 pub mod load;
+pub mod postgres;
 pub mod raw;
 pub mod stepped;
 pub mod upstream;

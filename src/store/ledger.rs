@@ -1,0 +1,348 @@
+//! Rows and sums of what was spent.
+//!
+//! One transaction for a batch: the rows that are new, and with them the sums of everybody who pays
+//! and the roll-ups of the day. A row that is there already changes nothing, so a batch may be told
+//! again when nobody knows what became of it.
+
+use std::collections::{BTreeMap, HashSet};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
+
+use super::{Database, failed, patiently, reports, values};
+use crate::keys::StoreError;
+use crate::spend::{Appended, Columns, Ledger, Line, Query, Report, Scope, ScopeKind, SpendEvent};
+
+/// The quarters of an hour in which sums are kept.
+const QUARTER_US: i64 = 15 * 60 * 1_000_000;
+/// The quarter that stands for all of them.
+const EVER: i64 = -1;
+/// The most rows that are removed at once.
+const FORGET_AT_ONCE: i64 = 2_000;
+
+const ROW_COLUMNS: usize = 17;
+const SUM_COLUMNS: usize = 4;
+const DAILY_COLUMNS: usize = 17;
+const DAILY_BY_COLUMNS: usize = 13;
+
+#[async_trait]
+impl Ledger for Database {
+    async fn append(&self, events: &[SpendEvent]) -> Result<Appended, StoreError> {
+        if events.is_empty() {
+            return Ok(Appended::default());
+        }
+        patiently(async {
+            // In one order, and each request once: gateways that are told the same at the same time
+            // wait for each other and do not stand in each other's way.
+            let events_by_id: BTreeMap<&str, &SpendEvent> =
+                events.iter().map(|event| (&*event.request_id, event)).collect();
+            let once: Vec<&SpendEvent> = events_by_id.into_values().collect();
+            let (mut transaction, _turn) = self.write().await?;
+            let mut appended = Appended { new: 0, known: events.len() };
+            for batch in once.chunks(values::rows_max(ROW_COLUMNS)) {
+                let new = add_rows(&mut transaction, batch).await?;
+                appended.new += new.len();
+                appended.known -= new.len();
+                let fresh: Vec<&SpendEvent> =
+                    batch.iter().copied().filter(|it| new.contains(&*it.request_id)).collect();
+                add_sums(&mut transaction, &fresh).await?;
+                add_daily(&mut transaction, &fresh).await?;
+                add_daily_by(&mut transaction, &fresh).await?;
+            }
+            transaction.commit().await.map_err(|error| failed(&error))?;
+            Ok(appended)
+        })
+        .await
+    }
+
+    async fn spent(&self, scope: &Scope, since_us: Option<i64>) -> Result<i64, StoreError> {
+        if !self.is_made() {
+            return Ok(0);
+        }
+        patiently(async {
+            let statement = match since_us {
+                None => sqlx::query(
+                    "SELECT CAST(COALESCE(SUM(pico), 0) AS BIGINT) FROM tollgate_spend_sums \
+                     WHERE scope = $1 AND id = $2 AND quarter = -1",
+                ),
+                Some(_) => sqlx::query(
+                    "SELECT CAST(COALESCE(SUM(pico), 0) AS BIGINT) FROM tollgate_spend_sums \
+                     WHERE scope = $1 AND id = $2 AND quarter >= $3",
+                ),
+            };
+            let statement = statement.bind(scope.kind.word()).bind(scope.id.to_string());
+            let statement = match since_us {
+                None => statement,
+                Some(since_us) => statement.bind(since_us.max(0).div_euclid(QUARTER_US)),
+            };
+            let row = statement.fetch_one(self.pool().await?).await;
+            row.and_then(|row| row.try_get(0)).map_err(|error| failed(&error))
+        })
+        .await
+    }
+
+    async fn adjust(&self, scope: &Scope, at_us: i64, pico: i64) -> Result<(), StoreError> {
+        patiently(async {
+            let (mut transaction, _turn) = self.write().await?;
+            let quarter = at_us.max(0).div_euclid(QUARTER_US);
+            let key = |quarter| (scope.kind, scope.id.to_string(), quarter);
+            let sums = BTreeMap::from([(key(EVER), pico), (key(quarter), pico)]);
+            upsert_sums(&mut transaction, &sums.into_iter().collect::<Vec<_>>()).await?;
+            transaction.commit().await.map_err(|error| failed(&error))
+        })
+        .await
+    }
+
+    async fn search(&self, query: &Query) -> Result<Vec<SpendEvent>, StoreError> {
+        if !self.is_made() {
+            return Ok(Vec::new());
+        }
+        patiently(async { reports::search(self.pool().await?, query).await }).await
+    }
+
+    async fn report(&self, report: &Report) -> Result<Vec<Line>, StoreError> {
+        if !self.is_made() {
+            return Ok(Vec::new());
+        }
+        patiently(async { reports::report(self.pool().await?, report).await }).await
+    }
+
+    async fn forget(&self, before_us: i64) -> Result<u64, StoreError> {
+        if !self.is_made() {
+            return Ok(0);
+        }
+        patiently(async {
+            let (mut transaction, _turn) = self.write().await?;
+            let done = sqlx::query(
+                "DELETE FROM tollgate_spend_log WHERE request_id IN \
+                 (SELECT request_id FROM tollgate_spend_log WHERE started_us < $1 \
+                  ORDER BY started_us LIMIT $2)",
+            )
+            .bind(before_us)
+            .bind(FORGET_AT_ONCE)
+            .execute(&mut *transaction)
+            .await
+            .map_err(|error| failed(&error))?;
+            transaction.commit().await.map_err(|error| failed(&error))?;
+            Ok(done.rows_affected())
+        })
+        .await
+    }
+}
+
+/// A number as databases take it; none of ours comes near the bound.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn owned(text: Option<&std::sync::Arc<str>>) -> Option<String> {
+    text.map(|text| text.to_string())
+}
+
+/// Adds the rows that are new, and says which they are.
+async fn add_rows(
+    transaction: &mut Transaction<'static, Any>,
+    events: &[&SpendEvent],
+) -> Result<HashSet<String>, StoreError> {
+    let statement = format!(
+        "INSERT INTO tollgate_spend_log (request_id, started_us, duration_us, key_hash, user_id, \
+         team_id, organisation_id, end_user, model_group, provider, deployment, status, \
+         input_tokens, output_tokens, cost_pico, tags, event) VALUES {} \
+         ON CONFLICT (request_id) DO NOTHING RETURNING request_id",
+        values::rows(events.len(), ROW_COLUMNS)
+    );
+    let mut statement = sqlx::query(AssertSqlSafe(statement));
+    for event in events {
+        let written = serde_json::to_string(event)
+            .map_err(|error| StoreError::Broken(format!("an event cannot be written: {error}")))?;
+        let tags = serde_json::to_string(&event.tags).unwrap_or_default();
+        statement = statement
+            .bind(event.request_id.to_string())
+            .bind(event.started_us)
+            .bind(event.duration_us)
+            .bind(event.key.to_string())
+            .bind(owned(event.user.as_ref()))
+            .bind(owned(event.team.as_ref()))
+            .bind(owned(event.organisation.as_ref()))
+            .bind(owned(event.end_user.as_ref()))
+            .bind(owned(event.group.as_ref()))
+            .bind(owned(event.provider.as_ref()))
+            .bind(owned(event.deployment.as_ref()))
+            .bind(i64::from(event.status))
+            .bind(signed(event.usage.input_tokens))
+            .bind(signed(event.usage.output_tokens))
+            .bind(signed(event.cost_pico))
+            .bind(tags)
+            .bind(written);
+    }
+    let rows = statement.fetch_all(&mut **transaction).await.map_err(|error| failed(&error))?;
+    rows.iter().map(|row| row.try_get(0).map_err(|error| failed(&error))).collect()
+}
+
+/// Adds to the sums of everybody who pays.
+async fn add_sums(
+    transaction: &mut Transaction<'static, Any>,
+    events: &[&SpendEvent],
+) -> Result<(), StoreError> {
+    // In their order, as the rows.
+    let mut sums = BTreeMap::<(ScopeKind, String, i64), i64>::new();
+    for event in events.iter().filter(|event| event.cost_pico > 0) {
+        let quarter = event.started_us.max(0).div_euclid(QUARTER_US);
+        let cost = signed(event.cost_pico);
+        for scope in event.scopes() {
+            for quarter in [EVER, quarter] {
+                *sums.entry((scope.kind, scope.id.to_string(), quarter)).or_default() += cost;
+            }
+        }
+    }
+    let sums: Vec<_> = sums.into_iter().collect();
+    for part in sums.chunks(values::rows_max(SUM_COLUMNS)) {
+        upsert_sums(transaction, part).await?;
+    }
+    Ok(())
+}
+
+async fn upsert_sums(
+    transaction: &mut Transaction<'static, Any>,
+    sums: &[((ScopeKind, String, i64), i64)],
+) -> Result<(), StoreError> {
+    let statement = format!(
+        "INSERT INTO tollgate_spend_sums (scope, id, quarter, pico) VALUES {} \
+         ON CONFLICT (scope, id, quarter) DO UPDATE SET \
+         pico = tollgate_spend_sums.pico + excluded.pico",
+        values::rows(sums.len(), SUM_COLUMNS)
+    );
+    let mut statement = sqlx::query(AssertSqlSafe(statement));
+    for ((kind, id, quarter), pico) in sums {
+        statement = statement.bind(kind.word()).bind(id.clone()).bind(*quarter).bind(*pico);
+    }
+    statement.execute(&mut **transaction).await.map(drop).map_err(|error| failed(&error))
+}
+
+/// The columns of a roll-up, in the order of [`measures`].
+pub(super) const MEASURES: [&str; 10] = [
+    "requests",
+    "failures",
+    "cache_hits",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "cost_pico",
+    "duration_us",
+];
+
+fn measures(columns: &Columns) -> [u64; 10] {
+    [
+        columns.requests,
+        columns.failures,
+        columns.cache_hits,
+        columns.input_tokens,
+        columns.output_tokens,
+        columns.cache_read_tokens,
+        columns.cache_write_tokens,
+        columns.reasoning_tokens,
+        columns.cost_pico,
+        columns.duration_us,
+    ]
+}
+
+/// Adds a request to a roll-up.
+fn count(columns: &mut Columns, event: &SpendEvent) {
+    columns.requests += 1;
+    columns.failures += u64::from(event.status >= 400);
+    columns.cache_hits += u64::from(event.cache_hit);
+    columns.input_tokens += event.usage.input_tokens;
+    columns.output_tokens += event.usage.output_tokens;
+    columns.cache_read_tokens += event.usage.cache_read_tokens;
+    columns.cache_write_tokens += event.usage.cache_write_tokens;
+    columns.reasoning_tokens += event.usage.reasoning_tokens;
+    columns.cost_pico += event.cost_pico;
+    columns.duration_us += event.duration_us.unsigned_abs();
+}
+
+/// The day of a moment, in UTC: `2026-01-31`.
+pub(super) fn day(us: i64) -> String {
+    let at = Timestamp::from_microsecond(us).unwrap_or(Timestamp::UNIX_EPOCH);
+    at.strftime("%Y-%m-%d").to_string()
+}
+
+fn add_up(table: &str) -> String {
+    let columns = MEASURES.map(|column| format!("{column} = {table}.{column} + excluded.{column}"));
+    columns.join(", ")
+}
+
+async fn add_daily(
+    transaction: &mut Transaction<'static, Any>,
+    events: &[&SpendEvent],
+) -> Result<(), StoreError> {
+    let mut days = BTreeMap::<[String; 7], Columns>::new();
+    for event in events {
+        let named = |text: &Option<std::sync::Arc<str>>| owned(text.as_ref()).unwrap_or_default();
+        let key = [
+            day(event.started_us),
+            event.key.to_string(),
+            named(&event.user),
+            named(&event.team),
+            named(&event.organisation),
+            named(&event.group),
+            named(&event.provider),
+        ];
+        count(days.entry(key).or_default(), event);
+    }
+    let days: Vec<_> = days.into_iter().collect();
+    for part in days.chunks(values::rows_max(DAILY_COLUMNS)) {
+        let statement = format!(
+            "INSERT INTO tollgate_spend_daily (day, key_hash, user_id, team_id, organisation_id, \
+             model_group, provider, {}) VALUES {} ON CONFLICT \
+             (day, key_hash, user_id, team_id, organisation_id, model_group, provider) \
+             DO UPDATE SET {}",
+            MEASURES.join(", "),
+            values::rows(part.len(), DAILY_COLUMNS),
+            add_up("tollgate_spend_daily")
+        );
+        let mut statement = sqlx::query(AssertSqlSafe(statement));
+        for (key, columns) in part {
+            statement = key.iter().fold(statement, |statement, part| statement.bind(part.clone()));
+            let numbers = measures(columns).map(signed);
+            statement = numbers.into_iter().fold(statement, sqlx::query::Query::bind);
+        }
+        statement.execute(&mut **transaction).await.map_err(|error| failed(&error))?;
+    }
+    Ok(())
+}
+
+async fn add_daily_by(
+    transaction: &mut Transaction<'static, Any>,
+    events: &[&SpendEvent],
+) -> Result<(), StoreError> {
+    let mut days = BTreeMap::<(String, &str, String), Columns>::new();
+    for event in events {
+        for scope in event.scopes() {
+            if matches!(scope.kind, ScopeKind::Tag | ScopeKind::EndUser) {
+                let key = (day(event.started_us), scope.kind.word(), scope.id.to_string());
+                count(days.entry(key).or_default(), event);
+            }
+        }
+    }
+    let days: Vec<_> = days.into_iter().collect();
+    for part in days.chunks(values::rows_max(DAILY_BY_COLUMNS)) {
+        let statement = format!(
+            "INSERT INTO tollgate_spend_daily_by (day, scope, id, {}) VALUES {} \
+             ON CONFLICT (day, scope, id) DO UPDATE SET {}",
+            MEASURES.join(", "),
+            values::rows(part.len(), DAILY_BY_COLUMNS),
+            add_up("tollgate_spend_daily_by")
+        );
+        let mut statement = sqlx::query(AssertSqlSafe(statement));
+        for ((day, scope, id), columns) in part {
+            statement = statement.bind(day.clone()).bind(*scope).bind(id.clone());
+            let numbers = measures(columns).map(signed);
+            statement = numbers.into_iter().fold(statement, sqlx::query::Query::bind);
+        }
+        statement.execute(&mut **transaction).await.map_err(|error| failed(&error))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,252 @@
+//! Where records and spend are kept: an SQLite file, or PostgreSQL where several gateways share them.
+//!
+//! ```text
+//! Database (mod.rs)   where it is, how it is opened, and what its failures mean
+//! records.rs          the directory of keys, users, teams, ...: implements `keys::Directory`
+//! ledger.rs           rows and sums of what was spent: implements `spend::Ledger`
+//! reports.rs          what the ledger answers
+//! values.rs           rows of values in SQL
+//! Journal (journal.rs) what is on disk before the database has it
+//! ```
+//!
+//! The same SQL is read by both: see `0001_records_and_spend.sql`. Nothing here is on the path of a
+//! request; what requests need of it is kept in memory by those who ask.
+
+pub mod journal;
+mod ledger;
+mod records;
+mod reports;
+mod values;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Once;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{Any, AnyPool, ConnectOptions as _, Executor as _, Transaction};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+
+use crate::keys::StoreError;
+use crate::secret::Secret;
+
+/// How long one operation may take, waiting for a connection included.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a connection may be idle before it is closed.
+const IDLE: Duration = Duration::from_secs(300);
+/// SQLite has one writer; further connections only read.
+const SQLITE_CONNECTIONS: u32 = 4;
+
+const SCHEMA: &[(i64, &str, &str)] =
+    &[(1, "records and spend", include_str!("0001_records_and_spend.sql"))];
+
+/// Where the data is.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A file; it is made when the first thing is written, readable by its owner only.
+    File(PathBuf),
+    Postgres {
+        /// `postgresql://user:password@host/database`.
+        url: Secret,
+        connections: u32,
+    },
+}
+
+/// The database. Opened, and brought to the present schema, when it is first used: a gateway starts
+/// without it, and finds it again when it was away.
+#[derive(Debug)]
+pub struct Database {
+    place: Place,
+    pool: OnceCell<AnyPool>,
+    /// Held by whoever writes to SQLite, so that nobody waits inside of it.
+    writer: Mutex<()>,
+}
+
+impl Database {
+    #[must_use]
+    pub fn new(place: Place) -> Self {
+        Self { place, pool: OnceCell::new(), writer: Mutex::new(()) }
+    }
+
+    /// Whether there is anything to read: a file that was never written to is not made by a look.
+    fn is_made(&self) -> bool {
+        match &self.place {
+            Place::File(path) => self.pool.initialized() || path.exists(),
+            Place::Postgres { .. } => true,
+        }
+    }
+
+    /// Asks the database for nothing, to see that it answers.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        if !self.is_made() {
+            return Ok(());
+        }
+        patiently(async {
+            let pool = self.pool().await?;
+            pool.execute("SELECT 1").await.map(drop).map_err(|error| failed(&error))
+        })
+        .await
+    }
+
+    async fn pool(&self) -> Result<&AnyPool, StoreError> {
+        self.pool.get_or_try_init(|| self.open()).await
+    }
+
+    async fn open(&self) -> Result<AnyPool, StoreError> {
+        static DRIVERS: Once = Once::new();
+        DRIVERS.call_once(sqlx::any::install_default_drivers);
+        let pool = AnyPoolOptions::new().acquire_timeout(PATIENCE).idle_timeout(IDLE);
+        let (url, pool) = match &self.place {
+            Place::File(path) => {
+                private(path)?;
+                let url = format!("sqlite://{}?mode=rwc", escaped(&path.to_string_lossy()));
+                let pool = pool.max_connections(SQLITE_CONNECTIONS);
+                let pool = pool.after_connect(|connection, _| {
+                    Box::pin(async move {
+                        // A commit is in the file's log, and on the disk at the next checkpoint:
+                        // what a crash of the machine takes is still in the journal.
+                        let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
+                                       PRAGMA busy_timeout = 5000";
+                        connection.execute(pragmas).await.map(drop)
+                    })
+                });
+                (url, pool)
+            }
+            Place::Postgres { url, connections } => {
+                (url.expose().to_owned(), pool.max_connections((*connections).max(1)))
+            }
+        };
+        // The text of the error may hold the URL, and with it the password.
+        let options: AnyConnectOptions = url
+            .parse()
+            .map_err(|_| StoreError::Broken("the URL of the database cannot be read".into()))?;
+        let pool = pool.connect_with(options.disable_statement_logging()).await;
+        let pool = pool.map_err(|error| failed(&error))?;
+        schema().run(&pool).await.map_err(|error| match error {
+            sqlx::migrate::MigrateError::Execute(error) => failed(&error),
+            sqlx::migrate::MigrateError::VersionMissing(version) => StoreError::Broken(format!(
+                "it was written by a later version of Tollgate (schema {version})"
+            )),
+            other => {
+                StoreError::Broken(format!("its schema cannot be brought up to date: {other}"))
+            }
+        })?;
+        Ok(pool)
+    }
+
+    /// Begins to write. Of SQLite's writers one waits for another here.
+    async fn write(
+        &self,
+    ) -> Result<(Transaction<'static, Any>, Option<MutexGuard<'_, ()>>), StoreError> {
+        let pool = self.pool().await?;
+        let begun = match &self.place {
+            Place::File(_) => {
+                let turn = self.writer.lock().await;
+                // At once as a writer: one that reads first could find that another was faster.
+                (pool.begin_with("BEGIN IMMEDIATE").await, Some(turn))
+            }
+            Place::Postgres { .. } => (pool.begin().await, None),
+        };
+        match begun {
+            (Ok(transaction), turn) => Ok((transaction, turn)),
+            (Err(error), _) => Err(failed(&error)),
+        }
+    }
+}
+
+/// Ends an operation that takes too long.
+async fn patiently<T>(
+    operation: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let done = tokio::time::timeout(PATIENCE, operation).await;
+    done.unwrap_or_else(|_| {
+        Err(StoreError::Unavailable(format!("it did not answer within {} s", PATIENCE.as_secs())))
+    })
+}
+
+fn schema() -> Migrator {
+    let migrations = SCHEMA.iter().map(|(version, description, sql)| {
+        let sql = sqlx::SqlStr::from_static(sql);
+        Migration::new(*version, (*description).into(), MigrationType::Simple, sql, false)
+    });
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    migrator.dangerous_set_table_name("tollgate_migrations");
+    migrator
+}
+
+/// Makes the file, so that nobody else can read it, and the folder it is in.
+fn private(path: &std::path::Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let made = || {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder)?;
+        }
+        let mut options = std::fs::OpenOptions::new();
+        options.append(true).create(true).mode(0o600).open(path).map(drop)
+    };
+    made().map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))
+}
+
+/// A path as it may stand in a URL.
+fn escaped(path: &str) -> String {
+    const SPECIAL: &percent_encoding::AsciiSet =
+        &percent_encoding::CONTROLS.add(b'%').add(b'?').add(b'#').add(b' ');
+    percent_encoding::utf8_percent_encode(path, SPECIAL).to_string()
+}
+
+/// What a failure of the database means to those who asked.
+fn failed(error: &sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::Database(error) if error.is_unique_violation() => {
+            StoreError::Conflict(error.message().to_owned())
+        }
+        sqlx::Error::Database(error) if error.code().is_some_and(|code| passes(&code)) => {
+            StoreError::Unavailable(error.message().to_owned())
+        }
+        sqlx::Error::Database(error) => StoreError::Broken(error.message().to_owned()),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => StoreError::Unavailable(error.to_string()),
+        other => StoreError::Broken(other.to_string()),
+    }
+}
+
+/// Codes of failures that pass by themselves: of PostgreSQL, connections (class 08), resources (53),
+/// an operator's intervention (57), deadlocks and conflicts (40); of SQLite, that it is busy or
+/// locked (5, 6), that the disk is full or fails (13, 10), that the file cannot be opened (14).
+fn passes(code: &str) -> bool {
+    let is_postgres = code.len() == 5;
+    match code.get(..2) {
+        Some("08" | "53" | "57" | "40") if is_postgres => true,
+        _ if is_postgres => false,
+        // The extended codes of SQLite have theirs in the lowest byte.
+        _ => code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_that_pass_are_told_from_those_that_stay() {
+        for code in ["57P01", "08006", "40001", "40P01", "53300", "5", "261", "14", "13"] {
+            assert!(passes(code), "{code}");
+        }
+        for code in ["42601", "23505", "1", "19", "2067", "", "x"] {
+            assert!(!passes(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_path_of_any_letters_is_a_url() {
+        assert_eq!(escaped("/a b/50%?#.db"), "/a%20b/50%25%3F%23.db");
+    }
+}

@@ -1,0 +1,194 @@
+//! The ledger: each event once, and sums that agree with the rows.
+
+use std::sync::Arc;
+
+use tollgate::spend::{
+    Appended, Grouping, Ledger as _, Query, Report, Scope, ScopeKind, Span, SpendEvent,
+};
+use tollgate::usage::Usage;
+
+use super::on_each;
+
+/// 2026-11-21T16:30:00Z, at the beginning of a quarter.
+const NOON_US: i64 = 1_795_278_600_000_000;
+const MINUTE_US: i64 = 60_000_000;
+
+fn event(id: &str, minutes: i64, cost_pico: u64) -> SpendEvent {
+    SpendEvent {
+        request_id: id.into(),
+        started_us: NOON_US + minutes * MINUTE_US,
+        duration_us: 1_500_000,
+        key: "hash".into(),
+        user: Some("ada".into()),
+        team: Some("red".into()),
+        tags: vec!["a_b".into(), "100%".into()],
+        model: "gpt".into(),
+        group: Some("gpt".into()),
+        provider: Some("openai".into()),
+        status: 200,
+        usage: Usage { input_tokens: 10, output_tokens: 5, ..Usage::default() },
+        cost_pico,
+        ..SpendEvent::default()
+    }
+}
+
+fn key() -> Scope {
+    Scope::new(ScopeKind::Key, "hash")
+}
+
+#[test]
+fn an_event_is_counted_once_however_often_it_is_told() {
+    on_each(async |open| {
+        let ledger = open();
+        let (one, two) = (event("1", 0, 100), event("2", 1, 20));
+        let twice = ledger.append(&[one.clone(), one.clone()]).await.unwrap();
+        assert_eq!(twice, Appended { new: 1, known: 1 });
+        let both = open().append(&[one.clone(), two.clone()]).await.unwrap();
+        assert_eq!(both, Appended { new: 1, known: 1 });
+        assert_eq!(ledger.search(&Query::default()).await.unwrap(), [two, one]);
+        for (kind, id) in [
+            (ScopeKind::Proxy, ""),
+            (ScopeKind::Key, "hash"),
+            (ScopeKind::Team, "red"),
+            (ScopeKind::TeamMember, "red/ada"),
+            (ScopeKind::KeyModel, "hash/gpt"),
+            (ScopeKind::Tag, "100%"),
+        ] {
+            let scope = Scope::new(kind, id);
+            assert_eq!(ledger.spent(&scope, None).await.unwrap(), 120, "{scope:?}");
+        }
+    });
+}
+
+#[test]
+fn what_was_spent_is_summed_up_since_a_time() {
+    on_each(async |open| {
+        let ledger = open();
+        let events = [event("1", 0, 1), event("2", 15, 10), event("3", 60, 100)];
+        ledger.append(&events).await.unwrap();
+        let key = key();
+        let since = |minutes| ledger.spent(&key, Some(NOON_US + minutes * MINUTE_US));
+        assert_eq!(since(0).await.unwrap(), 111);
+        assert_eq!(since(15).await.unwrap(), 110);
+        assert_eq!(since(20).await.unwrap(), 110, "a quarter that has begun counts as a whole");
+        assert_eq!(since(75).await.unwrap(), 0);
+        ledger.adjust(&key, NOON_US + 60 * MINUTE_US, -101).await.unwrap();
+        assert_eq!(since(15).await.unwrap(), 9);
+        assert_eq!(ledger.spent(&key, None).await.unwrap(), 10);
+    });
+}
+
+#[test]
+fn gateways_that_write_at_the_same_time_lose_nothing() {
+    on_each(async |open| {
+        let ledgers: Vec<_> = (0..4).map(|_| Arc::new(open())).collect();
+        ledgers[0].append(&[event("first", 0, 1)]).await.unwrap();
+        let writers = ledgers.iter().enumerate().map(|(writer, ledger)| {
+            let ledger = Arc::clone(ledger);
+            tokio::spawn(async move {
+                for batch in 0..10 {
+                    // Half of them are told by the neighbour, too.
+                    let events: Vec<_> = (0..20_u8)
+                        .map(|n| {
+                            let teller = (writer + usize::from(n % 2)) % 4;
+                            event(&format!("{teller}-{batch}-{n}"), n.into(), 7)
+                        })
+                        .collect();
+                    ledger.append(&events).await.unwrap();
+                }
+            })
+        });
+        for writer in futures::future::join_all(writers).await {
+            writer.unwrap();
+        }
+        let rows = ledgers[0].search(&Query { limit: 10_000, ..Query::default() }).await.unwrap();
+        let sum: u64 = rows.iter().map(|row| row.cost_pico).sum();
+        let spent = ledgers[0].spent(&key(), None).await.unwrap();
+        assert_eq!(spent, i64::try_from(sum).unwrap());
+        // Each writer's even ones, and its neighbour's odd ones.
+        assert_eq!(rows.len(), 1 + 4 * 10 * 20);
+    });
+}
+
+#[test]
+fn rows_are_found_by_what_they_are_about() {
+    on_each(async |open| {
+        let ledger = open();
+        let other = SpendEvent {
+            key: "other".into(),
+            team: None,
+            end_user: Some("bob".into()),
+            tags: vec!["axb".into(), "a\"c".into()],
+            status: 429,
+            ..event("2", 1, 0)
+        };
+        ledger.append(&[event("1", 0, 5), other]).await.unwrap();
+        let found = async |query: Query| {
+            let rows = ledger.search(&query).await.unwrap();
+            rows.iter().map(|row| row.request_id.to_string()).collect::<Vec<_>>()
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(found(Query { key: text("other"), ..Query::default() }).await, ["2"]);
+        assert_eq!(found(Query { team: text("red"), ..Query::default() }).await, ["1"]);
+        assert_eq!(found(Query { end_user: text("bob"), ..Query::default() }).await, ["2"]);
+        assert_eq!(found(Query { failed: Some(true), ..Query::default() }).await, ["2"]);
+        assert_eq!(found(Query { failed: Some(false), ..Query::default() }).await, ["1"]);
+        assert_eq!(found(Query { tag: text("a_b"), ..Query::default() }).await, ["1"]);
+        assert_eq!(found(Query { tag: text("100%"), ..Query::default() }).await, ["1"]);
+        assert_eq!(found(Query { tag: text("a\"c"), ..Query::default() }).await, ["2"]);
+        let span = Span { from_us: NOON_US, to_us: NOON_US + MINUTE_US };
+        assert_eq!(found(Query { span: Some(span), ..Query::default() }).await, ["1"]);
+        assert_eq!(found(Query { limit: 1, skip: 1, ..Query::default() }).await, ["1"]);
+    });
+}
+
+#[test]
+fn reports_are_the_sums_of_the_rows() {
+    on_each(async |open| {
+        let ledger = open();
+        let day = 24 * 60;
+        let failed = SpendEvent { status: 500, model: "x".into(), ..event("3", day, 0) };
+        let other = SpendEvent { team: Some("blue".into()), ..event("2", 0, 30) };
+        ledger.append(&[event("1", 0, 5), other, failed]).await.unwrap();
+        let span = Span { from_us: NOON_US, to_us: NOON_US + 2 * day * MINUTE_US };
+        let report = |by: &[Grouping]| {
+            let report = Report { span, by: by.to_vec(), key: None, user: None, team: None };
+            let ledger = &ledger;
+            async move {
+                let lines = ledger.report(&report).await.unwrap();
+                let told = lines.into_iter().map(|line| {
+                    (line.group.join(" "), line.columns.requests, line.columns.cost_pico)
+                });
+                told.collect::<Vec<_>>()
+            }
+        };
+        assert_eq!(report(&[]).await, [(String::new(), 3, 35)]);
+        assert_eq!(
+            report(&[Grouping::Day, Grouping::Team]).await,
+            [
+                ("2026-11-21 blue".into(), 1, 30),
+                ("2026-11-21 red".into(), 1, 5),
+                ("2026-11-22 red".into(), 1, 0),
+            ]
+        );
+        assert_eq!(report(&[Grouping::Tag]).await, [("100%".into(), 3, 35), ("a_b".into(), 3, 35)]);
+        let lines = ledger
+            .report(&Report { span, by: vec![], key: None, user: None, team: Some("red".into()) })
+            .await
+            .unwrap();
+        assert_eq!(lines[0].columns.failures, 1);
+        assert_eq!(lines[0].columns.input_tokens, 20);
+    });
+}
+
+#[test]
+fn old_rows_go_and_their_sums_stay() {
+    on_each(async |open| {
+        let ledger = open();
+        ledger.append(&[event("1", 0, 5), event("2", 10, 7)]).await.unwrap();
+        assert_eq!(ledger.forget(NOON_US + MINUTE_US).await.unwrap(), 1);
+        assert_eq!(ledger.forget(NOON_US + MINUTE_US).await.unwrap(), 0);
+        assert_eq!(ledger.search(&Query::default()).await.unwrap().len(), 1);
+        assert_eq!(ledger.spent(&key(), None).await.unwrap(), 12);
+    });
+}
