@@ -33,8 +33,10 @@ pub struct Normalise {
 }
 
 impl Rewrite for Normalise {
-    // Keep-alives of the provider are of no use to the client: the gateway sends its own.
-    const KEEPS_COMMENTS: bool = false;
+    // Keep-alives of a provider that is known are of no use to the client: the gateway sends its own.
+    fn keeps_comments(options: &StreamOptions) -> bool {
+        options.quirks.imitates
+    }
 
     fn chunk(
         &mut self,
@@ -52,6 +54,10 @@ impl Rewrite for Normalise {
             return Ok(Verdict::Keep);
         }
         let object = object(data)?;
+        if chunk.usage.is_some() && !chunk.choices && self.is_in_place(&object, options) {
+            self.usage = None;
+            return Ok(Verdict::Keep);
+        }
         if chunk.usage.is_some() {
             self.hold_usage(&object, options);
             if !chunk.choices {
@@ -168,6 +174,14 @@ impl Normalise {
             choices.remove(place);
         }
         Ok(ends)
+    }
+
+    /// Whether usage is where OpenAI has it, as OpenAI counts: alone, after the end.
+    fn is_in_place(&self, object: &Object, options: &StreamOptions) -> bool {
+        let counts = object.raw_bytes("usage");
+        !self.finished.is_empty()
+            && object.raw_bytes("choices").is_some_and(|choices| choices.starts_with(b"["))
+            && counts.is_some_and(|counts| usage::corrected(counts, options.quirks).is_none())
     }
 
     fn hold_usage(&mut self, object: &Object, options: &StreamOptions) {
@@ -387,7 +401,10 @@ mod tests {
                     \"logprobs\":null,\"finish_reason\":null}]}\n\n";
         let end = "data: {\"id\":\"c\",\"choices\":[{\"delta\":{},\"index\":0,\
                    \"finish_reason\":\"stop\"}]}\n\n";
-        let read = Bytes::from([head, text, text, end].concat());
+        let usage = "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\
+                     \"completion_tokens\":4,\"total_tokens\":7}}\n\n";
+        let read =
+            Bytes::from([head, ": alive\n\n", text, end, usage, "data: [DONE]\n\n"].concat());
         let mut stream = ChatStream::<Normalise>::new(options);
         let mut out = Vec::new();
         stream.push(read.clone(), &mut out);
