@@ -221,6 +221,8 @@ pub struct Quirks {
     /// As Vertex AI serves it. Gemini: takes labels and `gs://` addresses, has no file search.
     /// Claude: the model stands in the path, the version in the body.
     pub vertex: bool,
+    /// Claude at Bedrock by InvokeModel: in its own format, as at Anthropic.
+    pub invoke: bool,
     /// Takes Anthropic's `cache_control` on parts, messages and tools. From requests to all others
     /// the markers are taken out.
     pub cache_markers: bool,

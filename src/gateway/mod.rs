@@ -17,6 +17,7 @@ mod head;
 mod hedged;
 mod hints;
 mod intake;
+mod judge;
 mod needs;
 mod opening;
 mod overflow;

@@ -2,7 +2,8 @@
 
 mod bedrock;
 mod chains;
-mod server;
+mod invoked;
+pub mod server;
 mod sigv4;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
