@@ -8,10 +8,10 @@ use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::ctx::{Call, RequestCtx};
-use super::{Gateway, decide};
 use super::error::{ClientDialect, GatewayError};
 use super::intake;
 use super::route::Asked;
+use super::{Gateway, decide};
 use crate::dialect::Endpoint;
 use crate::routing::rules::Decision;
 use crate::routing::{self, Ask, ExplainedCandidate, ExplainedGroup, Explanation, Standing};
@@ -59,8 +59,7 @@ pub(super) fn tell(
     }
     let snapshot = &ctx.snapshot;
     let (state, now) = (&*gateway.routing, Instant::now());
-    let explained =
-        routing::explain(&snapshot.catalog, &snapshot.routing, state, ask.clone(), now);
+    let explained = routing::explain(&snapshot.catalog, &snapshot.routing, state, ask.clone(), now);
     let Ok(mut explained) = explained else { return };
     explained.decided = decide::reasons(decision);
     let line = explained.to_string();

@@ -113,7 +113,12 @@ impl Relay<'_> {
     }
 
     /// Counts the prompt for a provider that has no API for it.
-    pub(super) async fn count_here(&mut self, call: &Call, plan: &mut Plan, attempt: &mut Attempt) -> Outcome {
+    pub(super) async fn count_here(
+        &mut self,
+        call: &Call,
+        plan: &mut Plan,
+        attempt: &mut Attempt,
+    ) -> Outcome {
         let counted = match tokens::count_for(call, &attempt.deployment, &attempt.model).await {
             Ok(counted) => counted,
             Err(failure) => return Outcome::Failed(failure.without_blame()),

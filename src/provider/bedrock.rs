@@ -204,7 +204,11 @@ mod tests {
         for (model, invoked, told) in [
             ("invoke/us.anthropic.claude-x", true, false),
             ("us-east-1/invoke/anthropic.claude-x", true, false),
-            ("invoke/arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-x", true, false),
+            (
+                "invoke/arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-x",
+                true,
+                false,
+            ),
             ("anthropic.claude-x", false, false),
             ("converse/anthropic.claude-x", false, false),
             ("invoke/meta.llama3", false, true),

@@ -183,7 +183,11 @@ mod tests {
             ("openai", "/v1/files", None),
             ("mistral", "/v1/chat/completions?x=1", openai(Endpoint::Chat)),
             ("mistral", "/v1/fim/completions", openai(Endpoint::Completions)),
-            ("azure", "/openai/deployments/d/embeddings?api-version=1", openai(Endpoint::Embeddings)),
+            (
+                "azure",
+                "/openai/deployments/d/embeddings?api-version=1",
+                openai(Endpoint::Embeddings),
+            ),
             ("azure_ai", "/anthropic/v1/messages", Some(Form::Messages)),
             ("anthropic", "/v1/messages", Some(Form::Messages)),
             ("anthropic", "/v1/messages/count_tokens", None),

@@ -51,7 +51,7 @@ pub use native::{Native, is_spoken};
 pub use compatible::why_not;
 pub use custom::Custom;
 pub use parts::{joined, parts};
-pub use pass::{passed_model, passed_path, realtime_path, signable_path};
+pub use pass::{passed_model, passed_path, passed_root, realtime_path, signable_path};
 pub use recognise::recognise;
 pub use replayed::{replayed, sealed};
 pub use responses::{offered as responses_api, stored};

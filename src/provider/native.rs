@@ -36,13 +36,10 @@ pub struct Native<'a> {
 
 /// Whether a deployment speaks the dialect that a request to this endpoint was written in.
 #[must_use]
-pub const fn is_spoken(
-    client: ClientDialect,
-    deployment: &Deployment,
-    endpoint: Endpoint,
-) -> bool {
+pub const fn is_spoken(client: ClientDialect, deployment: &Deployment, endpoint: Endpoint) -> bool {
     match (client, deployment.dialect) {
-        (ClientDialect::Anthropic, Dialect::Anthropic) | (ClientDialect::Gemini, Dialect::Gemini) => true,
+        (ClientDialect::Anthropic, Dialect::Anthropic)
+        | (ClientDialect::Gemini, Dialect::Gemini) => true,
         // Its tokens are counted in Converse's words.
         (ClientDialect::Anthropic, Dialect::Bedrock) => {
             deployment.quirks.invoke && matches!(endpoint, Endpoint::Chat)

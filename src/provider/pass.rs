@@ -35,6 +35,20 @@ pub fn passed_path<'a>(root: &str, rest: &'a str, verbatim: bool) -> Cow<'a, str
     Cow::Owned(format!("{root}{rest}"))
 }
 
+/// What the paths below a mount are put behind: the root of the deployment's own API, or its address
+/// alone where the client names one of the APIs that a resource of Azure's has side by side.
+#[must_use]
+pub fn passed_root<'a>(deployment: &'a Deployment, rest: &str) -> &'a str {
+    const SIDE_BY_SIDE: [&str; 4] = ["anthropic", "models", "openai", "providers"];
+    let root = &*deployment.target.root;
+    let first = rest.split('/').nth(1).unwrap_or_default();
+    if deployment.dialect != Dialect::Azure || !SIDE_BY_SIDE.contains(&first) {
+        return root;
+    }
+    let ends = ["/openai", "/models", "/deployments", "/v1"].iter();
+    ends.filter_map(|word| root.find(word)).min().and_then(|at| root.get(..at)).unwrap_or(root)
+}
+
 /// `v1`, `v1beta`, `v2`.
 fn is_version(segment: &str) -> bool {
     let number = segment.strip_prefix('v').unwrap_or_default();
@@ -122,6 +136,63 @@ mod tests {
             ("/", "/"),
         ] {
             assert_eq!(signable_path(written), sent);
+        }
+    }
+
+    #[test]
+    fn the_apis_of_an_azure_resource_are_side_by_side() {
+        use crate::catalog::sample;
+        use crate::provider::{Written, target, vendor};
+        for (provider, base, rest, path) in [
+            (
+                "azure",
+                "https://x.openai.azure.com",
+                "/openai/deployments/d/x",
+                "/openai/deployments/d/x",
+            ),
+            ("azure", "https://x.openai.azure.com", "/deployments/d/x", "/openai/deployments/d/x"),
+            (
+                "azure",
+                "https://x.openai.azure.com/openai/v1",
+                "/openai/v1/models",
+                "/openai/v1/models",
+            ),
+            (
+                "azure",
+                "https://proxy.example/azure",
+                "/openai/deployments/d/x",
+                "/azure/openai/deployments/d/x",
+            ),
+            ("azure_ai", "https://x.services.ai.azure.com", "/models/info", "/models/info"),
+            (
+                "azure_ai",
+                "https://x.services.ai.azure.com",
+                "/anthropic/v1/messages",
+                "/anthropic/v1/messages",
+            ),
+            (
+                "azure_ai",
+                "https://x.services.ai.azure.com",
+                "/openai/v1/models",
+                "/openai/v1/models",
+            ),
+            (
+                "azure_ai",
+                "https://x.eastus.models.ai.azure.com",
+                "/chat/completions",
+                "/v1/chat/completions",
+            ),
+        ] {
+            let vendor = vendor(provider).unwrap();
+            let written =
+                Written { api_base: Some(base), api_key: Some("k"), ..Written::default() };
+            let deployment = Deployment {
+                dialect: vendor.dialect,
+                target: target(vendor, &written).unwrap(),
+                ..sample::deployment(&format!("group = {provider}/m #id"))
+            };
+            let root = passed_root(&deployment, rest);
+            assert_eq!(passed_path(root, rest, false), path, "{provider} {base}");
         }
     }
 

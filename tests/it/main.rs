@@ -26,6 +26,7 @@ mod matrix;
 mod media;
 mod messages;
 mod metering;
+mod mounts;
 mod nginx;
 mod passing;
 mod process;

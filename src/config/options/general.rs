@@ -60,6 +60,7 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         on("max_connections", Kind::Count, "", "open connections, over all clients"),
         on("max_connections_per_client", Kind::Count, "", "open connections of one address"),
         on("keepalive_timeout", Kind::Seconds, "75", "how long connections idle"),
+        on("http2_max_concurrent_streams", Kind::Count, "100", "requests on one HTTP/2 connection"),
         on("reload_on_change", Kind::Flag, "false", "reload when the file changes"),
         on(
             "upgrade_drain_timeout",

@@ -108,13 +108,14 @@ impl Passing {
         };
         // What is written of a model holds for it, whichever deployment's key was used.
         let all = snapshot.catalog.deployments().iter().map(|other| &**other);
-        let same = |other: &&Deployment| {
-            other.provider == deployment.provider && *other.model == **asked
-        };
+        let same =
+            |other: &&Deployment| other.provider == deployment.provider && *other.model == **asked;
         let mut written = std::iter::once(deployment).chain(all).filter(same);
-        written.find_map(|other| other.price(&served.model, book)).or_else(|| {
-            book.get(&deployment.provider, &served.model).and_then(|listed| listed.price.clone())
-        })
+        // A reply may name the model in another way than the provider's price list does.
+        let mut names = [&served.model, asked].into_iter();
+        written
+            .find_map(|other| other.price(&served.model, book))
+            .or_else(|| names.find_map(|name| book.get(&deployment.provider, name)?.price.clone()))
     }
 
     /// Records that a stream said itself that it failed, after its head was taken for a success.

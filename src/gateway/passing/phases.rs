@@ -52,7 +52,10 @@ pub(in crate::gateway) async fn write_head(
 ///
 /// # Errors
 /// As [`peer`].
-pub(in crate::gateway) fn received(ctx: &mut RequestCtx, body: Option<&Bytes>) -> pingora_core::Result<()> {
+pub(in crate::gateway) fn received(
+    ctx: &mut RequestCtx,
+    body: Option<&Bytes>,
+) -> pingora_core::Result<()> {
     let limit = ctx.snapshot.traffic.max_request_bytes;
     let Some(passing) = &mut ctx.passing else { return Ok(()) };
     passing.received(body, limit).map_err(|refusal| passing.stop(refusal))

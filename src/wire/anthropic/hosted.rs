@@ -34,8 +34,7 @@ const BEDROCK_BETAS: [&str; 12] = [
 ];
 
 /// Bedrock's own name of a feature, for the one that has another.
-const BEDROCK_ALIAS: (&str, &str) =
-    ("advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19");
+const BEDROCK_ALIAS: (&str, &str) = ("advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19");
 
 /// Turns a Messages request into one for InvokeModel at Bedrock, with those of the features `betas`
 /// that it has.
@@ -135,7 +134,8 @@ mod tests {
     #[test]
     fn bedrock_is_told_what_it_knows() {
         let body = r#"{"model":"x","max_tokens":1,"messages":[],"stream":true,"betas":["a"]}"#;
-        let betas = ["claude-code-20250219", "context-1m-2025-08-07", "advanced-tool-use-2025-11-20"];
+        let betas =
+            ["claude-code-20250219", "context-1m-2025-08-07", "advanced-tool-use-2025-11-20"];
         let betas = betas.map(str::to_owned);
         let sent = |betas: &[String]| {
             let body = bedrock(Bytes::from_static(body.as_bytes()), betas).unwrap();

@@ -36,7 +36,8 @@ pub fn predicted(body: Bytes) -> Reply {
     });
     let counts = counts.filter(|count: &f64| (1.0..1e15).contains(count));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
-    let usage = counts.map(|count| Usage { input_tokens: count.round() as u64, ..Usage::default() });
+    let usage =
+        counts.map(|count| Usage { input_tokens: count.round() as u64, ..Usage::default() });
     Reply { body, usage, model: None }
 }
 

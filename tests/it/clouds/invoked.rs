@@ -181,7 +181,9 @@ fn what_is_passed_of_it_is_metered_by_body_or_by_head() {
     let reply = invoke("mistral.mistral-large-2402-v1:0");
     used(&gateway, reply.request_id(), 25, 18);
     bedrock.now(|_| {
-        answers(json!({"inputTextTokenCount": 5, "results": [{"tokenCount": 2, "outputText": "x"}]}))
+        answers(
+            json!({"inputTextTokenCount": 5, "results": [{"tokenCount": 2, "outputText": "x"}]}),
+        )
     });
     let reply = invoke("amazon.titan-text-express-v1");
     used(&gateway, reply.request_id(), 5, 2);
