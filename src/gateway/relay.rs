@@ -1,9 +1,9 @@
 //! The attempt loop: asks routing for the next deployment until one of them has answered.
 //!
 //! One attempt is an opening (`opening.rs`) and then what a whole answer means (`judge.rs`), or the
-//! pump of a stream (`pump.rs`). This file
-//! decides nothing about *which* deployment is next, that is `routing`; it decides when an answer
-//! begins, when another attempt may follow, and it watches client and deadline all along.
+//! pump of a stream (`pump.rs`). This file decides nothing about *which* deployment is next, that is
+//! `routing`; it decides when an answer begins, when another attempt may follow, and it watches client
+//! and deadline all along.
 
 use std::borrow::Cow;
 use std::sync::Arc;

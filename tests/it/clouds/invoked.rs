@@ -28,16 +28,16 @@ fn message() -> Value {
 fn frame(event: &Value) -> Vec<u8> {
     let mut headers = Vec::new();
     for (name, value) in [(":event-type", "chunk"), (":message-type", "event")] {
-        headers.push(name.len() as u8);
+        headers.push(u8::try_from(name.len()).unwrap());
         headers.extend_from_slice(name.as_bytes());
         headers.push(7);
-        headers.extend_from_slice(&(value.len() as u16).to_be_bytes());
+        headers.extend_from_slice(&u16::try_from(value.len()).unwrap().to_be_bytes());
         headers.extend_from_slice(value.as_bytes());
     }
     let payload = json!({"bytes": STANDARD.encode(event.to_string())}).to_string();
-    let total = (16 + headers.len() + payload.len()) as u32;
+    let total = u32::try_from(16 + headers.len() + payload.len()).unwrap();
     let mut frame = total.to_be_bytes().to_vec();
-    frame.extend_from_slice(&(headers.len() as u32).to_be_bytes());
+    frame.extend_from_slice(&u32::try_from(headers.len()).unwrap().to_be_bytes());
     frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());
     frame.extend_from_slice(&headers);
     frame.extend_from_slice(payload.as_bytes());
