@@ -17,6 +17,7 @@ use http::header::{self, HeaderMap};
 use super::Gateway;
 use super::ctx::Call;
 use super::exchange::{self, Bounds, Content, Exchange, broken};
+use super::fetched::{self, Filled};
 use crate::catalog::Deployment;
 use crate::dialect::{Dialect, Endpoint};
 use crate::failure::{Failure, FailureClass};
@@ -155,7 +156,17 @@ async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchan
         stored: call.stored.as_deref(),
     };
     let traffic = &snapshot.traffic;
-    let body = order.gateway.remembered(traffic, call, deployment, &order.body);
+    let mut body = order.gateway.remembered(traffic, call, deployment, &order.body);
+    let filled = Box::pin(fetched::filled(order, &body, &asked, bounds)).await?;
+    let (mut asked, mut native_with_data) = (asked, None);
+    match filled {
+        None => {}
+        Some(Filled { native: true, body }) => native_with_data = Some(body),
+        Some(Filled { native: false, body: with_data }) => body = Cow::Owned(with_data),
+    }
+    if let (Some(native), Some(with_data)) = (asked.native, &native_with_data) {
+        asked.native = Some(provider::Native { body: with_data, ..native });
+    }
     let parts = provider::parts(deployment, &body, &asked).map_err(Failure::without_blame)?;
     // Boxed, so that a stream does not carry the state of its exchange to its end.
     let (reading, exchange) = match parts {

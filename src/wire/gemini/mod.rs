@@ -47,7 +47,7 @@ const ID_PREFIX: &str = "chatcmpl-";
 
 pub use error::failure;
 pub use reply::reply;
-pub use request::request;
+pub use request::{needs_data, request};
 pub use stream::StreamTranslator;
 
 #[cfg(test)]
