@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures::stream::FuturesOrdered;
@@ -48,6 +48,7 @@ pub(super) struct Whole {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub reading: Reading,
+    pub fetching: Duration,
 }
 
 /// A stream with content.
@@ -59,6 +60,17 @@ pub(super) struct Begun {
     /// Events that came so far, not sent yet.
     pub events: Vec<Bytes>,
     pub batch: Batch,
+    pub fetching: Duration,
+}
+
+impl Opening {
+    /// How long others than the provider were waited for, before it was asked.
+    pub(super) fn fetching(&self) -> Duration {
+        match self {
+            Self::Body(whole) => whole.fetching,
+            Self::Stream(begun) => begun.fetching,
+        }
+    }
 }
 
 /// What one batch of reads brought.
@@ -119,10 +131,10 @@ impl<'a> Order<'a> {
 pub(super) async fn open(order: Order<'_>) -> Result<Opening, Failure> {
     let bounds = order.bounds();
     let exchanged = exchanged(&order, bounds).await.map_err(|failure| bounds.blame(failure))?;
-    let (reading, exchange) = exchanged;
+    let (reading, exchange, fetching) = exchanged;
     let (headers, connection) = match exchange {
         Exchange { status, headers, content: Content::Body(body) } => {
-            return Ok(Opening::Body(Whole { status, headers, body, reading }));
+            return Ok(Opening::Body(Whole { status, headers, body, reading, fetching }));
         }
         Exchange { headers, content: Content::Stream(connection), .. } => (headers, connection),
     };
@@ -136,13 +148,23 @@ pub(super) async fn open(order: Order<'_>) -> Result<Opening, Failure> {
         true => provider::stream(&order.deployment, reading, options, &origin),
         false => StreamRelay::media(reading.api, exchange::is_events(&headers)),
     };
-    let begun =
-        Begun { reading, headers, connection, stream, events: Vec::new(), batch: Batch::default() };
+    let begun = Begun {
+        reading,
+        headers,
+        connection,
+        stream,
+        events: Vec::new(),
+        batch: Batch::default(),
+        fetching,
+    };
     let begun = first_content(begun, bounds).await.map_err(|failure| bounds.blame(failure))?;
     Ok(Opening::Stream(begun))
 }
 
-async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchange), Failure> {
+async fn exchanged(
+    order: &Order<'_>,
+    bounds: Bounds,
+) -> Result<(Reading, Exchange, Duration), Failure> {
     let Order { call, deployment, snapshot, .. } = order;
     let asked = provider::Call {
         model: &order.model,
@@ -157,7 +179,9 @@ async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchan
     };
     let traffic = &snapshot.traffic;
     let mut body = order.gateway.remembered(traffic, call, deployment, &order.body);
+    let began = Instant::now();
     let filled = Box::pin(fetched::filled(order, &body, &asked, bounds)).await?;
+    let fetching = filled.as_ref().map_or(Duration::ZERO, |_| began.elapsed());
     let (mut asked, mut native_with_data) = (asked, None);
     match filled {
         None => {}
@@ -181,7 +205,7 @@ async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchan
     if let Some(told) = provider::told(&exchange.headers, SystemTime::now()) {
         order.gateway.rates.told(deployment, &told, Instant::now());
     }
-    Ok((reading, exchange))
+    Ok((reading, exchange, fetching))
 }
 
 async fn once(

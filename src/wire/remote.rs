@@ -69,13 +69,13 @@ impl Shape {
             // And `.document`, `.sheet`, `.presentation`.
             "application/vnd.openxmlformats-officedocument.",
         ];
-        let starts = |start: &&str| media_type.starts_with(start);
-        let is_seen = ["image/", "audio/", "video/", "application/pdf"].iter().any(|s| starts(&s));
+        let starts = |start: &str| media_type.starts_with(start);
+        let is_seen = ["image/", "audio/", "video/", "application/pdf"].iter().any(|s| starts(s));
         match self {
             Self::Image => is_seen,
-            Self::File => is_seen || starts(&"text/") || DOCUMENTS.iter().any(|s| starts(&s)),
-            Self::ImageSource => starts(&"image/"),
-            Self::DocumentSource => media_type == "application/pdf" || starts(&"text/"),
+            Self::File => is_seen || starts("text/") || DOCUMENTS.iter().any(|s| starts(s)),
+            Self::ImageSource => starts("image/"),
+            Self::DocumentSource => media_type == "application/pdf" || starts("text/"),
         }
     }
 }

@@ -300,6 +300,17 @@ fn a_server_that_is_silent_is_not_the_providers_fault() {
 }
 
 #[test]
+fn a_deployment_that_fetches_itself_takes_what_another_refused() {
+    let (ollama_s, openai_s) = (upstream::ollama().start(), upstream::openai().start());
+    let first = ollama(&ollama_s).with("order: 1");
+    let second = openai(&openai_s).with("order: 2");
+    let gateway = gateway::with(group("g").deployment(first).deployment(second)).start();
+    let reply = ask(&gateway, &seen("g", "http://10.0.0.1/a.png"));
+    assert_eq!(reply.status, 200, "{}", reply.body_text());
+    assert_eq!((ollama_s.requests().len(), openai_s.requests().len()), (0, 1));
+}
+
+#[test]
 fn many_that_want_the_same_ask_once() {
     let slow = upstream::openai()
         .replies(body_of("image/png", PNG).latency(Duration::from_millis(300)))
