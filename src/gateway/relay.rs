@@ -295,7 +295,9 @@ impl<'r> Relay<'r> {
             Err(outcome) => return outcome,
         };
         let (routing, settings) = (&self.gateway.routing, &self.ctx.snapshot.routing);
-        plan.began(attempt, began.elapsed(), settings, routing);
+        // How fast a picture's server is says nothing about the deployment.
+        let took = began.elapsed().saturating_sub(opening.fetching());
+        plan.began(attempt, took, settings, routing);
         match opening {
             Opening::Body(whole) => self.judge(call, plan, attempt, whole).await,
             Opening::Stream(begun) => {

@@ -15,6 +15,7 @@ mod cohere;
 mod compatible;
 mod continuation;
 mod custom;
+mod fetched;
 mod gemini;
 mod media;
 mod metered;
@@ -44,6 +45,7 @@ pub use call::{Call, Outgoing, Reading, origin, reply, request, stream, tells_or
 pub use classify::{cannot_count, class_of, classify, is_for_client, reclassify};
 pub use cloud::{Cloud, CloudOptions};
 pub use continuation::continuation;
+pub use fetched::{Wanted, wanted};
 pub use media::{Action, Sending, Stored};
 pub use metered::Passed;
 pub use native::{Native, is_spoken};

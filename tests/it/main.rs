@@ -18,6 +18,7 @@ mod edge;
 mod endpoints;
 mod examples;
 mod failover;
+mod fetched;
 mod gemini;
 mod gemini_client;
 mod hedging;

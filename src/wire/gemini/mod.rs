@@ -49,7 +49,7 @@ const ID_PREFIX: &str = "chatcmpl-";
 pub use error::failure;
 pub use predicted::predicted;
 pub use reply::reply;
-pub use request::request;
+pub use request::{needs_data, request};
 pub use stream::StreamTranslator;
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::config::{GenerationConfig, camel, compat, is_own as is_config};
 use super::contents::{Content, Part, translate};
-use super::media::Place;
+use super::media::{self, Place};
 use super::models::Capabilities;
 use super::tools::{Config, Tool, Tooling};
 use super::{PROVIDER, embed};
@@ -24,6 +24,7 @@ use crate::wire::RequestOptions;
 use crate::wire::chat::Raw;
 use crate::wire::fields::{Fields, Text, missing, read, unsupported, written};
 use crate::wire::json::Object;
+use crate::wire::remote::Remote;
 use crate::wire::request::is_own;
 
 /// Turns a request for one of the APIs that Gemini has: a chat, a count of its tokens, embeddings.
@@ -52,6 +53,16 @@ pub fn request(request: &Object, options: &RequestOptions<'_>) -> Result<Bytes, 
         }
         _ => written(&body, request.bytes().len()),
     }
+}
+
+/// Whether what a request names by a web address has to be sent to this model as data. `hint` is its
+/// name, as in [`RequestOptions::model_hint`].
+#[must_use]
+pub fn needs_data(remote: &Remote, hint: &str, vertex: bool) -> bool {
+    let hint = hint.strip_prefix("models/").unwrap_or(hint);
+    let place = Place { model: &Capabilities::of(hint), vertex };
+    let name = remote.filename.as_deref();
+    media::is_needed_as_data(&remote.url, remote.format.as_deref(), name, place)
 }
 
 #[derive(Debug, Serialize)]
