@@ -20,6 +20,8 @@ mod frames;
 mod histories;
 mod history;
 mod json;
+mod long;
+mod memory;
 mod providers;
 mod replies;
 mod requests;
