@@ -28,6 +28,7 @@ mod requests;
 mod retry_after;
 mod source;
 mod streams;
+mod usage;
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -14,6 +14,7 @@
 mod content;
 mod embed;
 mod error;
+mod event;
 mod frame;
 mod media;
 mod messages;

@@ -42,6 +42,11 @@ fn usage_is_read_from_every_kind_of_reply() {
     }
     assert_eq!(usage(Endpoint::Translations, json!({"text": "hi"})), None);
 
+    // A batch that is done says so each time that it is looked at.
+    let batch = json!({"id": "batch_1", "status": "completed", "usage": {"input_tokens": 1000,
+        "output_tokens": 2000, "total_tokens": 3000}});
+    assert_eq!(usage(Endpoint::Batches, batch), Some(Usage::default()));
+
     let billed = json!({"results": [], "meta": {"billed_units": {"search_units": 2}}});
     let expected = units(Units { searches: 2, ..Units::default() });
     assert_eq!(usage(Endpoint::Rerank, billed), Some(expected));

@@ -23,10 +23,11 @@ pub(super) fn of(reply: &Object, api: Endpoint) -> Option<Usage> {
             Some(Usage { units: Units { audio_ms, ..Units::default() }, ..Usage::default() })
         }),
         Endpoint::Rerank => of_rerank(reply, counted),
-        // Moderation is free, and what is stored is charged by what it is used for.
-        Endpoint::Moderations | Endpoint::Files | Endpoint::Batches => {
-            Some(counted.unwrap_or_default())
-        }
+        // Moderation is free.
+        Endpoint::Moderations => Some(counted.unwrap_or_default()),
+        // What is kept is charged by what it is used for. A batch that is done tells its tokens, but
+        // as often as it is asked for: nobody here remembers whether that was counted.
+        Endpoint::Files | Endpoint::Batches => Some(Usage::default()),
         _ => counted,
     }
 }
