@@ -104,7 +104,8 @@ fn what_nobody_counted_is_estimated() {
     let documents: Vec<_> = (0..101).map(|n| n.to_string()).collect();
     let ranked = estimate(Endpoint::Rerank, json!({"query": "q", "documents": documents}));
     assert_eq!(ranked.units.searches, 2);
-    assert_eq!(estimate(Endpoint::Transcriptions, json!({})).output_tokens, 100);
+    let heard = estimate(Endpoint::Transcriptions, json!({}));
+    assert_eq!((heard.output_tokens, heard.units.audio_ms, heard.estimated), (100, 26_666, true));
 }
 
 const IMAGES: &str = "event: image_generation.partial_image\ndata: {\"type\":\"image_generation.partial_image\",\"b64_json\":\"AA\"}\n\n\
