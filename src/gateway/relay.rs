@@ -94,6 +94,7 @@ pub(super) async fn relay(
         .stream
         .then(|| wire::client::stream(call.dialect, &call.telling(&ctx.request_id, created)))
         .flatten();
+    ctx.relayed.picture = call.picture();
     let mut relay = Relay {
         gateway,
         session,

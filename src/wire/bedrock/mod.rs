@@ -15,6 +15,7 @@
 mod content;
 mod embed;
 mod error;
+mod event;
 mod frame;
 mod invoke;
 mod media;
