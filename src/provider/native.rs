@@ -56,7 +56,7 @@ pub(super) fn request<'a>(
     let reading = Reading { native: Some(native.dialect), ..reading };
     if deployment.dialect == Dialect::Gemini {
         let counts = reading.api == Endpoint::CountTokens;
-        let body = gemini_native::request(native.body, options, counts);
+        let body = gemini_native::request(native.body, options, counts)?;
         return Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None });
     }
     messages(deployment, native, options, path, reading)

@@ -141,6 +141,10 @@ struct Answering {
     tools: u32,
     images: u32,
     finished: bool,
+    /// What the model did wrong, if that is how the answer ended.
+    fault: Option<Failure>,
+    /// The client was told that.
+    fault_told: bool,
     characters: Characters,
     /// The newest of these replaces the older ones, and is told at the end.
     grounding: Option<Box<str>>,
@@ -224,6 +228,33 @@ impl State {
         }
         // Frames count up to themselves: the last one has it all.
         self.counts = frame.usage_metadata.or_else(|| self.counts.take());
+        self.faults(out)
+    }
+
+    /// An answer that is none fails the stream if there is no other; otherwise the others go on, and
+    /// the client is told what became of this one.
+    fn faults(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        if self.candidates.iter().all(|answering| answering.fault.is_some()) {
+            let first = self.candidates.iter_mut().find_map(|answering| answering.fault.take());
+            return first.map_or(Ok(()), Err);
+        }
+        for at in 0..self.candidates.len() {
+            let answering = &mut self.candidates[at];
+            if answering.fault.is_none() || answering.fault_told {
+                continue;
+            }
+            let mut answering = std::mem::take(answering);
+            answering.fault_told = true;
+            let is_silent = !answering.started;
+            self.start(&mut answering, out);
+            if let Some(fault) = answering.fault.as_ref().filter(|_| is_silent) {
+                let refusal = Delta::Refusal { refusal: &fault.message };
+                self.write(answering.index, &refusal, None, out);
+            }
+            let word = finish_reason("", answering.tools > 0);
+            self.write(answering.index, &Delta::Nothing {}, Some(word), out);
+            self.candidates[at] = answering;
+        }
         Ok(())
     }
 
@@ -253,9 +284,9 @@ impl State {
             None => return Err(garbage("the provider sent more answers than it was asked for")),
         };
         let mut answering = std::mem::take(&mut self.candidates[at]);
-        let told = self.tell(&mut answering, candidate, out);
+        self.tell(&mut answering, candidate, out);
         self.candidates[at] = answering;
-        told
+        Ok(())
     }
 
     fn tell(
@@ -263,9 +294,9 @@ impl State {
         answering: &mut Answering,
         candidate: &Candidate<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<(), Failure> {
+    ) {
         if answering.finished {
-            return Ok(());
+            return;
         }
         let reason = candidate.finish_reason();
         for part in candidate.parts() {
@@ -276,13 +307,12 @@ impl State {
         answering.grounding = grounding.or_else(|| answering.grounding.take());
         let citations = keep(candidate.citation_metadata);
         answering.citations = citations.or_else(|| answering.citations.take());
-        if let Some(fault) = candidate.fault() {
-            return Err(fault);
-        }
-        if let Some(reason) = reason {
+        answering.fault = candidate.fault();
+        if answering.fault.is_some() {
+            answering.finished = true;
+        } else if let Some(reason) = reason {
             self.end(answering, reason, out);
         }
-        Ok(())
     }
 
     fn part(&mut self, answering: &mut Answering, part: &Part<'_>, last: bool, out: &mut Vec<u8>) {
@@ -300,15 +330,16 @@ impl State {
         }
         if let Some(blob) = &part.inline_data {
             self.blob(answering, blob, out);
+            if let Some(signature) = signature {
+                self.sign(answering, signature, out);
+            }
             return;
         }
         let text = part.text().unwrap_or_default();
         if text.is_empty() {
             // At the end of an answer it has no text to go with, and nothing follows that needs it.
             if let Some(signature) = signature.filter(|_| !last) {
-                self.start(answering, out);
-                let extra_content = ExtraContent::signed(signature);
-                self.write(answering.index, &Delta::Extra { extra_content }, None, out);
+                self.sign(answering, signature, out);
             }
             return;
         }
@@ -326,6 +357,16 @@ impl State {
             answering.characters.push(content);
         }
         self.write(answering.index, &delta, None, out);
+        if let Some(signature) = signature.filter(|_| part.thought == Some(true)) {
+            self.sign(answering, signature, out);
+        }
+    }
+
+    /// The seal of a part that has no place for it in its own chunk.
+    fn sign(&mut self, answering: &mut Answering, signature: &str, out: &mut Vec<u8>) {
+        self.start(answering, out);
+        let extra_content = ExtraContent::signed(signature);
+        self.write(answering.index, &Delta::Extra { extra_content }, None, out);
     }
 
     fn tool_call(&mut self, answering: &mut Answering, called: &Called<'_>, out: &mut Vec<u8>) {

@@ -58,7 +58,7 @@ fn translate(body: &Object, within: &str, asked: Asked<'_>) -> Result<Canonical,
         tooling.tools(&place(written), raw, &mut obstacle)?;
     }
     if let Some((written, raw)) = fields.find("toolConfig") {
-        tooling.config(&place(written), raw)?;
+        tooling.config(&place(written), raw, &mut obstacle)?;
     }
     if !tooling.tools.is_empty() {
         draft.set("tools", &tooling.tools);
