@@ -247,6 +247,12 @@ impl<'r> Relay<'r> {
     /// Whether another deployment may go on with the stream that broke off.
     fn may_resume(&self, call: &Call) -> bool {
         let Some(resume) = &self.resume else { return false };
+        if let Some(refusal) = call.obstacle.refusal(false) {
+            // Who goes on is told what is canonical, whatever dialect it speaks.
+            let (request_id, why) = (&self.ctx.request_id, &refusal.message);
+            tracing::debug!(%request_id, %why, "a broken stream cannot be continued");
+            return false;
+        }
         let obstacle = resume.obstacle(&call.body);
         if let Some(obstacle) = obstacle {
             let request_id = &self.ctx.request_id;
@@ -575,7 +581,11 @@ pub(super) fn estimate(call: &Call, text_bytes: u64) -> Usage {
     }
     Usage {
         input_tokens: wire::text_bytes(call.body.bytes()) as u64 / BYTES_PER_TOKEN,
-        output_tokens: text_bytes / BYTES_PER_TOKEN,
+        // Vectors are no text.
+        output_tokens: match call.endpoint {
+            Endpoint::Embeddings => 0,
+            _ => text_bytes / BYTES_PER_TOKEN,
+        },
         estimated: true,
         ..Usage::default()
     }

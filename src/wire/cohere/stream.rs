@@ -79,15 +79,13 @@ impl State {
     /// Further arguments of the call at `place`.
     fn arguments(&mut self, place: usize, piece: &str) {
         let told = self.calls.get_mut(place).and_then(|calling| calling.take(piece));
-        self.writer
-            .arguments(u32::try_from(place).unwrap_or(u32::MAX), &told.unwrap_or_default());
+        self.writer.arguments(u32::try_from(place).unwrap_or(u32::MAX), &told.unwrap_or_default());
     }
 
     /// No further arguments of the call at `place` come.
     fn end_call(&mut self, place: usize) {
         let told = self.calls.get_mut(place).and_then(Calling::rest);
-        self.writer
-            .arguments(u32::try_from(place).unwrap_or(u32::MAX), &told.unwrap_or_default());
+        self.writer.arguments(u32::try_from(place).unwrap_or(u32::MAX), &told.unwrap_or_default());
     }
 
     /// The last call that began with an index; without one, the last of all.

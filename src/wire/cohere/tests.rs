@@ -448,9 +448,7 @@ fn a_call_without_arguments_has_an_empty_object() {
 
 #[test]
 fn what_the_reasoning_cites_is_no_annotation_of_the_text() {
-    let cited = |kind: &str| {
-        json!({"start": 0, "end": 2, "type": kind, "sources": [{"type": "document", "id": kind}]})
-    };
+    let cited = |kind: &str| json!({"start": 0, "end": 2, "type": kind, "sources": [{"type": "document", "id": kind}]});
     let kinds = ["PLAN", "THINKING_CONTENT", "TEXT_CONTENT"];
     let (completion, _) = told(&json!({"finish_reason": "COMPLETE", "message": {
         "content": [{"type": "text", "text": "so"}], "citations": kinds.map(cited)}}))
@@ -464,10 +462,8 @@ fn what_the_reasoning_cites_is_no_annotation_of_the_text() {
                "delta": {"message": {"citations": cited(kind)}}})
     }));
     let (chunks, ..) = streamed(&events);
-    let found: Vec<_> = chunks
-        .iter()
-        .filter_map(|chunk| chunk["choices"][0]["delta"].get("annotations"))
-        .collect();
+    let found: Vec<_> =
+        chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"].get("annotations")).collect();
     assert_eq!(found, [&expected]);
 }
 

@@ -36,6 +36,11 @@ impl StreamTranslator {
     pub fn new(options: StreamOptions) -> Self {
         Self { splitter: Splitter::new(), state: State::new(options) }
     }
+
+    /// The provider's id of the reply and its name of the model; empty before the first frame.
+    pub(super) fn names(&self) -> (&str, &str) {
+        (&self.state.response_id, &self.state.model)
+    }
 }
 
 impl Translate for StreamTranslator {
@@ -289,12 +294,7 @@ impl State {
         Ok(())
     }
 
-    fn tell(
-        &mut self,
-        answering: &mut Answering,
-        candidate: &Candidate<'_>,
-        out: &mut Vec<u8>,
-    ) {
+    fn tell(&mut self, answering: &mut Answering, candidate: &Candidate<'_>, out: &mut Vec<u8>) {
         if answering.finished {
             return;
         }

@@ -98,8 +98,9 @@ impl<'a> Tooling<'a> {
         let calling = Message::read(&param, raw.get())?;
         if calling.is_true("streamFunctionCallArguments") {
             let place = format!("{param}.streamFunctionCallArguments");
-            let message =
-                format!("`{place}`: only Google's models tell arguments in pieces with their paths");
+            let message = format!(
+                "`{place}`: only Google's models tell arguments in pieces with their paths"
+            );
             obstacle.parameter(impossible(&place, message));
         }
         let allowed: Vec<Text<'a>> = match calling.find("allowedFunctionNames") {

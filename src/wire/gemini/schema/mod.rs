@@ -66,7 +66,8 @@ pub(super) fn fit(schema: &Node) -> Result<Node, Unfit> {
 /// As those of [`fit`].
 pub(super) fn fit_parameters(schema: &Node) -> Result<Option<Node>, Unfit> {
     let choices = Fitter::of(schema).choices(schema)?;
-    let objects = choices.into_iter().filter(|choice| matches!(choice.kind(), None | Some("OBJECT")));
+    let objects =
+        choices.into_iter().filter(|choice| matches!(choice.kind(), None | Some("OBJECT")));
     let whole = objects.reduce(Fitted::or).map(Fitted::complete);
     // An object without properties is refused.
     Ok(whole.filter(|whole| whole.get("properties").is_some()))
@@ -197,7 +198,11 @@ impl<'a> Fitter<'a> {
 
     /// What passes both: each alternative of one with each of the other. Where both have a word for
     /// something, the first one's counts.
-    fn both(&mut self, mut first: Vec<Fitted>, mut second: Vec<Fitted>) -> Result<Vec<Fitted>, Unfit> {
+    fn both(
+        &mut self,
+        mut first: Vec<Fitted>,
+        mut second: Vec<Fitted>,
+    ) -> Result<Vec<Fitted>, Unfit> {
         if let ([one], [_]) = (first.as_mut_slice(), second.as_slice()) {
             if let Some(other) = second.pop().filter(|other| one.goes_with(other)) {
                 one.merge(other);

@@ -126,7 +126,8 @@ fn ends_after_content_keep_it() {
 fn an_answer_that_is_none_is_an_error() {
     for reason in ["UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MALFORMED_RESPONSE"] {
         for parts in [json!([]), json!([{"text": "a"}])] {
-            let body = json!({"candidates": [{"finishReason": reason, "content": {"parts": parts}}]});
+            let body =
+                json!({"candidates": [{"finishReason": reason, "content": {"parts": parts}}]});
             let failed = reply(Bytes::from(body.to_string()), Endpoint::Chat, CREATED).unwrap_err();
             assert_eq!(failed.class, FailureClass::Server);
             assert_eq!(failed.code, Some(reason.to_ascii_lowercase()));

@@ -121,10 +121,8 @@ fn signatures_go_with_what_they_are_about() {
     // What has no place for it in its own chunk is signed by the next one, at the end too.
     let last = json!({"index": 0, "finishReason": "STOP", "content": {"parts": [
         {"inlineData": {"mimeType": "image/png", "data": "AA"}, "thoughtSignature": "S4"}]}});
-    let stream = [
-        parts(&json!([{"text": "hm", "thought": true, "thoughtSignature": "S3"}])),
-        frame(&last),
-    ];
+    let stream =
+        [parts(&json!([{"text": "hm", "thought": true, "thoughtSignature": "S3"}])), frame(&last)];
     let deltas = told(&stream.concat()).deltas();
     assert_eq!(deltas[1], json!({"reasoning_content": "hm"}));
     assert_eq!(deltas[2], json!({"extra_content": signed("S3")}));
@@ -222,7 +220,10 @@ fn ends_after_content_keep_it() {
     let (delta, word) = said("SAFETY", json!({"text": "b"}));
     assert_eq!((&delta["content"], &word), (&json!("b"), &json!("content_filter")));
     let (delta, word) = said("MAX_TOKENS", call("f"));
-    assert_eq!((&delta["tool_calls"][0]["function"]["name"], &word), (&json!("f"), &json!("length")));
+    assert_eq!(
+        (&delta["tool_calls"][0]["function"]["name"], &word),
+        (&json!("f"), &json!("length"))
+    );
 }
 
 #[test]

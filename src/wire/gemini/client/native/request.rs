@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use super::super::embed;
 use super::super::read::camel;
 use super::super::request::GATEWAYS;
+use crate::dialect::Endpoint;
 use crate::failure::Failure;
 use crate::wire::RequestOptions;
 use crate::wire::gemini::{config, request as canonical};
@@ -52,18 +54,17 @@ const NEEDED: [&str; 2] = ["contents", "generationConfig"];
 ///
 /// # Errors
 /// A parameter of the deployment's that its model does not take.
-pub fn request(
-    body: &Object,
-    options: &RequestOptions<'_>,
-    counts: bool,
-) -> Result<Bytes, Failure> {
+pub fn request(body: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Failure> {
+    if options.endpoint == Endpoint::Embeddings {
+        return embed::native(body, options);
+    }
     let mut edits = Edits::new();
     for name in body.names() {
         if is_own(name) || GATEWAYS.contains(&name) {
             edits.remove(name.to_owned());
         }
     }
-    if counts {
+    if options.endpoint == Endpoint::CountTokens {
         for name in ["generateContentRequest", "generate_content_request"] {
             if let Some(inner) = body.object(name) {
                 let mut named = Edits::new();
@@ -89,11 +90,7 @@ pub fn request(
 }
 
 /// The deployment's parameters beside `generationConfig`.
-fn top(
-    body: &Object,
-    options: &RequestOptions<'_>,
-    edits: &mut Edits<'_>,
-) -> Result<(), Failure> {
+fn top(body: &Object, options: &RequestOptions<'_>, edits: &mut Edits<'_>) -> Result<(), Failure> {
     for (overrides, parameters) in [(false, options.defaults), (true, options.overrides)] {
         if parameters.is_empty() {
             continue;

@@ -5,6 +5,8 @@ use serde::Deserialize;
 
 use super::super::super::error::{garbage, within};
 use super::super::super::usage::Counts;
+use super::super::embed;
+use crate::dialect::Endpoint;
 use crate::failure::Failure;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
 use crate::wire::chat::Raw;
@@ -58,7 +60,7 @@ struct Feedback<'a> {
 ///
 /// # Errors
 /// The body is an error, or no reply at all.
-pub fn reply(body: Bytes, counts: bool) -> Result<Reply, Failure> {
+pub fn reply(body: Bytes, api: Endpoint) -> Result<Reply, Failure> {
     let frame: Frame<'_> = serde_json::from_slice(&body)
         .map_err(|_| within(&body).unwrap_or_else(|| garbage("the provider's reply is none")))?;
     if frame.error.is_some() {
@@ -66,8 +68,13 @@ pub fn reply(body: Bytes, counts: bool) -> Result<Reply, Failure> {
     }
     let usage = frame.usage_metadata.as_ref().map(Counts::usage);
     let model = frame.model_version.as_deref().map(Box::from);
-    if counts {
-        return Ok(Reply { body, usage: Some(Usage::default()), model });
+    match api {
+        Endpoint::CountTokens => return Ok(Reply { body, usage: Some(Usage::default()), model }),
+        Endpoint::Embeddings => {
+            embed::has_vectors(&body)?;
+            return Ok(Reply { body, usage, model });
+        }
+        _ => {}
     }
     if frame.candidates.is_none() && frame.prompt_feedback.is_none() {
         return Err(garbage("the provider's reply has no candidates"));

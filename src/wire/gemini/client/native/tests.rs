@@ -39,8 +39,10 @@ fn options<'a>(
 }
 
 fn sent(body: &str, options: &RequestOptions<'_>, counts: bool) -> String {
+    let endpoint = if counts { Endpoint::CountTokens } else { options.endpoint };
+    let options = &RequestOptions { endpoint, ..*options };
     let body = Object::parse(Bytes::copy_from_slice(body.as_bytes())).unwrap();
-    String::from_utf8(request(&body, options, counts).unwrap().to_vec()).unwrap()
+    String::from_utf8(request(&body, options).unwrap().to_vec()).unwrap()
 }
 
 #[test]
@@ -128,7 +130,7 @@ fn every_parameter_of_the_deployment_is_translated() {
     assert_eq!(left, serde_json::json!({"mediaResolution": "LOW"}));
     let wrong = parameters(&[("reasoning_effort", "\"enormous\"")]);
     let body = Object::parse(Bytes::from_static(b"{}")).unwrap();
-    let refused = request(&body, &options(&wrong, &none, &[]), false).unwrap_err();
+    let refused = request(&body, &options(&wrong, &none, &[])).unwrap_err();
     assert_eq!(refused.param.as_deref(), Some("reasoning_effort"));
 }
 
@@ -137,7 +139,7 @@ fn a_reply_is_passed_on_and_read() {
     let body = Bytes::from_static(
         br#"{"candidates":[{"new":1}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2,"thoughtsTokenCount":4,"totalTokenCount":9},"modelVersion":"g"}"#,
     );
-    let seen = reply(body.clone(), false).unwrap();
+    let seen = reply(body.clone(), Endpoint::Chat).unwrap();
     assert_eq!(seen.body, body);
     let usage = seen.usage.unwrap();
     assert_eq!((usage.input_tokens, usage.output_tokens), (3, 6));
@@ -147,7 +149,7 @@ fn a_reply_is_passed_on_and_read() {
         "{}",
         r#"{"error":{"code":503,"message":"The model is overloaded","status":"UNAVAILABLE"}}"#,
     ] {
-        assert!(reply(Bytes::from_static(wrong.as_bytes()), false).is_err(), "{wrong}");
+        assert!(reply(Bytes::from_static(wrong.as_bytes()), Endpoint::Chat).is_err(), "{wrong}");
     }
 }
 
@@ -189,8 +191,7 @@ fn a_stream_without_its_end_is_cut_and_errors_are_seen() {
     assert_eq!((usage.output_tokens, usage.estimated), (1, true), "said, but not counted yet");
     assert_eq!(read(&[""]).2, Ending::Cut);
     let error = r#"{"error":{"code":503,"message":"overloaded","status":"UNAVAILABLE"}}"#;
-    for end in [format!("data: {error}\r\n\r\n"), format!("{error}\r\n\r\n"), error.to_owned()]
-    {
+    for end in [format!("data: {error}\r\n\r\n"), format!("{error}\r\n\r\n"), error.to_owned()] {
         let (seen, failures, ending, _) = read(&[first, &end]);
         assert_eq!(seen, first, "{end}");
         assert_eq!(failures.len(), 1, "{end}");
