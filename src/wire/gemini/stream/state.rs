@@ -1,130 +1,31 @@
-//! A `streamGenerateContent` stream, turned into chat completion chunks.
-//!
-//! Each frame is a reply of its own with what is new, and nothing marks the end but the end of the
-//! connection: the stream is whole if every candidate has said why it ended. An error comes as a
-//! frame or as a bare line of JSON.
+//! What is known of a stream so far, and the chunks that each frame adds.
 
-use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::error::{garbage, within};
-use super::grounding::{Characters, annotations};
-use super::names::Place;
-use super::parts::{Blob, Candidate, Generated, Part, finish_reason, refusal};
-use super::reply::{Called, id};
-use super::usage::Counts;
+use super::super::error::{garbage, within};
+use super::super::grounding::{Characters, annotations};
+use super::super::names::Place;
+use super::super::parts::{Blob, Candidate, Generated, Part, finish_reason, refusal};
+use super::super::reply::{Called, id};
+use super::super::usage::Counts;
+use super::{bare_error, bare_json};
 use crate::failure::Failure;
-use crate::usage::{BYTES_PER_TOKEN, Usage};
 use crate::wire::chat::{
     Audio, Chunk, Delta, ExtraContent, Function, Image, Raw, ToolCall, write_done,
 };
-use crate::wire::sse::{Fields, Splitter};
-use crate::wire::{Ending, Progress, StreamOptions, Translate};
+use crate::wire::sse::Fields;
+use crate::wire::{Ending, Progress, StreamOptions};
 
 /// Answers that one stream may have; the API gives eight at most.
 const MAX_CANDIDATES: usize = 64;
 
-/// Turns one reply's frames into chunks.
 #[derive(Debug)]
-pub struct StreamTranslator {
-    splitter: Splitter,
-    state: State,
-}
-
-impl StreamTranslator {
-    #[must_use]
-    pub fn new(options: StreamOptions) -> Self {
-        Self { splitter: Splitter::new(), state: State::new(options) }
-    }
-
-    /// The provider's id of the reply and its name of the model; empty before the first frame.
-    pub(super) fn names(&self) -> (&str, &str) {
-        (&self.state.response_id, &self.state.model)
-    }
-}
-
-impl Translate for StreamTranslator {
-    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Progress {
-        let mut frames = Vec::new();
-        self.splitter.push(chunk);
-        while self.state.is_reading() {
-            match self.splitter.next_event() {
-                Ok(Some(event)) => self.state.take(self.splitter.bytes(&event), &mut frames),
-                Ok(None) => {
-                    // An error may be a line that no blank line follows.
-                    let failure = bare_error(self.splitter.pending());
-                    failure.into_iter().for_each(|failure| self.state.fail(failure));
-                    break;
-                }
-                Err(too_large) => self.state.fail(garbage(too_large.to_string())),
-            }
-        }
-        emit(frames, out);
-        self.state.progress()
-    }
-
-    fn finish(&mut self, out: &mut Vec<Bytes>) -> Ending {
-        let mut frames = Vec::new();
-        let rest = self.splitter.rest();
-        // A frame whose blank line is missing counts if its JSON is whole.
-        let data = Fields::read(&rest).data;
-        let whole = data.is_some_and(|data| serde_json::from_slice::<&RawValue>(&data).is_ok());
-        if self.state.is_reading() && whole {
-            self.state.take(&rest, &mut frames);
-        }
-        let ending = self.state.close(&mut frames);
-        emit(frames, out);
-        ending
-    }
-
-    /// What the reply used. Of a stream that broke off, what was said after the last count is
-    /// estimated.
-    fn usage(&self) -> Option<Usage> {
-        let usage = self.state.counts.as_ref()?.usage();
-        if self.state.is_whole() {
-            return Some(usage);
-        }
-        let output_tokens = usage.output_tokens.max(self.state.text_bytes / BYTES_PER_TOKEN);
-        let estimated = output_tokens > usage.output_tokens;
-        Some(Usage { output_tokens, estimated, ..usage })
-    }
-
-    fn text_bytes(&self) -> u64 {
-        self.state.text_bytes
-    }
-}
-
-fn emit(frames: Vec<u8>, out: &mut Vec<Bytes>) {
-    if !frames.is_empty() {
-        out.push(frames.into());
-    }
-}
-
-/// The error in a text that is JSON without an SSE field before it.
-fn bare_error(text: &[u8]) -> Option<Failure> {
-    let text = text.trim_ascii();
-    let is_json =
-        matches!(text.first(), Some(b'{' | b'[')) && matches!(text.last(), Some(b'}' | b']'));
-    if is_json { within(text) } else { None }
-}
-
-/// A line of an event that begins like JSON, to the event's end.
-fn bare_json(event: &[u8]) -> Option<&[u8]> {
-    let begins = |at: usize| matches!(event.get(at), Some(b'{' | b'['));
-    if begins(0) {
-        return Some(event);
-    }
-    let line = memchr::memchr2_iter(b'\n', b'\r', event).find(|end| begins(end + 1))?;
-    event.get(line + 1..)
-}
-
-#[derive(Debug)]
-struct State {
+pub(super) struct State {
     options: StreamOptions,
-    response_id: String,
+    pub(super) response_id: String,
     /// What the client is told: set when the first chunk is written.
     id: String,
-    model: String,
+    pub(super) model: String,
     candidates: Vec<Answering>,
     /// The prompt was refused, and the client was told so.
     blocked: bool,
@@ -132,8 +33,8 @@ struct State {
     failure: Option<Failure>,
     failed: bool,
     meaningful: bool,
-    counts: Option<Counts>,
-    text_bytes: u64,
+    pub(super) counts: Option<Counts>,
+    pub(super) text_bytes: u64,
 }
 
 /// One candidate.
@@ -157,7 +58,7 @@ struct Answering {
 }
 
 impl State {
-    const fn new(options: StreamOptions) -> Self {
+    pub(super) const fn new(options: StreamOptions) -> Self {
         Self {
             options,
             response_id: String::new(),
@@ -174,17 +75,17 @@ impl State {
         }
     }
 
-    const fn is_reading(&self) -> bool {
+    pub(super) const fn is_reading(&self) -> bool {
         !self.done && !self.failed
     }
 
     /// Everything that was begun has been ended.
-    fn is_whole(&self) -> bool {
+    pub(super) fn is_whole(&self) -> bool {
         let all = self.candidates.iter().all(|answering| answering.finished);
         !self.failed && all && (self.blocked || !self.candidates.is_empty())
     }
 
-    fn progress(&mut self) -> Progress {
+    pub(super) fn progress(&mut self) -> Progress {
         Progress {
             meaningful: std::mem::take(&mut self.meaningful),
             done: self.done,
@@ -192,12 +93,12 @@ impl State {
         }
     }
 
-    fn fail(&mut self, failure: Failure) {
+    pub(super) fn fail(&mut self, failure: Failure) {
         self.failed = true;
         self.failure = Some(failure);
     }
 
-    fn take(&mut self, event: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn take(&mut self, event: &[u8], out: &mut Vec<u8>) {
         let fields = Fields::read(event);
         let data = fields.data.as_deref().filter(|data| !data.is_empty() && *data != b"[DONE]");
         if let Some(Err(failure)) = data.map(|data| self.data(data, out)) {
@@ -420,7 +321,7 @@ impl State {
     }
 
     /// The provider closed the stream.
-    fn close(&mut self, out: &mut Vec<u8>) -> Ending {
+    pub(super) fn close(&mut self, out: &mut Vec<u8>) -> Ending {
         if self.is_reading() && self.is_whole() {
             if let Some(counts) = self.counts.as_ref().filter(|_| self.options.show_usage) {
                 self.chunk().with_usage(counts.shown()).write(out);
