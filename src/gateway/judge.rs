@@ -158,7 +158,11 @@ pub(super) fn estimate(call: &Call, text_bytes: u64) -> Usage {
     }
     Usage {
         input_tokens: wire::text_bytes(call.body.bytes()) as u64 / BYTES_PER_TOKEN,
-        output_tokens: text_bytes / BYTES_PER_TOKEN,
+        // Vectors are no text.
+        output_tokens: match call.endpoint {
+            Endpoint::Embeddings => 0,
+            _ => text_bytes / BYTES_PER_TOKEN,
+        },
         estimated: true,
         ..Usage::default()
     }

@@ -223,6 +223,12 @@ impl<'r> Relay<'r> {
     /// Whether another deployment may go on with the stream that broke off.
     fn may_resume(&self, call: &Call) -> bool {
         let Some(resume) = &self.resume else { return false };
+        if let Some(refusal) = call.obstacle.refusal(false) {
+            // Who goes on is told what is canonical, whatever dialect it speaks.
+            let (request_id, why) = (&self.ctx.request_id, &refusal.message);
+            tracing::debug!(%request_id, %why, "a broken stream cannot be continued");
+            return false;
+        }
         let obstacle = resume.obstacle(&call.body);
         if let Some(obstacle) = obstacle {
             let request_id = &self.ctx.request_id;

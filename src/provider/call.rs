@@ -342,7 +342,7 @@ pub fn reply(
             _ => wire::bedrock::reply(body, created, origin),
         },
         Dialect::Gemini => match reading.native {
-            Some(_) => gemini_native::reply(body, reading.api == Endpoint::CountTokens),
+            Some(_) => gemini_native::reply(body, reading.api),
             None => wire::gemini::reply(body, reading.api, created),
         },
     }

@@ -61,8 +61,14 @@ pub(super) fn request<'a>(
 ) -> Result<Outgoing<'a>, Failure> {
     let reading = Reading { native: Some(native.dialect), ..reading };
     if deployment.dialect == Dialect::Gemini {
-        let counts = reading.api == Endpoint::CountTokens;
-        let body = gemini_native::request(native.body, options, counts);
+        let body = gemini_native::request(native.body, options)?;
+        let path = match reading.api {
+            // The deployment's path is that of a batch.
+            Endpoint::Embeddings if !native.body.contains("requests") => {
+                Cow::Owned(path.replacen(":batchEmbedContents", ":embedContent", 1))
+            }
+            _ => path,
+        };
         return Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None });
     }
     messages(deployment, native, options, path, reading)
