@@ -5,7 +5,7 @@
 //! chat completion request --request--> Messages request
 //! chat completion <---------reply----- message
 //! chunks <------------------stream---- named events
-//! OpenAI's error fields <---error----- error body or error event
+//! OpenAI's error fields <---error----- error event
 //! ```
 //!
 //! The rule of this module: nothing is remembered between a request and its reply. What a reply has
@@ -35,7 +35,6 @@ mod usage;
 /// How refusals name the provider.
 const PROVIDER: &str = "Anthropic";
 
-pub use error::failure;
 pub use hosted::vertex;
 pub use models::takes_prefill;
 pub use reply::reply;

@@ -1,6 +1,5 @@
 //! What the translation must do, row by row; the cases of `tests/golden` are in `golden.rs`.
 
-mod errors;
 mod golden;
 mod replies;
 mod requests;
