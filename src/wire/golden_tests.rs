@@ -88,7 +88,9 @@ impl Provider {
             },
             "anthropic" => Self {
                 passes_bytes: false,
-                request: |body, options| Ok(anthropic::request(body, options)?.body),
+                request: |body, options| {
+                    Ok(anthropic::request(body, options, anthropic::VERSION)?.body)
+                },
                 reply: |body, _| anthropic::reply(body, CREATED),
                 stream: StreamRelay::anthropic,
                 // What an error response of its means is decided by `provider::classify` alone.

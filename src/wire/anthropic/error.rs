@@ -72,9 +72,7 @@ fn class_of(kind: Option<&str>) -> (FailureClass, Option<&'static str>) {
         Some("permission_error") => (FailureClass::Auth, Some("permission_denied")),
         Some("billing_error") => (FailureClass::Quota, Some("insufficient_quota")),
         Some("not_found_error") => (FailureClass::NotFound, Some("model_not_found")),
-        Some("request_too_large") => {
-            (FailureClass::ContextWindow, Some("context_length_exceeded"))
-        }
+        Some("request_too_large") => (FailureClass::ContextWindow, Some("context_length_exceeded")),
         Some("timeout_error") => (FailureClass::Timeout, None),
         Some("conflict_error") => (FailureClass::Conflict, None),
         Some("invalid_request_error") => (FailureClass::BadRequest, None),

@@ -55,7 +55,7 @@ impl Translate for StreamTranslator {
             match splitter.next_event() {
                 Ok(Some(event)) => state.take(&splitter.fields(&event)),
                 Ok(None) => break,
-                Err(too_large) => state.writer.fail(garbage(too_large.to_string())),
+                Err(too_large) => state.fail(garbage(too_large.to_string())),
             }
         }
         state.writer.take(out)
@@ -149,6 +149,15 @@ impl State {
             return;
         };
         if let Err(failure) = self.event(fields.name, data) {
+            self.fail(failure);
+        }
+    }
+
+    /// What breaks after the stop reason takes nothing from the answer, which is whole.
+    fn fail(&mut self, failure: Failure) {
+        if self.writer.has_finished() {
+            self.end();
+        } else {
             self.writer.fail(failure);
         }
     }

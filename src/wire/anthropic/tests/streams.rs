@@ -276,6 +276,17 @@ fn a_stream_closed_after_its_stop_reason_is_complete() {
 }
 
 #[test]
+fn what_breaks_after_the_stop_reason_does_not_break_the_answer() {
+    let whole = [start(), text(0, "a"), end("end_turn")].concat();
+    let expected = tell(std::slice::from_ref(&whole));
+    let (said, _) = whole.split_once("event: message_stop").unwrap();
+    let error = json!({"type": "error", "error": {"type": "api_error", "message": "m"}});
+    for after in [event(&error), "data: {broken\n\n".to_owned()] {
+        assert_eq!(tell(&[said.to_owned(), after]), expected);
+    }
+}
+
+#[test]
 fn an_endless_thought_is_streamed_but_not_kept() {
     let thought = "x".repeat(1 << 20);
     let mut stream =
