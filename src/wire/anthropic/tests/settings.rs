@@ -313,6 +313,37 @@ fn every_choice_of_tools_has_its_form() {
 }
 
 #[test]
+fn a_tool_of_anthropics_own_can_be_chosen() {
+    let search = json!({"type": "web_search_20250305", "name": "web_search"});
+    let by_name = json!({"type": "tool", "name": "web_search"});
+    let function = json!({"type": "function", "function": {"name": "web_search"}});
+    for choice in [by_name, function, json!({"type": "web_search_20250305"})] {
+        let more = json!({"tools": [tool("f"), search], "tool_choice": choice});
+        assert_eq!(sent(OLD, &more)["tool_choice"], json!({"type": "tool", "name": "web_search"}));
+        let options =
+            json!({"web_search_options": {}, "tools": [tool("f")], "tool_choice": choice});
+        assert_eq!(sent(OLD, &options)["tool_choice"]["name"], "web_search", "{choice}");
+        let body = ask(&json!({"tools": [tool("f")], "tool_choice": choice}));
+        assert_eq!(refusal(OLD, &body).0, "tool_choice");
+        let newest = sent(NEWEST, &more);
+        assert_eq!(
+            (&newest["tools"], &newest["tool_choice"]),
+            (&json!([search]), &json!({"type": "auto"}))
+        );
+    }
+    let listed = |names: Value| {
+        let allowed =
+            json!({"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": names}});
+        let tools = json!([tool("f"), search, {"type": "mcp_toolset", "mcp_server_name": "m"}]);
+        let body = sent(OLD, &json!({"tools": tools, "tool_choice": allowed}));
+        body["tools"].as_array().unwrap().len()
+    };
+    assert_eq!(listed(json!([{"type": "function", "name": "f"}])), 2);
+    assert_eq!(listed(json!([{"type": "web_search_20250305"}])), 2);
+    assert_eq!(listed(json!([{"type": "function", "name": "f"}, {"name": "web_search"}])), 3);
+}
+
+#[test]
 fn allowed_tools_are_the_only_ones_sent() {
     let body = sent(
         OLD,
