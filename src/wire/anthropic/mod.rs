@@ -13,6 +13,7 @@
 //! itself, so any attempt's reply can be translated by itself.
 
 mod betas;
+mod citations;
 pub mod client;
 mod content;
 mod error;

@@ -201,8 +201,33 @@ fn pings_unknown_events_and_unknown_blocks_are_swallowed() {
         stop(2),
         end("end_turn"),
     ]);
-    assert_eq!(deltas(&told.frames), [role(), json!({"content": "b"}), json!("stop")]);
+    let cited = json!({"url": "u", "title": null, "start_index": 0, "end_index": 1});
+    let cited = json!({"annotations": [{"type": "url_citation", "url_citation": cited}]});
+    assert_eq!(deltas(&told.frames), [role(), json!({"content": "b"}), cited, json!("stop")]);
     assert_eq!(told.failure, None);
+}
+
+#[test]
+fn citations_stand_where_their_text_does() {
+    let page = json!({"type": "web_search_result_location", "url": "https://w", "title": "W"});
+    let told = tell(&[
+        start(),
+        text(0, "\u{e9}t\u{e9}: "),
+        block(1, &json!({"type": "text", "text": "", "citations": []})),
+        delta(1, &json!({"type": "text_delta", "text": "wa"})),
+        delta(1, &json!({"type": "citations_delta", "citation": page})),
+        delta(1, &json!({"type": "citations_delta", "citation": {"type": "char_location"}})),
+        delta(1, &json!({"type": "text_delta", "text": "rm"})),
+        stop(1),
+        text(2, "."),
+        end("end_turn"),
+    ]);
+    let told: Vec<Value> = deltas(&told.frames)
+        .into_iter()
+        .filter_map(|delta| delta.get("annotations").cloned())
+        .collect();
+    let cited = json!({"url": "https://w", "title": "W", "start_index": 5, "end_index": 9});
+    assert_eq!(told, [json!([{"type": "url_citation", "url_citation": cited}])]);
 }
 
 #[test]
