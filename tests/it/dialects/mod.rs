@@ -52,15 +52,13 @@ impl Feature {
     ];
 }
 
-/// Cells that do not hold: the client (`None`: each), the provider, the feature, and what is said instead.
-const EXCEPTIONS: &[(Option<Speaks>, &str, Feature, &str)] = &[
-    (None, "openai", Feature::Replayed, "none: only its Responses API seals thoughts"),
-    (None, "azure", Feature::Replayed, "none: only its Responses API seals thoughts"),
-    (None, "cohere", Feature::Replayed, "none: it has no signatures"),
-    (None, "ollama", Feature::Replayed, "none: it has no signatures"),
-    (None, "custom", Feature::Replayed, "none: a mapping has no signatures"),
-    (Some(Speaks::Chat), "responses", Feature::Replayed, "only with a client that keeps it"),
-    (Some(Speaks::Gemini), "responses", Feature::Replayed, "no: Gemini has no words for it"),
+/// Cells that do not hold: the provider, the feature, and what is said instead.
+const EXCEPTIONS: &[(&str, Feature, &str)] = &[
+    ("openai", Feature::Replayed, "none: only its Responses API seals thoughts"),
+    ("azure", Feature::Replayed, "none: only its Responses API seals thoughts"),
+    ("cohere", Feature::Replayed, "none: it has no signatures"),
+    ("ollama", Feature::Replayed, "none: it has no signatures"),
+    ("custom", Feature::Replayed, "none: a mapping has no signatures"),
 ];
 
 /// What is said of cells that hold in their own way.
@@ -93,7 +91,7 @@ fn wrong_cells(gateway: &Gateway, provider: &Provider) -> String {
         for speaks in Speaks::ALL {
             let found = check(gateway, provider, feature, speaks);
             let name = format!("{speaks:?}, {}, {feature:?}", provider.name);
-            match (exception(speaks, provider.name, feature), found) {
+            match (exception(provider.name, feature), found) {
                 (None, Ok(())) | (Some(_), Err(_)) => {}
                 (None, Err(found)) => writeln!(wrong, "{name}: {found}").unwrap(),
                 (Some(_), Ok(())) => writeln!(wrong, "{name} is no exception").unwrap(),
@@ -114,18 +112,15 @@ fn the_page_shows_the_cells() {
     assert!(written == page, "{} is out of date: TOLLGATE_BLESS=1 writes it", path.display());
 }
 
-fn exception(speaks: Speaks, provider: &str, feature: Feature) -> Option<&'static str> {
+fn exception(provider: &str, feature: Feature) -> Option<&'static str> {
     let mut exceptions = EXCEPTIONS.iter();
-    let found = exceptions.find(|(client, of, what, _)| {
-        client.is_none_or(|client| client == speaks) && *of == provider && *what == feature
-    });
-    found.map(|it| it.3)
+    exceptions.find(|(of, what, _)| *of == provider && *what == feature).map(|it| it.2)
 }
 
 /// What the page says of a cell.
-fn cell(speaks: Speaks, provider: &str, feature: Feature) -> &'static str {
+fn cell(provider: &str, feature: Feature) -> &'static str {
     let note = || NOTES.iter().find(|it| (it.0, it.1) == (provider, feature)).map(|it| it.2);
-    exception(speaks, provider, feature).or_else(note).unwrap_or("yes")
+    exception(provider, feature).or_else(note).unwrap_or("yes")
 }
 
 impl Feature {

@@ -57,7 +57,7 @@ pub(super) fn render() -> String {
         };
         write!(page, "\n## {heading}\n\n{header}").unwrap();
         for feature in Feature::ALL {
-            let cells = COLUMNS.map(|(provider, _)| cell(speaks, provider, feature));
+            let cells = COLUMNS.map(|(provider, _)| cell(provider, feature));
             writeln!(page, "| {} | {} |", name(feature), cells.join(" | ")).unwrap();
         }
     }
