@@ -31,6 +31,9 @@ const ORIGIN: Origin<'_> = Origin {
     input_tokens: None,
 };
 
+/// Reads the body of an error response.
+type ReadError = fn(&[u8]) -> Option<Failure>;
+
 /// How a provider's format is called, as `provider` will call it.
 struct Provider {
     quirks: Quirks,
@@ -40,7 +43,7 @@ struct Provider {
     reply: fn(Bytes, Quirks) -> Result<Reply, Failure>,
     stream: fn(StreamOptions) -> StreamRelay,
     /// Reads the body of an error response, where the format has a reader for it.
-    error: Option<fn(&[u8]) -> Option<Failure>>,
+    error: Option<ReadError>,
 }
 
 impl Provider {

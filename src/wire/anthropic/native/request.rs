@@ -50,15 +50,16 @@ pub fn request(body: &Object, options: &RequestOptions<'_>, version: &[u8]) -> N
     let samples = version == VERSION.as_bytes() && model.sampling;
     let mut request = Request { body, edits: Edits::new(), model, samples };
     request.add(options, |name| !counts || COUNTED.contains(&name));
-    if !counts && request.raw("max_tokens").is_none() {
-        if let Some(most) = options.max_output_tokens {
-            request.edits.set("max_tokens", &most);
-        }
+    if !counts
+        && request.raw("max_tokens").is_none()
+        && let Some(most) = options.max_output_tokens
+    {
+        request.edits.set("max_tokens", &most);
     }
     let messages = body.slice("messages");
     let own = messages.as_ref().and_then(thoughts::without_foreign);
     let sent = own.as_ref().or(messages.as_ref());
-    let resumes = || sent.is_none_or(|messages| thoughts::resume(messages));
+    let resumes = || sent.is_none_or(thoughts::resume);
     if request.budget().is_some() && !resumes() {
         request.edits.remove("thinking");
         thoughts::forget_clearing(&mut request);

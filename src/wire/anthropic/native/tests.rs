@@ -68,7 +68,7 @@ fn what_the_deployment_adds_gives_way_to_what_the_client_wrote() {
             json!({"thinking": thinking}),
             None,
         ),
-        (&json!({}), json!({"thinking": thinking}), Some(thinking.clone())),
+        (&json!({}), json!({"thinking": thinking}), Some(thinking)),
         (&json!({}), json!({"tool_choice": {"type": "auto"}}), None),
         (&json!({}), json!({"temperature": 1.4}), Some(json!(1))),
         (&json!({"temperature": 0.2}), json!({"temperature": 0.4}), Some(json!(0.2))),
