@@ -12,7 +12,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::media::{self, Sending, Stored};
-use super::native::{self, Native, anthropic_headers};
+use super::native::{self, Native, anthropic_headers, version_in_force};
 use super::{bedrock, parts, text_of};
 use crate::catalog::{Deployment, PriceBook};
 use crate::dialect::{ClientDialect, Dialect, Endpoint, Quirks};
@@ -184,8 +184,8 @@ pub fn request<'a>(
             Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
         Dialect::Anthropic if deployment.quirks.vertex => {
-            let outgoing = wire::anthropic::request(body, &options)?;
-            let (body, version) = (outgoing.body, outgoing.version);
+            let version = version_in_force(deployment);
+            let body = wire::anthropic::request(body, &options, version)?.body;
             let body = match call.endpoint {
                 Endpoint::CountTokens => counted(body, version, &options),
                 _ => body,
@@ -194,12 +194,13 @@ pub fn request<'a>(
             Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
         Dialect::Anthropic => {
-            let outgoing = wire::anthropic::request(body, &options)?;
-            let version = HeaderValue::from_static(outgoing.version);
-            let headers = anthropic_headers(deployment, version, &outgoing.betas);
+            let version = version_in_force(deployment);
+            let outgoing = wire::anthropic::request(body, &options, version)?;
+            let own = HeaderValue::from_static(wire::anthropic::VERSION);
+            let headers = anthropic_headers(deployment, own, &outgoing.betas);
             let mut body = outgoing.body;
             if call.endpoint == Endpoint::CountTokens {
-                body = counted(body, outgoing.version, &options);
+                body = counted(body, version, &options);
             }
             Ok(Outgoing { path, headers, body, reading, sending: None })
         }

@@ -114,6 +114,14 @@ fn messages<'a>(
     Ok(Outgoing { path, headers, body: written.body, reading, sending: None })
 }
 
+/// The version of Anthropic's API that a translated request is sent in: what the operator wrote, or
+/// our own.
+pub(super) fn version_in_force(deployment: &Deployment) -> &str {
+    let written = deployment.target.headers.iter().find(|(name, _)| *name == ANTHROPIC_VERSION);
+    let written = written.and_then(|(_, value)| value.to_str().ok());
+    written.unwrap_or(wire::anthropic::VERSION)
+}
+
 /// The version and the beta features of a request. What the configuration wrote as extra headers
 /// stays: its version wins, its features are added.
 pub(super) fn anthropic_headers(

@@ -63,7 +63,7 @@ const PROVIDERS: [Provider; 8] = [
     Provider {
         name: "anthropic",
         model: "claude-opus-4-5",
-        write: |body, options| Ok(anthropic::request(body, options)?.body),
+        write: |body, options| Ok(anthropic::request(body, options, anthropic::VERSION)?.body),
         read: |body| back(ClientDialect::Anthropic, body),
         takes: takes_anthropic,
         systems: Systems::Said,

@@ -70,6 +70,7 @@ pub(super) struct Fields {
     second: Option<Usd>,
     character: Option<Usd>,
     search: Option<Usd>,
+    web_search: Option<Usd>,
 }
 
 impl Fields {
@@ -104,6 +105,7 @@ impl Fields {
             second: either("input_cost_per_second", "output_cost_per_second")?,
             character: either("input_cost_per_character", "output_cost_per_character")?,
             search: read("input_cost_per_query")?,
+            web_search: web_search(fields, tier, level)?,
         })
     }
 
@@ -170,6 +172,7 @@ impl Fields {
             (self.second, &mut price.units.second),
             (self.character, &mut price.units.character),
             (self.search, &mut price.units.search),
+            (self.web_search, &mut price.units.web_search),
         ] {
             if written.is_some() {
                 *place = written;
@@ -177,6 +180,20 @@ impl Fields {
             }
         }
         found
+    }
+}
+
+/// What a search of the web costs: of a table by how much is read, the middle, as LiteLLM does.
+fn web_search(
+    fields: &Map<String, Value>,
+    tier: &str,
+    level: &str,
+) -> Result<Option<Usd>, WrongPrice> {
+    let name = format!("search_context_cost_per_query{tier}{level}");
+    match fields.get(&name) {
+        Some(Value::Object(sizes)) => amount(sizes, "search_context_size_medium", 1.0)
+            .map_err(|wrong| WrongPrice { option: format!("{name}.{}", wrong.option), ..wrong }),
+        _ => Ok(None),
     }
 }
 

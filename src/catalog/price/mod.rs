@@ -52,6 +52,8 @@ pub struct UnitPrices {
     pub character: Option<Usd>,
     /// A search of a rerank.
     pub search: Option<Usd>,
+    /// A search of the web that a model makes.
+    pub web_search: Option<Usd>,
 }
 
 /// The price of requests whose prompt is longer than a threshold.

@@ -97,7 +97,7 @@ families! {
         "Prompt tokens that the provider's prompt cache answered.";
     UNITS = "tollgate_units_total", Kind::Counter,
         &["requested_model", "model", "model_id", "api_provider", "unit"],
-        "What replies used that has no tokens: images, audio_milliseconds, characters, searches.";
+        "What replies used that has no tokens: images, audio_milliseconds, characters, searches, web_searches.";
 
     // Deployments.
     DEPLOYMENT_STATE = "litellm_deployment_state", Kind::ScrapeGauge, DEPLOYMENT,

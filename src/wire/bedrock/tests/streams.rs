@@ -71,7 +71,14 @@ const USAGE: Usage = Usage {
     audio_input_tokens: 0,
     audio_output_tokens: 0,
     image_input_tokens: 0,
-    units: Units { image_output_tokens: 0, images: 0, audio_ms: 0, characters: 0, searches: 0 },
+    units: Units {
+        image_output_tokens: 0,
+        images: 0,
+        audio_ms: 0,
+        characters: 0,
+        searches: 0,
+        web_searches: 0,
+    },
     estimated: false,
 };
 
