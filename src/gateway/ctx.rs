@@ -124,6 +124,7 @@ impl Call {
             model: &self.model,
             request_id,
             array: self.array,
+            embeds: self.endpoint == Endpoint::Embeddings,
         }
     }
 

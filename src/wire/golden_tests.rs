@@ -29,6 +29,7 @@ const ORIGIN: Origin<'_> = Origin {
     model: "us.anthropic.claude-haiku-4-5-20251001-v1:0",
     request_id: Some("00000000-0000-4000-8000-000000000030"),
     input_tokens: None,
+    output_tokens: None,
 };
 
 /// How a provider's format is called, as `provider` will call it.

@@ -36,7 +36,7 @@ mod usage;
 const PROVIDER: &str = "Anthropic";
 
 pub use error::failure;
-pub use hosted::vertex;
+pub use hosted::{bedrock, vertex};
 pub use models::takes_prefill;
 pub use reply::reply;
 pub use request::{Outgoing, VERSION, request};

@@ -8,7 +8,8 @@ use crate::usage::{Units, Usage};
 use crate::wire::bedrock::{StreamTranslator, count, reply};
 use crate::wire::{Ending, Origin, Progress, StreamOptions, Translate};
 
-const ORIGIN: Origin<'_> = Origin { model: CLAUDE, request_id: Some("r"), input_tokens: None };
+const ORIGIN: Origin<'_> =
+    Origin { model: CLAUDE, request_id: Some("r"), input_tokens: None, output_tokens: None };
 
 /// One frame with headers of text.
 fn frame(headers: &[(&str, &str)], payload: &str) -> Vec<u8> {

@@ -18,7 +18,7 @@ fn telling(request: &Object) -> Telling<'_> {
         created: 7,
         model: "public",
         request_id: "req-1",
-        array: false,
+        ..Telling::default()
     }
 }
 
