@@ -9,11 +9,12 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::chunk::Chunk;
-use super::stream::{ChoiceSet, Rewrite, Verdict, event, object};
+use super::stream::{ChoiceSet, Rewrite, Verdict, object};
 use super::tool_calls::ToolCalls;
 use super::usage;
 use crate::failure::{Failure, FailureClass};
 use crate::wire::json::{Edits, Object, elements};
+use crate::wire::sse::event;
 use crate::wire::stream::StreamOptions;
 
 /// Brings the chunks of a provider to OpenAI's form.
