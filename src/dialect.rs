@@ -186,6 +186,32 @@ pub enum CacheSpot {
 }
 
 impl Quirks {
+    /// No departure at all.
+    pub const NONE: Self = Self {
+        max_tokens_only: false,
+        no_stream_options: false,
+        mistral: false,
+        strip_strict_and_names: false,
+        null_content_with_tool_calls: false,
+        reasoning_outside_completion: false,
+        normalise_stream: false,
+        imitates: false,
+        closed_messages: false,
+        takes_thinking: false,
+        continues_final_message: false,
+        replays_reasoning: false,
+        vertex: false,
+        invoke: false,
+        cache_markers: false,
+        rules: &[],
+    };
+
+    /// What it answers is looked at, and brought to OpenAI's form where it departs from it.
+    #[must_use]
+    pub const fn is_normalised(&self) -> bool {
+        self.normalise_stream || self.imitates || self.mistral || self.reasoning_outside_completion
+    }
+
     /// `stream_options` is not sent to such a provider.
     #[must_use]
     pub const fn never_asked_for_usage(&self) -> bool {
@@ -218,6 +244,14 @@ pub struct Quirks {
     /// Frames need normalising: usage on the finish chunk, missing `type` or index of tool calls,
     /// unknown finish reasons. Other streams are passed as they are.
     pub normalise_stream: bool,
+    /// Somebody's server under OpenAI's name. What it answers is normalised as above; what it is asked
+    /// is said as to OpenAI, because nothing is known of what it takes.
+    pub imitates: bool,
+    /// Refuses messages with fields that it does not know, and ids of calls over 64 bytes (OpenAI,
+    /// Azure, Groq): what only replies have is taken out of a history.
+    pub closed_messages: bool,
+    /// Understands `thinking` with a `type` of `disabled`.
+    pub takes_thinking: bool,
     /// Goes on with an assistant message that ends the conversation, if `continue_final_message`
     /// says so (vLLM).
     pub continues_final_message: bool,

@@ -49,6 +49,8 @@ pub struct Failure {
     pub code: Option<String>,
     /// The request field that the provider blamed.
     pub param: Option<String>,
+    /// What the model had written when the provider gave up (Groq): clients save what they can of it.
+    pub failed_generation: Option<Box<str>>,
     /// How long the provider asked us to wait.
     pub retry_after: Option<Duration>,
     /// `x-should-retry`: the provider's own word, which wins over the status.
@@ -72,6 +74,7 @@ impl Failure {
             kind: None,
             code: None,
             param: None,
+            failed_generation: None,
             retry_after: None,
             should_retry: None,
             blameless: false,

@@ -84,6 +84,7 @@ pub(super) async fn one(
         code: "model_not_found",
         message: &format!("The model '{}' does not exist", shortened(&name)),
         param: Some("model"),
+        failed_generation: None,
         request_id: request_id(&headers),
     };
     problem.response(ClientDialect::OpenAi)
@@ -184,6 +185,14 @@ fn google_problem(status: u16, code: &str, what: &str, headers: &HeaderMap) -> R
     };
     let kind = "invalid_request_error";
     let request_id = request_id(headers);
-    let problem = Problem { status, kind, code, message: &message, param: Some(what), request_id };
+    let problem = Problem {
+        status,
+        kind,
+        code,
+        message: &message,
+        param: Some(what),
+        failed_generation: None,
+        request_id,
+    };
     problem.response(ClientDialect::Gemini)
 }

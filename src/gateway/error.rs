@@ -259,6 +259,10 @@ impl GatewayError {
             code: &self.code(),
             message: &message,
             param: self.param(),
+            failed_generation: match self {
+                Self::Upstream(failure) => failure.failed_generation.as_deref(),
+                _ => None,
+            },
             // Anthropic's own errors carry it too.
             request_id: (ours || dialect == ClientDialect::Anthropic).then_some(request_id),
         };
@@ -390,8 +394,8 @@ fn unfit_message(model: &str, out: Out) -> String {
             capability.description()
         ),
         Out::NotOwner => format!(
-            "The previous response was not made by `{model}`: it can only be gone on from under the \
-             name of a model whose deployment made it."
+            "The previous response, or a file that the request names, is not kept at `{model}`: it can \
+             only be used under the name of a model whose deployment keeps it."
         ),
         Out::OtherRegion => {
             format!("No deployment of `{model}` is in a region that the request may go to.")

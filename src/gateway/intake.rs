@@ -137,9 +137,15 @@ pub(super) fn understand(
 ) -> Result<Call, GatewayError> {
     let Asked { endpoint, dialect, model: path_model, stream: path_stream, array, kept, part } =
         asked;
-    let (body, form) = match endpoint.is_text() {
-        true => (json(body)?, None),
-        false => forms::read(headers, body, endpoint, kept.as_ref())?,
+    let (body, form, keeper) = match endpoint.is_text() {
+        true => {
+            let (body, keeper) = stored::files(&ctx.snapshot.catalog, body)?;
+            (json(body)?, None, keeper)
+        }
+        false => {
+            let (body, form) = forms::read(headers, body, endpoint, kept.as_ref())?;
+            (body, form, None)
+        }
     };
     let (path_model, kept_call) = match kept {
         None => (path_model, None),
@@ -158,7 +164,7 @@ pub(super) fn understand(
             (canonical.body, Some(body), canonical.obstacle)
         }
     };
-    let owner = stored::owner(&ctx.snapshot.catalog, native.as_ref())?;
+    let owner = stored::owner(&ctx.snapshot.catalog, native.as_ref())?.or(keeper);
     let model = match path_model {
         Some(model) => model.into_owned(),
         None => match body.str("model") {

@@ -14,6 +14,7 @@ use super::route::Asked;
 use crate::catalog::{Catalog, DeploymentId};
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::{Failure, FailureClass};
+use crate::wire;
 use crate::wire::json::Object;
 use crate::wire::responses::{Action, Made, Owner, Resource};
 
@@ -80,6 +81,30 @@ pub(super) fn owner(
         param: Some("previous_response_id"),
         code: "previous_response_not_found",
     })
+}
+
+/// A conversation with the provider's own ids of the files that it names, and the deployment that keeps
+/// them; `None`: it names none that were uploaded through a gateway.
+///
+/// # Errors
+/// The deployment is gone.
+pub(super) fn files(
+    catalog: &Catalog,
+    body: Bytes,
+) -> Result<(Bytes, Option<DeploymentId>), GatewayError> {
+    let Some(id) = wire::stored::named(&body) else { return Ok((body, None)) };
+    let mut all = catalog.deployments().iter();
+    let owner = all.find(|deployment| *deployment.id == *id.deployment);
+    let owner = owner.map(|deployment| Arc::clone(&deployment.id));
+    let owner = owner.ok_or_else(|| GatewayError::BadBody {
+        message:
+            "The deployment that keeps the file in `file_id` is not configured any more: upload \
+                  the file again."
+                .to_owned(),
+        param: Some("file_id"),
+        code: "file_not_found",
+    })?;
+    Ok((wire::stored::with_own_ids(&body, &owner), Some(owner)))
 }
 
 fn deployment(catalog: &Catalog, owner: Owner) -> Option<DeploymentId> {

@@ -363,8 +363,10 @@ pub fn stream(
             None => Box::new(Bridge::new(options)),
         });
     }
-    // Departures are known of chat chunks; other streams have other fields and pass as they are.
-    if reading.api != Endpoint::Chat {
+    // The chunks of text completions are like those of a chat, where a dialect has both.
+    let has_chunks = matches!(deployment.dialect, Dialect::OpenAi | Dialect::Azure)
+        && reading.api == Endpoint::Completions;
+    if reading.api != Endpoint::Chat && !has_chunks {
         return StreamRelay::openai(StreamOptions { quirks: Quirks::default(), ..options });
     }
     let options = StreamOptions { quirks: deployment.quirks, ..options };

@@ -26,7 +26,8 @@ Beside their own APIs, Cohere (`https://api.cohere.ai/compatibility/v1`) and Oll
 const DEPARTURES: &str = "
 ## Departures
 
-What a provider does otherwise than OpenAI, and what is done about it:
+What a provider does otherwise than OpenAI, and what is done about it. `openai/...` with another `api_base` than
+OpenAI's is *normalised*, too:
 
 | word | meaning |
 | --- | --- |
@@ -37,6 +38,8 @@ What a provider does otherwise than OpenAI, and what is done about it:
 | null content | `null` is sent for an empty text beside tool calls |
 | reasoning apart | reasoning is added to `completion_tokens` |
 | normalised | replies and streams are brought to OpenAI's form: finish reasons, usage, tool calls, names of reasoning |
+| closed messages | what only replies have (`reasoning_content`, `images`, `annotations`, `provider_specific_fields`) is taken out of a history, ids of calls over 64 bytes are shortened |
+| thinking | `thinking` with a `type` of `disabled` is sent; to others it is not |
 | goes on | a broken reply is continued with `continue_final_message` |
 
 ## Not called
@@ -51,7 +54,9 @@ fn departures(quirks: crate::dialect::Quirks) -> String {
         (quirks.strip_strict_and_names, "no strict, no names"),
         (quirks.null_content_with_tool_calls, "null content"),
         (quirks.reasoning_outside_completion, "reasoning apart"),
-        (quirks.normalise_stream, "normalised"),
+        (quirks.normalise_stream || quirks.imitates, "normalised"),
+        (quirks.closed_messages, "closed messages"),
+        (quirks.takes_thinking, "thinking"),
         (quirks.continues_final_message, "goes on"),
     ];
     let words: Vec<&str> = words.into_iter().filter(|(is, _)| *is).map(|(_, word)| word).collect();

@@ -139,11 +139,14 @@ pub(super) const MISTRAL: &[ModelRules] = &[ModelRules {
 }];
 
 /// It takes the other parameters of sampling and does not look at them.
-pub(super) const DEEPSEEK: &[ModelRules] = &[ModelRules {
-    models: &["deepseek-reasoner"],
-    refused: &[never(&["logprobs", "top_logprobs"])],
-    ..EVERYWHERE
-}];
+pub(super) const DEEPSEEK: &[ModelRules] = &[
+    ModelRules { refused: &[ONE_CHOICE], ..EVERYWHERE },
+    ModelRules {
+        models: &["deepseek-reasoner"],
+        refused: &[never(&["logprobs", "top_logprobs"])],
+        ..EVERYWHERE
+    },
+];
 
 pub(super) const XAI: &[ModelRules] = &[
     ModelRules {

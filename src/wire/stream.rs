@@ -100,8 +100,7 @@ impl StreamRelay {
     /// The relay for a provider of the OpenAI dialect.
     #[must_use]
     pub fn openai(options: StreamOptions) -> Self {
-        let Quirks { normalise_stream, mistral, reasoning_outside_completion, .. } = options.quirks;
-        if normalise_stream || mistral || reasoning_outside_completion {
+        if options.quirks.is_normalised() {
             Self::Normalise(ChatStream::new(options))
         } else {
             Self::PassThrough(ChatStream::new(options))

@@ -12,6 +12,7 @@ mod harness;
 mod bedrock;
 mod bodies;
 mod clouds;
+mod compatible;
 mod custom;
 mod dialects;
 mod edge;

@@ -33,7 +33,7 @@ const ODD: &str = concat!(
     "id: 7\r\ndata: {\"id\":\"1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\\u00e9 \u{1f600}\"}}],",
     "\"model\":\"strange/model:free\",\"logprobs\":[-0.10]}\r\n\r\n",
     "data: {\"id\":\"1\",\ndata: \"choices\":[{\"index\":1,\"delta\":{\"tool_calls\":[{\"index\":0,",
-    "\"id\":\"c\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\":\"}}]}}]}\n\n",
+    "\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{\\\"a\\\":\"}}]}}]}\n\n",
     ": keep-alive\n\n",
     "data: {\"id\":\"1\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],",
     "\"usage\":null,\"obfuscation\":\"xY\"}\n\n",

@@ -153,7 +153,8 @@ fn text_within(value: &Value) -> Option<String> {
                 .or_else(|| Some(text.clone()).filter(|text| !text.trim().is_empty()))
         }
         Value::Object(object) => {
-            let text = object.get("message").or_else(|| object.get("msg")).and_then(text_within)?;
+            let names = ["message", "msg", "detail"];
+            let text = names.iter().find_map(|name| text_within(object.get(*name)?))?;
             // FastAPI names the field at fault in `loc`.
             let place = object.get("loc").and_then(Value::as_array).map(|parts| {
                 let parts = parts.iter().map(|part| match part {

@@ -556,3 +556,10 @@ fn amazons_errors_are_told_by_the_header_or_the_body() {
         assert_eq!(read(status, &said.to_string()).class, class, "{class_name}: {body}");
     }
 }
+
+#[test]
+fn a_list_of_what_is_wrong_is_told_wherever_it_stands() {
+    let body = r#"{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","x"],"msg":"Extra inputs are not permitted"}]},"type":"invalid_request_error","code":null}"#;
+    let failure = read(422, body);
+    assert_eq!(failure.message, "body.x: Extra inputs are not permitted");
+}

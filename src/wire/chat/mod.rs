@@ -26,6 +26,7 @@
 //! whole reply, [`Chunk`] what is written of a stream and [`Piece`] what is read of one. [`Writer`]
 //! writes the whole of a stream.
 
+mod call_id;
 mod chunk;
 mod completion;
 mod message;
@@ -35,6 +36,7 @@ mod tool;
 mod usage;
 mod writer;
 
+pub use call_id::{MAX_CALL_ID, short_call_id};
 pub use chunk::{
     Audio, Chunk, Custom, Delta, ExtraContent, Function, Google, Image, ThinkingBlock, ToolCall,
     write_done,
@@ -42,7 +44,9 @@ pub use chunk::{
 pub use completion::{Answer, Completion, Turn};
 pub use message::{Call, CallFunction, Message, arguments, failed};
 pub use part::{AudioData, FileData, Foreign, ImageUrl, Part, parts};
-pub use piece::{CallPiece, CustomPiece, FunctionPiece, Piece, PieceChoice, PieceDelta};
+pub use piece::{
+    CallPiece, CustomPiece, FunctionPiece, Piece, PieceChoice, PieceDelta, UNREADABLE,
+};
 pub use tool::{Choice, Format, FunctionTool, Schema, Tools};
 pub use usage::{Shown, read_usage};
 pub use writer::Writer;

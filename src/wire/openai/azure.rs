@@ -25,7 +25,9 @@ pub struct Azure {
 }
 
 impl Rewrite for Azure {
-    const KEEPS_COMMENTS: bool = true;
+    fn keeps_comments(_: &StreamOptions) -> bool {
+        true
+    }
 
     fn chunk(
         &mut self,

@@ -88,6 +88,7 @@ impl ErrorBody {
             kind: self.error_type.or(self.kind),
             code: self.code,
             param: self.param,
+            failed_generation: None,
             retry_after: None,
             should_retry: None,
             blameless: false,

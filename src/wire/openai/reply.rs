@@ -37,8 +37,9 @@ pub fn reply(body: Bytes, quirks: Quirks, endpoint: Endpoint) -> Result<Reply, F
     if let Some(counts) = counts.and_then(|counts| usage::corrected(counts, quirks)) {
         edits.set_raw("usage", counts.to_vec());
     }
-    if endpoint == Endpoint::Chat
-        && normalise::applies(quirks)
+    if endpoint != Endpoint::Embeddings
+        && quirks.is_normalised()
+        && object.slice("choices").is_some_and(|choices| normalise::may_depart(&choices))
         && let Some(Value::Array(mut choices)) = object.value("choices")
         && normalise::reply(&mut choices, &object.str("id").unwrap_or_default())?
     {
@@ -88,21 +89,7 @@ mod tests {
     use super::*;
     use crate::failure::FailureClass;
 
-    const PLAIN: Quirks = Quirks {
-        max_tokens_only: false,
-        no_stream_options: false,
-        mistral: false,
-        strip_strict_and_names: false,
-        null_content_with_tool_calls: false,
-        reasoning_outside_completion: false,
-        normalise_stream: false,
-        continues_final_message: false,
-        replays_reasoning: false,
-        vertex: false,
-        invoke: false,
-        cache_markers: false,
-        rules: &[],
-    };
+    const PLAIN: Quirks = Quirks::NONE;
     const MISTRAL: Quirks = Quirks { mistral: true, ..PLAIN };
 
     fn chat(body: &Value, quirks: Quirks) -> Result<Reply, Failure> {
@@ -164,6 +151,32 @@ mod tests {
         let body = Bytes::from_static(br#"{"choices":[{"text":"a","finish_reason":"stop"}]}"#);
         assert_eq!(reply(body.clone(), PLAIN, Endpoint::Completions).unwrap().body, body);
         assert!(reply(body, PLAIN, Endpoint::Embeddings).is_err());
+    }
+
+    #[test]
+    fn reasons_of_text_completions_become_openais() {
+        let quirks = Quirks { normalise_stream: true, ..PLAIN };
+        let body = json!({"choices": [{"index": 0, "text": "a", "finish_reason": "eos"}]});
+        let reply = reply(body.to_string().into(), quirks, Endpoint::Completions).unwrap();
+        let seen: Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(seen["choices"][0], json!({"index": 0, "text": "a", "finish_reason": "stop"}));
+    }
+
+    #[test]
+    fn a_choice_that_departs_is_found_without_a_tree() {
+        let departs = |choice: Value| normalise::may_depart(&json!([choice]).to_string().into());
+        assert!(!departs(
+            json!({"message": {"content": "a", "tool_calls": null}, "finish_reason": "length"})
+        ));
+        assert!(!departs(json!({"message": {"content": null}, "finish_reason": null})));
+        for message in [
+            json!({"content": [{"type": "text", "text": "a"}]}),
+            json!({"content": "a", "reasoning": "b"}),
+            json!({"content": null, "tool_calls": [{"id": "a"}]}),
+        ] {
+            assert!(departs(json!({"message": message, "finish_reason": "stop"})), "{message}");
+        }
+        assert!(departs(json!({"message": {"content": "a"}, "finish_reason": ""})));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::super::StreamTranslator;
@@ -17,7 +18,7 @@ use super::write::{
     UsageMetadata, citations, finish_reason, with_broken_call,
 };
 use crate::usage::Usage;
-use crate::wire::chat::{CallPiece, Piece, PieceChoice, read_usage};
+use crate::wire::chat::{CallPiece, Piece, PieceChoice, UNREADABLE, read_usage};
 use crate::wire::client::{ClientStream, Telling};
 use crate::wire::sse::Splitter;
 use crate::wire::{StreamOptions, Translate};
@@ -102,8 +103,11 @@ impl Stream {
             self.end(out);
             return;
         }
-        // What is no chunk has nothing for this client; an error never comes this far.
-        let Ok(piece) = serde_json::from_slice::<Piece<'_>>(data) else { return };
+        let Ok(piece) = Piece::read(data) else {
+            let error = json!({"code": 502, "message": UNREADABLE, "status": "INTERNAL"});
+            let problem = json!({"error": error}).to_string();
+            return out.extend_from_slice(&self.fail(&problem.into(), "", ""));
+        };
         if !*named {
             *named = true;
             let filled = |text: &Option<crate::wire::fields::Text<'_>>| {

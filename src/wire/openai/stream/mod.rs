@@ -24,7 +24,7 @@ const DONE: &[u8] = b"data: [DONE]\n\n";
 /// How a provider's chunks become the client's.
 pub trait Rewrite: Default + fmt::Debug {
     /// Comments (keep-alives of the provider) go on to the client.
-    const KEEPS_COMMENTS: bool;
+    fn keeps_comments(options: &StreamOptions) -> bool;
 
     /// Decides on one chunk.
     ///
@@ -60,7 +60,9 @@ pub enum Verdict {
 pub struct AsSent;
 
 impl Rewrite for AsSent {
-    const KEEPS_COMMENTS: bool = true;
+    fn keeps_comments(_: &StreamOptions) -> bool {
+        true
+    }
 
     fn chunk(&mut self, _: &Chunk, _: &[u8], _: &StreamOptions) -> Result<Verdict, Failure> {
         Ok(Verdict::Keep)
@@ -210,7 +212,7 @@ impl<R: Rewrite> Tally<R> {
     }
 
     fn judge(&mut self, fields: &Fields<'_>, progress: &mut Progress) -> Result<Verdict, Failure> {
-        let comment = if R::KEEPS_COMMENTS { Verdict::Keep } else { Verdict::Drop };
+        let comment = if R::keeps_comments(&self.options) { Verdict::Keep } else { Verdict::Drop };
         let Some(data) = fields.data.as_deref().map(<[u8]>::trim_ascii) else {
             return Ok(comment);
         };
@@ -309,6 +311,10 @@ impl ChoiceSet {
         if index < Self::LIMIT {
             self.0 |= 1 << index;
         }
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     pub(super) const fn contains(self, index: u64) -> bool {

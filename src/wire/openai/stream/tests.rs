@@ -3,25 +3,7 @@ use crate::dialect::Quirks;
 use crate::wire::sse::MAX_EVENT_BYTES;
 use crate::wire::stream::StreamRelay;
 
-const SHOWN: StreamOptions = StreamOptions {
-    show_usage: true,
-    created: 0,
-    quirks: Quirks {
-        max_tokens_only: false,
-        no_stream_options: false,
-        mistral: false,
-        strip_strict_and_names: false,
-        null_content_with_tool_calls: false,
-        reasoning_outside_completion: false,
-        normalise_stream: false,
-        continues_final_message: false,
-        replays_reasoning: false,
-        vertex: false,
-        invoke: false,
-        cache_markers: false,
-        rules: &[],
-    },
-};
+const SHOWN: StreamOptions = StreamOptions { show_usage: true, created: 0, quirks: Quirks::NONE };
 const HIDDEN: StreamOptions = StreamOptions { show_usage: false, ..SHOWN };
 
 const ROLE: &str = r#"{"id":"c","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null}"#;

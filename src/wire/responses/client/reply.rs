@@ -35,6 +35,7 @@ pub fn reply(body: &Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
     let says = Says {
         id: &format!("resp_{stem}"),
         model,
+        service_tier: completion.service_tier.as_deref(),
         status,
         output: &output,
         usage: usage.as_ref(),
@@ -118,15 +119,17 @@ fn items(
     }
     for call in calls {
         let call_id = call.id.unwrap_or_default();
-        let (index, status) = (place(&items), "completed");
+        let index = place(&items);
         if let Some(function) = call.function {
             let written = function.arguments.as_deref();
             let text = written.and_then(|raw| serde_json::from_str::<Text<'_>>(raw.get()).ok());
             let text = text.map_or_else(|| arguments(written).get().to_owned(), |t| t.0.into());
             let extra = extra(call.extra_content.as_ref());
+            // What was cut off is no JSON.
+            let is_whole = serde_json::from_str::<&RawValue>(&text).is_ok();
             let item = Item::FunctionCall {
                 id: &id(IdOf::Function, stem, index),
-                status,
+                status: if is_whole { "completed" } else { status.word() },
                 call_id: &call_id,
                 name: &function.name,
                 arguments: &text,
@@ -138,7 +141,7 @@ fn items(
             let text = |name: &str| custom.get(name).and_then(|text| text.as_str());
             let item = Item::CustomToolCall {
                 id: &id(IdOf::Custom, stem, index),
-                status,
+                status: "completed",
                 call_id: &call_id,
                 name: text("name").unwrap_or_default(),
                 input: text("input").unwrap_or_default(),

@@ -402,17 +402,21 @@ fn a_broken_stream_ends_with_an_error() {
     let told = stream.fail(&problem, "overloaded", "m");
     let all = events(&[&begun.concat()[..], &told].concat());
     let tail: Vec<&str> = names(&all).into_iter().rev().take(2).collect();
-    assert_eq!(tail, ["failed", "error"]);
-    let error = &all[all.len() - 2].1;
+    assert_eq!(tail[0], "failed");
+    assert_ne!(tail[1], "error", "one end is told");
+    let failed = &all.last().unwrap().1;
+    assert_eq!(failed["sequence_number"], all.len() - 1);
+    assert_eq!(failed["response"]["status"], "failed");
+    assert_eq!(failed["response"]["error"]["message"], "m");
+    // Before anything was said there is no response that could have failed.
+    let told = Events::new(&telling(&asked)).fail(&problem, "overloaded", "m");
+    let told = events(&told);
+    assert_eq!(names(&told), ["error"]);
+    let error = &told[0].1;
     assert_eq!(
         (&error["code"], &error["message"], &error["param"]),
         (&json!("overloaded"), &json!("m"), &json!("p"))
     );
-    assert_eq!(error["sequence_number"], all.len() - 2);
-    assert_eq!(all.last().unwrap().1["response"]["status"], "failed");
-    // Before anything was said there is no response that could have failed.
-    let told = Events::new(&telling(&asked)).fail(&problem, "c", "m");
-    assert_eq!(names(&events(&told)), ["error"]);
 }
 
 #[test]
@@ -426,9 +430,81 @@ fn what_a_provider_told_is_not_told_again() {
     let failed =
         "event: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":4}\n\n";
     assert!(heard(failed).is_empty());
+    let spaced = "data: {\"sequence_number\": 4, \"type\": \"response.failed\"}\n\n";
+    assert!(heard(spaced).is_empty());
+    let quoted = "data: {\"type\":\"response.output_text.delta\",\"delta\":\"{\\\"type\\\":\\\"error\\\"}\"}\n\n";
+    assert!(!heard(quoted).is_empty());
     let delta = "event: x\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"\\\"sequence_number\\\":9\",\"sequence_number\":4}\n\n";
     let told = heard(delta);
     assert_eq!(events(&told)[0].1["sequence_number"], 5);
+}
+
+#[test]
+fn a_call_that_was_cut_off_is_not_complete() {
+    let call = |id: &str, index: u64, arguments: &str| json!({"tool_calls": [{"index": index, "id": id, "function": {"name": "f", "arguments": arguments}}]});
+    let events = streamed(&[call("a", 0, "{}"), call("b", 1, "{\"x\":")], "length");
+    let (name, last) = events.last().unwrap();
+    assert_eq!(name, "response.incomplete");
+    let statuses = |output: &Value| {
+        let all = output.as_array().unwrap().iter();
+        all.map(|item| item["status"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(statuses(&last["response"]["output"]), ["completed", "incomplete"]);
+    let calls = json!([
+        {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+        {"id": "b", "type": "function", "function": {"name": "f", "arguments": "{\"x\":"}}]);
+    let body = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [
+        {"index": 0, "finish_reason": "length", "message": {"role": "assistant", "content": null, "tool_calls": calls}}]});
+    let asked = object(&json!({"model": "public", "input": "hi"}));
+    let told = reply(&body.to_string().into(), &telling(&asked)).unwrap();
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    assert_eq!(statuses(&told["output"]), ["completed", "incomplete"]);
+}
+
+#[test]
+fn the_tier_is_the_one_that_served() {
+    let asked = object(&json!({"model": "public", "input": "hi", "service_tier": "flex"}));
+    let tier = |tier: Value| {
+        let body = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m",
+            "service_tier": tier, "choices": [
+            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "a"}}]});
+        let told = reply(&body.to_string().into(), &telling(&asked)).unwrap();
+        serde_json::from_slice::<Value>(&told).unwrap()["service_tier"].clone()
+    };
+    assert_eq!((tier(json!("default")), tier(Value::Null)), (json!("default"), Value::Null));
+    let mut stream = Events::new(&telling(&asked));
+    let chunk = json!({"id": "c", "service_tier": "default", "choices": [
+        {"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]});
+    let mut out = vec![Bytes::from(format!("data: {chunk}\n\ndata: [DONE]\n\n"))];
+    stream.pass(&mut out);
+    for (name, event) in
+        events(&out.concat()).iter().filter(|(_, event)| event["response"].is_object())
+    {
+        assert_eq!(event["response"]["service_tier"], "default", "{name}");
+    }
+}
+
+#[test]
+fn a_chunk_that_cannot_be_read_ends_the_stream_with_an_error() {
+    let asked = object(&json!({"model": "public", "input": "hi"}));
+    let mut stream = Events::new(&telling(&asked));
+    let text = json!({"id": "c", "choices": [{"index": 0, "delta": {"content": "a"}}]});
+    let broken = json!({"choices": [{"index": 0, "delta": {"tool_calls": [
+        {"index": 0, "id": "x", "function": {"name": "f", "arguments": {"a": 1}}}]}}]});
+    let mut out = vec![Bytes::from(format!("data: {text}\n\ndata: {broken}\n\ndata: [DONE]\n\n"))];
+    stream.pass(&mut out);
+    let told = events(&out.concat());
+    let all = names(&told);
+    assert_eq!(all.last(), Some(&"failed"));
+    assert!(!all.contains(&"completed"));
+}
+
+#[test]
+fn reasoning_under_both_of_its_names_is_one() {
+    let both = json!({"content": "", "reasoning": "hm", "reasoning_content": "hm"});
+    let events = streamed(&[both, json!({"reasoning": ".", "reasoning_content": null})], "stop");
+    let item = &events.last().unwrap().1["response"]["output"][0];
+    assert_eq!(item["summary"][0]["text"], "hm.");
 }
 
 /// The reasoning of a response: each item's summary and what is sealed in it.

@@ -11,6 +11,7 @@ mod event;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use serde_json::json;
 
 use block::{Block, Json, Kind};
 use event::{Delta, Event, StartUsage, Started, begin, delta, write};
@@ -23,7 +24,7 @@ use crate::wire::StreamOptions;
 use crate::wire::Translate as _;
 use crate::wire::anthropic::names::tool_id;
 use crate::wire::anthropic::stream::StreamTranslator;
-use crate::wire::chat::{CallPiece, Piece, PieceDelta, Raw, read_usage};
+use crate::wire::chat::{CallPiece, Piece, PieceDelta, Raw, UNREADABLE, read_usage};
 use crate::wire::client::{ClientStream, Telling};
 use crate::wire::fields::Text;
 use crate::wire::sse::Splitter;
@@ -93,8 +94,15 @@ impl MessageStream {
         if data == b"[DONE]" {
             return self.end(out);
         }
-        // What is no chunk says nothing that could be said here.
-        let Ok(piece) = serde_json::from_slice::<Piece<'_>>(data) else { return };
+        let Ok(piece) = Piece::read(data) else {
+            self.done = true;
+            let problem = json!({
+                "type": "error",
+                "error": {"type": "api_error", "message": UNREADABLE},
+                "request_id": self.request_id,
+            });
+            return out.extend_from_slice(&self.fail(&problem.to_string().into(), "", ""));
+        };
         if !piece.choices.is_empty() {
             self.start(&piece, out);
         }
