@@ -212,7 +212,8 @@ impl<'r> Relay<'r> {
                 Outcome::Failed(failure) => (failure, false),
                 Outcome::Broken(failure) => (failure, true),
             };
-            let failure = provider::reclassify(&attempt.deployment, failure);
+            let (now, heard) = (SystemTime::now(), self.upstream_head.as_ref());
+            let failure = provider::reclassify(&attempt.deployment, failure, heard, now);
             let rest = plan.failed(attempt, &failure, settings, state, Instant::now());
             if let Some(noted) = self.ctx.relayed.attempts.last_mut() {
                 noted.cooled_down = rest.is_some();
@@ -323,6 +324,13 @@ impl<'r> Relay<'r> {
         plan.began(attempt, began.elapsed(), settings, routing);
         match opening {
             Opening::Body(whole) => self.judge(call, plan, attempt, whole).await,
+            Opening::Stream(begun)
+                if call.endpoint == Endpoint::Chat
+                    && plan.has_policy_fallback(attempt, settings)
+                    && wire::blocked::stream(&begun.events) =>
+            {
+                Outcome::Failed(kept_back())
+            }
             Opening::Stream(begun) => {
                 self.upstream_head = Some(begun.headers.clone());
                 let bounds = Bounds::of(&self.ctx.snapshot.traffic, call, &attempt.deployment);
@@ -418,6 +426,19 @@ impl<'r> Relay<'r> {
             Ok(reply) => reply,
             Err(failure) => return Outcome::Failed(failure),
         };
+        let settings = &self.ctx.snapshot.routing;
+        if call.endpoint == Endpoint::Chat
+            && plan.has_policy_fallback(attempt, settings)
+            && wire::blocked::reply(&reply.body)
+        {
+            // Nobody sees it, but it is paid.
+            self.served_by(attempt);
+            if let Some(usage) = reply.usage {
+                plan.used(attempt, &usage, &self.gateway.routing, Instant::now());
+                self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
+            }
+            return Outcome::Failed(kept_back());
+        }
         if reading.native.is_none() {
             let traffic = &self.ctx.snapshot.traffic;
             let mut gathering = Gathering::of(traffic, call, deployment, reading);
@@ -548,6 +569,11 @@ impl<'r> Relay<'r> {
             remaining_tokens: remaining("x-ratelimit-remaining-tokens"),
         });
     }
+}
+
+/// The provider answered, but its policy kept the answer back. The words are LiteLLM's.
+fn kept_back() -> Failure {
+    Failure::new(FailureClass::ContentPolicy, "Response output was blocked.")
 }
 
 /// The error of a plan that has no further attempt.

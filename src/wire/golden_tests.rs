@@ -39,8 +39,6 @@ struct Provider {
     request: fn(&Object, &RequestOptions<'_>) -> Result<Bytes, Failure>,
     reply: fn(Bytes, Quirks) -> Result<Reply, Failure>,
     stream: fn(StreamOptions) -> StreamRelay,
-    /// Reads the body of an error response.
-    error: fn(&[u8]) -> Option<Failure>,
 }
 
 impl Provider {
@@ -51,7 +49,6 @@ impl Provider {
             request: openai::request,
             reply: |body, quirks| openai::reply(body, quirks, Endpoint::Chat),
             stream: StreamRelay::openai,
-            error: |body| openai::ErrorBody::read(body).map(openai::ErrorBody::into_failure),
         };
         match name {
             "openai" => openai,
@@ -91,7 +88,6 @@ impl Provider {
                 request: |body, options| Ok(anthropic::request(body, options)?.body),
                 reply: |body, _| anthropic::reply(body, CREATED),
                 stream: StreamRelay::anthropic,
-                error: |body| Some(anthropic::failure(400, body)),
                 ..openai
             },
             "bedrock" => Self {
@@ -120,7 +116,6 @@ impl Provider {
                 request: gemini::request,
                 reply: |body, _| gemini::reply(body, Endpoint::Chat, CREATED),
                 stream: StreamRelay::gemini,
-                error: |body| Some(gemini::failure(400, body)),
                 ..openai
             },
             other => panic!("no format for the provider `{other}`"),
@@ -285,17 +280,6 @@ fn replies_become_what_the_client_expects() {
         if provider.passes_bytes {
             assert_eq!(reply.body, client, "{}: the same bytes", case.name());
         }
-    }
-}
-
-#[test]
-fn errors_become_what_the_client_expects() {
-    for case in Case::all().iter().filter(|case| !case.succeeds()) {
-        let upstream = case.file("upstream_response.json").unwrap();
-        let failure = (case.provider().error)(&upstream).expect("an error");
-        let body = error_body(&failure);
-        let client = case.file("client_response.json").unwrap();
-        assert_eq!(case.comparable(body.as_bytes()), case.comparable(&client), "{}", case.name());
     }
 }
 

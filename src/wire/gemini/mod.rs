@@ -45,7 +45,6 @@ const PROVIDER: &str = "Gemini";
 /// Before the provider's id in ours.
 const ID_PREFIX: &str = "chatcmpl-";
 
-pub use error::failure;
 pub use reply::reply;
 pub use request::request;
 pub use stream::StreamTranslator;

@@ -212,6 +212,18 @@ fn exceptions_in_a_stream_are_failures_of_their_class() {
             "m",
         ),
         (
+            vec![(":message-type", "exception"), (":exception-type", "modelStreamErrorException")],
+            r#"{"message":"prompt is too long","originalStatusCode":424}"#,
+            FailureClass::Server,
+            "prompt is too long",
+        ),
+        (
+            vec![(":message-type", "exception"), (":exception-type", "modelStreamErrorException")],
+            r#"{"message":"prompt is too long","originalStatusCode":400}"#,
+            FailureClass::ContextWindow,
+            "prompt is too long",
+        ),
+        (
             vec![
                 (":message-type", "error"),
                 (":error-code", "InternalFailure"),
