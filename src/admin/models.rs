@@ -185,6 +185,14 @@ fn google_problem(status: u16, code: &str, what: &str, headers: &HeaderMap) -> R
     };
     let kind = "invalid_request_error";
     let request_id = request_id(headers);
-    let problem = Problem { status, kind, code, message: &message, param: Some(what), request_id, telling: None };
+    let problem = Problem {
+        status,
+        kind,
+        code,
+        message: &message,
+        param: Some(what),
+        request_id,
+        telling: None,
+    };
     problem.response(ClientDialect::Gemini)
 }

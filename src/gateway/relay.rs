@@ -25,6 +25,7 @@ use super::pump::{Interruption, Pump, Pumped};
 use super::remember::Gathering;
 use super::reply::Told;
 use super::{Gateway, head, reply, shadow, tokens};
+use crate::catalog::Deployment;
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
@@ -212,12 +213,14 @@ impl<'r> Relay<'r> {
                 Outcome::Failed(failure) => (failure, false),
                 Outcome::Broken(failure) => (failure, true),
             };
+            let deployment = Arc::clone(&attempt.deployment);
             let (now, heard) = (SystemTime::now(), self.upstream_head.as_ref());
             let failure = provider::reclassify(&attempt.deployment, failure, heard, now);
             let rest = plan.failed(attempt, &failure, settings, state, Instant::now());
             if let Some(noted) = self.ctx.relayed.attempts.last_mut() {
                 noted.cooled_down = rest.is_some();
             }
+            alert(&deployment, &failure, rest);
             if content_is_out && !self.may_resume(call) {
                 return End::Broken(GatewayError::Upstream(Box::new(failure)));
             }
@@ -569,6 +572,18 @@ impl<'r> Relay<'r> {
             remaining_tokens: remaining("x-ratelimit-remaining-tokens"),
         });
     }
+}
+
+/// Tells the operator of what nobody but the operator can mend: once for each rest, not for each request.
+fn alert(deployment: &Deployment, failure: &Failure, rest: Option<Duration>) {
+    let Some(rest) = rest else { return };
+    let problem = match failure.class {
+        FailureClass::Auth => "the provider refuses the deployment's credentials",
+        FailureClass::Quota => "the account of the deployment is out of money or quota",
+        _ => return,
+    };
+    let (deployment, rests_seconds) = (&*deployment.id, rest.as_secs());
+    tracing::warn!(deployment, rests_seconds, status = failure.status, "{problem}");
 }
 
 /// The provider answered, but its policy kept the answer back. The words are LiteLLM's.

@@ -115,7 +115,7 @@ impl Provider {
                 passes_bytes: false,
                 request: gemini::request,
                 reply: |body, _| gemini::reply(body, Endpoint::Chat, CREATED),
-                stream: StreamRelay::gemini,
+                stream: |options| StreamRelay::gemini(options, "m"),
                 ..openai
             },
             other => panic!("no format for the provider `{other}`"),

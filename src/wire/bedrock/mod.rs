@@ -35,6 +35,7 @@ pub use frame::{Broken, Decoder, Frame};
 pub use reply::{count, reply};
 pub use request::request;
 pub use stream::StreamTranslator;
+pub use tools::passes_on;
 
 #[cfg(test)]
 mod tests;

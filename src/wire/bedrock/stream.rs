@@ -18,13 +18,15 @@ use super::usage::{Written, shown};
 use crate::failure::Failure;
 use crate::usage::Usage;
 use crate::wire::anthropic::names::{JSON_TOOL, original_name};
-use crate::wire::chat::{Chunk, Delta, Function, ThinkingBlock, ToolCall, write_done};
+use crate::wire::chat::{Chunk, Delta, Function, Image, ThinkingBlock, ToolCall, write_done};
 use crate::wire::fields::Text;
 use crate::wire::{Ending, Origin, Progress, StreamOptions, Translate};
 
 /// Bound of one block of reasoning. A longer one is streamed like any other, but is not given back
 /// whole.
 const MAX_REASONING: usize = 4 * 1024 * 1024;
+/// An image that is longer than this is left out: as much as a frame of Amazon's holds.
+const MAX_IMAGE: usize = 24 * 1024 * 1024;
 
 /// Turns one reply's frames into chunks.
 #[derive(Debug)]
@@ -104,6 +106,8 @@ struct State {
     meaningful: bool,
     usage: Option<Usage>,
     text_bytes: u64,
+    /// Images begun so far.
+    images: u32,
 }
 
 /// The content block that is being written.
@@ -131,6 +135,28 @@ enum OpenBlock {
     /// What runs at the provider.
     Hidden,
     Reasoning(Reasoned),
+    Image(Picture),
+}
+
+/// An image so far; the client gets it whole.
+#[derive(Debug, Default)]
+struct Picture {
+    format: String,
+    data: Vec<u8>,
+    /// Too long to be kept, or in part unreadable.
+    spoilt: bool,
+}
+
+impl Picture {
+    fn add(&mut self, encoded: &str) {
+        match STANDARD.decode(encoded) {
+            Ok(data) if self.data.len() + data.len() <= MAX_IMAGE => self.data.extend(data),
+            Ok(_) | Err(_) => self.spoilt = true,
+        }
+        if self.spoilt {
+            self.data = Vec::new();
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -166,6 +192,14 @@ struct BlockStart<'a> {
 struct Start<'a> {
     #[serde(borrow, default)]
     tool_use: Option<ToolUse<'a>>,
+    #[serde(borrow, default)]
+    image: Option<ImageStart<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ImageStart<'a> {
+    #[serde(borrow, default)]
+    format: Text<'a>,
 }
 
 #[derive(Deserialize)]
@@ -188,6 +222,20 @@ struct Deltas<'a> {
     reasoning_content: Option<ReasoningDelta<'a>>,
     #[serde(borrow, default)]
     citation: Option<Citation<'a>>,
+    #[serde(borrow, default)]
+    image: Option<ImageDelta<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ImageDelta<'a> {
+    #[serde(borrow, default)]
+    source: Option<ImageBytes<'a>>,
+}
+
+#[derive(Deserialize)]
+struct ImageBytes<'a> {
+    #[serde(borrow, default)]
+    bytes: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -240,6 +288,7 @@ impl State {
             started: false,
             open: None,
             tools: 0,
+            images: 0,
             letters: 0,
             finish_written: false,
             done: false,
@@ -329,7 +378,14 @@ impl State {
                 self.tool_call(ToolCall::begin(number, Some(&tool.tool_use_id), function), out);
                 OpenBlock::Tool { number, fragments: false }
             }
-            _ => OpenBlock::Hidden,
+            Some(_) => OpenBlock::Hidden,
+            None => match &event.start.image {
+                Some(image) => {
+                    let format = image.format.to_string();
+                    OpenBlock::Image(Picture { format, ..Picture::default() })
+                }
+                None => OpenBlock::Hidden,
+            },
         };
         self.open = Some(Open { index: event.content_block_index, block });
     }
@@ -354,6 +410,13 @@ impl State {
         }
         if let Some(reasoning) = &event.delta.reasoning_content {
             self.reasoning_delta(index, reasoning, out);
+        }
+        if let Some(image) = &event.delta.image
+            && let Some(data) = image.source.as_ref().and_then(|source| source.bytes.as_deref())
+            && let OpenBlock::Image(picture) =
+                self.block(index, OpenBlock::Image(Picture::default()), out)
+        {
+            picture.add(data);
         }
         if let Some(citation) = &event.delta.citation {
             let end = self.letters;
@@ -421,6 +484,7 @@ impl State {
             | OpenBlock::Json { fragments: true } => {}
             OpenBlock::Tool { number, fragments: false } => self.arguments(number, "{}", out),
             OpenBlock::Json { fragments: false } => self.text("{}", out),
+            OpenBlock::Image(picture) => self.image(&picture, out),
             OpenBlock::Reasoning(Reasoned { spoilt: true, .. }) => {}
             OpenBlock::Reasoning(Reasoned { text, signature, redacted, .. }) => {
                 // Without its signature it was cut off, or is of a model that takes none back.
@@ -439,7 +503,7 @@ impl State {
     fn message_stop(&mut self, event: &MessageStop<'_>, out: &mut Vec<u8>) -> Result<(), Failure> {
         let reason = &*event.stop_reason;
         self.close_block(out);
-        if is_malformed(reason) && self.text_bytes == 0 && self.tools == 0 {
+        if is_malformed(reason) && self.text_bytes == 0 && self.tools == 0 && self.images == 0 {
             return Err(malformed(reason));
         }
         if !self.finish_written {
@@ -494,6 +558,19 @@ impl State {
         self.meaningful = true;
         self.start(out);
         self.write(&Delta::ToolCalls { tool_calls: [call] }, None, out);
+    }
+
+    fn image(&mut self, picture: &Picture, out: &mut Vec<u8>) {
+        if picture.data.is_empty() {
+            return;
+        }
+        let format = if picture.format.is_empty() { "png" } else { &picture.format };
+        let url = format!("data:image/{format};base64,{}", STANDARD.encode(&picture.data));
+        let image = Image::new(self.images, url);
+        self.images += 1;
+        self.meaningful = true;
+        self.start(out);
+        self.write(&Delta::Images { images: [image] }, None, out);
     }
 
     fn reasoned(&mut self, block: ThinkingBlock<'_>, out: &mut Vec<u8>) {

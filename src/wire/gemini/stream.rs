@@ -36,6 +36,13 @@ impl StreamTranslator {
     pub fn new(options: StreamOptions) -> Self {
         Self { splitter: Splitter::new(), state: State::new(options) }
     }
+
+    /// The model that was called, for replies that do not name the one that answers.
+    #[must_use]
+    pub fn called(mut self, model: &str) -> Self {
+        model.clone_into(&mut self.state.called);
+        self
+    }
 }
 
 impl Translate for StreamTranslator {
@@ -120,6 +127,8 @@ struct State {
     /// What the client is told: set when the first chunk is written.
     id: String,
     model: String,
+    /// The model that was called: told where the provider names none.
+    called: String,
     candidates: Vec<Answering>,
     /// The prompt was refused, and the client was told so.
     blocked: bool,
@@ -154,6 +163,7 @@ impl State {
             response_id: String::new(),
             id: String::new(),
             model: String::new(),
+            called: String::new(),
             candidates: Vec::new(),
             blocked: false,
             done: false,
@@ -421,6 +431,7 @@ impl State {
     }
 
     fn chunk(&self) -> Chunk<'_> {
-        Chunk::new(&self.id, &self.model, self.options.created, self.options.show_usage)
+        let model = if self.model.is_empty() { &self.called } else { &self.model };
+        Chunk::new(&self.id, model, self.options.created, self.options.show_usage)
     }
 }
