@@ -7,9 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::ctx::Call;
 use super::exchange::Bounds;
+use super::judge::estimate;
 use super::opening::{self, Opening, Whole};
 use super::pump::{Interruption, Pump};
-use super::relay::{Outcome, Relay, estimate};
+use super::relay::{Outcome, Relay};
 use crate::catalog::Deployment;
 use crate::failure::Failure;
 use crate::patience::nap;

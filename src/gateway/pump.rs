@@ -14,8 +14,9 @@ use pingora_core::protocols::http::HttpTask;
 use super::ctx::Call;
 use super::exchange::{Bounds, is_events, went_silent};
 use super::intake::left;
+use super::judge::estimate;
 use super::opening::{Begun, collect};
-use super::relay::{Relay, estimate};
+use super::relay::Relay;
 use super::remember::Gathering;
 use super::{head, reply};
 use crate::failure::Failure;
@@ -154,7 +155,7 @@ impl<'a, 'r> Pump<'a, 'r> {
     }
 
     async fn frames(&mut self, begun: &mut Begun) -> Pumped {
-        let Begun { reading, headers, connection, stream, events, batch } = begun;
+        let Begun { reading, headers, connection, stream, events, batch, .. } = begun;
         let native = reading.native.is_some();
         let mut batch = std::mem::take(batch);
         self.heard = Some(Instant::now());

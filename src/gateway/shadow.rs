@@ -15,8 +15,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::Gateway;
 use super::ctx::{Call, Relayed, RequestCtx, Served};
 use super::exchange::{self, Bounds};
+use super::judge::estimate;
 use super::opening::{self, Begun, Opening, Order, Whole};
-use super::relay::{estimate, unix_seconds};
+use super::relay::unix_seconds;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::provider;
@@ -90,6 +91,7 @@ impl Shadow {
                 group: Arc::clone(&attempt.group),
                 model: Arc::clone(&attempt.model),
             }),
+            picture: self.call.picture(),
             ..Relayed::default()
         };
         let calling = Box::pin(self.attempt(&attempt));

@@ -29,8 +29,10 @@ const ORIGIN: Origin<'_> = Origin {
     model: "us.anthropic.claude-haiku-4-5-20251001-v1:0",
     request_id: Some("00000000-0000-4000-8000-000000000030"),
     input_tokens: None,
+    output_tokens: None,
 };
 
+/// Reads the body of an error response.
 /// How a provider's format is called, as `provider` will call it.
 struct Provider {
     quirks: Quirks,
@@ -85,7 +87,9 @@ impl Provider {
             },
             "anthropic" => Self {
                 passes_bytes: false,
-                request: |body, options| Ok(anthropic::request(body, options)?.body),
+                request: |body, options| {
+                    Ok(anthropic::request(body, options, anthropic::VERSION)?.body)
+                },
                 reply: |body, _| anthropic::reply(body, CREATED),
                 stream: StreamRelay::anthropic,
                 ..openai

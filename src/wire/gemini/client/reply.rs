@@ -33,8 +33,11 @@ struct Completion<'a> {
 /// Puts a reply into Google's words.
 ///
 /// # Errors
-/// [`FailureClass::Server`]: it is no chat completion.
+/// [`FailureClass::Server`]: it is no chat completion, or no list of embeddings if that was asked for.
 pub fn reply(body: &[u8], telling: &Telling<'_>) -> Result<Bytes, Failure> {
+    if telling.embeds {
+        return super::embed::reply(body, telling);
+    }
     let completion: Completion<'_> = serde_json::from_slice(body).map_err(|_| {
         Failure::new(FailureClass::Server, "the provider's reply is not a chat completion")
     })?;
