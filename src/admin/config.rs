@@ -103,6 +103,7 @@ pub(super) async fn reload(State(shared): State<Arc<Shared>>, headers: HeaderMap
                 param: None,
                 failed_generation: None,
                 request_id: request_id(&headers),
+                telling: None,
             };
             problem.response(ClientDialect::OpenAi)
         }
@@ -121,6 +122,7 @@ fn refused(headers: &HeaderMap, code: &str, problems: &[String]) -> Response {
         param: None,
         failed_generation: None,
         request_id: request_id(headers),
+        telling: None,
     };
     problem.response(ClientDialect::OpenAi)
 }

@@ -243,6 +243,7 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
                 param: None,
                 failed_generation: None,
                 request_id: request_id(&headers),
+                telling: None,
             };
             problem.response(ClientDialect::OpenAi)
         }
@@ -294,6 +295,7 @@ fn no_entry(error: &keys::AuthError, headers: &HeaderMap, dialect: ClientDialect
         param: None,
         failed_generation: None,
         request_id: request_id(headers),
+        telling: None,
     };
     let mut refusal = problem.response(dialect);
     refusal.headers_mut().insert(http::header::WWW_AUTHENTICATE, auth::CHALLENGE);
@@ -331,8 +333,16 @@ async fn only_post(method: Method, uri: Uri, headers: HeaderMap) -> Response {
 fn refused(status: u16, code: &str, message: &str, uri: &Uri, headers: &HeaderMap) -> Response {
     let kind = "invalid_request_error";
     let request_id = request_id(headers);
-    let problem =
-        Problem { status, kind, code, message, param: None, failed_generation: None, request_id };
+    let problem = Problem {
+        status,
+        kind,
+        code,
+        message,
+        param: None,
+        failed_generation: None,
+        request_id,
+        telling: None,
+    };
     problem.response(ClientDialect::of_path(uri.path()))
 }
 

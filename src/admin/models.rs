@@ -86,6 +86,7 @@ pub(super) async fn one(
         param: Some("model"),
         failed_generation: None,
         request_id: request_id(&headers),
+        telling: None,
     };
     problem.response(ClientDialect::OpenAi)
 }
@@ -193,6 +194,7 @@ fn google_problem(status: u16, code: &str, what: &str, headers: &HeaderMap) -> R
         param: Some(what),
         failed_generation: None,
         request_id,
+        telling: None,
     };
     problem.response(ClientDialect::Gemini)
 }
