@@ -302,7 +302,8 @@ async fn send(
     }
 }
 
-/// What the client or the records want to know of a successful answer: its rate limits, the id by
+/// What the client or the records want to know of a successful answer: its rate limits, when to come
+/// again if there is an error in it, the id by
 /// which Anthropic knows it, what its body does not tell, and of what is passed on as it is, what it
 /// is.
 fn is_kept(header: &HeaderName, api: Endpoint) -> bool {
@@ -314,6 +315,8 @@ fn is_kept(header: &HeaderName, api: Endpoint) -> bool {
         || name.starts_with("anthropic-ratelimit-")
         || name.starts_with("anthropic-priority-")
         || name == "request-id"
+        || name == "retry-after"
+        || name == "retry-after-ms"
         || provider::tells_origin(header)
 }
 

@@ -129,7 +129,7 @@ impl Relay<'_> {
 
     /// One of the two failed while the other goes on.
     fn lost(&mut self, plan: &mut Plan, attempt: Attempt, failure: Failure, began: Instant) {
-        let failure = provider::reclassify(&attempt.deployment, failure);
+        let failure = provider::reclassify(&attempt.deployment, failure, None, SystemTime::now());
         let outcome = Outcome::Failed(failure.clone());
         self.note(&attempt, &outcome, began);
         let (settings, state) = (&self.ctx.snapshot.routing, &self.gateway.routing);

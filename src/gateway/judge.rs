@@ -13,7 +13,7 @@ use pingora_core::protocols::http::HttpTask;
 use super::ctx::Call;
 use super::intake::left;
 use super::opening::{self, Whole};
-use super::relay::{Outcome, Relay, unix_seconds};
+use super::relay::{Outcome, Relay, kept_back, unix_seconds};
 use super::remember::Gathering;
 use super::reply::{self, Told};
 use super::{exchange, head, tokens};
@@ -70,6 +70,19 @@ impl Relay<'_> {
             Ok(reply) => reply,
             Err(failure) => return Outcome::Failed(failure),
         };
+        let settings = &self.ctx.snapshot.routing;
+        if call.endpoint == Endpoint::Chat
+            && plan.has_policy_fallback(attempt, settings)
+            && wire::blocked::reply(&reply.body)
+        {
+            // Nobody sees it, but it is paid.
+            self.served_by(attempt);
+            if let Some(usage) = reply.usage {
+                plan.used(attempt, &usage, &self.gateway.routing, Instant::now());
+                self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
+            }
+            return Outcome::Failed(kept_back());
+        }
         if reading.native.is_none() {
             let traffic = &self.ctx.snapshot.traffic;
             let mut gathering = Gathering::of(traffic, call, deployment, reading);

@@ -157,7 +157,8 @@ pub(super) async fn open(order: Order<'_>) -> Result<Opening, Failure> {
         batch: Batch::default(),
         fetching,
     };
-    let begun = first_content(begun, bounds).await.map_err(|failure| bounds.blame(failure))?;
+    let begun = first_content(begun, &order.deployment, bounds).await;
+    let begun = begun.map_err(|failure| bounds.blame(failure))?;
     Ok(Opening::Stream(begun))
 }
 
@@ -275,7 +276,11 @@ async fn in_parts(
 }
 
 /// Reads until there is something to show. A preamble is held back until something follows it.
-async fn first_content(begun: Begun, bounds: Bounds) -> Result<Box<Begun>, Failure> {
+async fn first_content(
+    begun: Begun,
+    deployment: &Deployment,
+    bounds: Bounds,
+) -> Result<Box<Begun>, Failure> {
     let mut begun = Box::new(begun);
     let deadline = Instant::now() + bounds.first_byte;
     loop {
@@ -292,7 +297,10 @@ async fn first_content(begun: Begun, bounds: Bounds) -> Result<Box<Begun>, Failu
         };
         let batch = collect(read, connection, stream, events);
         match batch {
-            Batch { meaningful: false, failure: Some(failure), .. } => return Err(failure),
+            Batch { meaningful: false, failure: Some(failure), .. } => {
+                let (heard, now) = (Some(&begun.headers), SystemTime::now());
+                return Err(provider::reclassify(deployment, failure, heard, now));
+            }
             Batch { meaningful: false, complete: true, .. } if !stream.may_be_empty() => {
                 return Err(Failure::new(
                     FailureClass::Server,

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderMap;
 use pingora_core::protocols::http::HttpTask;
@@ -23,6 +23,7 @@ use super::opening::{self, Opening, Order};
 use super::pump::{Interruption, Pump, Pumped};
 use super::reply::Told;
 use super::{Gateway, explain, reply, shadow, tokens};
+use crate::catalog::Deployment;
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::provider;
@@ -208,11 +209,14 @@ impl<'r> Relay<'r> {
                 Outcome::Failed(failure) => (failure, false),
                 Outcome::Broken(failure) => (failure, true),
             };
-            let failure = provider::reclassify(&attempt.deployment, failure);
+            let deployment = Arc::clone(&attempt.deployment);
+            let (now, heard) = (SystemTime::now(), self.upstream_head.as_ref());
+            let failure = provider::reclassify(&deployment, failure, heard, now);
             let rest = plan.failed(attempt, &failure, settings, state, Instant::now());
             if let Some(noted) = self.ctx.relayed.attempts.last_mut() {
                 noted.cooled_down = rest.is_some();
             }
+            alert(&deployment, &failure, rest);
             if content_is_out && !self.may_resume(call) {
                 return End::Broken(GatewayError::Upstream(Box::new(failure)));
             }
@@ -307,6 +311,13 @@ impl<'r> Relay<'r> {
         plan.began(attempt, took, settings, routing);
         match opening {
             Opening::Body(whole) => self.judge(call, plan, attempt, whole).await,
+            Opening::Stream(begun)
+                if call.endpoint == Endpoint::Chat
+                    && plan.has_policy_fallback(attempt, settings)
+                    && wire::blocked::stream(&begun.events) =>
+            {
+                Outcome::Failed(kept_back())
+            }
             Opening::Stream(begun) => {
                 self.upstream_head = Some(begun.headers.clone());
                 let bounds = Bounds::of(&self.ctx.snapshot.traffic, call, &attempt.deployment);
@@ -413,6 +424,24 @@ impl<'r> Relay<'r> {
             remaining_tokens: remaining("x-ratelimit-remaining-tokens"),
         });
     }
+}
+
+/// Tells the operator of what nobody but the operator can mend: once for each rest, not for each
+/// request.
+fn alert(deployment: &Deployment, failure: &Failure, rest: Option<Duration>) {
+    let Some(rest) = rest else { return };
+    let problem = match failure.class {
+        FailureClass::Auth => "the provider refuses the deployment's credentials",
+        FailureClass::Quota => "the account of the deployment is out of money or quota",
+        _ => return,
+    };
+    let (deployment, rests_seconds) = (&*deployment.id, rest.as_secs());
+    tracing::warn!(deployment, rests_seconds, status = failure.status, "{problem}");
+}
+
+/// The provider answered, but its policy kept the answer back. The words are LiteLLM's.
+pub(super) fn kept_back() -> Failure {
+    Failure::new(FailureClass::ContentPolicy, "Response output was blocked.")
 }
 
 /// The error of a plan that has no further attempt.

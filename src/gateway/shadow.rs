@@ -121,7 +121,8 @@ impl Shadow {
                 record.status = 200;
             }
             Err(failure) => {
-                let failure = provider::reclassify(&attempt.deployment, failure);
+                let now = SystemTime::now();
+                let failure = provider::reclassify(&attempt.deployment, failure, None, now);
                 noted.outcome = telemetry::Outcome::Failed(failure.class);
                 noted.status = failure.status;
                 record.status = failure.status.unwrap_or(502);

@@ -21,7 +21,7 @@ use crate::mapping::Mapping;
 use crate::wire::anthropic::{client as messages, native as messages_native};
 use crate::wire::form::Form;
 use crate::wire::gemini::client::native as gemini_native;
-use crate::wire::json::Object;
+use crate::wire::json::{Edits, Object};
 use crate::wire::responses::{Bridge, NativeStream, Owner};
 use crate::wire::{self, Origin, Reply, RequestOptions, StreamOptions, StreamRelay};
 
@@ -172,10 +172,15 @@ pub fn request<'a>(
             let native = Native { body: marked.as_ref().unwrap_or(native.body), ..native };
             return native::request(deployment, native, &options, path, reading);
         }
-        if let Some(refusal) = native.obstacle.refusal(call.drop_params) {
-            return Err(refusal.clone());
+        if let Some(refusal) =
+            native::refusal(native, deployment, options.model_hint, call.drop_params)
+        {
+            return Err(refusal);
         }
     }
+    let passed = call.native.filter(|_| deployment.dialect == Dialect::Bedrock);
+    let passed = passed.and_then(|it| native::for_converse(it, body, &options));
+    let body = passed.as_ref().unwrap_or(body);
     let marked = if call.endpoint == Endpoint::Chat { marks(body) } else { None };
     let body = marked.as_ref().unwrap_or(body);
     match deployment.dialect {
@@ -185,13 +190,16 @@ pub fn request<'a>(
         }
         Dialect::Anthropic if deployment.quirks.vertex => {
             let version = version_in_force(deployment);
-            let body = wire::anthropic::request(body, &options, version)?.body;
+            let outgoing = wire::anthropic::request(body, &options, version)?;
+            let (body, mut betas) = (outgoing.body, outgoing.betas);
             let body = match call.endpoint {
                 Endpoint::CountTokens => counted(body, version, &options),
                 _ => body,
             };
-            let body = wire::anthropic::vertex(body, version, options.model.is_some())?;
-            Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
+            let named = options.model.is_some();
+            let body = wire::anthropic::vertex(body, version, named, &mut betas)?;
+            let headers = native::vertex_headers(deployment, &betas, call.endpoint);
+            Ok(Outgoing { path, headers, body, reading, sending: None })
         }
         Dialect::Anthropic => {
             let version = version_in_force(deployment);
@@ -291,6 +299,19 @@ pub fn tells_origin(name: &HeaderName) -> bool {
     name.as_str() == AMAZON_REQUEST_ID || name.as_str() == parts::AMAZON_INPUT_TOKENS
 }
 
+/// The reply with the model that was called, where the provider names none.
+fn named(reply: Reply, model: &str) -> Reply {
+    if reply.model.is_some() {
+        return reply;
+    }
+    let parsed = Object::parse(reply.body.clone());
+    let unnamed = parsed.ok().filter(|body| body.str("model").is_some_and(|name| name.is_empty()));
+    let Some(body) = unnamed else { return reply };
+    let mut edits = Edits::new();
+    edits.set("model", model);
+    Reply { body: body.edit(&edits), ..reply }
+}
+
 /// Reads a provider's whole reply.
 ///
 /// # Errors
@@ -344,7 +365,7 @@ pub fn reply(
         },
         Dialect::Gemini => match reading.native {
             Some(_) => gemini_native::reply(body, reading.api),
-            None => wire::gemini::reply(body, reading.api, created),
+            None => Ok(named(wire::gemini::reply(body, reading.api, created)?, origin.model)),
         },
     }
 }
@@ -386,7 +407,7 @@ pub fn stream(
             StreamRelay::bedrock_invoked(options, reading.native.is_some())
         }
         Dialect::Bedrock => StreamRelay::bedrock(options, origin),
-        Dialect::Gemini => StreamRelay::gemini(options),
+        Dialect::Gemini => StreamRelay::gemini(options, origin.model),
     }
 }
 

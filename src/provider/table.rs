@@ -5,7 +5,7 @@
 use super::azure::is_azure;
 use super::compatible::COMPATIBLE;
 use super::url::BaseUrl;
-use super::{anthropic, bedrock, cohere, gemini, ollama, params};
+use super::{Cloud, anthropic, bedrock, cohere, gemini, ollama, params};
 use crate::dialect::{Dialect, Quirks};
 
 /// A provider: where it is and what it speaks.
@@ -74,7 +74,13 @@ impl Vendor {
             }
             Dialect::Cohere if cohere::is_compatible(&base) => Dialect::OpenAi,
             Dialect::Ollama if ollama::is_compatible(&base) => Dialect::OpenAi,
-            Dialect::OpenAi if anthropic::is_copied(&base) => Dialect::Anthropic,
+            Dialect::OpenAi | Dialect::Bedrock if anthropic::is_copied(&base) => Dialect::Anthropic,
+            // Beside Converse, and for Claude where somebody wrote the other address.
+            Dialect::Bedrock | Dialect::Anthropic
+                if self.cloud() == Some(Cloud::Aws) && base.path.ends_with("/openai/v1") =>
+            {
+                Dialect::OpenAi
+            }
             own => own,
         };
         let quirks = match self.is_openai() && !is_openais(&base.host) {
@@ -271,6 +277,7 @@ const ON_VERTEX: Quirks = Quirks { vertex: true, ..PLAIN };
 /// Vendors whose models are called in several formats: the models, by how their names begin, and
 /// what is spoken to them. The first that fits decides.
 const FAMILIES: &[(&str, &str, &Vendor)] = &[
+    ("bedrock_mantle", "anthropic.", &Vendor { dialect: Dialect::Anthropic, ..BEDROCK_MANTLE }),
     ("azure_ai", "claude", &Vendor { dialect: Dialect::Anthropic, ..AZURE_AI }),
     ("vertex_ai", "claude", &VERTEX_CLAUDE),
     ("vertex_ai_beta", "claude", &Vendor { name: "vertex_ai_beta", ..VERTEX_CLAUDE }),

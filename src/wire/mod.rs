@@ -13,6 +13,7 @@
 pub mod anthropic;
 mod asked;
 pub mod bedrock;
+pub mod blocked;
 pub mod cache;
 pub mod chat;
 pub mod client;

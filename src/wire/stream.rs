@@ -159,10 +159,10 @@ impl StreamRelay {
         Self::Translated(Box::new(bedrock::InvokeStream::counting()))
     }
 
-    /// The relay for Gemini.
+    /// The relay for Gemini, which need not name the model that answers.
     #[must_use]
-    pub fn gemini(options: StreamOptions) -> Self {
-        Self::Translated(Box::new(gemini::StreamTranslator::new(options)))
+    pub fn gemini(options: StreamOptions, model: &str) -> Self {
+        Self::Translated(Box::new(gemini::StreamTranslator::new(options).called(model)))
     }
 
     /// The relay for Gemini where the client speaks its dialect.

@@ -59,7 +59,7 @@ const SPOKEN: [Spoken; 3] = [
     Spoken {
         dialect: ClientDialect::Gemini,
         reply: |body| gemini::reply(body, Endpoint::Chat, CREATED),
-        stream: StreamRelay::gemini,
+        stream: |options| StreamRelay::gemini(options, "m"),
     },
 ];
 

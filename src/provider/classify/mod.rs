@@ -7,7 +7,7 @@
 mod body;
 mod class;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
@@ -88,9 +88,46 @@ pub fn is_for_client(deployment: &Deployment, failure: &Failure, body: &[u8]) ->
 
 /// A failure that a format found inside a 200, judged by the rules for error responses: the same
 /// words mean the same thing wherever they come.
+///
+/// `headers` are those of the 200, if they are known: it may say when to come again, too.
 #[must_use]
-pub fn reclassify(deployment: &Deployment, failure: Failure) -> Failure {
-    discreet(deployment, judged(failure))
+pub fn reclassify(
+    deployment: &Deployment,
+    failure: Failure,
+    headers: Option<&HeaderMap>,
+    now: SystemTime,
+) -> Failure {
+    let mut failure = discreet(deployment, judged(failure));
+    let names_a_time = matches!(
+        failure.class,
+        FailureClass::RateLimited | FailureClass::Overloaded | FailureClass::Quota
+    );
+    if names_a_time && failure.retry_after.is_none() {
+        let none = HeaderMap::new();
+        let headers = headers.unwrap_or(&none);
+        failure.retry_after =
+            delay(failure.class, 200, headers, &failure.message, &Value::Null, now);
+    }
+    failure
+}
+
+/// How long to stay away. What a provider says about an empty account in passing is of no use: Google
+/// asks to come again in half a minute where only the next day helps.
+fn delay(
+    class: FailureClass,
+    status: u16,
+    headers: &HeaderMap,
+    message: &str,
+    error: &Value,
+    now: SystemTime,
+) -> Option<Duration> {
+    match class {
+        FailureClass::Quota => retry_after(402, headers, "", &Value::Null, now),
+        // What stands in a 200 counts as the status that it would have had.
+        FailureClass::RateLimited => retry_after(status.max(429), headers, message, error, now),
+        FailureClass::Overloaded => retry_after(status.max(503), headers, message, error, now),
+        _ => retry_after(status, headers, message, error, now),
+    }
 }
 
 fn judged(mut failure: Failure) -> Failure {
@@ -139,7 +176,7 @@ fn classify_response(status: u16, headers: &HeaderMap, body: &[u8], now: SystemT
         _ => status,
     };
     let class = class_of(Some(status), &error.codes, &error.searched);
-    let retry_after = retry_after(status, headers, &error.message, &error.object, now);
+    let retry_after = delay(class, status, headers, &error.message, &error.object, now);
     let should_retry = match text_of(headers, "x-should-retry") {
         Some("true") => Some(true),
         Some("false") => Some(false),
@@ -172,35 +209,36 @@ pub fn cannot_count(failure: &Failure) -> bool {
 }
 
 /// Type, code and field as a client of OpenAI expects them: the provider's own where it has
-/// machine-readable ones, OpenAI's where it has not.
+/// machine-readable ones that agree with the class, those of the class where it has not.
 fn words_for_clients(
     class: FailureClass,
     kind: Option<String>,
     code: Option<String>,
     param: Option<String>,
 ) -> (Option<String>, Option<String>, Option<String>) {
+    let told = class.telling();
+    // Clients compact the conversation on these very words.
+    if class == FailureClass::ContextWindow {
+        let param = param.unwrap_or_else(|| "messages".to_owned());
+        return (Some(told.kind.to_owned()), Some(told.code.to_owned()), Some(param));
+    }
     let (usual_kind, usual_code) = match class {
-        FailureClass::BadRequest => ("invalid_request_error", None),
-        // Clients compact the conversation on these very words.
-        FailureClass::ContextWindow => {
-            return (
-                Some("invalid_request_error".to_owned()),
-                Some("context_length_exceeded".to_owned()),
-                Some(param.unwrap_or_else(|| "messages".to_owned())),
-            );
-        }
-        FailureClass::ContentPolicy => ("invalid_request_error", Some("content_policy_violation")),
-        FailureClass::NotFound => ("invalid_request_error", Some("model_not_found")),
-        FailureClass::Auth => ("authentication_error", None),
-        FailureClass::Quota => ("insufficient_quota", Some("insufficient_quota")),
-        FailureClass::RateLimited => ("rate_limit_error", Some("rate_limit_exceeded")),
-        FailureClass::Overloaded => ("overloaded_error", Some("overloaded")),
-        FailureClass::Timeout => ("timeout_error", None),
         FailureClass::Connection | FailureClass::Server => ("server_error", None),
-        FailureClass::Conflict => ("conflict_error", None),
+        FailureClass::NotFound => (told.kind, Some("model_not_found")),
+        FailureClass::ContextWindow
+        | FailureClass::ContentPolicy
+        | FailureClass::Quota
+        | FailureClass::RateLimited
+        | FailureClass::Overloaded => (told.kind, Some(told.code)),
+        FailureClass::BadRequest
+        | FailureClass::Auth
+        | FailureClass::Timeout
+        | FailureClass::Conflict => (told.kind, None),
     };
-    let kind = kind.unwrap_or_else(|| usual_kind.to_owned());
-    (Some(kind), code.or_else(|| usual_code.map(str::to_owned)), param)
+    let agrees = |word: &String| class.is_of_the_request() || !class::blames_the_request(word);
+    let kind = kind.filter(agrees).unwrap_or_else(|| usual_kind.to_owned());
+    let code = code.filter(agrees).or_else(|| usual_code.map(str::to_owned));
+    (Some(kind), code, param)
 }
 
 #[cfg(test)]

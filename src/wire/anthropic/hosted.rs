@@ -1,13 +1,16 @@
 //! A Messages request for a cloud that hosts Claude behind an API of its own: the model stands in
 //! the path, the version in the body, and nothing is fetched from an address.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::betas;
 use super::request::VERSION;
 use crate::failure::{Failure, FailureClass};
 use crate::wire::fields::invalid;
-use crate::wire::json::{Edits, Object};
+use crate::wire::json::{Edits, Object, elements};
 
 /// What Vertex AI calls the first version.
 const VERTEX_VERSION: &str = "vertex-2023-10-16";
@@ -65,17 +68,26 @@ pub fn bedrock(body: Bytes, betas: &[String]) -> Result<Bytes, Failure> {
 }
 
 /// Turns a Messages request into one for Vertex AI. `version` is what the header would say; `named`:
-/// the path names no model, so the body does.
+/// the path names no model, so the body does. Of `betas` those stay that Claude knows there, and what
+/// the tools are behind is added.
 ///
 /// # Errors
 /// [`FailureClass::BadRequest`]: it names an image or a document by its address.
-pub fn vertex(body: Bytes, version: &str, named: bool) -> Result<Bytes, Failure> {
+pub fn vertex(
+    body: Bytes,
+    version: &str,
+    named: bool,
+    betas: &mut Vec<String>,
+) -> Result<Bytes, Failure> {
     let body = checked(body, "Vertex AI")?;
     let mut edits = Edits::default();
     if !named {
         edits.remove("model");
     }
-    // Features that need the header, which is not sent.
+    let tools = body.slice("tools").map(|tools| elements(&tools)).unwrap_or_default();
+    let kinds = tools.iter().filter_map(|tool| tool.str("type").map(Cow::into_owned));
+    betas::at_google(betas, &kinds.collect::<Vec<_>>());
+    // They go into the header.
     edits.remove("betas");
     if !body.is_set("anthropic_version") {
         let version = if version == VERSION { VERTEX_VERSION } else { version };
@@ -114,7 +126,8 @@ mod tests {
     use super::*;
 
     fn sent(body: &'static str, version: &str) -> Result<Value, Failure> {
-        let body = vertex(Bytes::from_static(body.as_bytes()), version, false)?;
+        let body = Bytes::from_static(body.as_bytes());
+        let body = vertex(body, version, false, &mut Vec::new())?;
         Ok(serde_json::from_slice(&body).unwrap())
     }
 
@@ -129,6 +142,25 @@ mod tests {
         assert_eq!(sent(body, "2026-10-21").unwrap()["anthropic_version"], "2026-10-21");
         let own = r#"{"anthropic_version":"vertex-x","messages":[]}"#;
         assert_eq!(sent(own, "2023-06-01").unwrap()["anthropic_version"], "vertex-x");
+    }
+
+    #[test]
+    fn only_the_betas_that_vertex_knows_are_named_there() {
+        for (tools, named, expected) in [
+            ("[]", &[][..], &[][..]),
+            (r#"[{"type":"web_search_20250305"}]"#, &[], &["web-search-2025-03-05"]),
+            (r#"[{"type":"computer_20250124"}]"#, &[], &["computer-use-2025-01-24"]),
+            (
+                "[]",
+                &["claude-code-20250219", "context-1m-2025-08-07", "effort-2025-11-24"],
+                &["context-1m-2025-08-07"],
+            ),
+        ] {
+            let body = Bytes::from(format!(r#"{{"messages":[],"tools":{tools}}}"#));
+            let mut betas: Vec<String> = named.iter().map(|beta| (*beta).to_owned()).collect();
+            vertex(body, "2023-06-01", false, &mut betas).unwrap();
+            assert_eq!(betas, expected, "{tools}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! to undo (escaped tool names, an answer that was given as a tool call) can be read off the reply
 //! itself, so any attempt's reply can be translated by itself.
 
-mod betas;
+pub(super) mod betas;
 mod citations;
 pub mod client;
 mod content;

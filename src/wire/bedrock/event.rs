@@ -21,6 +21,14 @@ pub(super) struct BlockStart<'a> {
 pub(super) struct Start<'a> {
     #[serde(borrow, default)]
     pub(super) tool_use: Option<ToolUse<'a>>,
+    #[serde(borrow, default)]
+    pub(super) image: Option<ImageStart<'a>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ImageStart<'a> {
+    #[serde(borrow, default)]
+    pub(super) format: Text<'a>,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +51,20 @@ pub(super) struct Deltas<'a> {
     pub(super) reasoning_content: Option<ReasoningDelta<'a>>,
     #[serde(borrow, default)]
     pub(super) citation: Option<Citation<'a>>,
+    #[serde(borrow, default)]
+    pub(super) image: Option<ImageDelta<'a>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ImageDelta<'a> {
+    #[serde(borrow, default)]
+    pub(super) source: Option<ImageBytes<'a>>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ImageBytes<'a> {
+    #[serde(borrow, default)]
+    pub(super) bytes: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]

@@ -39,6 +39,7 @@ pub use invoke::{InvokeStream, invoked};
 pub use reply::{count, reply};
 pub use request::request;
 pub use stream::StreamTranslator;
+pub use tools::passes_on;
 
 #[cfg(test)]
 mod tests;

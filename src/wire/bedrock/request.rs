@@ -17,6 +17,7 @@ use super::tools::{ToolConfig, Tooling};
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::wire::RequestOptions;
+use crate::wire::anthropic::betas;
 use crate::wire::anthropic::request::{Pair, Sampling, limit, stop};
 use crate::wire::anthropic::thinking::{Around, Step, Thinking, resumes_at};
 use crate::wire::asked::asks_nothing;
@@ -178,8 +179,9 @@ impl<'a> Body<'a> {
         if !tooling.tools.is_empty() {
             additional.insert("tools".to_owned(), value_of(&tooling.tools));
         }
-        if let Some(betas) = betas(fields)? {
-            additional.insert("anthropic_beta".to_owned(), betas);
+        let betas = betas(fields, tooling.betas)?;
+        if !betas.is_empty() {
+            additional.insert("anthropic_beta".to_owned(), betas.into());
         }
         additional.extend(object(fields, "additionalModelRequestFields")?);
         if let Some(format) = tooling.format {
@@ -388,18 +390,24 @@ fn resumes(conversation: &Conversation<'_>) -> bool {
     }))
 }
 
-/// Beta features of Anthropic's that the client names: a list, or words between commas.
-fn betas(fields: &Fields<'_>) -> Result<Option<Value>, Failure> {
-    let named = ["anthropic_beta", "betas"].into_iter().find(|name| fields.raw(name).is_some());
-    let Some(name) = named else { return Ok(None) };
-    Ok(match fields.read::<Value>(name)? {
-        Some(Value::String(list)) => {
-            let words = list.split(',').map(str::trim).filter(|word| !word.is_empty());
-            Some(words.collect::<Vec<_>>().into())
+/// Beta features of Anthropic's that the client names, as a list or as words between commas, and those
+/// that its tools are behind, unless it names another version of them.
+fn betas(fields: &Fields<'_>, needed: Vec<String>) -> Result<Vec<String>, Failure> {
+    for name in ["anthropic_beta", "betas"] {
+        match fields.read::<Value>(name)? {
+            None | Some(Value::String(_) | Value::Array(_)) => {}
+            Some(_) => return Err(invalid(name, format!("`{name}` has to be a list of names"))),
         }
-        Some(list @ Value::Array(_)) => Some(list),
-        _ => return Err(invalid(name, format!("`{name}` has to be a list of names"))),
-    })
+    }
+    let mut betas = betas::named(fields);
+    for beta in needed {
+        // `computer-use-2025-01-24` without its date.
+        let feature = beta.get(..beta.len().saturating_sub(10)).unwrap_or(&beta);
+        if !betas.iter().any(|known| known.starts_with(feature)) {
+            betas.push(beta);
+        }
+    }
+    Ok(betas)
 }
 
 /// Labels of the request, for the logs of the account: Converse's own, or OpenAI's `metadata` and

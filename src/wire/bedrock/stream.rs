@@ -25,6 +25,8 @@ use crate::wire::{Ending, Origin, Progress, StreamOptions, Translate};
 /// Bound of one block of reasoning. A longer one is streamed like any other, but is not given back
 /// whole.
 const MAX_REASONING: usize = 4 * 1024 * 1024;
+/// An image that is longer than this is left out: as much as a frame of Amazon's holds.
+const MAX_IMAGE: usize = 24 * 1024 * 1024;
 
 /// Turns one reply's frames into chunks.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ impl StreamTranslator {
         let mut writer = Writer::new(options, origin.model);
         // Amazon names every request; where a proxy took the name away, the time has to do.
         writer.name(id_of(origin, &options.created.to_be_bytes()));
-        let state = State { writer, open: None, tools: 0, letters: 0, usage: None };
+        let state = State { writer, open: None, tools: 0, images: 0, letters: 0, usage: None };
         Self { decoder: Decoder::new(), state }
     }
 }
@@ -84,6 +86,8 @@ struct State {
     open: Option<Open>,
     /// Tool calls begun. OpenAI numbers them apart from other blocks.
     tools: u32,
+    /// Images that the client has.
+    images: u32,
     /// Letters of text written, by which citations are placed.
     letters: usize,
     usage: Option<Usage>,
@@ -114,6 +118,28 @@ enum OpenBlock {
     /// What runs at the provider.
     Hidden,
     Reasoning(Reasoned),
+    Image(Picture),
+}
+
+/// An image so far; the client gets it whole.
+#[derive(Debug, Default)]
+struct Picture {
+    format: String,
+    data: Vec<u8>,
+    /// Too long to be kept, or in part unreadable.
+    spoilt: bool,
+}
+
+impl Picture {
+    fn add(&mut self, encoded: &str) {
+        match STANDARD.decode(encoded) {
+            Ok(data) if self.data.len() + data.len() <= MAX_IMAGE => self.data.extend(data),
+            Ok(_) | Err(_) => self.spoilt = true,
+        }
+        if self.spoilt {
+            self.data = Vec::new();
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -190,7 +216,14 @@ impl State {
                 self.writer.tool_call(number, &tool.tool_use_id, &name, "");
                 OpenBlock::Tool { number, fragments: false }
             }
-            _ => OpenBlock::Hidden,
+            Some(_) => OpenBlock::Hidden,
+            None => match &event.start.image {
+                Some(image) => {
+                    let format = image.format.to_string();
+                    OpenBlock::Image(Picture { format, ..Picture::default() })
+                }
+                None => OpenBlock::Hidden,
+            },
         };
         self.open = Some(Open { index: event.content_block_index, block });
     }
@@ -215,6 +248,13 @@ impl State {
         }
         if let Some(reasoning) = &event.delta.reasoning_content {
             self.reasoning_delta(index, reasoning);
+        }
+        if let Some(image) = &event.delta.image
+            && let Some(data) = image.source.as_ref().and_then(|source| source.bytes.as_deref())
+            && let OpenBlock::Image(picture) =
+                self.block(index, OpenBlock::Image(Picture::default()))
+        {
+            picture.add(data);
         }
         if let Some(citation) = &event.delta.citation {
             let end = self.letters;
@@ -275,6 +315,7 @@ impl State {
             | OpenBlock::Json { fragments: true } => {}
             OpenBlock::Tool { number, fragments: false } => self.writer.arguments(number, "{}"),
             OpenBlock::Json { fragments: false } => self.text("{}"),
+            OpenBlock::Image(picture) => self.image(&picture),
             OpenBlock::Reasoning(Reasoned { spoilt: true, .. }) => {}
             OpenBlock::Reasoning(Reasoned { text, signature, redacted, .. }) => {
                 // Without its signature it was cut off, or is of a model that takes none back.
@@ -290,10 +331,20 @@ impl State {
         }
     }
 
+    fn image(&mut self, picture: &Picture) {
+        if picture.data.is_empty() {
+            return;
+        }
+        let format = if picture.format.is_empty() { "png" } else { &picture.format };
+        let url = format!("data:image/{format};base64,{}", STANDARD.encode(&picture.data));
+        self.writer.image(self.images, url);
+        self.images += 1;
+    }
+
     fn message_stop(&mut self, event: &MessageStop<'_>) -> Result<(), Failure> {
         let reason = &*event.stop_reason;
         self.close_block();
-        if is_malformed(reason) && self.writer.text_bytes() == 0 && self.tools == 0 {
+        if is_malformed(reason) && self.writer.text_bytes() == 0 && self.tools + self.images == 0 {
             return Err(malformed(reason));
         }
         self.writer.finish(finish_reason(reason, self.tools > 0));

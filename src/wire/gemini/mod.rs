@@ -46,7 +46,6 @@ const PROVIDER: &str = "Gemini";
 /// Before the provider's id in ours.
 const ID_PREFIX: &str = "chatcmpl-";
 
-pub use error::failure;
 pub use predicted::predicted;
 pub use reply::reply;
 pub use request::{needs_data, request};

@@ -137,6 +137,7 @@ fn converses_own_fields_stand_where_it_has_them() {
     let fields = json!({
         "guardrailConfig": {"guardrailIdentifier": "g", "guardrailVersion": "1"},
         "performanceConfig": {"latency": "optimized"},
+        "promptVariables": {"genre": {"text": "pop"}},
         "additionalModelRequestFields": {"a": 1},
         "additionalModelResponseFieldPaths": ["/x"],
         "requestMetadata": {"team": "a"},

@@ -165,6 +165,34 @@ fn an_answer_by_our_own_tool_is_text() {
 }
 
 #[test]
+fn an_image_reaches_the_client_whole() {
+    let begin = |index: u32| {
+        let start = json!({"image": {"format": "jpeg"}});
+        event("contentBlockStart", &json!({"contentBlockIndex": index, "start": start}))
+    };
+    let piece =
+        |index: u32, data: &str| delta(index, &json!({"image": {"source": {"bytes": data}}}));
+    let (deltas, ..) = run(&[
+        begin(0),
+        piece(0, "QUI="),
+        piece(0, "Qw=="),
+        stop(0),
+        piece(1, "RA=="),
+        stop(1),
+        ending("end_turn"),
+    ]);
+    let image = |index: u32, url: &str| json!({"images": [{"type": "image_url", "index": index, "image_url": {"url": url}}]});
+    assert_eq!(
+        deltas[1..4],
+        [
+            image(0, "data:image/jpeg;base64,QUJD"),
+            image(1, "data:image/png;base64,RA=="),
+            json!("stop"),
+        ]
+    );
+}
+
+#[test]
 fn exceptions_in_a_stream_are_failures_of_their_class() {
     let text = delta(0, &json!({"text": "x"}));
     for (headers, payload, class, message) in [
@@ -218,6 +246,18 @@ fn exceptions_in_a_stream_are_failures_of_their_class() {
             r#"{"message":"m","originalStatusCode":500}"#,
             FailureClass::Server,
             "m",
+        ),
+        (
+            vec![(":message-type", "exception"), (":exception-type", "modelStreamErrorException")],
+            r#"{"message":"prompt is too long","originalStatusCode":424}"#,
+            FailureClass::Server,
+            "prompt is too long",
+        ),
+        (
+            vec![(":message-type", "exception"), (":exception-type", "modelStreamErrorException")],
+            r#"{"message":"prompt is too long","originalStatusCode":400}"#,
+            FailureClass::ContextWindow,
+            "prompt is too long",
         ),
         (
             vec![

@@ -29,6 +29,13 @@ impl StreamTranslator {
         Self { splitter: Splitter::new(), state: State::new(options) }
     }
 
+    /// The model that was called, for replies that do not name the one that answers.
+    #[must_use]
+    pub fn called(mut self, model: &str) -> Self {
+        model.clone_into(&mut self.state.called);
+        self
+    }
+
     /// The provider's id of the reply and its name of the model; empty before the first frame.
     pub(super) fn names(&self) -> (&str, &str) {
         (&self.state.response_id, &self.state.model)

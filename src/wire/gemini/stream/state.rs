@@ -26,6 +26,8 @@ pub(super) struct State {
     /// What the client is told: set when the first chunk is written.
     id: String,
     pub(super) model: String,
+    /// The model that was called: told where the provider names none.
+    pub(super) called: String,
     candidates: Vec<Answering>,
     /// The prompt was refused, and the client was told so.
     blocked: bool,
@@ -64,6 +66,7 @@ impl State {
             response_id: String::new(),
             id: String::new(),
             model: String::new(),
+            called: String::new(),
             candidates: Vec::new(),
             blocked: false,
             done: false,
@@ -363,6 +366,7 @@ impl State {
     }
 
     fn chunk(&self) -> Chunk<'_> {
-        Chunk::new(&self.id, &self.model, self.options.created, self.options.show_usage)
+        let model = if self.model.is_empty() { &self.called } else { &self.model };
+        Chunk::new(&self.id, model, self.options.created, self.options.show_usage)
     }
 }

@@ -7,7 +7,8 @@ use super::CREATED;
 use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
 use crate::wire::Reply;
-use crate::wire::gemini::{failure, reply};
+use crate::wire::gemini::error::within;
+use crate::wire::gemini::reply;
 
 fn told(body: &Value) -> Value {
     let Reply { body, .. } = reply(Bytes::from(body.to_string()), Endpoint::Chat, CREATED).unwrap();
@@ -247,7 +248,7 @@ fn errors_mean_what_their_status_says() {
     ] {
         let error = json!({"error": {"code": code, "status": status, "message": message, "details": details}});
         for body in [error.clone(), json!([error])] {
-            let failed = failure(code, body.to_string().as_bytes());
+            let failed = within(body.to_string().as_bytes()).expect("an error");
             assert_eq!(failed.class, class, "{body}");
             assert_eq!(failed.message, message);
         }

@@ -77,6 +77,19 @@ fn call(name: &str) -> Value {
 }
 
 #[test]
+fn a_stream_that_names_no_model_is_of_the_one_that_was_called() {
+    let mut translator = StreamTranslator::new(StreamOptions::default()).called("gemini-x");
+    let mut out = Vec::new();
+    let frame =
+        json!({"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}]});
+    translator.push(Bytes::from(format!("data: {frame}\n\n")), &mut out);
+    translator.finish(&mut out);
+    let text = String::from_utf8(out.concat()).unwrap();
+    assert!(text.contains(r#""model":"gemini-x""#), "{text}");
+    assert!(!text.contains(r#""model":"""#), "{text}");
+}
+
+#[test]
 fn tool_calls_are_counted_over_the_whole_stream() {
     let stream = [
         parts(&json!([{"text": "So:"}])),
