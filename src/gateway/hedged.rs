@@ -6,10 +6,11 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::ctx::Call;
+use super::estimate;
 use super::exchange::Bounds;
 use super::opening::{self, Opening, Whole};
 use super::pump::{Interruption, Pump};
-use super::relay::{Outcome, Relay, estimate};
+use super::relay::{Outcome, Relay};
 use crate::catalog::Deployment;
 use crate::failure::Failure;
 use crate::patience::nap;
@@ -143,6 +144,6 @@ impl Relay<'_> {
         self.note(attempt, &Outcome::Overtaken, began);
         self.served_by(attempt);
         let ctx = &mut *self.ctx;
-        ctx.relayed.settle(estimate(call, 0), &ctx.snapshot.prices);
+        ctx.relayed.settle(estimate::of_prompt(call), &ctx.snapshot.prices);
     }
 }

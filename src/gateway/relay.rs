@@ -24,7 +24,7 @@ use super::opening::{self, Opening, Order, Whole};
 use super::pump::{Interruption, Pump, Pumped};
 use super::remember::Gathering;
 use super::reply::Told;
-use super::{Gateway, head, reply, shadow, tokens};
+use super::{Gateway, estimate, head, reply, shadow, tokens};
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
@@ -33,7 +33,7 @@ use crate::routing::rules::Decision;
 use crate::routing::{self, Ask, Attempt, Next, Plan, Stop};
 use crate::telemetry;
 use crate::tokens::Encoding;
-use crate::usage::{BYTES_PER_TOKEN, Usage};
+use crate::usage::Usage;
 use crate::wire;
 use crate::wire::client::ClientStream;
 use crate::wire::json::Object;
@@ -393,7 +393,9 @@ impl<'r> Relay<'r> {
                 self.upstream_head = None;
                 return self.count_here(call, plan, attempt).await;
             }
-            if reading.native.is_some() && provider::is_for_client(deployment, &failure, &body) {
+            if let Some(dialect) = reading.native
+                && provider::is_for_client(deployment, dialect, &failure, &body)
+            {
                 self.told = Some(Told { status: status.as_u16(), body });
             }
             // That what a provider keeps is not there says nothing about the deployment.
@@ -414,10 +416,20 @@ impl<'r> Relay<'r> {
                 model: None,
             }),
         };
-        let reply = match read {
+        let mut reply = match read {
             Ok(reply) => reply,
             Err(failure) => return Outcome::Failed(failure),
         };
+        let usage = match reply.usage {
+            Some(usage) => usage,
+            // Counting is free.
+            None if call.endpoint == Endpoint::CountTokens => Usage::default(),
+            None => Box::pin(estimate::of_reply(call, attempt, reading, &reply.body)).await,
+        };
+        let counts = matches!(call.endpoint, Endpoint::Chat | Endpoint::Completions);
+        if reply.usage.is_none() && reading.native.is_none() && counts {
+            reply.body = estimate::told(reply.body, &usage);
+        }
         if reading.native.is_none() {
             let traffic = &self.ctx.snapshot.traffic;
             let mut gathering = Gathering::of(traffic, call, deployment, reading);
@@ -430,6 +442,9 @@ impl<'r> Relay<'r> {
             (Some(_), _) => Ok(reply.body),
             (None, Endpoint::CountTokens) => wire::anthropic::native::count(&reply.body)
                 .map(|tokens| wire::client::count(call.dialect, tokens)),
+            (None, _) if call.is_bridged(reading) => {
+                wire::completions::reply(&reply.body, &telling)
+            }
             (None, _) => wire::client::reply(call.dialect, reply.body, &telling),
         };
         let body = match told {
@@ -447,14 +462,9 @@ impl<'r> Relay<'r> {
         // The provider is done; how fast the client reads is not its business.
         attempt.in_flight.leave();
         self.served_by(attempt);
-        // Counting is free.
-        let usage = if call.endpoint == Endpoint::CountTokens {
-            Usage::default()
-        } else {
-            reply.usage.unwrap_or_else(|| estimate(call, body.len() as u64))
-        };
         plan.used(attempt, &usage, &self.gateway.routing, Instant::now());
-        if call.endpoint != Endpoint::CountTokens {
+        // What is stored costs nothing by itself, or an amount that nobody tells.
+        if call.endpoint != Endpoint::CountTokens && !call.endpoint.is_stored() {
             self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
         }
         self.write_whole(call, body, is_json).await
@@ -565,19 +575,6 @@ pub(super) fn stopped(stop: Stop, last: Option<Failure>, model: &str) -> Gateway
         (Stop::Unfit(out), _) => GatewayError::NoneFits { model: model(), out },
         (Stop::NoneEligible, _) => GatewayError::NoTaggedDeployment { model: model() },
         (Stop::LastFailure, None) => GatewayError::Internal,
-    }
-}
-
-/// Tokens by the length of the text, where a provider counts none.
-pub(super) fn estimate(call: &Call, text_bytes: u64) -> Usage {
-    if !call.endpoint.is_text() {
-        return wire::media::estimate(call.endpoint, &call.body, text_bytes);
-    }
-    Usage {
-        input_tokens: wire::text_bytes(call.body.bytes()) as u64 / BYTES_PER_TOKEN,
-        output_tokens: text_bytes / BYTES_PER_TOKEN,
-        estimated: true,
-        ..Usage::default()
     }
 }
 

@@ -18,7 +18,7 @@ pub use class::class_of;
 use super::retry_after::retry_after;
 use super::text_of;
 use crate::catalog::Deployment;
-use crate::dialect::Dialect;
+use crate::dialect::{ClientDialect, Dialect};
 use crate::failure::{Failure, FailureClass};
 use crate::wire;
 
@@ -57,11 +57,13 @@ pub fn classify(
 /// Whether a client of the provider's own dialect may read its error as it came: it is one, it is not
 /// about our credentials, and it repeats none of them.
 #[must_use]
-pub fn is_for_client(deployment: &Deployment, failure: &Failure, body: &[u8]) -> bool {
-    let is_error = || {
-        let parsed = serde_json::from_slice::<Value>(body);
-        parsed.is_ok_and(|body| body.get("error").is_some_and(Value::is_object))
-    };
+pub fn is_for_client(
+    deployment: &Deployment,
+    dialect: ClientDialect,
+    failure: &Failure,
+    body: &[u8],
+) -> bool {
+    let is_error = || is_error_of(dialect, &serde_json::from_slice(body).unwrap_or_default());
     let secrets = deployment.target.headers.iter().filter(|(_, value)| value.is_sensitive());
     let mut secrets = secrets.map(|(_, value)| {
         let secret = value.as_bytes();
@@ -72,6 +74,24 @@ pub fn is_for_client(deployment: &Deployment, failure: &Failure, body: &[u8]) ->
         && !secrets.any(|secret| {
             secret.len() >= MIN_SECRET && memchr::memmem::find(body, secret).is_some()
         })
+}
+
+/// Whether an error has the shape that a client of the dialect reads: not every server that copies an
+/// API copies its errors.
+fn is_error_of(dialect: ClientDialect, body: &Value) -> bool {
+    let Some(error) = body.get("error") else { return false };
+    let is_text = |name: &str| error.get(name).is_some_and(Value::is_string);
+    match dialect {
+        ClientDialect::Anthropic => {
+            body.get("type").is_some_and(|kind| kind == "error")
+                && is_text("type")
+                && is_text("message")
+        }
+        ClientDialect::Gemini => {
+            error.get("code").is_some_and(Value::is_u64) && is_text("status") && is_text("message")
+        }
+        ClientDialect::OpenAi | ClientDialect::Responses => is_text("message"),
+    }
 }
 
 /// A failure that a format found inside a 200, judged by the rules for error responses: the same

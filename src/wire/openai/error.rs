@@ -81,12 +81,14 @@ impl ErrorBody {
     /// rules for error responses tell (`provider::reclassify`).
     #[must_use]
     pub fn into_failure(self) -> Failure {
+        let status = self.status();
         Failure {
             class: FailureClass::Server,
-            status: self.status(),
+            status,
             message: self.message,
             kind: self.error_type.or(self.kind),
-            code: self.code,
+            // Codes are stable words; a status is told as one.
+            code: self.code.filter(|_| status.is_none()),
             param: self.param,
             retry_after: None,
             should_retry: None,

@@ -131,7 +131,7 @@ impl<'a> Draft<'a> {
 
     fn respell_for_mistral(&mut self) {
         self.rename("seed", "random_seed");
-        for name in ["user", "logit_bias", "stream_options", "store", "safety_identifier"] {
+        for name in ["user", "stream_options", "store", "safety_identifier"] {
             self.edits.remove(name);
         }
         if self.raw("tool_choice") == Some(b"\"required\"") {
