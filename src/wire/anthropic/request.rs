@@ -22,7 +22,7 @@ use super::tools::{Choice, Format, Tool, Tooling};
 use crate::failure::Failure;
 use crate::wire::RequestOptions;
 use crate::wire::asked::asks_nothing;
-use crate::wire::fields::{Fields, Text, impossible, invalid, missing, read, unsupported, written};
+use crate::wire::fields::{Fields, Text, invalid, missing, read, unsupported, written};
 use crate::wire::json::Object;
 use crate::wire::request::is_own;
 
@@ -197,10 +197,6 @@ impl<'a> Passed<'a> {
             match fate(name) {
                 Fate::Translated | Fate::Ignored => {}
                 Fate::Unsupported => {
-                    if name == "n" && !asks_nothing(name, raw) {
-                        let message = "`n`: Anthropic models give one answer per request";
-                        return Err(impossible(name, message));
-                    }
                     if !drop_params && !asks_nothing(name, raw) {
                         return Err(unsupported(PROVIDER, name));
                     }
