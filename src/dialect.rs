@@ -99,6 +99,15 @@ pub enum ClientDialect {
     Gemini,
 }
 
+/// The methods of Google's API that are served.
+const GOOGLES: [&str; 5] = [
+    ":generateContent",
+    ":streamGenerateContent",
+    ":countTokens",
+    ":embedContent",
+    ":batchEmbedContents",
+];
+
 impl ClientDialect {
     /// The dialect of those who ask for this path, whether or not it is served.
     #[must_use]
@@ -110,11 +119,7 @@ impl ClientDialect {
         }
         // Google's methods stand behind a colon, also below the paths that others share.
         let below_models = ["/v1/models/", "/models/"].iter().any(|base| path.starts_with(base));
-        if below_models
-            && [":generateContent", ":streamGenerateContent", ":countTokens"]
-                .iter()
-                .any(|method| path.ends_with(method))
-        {
+        if below_models && GOOGLES.iter().any(|method| path.ends_with(method)) {
             return Self::Gemini;
         }
         let path = path.strip_prefix("/openai").unwrap_or(path);
@@ -221,6 +226,8 @@ pub struct Quirks {
     /// As Vertex AI serves it. Gemini: takes labels and `gs://` addresses, has no file search.
     /// Claude: the model stands in the path, the version in the body.
     pub vertex: bool,
+    /// Claude at Bedrock by InvokeModel: in its own format, as at Anthropic.
+    pub invoke: bool,
     /// Takes Anthropic's `cache_control` on parts, messages and tools. From requests to all others
     /// the markers are taken out.
     pub cache_markers: bool,
@@ -281,6 +288,7 @@ mod tests {
             ("/v1beta/models/m:generateContent", ClientDialect::Gemini),
             ("/models/a/b:streamGenerateContent", ClientDialect::Gemini),
             ("/v1/models/m:countTokens", ClientDialect::Gemini),
+            ("/models/m:batchEmbedContents", ClientDialect::Gemini),
             ("/v1/models/m", ClientDialect::OpenAi),
             ("/v1/chat/completions", ClientDialect::OpenAi),
             ("/v1/messagesx", ClientDialect::OpenAi),

@@ -33,6 +33,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("keys", &["secret"]),
     ("snapshot", &["edge", "catalog", "routing", "keys", "secret"]),
     ("upstream", &["snapshot", "catalog", "failure", "patience"]),
+    ("fetch", &["snapshot", "patience"]),
     ("identity", &["catalog", "failure", "secret", "patience"]),
     (
         "telemetry",
@@ -49,6 +50,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "telemetry",
             "upstream",
             "identity",
+            "fetch",
             "limits",
             "tokens",
             "provider",
@@ -108,6 +110,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "upstream",
             "recall",
             "identity",
+            "fetch",
             "snapshot",
             "routing",
             "mock",

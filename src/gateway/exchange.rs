@@ -86,7 +86,8 @@ impl Bounds {
     /// has the operator's.
     pub(super) fn blame(&self, mut failure: Failure) -> Failure {
         let connecting = failure.code.as_deref() == Some("upstream_connect_timeout");
-        failure.blameless = self.by_client && failure.class == FailureClass::Timeout && !connecting;
+        failure.blameless |=
+            self.by_client && failure.class == FailureClass::Timeout && !connecting;
         failure
     }
 }

@@ -155,7 +155,8 @@ pub(super) fn understand(
             (Some(model.into()), Some(Box::new(stored)))
         }
     };
-    let said = wire::client::Asked { model: path_model.as_deref(), stream: path_stream };
+    let embeds = endpoint == Endpoint::Embeddings;
+    let said = wire::client::Asked { model: path_model.as_deref(), stream: path_stream, embeds };
     let (body, native, obstacle) = match dialect {
         ClientDialect::OpenAi => (body, None, Obstacle::default()),
         _ => {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures::stream::FuturesOrdered;
@@ -17,6 +17,7 @@ use http::header::{self, HeaderMap};
 use super::Gateway;
 use super::ctx::Call;
 use super::exchange::{self, Bounds, Content, Exchange, broken};
+use super::fetched::{self, Filled};
 use super::tokens;
 use crate::catalog::Deployment;
 use crate::dialect::{Dialect, Endpoint};
@@ -49,6 +50,7 @@ pub(super) struct Whole {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub reading: Reading,
+    pub fetching: Duration,
 }
 
 /// A stream with content.
@@ -61,6 +63,17 @@ pub(super) struct Begun {
     pub events: Vec<Bytes>,
     pub batch: Batch,
     pub tail: Tail,
+    pub fetching: Duration,
+}
+
+impl Opening {
+    /// How long others than the provider were waited for, before it was asked.
+    pub(super) fn fetching(&self) -> Duration {
+        match self {
+            Self::Body(whole) => whole.fetching,
+            Self::Stream(begun) => begun.fetching,
+        }
+    }
 }
 
 /// What one batch of reads brought.
@@ -121,10 +134,10 @@ impl<'a> Order<'a> {
 pub(super) async fn open(order: Order<'_>) -> Result<Opening, Failure> {
     let bounds = order.bounds();
     let exchanged = exchanged(&order, bounds).await.map_err(|failure| bounds.blame(failure))?;
-    let (reading, exchange) = exchanged;
+    let (reading, exchange, fetching) = exchanged;
     let (headers, connection) = match exchange {
         Exchange { status, headers, content: Content::Body(body) } => {
-            return Ok(Opening::Body(Whole { status, headers, body, reading }));
+            return Ok(Opening::Body(Whole { status, headers, body, reading, fetching }));
         }
         Exchange { headers, content: Content::Stream(connection), .. } => (headers, connection),
     };
@@ -139,12 +152,15 @@ pub(super) async fn open(order: Order<'_>) -> Result<Opening, Failure> {
         false => StreamRelay::media(reading.api, exchange::is_events(&headers)),
     };
     let (events, batch, tail) = (Vec::new(), Batch::default(), Tail::default());
-    let begun = Begun { reading, headers, connection, stream, events, batch, tail };
+    let begun = Begun { reading, headers, connection, stream, events, batch, tail, fetching };
     let begun = first_content(begun, bounds).await.map_err(|failure| bounds.blame(failure))?;
     Ok(Opening::Stream(begun))
 }
 
-async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchange), Failure> {
+async fn exchanged(
+    order: &Order<'_>,
+    bounds: Bounds,
+) -> Result<(Reading, Exchange, Duration), Failure> {
     let Order { call, deployment, snapshot, .. } = order;
     let asked = provider::Call {
         model: &order.model,
@@ -158,8 +174,22 @@ async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchan
         stored: call.stored.as_deref(),
     };
     let traffic = &snapshot.traffic;
-    let body = order.gateway.remembered(traffic, call, deployment, &order.body);
-    let body = tokens::as_texts(call, deployment, body).await;
+    let mut body = order.gateway.remembered(traffic, call, deployment, &order.body);
+    let began = Instant::now();
+    let filled = Box::pin(fetched::filled(order, &body, &asked, bounds)).await?;
+    let fetching = filled.as_ref().map_or(Duration::ZERO, |_| began.elapsed());
+    let (mut asked, mut native_with_data) = (asked, None);
+    match filled {
+        None => {}
+        Some(Filled { native: true, body }) => native_with_data = Some(body),
+        Some(Filled { native: false, body: with_data }) => body = Cow::Owned(with_data),
+    }
+    if let (Some(native), Some(with_data)) = (asked.native, &native_with_data) {
+        asked.native = Some(provider::Native { body: with_data, ..native });
+    }
+    if native_with_data.is_none() {
+        body = tokens::as_texts(call, deployment, body).await;
+    }
     let parts = provider::parts(deployment, &body, &asked).map_err(Failure::without_blame)?;
     // Boxed, so that a stream does not carry the state of its exchange to its end.
     let (reading, exchange) = match parts {
@@ -174,7 +204,7 @@ async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchan
     if let Some(told) = provider::told(&exchange.headers, SystemTime::now()) {
         order.gateway.rates.told(deployment, &told, Instant::now());
     }
-    Ok((reading, exchange))
+    Ok((reading, exchange, fetching))
 }
 
 async fn once(

@@ -195,7 +195,7 @@ impl<'a, 'r> Pump<'a, 'r> {
     }
 
     async fn frames(&mut self, begun: &mut Begun) -> Pumped {
-        let Begun { reading, headers, connection, stream, events, batch, tail } = begun;
+        let Begun { reading, headers, connection, stream, events, batch, tail, .. } = begun;
         let native = reading.native.is_some();
         let mut batch = std::mem::take(batch);
         self.heard = Some(Instant::now());

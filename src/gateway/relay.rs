@@ -1,15 +1,14 @@
 //! The attempt loop: asks routing for the next deployment until one of them has answered.
 //!
-//! One attempt is an opening (`opening.rs`) and, for a stream, the pump (`pump.rs`). This file
-//! decides nothing about *which* deployment is next, that is `routing`; it decides when an answer
-//! begins, when another attempt may follow, and it watches client and deadline all along.
+//! One attempt is an opening (`opening.rs`) and then what a whole answer means (`judge.rs`), or the
+//! pump of a stream (`pump.rs`). This file decides nothing about *which* deployment is next, that is
+//! `routing`; it decides when an answer begins, when another attempt may follow, and it watches client
+//! and deadline all along.
 
 use std::borrow::Cow;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
-use bytes::Bytes;
 use http::HeaderMap;
 use pingora_core::protocols::http::HttpTask;
 use pingora_core::{Error, ErrorType};
@@ -18,22 +17,18 @@ use pingora_proxy::Session;
 use super::ctx::{Call, RequestCtx, Served};
 use super::decide;
 use super::error::GatewayError;
-use super::exchange::{self, Bounds};
+use super::exchange::Bounds;
 use super::intake::left;
-use super::opening::{self, Opening, Order, Whole};
+use super::opening::{self, Opening, Order};
 use super::pump::{Interruption, Pump, Pumped};
-use super::remember::Gathering;
 use super::reply::Told;
-use super::{Gateway, estimate, head, reply, shadow, tokens};
+use super::{Gateway, explain, reply, shadow, tokens};
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
-use crate::patience::within;
 use crate::provider;
-use crate::routing::rules::Decision;
-use crate::routing::{self, Ask, Attempt, Next, Plan, Stop};
+use crate::routing::{Ask, Attempt, Next, Plan, Stop};
 use crate::telemetry;
 use crate::tokens::Encoding;
-use crate::usage::Usage;
 use crate::wire;
 use crate::wire::client::ClientStream;
 use crate::wire::json::Object;
@@ -78,7 +73,7 @@ pub(super) struct Relay<'a> {
     /// What the client has of a stream that another deployment may go on with.
     pub resume: Option<Resume>,
     /// The last error of a provider that speaks the client's dialect, as it is to be passed on.
-    told: Option<Told>,
+    pub told: Option<Told>,
     /// The stream in the client's dialect, if that is not the canonical one.
     pub voice: Option<Box<dyn ClientStream>>,
 }
@@ -99,6 +94,7 @@ pub(super) async fn relay(
         .stream
         .then(|| wire::client::stream(call.dialect, &call.telling(&ctx.request_id, created)))
         .flatten();
+    ctx.relayed.picture = call.picture();
     let mut relay = Relay {
         gateway,
         session,
@@ -168,7 +164,7 @@ impl<'r> Relay<'r> {
             false => None,
         };
         let ask = decide::routed(Ask { needs, ..call.ask() }, decision.as_ref());
-        self.explain(call, &ask, decision.as_ref());
+        explain::tell(self.gateway, self.ctx, call, &ask, decision.as_ref());
         let Ok(mut plan) = Plan::new(catalog, settings, ask) else {
             return End::Error(GatewayError::UnknownModel { model: call.model.to_string() });
         };
@@ -224,29 +220,15 @@ impl<'r> Relay<'r> {
         }
     }
 
-    /// Says why the request goes where it goes: in the response, if its client wants to know, and in
-    /// the log at debug level.
-    fn explain(&mut self, call: &Call, ask: &Ask<'_>, decision: Option<&Decision>) {
-        let logged = tracing::enabled!(tracing::Level::DEBUG);
-        if !call.hints.explain && !logged {
-            return;
-        }
-        let snapshot = &self.ctx.snapshot;
-        let (state, now) = (&*self.gateway.routing, Instant::now());
-        let explained =
-            routing::explain(&snapshot.catalog, &snapshot.routing, state, ask.clone(), now);
-        let Ok(mut explained) = explained else { return };
-        explained.decided = decide::reasons(decision);
-        let line = explained.to_string();
-        tracing::debug!(request_id = %self.ctx.request_id, routing = %line, "routed");
-        if call.hints.explain {
-            self.ctx.relayed.explained = Some(line.into());
-        }
-    }
-
     /// Whether another deployment may go on with the stream that broke off.
     fn may_resume(&self, call: &Call) -> bool {
         let Some(resume) = &self.resume else { return false };
+        if let Some(refusal) = call.obstacle.refusal(false) {
+            // Who goes on is told what is canonical, whatever dialect it speaks.
+            let (request_id, why) = (&self.ctx.request_id, &refusal.message);
+            tracing::debug!(%request_id, %why, "a broken stream cannot be continued");
+            return false;
+        }
         let obstacle = resume.obstacle(&call.body);
         if let Some(obstacle) = obstacle {
             let request_id = &self.ctx.request_id;
@@ -320,7 +302,9 @@ impl<'r> Relay<'r> {
             Err(outcome) => return outcome,
         };
         let (routing, settings) = (&self.gateway.routing, &self.ctx.snapshot.routing);
-        plan.began(attempt, began.elapsed(), settings, routing);
+        // How fast a picture's server is says nothing about the deployment.
+        let took = began.elapsed().saturating_sub(opening.fetching());
+        plan.began(attempt, took, settings, routing);
         match opening {
             Opening::Body(whole) => self.judge(call, plan, attempt, whole).await,
             Opening::Stream(begun) => {
@@ -371,135 +355,6 @@ impl<'r> Relay<'r> {
                     Interruption::Silence => {}
                 },
             }
-        }
-    }
-
-    /// Decides what a complete body means: the reply, or a failure.
-    async fn judge(
-        &mut self,
-        call: &Call,
-        plan: &mut Plan,
-        attempt: &mut Attempt,
-        whole: Whole,
-    ) -> Outcome {
-        let deployment = &*Arc::clone(&attempt.deployment);
-        let (status, reading) = (whole.status, whole.reading);
-        let headers = &*self.upstream_head.insert(whole.headers);
-        let body = whole.body;
-        if !status.is_success() {
-            let now = SystemTime::now();
-            let failure = provider::classify(deployment, status.as_u16(), headers, &body, now);
-            if call.endpoint == Endpoint::CountTokens && provider::cannot_count(&failure) {
-                self.upstream_head = None;
-                return self.count_here(call, plan, attempt).await;
-            }
-            if let Some(dialect) = reading.native
-                && provider::is_for_client(deployment, dialect, &failure, &body)
-            {
-                self.told = Some(Told { status: status.as_u16(), body });
-            }
-            // That what a provider keeps is not there says nothing about the deployment.
-            let is_about_the_thing = (call.endpoint.is_stored() || call.is_stored())
-                && matches!(failure.class, FailureClass::NotFound | FailureClass::Conflict);
-            return Outcome::Failed(match is_about_the_thing {
-                true => failure.without_blame(),
-                false => failure,
-            });
-        }
-        let created = unix_seconds(self.ctx.started_at);
-        let read = match call.is_stored() {
-            false => opening::read(call, attempt, headers, reading, body, created),
-            // What it used was counted when it was made.
-            true => Ok(wire::Reply {
-                body: provider::stored(deployment, body),
-                usage: Some(Usage::default()),
-                model: None,
-            }),
-        };
-        let mut reply = match read {
-            Ok(reply) => reply,
-            Err(failure) => return Outcome::Failed(failure),
-        };
-        let usage = match reply.usage {
-            Some(usage) => usage,
-            // Counting is free.
-            None if call.endpoint == Endpoint::CountTokens => Usage::default(),
-            None => Box::pin(estimate::of_reply(call, attempt, reading, &reply.body)).await,
-        };
-        let counts = matches!(call.endpoint, Endpoint::Chat | Endpoint::Completions);
-        if reply.usage.is_none() && reading.native.is_none() && counts {
-            reply.body = estimate::told(reply.body, &usage);
-        }
-        if reading.native.is_none() {
-            let traffic = &self.ctx.snapshot.traffic;
-            let mut gathering = Gathering::of(traffic, call, deployment, reading);
-            gathering.iter_mut().for_each(|gathering| gathering.reply(&reply.body));
-            self.gateway.remember(traffic, call, deployment, gathering);
-        }
-        let is_json = call.endpoint.is_text() || exchange::is_json(headers) && !call.is_content();
-        let telling = call.telling(&self.ctx.request_id, created);
-        let told = match (reading.native, reading.api) {
-            (Some(_), _) => Ok(reply.body),
-            (None, Endpoint::CountTokens) => wire::anthropic::native::count(&reply.body)
-                .map(|tokens| wire::client::count(call.dialect, tokens)),
-            (None, _) if call.is_bridged(reading) => {
-                wire::completions::reply(&reply.body, &telling)
-            }
-            (None, _) => wire::client::reply(call.dialect, reply.body, &telling),
-        };
-        let body = match told {
-            Ok(body) => body,
-            Err(failure) => return Outcome::Failed(failure),
-        };
-        // Some models of sound and images do not stream, whatever was asked, and say nothing of it.
-        if call.stream && call.endpoint.is_text() {
-            return Outcome::Failed(Failure::new(
-                FailureClass::Server,
-                "the provider answered a request for a stream with a single body",
-            ));
-        }
-        plan.succeeded(attempt, &self.gateway.routing, Instant::now());
-        // The provider is done; how fast the client reads is not its business.
-        attempt.in_flight.leave();
-        self.served_by(attempt);
-        plan.used(attempt, &usage, &self.gateway.routing, Instant::now());
-        // What is stored costs nothing by itself, or an amount that nobody tells.
-        if call.endpoint != Endpoint::CountTokens && !call.endpoint.is_stored() {
-            self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
-        }
-        self.write_whole(call, body, is_json).await
-    }
-
-    /// Counts the prompt for a provider that has no API for it.
-    async fn count_here(&mut self, call: &Call, plan: &mut Plan, attempt: &mut Attempt) -> Outcome {
-        let counted = match tokens::count_for(call, &attempt.deployment, &attempt.model).await {
-            Ok(counted) => counted,
-            Err(failure) => return Outcome::Failed(failure.without_blame()),
-        };
-        let (routing, settings) = (&self.gateway.routing, &self.ctx.snapshot.routing);
-        plan.began(attempt, Duration::ZERO, settings, routing);
-        plan.succeeded(attempt, routing, Instant::now());
-        attempt.in_flight.leave();
-        plan.used(attempt, &Usage::default(), routing, Instant::now());
-        self.served_by(attempt);
-        self.ctx.relayed.counted = Some(counted.exact);
-        self.write_whole(call, wire::client::count(call.dialect, counted.tokens), true).await
-    }
-
-    /// Writes a whole reply.
-    async fn write_whole(&mut self, call: &Call, body: Bytes, is_json: bool) -> Outcome {
-        self.ctx.status = Some(200);
-        let size = match is_json {
-            true => head::Body::Json(body.len()),
-            false => head::Body::AsSent(Some(body.len())),
-        };
-        let head = head::answer(self.session, self.ctx, size, self.upstream_head.as_ref());
-        self.ctx.relayed.bytes_sent = body.len() as u64;
-        let tasks = vec![HttpTask::Header(head, false), HttpTask::Body(Some(body), true)];
-        let writing = pin!(reply::write_together(self.session, tasks));
-        match within(left(call.deadline), writing).await {
-            Ok(Ok(())) => Outcome::Answered,
-            Ok(Err(_)) | Err(_) => Outcome::ClientGone,
         }
     }
 

@@ -91,6 +91,7 @@ impl Shadow {
                 group: Arc::clone(&attempt.group),
                 model: Arc::clone(&attempt.model),
             }),
+            picture: self.call.picture(),
             ..Relayed::default()
         };
         let calling = Box::pin(self.attempt(&attempt));

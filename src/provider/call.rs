@@ -12,7 +12,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::media::{self, Sending, Stored};
-use super::native::{self, Native, anthropic_headers};
+use super::native::{self, Native, anthropic_headers, version_in_force};
 use super::{bedrock, parts, text_of};
 use crate::catalog::{Deployment, PriceBook};
 use crate::dialect::{ClientDialect, Dialect, Endpoint, Quirks};
@@ -171,7 +171,7 @@ pub fn request<'a>(
         return Ok(outgoing);
     }
     if let Some(native) = call.native {
-        if native::is_spoken(native, deployment) {
+        if native::is_spoken(native.dialect, deployment, call.endpoint) {
             let marked = marks(native.body);
             let native = Native { body: marked.as_ref().unwrap_or(native.body), ..native };
             return native::request(deployment, native, &options, path, reading);
@@ -192,8 +192,8 @@ pub fn request<'a>(
             Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
         Dialect::Anthropic if deployment.quirks.vertex => {
-            let outgoing = wire::anthropic::request(body, &options)?;
-            let (body, version) = (outgoing.body, outgoing.version);
+            let version = version_in_force(deployment);
+            let body = wire::anthropic::request(body, &options, version)?.body;
             let body = match call.endpoint {
                 Endpoint::CountTokens => counted(body, version, &options),
                 _ => body,
@@ -202,14 +202,20 @@ pub fn request<'a>(
             Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
         Dialect::Anthropic => {
-            let outgoing = wire::anthropic::request(body, &options)?;
-            let version = HeaderValue::from_static(outgoing.version);
-            let headers = anthropic_headers(deployment, version, &outgoing.betas);
+            let version = version_in_force(deployment);
+            let outgoing = wire::anthropic::request(body, &options, version)?;
+            let own = HeaderValue::from_static(wire::anthropic::VERSION);
+            let headers = anthropic_headers(deployment, own, &outgoing.betas);
             let mut body = outgoing.body;
             if call.endpoint == Endpoint::CountTokens {
-                body = counted(body, outgoing.version, &options);
+                body = counted(body, version, &options);
             }
             Ok(Outgoing { path, headers, body, reading, sending: None })
+        }
+        Dialect::Bedrock if deployment.quirks.invoke && call.endpoint == Endpoint::Chat => {
+            let outgoing = wire::anthropic::request(body, &options)?;
+            let body = wire::anthropic::bedrock(outgoing.body, &outgoing.betas)?;
+            Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
         Dialect::Bedrock => {
             let body = match call.endpoint {
@@ -307,8 +313,10 @@ const fn takes_marks(deployment: &Deployment) -> bool {
 /// What is known of an answer by its head, and of its request.
 #[must_use]
 pub fn origin<'a>(model: &'a str, headers: &'a HeaderMap) -> Origin<'a> {
+    let request_id = text_of(headers, AMAZON_REQUEST_ID);
     let input_tokens = parts::input_tokens(headers);
-    Origin { model, request_id: text_of(headers, AMAZON_REQUEST_ID), input_tokens }
+    let output_tokens = parts::output_tokens(headers);
+    Origin { model, request_id, input_tokens, output_tokens }
 }
 
 /// Whether a header of a successful answer is looked at by [`origin`].
@@ -364,10 +372,12 @@ pub fn reply(
         Dialect::Bedrock => match reading.api {
             Endpoint::CountTokens => wire::bedrock::count(&body, origin),
             Endpoint::Embeddings => wire::bedrock::embeddings(&body, origin),
+            _ if reading.native.is_some() => messages_native::reply(body),
+            _ if deployment.quirks.invoke => wire::anthropic::reply(body, created),
             _ => wire::bedrock::reply(body, created, origin),
         },
         Dialect::Gemini => match reading.native {
-            Some(_) => gemini_native::reply(body, reading.api == Endpoint::CountTokens),
+            Some(_) => gemini_native::reply(body, reading.api),
             None => wire::gemini::reply(body, reading.api, created),
         },
     }
@@ -404,6 +414,9 @@ pub fn stream(
             None => StreamRelay::openai(options),
         },
         Dialect::Gemini if reading.native.is_some() => StreamRelay::gemini_native(),
+        Dialect::Bedrock if deployment.quirks.invoke => {
+            StreamRelay::bedrock_invoked(options, reading.native.is_some())
+        }
         Dialect::Bedrock => StreamRelay::bedrock(options, origin),
         Dialect::Gemini => StreamRelay::gemini(options),
     }

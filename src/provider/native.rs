@@ -34,12 +34,18 @@ pub struct Native<'a> {
     pub resource: Option<&'a Resource>,
 }
 
-/// Whether a deployment speaks the dialect that a request was written in.
-pub(super) const fn is_spoken(native: Native<'_>, deployment: &Deployment) -> bool {
-    matches!(
-        (native.dialect, deployment.dialect),
-        (ClientDialect::Anthropic, Dialect::Anthropic) | (ClientDialect::Gemini, Dialect::Gemini)
-    )
+/// Whether a deployment speaks the dialect that a request to this endpoint was written in.
+#[must_use]
+pub const fn is_spoken(client: ClientDialect, deployment: &Deployment, endpoint: Endpoint) -> bool {
+    match (client, deployment.dialect) {
+        (ClientDialect::Anthropic, Dialect::Anthropic)
+        | (ClientDialect::Gemini, Dialect::Gemini) => true,
+        // Its tokens are counted in Converse's words.
+        (ClientDialect::Anthropic, Dialect::Bedrock) => {
+            deployment.quirks.invoke && matches!(endpoint, Endpoint::Chat)
+        }
+        _ => false,
+    }
 }
 
 /// Writes a request for a deployment that speaks its dialect (see [`is_spoken`]).
@@ -55,8 +61,14 @@ pub(super) fn request<'a>(
 ) -> Result<Outgoing<'a>, Failure> {
     let reading = Reading { native: Some(native.dialect), ..reading };
     if deployment.dialect == Dialect::Gemini {
-        let counts = reading.api == Endpoint::CountTokens;
-        let body = gemini_native::request(native.body, options, counts);
+        let body = gemini_native::request(native.body, options)?;
+        let path = match reading.api {
+            // The deployment's path is that of a batch.
+            Endpoint::Embeddings if !native.body.contains("requests") => {
+                Cow::Owned(path.replacen(":batchEmbedContents", ":embedContent", 1))
+            }
+            _ => path,
+        };
         return Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None });
     }
     messages(deployment, native, options, path, reading)
@@ -85,6 +97,7 @@ fn messages<'a>(
         let body = wire::anthropic::vertex(written.body, version, options.model.is_some())?;
         return Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None });
     }
+    let is_bedrock = deployment.dialect == Dialect::Bedrock;
     let list = sent(&ANTHROPIC_BETA);
     let list = list.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut betas: Vec<String> = Vec::new();
@@ -93,8 +106,20 @@ fn messages<'a>(
             betas.push(beta.to_owned());
         }
     }
+    if is_bedrock {
+        let body = wire::anthropic::bedrock(written.body, &betas)?;
+        return Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None });
+    }
     let headers = anthropic_headers(deployment, version, &betas);
     Ok(Outgoing { path, headers, body: written.body, reading, sending: None })
+}
+
+/// The version of Anthropic's API that a translated request is sent in: what the operator wrote, or
+/// our own.
+pub(super) fn version_in_force(deployment: &Deployment) -> &str {
+    let written = deployment.target.headers.iter().find(|(name, _)| *name == ANTHROPIC_VERSION);
+    let written = written.and_then(|(_, value)| value.to_str().ok());
+    written.unwrap_or(wire::anthropic::VERSION)
 }
 
 /// The version and the beta features of a request. What the configuration wrote as extra headers

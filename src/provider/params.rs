@@ -48,6 +48,13 @@ const GPT_5: [Refused; 4] = [
 
 /// OpenAI's own models, there and at Azure.
 pub(super) const OPENAI: &[ModelRules] = &[
+    // A word of Anthropic's and Google's, which clients of theirs send. The open models take it.
+    ModelRules {
+        models: &["gpt-", "chatgpt-", "ft:gpt-", "o1", "o3", "o4-"],
+        except: &["-oss"],
+        refused: &[never(&["top_k"])],
+        ..EVERYWHERE
+    },
     // It searches before it answers, and takes little else.
     ModelRules {
         models: &["gpt-4o-search", "gpt-4o-mini-search", "gpt-5-search"],
@@ -279,6 +286,8 @@ mod tests {
                 "temperature",
                 "unsupported_parameter",
             ),
+            ("openai/gpt-4o", json!({"top_k": 5}), "top_k", "unsupported_parameter"),
+            ("azure/gpt-4.1", json!({"top_k": 5}), "top_k", "unsupported_parameter"),
             ("groq/m", json!({"n": 2}), "n", "unsupported_value"),
             ("groq/m", json!({"logit_bias": {"1": 2}}), "logit_bias", "unsupported_parameter"),
             (

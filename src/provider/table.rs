@@ -4,7 +4,7 @@
 
 use super::compatible::COMPATIBLE;
 use super::url::BaseUrl;
-use super::{anthropic, cohere, gemini, ollama, params};
+use super::{anthropic, bedrock, cohere, gemini, ollama, params};
 use crate::dialect::{Dialect, Quirks};
 
 /// A provider: where it is and what it speaks.
@@ -44,6 +44,9 @@ impl Vendor {
     /// The same provider as it is spoken to about a model.
     #[must_use]
     pub fn of_model(&'static self, model: &str) -> &'static Self {
+        if self.name == BEDROCK.name && bedrock::is_invoked(model) {
+            return &BEDROCK_INVOKED;
+        }
         let family = FAMILIES.iter().find(|(name, start, _)| {
             // At Vertex AI a publisher before the model tells that it is none of Google's.
             let fits =
@@ -109,6 +112,7 @@ pub(super) const PLAIN: Quirks = Quirks {
     continues_final_message: false,
     replays_reasoning: false,
     vertex: false,
+    invoke: false,
     cache_markers: false,
     rules: &[],
 };
@@ -221,6 +225,10 @@ const BEDROCK: Vendor = Vendor {
     key_vars: &["AWS_BEARER_TOKEN_BEDROCK"],
     ..OPENAI
 };
+
+/// Claude in its own format, for whoever writes `invoke/` before it.
+const BEDROCK_INVOKED: Vendor =
+    Vendor { quirks: Quirks { invoke: true, ..BEDROCK.quirks }, ..BEDROCK };
 
 /// OpenAI's API at Bedrock.
 const BEDROCK_MANTLE: Vendor = Vendor {

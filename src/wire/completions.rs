@@ -213,8 +213,14 @@ mod tests {
         }
     }
 
-    const TELLING: Telling<'static> =
-        Telling { request: None, created: 7, model: "m", request_id: "r", array: false };
+    const TELLING: Telling<'static> = Telling {
+        request: None,
+        created: 7,
+        model: "m",
+        request_id: "r",
+        array: false,
+        embeds: false,
+    };
 
     #[test]
     fn an_answer_is_a_text() {

@@ -39,7 +39,11 @@ impl std::ops::Deref for Text<'_> {
 
 /// What is to be translated. `null` counts as not sent.
 #[derive(Debug)]
-pub struct Fields<'a>(Vec<(&'a str, &'a str)>);
+pub struct Fields<'a> {
+    list: Vec<(&'a str, &'a str)>,
+    /// Names of those that only the deployment gives.
+    defaults: Vec<&'a str>,
+}
 
 impl<'a> Fields<'a> {
     /// The client's parameters, the fallback's over them, the deployment's where both are silent.
@@ -49,25 +53,32 @@ impl<'a> Fields<'a> {
             fields.retain(|(known, _)| *known != &**name);
             fields.push((name, value.get()));
         }
+        let mut defaults: Vec<&str> = Vec::new();
         for (name, value) in options.defaults {
             let sent = fields.iter().any(|(known, raw)| same(known, name) && *raw != "null");
             if !sent {
                 fields.push((name, value.get()));
+                defaults.push(name);
             }
         }
         fields.retain(|(name, raw)| {
             *raw != "null" && !options.drop.iter().any(|dropped| &**dropped == *name)
         });
-        Self(fields)
+        Self { list: fields, defaults }
+    }
+
+    /// Whether a parameter is the deployment's: neither the client nor a fallback asks for it.
+    pub fn is_default(&self, name: &str) -> bool {
+        self.defaults.contains(&name)
     }
 
     /// The JSON text of a parameter.
     pub fn raw(&self, name: &str) -> Option<&'a str> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, raw)| *raw)
+        self.list.iter().find(|(known, _)| *known == name).map(|(_, raw)| *raw)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.0.iter().copied()
+        self.list.iter().copied()
     }
 
     /// A parameter as the type it has to be.

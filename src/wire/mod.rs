@@ -29,6 +29,7 @@ pub mod media;
 pub mod ollama;
 pub mod openai;
 mod payload;
+pub mod remote;
 mod reply;
 mod request;
 pub mod rerank;

@@ -120,6 +120,12 @@ impl StreamRelay {
         Self::Translated(Box::new(super::cohere::StreamTranslator::new(options, model)))
     }
 
+    /// The relay for what is passed of Cohere's older APIs as it is: nothing comes out but counts.
+    #[must_use]
+    pub fn cohere_counting() -> Self {
+        Self::Translated(Box::<super::cohere::CountedStream>::default())
+    }
+
     /// The relay for Ollama's own API.
     #[must_use]
     pub fn ollama(options: StreamOptions) -> Self {
@@ -136,6 +142,22 @@ impl StreamRelay {
     #[must_use]
     pub fn bedrock(options: StreamOptions, origin: &Origin<'_>) -> Self {
         Self::Translated(Box::new(bedrock::StreamTranslator::new(options, origin)))
+    }
+
+    /// The relay for Claude at Bedrock in its own format; `native`: the client speaks it, too.
+    #[must_use]
+    pub fn bedrock_invoked(options: StreamOptions, native: bool) -> Self {
+        let inner: Box<dyn Translate> = match native {
+            true => Box::<super::anthropic::native::NativeStream>::default(),
+            false => Box::new(StreamTranslator::new(options)),
+        };
+        Self::Translated(Box::new(bedrock::InvokeStream::around(inner)))
+    }
+
+    /// The relay for what is passed of InvokeModel as it is: nothing comes out of it but counts.
+    #[must_use]
+    pub fn bedrock_counting() -> Self {
+        Self::Translated(Box::new(bedrock::InvokeStream::counting()))
     }
 
     /// The relay for Gemini.

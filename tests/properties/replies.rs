@@ -78,7 +78,7 @@ pub(crate) fn holds(input: &[u8]) {
         created: CREATED,
         model: "m",
         request_id: "0199-request",
-        array: false,
+        ..Telling::default()
     };
     for Spoken { dialect, reply, stream } in SPOKEN {
         let told = client::reply(dialect, body.clone(), &telling).expect("it is a reply");

@@ -187,7 +187,8 @@ const POLICY_TEXTS: &[&str] = &[
 ];
 
 /// Texts that a request cannot be blamed for, although the status does.
-const QUOTA_TEXTS: &[&str] = &["credit balance is too low", "insufficient balance"];
+const QUOTA_TEXTS: &[&str] =
+    &["credit balance is too low", "insufficient balance", "specified api usage limits"];
 /// Bedrock's words for a model that the account or the region does not have under that id.
 const MODEL_TEXTS: &[&str] =
     &["with on-demand throughput isn", "the provided model identifier is invalid"];

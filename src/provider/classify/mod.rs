@@ -51,7 +51,19 @@ pub fn classify(
     if let Some(message) = mapping.and_then(|map| wire::custom::error_message(map, body)) {
         failure.message = message;
     }
+    if deployment.dialect == Dialect::Anthropic && failure.class == FailureClass::BadRequest {
+        let named = failure.param.take();
+        failure.param = named.or_else(|| blamed(&failure.message).map(str::to_owned));
+    }
     discreet(deployment, failure)
+}
+
+/// The field at which a message of Anthropic's points: `messages.1.content.0.type: Expected ...`.
+fn blamed(message: &str) -> Option<&str> {
+    let (path, _) = message.split_once(": ")?;
+    let plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._".contains(&byte);
+    (!path.is_empty() && path.bytes().all(plain)).then_some(path)
 }
 
 /// Whether a client of the provider's own dialect may read its error as it came: it is one, it is not
@@ -211,5 +223,7 @@ fn words_for_clients(
     (Some(kind), code.or_else(|| usual_code.map(str::to_owned)), param)
 }
 
+#[cfg(test)]
+mod anthropic_tests;
 #[cfg(test)]
 mod tests;

@@ -273,6 +273,29 @@ fn every_status_has_a_class() {
 }
 
 #[test]
+fn coheres_own_statuses_mean_what_cohere_says() {
+    let deployment = Deployment {
+        dialect: Dialect::Cohere,
+        ..crate::catalog::sample::deployment("group = cohere/command-a #id")
+    };
+    for (status, class) in [
+        (400, BadRequest),
+        (422, BadRequest),
+        (498, Auth),
+        (499, Server),
+        (500, Server),
+        (501, Server),
+        (503, Overloaded),
+        (504, Timeout),
+    ] {
+        let body = r#"{"id":"x","message":"why"}"#;
+        let now = SystemTime::UNIX_EPOCH;
+        let failure = classify(&deployment, status, &HeaderMap::new(), body.as_bytes(), now);
+        assert_eq!((failure.class, failure.message.as_str()), (class, "why"), "{status}");
+    }
+}
+
+#[test]
 fn an_error_has_many_shapes() {
     for (status, body, message, class) in [
         (

@@ -6,11 +6,17 @@ use serde_json::Value;
 use super::content::Raw;
 use crate::wire::fields::{Fields, Text};
 
-/// Tools whose type ends in a date and that are behind a beta of the same date.
-const DATED_TOOLS: [(&str, &str); 3] = [
-    ("computer_", "computer-use-"),
-    ("code_execution_", "code-execution-"),
-    ("web_fetch_", "web-fetch-"),
+/// Tools that are behind a beta. Their later versions are not, unless they stand here, too.
+const TOOLS: [(&str, &str, &str); 9] = [
+    ("computer_20241022", "computer-use-", "2024-10-22"),
+    ("text_editor_20241022", "computer-use-", "2024-10-22"),
+    ("bash_20241022", "computer-use-", "2024-10-22"),
+    ("computer_20250124", "computer-use-", "2025-01-24"),
+    ("computer_20251124", "computer-use-", "2025-11-24"),
+    ("code_execution_20250522", "code-execution-", "2025-05-22"),
+    ("code_execution_20250825", "code-execution-", "2025-08-25"),
+    ("memory_20250818", "context-management-", "2025-06-27"),
+    ("web_fetch_20250910", "web-fetch-", "2025-09-10"),
 ];
 
 /// The betas that a request names, without repetition.
@@ -84,21 +90,11 @@ fn add_for_tools(fields: &Fields<'_>, betas: &mut Vec<String>) -> bool {
         let kind = serde_json::from_str::<Typed<'_>>(tool.get()).ok().and_then(|tool| tool.kind);
         let Some(kind) = kind.map(|kind| kind.0) else { continue };
         toolset |= kind == "mcp_toolset";
-        for (prefix, feature) in DATED_TOOLS {
-            if let Some(date) = kind.strip_prefix(prefix).and_then(dashed) {
-                add_feature(betas, feature, &date);
-            }
+        if let Some((_, feature, date)) = TOOLS.iter().find(|(known, ..)| *known == kind) {
+            add_feature(betas, feature, date);
         }
     }
     toolset
-}
-
-/// `20250124` as `2025-01-24`.
-fn dashed(date: &str) -> Option<String> {
-    let digits = date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
-    let (year, rest) = date.split_at_checked(4).filter(|_| digits)?;
-    let (month, day) = rest.split_at_checked(2)?;
-    Some(format!("{year}-{month}-{day}"))
 }
 
 fn add_list(betas: &mut Vec<String>, list: &str) {

@@ -17,8 +17,8 @@ use super::tools::{ToolConfig, Tooling};
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::wire::RequestOptions;
-use crate::wire::anthropic::request::{Sampling, limit, stop};
-use crate::wire::anthropic::thinking::{Around, Thinking};
+use crate::wire::anthropic::request::{Pair, Sampling, limit, stop};
+use crate::wire::anthropic::thinking::{Around, Step, Thinking, resumes_at};
 use crate::wire::asked::asks_nothing;
 use crate::wire::chat::Raw;
 use crate::wire::fields::{Fields, Text, invalid, missing, read, unsupported};
@@ -145,7 +145,8 @@ impl<'a> Body<'a> {
             }
             other => reason(other, fields, drop_params, &mut additional, &mut output_config)?,
         };
-        let sampling = Sampling::of(fields, &model.facts, thinks && model.claude)?;
+        let pair = Pair::of(drop_params, Pair::Sent);
+        let sampling = Sampling::of(fields, &model.facts, thinks && model.claude, pair)?;
         let mut inference = Map::new();
         inference.extend(max_tokens.map(|most| ("maxTokens".to_owned(), most.into())));
         // Nova refuses them beside its greatest effort.
@@ -372,18 +373,16 @@ fn effort(fields: &Fields<'_>) -> Result<Option<&'static str>, Failure> {
     }
 }
 
-/// Whether Claude's last turn can be gone on with thinking by a budget: one that still goes on has to
-/// begin with its reasoning, which OpenAI's clients do not keep.
+/// Whether Claude can go on with thinking by a budget where the conversation stands.
 fn resumes(conversation: &Conversation<'_>) -> bool {
-    let turns = &conversation.turns;
-    let Some(last) = turns.iter().rposition(|turn| turn.role == Role::Assistant) else {
-        return true;
-    };
-    let goes_on = match turns.get(last + 1) {
-        None => true,
-        Some(next) => next.content.iter().any(Block::is_result),
-    };
-    !goes_on || matches!(turns[last].content.first(), Some(Block::ReasoningContent(_)))
+    resumes_at(conversation.turns.iter().filter_map(|turn| match turn.role {
+        Role::Assistant => {
+            let first = turn.content.first();
+            Some(Step::Assistant { thought: matches!(first, Some(Block::ReasoningContent(_))) })
+        }
+        Role::User => Some(Step::User { answers: turn.content.iter().any(Block::is_result) }),
+        Role::System => None,
+    }))
 }
 
 /// Beta features of Anthropic's that the client names: a list, or words between commas.

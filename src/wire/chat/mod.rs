@@ -19,6 +19,9 @@
 //! | `annotations` | assistant message, delta | citations, as OpenAI writes them; of a document that has no address: `{"type": "file_citation", "file_citation": {"file_id", "filename", "start_index", "end_index"}}` |
 //! | `images`, `audio` | assistant message, delta | what was generated besides text: `{"type": "image_url", "index", "image_url"}`, OpenAI's `{"id", "data", ...}` |
 //!
+//! A message has its reasoning first, then its text, then its calls. Blocks of reasoning that a model of
+//! Anthropic's put between these keep their own order, but not their places.
+//!
 //! [`Message`] and [`Part`] are read and written, [`Tools`] and [`Choice`] too; [`Completion`] is a
 //! whole reply, [`Chunk`] what is written of a stream and [`Piece`] what is read of one. [`Writer`]
 //! writes the whole of a stream.

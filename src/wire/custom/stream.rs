@@ -16,6 +16,9 @@ use crate::wire::lines::Lines;
 use crate::wire::sse::{Fields, Splitter};
 use crate::wire::{Ending, Progress, StreamOptions, Translate};
 
+/// Bound of the tool calls that are kept apart.
+const MAX_CALLS: usize = 512;
+
 /// Turns one reply's events into chunks.
 #[derive(Debug)]
 pub struct StreamTranslator {
@@ -50,17 +53,20 @@ impl StreamTranslator {
         while state.writer.is_reading() {
             let next = match map.framing {
                 Framing::Sse => splitter.next_event().map(|event| {
-                    event.map(|event| splitter.fields(&event).data.map(|data| data.into_owned()))
+                    let Some(event) = event else { return false };
+                    // A comment, or a blank line, has no data.
+                    if let Some(data) = splitter.fields(&event).data {
+                        state.take(map, &data);
+                    }
+                    true
                 }),
-                Framing::Lines => {
-                    lines.next_line().map(|line| line.map(|line| Some(line.to_vec())))
-                }
+                Framing::Lines => lines
+                    .next_line()
+                    .map(|line| line.inspect(|line| state.take(map, line)).is_some()),
             };
             match next {
-                Ok(Some(Some(data))) => state.take(map, &data),
-                // A comment, or a blank line.
-                Ok(Some(None)) => {}
-                Ok(None) => break,
+                Ok(true) => {}
+                Ok(false) => break,
                 Err(too_large) => state.writer.fail(garbage(&too_large.to_string())),
             }
         }
@@ -124,6 +130,9 @@ impl State {
                 Some(number) => {
                     self.writer
                         .arguments(u32::try_from(number).unwrap_or(u32::MAX), &call.arguments);
+                }
+                None if self.calls.len() >= MAX_CALLS => {
+                    return Err(garbage("the provider's stream has too many tool calls"));
                 }
                 None => {
                     self.calls.push(index);

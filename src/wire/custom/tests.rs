@@ -279,3 +279,14 @@ fn a_stream_ends_as_the_mapping_says() {
         assert_eq!((ended, told.as_deref()), (ending, failure), "{done:?} {events:?}: {text}");
     }
 }
+
+#[test]
+fn a_stream_of_endless_calls_is_refused() {
+    let call = |at: usize| format!("data: {{\"calls\":[{{\"index\":{at},\"name\":\"f\"}}]}}\n\n");
+    let map = Arc::new(mapping(Framing::Sse, None));
+    let most: String = (0..512).map(call).collect();
+    assert_eq!(streamed(&map, most.as_bytes(), 1000).1, None);
+    let (_, told, ending) = streamed(&map, (most + &call(512)).as_bytes(), 1000);
+    assert_eq!(told.as_deref(), Some("the provider's stream has too many tool calls"));
+    assert_eq!(ending, Ending::Cut);
+}

@@ -7,9 +7,10 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::chunk::Chunk;
-use super::stream::{ChoiceSet, Rewrite, Verdict, event, object};
+use super::stream::{ChoiceSet, Rewrite, Verdict, object};
 use crate::failure::Failure;
 use crate::wire::json::{Edits, Object, elements};
+use crate::wire::sse::event;
 use crate::wire::stream::StreamOptions;
 
 /// Bound of what is remembered of a chunk's head.

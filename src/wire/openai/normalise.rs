@@ -9,12 +9,13 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::chunk::Chunk;
-use super::stream::{ChoiceSet, Rewrite, Verdict, event, object};
+use super::stream::{ChoiceSet, Rewrite, Verdict, object};
 use super::tool_calls::ToolCalls;
 use super::usage;
 use crate::dialect::Quirks;
 use crate::failure::{Failure, FailureClass};
 use crate::wire::json::{Edits, Object};
+use crate::wire::sse::event;
 use crate::wire::stream::StreamOptions;
 
 /// Brings the chunks of a provider to OpenAI's form.
@@ -333,6 +334,7 @@ mod tests {
             continues_final_message: false,
             replays_reasoning: false,
             vertex: false,
+            invoke: false,
             cache_markers: false,
             rules: &[],
         },

@@ -134,6 +134,7 @@ mod tests {
         continues_final_message: false,
         replays_reasoning: false,
         vertex: false,
+        invoke: false,
         cache_markers: false,
         rules: &[],
     };

@@ -20,7 +20,7 @@ use crate::usage::Usage;
 use crate::wire::json::{Edits, Object};
 use crate::wire::openai::read_usage;
 use crate::wire::request::is_own;
-use crate::wire::sse::{Event, Fields, Splitter};
+use crate::wire::sse::{Event, Fields, Splitter, on_one_line};
 use crate::wire::{Ending, Progress, Reply, RequestOptions, Translate};
 
 /// Writes the body: the client's own with what the deployment says.
@@ -359,22 +359,17 @@ impl Scan {
         let mut edits = Edits::new();
         let response = renamed(&event.object("response")?, self.owner)?;
         edits.set_raw("response", response.to_vec());
-        let data = event.edit(&edits);
+        let mut data = event.edit(&edits).to_vec();
+        on_one_line(&mut data);
         let name = fields.name.unwrap_or_default();
         let lines: [&[u8]; 3] =
             if name.is_empty() { [b"", b"", b"data: "] } else { [b"event: ", name, b"\ndata: "] };
-        Some(Bytes::from([&lines.concat()[..], &one_line(&data), b"\n\n"].concat()))
+        Some(Bytes::from([&lines.concat()[..], &data, b"\n\n"].concat()))
     }
 }
 
 fn terminal(data: &[u8]) -> Option<&RawValue> {
     serde_json::from_slice::<Terminal<'_>>(data).ok()?.response
-}
-
-/// JSON text without the line ends that may stand between its tokens.
-fn one_line(json: &[u8]) -> Vec<u8> {
-    let space = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
-    json.iter().map(space).collect()
 }
 
 /// Sends the gathered events on.

@@ -8,7 +8,8 @@ use crate::usage::{Units, Usage};
 use crate::wire::bedrock::{StreamTranslator, count, reply};
 use crate::wire::{Ending, Origin, Progress, StreamOptions, Translate};
 
-const ORIGIN: Origin<'_> = Origin { model: CLAUDE, request_id: Some("r"), input_tokens: None };
+const ORIGIN: Origin<'_> =
+    Origin { model: CLAUDE, request_id: Some("r"), input_tokens: None, output_tokens: None };
 
 /// One frame with headers of text.
 fn frame(headers: &[(&str, &str)], payload: &str) -> Vec<u8> {
@@ -70,7 +71,14 @@ const USAGE: Usage = Usage {
     audio_input_tokens: 0,
     audio_output_tokens: 0,
     image_input_tokens: 0,
-    units: Units { image_output_tokens: 0, images: 0, audio_ms: 0, characters: 0, searches: 0 },
+    units: Units {
+        image_output_tokens: 0,
+        images: 0,
+        audio_ms: 0,
+        characters: 0,
+        searches: 0,
+        web_searches: 0,
+    },
     estimated: false,
 };
 

@@ -19,8 +19,11 @@ use crate::wire::fields::Text;
 /// Puts a reply into Google's words.
 ///
 /// # Errors
-/// [`FailureClass::Server`]: it is no chat completion.
+/// [`FailureClass::Server`]: it is no chat completion, or no list of embeddings if that was asked for.
 pub fn reply(body: &[u8], telling: &Telling<'_>) -> Result<Bytes, Failure> {
+    if telling.embeds {
+        return super::embed::reply(body, telling);
+    }
     let completion = Completion::read(body)?;
     let usage = completion.usage.and_then(|raw| read_usage(raw.get()));
     let thoughts = telling.request.is_some_and(includes_thoughts);

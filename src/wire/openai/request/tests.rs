@@ -18,6 +18,7 @@ const PLAIN: RequestOptions<'static> = RequestOptions {
         continues_final_message: false,
         replays_reasoning: false,
         vertex: false,
+        invoke: false,
         cache_markers: false,
         rules: &[],
     },

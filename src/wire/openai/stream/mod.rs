@@ -15,7 +15,7 @@ use super::usage;
 use crate::failure::{Failure, FailureClass};
 use crate::usage::Usage;
 use crate::wire::json::Object;
-use crate::wire::sse::{Event, Fields, Splitter};
+use crate::wire::sse::{Event, Fields, Splitter, event};
 use crate::wire::stream::{Ending, Progress, StreamOptions};
 
 /// The event that ends a stream.
@@ -290,17 +290,6 @@ fn failure_in(data: &[u8]) -> Failure {
 
 pub(super) fn server_failure(message: impl Into<String>) -> Failure {
     Failure::new(FailureClass::Server, message)
-}
-
-/// One event with the given data, which has no line ends in it (JSON text of one line).
-pub(super) fn event(data: &[u8]) -> Bytes {
-    if memchr::memchr2(b'\n', b'\r', data).is_none() {
-        return Bytes::from([b"data: ", data, b"\n\n"].concat());
-    }
-    // White space between tokens is the only place for a line end in valid JSON.
-    let spaced: Vec<u8> =
-        data.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }).collect();
-    Bytes::from([b"data: ", &spaced[..], b"\n\n"].concat())
 }
 
 /// A chunk to be edited. The scan has accepted it; what it does not check is UTF-8.

@@ -17,6 +17,7 @@ const SHOWN: StreamOptions = StreamOptions {
         continues_final_message: false,
         replays_reasoning: false,
         vertex: false,
+        invoke: false,
         cache_markers: false,
         rules: &[],
     },

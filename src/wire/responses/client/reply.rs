@@ -4,13 +4,16 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::echo::{Echo, Says, Status, stem};
-use super::output::{IdOf, Item, Part, extra, flat_annotation, id, sealed_in, token_logprobs};
+use super::output::{
+    IdOf, Item, Part, extra, flat_annotation, id, sealed_in, summary_in, token_logprobs,
+};
 use super::sealed;
 use crate::failure::Failure;
 use crate::wire::chat::{Completion, Turn, arguments, read_usage};
 use crate::wire::client::Telling;
 use crate::wire::fields::Text;
 use crate::wire::responses::failure::garbage;
+use crate::wire::responses::reply::BETWEEN;
 
 /// Writes the response.
 ///
@@ -40,6 +43,40 @@ pub fn reply(body: &Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
     Ok(out.into())
 }
 
+/// One item of reasoning.
+struct Thought {
+    summary: Vec<String>,
+    sealed: Option<String>,
+}
+
+/// The items of reasoning, in their order: of `made`, which came whole, each as it was. `blocks` is
+/// what another provider wants back.
+fn thoughts(
+    text: Option<&str>,
+    blocks: Option<String>,
+    made: &[std::borrow::Cow<'_, RawValue>],
+) -> Vec<Thought> {
+    let mut thoughts: Vec<Thought> = made
+        .iter()
+        .map(|item| Thought { summary: summary_in(item), sealed: sealed_in(item) })
+        .filter(|thought| thought.sealed.is_some())
+        .collect();
+    let told: Vec<&str> =
+        thoughts.iter().flat_map(|thought| &thought.summary).map(String::as_str).collect();
+    let is_told = text.is_none_or(|text| told.join(BETWEEN) == text);
+    if blocks.is_some() || (thoughts.is_empty() && text.is_some()) {
+        thoughts.insert(0, Thought { summary: Vec::new(), sealed: blocks });
+    }
+    // Some of the text is of an item that did not come whole: it is told once, at the front.
+    if !is_told {
+        thoughts.iter_mut().for_each(|thought| thought.summary.clear());
+        if let (Some(first), Some(text)) = (thoughts.first_mut(), text) {
+            first.summary.push(text.to_owned());
+        }
+    }
+    thoughts
+}
+
 fn items(
     turn: Turn<'_>,
     logprobs: &[Box<RawValue>],
@@ -51,14 +88,15 @@ fn items(
     let blocks = turn.thinking_blocks.unwrap_or_default();
     let blocks: Vec<Box<RawValue>> = blocks.into_iter().map(|raw| raw.into_owned()).collect();
     let made = turn.reasoning_items.unwrap_or_default();
-    let encrypted = sealed::seal(&blocks).or_else(|| made.iter().find_map(|item| sealed_in(item)));
     let thought = turn.reasoning_content.filter(|text| !text.is_empty());
-    if thought.is_some() || encrypted.is_some() {
+    for thought in thoughts(thought.as_deref(), sealed::seal(&blocks), &made) {
         let id = id(IdOf::Reasoning, stem, place(&items));
-        let summary = thought.as_deref().map(|text| Part::SummaryText { text });
-        let summary = summary.as_slice();
-        let encrypted_content = encrypted.as_deref();
-        items.push(Item::Reasoning { id: &id, summary, encrypted_content }.raw());
+        let Thought { summary, sealed } = &thought;
+        let summary: Vec<Part<'_>> =
+            summary.iter().map(|text| Part::SummaryText { text }).collect();
+        let item =
+            Item::Reasoning { id: &id, summary: &summary, encrypted_content: sealed.as_deref() };
+        items.push(item.raw());
     }
     let calls = turn.tool_calls.unwrap_or_default();
     let text = turn.content.as_deref().unwrap_or_default();

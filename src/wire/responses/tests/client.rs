@@ -18,7 +18,7 @@ fn telling(request: &Object) -> Telling<'_> {
         created: 7,
         model: "public",
         request_id: "req-1",
-        array: false,
+        ..Telling::default()
     }
 }
 
@@ -429,4 +429,84 @@ fn what_a_provider_told_is_not_told_again() {
     let delta = "event: x\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"\\\"sequence_number\\\":9\",\"sequence_number\":4}\n\n";
     let told = heard(delta);
     assert_eq!(events(&told)[0].1["sequence_number"], 5);
+}
+
+/// The reasoning of a response: each item's summary and what is sealed in it.
+fn reasoned(response: &Value) -> Vec<(Vec<String>, String)> {
+    let items = response["output"].as_array().unwrap().iter();
+    let items = items.filter(|item| item["type"] == "reasoning");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    items
+        .map(|item| {
+            let summary = item["summary"].as_array().unwrap().iter();
+            (summary.map(|part| text(&part["text"])).collect(), text(&item["encrypted_content"]))
+        })
+        .collect()
+}
+
+#[test]
+fn every_item_of_reasoning_is_told_in_its_order() {
+    let item = |number: u32, summary: &[&str]| {
+        let parts: Vec<Value> =
+            summary.iter().map(|text| json!({"type": "summary_text", "text": text})).collect();
+        json!({"type": "reasoning", "id": format!("rs_{number}"), "summary": parts,
+               "encrypted_content": format!("gAAA{number}")})
+    };
+    let asked = object(&json!({"model": "public", "input": "hi"}));
+    let whole = |message: Value| {
+        let body = json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]});
+        let told = reply(&body.to_string().into(), &telling(&asked)).unwrap();
+        reasoned(&serde_json::from_slice(&told).unwrap())
+    };
+    let expected = |items: &[(&[&str], &str)]| -> Vec<(Vec<String>, String)> {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        items.iter().map(|(summary, sealed)| (owned(summary), (*sealed).to_owned())).collect()
+    };
+    let items = json!([item(1, &["a", "b"]), item(2, &[]), item(3, &["c"])]);
+    let told = whole(json!({"role": "assistant", "content": "x",
+        "reasoning_content": "a\n\nb\n\nc", "reasoning_items": items}));
+    assert_eq!(told, expected(&[(&["a", "b"], "gAAA1"), (&[], "gAAA2"), (&["c"], "gAAA3")]));
+    // Some of the text came without an item: nothing is lost, and nothing is said twice.
+    let told = whole(json!({"role": "assistant", "content": "x",
+        "reasoning_content": "a\n\nb\n\nc\n\nd", "reasoning_items": items}));
+    assert_eq!(told, expected(&[(&["a\n\nb\n\nc\n\nd"], "gAAA1"), (&[], "gAAA2"), (&[], "gAAA3")]));
+    let told = whole(json!({"role": "assistant", "content": "x", "reasoning_content": "a"}));
+    assert_eq!(told, expected(&[(&["a"], "")]));
+
+    // As the bridge streams them.
+    let events = streamed(
+        &[
+            json!({"reasoning_content": "a"}),
+            json!({"reasoning_items": [item(1, &["a"])]}),
+            json!({"reasoning_items": [item(2, &[])]}),
+            json!({"reasoning_content": "\n\n"}),
+            json!({"reasoning_content": "c"}),
+            json!({"reasoning_items": [item(3, &["c"])]}),
+            json!({"content": "x"}),
+        ],
+        "stop",
+    );
+    let told = reasoned(&events.last().unwrap().1["response"]);
+    assert_eq!(told, expected(&[(&["a"], "gAAA1"), (&[], "gAAA2"), (&["c"], "gAAA3")]));
+}
+
+#[test]
+fn a_request_over_several_lines_is_repeated_in_one() {
+    let pretty = "{\n \"model\": \"m\",\n \"input\": \"hi\",\n \"metadata\": {\r\n  \"a\": \"b\"\r\n },\n \"tools\": [\n  {\n   \"type\": \"function\",\n\n   \"name\": \"f\"\n  }\n ]\n}";
+    let asked = Object::parse(Bytes::from(pretty)).unwrap();
+    let mut stream = Events::new(&telling(&asked));
+    let mut out = vec![Bytes::from_static(
+        b"data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\ndata: [DONE]\n\n",
+    )];
+    stream.pass(&mut out);
+    let events = events(&out.concat());
+    for (name, event) in [events.first().unwrap(), events.last().unwrap()] {
+        assert_eq!(
+            event["response"]["tools"],
+            json!([{"type": "function", "name": "f"}]),
+            "{name}"
+        );
+        assert_eq!(event["response"]["metadata"], json!({"a": "b"}));
+    }
 }

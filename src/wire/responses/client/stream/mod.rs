@@ -16,7 +16,8 @@ use super::output::{flat_annotation, token_logprobs};
 use crate::usage::Usage;
 use crate::wire::chat::{CallPiece, Piece, PieceDelta, read_usage};
 use crate::wire::client::{ClientStream, Telling};
-use crate::wire::sse::Splitter;
+use crate::wire::responses::reply::BETWEEN;
+use crate::wire::sse::{Splitter, on_one_line};
 
 /// Bytes of one response that are kept to be repeated.
 const MAX_KEPT: usize = 16 * 1024 * 1024;
@@ -168,6 +169,8 @@ impl State {
         let brace = out.len();
         serde_json::to_writer(&mut *out, fields)
             .expect("a Vec takes every byte, and events have string keys only");
+        // What a client or a provider wrote is repeated as it is, which may be over several lines.
+        on_one_line(&mut out[brace..]);
         // The fields follow the type: their opening brace becomes a comma.
         out[brace] = b',';
         out.pop();
@@ -239,7 +242,10 @@ impl State {
         let text = |text: Option<crate::wire::fields::Text<'_>>| {
             text.map(|text| text.0.into_owned()).filter(|text| !text.is_empty())
         };
-        if let Some(thought) = text(delta.reasoning_content) {
+        // What the bridge puts between two items is no part of the second.
+        let begins = !matches!(self.open, Some(Open::Reasoning(_)));
+        let thought = text(delta.reasoning_content);
+        if let Some(thought) = thought.filter(|text| !begins || text != BETWEEN) {
             self.reasoning(out).text(&thought);
             self.reasoning_delta(&thought, out);
         }
@@ -250,6 +256,8 @@ impl State {
         for item in delta.reasoning_items.into_iter().flatten() {
             self.kept += item.get().len();
             self.reasoning(out).sealed(item);
+            // It is whole: what is thought after it is an item of its own.
+            self.close_open(out);
         }
         if let Some(said) = text(delta.content) {
             self.say(&said, &logprobs, false, out);

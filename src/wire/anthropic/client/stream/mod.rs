@@ -5,15 +5,19 @@
 //! ones back (`queue`); text and reasoning end when something else begins, a tool call when its
 //! arguments are a whole object.
 
+mod block;
+mod event;
+
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use serde::Serialize;
+
+use block::{Block, Json, Kind};
+use event::{Delta, Event, StartUsage, Started, begin, delta, write};
 
 use super::names::LongNames;
 use super::reply::{Stop, message_id, minted_tool_id, sealed};
 use super::sealed::Sealed;
-use super::usage::Counts;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
 use crate::wire::StreamOptions;
 use crate::wire::Translate as _;
@@ -58,70 +62,6 @@ pub struct MessageStream {
 struct Follower {
     splitter: Splitter,
     translator: StreamTranslator,
-}
-
-#[derive(Debug)]
-struct Block {
-    kind: Kind,
-    /// Its start is out.
-    begun: bool,
-    /// What waits to be sent.
-    held: String,
-    signature: String,
-    /// Nothing will be added.
-    closed: bool,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Thinking,
-    Redacted(String),
-    Tool { number: u32, id: String, name: String, json: Json },
-}
-
-/// How far a text of JSON has come.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Json {
-    depth: u32,
-    quoted: bool,
-    escaped: bool,
-    whole: bool,
-}
-
-impl Json {
-    fn take(&mut self, text: &str) {
-        for byte in text.bytes() {
-            if self.quoted {
-                self.quoted = self.escaped || byte != b'"';
-                self.escaped = !self.escaped && byte == b'\\';
-                continue;
-            }
-            match byte {
-                b'"' => self.quoted = true,
-                b'{' | b'[' => self.depth += 1,
-                b'}' | b']' => {
-                    self.depth = self.depth.saturating_sub(1);
-                    self.whole = self.depth == 0;
-                }
-                _ => {}
-            }
-        }
-    }
-}
-
-impl Block {
-    const fn new(kind: Kind) -> Self {
-        Self { kind, begun: false, held: String::new(), signature: String::new(), closed: false }
-    }
-
-    /// Whether the next block may begin.
-    const fn may_end(&self) -> bool {
-        match &self.kind {
-            Kind::Text | Kind::Thinking | Kind::Redacted(_) => true,
-            Kind::Tool { json, .. } => self.closed || json.whole,
-        }
-    }
 }
 
 impl MessageStream {
@@ -323,25 +263,24 @@ impl MessageStream {
     fn flush(&mut self, all: bool, out: &mut Vec<u8>) {
         // What waits for a call that never ends is sent rather than kept.
         let all = all || self.waiting > WAITING_MAX;
-        while let Some(first) = self.blocks.front_mut() {
+        loop {
+            let more = self.blocks.len() > 1;
+            let Some(first) = self.blocks.front_mut() else { return };
             if !first.begun {
                 first.begun = true;
                 begin(self.index, first, out);
             }
-            let held = std::mem::take(&mut first.held);
-            self.waiting = self.waiting.saturating_sub(held.len());
-            if !held.is_empty() {
-                delta(self.index, &first.kind, &held, out);
+            let sealed = matches!(first.kind, Kind::Redacted(_));
+            let ends = all
+                || sealed
+                || (first.closed && first.kind == Kind::Thinking)
+                || (more && first.may_end());
+            let waited = first.held.len();
+            let ready = first.ready(ends);
+            self.waiting = self.waiting.saturating_sub(waited - first.held.len());
+            if !ready.is_empty() {
+                delta(self.index, &first.kind, &ready, out);
             }
-            let ends = match (all, self.blocks.len() > 1) {
-                (true, _) => true,
-                (false, more) => self.blocks.front().is_some_and(|first| {
-                    let sealed = matches!(first.kind, Kind::Redacted(_));
-                    sealed
-                        || (first.closed && first.kind == Kind::Thinking)
-                        || (more && first.may_end())
-                }),
-            };
             if !ends {
                 return;
             }
@@ -462,91 +401,4 @@ impl ClientStream for MessageStream {
         self.follower = Some(follower);
         Some(canonical)
     }
-}
-
-fn begin(index: u64, block: &Block, out: &mut Vec<u8>) {
-    let content_block = match &block.kind {
-        Kind::Text => Start::Text { text: "" },
-        Kind::Thinking => Start::Thinking { thinking: "", signature: "" },
-        Kind::Redacted(data) => Start::RedactedThinking { data },
-        Kind::Tool { id, name, .. } => Start::ToolUse { id, name, input: Nothing {} },
-    };
-    write("content_block_start", &Event::ContentBlockStart { index, content_block }, out);
-    if matches!(block.kind, Kind::Tool { .. }) {
-        delta(index, &block.kind, "", out);
-    }
-}
-
-fn delta(index: u64, kind: &Kind, text: &str, out: &mut Vec<u8>) {
-    let delta = match kind {
-        Kind::Text => Delta::Text { text },
-        Kind::Thinking => Delta::Thinking { thinking: text },
-        Kind::Tool { .. } => Delta::InputJson { partial_json: text },
-        Kind::Redacted(_) => return,
-    };
-    write("content_block_delta", &Event::ContentBlockDelta { index, delta }, out);
-}
-
-fn write(name: &str, event: &Event<'_>, out: &mut Vec<u8>) {
-    for piece in ["event: ", name, "\ndata: "] {
-        out.extend_from_slice(piece.as_bytes());
-    }
-    serde_json::to_writer(&mut *out, event)
-        .expect("a Vec takes every byte, and the event has string keys only");
-    out.extend_from_slice(b"\n\n");
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Event<'a> {
-    MessageStart { message: Started<'a> },
-    ContentBlockStart { index: u64, content_block: Start<'a> },
-    ContentBlockDelta { index: u64, delta: Delta<'a> },
-    ContentBlockStop { index: u64 },
-    MessageDelta { delta: Stop<'a>, usage: Counts },
-    MessageStop {},
-}
-
-#[derive(Serialize)]
-struct Started<'a> {
-    id: &'a str,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    role: &'static str,
-    model: &'a str,
-    content: [(); 0],
-    stop_reason: Option<()>,
-    stop_sequence: Option<()>,
-    usage: StartUsage,
-}
-
-#[derive(Serialize)]
-struct StartUsage {
-    input_tokens: u64,
-    output_tokens: u64,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Start<'a> {
-    Text { text: &'static str },
-    Thinking { thinking: &'static str, signature: &'static str },
-    RedactedThinking { data: &'a str },
-    ToolUse { id: &'a str, name: &'a str, input: Nothing },
-}
-
-#[derive(Serialize)]
-struct Nothing {}
-
-#[derive(Serialize)]
-#[serde(tag = "type")]
-enum Delta<'a> {
-    #[serde(rename = "text_delta")]
-    Text { text: &'a str },
-    #[serde(rename = "thinking_delta")]
-    Thinking { thinking: &'a str },
-    #[serde(rename = "input_json_delta")]
-    InputJson { partial_json: &'a str },
-    #[serde(rename = "signature_delta")]
-    Signature { signature: &'a str },
 }

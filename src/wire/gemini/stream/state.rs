@@ -1,125 +1,31 @@
-//! A `streamGenerateContent` stream, turned into chat completion chunks.
-//!
-//! Each frame is a reply of its own with what is new, and nothing marks the end but the end of the
-//! connection: the stream is whole if every candidate has said why it ended. An error comes as a
-//! frame or as a bare line of JSON.
+//! What is known of a stream so far, and the chunks that each frame adds.
 
-use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::error::{garbage, within};
-use super::grounding::{Characters, annotations};
-use super::names::Place;
-use super::parts::{Blob, Candidate, Generated, Part, finish_reason, refusal};
-use super::reply::{Called, id};
-use super::usage::Counts;
+use super::super::error::{garbage, within};
+use super::super::grounding::{Characters, annotations};
+use super::super::names::Place;
+use super::super::parts::{Blob, Candidate, Generated, Part, finish_reason, refusal};
+use super::super::reply::{Called, id};
+use super::super::usage::Counts;
+use super::{bare_error, bare_json};
 use crate::failure::Failure;
-use crate::usage::{BYTES_PER_TOKEN, Usage};
 use crate::wire::chat::{
     Audio, Chunk, Delta, ExtraContent, Function, Image, Raw, ToolCall, write_done,
 };
-use crate::wire::sse::{Fields, Splitter};
-use crate::wire::{Ending, Progress, StreamOptions, Translate};
+use crate::wire::sse::Fields;
+use crate::wire::{Ending, Progress, StreamOptions};
 
 /// Answers that one stream may have; the API gives eight at most.
 const MAX_CANDIDATES: usize = 64;
 
-/// Turns one reply's frames into chunks.
 #[derive(Debug)]
-pub struct StreamTranslator {
-    splitter: Splitter,
-    state: State,
-}
-
-impl StreamTranslator {
-    #[must_use]
-    pub fn new(options: StreamOptions) -> Self {
-        Self { splitter: Splitter::new(), state: State::new(options) }
-    }
-}
-
-impl Translate for StreamTranslator {
-    fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Progress {
-        let mut frames = Vec::new();
-        self.splitter.push(chunk);
-        while self.state.is_reading() {
-            match self.splitter.next_event() {
-                Ok(Some(event)) => self.state.take(self.splitter.bytes(&event), &mut frames),
-                Ok(None) => {
-                    // An error may be a line that no blank line follows.
-                    let failure = bare_error(self.splitter.pending());
-                    failure.into_iter().for_each(|failure| self.state.fail(failure));
-                    break;
-                }
-                Err(too_large) => self.state.fail(garbage(too_large.to_string())),
-            }
-        }
-        emit(frames, out);
-        self.state.progress()
-    }
-
-    fn finish(&mut self, out: &mut Vec<Bytes>) -> Ending {
-        let mut frames = Vec::new();
-        let rest = self.splitter.rest();
-        // A frame whose blank line is missing counts if its JSON is whole.
-        let data = Fields::read(&rest).data;
-        let whole = data.is_some_and(|data| serde_json::from_slice::<&RawValue>(&data).is_ok());
-        if self.state.is_reading() && whole {
-            self.state.take(&rest, &mut frames);
-        }
-        let ending = self.state.close(&mut frames);
-        emit(frames, out);
-        ending
-    }
-
-    /// What the reply used. Of a stream that broke off, what was said after the last count is
-    /// estimated.
-    fn usage(&self) -> Option<Usage> {
-        let usage = self.state.counts.as_ref()?.usage();
-        if self.state.is_whole() {
-            return Some(usage);
-        }
-        let output_tokens = usage.output_tokens.max(self.state.text_bytes / BYTES_PER_TOKEN);
-        let estimated = output_tokens > usage.output_tokens;
-        Some(Usage { output_tokens, estimated, ..usage })
-    }
-
-    fn text_bytes(&self) -> u64 {
-        self.state.text_bytes
-    }
-}
-
-fn emit(frames: Vec<u8>, out: &mut Vec<Bytes>) {
-    if !frames.is_empty() {
-        out.push(frames.into());
-    }
-}
-
-/// The error in a text that is JSON without an SSE field before it.
-fn bare_error(text: &[u8]) -> Option<Failure> {
-    let text = text.trim_ascii();
-    let is_json =
-        matches!(text.first(), Some(b'{' | b'[')) && matches!(text.last(), Some(b'}' | b']'));
-    if is_json { within(text) } else { None }
-}
-
-/// A line of an event that begins like JSON, to the event's end.
-fn bare_json(event: &[u8]) -> Option<&[u8]> {
-    let begins = |at: usize| matches!(event.get(at), Some(b'{' | b'['));
-    if begins(0) {
-        return Some(event);
-    }
-    let line = memchr::memchr2_iter(b'\n', b'\r', event).find(|end| begins(end + 1))?;
-    event.get(line + 1..)
-}
-
-#[derive(Debug)]
-struct State {
+pub(super) struct State {
     options: StreamOptions,
-    response_id: String,
+    pub(super) response_id: String,
     /// What the client is told: set when the first chunk is written.
     id: String,
-    model: String,
+    pub(super) model: String,
     candidates: Vec<Answering>,
     /// The prompt was refused, and the client was told so.
     blocked: bool,
@@ -127,8 +33,8 @@ struct State {
     failure: Option<Failure>,
     failed: bool,
     meaningful: bool,
-    counts: Option<Counts>,
-    text_bytes: u64,
+    pub(super) counts: Option<Counts>,
+    pub(super) text_bytes: u64,
 }
 
 /// One candidate.
@@ -141,6 +47,10 @@ struct Answering {
     tools: u32,
     images: u32,
     finished: bool,
+    /// What the model did wrong, if that is how the answer ended.
+    fault: Option<Failure>,
+    /// The client was told that.
+    fault_told: bool,
     characters: Characters,
     /// The newest of these replaces the older ones, and is told at the end.
     grounding: Option<Box<str>>,
@@ -148,7 +58,7 @@ struct Answering {
 }
 
 impl State {
-    const fn new(options: StreamOptions) -> Self {
+    pub(super) const fn new(options: StreamOptions) -> Self {
         Self {
             options,
             response_id: String::new(),
@@ -165,17 +75,17 @@ impl State {
         }
     }
 
-    const fn is_reading(&self) -> bool {
+    pub(super) const fn is_reading(&self) -> bool {
         !self.done && !self.failed
     }
 
     /// Everything that was begun has been ended.
-    fn is_whole(&self) -> bool {
+    pub(super) fn is_whole(&self) -> bool {
         let all = self.candidates.iter().all(|answering| answering.finished);
         !self.failed && all && (self.blocked || !self.candidates.is_empty())
     }
 
-    fn progress(&mut self) -> Progress {
+    pub(super) fn progress(&mut self) -> Progress {
         Progress {
             meaningful: std::mem::take(&mut self.meaningful),
             done: self.done,
@@ -183,12 +93,12 @@ impl State {
         }
     }
 
-    fn fail(&mut self, failure: Failure) {
+    pub(super) fn fail(&mut self, failure: Failure) {
         self.failed = true;
         self.failure = Some(failure);
     }
 
-    fn take(&mut self, event: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn take(&mut self, event: &[u8], out: &mut Vec<u8>) {
         let fields = Fields::read(event);
         let data = fields.data.as_deref().filter(|data| !data.is_empty() && *data != b"[DONE]");
         if let Some(Err(failure)) = data.map(|data| self.data(data, out)) {
@@ -224,6 +134,33 @@ impl State {
         }
         // Frames count up to themselves: the last one has it all.
         self.counts = frame.usage_metadata.or_else(|| self.counts.take());
+        self.faults(out)
+    }
+
+    /// An answer that is none fails the stream if there is no other; otherwise the others go on, and
+    /// the client is told what became of this one.
+    fn faults(&mut self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        if self.candidates.iter().all(|answering| answering.fault.is_some()) {
+            let first = self.candidates.iter_mut().find_map(|answering| answering.fault.take());
+            return first.map_or(Ok(()), Err);
+        }
+        for at in 0..self.candidates.len() {
+            let answering = &mut self.candidates[at];
+            if answering.fault.is_none() || answering.fault_told {
+                continue;
+            }
+            let mut answering = std::mem::take(answering);
+            answering.fault_told = true;
+            let is_silent = !answering.started;
+            self.start(&mut answering, out);
+            if let Some(fault) = answering.fault.as_ref().filter(|_| is_silent) {
+                let refusal = Delta::Refusal { refusal: &fault.message };
+                self.write(answering.index, &refusal, None, out);
+            }
+            let word = finish_reason("", answering.tools > 0);
+            self.write(answering.index, &Delta::Nothing {}, Some(word), out);
+            self.candidates[at] = answering;
+        }
         Ok(())
     }
 
@@ -253,19 +190,14 @@ impl State {
             None => return Err(garbage("the provider sent more answers than it was asked for")),
         };
         let mut answering = std::mem::take(&mut self.candidates[at]);
-        let told = self.tell(&mut answering, candidate, out);
+        self.tell(&mut answering, candidate, out);
         self.candidates[at] = answering;
-        told
+        Ok(())
     }
 
-    fn tell(
-        &mut self,
-        answering: &mut Answering,
-        candidate: &Candidate<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Failure> {
+    fn tell(&mut self, answering: &mut Answering, candidate: &Candidate<'_>, out: &mut Vec<u8>) {
         if answering.finished {
-            return Ok(());
+            return;
         }
         let reason = candidate.finish_reason();
         for part in candidate.parts() {
@@ -276,13 +208,12 @@ impl State {
         answering.grounding = grounding.or_else(|| answering.grounding.take());
         let citations = keep(candidate.citation_metadata);
         answering.citations = citations.or_else(|| answering.citations.take());
-        if let Some(fault) = candidate.fault() {
-            return Err(fault);
-        }
-        if let Some(reason) = reason {
+        answering.fault = candidate.fault();
+        if answering.fault.is_some() {
+            answering.finished = true;
+        } else if let Some(reason) = reason {
             self.end(answering, reason, out);
         }
-        Ok(())
     }
 
     fn part(&mut self, answering: &mut Answering, part: &Part<'_>, last: bool, out: &mut Vec<u8>) {
@@ -300,15 +231,16 @@ impl State {
         }
         if let Some(blob) = &part.inline_data {
             self.blob(answering, blob, out);
+            if let Some(signature) = signature {
+                self.sign(answering, signature, out);
+            }
             return;
         }
         let text = part.text().unwrap_or_default();
         if text.is_empty() {
             // At the end of an answer it has no text to go with, and nothing follows that needs it.
             if let Some(signature) = signature.filter(|_| !last) {
-                self.start(answering, out);
-                let extra_content = ExtraContent::signed(signature);
-                self.write(answering.index, &Delta::Extra { extra_content }, None, out);
+                self.sign(answering, signature, out);
             }
             return;
         }
@@ -326,6 +258,16 @@ impl State {
             answering.characters.push(content);
         }
         self.write(answering.index, &delta, None, out);
+        if let Some(signature) = signature.filter(|_| part.thought == Some(true)) {
+            self.sign(answering, signature, out);
+        }
+    }
+
+    /// The seal of a part that has no place for it in its own chunk.
+    fn sign(&mut self, answering: &mut Answering, signature: &str, out: &mut Vec<u8>) {
+        self.start(answering, out);
+        let extra_content = ExtraContent::signed(signature);
+        self.write(answering.index, &Delta::Extra { extra_content }, None, out);
     }
 
     fn tool_call(&mut self, answering: &mut Answering, called: &Called<'_>, out: &mut Vec<u8>) {
@@ -379,7 +321,7 @@ impl State {
     }
 
     /// The provider closed the stream.
-    fn close(&mut self, out: &mut Vec<u8>) -> Ending {
+    pub(super) fn close(&mut self, out: &mut Vec<u8>) -> Ending {
         if self.is_reading() && self.is_whole() {
             if let Some(counts) = self.counts.as_ref().filter(|_| self.options.show_usage) {
                 self.chunk().with_usage(counts.shown()).write(out);

@@ -3,10 +3,15 @@
 //! Gemini has turns. Messages of one side are gathered into one turn, and all tool results of a turn
 //! of calls stand at the start of the very next one, as many as there were calls and in their order.
 
+mod turn;
+
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
+
+pub(super) use turn::{Content, Part};
+use turn::{Response, Role, Said, returned};
 
 use super::PROVIDER;
 use super::media::{Media, Place};
@@ -18,16 +23,6 @@ use crate::wire::fields::{Text, impossible, invalid, missing, read};
 
 /// Said for a side that has to speak and said nothing.
 const PLACEHOLDER: &str = ".";
-
-/// What goes with pictures alone: some models want a text in every turn of the user's.
-const BLANK: &str = " ";
-
-/// Google's word for calls of another model, which have no signature. It costs the model some of
-/// its quality, so it is used only where there is none.
-const UNSIGNED: &str = "skip_thought_signature_validator";
-
-/// Digits from which a number in a tool's result may lose some: Gemini reads all as floating point.
-const EXACT_DIGITS: usize = 16;
 
 /// How much of a role that does not exist is repeated to the client.
 const SHOWN_CHARS: usize = 40;
@@ -83,88 +78,6 @@ struct Video<'a> {
 pub(super) struct Conversation<'a> {
     pub(super) system: Vec<Part<'a>>,
     pub(super) contents: Vec<Content<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct Content<'a> {
-    role: Role,
-    parts: Vec<Part<'a>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Role {
-    User,
-    Model,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Part<'a> {
-    #[serde(flatten)]
-    said: Said<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    thought_signature: Option<Text<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-enum Said<'a> {
-    Text(Cow<'a, str>),
-    FunctionCall {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<Cow<'a, str>>,
-        name: Cow<'a, str>,
-        args: Cow<'a, RawValue>,
-    },
-    FunctionResponse {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        id: Option<Cow<'a, str>>,
-        name: Cow<'a, str>,
-        response: Response<'a>,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        parts: Vec<Media<'a>>,
-    },
-    #[serde(untagged)]
-    Media(Media<'a>),
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Response<'a> {
-    Output(Returned<'a>),
-    Error(Cow<'a, str>),
-}
-
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Returned<'a> {
-    Text(Cow<'a, str>),
-    Object(Box<RawValue>),
-}
-
-impl<'a> Part<'a> {
-    fn text(text: impl Into<Cow<'a, str>>) -> Self {
-        Said::Text(text.into()).into()
-    }
-
-    const fn is_response(&self) -> bool {
-        matches!(self.said, Said::FunctionResponse { .. })
-    }
-
-    const fn is_call(&self) -> bool {
-        matches!(self.said, Said::FunctionCall { .. })
-    }
-
-    const fn is_text(&self) -> bool {
-        matches!(self.said, Said::Text(_))
-    }
-}
-
-impl<'a> From<Said<'a>> for Part<'a> {
-    fn from(said: Said<'a>) -> Self {
-        Self { said, thought_signature: None }
-    }
 }
 
 /// Turns the messages of a request.
@@ -488,42 +401,7 @@ impl<'a> Builder<'a, '_> {
     }
 }
 
-impl Content<'_> {
-    /// Adds what a turn has to have: a text of the user's, a signature on the first call.
-    fn complete(&mut self, model: &Capabilities) {
-        match self.role {
-            Role::User => {
-                if !self.parts.iter().any(|part| part.is_text() || part.is_response()) {
-                    self.parts.push(Part::text(BLANK));
-                }
-            }
-            Role::Model if model.wants_signatures => {
-                let first = self.parts.iter_mut().find(|part| part.is_call());
-                if let Some(first) = first {
-                    first.thought_signature.get_or_insert_with(|| UNSIGNED.into());
-                }
-            }
-            Role::Model => {}
-        }
-    }
-}
-
 fn known_name<'a>(param: &str, name: Cow<'a, str>) -> Result<Cow<'a, str>, Failure> {
     let wrong = format!("`{param}`: {name:?} cannot be the name of a tool here");
     tool_name(name).ok_or_else(|| invalid(param, wrong))
-}
-
-/// What a tool returned: an object as an object, everything else as its text.
-fn returned(text: Cow<'_, str>) -> Returned<'_> {
-    let trimmed = text.trim();
-    let is_object = trimmed.starts_with('{') && !has_long_number(trimmed);
-    match is_object.then(|| serde_json::from_str::<Box<RawValue>>(trimmed)) {
-        Some(Ok(object)) => Returned::Object(object),
-        _ => Returned::Text(text),
-    }
-}
-
-fn has_long_number(text: &str) -> bool {
-    let digits = text.split(|c: char| !c.is_ascii_digit()).map(str::len);
-    digits.max().unwrap_or(0) >= EXACT_DIGITS
 }

@@ -1,21 +1,24 @@
 //! Tools, the choice among them, and the form of the answer, which older models give as a tool call.
 
+mod choice;
+mod web_search;
+
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::PROVIDER;
+pub(super) use choice::Choice;
+use choice::{Mode, Wanted};
+use web_search::{WebSearch, WebSearchOptions};
+
 use super::content::Raw;
 use super::models::Capabilities;
 use super::names::{JSON_TOOL, tool_name};
 use super::schema::fit;
 use crate::failure::Failure;
-use crate::wire::fields::{Fields, Text, impossible, invalid, missing, read, unsupported};
+use crate::wire::fields::{Fields, Text, impossible, invalid, missing, read};
 use crate::wire::json::Node;
-
-/// How many searches each size of OpenAI's `web_search_options` allows; LiteLLM's numbers.
-const SEARCHES: [(&str, u32); 3] = [("low", 1), ("medium", 5), ("high", 10)];
 
 /// What a model without structured output is told about the tool that stands in for it.
 pub(in crate::wire) const JSON_TOOL_DESCRIPTION: &str =
@@ -46,7 +49,21 @@ pub(super) enum Tool<'a> {
         cache_control: Option<Raw<'a>>,
     },
     WebSearch(WebSearch<'a>),
-    Native(Raw<'a>),
+    Native(Native<'a>),
+}
+
+/// A tool in Anthropic's own form, passed on as it is.
+#[derive(Debug)]
+pub(super) struct Native<'a> {
+    name: Option<Cow<'a, str>>,
+    kind: Option<Cow<'a, str>>,
+    value: Raw<'a>,
+}
+
+impl Serialize for Native<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(serializer)
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -57,66 +74,10 @@ pub(in crate::wire) enum Schema<'a> {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct WebSearch<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    name: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_uses: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_location: Option<Location<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-struct Location<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    #[serde(flatten)]
-    place: Place<'a>,
-}
-
-#[derive(Debug, Default, Deserialize, Serialize)]
-struct Place<'a> {
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    city: Option<Cow<'a, str>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    region: Option<Cow<'a, str>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    country: Option<Cow<'a, str>>,
-    #[serde(borrow, skip_serializing_if = "Option::is_none")]
-    timezone: Option<Cow<'a, str>>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Choice<'a> {
-    Auto {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        disable_parallel_tool_use: Option<bool>,
-    },
-    Any {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        disable_parallel_tool_use: Option<bool>,
-    },
-    Tool {
-        name: Cow<'a, str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        disable_parallel_tool_use: Option<bool>,
-    },
-    None,
-}
-
-#[derive(Debug, Serialize)]
 pub(super) struct Format {
     #[serde(rename = "type")]
     kind: &'static str,
     schema: Node,
-}
-
-impl Choice<'_> {
-    pub(super) const fn is_forced(&self) -> bool {
-        matches!(self, Self::Any { .. } | Self::Tool { .. })
-    }
 }
 
 impl<'a> Tooling<'a> {
@@ -129,7 +90,7 @@ impl<'a> Tooling<'a> {
         let mut tooling = Self::default();
         tooling.read_tools(fields, model, drop_params)?;
         let wanted = Wanted::of(fields, drop_params)?;
-        tooling.choose(wanted, fields.read("parallel_tool_calls")?, model)?;
+        tooling.choose(&wanted, fields.read("parallel_tool_calls")?, model)?;
         tooling.answer_form(fields, model)?;
         Ok(tooling)
     }
@@ -154,7 +115,8 @@ impl<'a> Tooling<'a> {
             } else if tool.kind.as_ref().is_some_and(|kind| kind.0 == "function") {
                 return Err(missing(&format!("{param}.function")));
             } else {
-                self.tools.push(Tool::Native(raw));
+                let (name, kind) = (tool.name.map(|name| name.0), tool.kind.map(|kind| kind.0));
+                self.tools.push(Tool::Native(Native { name, kind, value: raw }));
             }
         }
         let functions: Vec<WrittenFunction<'a>> = fields.read("functions")?.unwrap_or_default();
@@ -169,35 +131,44 @@ impl<'a> Tooling<'a> {
 
     fn choose(
         &mut self,
-        wanted: Wanted<'a>,
+        wanted: &Wanted<'a>,
         parallel: Option<bool>,
         model: &Capabilities,
     ) -> Result<(), Failure> {
-        if let Wanted { allowed: Some(allowed), .. } = &wanted {
-            self.tools
-                .retain(|tool| tool.name().is_none_or(|name| allowed.iter().any(|a| a == name)));
+        if let Wanted { allowed: Some(allowed), .. } = wanted {
+            self.tools.retain(|tool| tool.is_among(allowed));
         }
         // Without tools there is nothing to choose, and the API says so.
         if self.tools.is_empty() {
             return Ok(());
         }
         let disable_parallel_tool_use = parallel.map(|parallel| !parallel);
-        self.choice = match wanted.mode {
+        self.choice = match &wanted.mode {
             Mode::Unsaid if parallel.is_none() => None,
             Mode::Unsaid | Mode::Auto => Some(Choice::Auto { disable_parallel_tool_use }),
             Mode::None => Some(Choice::None),
             Mode::Required if model.forced_tools => Some(Choice::Any { disable_parallel_tool_use }),
             Mode::Required => Some(Choice::Auto { disable_parallel_tool_use }),
-            Mode::Named(name) => {
-                if !self.tools.iter().any(|tool| tool.name() == Some(&name)) {
-                    let message = format!("`tool_choice`: there is no tool {name:?} in `tools`");
+            Mode::Named(_) | Mode::Typed(_) => {
+                let is_meant = |tool: &Tool<'_>| match &wanted.mode {
+                    Mode::Typed(kind) => tool.is_of(kind),
+                    Mode::Named(name) => tool.name() == Some(name),
+                    _ => false,
+                };
+                let found = self.tools.iter().find(|tool| is_meant(tool));
+                let Some(name) = found.and_then(Tool::name).map(|name| name.to_owned().into())
+                else {
+                    let (Mode::Named(wanted) | Mode::Typed(wanted)) = &wanted.mode else {
+                        return Ok(());
+                    };
+                    let message = format!("`tool_choice`: there is no tool {wanted:?} in `tools`");
                     return Err(invalid("tool_choice", message));
-                }
+                };
                 if model.forced_tools {
                     Some(Choice::Tool { name, disable_parallel_tool_use })
                 } else {
                     // As near as the model allows: no other tool is there to be called.
-                    self.tools.retain(|tool| tool.name() == Some(&name));
+                    self.tools.retain(is_meant);
                     Some(Choice::Auto { disable_parallel_tool_use })
                 }
             }
@@ -267,7 +238,30 @@ impl Tool<'_> {
     fn name(&self) -> Option<&str> {
         match self {
             Self::Function { name, .. } => Some(name),
-            Self::WebSearch(_) | Self::Native(_) => None,
+            Self::WebSearch(_) => Some(web_search::NAME),
+            Self::Native(native) => native.name.as_deref(),
+        }
+    }
+
+    /// Whether it is the provider's own tool of a type: `web_search` stands for each of its versions.
+    fn is_of(&self, kind: &str) -> bool {
+        match self {
+            Self::Function { .. } => false,
+            Self::WebSearch(_) => kind.starts_with(web_search::NAME),
+            Self::Native(native) => {
+                native.kind.as_deref() == Some(kind) || native.name.as_deref() == Some(kind)
+            }
+        }
+    }
+
+    /// Whether it is on a list of names and types. A set of tools has no name to be listed by.
+    fn is_among(&self, allowed: &[Cow<'_, str>]) -> bool {
+        match self {
+            // It stands in a parameter of its own, not among the tools.
+            Self::WebSearch(_) => true,
+            _ => self
+                .name()
+                .is_none_or(|name| allowed.iter().any(|one| one == name || self.is_of(one))),
         }
     }
 }
@@ -279,6 +273,9 @@ const CUSTOM: &str = "tools of type `custom` are not supported by Anthropic mode
 struct WrittenTool<'a> {
     #[serde(borrow, rename = "type")]
     kind: Option<Text<'a>>,
+    /// Of a tool in Anthropic's own form.
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
     #[serde(borrow)]
     function: Option<WrittenFunction<'a>>,
     #[serde(borrow)]
@@ -375,34 +372,6 @@ fn encode_name<'a>(param: &str, name: Cow<'a, str>) -> Result<Cow<'a, str>, Fail
 }
 
 #[derive(Deserialize)]
-struct WebSearchOptions<'a> {
-    #[serde(borrow)]
-    search_context_size: Option<Text<'a>>,
-    #[serde(borrow)]
-    user_location: Option<UserLocation<'a>>,
-}
-
-#[derive(Deserialize)]
-struct UserLocation<'a> {
-    #[serde(borrow)]
-    approximate: Option<Place<'a>>,
-}
-
-impl<'a> WebSearchOptions<'a> {
-    fn translate(self) -> WebSearch<'a> {
-        let size = self.search_context_size.map(|size| size.0);
-        let known = SEARCHES.iter().find(|(name, _)| size.as_deref() == Some(*name));
-        let place = self.user_location.and_then(|location| location.approximate);
-        WebSearch {
-            kind: "web_search_20250305",
-            name: "web_search",
-            max_uses: known.map(|(_, uses)| *uses),
-            user_location: place.map(|place| Location { kind: "approximate", place }),
-        }
-    }
-}
-
-#[derive(Deserialize)]
 struct ResponseFormat<'a> {
     #[serde(borrow, rename = "type")]
     kind: Text<'a>,
@@ -417,97 +386,4 @@ struct ResponseFormat<'a> {
 struct JsonSchema<'a> {
     #[serde(borrow)]
     schema: Option<Raw<'a>>,
-}
-
-/// What the client wants of its tools. Names are in the provider's alphabet.
-struct Wanted<'a> {
-    mode: Mode<'a>,
-    /// The only tools that may be called, if it is not all of them.
-    allowed: Option<Vec<Cow<'a, str>>>,
-}
-
-enum Mode<'a> {
-    Unsaid,
-    Auto,
-    Required,
-    None,
-    Named(Cow<'a, str>),
-}
-
-#[derive(Deserialize)]
-struct WrittenChoice<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<Text<'a>>,
-    #[serde(borrow)]
-    function: Option<Named<'a>>,
-    #[serde(borrow)]
-    allowed_tools: Option<AllowedTools<'a>>,
-    /// Anthropic's form, and that of the deprecated `function_call`.
-    #[serde(borrow)]
-    name: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Named<'a> {
-    #[serde(borrow)]
-    name: Text<'a>,
-}
-
-#[derive(Deserialize)]
-struct AllowedTools<'a> {
-    #[serde(borrow)]
-    mode: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    tools: Vec<WrittenChoice<'a>>,
-}
-
-impl<'a> Wanted<'a> {
-    fn of(fields: &Fields<'a>, drop_params: bool) -> Result<Self, Failure> {
-        let written = ["tool_choice", "function_call"]
-            .into_iter()
-            .find_map(|param| fields.raw(param).map(|raw| (param, raw)));
-        let all = |mode| Ok(Self { mode, allowed: None });
-        let Some((param, raw)) = written else {
-            return all(Mode::Unsaid);
-        };
-        if raw.starts_with('"') {
-            let word: Text<'a> = read(param, raw)?;
-            return all(mode(param, &word.0)?);
-        }
-        let choice: WrittenChoice<'a> = read(param, raw)?;
-        let kind = choice.kind.as_ref().map(|kind| &*kind.0);
-        if let Some(allowed) = choice.allowed_tools {
-            let mode = match &allowed.mode {
-                Some(word) => mode(param, &word.0)?,
-                None => Mode::Auto,
-            };
-            let names = allowed.tools.into_iter().filter_map(WrittenChoice::into_name);
-            let names = names.map(|name| encode_name(param, name)).collect::<Result<_, _>>()?;
-            return Ok(Self { mode, allowed: Some(names) });
-        }
-        match kind {
-            Some("custom") if drop_params => all(Mode::Unsaid),
-            Some("custom") => Err(unsupported(PROVIDER, param)),
-            Some(word @ ("auto" | "any" | "none")) => all(mode(param, word)?),
-            _ => match choice.into_name() {
-                Some(name) => all(Mode::Named(encode_name(param, name)?)),
-                None => Err(invalid(param, format!("`{param}` names no tool"))),
-            },
-        }
-    }
-}
-
-impl<'a> WrittenChoice<'a> {
-    fn into_name(self) -> Option<Cow<'a, str>> {
-        self.function.map(|function| function.name).or(self.name).map(|name| name.0)
-    }
-}
-
-fn mode<'a>(param: &str, word: &str) -> Result<Mode<'a>, Failure> {
-    match word {
-        "auto" => Ok(Mode::Auto),
-        "required" | "any" => Ok(Mode::Required),
-        "none" => Ok(Mode::None),
-        _ => Err(invalid(param, format!("`{param}`: {word:?} is not a choice of tools"))),
-    }
 }
