@@ -213,7 +213,7 @@ pub fn request<'a>(
             Ok(Outgoing { path, headers, body, reading, sending: None })
         }
         Dialect::Bedrock if deployment.quirks.invoke && call.endpoint == Endpoint::Chat => {
-            let outgoing = wire::anthropic::request(body, &options)?;
+            let outgoing = wire::anthropic::request(body, &options, wire::anthropic::VERSION)?;
             let body = wire::anthropic::bedrock(outgoing.body, &outgoing.betas)?;
             Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }

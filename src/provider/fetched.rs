@@ -25,7 +25,8 @@ pub fn wanted(deployment: &Deployment, body: &Object, call: &Call<'_>) -> Option
     if !matches!(call.endpoint, Endpoint::Chat | Endpoint::CountTokens) {
         return None;
     }
-    let spoken = call.native.filter(|native| native::is_spoken(*native, deployment));
+    let spoken =
+        call.native.filter(|native| native::is_spoken(native.dialect, deployment, call.endpoint));
     let vertex = deployment.quirks.vertex;
     let hint = deployment.info.base_model.as_deref().unwrap_or(call.model);
     let is_needed = |remote: &Remote| match deployment.dialect {

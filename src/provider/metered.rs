@@ -102,7 +102,7 @@ impl Passed {
             Form::Own(reading) => call::reply(deployment, reading, body, created, origin),
             Form::OpenAi(api) => wire::openai::reply(body, deployment.quirks, api),
             Form::Messages => messages::reply(body),
-            Form::Gemini => gemini::reply(last_of_list(body), false),
+            Form::Gemini => gemini::reply(last_of_list(body), Endpoint::Chat),
             Form::Invoked => wire::bedrock::invoked(body, origin),
             Form::Cohere => Ok(wire::cohere::counted(body)),
             Form::Predicted => Ok(wire::gemini::predicted(body)),
