@@ -159,7 +159,7 @@ mod tests {
         let events =
             "data: {\"id\":\"c\",\"created\":1,\"model\":\"n\",\"choices\":[]}\n\ndata: [DONE]\n\n";
         let all = added(events);
-        let told: Value = serde_json::from_str(&all.split("data: ").nth(2).unwrap()).unwrap();
+        let told: Value = serde_json::from_str(all.split("data: ").nth(2).unwrap()).unwrap();
         assert_eq!(
             (&told["id"], &told["model"], &told["created"]),
             (&"c".into(), &"n".into(), &1.into())
