@@ -35,8 +35,9 @@ impl Problem<'_> {
     #[must_use]
     pub fn body(&self, dialect: ClientDialect) -> Bytes {
         let Self { kind, code, message, param, failed_generation, request_id, .. } = *self;
-        let anthropic = self.telling.map_or(anthropic_kind(self.status), |told| told.anthropic);
-        let google = self.telling.map_or(google_status(self.status), |told| told.google);
+        let anthropic =
+            self.telling.map_or_else(|| anthropic_kind(self.status), |told| told.anthropic);
+        let google = self.telling.map_or_else(|| google_status(self.status), |told| told.google);
         let written = match dialect {
             ClientDialect::OpenAi | ClientDialect::Responses => {
                 serde_json::to_vec(&OpenAiEnvelope {

@@ -404,7 +404,7 @@ fn a_conversation_is_compacted_and_a_response_is_streamed_again() {
         gateway::with(group("gpt").deployment(responses(&provider, "openai/gpt-6-luna"))).start();
     let asked = gateway.client().post(&format!("{PATH}/compact"));
     let reply = asked.json(&json!({"model": "gpt", "input": "hi"})).send();
-    assert_eq!((reply.status, reply.json()), (200, compacted.clone()), "{}", reply.body_text());
+    assert_eq!((reply.status, reply.json()), (200, compacted), "{}", reply.body_text());
     let sent = provider.last_request().json();
     assert_eq!((&sent["model"], &sent["input"]), (&json!("gpt-6-luna"), &json!("hi")));
     let made = ask(&gateway, "gpt").send().json();

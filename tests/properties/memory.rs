@@ -121,7 +121,8 @@ fn provider_side(
     what: &str,
 ) -> Held {
     let options = StreamOptions { show_usage: true, created: 1, ..StreamOptions::default() };
-    let origin = Origin { model: "m", request_id: Some("r"), input_tokens: None, output_tokens: None };
+    let origin =
+        Origin { model: "m", request_id: Some("r"), input_tokens: None, output_tokens: None };
     for json in long.json(1) {
         assert!(serde_json::from_str::<serde_json::Value>(json).is_ok(), "{what}: {json}");
     }

@@ -62,7 +62,8 @@ fn whole(dialect: Dialect, api: Endpoint) -> Option<Value> {
 
 #[test]
 fn usage_is_the_same_streamed_or_not() {
-    let origin = Origin { model: "m", request_id: Some("r"), input_tokens: None, output_tokens: None };
+    let origin =
+        Origin { model: "m", request_id: Some("r"), input_tokens: None, output_tokens: None };
     let mut compared = 0;
     for deployment in deployments() {
         for reading in readings(deployment) {

@@ -393,7 +393,7 @@ fn every_status_has_a_class() {
 fn coheres_own_statuses_mean_what_cohere_says() {
     let deployment = Deployment {
         dialect: Dialect::Cohere,
-        ..crate::catalog::sample::deployment("group = cohere/command-a #id")
+        ..sample::deployment("group = cohere/command-a #id")
     };
     for (status, class) in [
         (400, BadRequest),

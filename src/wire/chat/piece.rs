@@ -35,7 +35,8 @@ impl<'a> Piece<'a> {
         let mut piece: Self = serde_json::from_slice(data)?;
         for delta in piece.choices.iter_mut().filter_map(|choice| choice.delta.as_mut()) {
             if delta.reasoning_content.as_deref().is_none_or(str::is_empty) {
-                delta.reasoning_content = delta.reasoning.take().or(delta.reasoning_content.take());
+                let other = delta.reasoning.take();
+                delta.reasoning_content = other.or_else(|| delta.reasoning_content.take());
             }
         }
         Ok(piece)

@@ -124,7 +124,7 @@ fn edits<'a>(item: &'a Object, owner: Owner, without_ids: bool) -> Edits<'a> {
 
 /// Whether an id was made up here for an item of another API: a number follows the stem.
 fn is_made_up(id: &str) -> bool {
-    id.splitn(2, '_').nth(1).and_then(|rest| rest.rsplit_once('_')).is_some_and(|(_, number)| {
+    id.split_once('_').and_then(|(_, rest)| rest.rsplit_once('_')).is_some_and(|(_, number)| {
         !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
