@@ -36,9 +36,16 @@ use providers::{deployments, readings};
 /// Events of each matter in a stream.
 const PIECES: usize = 300;
 
-const ORIGIN: Origin<'_> = Origin { model: "m", request_id: Some("r"), input_tokens: None };
-const TELLING: Telling<'_> =
-    Telling { request: None, created: 1_795_262_400, model: "m", request_id: "r", array: false };
+const ORIGIN: Origin<'_> =
+    Origin { model: "m", request_id: Some("r"), input_tokens: None, output_tokens: None };
+const TELLING: Telling<'_> = Telling {
+    request: None,
+    created: 1_795_262_400,
+    model: "m",
+    request_id: "r",
+    array: false,
+    embeds: false,
+};
 const CLIENTS: [(ClientDialect, &str); 3] = [
     (ClientDialect::Anthropic, "messages"),
     (ClientDialect::Responses, "responses"),
@@ -228,7 +235,7 @@ fn requests(cases: &mut Vec<Case>) {
         let (body, name) = (outgoing.body.clone(), named(dialect));
         let translate = move || {
             let object = Object::parse(body.clone()).expect("an object");
-            let asked = Asked { model: Some("m"), stream: Some(false) };
+            let asked = Asked { model: Some("m"), stream: Some(false), embeds: false };
             black_box(client::request(dialect, &object, asked).expect("it can be read"));
         };
         let name = format!("request from {name}");

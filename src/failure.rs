@@ -155,8 +155,6 @@ pub struct Failure {
     pub code: Option<Box<str>>,
     /// The request field that the provider blamed.
     pub param: Option<Box<str>>,
-    /// What the model had written when the provider gave up (Groq): clients save what they can of it.
-    pub failed_generation: Option<Box<str>>,
     /// How long the provider asked us to wait.
     pub retry_after: Option<Duration>,
     /// `x-should-retry`: the provider's own word, which wins over the status.
@@ -180,7 +178,6 @@ impl Failure {
             kind: None,
             code: None,
             param: None,
-            failed_generation: None,
             retry_after: None,
             should_retry: None,
             blameless: false,

@@ -61,7 +61,6 @@ pub(super) fn list(models: &[Model], started: u64, uri: &Uri, headers: &HeaderMa
             code: "invalid_value",
             message: "limit: Input should be a number of models",
             param: Some("limit"),
-            failed_generation: None,
             request_id: request_id(headers),
             telling: None,
         };

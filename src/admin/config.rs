@@ -101,7 +101,6 @@ pub(super) async fn reload(State(shared): State<Arc<Shared>>, headers: HeaderMap
                 code: "internal_error",
                 message: "The reload broke; the log has the reason.",
                 param: None,
-                failed_generation: None,
                 request_id: request_id(&headers),
                 telling: None,
             };
@@ -120,7 +119,6 @@ fn refused(headers: &HeaderMap, code: &str, problems: &[String]) -> Response {
         code,
         message: &message,
         param: None,
-        failed_generation: None,
         request_id: request_id(headers),
         telling: None,
     };

@@ -242,7 +242,6 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
                 code: "internal_error",
                 message: "The metrics could not be rendered.",
                 param: None,
-                failed_generation: None,
                 request_id: request_id(&headers),
                 telling: None,
             };
@@ -294,7 +293,6 @@ fn no_entry(error: &keys::AuthError, headers: &HeaderMap, dialect: ClientDialect
         code: error.code(),
         message: &error.to_string(),
         param: None,
-        failed_generation: None,
         request_id: request_id(headers),
         telling: None,
     };
@@ -334,16 +332,7 @@ async fn only_post(method: Method, uri: Uri, headers: HeaderMap) -> Response {
 fn refused(status: u16, code: &str, message: &str, uri: &Uri, headers: &HeaderMap) -> Response {
     let kind = "invalid_request_error";
     let request_id = request_id(headers);
-    let problem = Problem {
-        status,
-        kind,
-        code,
-        message,
-        param: None,
-        failed_generation: None,
-        request_id,
-        telling: None,
-    };
+    let problem = Problem { status, kind, code, message, param: None, request_id, telling: None };
     problem.response(ClientDialect::of_path(uri.path()))
 }
 

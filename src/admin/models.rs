@@ -92,7 +92,6 @@ pub(super) async fn one(
         code: "model_not_found",
         message: &format!("The model '{}' does not exist", shortened(&name)),
         param: Some("model"),
-        failed_generation: None,
         request_id: request_id(&headers),
         telling: None,
     };
@@ -200,7 +199,6 @@ fn google_problem(status: u16, code: &str, what: &str, headers: &HeaderMap) -> R
         code,
         message: &message,
         param: Some(what),
-        failed_generation: None,
         request_id,
         telling: None,
     };

@@ -18,8 +18,6 @@ pub struct Problem<'a> {
     pub code: &'a str,
     pub message: &'a str,
     pub param: Option<&'a str>,
-    /// What the model had written when the provider gave up, in OpenAI's shape only.
-    pub failed_generation: Option<&'a str>,
     pub request_id: Option<&'a str>,
     /// The words of the other APIs; `None`: they follow from the status.
     pub telling: Option<Telling>,
@@ -34,21 +32,14 @@ impl Problem<'_> {
     /// tell from other causes of the same status.
     #[must_use]
     pub fn body(&self, dialect: ClientDialect) -> Bytes {
-        let Self { kind, code, message, param, failed_generation, request_id, .. } = *self;
+        let Self { kind, code, message, param, request_id, .. } = *self;
         let anthropic =
             self.telling.map_or_else(|| anthropic_kind(self.status), |told| told.anthropic);
         let google = self.telling.map_or_else(|| google_status(self.status), |told| told.google);
         let written = match dialect {
             ClientDialect::OpenAi | ClientDialect::Responses => {
                 serde_json::to_vec(&OpenAiEnvelope {
-                    error: OpenAiError {
-                        message,
-                        kind,
-                        param,
-                        code,
-                        failed_generation,
-                        request_id,
-                    },
+                    error: OpenAiError { message, kind, param, code, request_id },
                 })
             }
             ClientDialect::Anthropic => serde_json::to_vec(&AnthropicEnvelope {
@@ -94,8 +85,6 @@ struct OpenAiError<'a> {
     kind: &'a str,
     param: Option<&'a str>,
     code: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failed_generation: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
 }

@@ -258,10 +258,6 @@ impl GatewayError {
             code: &self.code(),
             message: &message,
             param: self.param(),
-            failed_generation: match self {
-                Self::Upstream(failure) => failure.failed_generation.as_deref(),
-                _ => None,
-            },
             // Anthropic's own errors carry it too.
             request_id: (ours || dialect == ClientDialect::Anthropic).then_some(request_id),
             telling: match self {

@@ -88,6 +88,11 @@ impl ErrorBody {
             || format!("the provider answered {status} without saying why"),
             |message| clean(&message, MAX_MESSAGE),
         );
+        // What the model had written when Groq gave up: clients save what they can of it.
+        if let Some(written) = object.get("failed_generation").and_then(Value::as_str) {
+            let written = clean(written, MAX_MESSAGE);
+            body.message = format!("{} failed_generation: {written}", body.message);
+        }
 
         match object.get("code") {
             Some(Value::Number(code)) => {

@@ -204,7 +204,6 @@ fn classify_response(status: u16, headers: &HeaderMap, body: &[u8], now: SystemT
         Some("false") => Some(false),
         _ => None,
     };
-    let failed_generation = error.object.get("failed_generation").and_then(Value::as_str);
     let words = [error.kind, error.code, error.param].map(|it| it.map(Box::from));
     let [kind, code, param] = words_for_clients(class, words);
     Failure {
@@ -214,7 +213,6 @@ fn classify_response(status: u16, headers: &HeaderMap, body: &[u8], now: SystemT
         kind,
         code,
         param,
-        failed_generation: failed_generation.map(Box::from),
         retry_after,
         should_retry,
         blameless: false,

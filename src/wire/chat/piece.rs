@@ -34,9 +34,10 @@ impl<'a> Piece<'a> {
     pub fn read(data: &'a [u8]) -> serde_json::Result<Self> {
         let mut piece: Self = serde_json::from_slice(data)?;
         for delta in piece.choices.iter_mut().filter_map(|choice| choice.delta.as_mut()) {
-            if delta.reasoning_content.as_deref().is_none_or(str::is_empty) {
-                let other = delta.reasoning.take();
-                delta.reasoning_content = other.or_else(|| delta.reasoning_content.take());
+            if delta.reasoning_content.as_deref().is_none_or(str::is_empty)
+                && let Some(other) = delta.reasoning.take()
+            {
+                delta.reasoning_content = Some(other);
             }
         }
         Ok(piece)

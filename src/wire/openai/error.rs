@@ -90,7 +90,6 @@ impl ErrorBody {
             // Codes are stable words; a status is told as one.
             code: self.code.filter(|_| status.is_none()).map(Box::from),
             param: self.param.map(Box::from),
-            failed_generation: None,
             retry_after: None,
             should_retry: None,
             blameless: false,
