@@ -150,11 +150,11 @@ pub struct Failure {
     /// For people; never holds a secret of ours.
     pub message: String,
     /// The provider's error type, if it named one (`requests`, `overloaded_error`).
-    pub kind: Option<String>,
+    pub kind: Option<Box<str>>,
     /// The provider's machine code, if it named one (`context_length_exceeded`).
-    pub code: Option<String>,
+    pub code: Option<Box<str>>,
     /// The request field that the provider blamed.
-    pub param: Option<String>,
+    pub param: Option<Box<str>>,
     /// How long the provider asked us to wait.
     pub retry_after: Option<Duration>,
     /// `x-should-retry`: the provider's own word, which wins over the status.

@@ -5,6 +5,7 @@
 //! called in memory: there is no second port. What the routes need of the rest of the program comes
 //! through one trait, [`Source`]; they know neither Pingora nor the catalog's structure.
 
+mod anthropic_models;
 pub mod auth;
 pub mod config;
 pub mod cors;

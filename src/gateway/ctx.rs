@@ -19,7 +19,7 @@ use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
 use crate::keys::Caller;
 use crate::money::Usd;
-use crate::provider::{Action, Native, Stored};
+use crate::provider::{Action, Native, Reading, Stored};
 use crate::routing::{Ask, Fallback, Needs, Settings};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Counted, Metrics};
@@ -126,6 +126,11 @@ impl Call {
             array: self.array,
             embeds: self.endpoint == Endpoint::Embeddings,
         }
+    }
+
+    /// Whether a text completion is answered by a conversation.
+    pub fn is_bridged(&self, reading: Reading) -> bool {
+        self.endpoint == Endpoint::Completions && reading.api != Endpoint::Completions
     }
 
     /// Whether it is about a response that was made, and paid for, before.

@@ -145,6 +145,6 @@ fn without_blame(remote: &Remote, message: String) -> Failure {
         Shape::Image | Shape::ImageSource => "invalid_image_url",
         Shape::File | Shape::DocumentSource => "invalid_file_url",
     };
-    let failure = Failure { code: Some(code.to_owned()), ..invalid(&remote.param, message) };
+    let failure = Failure { code: Some(code.into()), ..invalid(&remote.param, message) };
     failure.without_blame()
 }

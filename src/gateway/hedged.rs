@@ -6,8 +6,8 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::ctx::Call;
+use super::estimate;
 use super::exchange::Bounds;
-use super::judge::estimate;
 use super::opening::{self, Opening, Whole};
 use super::pump::{Interruption, Pump};
 use super::relay::{Outcome, Relay};
@@ -144,6 +144,6 @@ impl Relay<'_> {
         self.note(attempt, &Outcome::Overtaken, began);
         self.served_by(attempt);
         let ctx = &mut *self.ctx;
-        ctx.relayed.settle(estimate(call, 0), &ctx.snapshot.prices);
+        ctx.relayed.settle(estimate::of_prompt(call), &ctx.snapshot.prices);
     }
 }

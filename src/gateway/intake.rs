@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::ctx::{Call, RequestCtx};
 use super::error::GatewayError;
+use super::refusal::HeadProblem;
 use super::route::Asked;
 use super::stored::{self, Named};
 use super::{forms, hints};
@@ -137,6 +138,12 @@ pub(super) fn understand(
 ) -> Result<Call, GatewayError> {
     let Asked { endpoint, dialect, model: path_model, stream: path_stream, array, kept, part } =
         asked;
+    let encoding = headers.get(http::header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
+    if encoding
+        .is_some_and(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(GatewayError::BadHead(HeadProblem::Encoding));
+    }
     let (body, form, keeper) = match endpoint.is_text() {
         true => {
             let (body, keeper) = stored::files(&ctx.snapshot.catalog, body)?;

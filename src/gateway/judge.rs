@@ -16,13 +16,13 @@ use super::opening::{self, Whole};
 use super::relay::{Outcome, Relay, kept_back, unix_seconds};
 use super::remember::Gathering;
 use super::reply::{self, Told};
-use super::{exchange, head, tokens};
+use super::{estimate, exchange, head, tokens};
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::provider;
 use crate::routing::{Attempt, Plan};
-use crate::usage::{BYTES_PER_TOKEN, Usage};
+use crate::usage::Usage;
 use crate::wire;
 
 impl Relay<'_> {
@@ -45,7 +45,9 @@ impl Relay<'_> {
                 self.upstream_head = None;
                 return self.count_here(call, plan, attempt).await;
             }
-            if reading.native.is_some() && provider::is_for_client(deployment, &failure, &body) {
+            if let Some(dialect) = reading.native
+                && provider::is_for_client(deployment, dialect, &failure, &body)
+            {
                 self.told = Some(Told { status: status.as_u16(), body });
             }
             // That what a provider keeps is not there says nothing about the deployment.
@@ -66,7 +68,7 @@ impl Relay<'_> {
                 model: None,
             }),
         };
-        let reply = match read {
+        let mut reply = match read {
             Ok(reply) => reply,
             Err(failure) => return Outcome::Failed(failure),
         };
@@ -83,6 +85,16 @@ impl Relay<'_> {
             }
             return Outcome::Failed(kept_back());
         }
+        let usage = match reply.usage {
+            Some(usage) => usage,
+            // Counting is free.
+            None if call.endpoint == Endpoint::CountTokens => Usage::default(),
+            None => Box::pin(estimate::of_reply(call, attempt, reading, &reply.body)).await,
+        };
+        let counts = matches!(call.endpoint, Endpoint::Chat | Endpoint::Completions);
+        if reply.usage.is_none() && reading.native.is_none() && counts {
+            reply.body = estimate::told(reply.body, &usage);
+        }
         if reading.native.is_none() {
             let traffic = &self.ctx.snapshot.traffic;
             let mut gathering = Gathering::of(traffic, call, deployment, reading);
@@ -95,6 +107,9 @@ impl Relay<'_> {
             (Some(_), _) => Ok(reply.body),
             (None, Endpoint::CountTokens) => wire::anthropic::native::count(&reply.body)
                 .map(|tokens| wire::client::count(call.dialect, tokens)),
+            (None, _) if call.is_bridged(reading) => {
+                wire::completions::reply(&reply.body, &telling)
+            }
             (None, _) => wire::client::reply(call.dialect, reply.body, &telling),
         };
         let body = match told {
@@ -112,12 +127,6 @@ impl Relay<'_> {
         // The provider is done; how fast the client reads is not its business.
         attempt.in_flight.leave();
         self.served_by(attempt);
-        // Counting is free.
-        let usage = if call.endpoint == Endpoint::CountTokens {
-            Usage::default()
-        } else {
-            reply.usage.unwrap_or_else(|| estimate(call, body.len() as u64))
-        };
         plan.used(attempt, &usage, &self.gateway.routing, Instant::now());
         if call.endpoint != Endpoint::CountTokens {
             self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
@@ -161,22 +170,5 @@ impl Relay<'_> {
             Ok(Ok(())) => Outcome::Answered,
             Ok(Err(_)) | Err(_) => Outcome::ClientGone,
         }
-    }
-}
-
-/// Tokens by the length of the text, where a provider counts none.
-pub(super) fn estimate(call: &Call, text_bytes: u64) -> Usage {
-    if !call.endpoint.is_text() {
-        return wire::media::estimate(call.endpoint, &call.body, text_bytes);
-    }
-    Usage {
-        input_tokens: wire::text_bytes(call.body.bytes()) as u64 / BYTES_PER_TOKEN,
-        // Vectors are no text.
-        output_tokens: match call.endpoint {
-            Endpoint::Embeddings => 0,
-            _ => text_bytes / BYTES_PER_TOKEN,
-        },
-        estimated: true,
-        ..Usage::default()
     }
 }

@@ -10,6 +10,7 @@ mod connection;
 mod ctx;
 mod decide;
 pub mod error;
+mod estimate;
 pub(crate) mod exchange;
 pub mod explain;
 mod fetched;

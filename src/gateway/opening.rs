@@ -18,6 +18,7 @@ use super::Gateway;
 use super::ctx::Call;
 use super::exchange::{self, Bounds, Content, Exchange, broken};
 use super::fetched::{self, Filled};
+use super::tokens;
 use crate::catalog::Deployment;
 use crate::dialect::{Dialect, Endpoint};
 use crate::failure::{Failure, FailureClass};
@@ -27,6 +28,7 @@ use crate::routing::Attempt;
 use crate::snapshot::Snapshot;
 use crate::upstream::Connection;
 use crate::wire::json::Object;
+use crate::wire::stray::{self, Tail};
 use crate::wire::{self, Ending, Reply, StreamOptions, StreamRelay};
 
 /// What one write carries at most, so that a fast upstream cannot outrun a slow client's memory.
@@ -60,6 +62,7 @@ pub(super) struct Begun {
     /// Events that came so far, not sent yet.
     pub events: Vec<Bytes>,
     pub batch: Batch,
+    pub tail: Tail,
     pub fetching: Duration,
 }
 
@@ -148,15 +151,8 @@ pub(super) async fn open(order: Order<'_>) -> Result<Opening, Failure> {
         true => provider::stream(&order.deployment, reading, options, &origin),
         false => StreamRelay::media(reading.api, exchange::is_events(&headers)),
     };
-    let begun = Begun {
-        reading,
-        headers,
-        connection,
-        stream,
-        events: Vec::new(),
-        batch: Batch::default(),
-        fetching,
-    };
+    let (events, batch, tail) = (Vec::new(), Batch::default(), Tail::default());
+    let begun = Begun { reading, headers, connection, stream, events, batch, tail, fetching };
     let begun = first_content(begun, &order.deployment, bounds).await;
     let begun = begun.map_err(|failure| bounds.blame(failure))?;
     Ok(Opening::Stream(begun))
@@ -191,6 +187,9 @@ async fn exchanged(
     }
     if let (Some(native), Some(with_data)) = (asked.native, &native_with_data) {
         asked.native = Some(provider::Native { body: with_data, ..native });
+    }
+    if native_with_data.is_none() {
+        body = tokens::as_texts(call, deployment, body).await;
     }
     let parts = provider::parts(deployment, &body, &asked).map_err(Failure::without_blame)?;
     // Boxed, so that a stream does not carry the state of its exchange to its end.
@@ -284,7 +283,7 @@ async fn first_content(
     let mut begun = Box::new(begun);
     let deadline = Instant::now() + bounds.first_byte;
     loop {
-        let Begun { connection, stream, events, .. } = &mut *begun;
+        let Begun { connection, stream, events, tail, .. } = &mut *begun;
         // Comments and preambles do not extend the wait for content.
         let patience = deadline.saturating_duration_since(Instant::now());
         let read = within(patience, pin!(connection.session.read_response_body())).await;
@@ -295,7 +294,7 @@ async fn first_content(
                 bounds.first_byte,
             ));
         };
-        let batch = collect(read, connection, stream, events);
+        let batch = collect(read, connection, (stream, tail), events);
         match batch {
             Batch { meaningful: false, failure: Some(failure), .. } => {
                 let (heard, now) = (Some(&begun.headers), SystemTime::now());
@@ -321,7 +320,7 @@ async fn first_content(
 pub(super) fn collect(
     first: pingora_core::Result<Option<Bytes>>,
     connection: &mut Connection,
-    stream: &mut StreamRelay,
+    (stream, tail): (&mut StreamRelay, &mut Tail),
     out: &mut Vec<Bytes>,
 ) -> Batch {
     let mut batch = Batch::default();
@@ -331,6 +330,7 @@ pub(super) fn collect(
         match this {
             Ok(Some(chunk)) => {
                 room = room.saturating_sub(chunk.len());
+                tail.note(&chunk);
                 let progress = stream.push(chunk, out);
                 batch.meaningful |= progress.meaningful;
                 batch.complete |= progress.done;
@@ -344,10 +344,10 @@ pub(super) fn collect(
                 match stream.finish(out) {
                     Ending::Complete => batch.complete = true,
                     Ending::Cut => {
-                        batch.failure = Some(Failure::new(
-                            FailureClass::Connection,
-                            "the provider's stream ended before its end mark",
-                        ));
+                        batch.failure = Some(tail.last_words().unwrap_or_else(|| {
+                            let message = "the provider's stream ended before its end mark";
+                            Failure::new(FailureClass::Connection, message)
+                        }));
                     }
                 }
                 break;
@@ -359,6 +359,18 @@ pub(super) fn collect(
         }
     }
     batch
+}
+
+/// What an answer that could not be read says, where its dialect has found nothing to tell.
+fn better_told(failure: Failure, reading: Reading, body: &[u8]) -> Failure {
+    let is_vague = failure.class == FailureClass::Server
+        && failure.status.is_none()
+        && failure.kind.is_none()
+        && failure.code.is_none();
+    if !reading.api.is_text() || !is_vague {
+        return failure;
+    }
+    stray::error_in(body).or_else(|| stray::page(body)).unwrap_or(failure)
 }
 
 /// Reads a whole answer of status 200.
@@ -383,7 +395,9 @@ pub(super) fn read(
         }
         _ => {
             let origin = provider::origin(&attempt.model, headers);
-            let reply = provider::reply(&attempt.deployment, reading, body, created, &origin)?;
+            let said = body.clone();
+            let reply = provider::reply(&attempt.deployment, reading, body, created, &origin)
+                .map_err(|failure| better_told(failure, reading, &said))?;
             // These write what was asked for themselves, or are not to be meddled with.
             let own = matches!(attempt.deployment.dialect, Dialect::OpenAi | Dialect::Azure);
             let encodes = reading.api == Endpoint::Embeddings

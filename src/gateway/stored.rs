@@ -120,9 +120,9 @@ fn unknown(id: &str) -> GatewayError {
     );
     GatewayError::Upstream(Box::new(Failure {
         status: Some(404),
-        kind: Some("invalid_request_error".to_owned()),
-        code: Some("response_not_found".to_owned()),
-        param: Some("response_id".to_owned()),
+        kind: Some("invalid_request_error".into()),
+        code: Some("response_not_found".into()),
+        param: Some("response_id".into()),
         ..Failure::new(FailureClass::NotFound, message)
     }))
 }

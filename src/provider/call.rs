@@ -19,6 +19,7 @@ use crate::dialect::{ClientDialect, Dialect, Endpoint, Quirks};
 use crate::failure::{Failure, FailureClass};
 use crate::mapping::Mapping;
 use crate::wire::anthropic::{client as messages, native as messages_native};
+use crate::wire::fields::invalid;
 use crate::wire::form::Form;
 use crate::wire::gemini::client::native as gemini_native;
 use crate::wire::json::{Edits, Object};
@@ -108,6 +109,9 @@ pub fn request<'a>(
     let streamed = deployment.target.stream_path.as_deref();
     let streamed = streamed.filter(|_| call.stream && call.endpoint == Endpoint::Chat);
     let Some(template) = streamed.or(whole) else {
+        if let Some(outgoing) = as_chat(deployment, body, call)? {
+            return Ok(outgoing);
+        }
         let message =
             format!("the provider {} has no API for {}", deployment.provider, noun(call.endpoint));
         return Err(Failure::new(FailureClass::NotFound, message));
@@ -177,6 +181,10 @@ pub fn request<'a>(
         {
             return Err(refusal);
         }
+    }
+    if is_empty(deployment, body, call) {
+        let message = "the conversation is empty: there must be a message";
+        return Err(invalid("messages", message));
     }
     let passed = call.native.filter(|_| deployment.dialect == Dialect::Bedrock);
     let passed = passed.and_then(|it| native::for_converse(it, body, &options));
@@ -253,6 +261,32 @@ pub fn request<'a>(
             Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
     }
+}
+
+/// A text completion of a provider that only chats: `Reading::api` says so of its answer.
+fn as_chat<'a>(
+    deployment: &'a Deployment,
+    body: &Object,
+    call: &Call<'_>,
+) -> Result<Option<Outgoing<'a>>, Failure> {
+    let chats = deployment.target.paths[Endpoint::Chat.index()].is_some();
+    if call.endpoint != Endpoint::Completions || !chats {
+        return Ok(None);
+    }
+    let drop_params = body.bool("drop_params").or(deployment.drops_refused);
+    let chat = wire::completions::request(body, drop_params.unwrap_or(call.drop_params))?;
+    request(deployment, &chat, &Call { endpoint: Endpoint::Chat, ..*call }).map(Some)
+}
+
+/// A conversation without a message, where another API would be asked in other words for it. Those
+/// that speak the client's own say so themselves.
+fn is_empty(deployment: &Deployment, body: &Object, call: &Call<'_>) -> bool {
+    let own = matches!(deployment.dialect, Dialect::OpenAi | Dialect::Azure);
+    let is_translated = !own || call.native.is_some();
+    let messages = body.raw_bytes("messages").and_then(|raw| raw.strip_prefix(b"["));
+    call.endpoint == Endpoint::Chat
+        && is_translated
+        && messages.is_some_and(|rest| rest.trim_ascii_start().starts_with(b"]"))
 }
 
 /// What of a translated request is counted. Its defaults are in it already.
@@ -562,6 +596,32 @@ mod tests {
         }
         let outgoing = request(&deployment, &chat(), &call("../x?y#z", Endpoint::Chat)).unwrap();
         assert!(outgoing.path.starts_with("/openai/deployments/..%2Fx%3Fy%23z/"), "{outgoing:?}");
+    }
+
+    #[test]
+    fn a_text_is_completed_by_a_conversation_where_there_is_no_other_api() {
+        let body = Object::parse(Bytes::from_static(br#"{"model":"p","prompt":"x"}"#)).unwrap();
+        for (provider, path) in [("anthropic", "/v1/messages"), ("cohere", "/v2/chat")] {
+            let deployment = deployment(provider, "m", &[]);
+            let outgoing = request(&deployment, &body, &call("m", Endpoint::Completions)).unwrap();
+            assert_eq!((&*outgoing.path, outgoing.reading.api), (path, Endpoint::Chat));
+        }
+        let own = deployment("openai", "m", &[]);
+        let outgoing = request(&own, &body, &call("m", Endpoint::Completions)).unwrap();
+        assert_eq!(outgoing.reading.api, Endpoint::Completions);
+    }
+
+    #[test]
+    fn an_empty_conversation_is_not_sent_in_other_words() {
+        let empty = Object::parse(Bytes::from_static(br#"{"messages":[ ]}"#)).unwrap();
+        for provider in ["anthropic", "cohere", "gemini", "ollama_chat", "bedrock"] {
+            let deployment = deployment(provider, "m", &[]);
+            let refused = request(&deployment, &empty, &call("m", Endpoint::Chat)).unwrap_err();
+            assert_eq!(refused.class, FailureClass::BadRequest, "{provider}");
+            assert_eq!(refused.param.as_deref(), Some("messages"), "{provider}");
+        }
+        let own = deployment("openai", "m", &[]);
+        assert!(request(&own, &empty, &call("m", Endpoint::Chat)).is_ok());
     }
 
     #[test]

@@ -72,6 +72,12 @@ brackets, `allowed_openai_params` (at a deployment or in the request) sends it a
 for nothing (`top_p: 1`, `presence_penalty: 0`) is left out without a word. OpenAI's rules hold at Azure and
 GitHub too; a deployment with a name of its own needs `model_info.base_model`. What is not listed is passed on.
 
+What only says how, and not what, is fitted without a word where a request is put into another dialect: a
+`temperature` or `top_p` beyond what Anthropic takes becomes the nearest that it does, `reasoning_effort` is left
+out for Claude where `max_tokens` has no room for thinking (1,024 tokens and an answer) or a tool is demanded, and
+hints that do not change an answer (`user`, `store`, keys and lifetimes of caches) are left out where there is no
+such field.
+
 | provider | models | refused |
 | --- | --- | --- |
 ";

@@ -71,6 +71,12 @@ pub(super) const OPENAI: &[ModelRules] = &[
         ])],
         ..EVERYWHERE
     },
+    // Anthropic's words; from a request in its dialect they are taken out before.
+    ModelRules {
+        models: &["gpt-3.5", "gpt-4", "gpt-5", "gpt-6", "chatgpt-", "o1", "o3", "o4"],
+        refused: &[never(&["thinking"])],
+        ..EVERYWHERE
+    },
     // These do not reason.
     ModelRules {
         models: &["gpt-3.5", "gpt-4", "chatgpt-"],
@@ -122,10 +128,11 @@ pub(super) const GROQ: &[ModelRules] = &[ModelRules {
     ..EVERYWHERE
 }];
 
-/// Its schema is closed. `user`, `logit_bias` and the like are left out by its spellings already.
+/// Its schema is closed. `user`, `store` and the like are left out by its spellings already.
 pub(super) const MISTRAL: &[ModelRules] = &[ModelRules {
     refused: &[
         never(&[
+            "logit_bias",
             "verbosity",
             "modalities",
             "audio",
@@ -286,7 +293,14 @@ mod tests {
             ("azure/gpt-4.1", json!({"top_k": 5}), "top_k", "unsupported_parameter"),
             ("groq/m", json!({"n": 2}), "n", "unsupported_value"),
             ("groq/m", json!({"logit_bias": {"1": 2}}), "logit_bias", "unsupported_parameter"),
+            (
+                "openai/gpt-4o",
+                json!({"thinking": {"type": "enabled", "budget_tokens": 2000}}),
+                "thinking",
+                "unsupported_parameter",
+            ),
             ("mistral/m", json!({"functions": [1]}), "functions", "unsupported_parameter"),
+            ("mistral/m", json!({"logit_bias": {"1": 2}}), "logit_bias", "unsupported_parameter"),
             ("mistral/m", json!({"temperature": 1.8}), "temperature", "unsupported_value"),
             (
                 "deepseek/deepseek-reasoner",

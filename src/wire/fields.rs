@@ -168,6 +168,13 @@ fn misfit<'a, T: Deserialize<'a>>(param: &str, raw: &'a str, text: &str) -> Fail
         let place = format!("{place}.{field}");
         return refusal(&place, "invalid_value", format!("'{place}' is written twice."));
     }
+    if text.contains("surrogate") || text.contains("hex escape") {
+        let message = format!(
+            "Invalid value for '{place}': an escape in it (\\uD800 to \\uDFFF) is half of a surrogate \
+             pair, which is no text."
+        );
+        return refusal(&place, "invalid_value", message);
+    }
     let got = found.as_ref().map(type_of);
     match (expected(text), got) {
         (Some(expected), Some(got)) if expected != got => refusal(
@@ -239,9 +246,9 @@ pub fn impossible(param: &str, message: impl Into<String>) -> Failure {
 
 fn refusal(param: &str, code: &str, message: String) -> Failure {
     Failure {
-        kind: Some("invalid_request_error".to_owned()),
-        code: Some(code.to_owned()),
-        param: Some(param.to_owned()),
+        kind: Some("invalid_request_error".into()),
+        code: Some(code.into()),
+        param: Some(param.into()),
         ..Failure::new(FailureClass::BadRequest, message)
     }
 }
@@ -284,7 +291,7 @@ mod tests {
             (r#"{"text":"","list":{}}"#, "p.list", "invalid_type", "an array, but got an object"),
             (r#"{"text":"","list":["",true]}"#, "p.list[1]", "invalid_type", "got a boolean"),
             (r#"{"text":"","inner":{"text":{}}}"#, "p.inner.text", "invalid_type", "an object"),
-            (r#"{"text":"\ud800"}"#, "p.text", "invalid_value", "Invalid value for 'p.text'."),
+            (r#"{"text":"\ud800"}"#, "p.text", "invalid_value", "half of a surrogate pair"),
         ] {
             let failure = read::<Everything<'_>>("p", raw).expect_err(raw);
             let shown = (failure.param.as_deref(), failure.code.as_deref());

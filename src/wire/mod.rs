@@ -18,6 +18,7 @@ pub mod cache;
 pub mod chat;
 pub mod client;
 pub mod cohere;
+pub mod completions;
 pub mod custom;
 pub mod embeddings;
 pub mod fields;
@@ -37,6 +38,7 @@ pub mod responses;
 pub mod resume;
 pub mod sse;
 pub mod stored;
+pub mod stray;
 pub mod stream;
 
 pub use payload::text_bytes;

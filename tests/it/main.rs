@@ -24,6 +24,7 @@ mod gemini;
 mod gemini_client;
 mod hedging;
 mod limits;
+mod loose;
 mod matrix;
 mod media;
 mod messages;

@@ -18,7 +18,7 @@ pub use class::class_of;
 use super::retry_after::retry_after;
 use super::text_of;
 use crate::catalog::Deployment;
-use crate::dialect::Dialect;
+use crate::dialect::{ClientDialect, Dialect};
 use crate::failure::{Failure, FailureClass};
 use crate::wire;
 
@@ -53,7 +53,7 @@ pub fn classify(
     }
     if deployment.dialect == Dialect::Anthropic && failure.class == FailureClass::BadRequest {
         let named = failure.param.take();
-        failure.param = named.or_else(|| blamed(&failure.message).map(str::to_owned));
+        failure.param = named.or_else(|| blamed(&failure.message).map(Box::from));
     }
     discreet(deployment, failure)
 }
@@ -69,11 +69,13 @@ fn blamed(message: &str) -> Option<&str> {
 /// Whether a client of the provider's own dialect may read its error as it came: it is one, it is not
 /// about our credentials, and it repeats none of them.
 #[must_use]
-pub fn is_for_client(deployment: &Deployment, failure: &Failure, body: &[u8]) -> bool {
-    let is_error = || {
-        let parsed = serde_json::from_slice::<Value>(body);
-        parsed.is_ok_and(|body| body.get("error").is_some_and(Value::is_object))
-    };
+pub fn is_for_client(
+    deployment: &Deployment,
+    dialect: ClientDialect,
+    failure: &Failure,
+    body: &[u8],
+) -> bool {
+    let is_error = || is_error_of(dialect, &serde_json::from_slice(body).unwrap_or_default());
     let secrets = deployment.target.headers.iter().filter(|(_, value)| value.is_sensitive());
     let mut secrets = secrets.map(|(_, value)| {
         let secret = value.as_bytes();
@@ -84,6 +86,24 @@ pub fn is_for_client(deployment: &Deployment, failure: &Failure, body: &[u8]) ->
         && !secrets.any(|secret| {
             secret.len() >= MIN_SECRET && memchr::memmem::find(body, secret).is_some()
         })
+}
+
+/// Whether an error has the shape that a client of the dialect reads: not every server that copies an
+/// API copies its errors.
+fn is_error_of(dialect: ClientDialect, body: &Value) -> bool {
+    let Some(error) = body.get("error") else { return false };
+    let is_text = |name: &str| error.get(name).is_some_and(Value::is_string);
+    match dialect {
+        ClientDialect::Anthropic => {
+            body.get("type").is_some_and(|kind| kind == "error")
+                && is_text("type")
+                && is_text("message")
+        }
+        ClientDialect::Gemini => {
+            error.get("code").is_some_and(Value::is_u64) && is_text("status") && is_text("message")
+        }
+        ClientDialect::OpenAi | ClientDialect::Responses => is_text("message"),
+    }
 }
 
 /// A failure that a format found inside a 200, judged by the rules for error responses: the same
@@ -139,8 +159,8 @@ fn judged(mut failure: Failure) -> Failure {
         failure.class = class;
         // A bare status is no stable word.
         let code = failure.code.filter(|code| code.parse::<u16>().is_err());
-        (failure.kind, failure.code, failure.param) =
-            words_for_clients(class, failure.kind, code, failure.param);
+        [failure.kind, failure.code, failure.param] =
+            words_for_clients(class, [failure.kind, code, failure.param]);
     }
     failure
 }
@@ -150,7 +170,9 @@ fn discreet(deployment: &Deployment, mut failure: Failure) -> Failure {
     let headers = &deployment.target.headers;
     redact(&mut failure.message, headers);
     for text in [&mut failure.kind, &mut failure.code, &mut failure.param].into_iter().flatten() {
-        redact(text, headers);
+        let mut word = std::mem::take(text).into_string();
+        redact(&mut word, headers);
+        *text = word.into();
     }
     failure
 }
@@ -182,7 +204,8 @@ fn classify_response(status: u16, headers: &HeaderMap, body: &[u8], now: SystemT
         Some("false") => Some(false),
         _ => None,
     };
-    let (kind, code, param) = words_for_clients(class, error.kind, error.code, error.param);
+    let words = [error.kind, error.code, error.param].map(|it| it.map(Box::from));
+    let [kind, code, param] = words_for_clients(class, words);
     Failure {
         class,
         status: Some(status),
@@ -208,19 +231,17 @@ pub fn cannot_count(failure: &Failure) -> bool {
     }
 }
 
+/// Type, code and field, each if there is one.
+type Words = [Option<Box<str>>; 3];
+
 /// Type, code and field as a client of OpenAI expects them: the provider's own where it has
 /// machine-readable ones that agree with the class, those of the class where it has not.
-fn words_for_clients(
-    class: FailureClass,
-    kind: Option<String>,
-    code: Option<String>,
-    param: Option<String>,
-) -> (Option<String>, Option<String>, Option<String>) {
+fn words_for_clients(class: FailureClass, [kind, code, param]: Words) -> Words {
     let told = class.telling();
     // Clients compact the conversation on these very words.
     if class == FailureClass::ContextWindow {
-        let param = param.unwrap_or_else(|| "messages".to_owned());
-        return (Some(told.kind.to_owned()), Some(told.code.to_owned()), Some(param));
+        let param = param.unwrap_or_else(|| "messages".into());
+        return [Some(told.kind.into()), Some(told.code.into()), Some(param)];
     }
     let (usual_kind, usual_code) = match class {
         FailureClass::Connection | FailureClass::Server => ("server_error", None),
@@ -235,10 +256,10 @@ fn words_for_clients(
         | FailureClass::Timeout
         | FailureClass::Conflict => (told.kind, None),
     };
-    let agrees = |word: &String| class.is_of_the_request() || !class::blames_the_request(word);
-    let kind = kind.filter(agrees).unwrap_or_else(|| usual_kind.to_owned());
-    let code = code.filter(agrees).or_else(|| usual_code.map(str::to_owned));
-    (Some(kind), code, param)
+    let agrees = |word: &str| class.is_of_the_request() || !class::blames_the_request(word);
+    let kind = kind.filter(|kind| agrees(kind)).unwrap_or_else(|| usual_kind.into());
+    let code = code.filter(|code| agrees(code)).or_else(|| usual_code.map(Box::from));
+    [Some(kind), code, param]
 }
 
 #[cfg(test)]

@@ -11,11 +11,11 @@ use crate::failure::{Failure, FailureClass};
 pub(super) fn within(data: &[u8]) -> Option<Failure> {
     let envelope: Envelope<'_> = serde_json::from_slice(data).ok()?;
     let detail = envelope.error?.into_detail();
-    let kind = detail.kind.map(Cow::into_owned);
-    let code = detail.details.and_then(|details| details.error_code).map(Cow::into_owned);
+    let kind: Option<Box<str>> = detail.kind.map(Box::from);
+    let code = detail.details.and_then(|details| details.error_code).map(Box::from);
     let message = detail.message.map_or_else(|| "no message".to_owned(), Cow::into_owned);
     let (class, usual) = class_of(kind.as_deref());
-    let code = code.or_else(|| usual.map(str::to_owned));
+    let code = code.or_else(|| usual.map(Box::from));
     Some(Failure { code, kind, ..Failure::new(class, message) })
 }
 

@@ -204,10 +204,6 @@ impl<'a> Passed<'a> {
             match fate(name) {
                 Fate::Translated | Fate::Ignored => {}
                 Fate::Unsupported => {
-                    if name == "n" && !asks_nothing(name, raw) {
-                        let message = "`n`: Anthropic models give one answer per request";
-                        return Err(impossible(name, message));
-                    }
                     if !drop_params && !asks_nothing(name, raw) {
                         return Err(unsupported(PROVIDER, name));
                     }

@@ -68,7 +68,7 @@ fn failure(code: &str, original: Option<u16>, message: String) -> Failure {
         None => FailureClass::Server,
     };
     // A fault that is named is one whatever its text says; an error without a name goes by the text.
-    let kind = (named == Some(FailureClass::Server)).then(|| "server_error".to_owned());
+    let kind = (named == Some(FailureClass::Server)).then(|| "server_error".into());
     Failure { kind, ..Failure::new(class, message) }
 }
 

@@ -22,7 +22,7 @@ use crate::wire::anthropic::request::{Pair, Sampling, limit, stop};
 use crate::wire::anthropic::thinking::{Around, Step, Thinking, resumes_at};
 use crate::wire::asked::asks_nothing;
 use crate::wire::chat::Raw;
-use crate::wire::fields::{Fields, Text, impossible, invalid, missing, read, unsupported};
+use crate::wire::fields::{Fields, Text, invalid, missing, read, unsupported};
 use crate::wire::json::Object;
 use crate::wire::request::is_own;
 
@@ -230,9 +230,6 @@ fn own_fields(
         match fate(name) {
             Fate::Translated | Fate::Ignored => {}
             Fate::Unsupported if asks_nothing(name, raw) => {}
-            Fate::Unsupported if name == "n" => {
-                return Err(impossible(name, "`n`: Bedrock gives one answer per request"));
-            }
             Fate::Unsupported if drop_params => {}
             Fate::Unsupported => return Err(unsupported(PROVIDER, name)),
             // Claude's is judged where its thinking is.

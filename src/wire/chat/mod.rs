@@ -29,6 +29,8 @@
 mod call_id;
 mod chunk;
 mod completion;
+mod length;
+mod loose;
 mod message;
 mod part;
 mod piece;
@@ -42,6 +44,7 @@ pub use chunk::{
     write_done,
 };
 pub use completion::{Answer, Completion, Turn};
+pub use length::{Length, add_usage, text_bytes};
 pub use message::{Call, CallFunction, Message, arguments, failed};
 pub use part::{AudioData, FileData, Foreign, ImageUrl, Part, parts};
 pub use piece::{

@@ -190,14 +190,31 @@ fn what_cannot_be_said_is_told_with_its_place() {
             "messages[0].content[0]",
         ),
         (
-            json!({"role": "tool", "tool_call_id": "c", "content":
-                [{"type": "image_url", "image_url": "http://h"}]}),
+            json!({"role": "assistant", "content": [{"type": "image_url", "image_url": "http://h"}]}),
             "messages[0].content[0]",
         ),
     ] {
         let refused = turns("m", &json!([message])).expect_err(param);
         assert_eq!(refused.param.as_deref(), Some(param), "{}", refused.message);
     }
+}
+
+#[test]
+fn images_of_tools_are_shown_by_the_user() {
+    let image = json!({"type": "image_url", "image_url": {"url": "http://h/a.png"}});
+    let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let messages = json!([
+        {"role": "user", "content": "look"},
+        {"role": "assistant", "content": null, "tool_calls": [call("a"), call("b")]},
+        {"role": "tool", "tool_call_id": "a", "content": [{"type": "text", "text": "one"}, image]},
+        {"role": "tool", "tool_call_id": "b", "content": "two"},
+        {"role": "user", "content": "and?"},
+    ]);
+    let turns = turns("m", &messages).unwrap();
+    let roles: Vec<_> = turns.as_array().unwrap().iter().map(|turn| &turn["role"]).collect();
+    assert_eq!(roles, ["user", "assistant", "tool", "tool", "user", "user"]);
+    assert_eq!(turns[2]["content"], "one");
+    assert_eq!(turns[4]["content"][1], image);
 }
 
 fn told(body: &Value) -> Result<(Value, crate::wire::Reply), Failure> {

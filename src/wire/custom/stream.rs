@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::read::{self, Said, mapped};
-use super::{garbage, reply_id};
+use super::{garbage, reply_id, unmapped_error};
 use crate::failure::Failure;
 use crate::mapping::{Framing, Mapping, Scope, Stream};
 use crate::usage::Usage;
@@ -96,6 +96,9 @@ impl State {
             }
             self.end();
             return Ok(());
+        }
+        if let Some(failure) = unmapped_error(&map.event, data) {
+            return Err(failure);
         }
         let said = mapped(&map.event, &scope)?;
         self.say(said, data)?;

@@ -56,9 +56,9 @@ fn of(error: &Value) -> Failure {
         std::time::Duration::try_from_secs_f64(seconds.parse().ok()?).ok()
     });
     Failure {
-        kind: kind.map(str::to_owned),
-        code: code.map(str::to_owned),
-        param: (class == FailureClass::ContextWindow).then(|| "messages".to_owned()),
+        kind: kind.map(Box::from),
+        code: code.map(Box::from),
+        param: (class == FailureClass::ContextWindow).then(|| "messages".into()),
         retry_after,
         ..Failure::new(class, message)
     }

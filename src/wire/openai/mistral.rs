@@ -11,9 +11,8 @@ use crate::wire::fields::unsupported;
 use crate::wire::json::{Object, elements};
 
 /// Parameters that change nothing in what is answered, and that it does not know.
-const UNKNOWN: [&str; 8] = [
+const UNKNOWN: [&str; 7] = [
     "user",
-    "logit_bias",
     "stream_options",
     "store",
     "safety_identifier",

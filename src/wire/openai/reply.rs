@@ -8,7 +8,7 @@ use super::stream::server_failure;
 use super::{normalise, usage};
 use crate::dialect::{Endpoint, Quirks};
 use crate::failure::Failure;
-use crate::wire::json::{Edits, Object};
+use crate::wire::json::{Broken, Cursor, Edits, Object};
 use crate::wire::{Reply, media};
 
 /// Reads the body of a 200.
@@ -28,8 +28,19 @@ pub fn reply(body: Bytes, quirks: Quirks, endpoint: Endpoint) -> Result<Reply, F
         Endpoint::Embeddings => "data",
         _ => return media::reply(&object, endpoint),
     };
-    if !object.raw_bytes(list).is_some_and(|raw| raw.starts_with(b"[")) {
+    let Some(listed) = object.raw_bytes(list).filter(|raw| raw.starts_with(b"[")) else {
         return Err(server_failure(format!("the provider's reply has no `{list}`")));
+    };
+    let answer = match endpoint {
+        Endpoint::Chat => Some(("message", b'{')),
+        Endpoint::Completions => Some(("text", b'"')),
+        _ => None,
+    };
+    if let Some((name, opens)) = answer
+        && !each_has(listed, name.as_bytes(), opens).unwrap_or(false)
+    {
+        let message = format!("the provider's reply has `choices` without a `{name}`");
+        return Err(server_failure(message));
     }
     let counts = object.raw_bytes("usage");
     let usage = counts.and_then(|counts| usage::read(counts, quirks));
@@ -50,6 +61,30 @@ pub fn reply(body: Bytes, quirks: Quirks, endpoint: Endpoint) -> Result<Reply, F
         usage,
         model: object.str("model").map(|model| model.into()),
     })
+}
+
+/// Whether there are choices and each of them has a member of this name, whose value begins so.
+fn each_has(choices: &[u8], name: &[u8], opens: u8) -> Result<bool, Broken> {
+    let mut cursor = Cursor::new(choices);
+    cursor.open(b'[')?;
+    let mut none = true;
+    while cursor.element(none)? {
+        none = false;
+        if cursor.peek() != Some(b'{') {
+            return Ok(false);
+        }
+        cursor.open(b'{')?;
+        let (mut first, mut found) = (true, false);
+        while let Some(field) = cursor.field(first)? {
+            first = false;
+            found |= choices[field] == *name && cursor.peek() == Some(opens);
+            cursor.value()?;
+        }
+        if !found {
+            return Ok(false);
+        }
+    }
+    Ok(!none)
 }
 
 /// The error that a 200 holds.
@@ -132,6 +167,27 @@ mod tests {
         assert_eq!(class("[]"), FailureClass::Server);
         assert_eq!(class("{}"), FailureClass::Server);
         assert_eq!(class(r#"{"choices":null}"#), FailureClass::Server);
+    }
+
+    #[test]
+    fn choices_without_an_answer_are_no_reply() {
+        let read = |text: &'static str, endpoint| reply(text.into(), PLAIN, endpoint);
+        for text in [
+            r#"{"choices":[]}"#,
+            r#"{"choices":["x"]}"#,
+            r#"{"choices":[null]}"#,
+            r#"{"choices":[{"message":"hi"}]}"#,
+            r#"{"choices":[{"message":{}},{"message":null}]}"#,
+            r#"{"choices":[{"text":"hi"}]}"#,
+        ] {
+            let failure = read(text, Endpoint::Chat).unwrap_err();
+            assert_eq!(failure.class, FailureClass::Server, "{text}");
+            assert!(failure.message.contains("`message`"), "{text}: {failure:?}");
+        }
+        let chat = r#"{"choices":[{"message":{"content":"hi"}}]}"#;
+        assert!(read(chat, Endpoint::Completions).is_err());
+        assert!(read(chat, Endpoint::Chat).is_ok());
+        assert!(read(r#"{"choices":[{"text":"hi"}]}"#, Endpoint::Completions).is_ok());
     }
 
     #[test]

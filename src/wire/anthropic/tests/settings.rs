@@ -152,7 +152,7 @@ fn what_anthropic_lacks_is_refused_by_name_or_dropped() {
         assert_eq!(send_with(&body, &dropping(OLD)), sent(OLD, &json!({})), "{name}");
     }
     assert_eq!(refusal(OLD, &ask(&json!({"n": 2}))).0, "n");
-    assert_eq!(try_send(&ask(&json!({"n": 2})), &dropping(OLD)).unwrap_err().param.unwrap(), "n");
+    assert!(try_send(&ask(&json!({"n": 2})), &dropping(OLD)).is_ok());
 }
 
 #[test]

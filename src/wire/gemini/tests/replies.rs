@@ -131,7 +131,7 @@ fn an_answer_that_is_none_is_an_error() {
                 json!({"candidates": [{"finishReason": reason, "content": {"parts": parts}}]});
             let failed = reply(Bytes::from(body.to_string()), Endpoint::Chat, CREATED).unwrap_err();
             assert_eq!(failed.class, FailureClass::Server);
-            assert_eq!(failed.code, Some(reason.to_ascii_lowercase()));
+            assert_eq!(failed.code, Some(reason.to_ascii_lowercase().into()));
         }
     }
     for (body, class) in [

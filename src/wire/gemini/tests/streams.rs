@@ -264,7 +264,7 @@ fn a_model_that_went_wrong_is_an_error() {
             let told = told(&format!("{begun}{}", end(reason)));
             assert_eq!(told.ending, Ending::Cut);
             let failure = told.failure.unwrap();
-            assert_eq!(failure.code, Some(reason.to_ascii_lowercase()));
+            assert_eq!(failure.code, Some(reason.to_ascii_lowercase().into()));
             assert_eq!(failure.class, class);
             assert!(failure.blameless);
         }

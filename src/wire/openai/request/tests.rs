@@ -202,7 +202,7 @@ fn mistral_gets_its_own_spellings() {
     let options = RequestOptions { quirks, stream: true, model: Some("m"), ..PLAIN };
     let body = json!({
         "model": "m", "stream": true, "stream_options": {"include_usage": true}, "seed": 3,
-        "max_completion_tokens": 9, "user": "u", "logit_bias": {}, "tool_choice": "required",
+        "max_completion_tokens": 9, "user": "u", "tool_choice": "required",
         "top_p": null,
         "tools": [{"type": "function", "function": {"name": "f", "strict": true}}],
         "messages": [

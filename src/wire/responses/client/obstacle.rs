@@ -113,9 +113,9 @@ fn kind_of(raw: Raw<'_>) -> Kind<'_> {
 fn refusal(param: &str, code: &str, message: impl Into<String>) -> Failure {
     Failure {
         status: Some(400),
-        kind: Some("invalid_request_error".to_owned()),
-        code: Some(code.to_owned()),
-        param: Some(param.to_owned()),
+        kind: Some("invalid_request_error".into()),
+        code: Some(code.into()),
+        param: Some(param.into()),
         ..Failure::new(FailureClass::NotFound, message)
     }
 }

@@ -20,8 +20,7 @@ use crate::wire::responses::reply::BETWEEN;
 /// # Errors
 /// The body is no chat completion.
 pub fn reply(body: &Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
-    let completion: Completion<'_> = serde_json::from_slice(body)
-        .map_err(|broken| garbage(format!("the provider's reply cannot be read: {broken}")))?;
+    let completion = Completion::read(body)?;
     let stem = stem(Some(&completion.id), telling.request_id);
     let mut choices = completion.choices.into_iter();
     let Some(answer) = choices.next() else {

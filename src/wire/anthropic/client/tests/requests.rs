@@ -11,7 +11,7 @@ fn of(messages: Value) -> Value {
 
 fn refused(body: Value) -> (String, String) {
     let failure = super::super::request(&object(&body)).unwrap_err();
-    (failure.param.unwrap_or_default(), failure.message)
+    (failure.param.unwrap_or_default().into(), failure.message)
 }
 
 #[test]

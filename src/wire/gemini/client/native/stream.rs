@@ -61,8 +61,9 @@ struct Feedback<'a> {
 /// # Errors
 /// The body is an error, or no reply at all.
 pub fn reply(body: Bytes, api: Endpoint) -> Result<Reply, Failure> {
-    let frame: Frame<'_> = serde_json::from_slice(&body)
-        .map_err(|_| within(&body).unwrap_or_else(|| garbage("the provider's reply is none")))?;
+    let frame: Frame<'_> = serde_json::from_slice(&body).map_err(|_| {
+        within(&body).unwrap_or_else(|| garbage("the provider's reply is not one of Gemini's API"))
+    })?;
     if frame.error.is_some() {
         return Err(within(&body).unwrap_or_else(|| garbage("the provider failed")));
     }
