@@ -26,7 +26,10 @@ struct Case {
 }
 
 fn openai_like(input: u64, output: u64) -> Value {
-    json!({"object": "chat.completion", "model": "m", "choices": [],
+    // As a chat and as a text completion.
+    let choice = json!({"index": 0, "message": {"role": "assistant", "content": "hi"},
+                        "text": "hi", "finish_reason": "stop"});
+    json!({"object": "chat.completion", "model": "m", "choices": [choice],
            "usage": {"prompt_tokens": input, "completion_tokens": output,
                      "total_tokens": input + output}})
 }

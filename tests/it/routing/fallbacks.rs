@@ -208,7 +208,7 @@ fn an_answer_that_was_kept_back_goes_to_the_group_for_refused_content() {
     let world = World::with_router(kept_back(), "content_policy_fallbacks: {main: [c]}");
     assert_eq!(world.ask(&[]).text(), "c");
     assert_eq!(world.gateway.client().stream("main", "hi").text(), "c");
-    let own = world.ask(&[("content_policy_fallbacks", json!([]))]);
+    let own = world.ask(&[("disable_fallbacks", json!(true))]);
     assert_eq!(own.json()["choices"][0]["finish_reason"], "content_filter");
 
     world.main.now_replies(content_filtered("some text"));
