@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 
-use super::call::{self, Reading};
+use super::answer;
+use super::call::Reading;
 use crate::catalog::Deployment;
 use crate::dialect::{ClientDialect, Dialect, Endpoint};
 use crate::failure::Failure;
@@ -99,7 +100,7 @@ impl Passed {
             {
                 wire::bedrock::reply(body, created, origin)
             }
-            Form::Own(reading) => call::reply(deployment, reading, body, created, origin),
+            Form::Own(reading) => answer::reply(deployment, reading, body, created, origin),
             Form::OpenAi(api) => wire::openai::reply(body, deployment.quirks, api),
             Form::Messages => messages::reply(body),
             Form::Gemini => gemini::reply(last_of_list(body), Endpoint::Chat),
@@ -133,7 +134,7 @@ impl Passed {
             {
                 StreamRelay::bedrock(options, origin)
             }
-            Form::Own(reading) => call::stream(deployment, reading, options, origin),
+            Form::Own(reading) => answer::stream(deployment, reading, options, origin),
             Form::OpenAi(api) if !api.is_text() => StreamRelay::media(api, true),
             Form::OpenAi(_) | Form::Predicted => StreamRelay::openai(options),
             Form::Messages => StreamRelay::anthropic_native(),

@@ -5,6 +5,7 @@
 //! choose the format by the dialect; the formats themselves are `wire`'s.
 //! Knows no file, no network and no clock.
 
+mod answer;
 mod anthropic;
 mod azure;
 mod bedrock;
@@ -39,9 +40,10 @@ mod vertex;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use thiserror::Error;
 
+pub use answer::{origin, reply, stream, tells_origin};
 pub use azure::DEFAULT_API_VERSION;
 pub use bedrock::{AGENT_RUNTIME, agent_runtime, region_of};
-pub use call::{Call, Outgoing, Reading, origin, reply, request, stream, tells_origin};
+pub use call::{Call, Outgoing, Reading, request};
 pub use classify::{cannot_count, class_of, classify, is_for_client, reclassify};
 pub use cloud::{Cloud, CloudOptions};
 pub use continuation::continuation;

@@ -15,7 +15,7 @@ use crate::wire::{self, RequestOptions};
 pub(super) const AMAZON_INPUT_TOKENS: &str = "x-amzn-bedrock-input-token-count";
 
 /// And how many it wrote.
-const AMAZON_OUTPUT_TOKENS: &str = "x-amzn-bedrock-output-token-count";
+pub(super) const AMAZON_OUTPUT_TOKENS: &str = "x-amzn-bedrock-output-token-count";
 
 /// The requests in which a client's is asked for; `None`: it is one.
 ///
