@@ -99,6 +99,15 @@ pub enum ClientDialect {
     Gemini,
 }
 
+/// The methods of Google's API that are served.
+const GOOGLES: [&str; 5] = [
+    ":generateContent",
+    ":streamGenerateContent",
+    ":countTokens",
+    ":embedContent",
+    ":batchEmbedContents",
+];
+
 impl ClientDialect {
     /// The dialect of those who ask for this path, whether or not it is served.
     #[must_use]
@@ -110,11 +119,7 @@ impl ClientDialect {
         }
         // Google's methods stand behind a colon, also below the paths that others share.
         let below_models = ["/v1/models/", "/models/"].iter().any(|base| path.starts_with(base));
-        if below_models
-            && [":generateContent", ":streamGenerateContent", ":countTokens"]
-                .iter()
-                .any(|method| path.ends_with(method))
-        {
+        if below_models && GOOGLES.iter().any(|method| path.ends_with(method)) {
             return Self::Gemini;
         }
         let path = path.strip_prefix("/openai").unwrap_or(path);
@@ -181,6 +186,32 @@ pub enum CacheSpot {
 }
 
 impl Quirks {
+    /// No departure at all.
+    pub const NONE: Self = Self {
+        max_tokens_only: false,
+        no_stream_options: false,
+        mistral: false,
+        strip_strict_and_names: false,
+        null_content_with_tool_calls: false,
+        reasoning_outside_completion: false,
+        normalise_stream: false,
+        imitates: false,
+        closed_messages: false,
+        takes_thinking: false,
+        continues_final_message: false,
+        replays_reasoning: false,
+        vertex: false,
+        invoke: false,
+        cache_markers: false,
+        rules: &[],
+    };
+
+    /// What it answers is looked at, and brought to OpenAI's form where it departs from it.
+    #[must_use]
+    pub const fn is_normalised(&self) -> bool {
+        self.normalise_stream || self.imitates || self.mistral || self.reasoning_outside_completion
+    }
+
     /// `stream_options` is not sent to such a provider.
     #[must_use]
     pub const fn never_asked_for_usage(&self) -> bool {
@@ -213,6 +244,14 @@ pub struct Quirks {
     /// Frames need normalising: usage on the finish chunk, missing `type` or index of tool calls,
     /// unknown finish reasons. Other streams are passed as they are.
     pub normalise_stream: bool,
+    /// Somebody's server under OpenAI's name. What it answers is normalised as above; what it is asked
+    /// is said as to OpenAI, because nothing is known of what it takes.
+    pub imitates: bool,
+    /// Refuses messages with fields that it does not know, and ids of calls over 64 bytes (OpenAI,
+    /// Azure, Groq): what only replies have is taken out of a history.
+    pub closed_messages: bool,
+    /// Understands `thinking` with a `type` of `disabled`.
+    pub takes_thinking: bool,
     /// Goes on with an assistant message that ends the conversation, if `continue_final_message`
     /// says so (vLLM).
     pub continues_final_message: bool,
@@ -221,6 +260,8 @@ pub struct Quirks {
     /// As Vertex AI serves it. Gemini: takes labels and `gs://` addresses, has no file search.
     /// Claude: the model stands in the path, the version in the body.
     pub vertex: bool,
+    /// Claude at Bedrock by InvokeModel: in its own format, as at Anthropic.
+    pub invoke: bool,
     /// Takes Anthropic's `cache_control` on parts, messages and tools. From requests to all others
     /// the markers are taken out.
     pub cache_markers: bool,
@@ -281,6 +322,7 @@ mod tests {
             ("/v1beta/models/m:generateContent", ClientDialect::Gemini),
             ("/models/a/b:streamGenerateContent", ClientDialect::Gemini),
             ("/v1/models/m:countTokens", ClientDialect::Gemini),
+            ("/models/m:batchEmbedContents", ClientDialect::Gemini),
             ("/v1/models/m", ClientDialect::OpenAi),
             ("/v1/chat/completions", ClientDialect::OpenAi),
             ("/v1/messagesx", ClientDialect::OpenAi),

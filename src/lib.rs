@@ -9,6 +9,7 @@ pub mod config;
 pub mod dialect;
 pub mod edge;
 pub mod failure;
+pub mod fetch;
 pub mod gateway;
 pub mod identity;
 pub mod keys;

@@ -21,6 +21,7 @@ pub struct Snapshot {
     pub rules: routing::rules::Rules,
     pub access: Access,
     pub traffic: Traffic,
+    pub fetching: Fetching,
     /// Shared, because each connection asks for it.
     pub edge: Arc<edge::Settings>,
     pub checks: Checks,
@@ -62,6 +63,17 @@ pub struct Traffic {
     pub tool_call_memory: Option<Duration>,
     /// Certificate and key of the TLS listener (PEM files).
     pub tls: Option<(Box<str>, Box<str>)>,
+}
+
+/// What of the addresses that clients name is fetched, for providers that take data only.
+#[derive(Debug)]
+pub struct Fetching {
+    /// Only public addresses are.
+    pub validates: bool,
+    /// Hosts that may be anywhere, as they stand in addresses: `host`, or `host:port`.
+    pub allowed_hosts: Vec<Box<str>>,
+    /// The longest thing; zero for nothing at all.
+    pub max_bytes: usize,
 }
 
 /// Health checks without traffic; which deployments have one, they say themselves.

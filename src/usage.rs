@@ -53,6 +53,8 @@ pub struct Units {
     pub characters: u64,
     /// Searches of a rerank: one query with up to a hundred documents.
     pub searches: u64,
+    /// Searches of the web that a model had its provider make.
+    pub web_searches: u64,
 }
 
 impl Units {
@@ -65,6 +67,7 @@ impl Units {
             audio_ms: self.audio_ms.saturating_add(other.audio_ms),
             characters: self.characters.saturating_add(other.characters),
             searches: self.searches.saturating_add(other.searches),
+            web_searches: self.web_searches.saturating_add(other.web_searches),
         }
     }
 }

@@ -35,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["keys", "spend", "secret"]),
     ("snapshot", &["edge", "catalog", "routing", "keys", "secret"]),
     ("upstream", &["snapshot", "catalog", "failure", "patience"]),
+    ("fetch", &["snapshot", "patience"]),
     ("identity", &["catalog", "failure", "secret", "patience"]),
     (
         "telemetry",
@@ -51,6 +52,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "telemetry",
             "upstream",
             "identity",
+            "fetch",
             "limits",
             "tokens",
             "provider",
@@ -110,6 +112,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "upstream",
             "recall",
             "identity",
+            "fetch",
             "snapshot",
             "routing",
             "mock",

@@ -102,6 +102,7 @@ pub(super) async fn reload(State(shared): State<Arc<Shared>>, headers: HeaderMap
                 message: "The reload broke; the log has the reason.",
                 param: None,
                 request_id: request_id(&headers),
+                telling: None,
             };
             problem.response(ClientDialect::OpenAi)
         }
@@ -119,6 +120,7 @@ fn refused(headers: &HeaderMap, code: &str, problems: &[String]) -> Response {
         message: &message,
         param: None,
         request_id: request_id(headers),
+        telling: None,
     };
     problem.response(ClientDialect::OpenAi)
 }

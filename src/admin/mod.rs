@@ -5,6 +5,7 @@
 //! called in memory: there is no second port. What the routes need of the rest of the program comes
 //! through one trait, [`Source`]; they know neither Pingora nor the catalog's structure.
 
+mod anthropic_models;
 pub mod auth;
 pub mod config;
 pub mod cors;
@@ -242,6 +243,7 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
                 message: "The metrics could not be rendered.",
                 param: None,
                 request_id: request_id(&headers),
+                telling: None,
             };
             problem.response(ClientDialect::OpenAi)
         }
@@ -292,6 +294,7 @@ fn no_entry(error: &keys::AuthError, headers: &HeaderMap, dialect: ClientDialect
         message: &error.to_string(),
         param: None,
         request_id: request_id(headers),
+        telling: None,
     };
     let mut refusal = problem.response(dialect);
     refusal.headers_mut().insert(http::header::WWW_AUTHENTICATE, auth::CHALLENGE);
@@ -329,7 +332,7 @@ async fn only_post(method: Method, uri: Uri, headers: HeaderMap) -> Response {
 fn refused(status: u16, code: &str, message: &str, uri: &Uri, headers: &HeaderMap) -> Response {
     let kind = "invalid_request_error";
     let request_id = request_id(headers);
-    let problem = Problem { status, kind, code, message, param: None, request_id };
+    let problem = Problem { status, kind, code, message, param: None, request_id, telling: None };
     problem.response(ClientDialect::of_path(uri.path()))
 }
 

@@ -1,6 +1,6 @@
 //! `/v1/models` and `/v1beta/models`: what can be asked for, in OpenAI's shape and in Google's.
 //!
-//! Google's SDKs ask below `/v1/` too: there the shape is that of the client.
+//! Google's SDKs ask below `/v1/` too, and Anthropic's nowhere else: there the shape is that of the client.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Uri};
 use serde::{Deserialize, Serialize};
 
+use super::anthropic_models as anthropic;
 use super::{
     ClientDialect, Model, Problem, Shared, admit, admit_google, auth, request_id, shortened,
 };
@@ -55,6 +56,9 @@ pub(super) async fn list(
         return refusal;
     }
     let models = shared.source.models();
+    if anthropic::is_client(&headers) {
+        return anthropic::list(&models, shared.started, &uri, &headers);
+    }
     let data = models.iter().map(|model| Entry::of(model, &shared)).collect();
     Json(List { object: "list", data }).into_response()
 }
@@ -75,8 +79,12 @@ pub(super) async fn one(
     }
     // A name that is no text cannot be that of a model.
     let name = name.map(|Path(name)| name).unwrap_or_default();
+    let anthropics = anthropic::is_client(&headers);
     if let Some(model) = shared.source.model(&name) {
-        return Json(Entry::of(&model, &shared)).into_response();
+        return match anthropics {
+            true => anthropic::one(&model, shared.started),
+            false => Json(Entry::of(&model, &shared)).into_response(),
+        };
     }
     let problem = Problem {
         status: 404,
@@ -85,8 +93,9 @@ pub(super) async fn one(
         message: &format!("The model '{}' does not exist", shortened(&name)),
         param: Some("model"),
         request_id: request_id(&headers),
+        telling: None,
     };
-    problem.response(ClientDialect::OpenAi)
+    problem.response(if anthropics { ClientDialect::Anthropic } else { ClientDialect::OpenAi })
 }
 
 /// What a client of Google's may ask of every model here.
@@ -184,6 +193,14 @@ fn google_problem(status: u16, code: &str, what: &str, headers: &HeaderMap) -> R
     };
     let kind = "invalid_request_error";
     let request_id = request_id(headers);
-    let problem = Problem { status, kind, code, message: &message, param: Some(what), request_id };
+    let problem = Problem {
+        status,
+        kind,
+        code,
+        message: &message,
+        param: Some(what),
+        request_id,
+        telling: None,
+    };
     problem.response(ClientDialect::Gemini)
 }

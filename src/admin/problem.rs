@@ -7,17 +7,20 @@ use http::header::CONTENT_TYPE;
 use serde::Serialize;
 
 pub use crate::dialect::ClientDialect;
+use crate::failure::Telling;
 
 /// What went wrong, in words that clients know.
 #[derive(Clone, Copy, Debug)]
 pub struct Problem<'a> {
     pub status: u16,
-    /// The error's `type` in OpenAI's shape; Anthropic's follows from the status.
+    /// The error's `type` in OpenAI's shape.
     pub kind: &'a str,
     pub code: &'a str,
     pub message: &'a str,
     pub param: Option<&'a str>,
     pub request_id: Option<&'a str>,
+    /// The words of the other APIs; `None`: they follow from the status.
+    pub telling: Option<Telling>,
 }
 
 impl Problem<'_> {
@@ -30,6 +33,9 @@ impl Problem<'_> {
     #[must_use]
     pub fn body(&self, dialect: ClientDialect) -> Bytes {
         let Self { kind, code, message, param, request_id, .. } = *self;
+        let anthropic =
+            self.telling.map_or_else(|| anthropic_kind(self.status), |told| told.anthropic);
+        let google = self.telling.map_or_else(|| google_status(self.status), |told| told.google);
         let written = match dialect {
             ClientDialect::OpenAi | ClientDialect::Responses => {
                 serde_json::to_vec(&OpenAiEnvelope {
@@ -38,14 +44,14 @@ impl Problem<'_> {
             }
             ClientDialect::Anthropic => serde_json::to_vec(&AnthropicEnvelope {
                 kind: "error",
-                error: AnthropicError { kind: anthropic_kind(self.status), message },
+                error: AnthropicError { kind: anthropic, message },
                 request_id,
             }),
             ClientDialect::Gemini => serde_json::to_vec(&GoogleEnvelope {
                 error: GoogleError {
                     code: self.status,
                     message,
-                    status: google_status(self.status),
+                    status: google,
                     details: [GoogleDetail {
                         kind: "type.googleapis.com/google.rpc.ErrorInfo",
                         reason: code,

@@ -111,12 +111,14 @@ pub struct Listed {
 }
 
 /// What a person should know of; other spellings of the same paths are left out.
-pub const LISTED: [Listed; 29] = [
+pub const LISTED: [Listed; 31] = [
     post("/v1/chat/completions", "Chat completions"),
     post("/openai/deployments/{model}/chat/completions", "Chat completions, as Azure's SDK asks"),
     post("/v1beta/models/{model}:generateContent", "Google's generateContent"),
     post("/v1beta/models/{model}:streamGenerateContent", "The same as a stream"),
     post("/v1beta/models/{model}:countTokens", "The tokens of a prompt, as Google's clients ask"),
+    post("/v1beta/models/{model}:embedContent", "An embedding, as Google's clients ask"),
+    post("/v1beta/models/{model}:batchEmbedContents", "Several embeddings at once"),
     post("/v1/messages", "Messages, for clients of Anthropic's API"),
     post("/v1/messages/count_tokens", "The tokens of a prompt, as Anthropic's clients ask"),
     post("/v1/completions", "Text completions"),

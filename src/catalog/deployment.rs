@@ -18,7 +18,7 @@ use crate::mapping::Mapping;
 pub type DeploymentId = Arc<str>;
 
 /// One entry of `model_list`: a provider, a model, credentials and limits.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Deployment {
     pub id: DeploymentId,
     /// `model_name`: the group this deployment belongs to. May hold a `*`.
@@ -113,7 +113,7 @@ impl Deployment {
 }
 
 /// Where a deployment's requests go: everything that does not change from request to request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Target {
     pub tls: bool,
     /// Host name or address, without port; IPv6 without brackets.

@@ -33,7 +33,7 @@ pub use identity::{
     Authorisation, Aws, AwsKeys, AwsRole, Entra, Google, Identity, Scheme, Source, WebIdentity,
 };
 pub use mount::Mount;
-pub use price::Price;
+pub use price::{Picture, Price};
 pub use price_book::{Listed, PriceBook};
 pub use spread::{Member, Spread};
 use wildcard::Wildcard;

@@ -17,6 +17,9 @@ pub struct Mount {
     /// What comes after `path` is put after the target's own path as it is. Otherwise the target is a
     /// provider's API, and a version that the client writes replaces the one that is configured.
     pub verbatim: bool,
+    /// The words with which what stands behind `path` may begin; empty: any. Goes before a mount of
+    /// the same path that takes any.
+    pub only: &'static [&'static str],
     /// `None`: all.
     pub methods: Option<Vec<Method>>,
     /// A key of the gateway is asked for.
@@ -37,7 +40,9 @@ impl Mount {
     pub fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
         let rest = path.strip_prefix(&*self.path)?;
         let below = rest.starts_with('/') && self.subpaths;
-        (below || rest.is_empty()).then_some(rest)
+        let first = || rest.split('/').nth(1).unwrap_or_default();
+        let is_meant = self.only.is_empty() || self.only.contains(&first());
+        ((below || rest.is_empty()) && is_meant).then_some(rest)
     }
 }
 
@@ -45,7 +50,7 @@ impl super::Catalog {
     /// The same catalog with these mounts. Longer paths go first.
     #[must_use]
     pub fn with_mounts(mut self, mut mounts: Vec<Mount>) -> Self {
-        mounts.sort_by_key(|mount| std::cmp::Reverse(mount.path.len()));
+        mounts.sort_by_key(|mount| std::cmp::Reverse((mount.path.len(), !mount.only.is_empty())));
         self.mounts = mounts.into_iter().map(Arc::new).collect();
         self
     }
@@ -80,12 +85,25 @@ mod tests {
             path: path.into(),
             subpaths,
             verbatim: false,
+            only: &[],
             methods: None,
             needs_key: true,
             forwards_headers: true,
             query: Vec::new(),
             price: None,
             resolved: Resolved::of(&path.into(), Arc::new([deployment])),
+        }
+    }
+
+    #[test]
+    fn a_mount_for_some_words_goes_first() {
+        let some = Mount { only: &["x", "y"], verbatim: true, ..mount("/a", true) };
+        let catalog = Catalog::default().with_mounts(vec![mount("/a", true), some]);
+        for (path, is_some) in
+            [("/a/x", true), ("/a/y/z", true), ("/a/xy", false), ("/a/z/x", false), ("/a", false)]
+        {
+            let (mount, rest) = catalog.mounted(path).unwrap();
+            assert_eq!((mount.verbatim, rest), (is_some, path.strip_prefix("/a").unwrap()));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::sample::deployment;
 use super::*;
+use crate::usage::{Units, Usage};
 
 fn alias(name: &str, target: &str) -> Alias {
     Alias { name: name.into(), target: AliasTarget::Group(target.into()), hidden: false }
@@ -271,4 +272,56 @@ fn a_wildcard_deployment_has_the_price_of_the_model_that_is_called() {
     assert_eq!(wildcard.price("m2", &book), None);
     let fixed = deployment("g = openai/m1 #b");
     assert_eq!(fixed.price("m1", &book), None, "config looked it up and found none");
+}
+
+#[test]
+fn images_cost_what_their_size_and_quality_do() {
+    let book = PriceBook::parse(
+        br#"{"models":{
+            "azure/hd/1024-x-1792/d":{"litellm_provider":"azure","input_cost_per_pixel":7e-8,"output_cost_per_token":0},
+            "azure/standard/1024-x-1024/d":{"litellm_provider":"azure","input_cost_per_pixel":4e-8},
+            "xai/g":{"litellm_provider":"xai","input_cost_per_image":0.06},
+            "low/1024-x-1024/g":{"litellm_provider":"xai","input_cost_per_image":0.04},
+            "512-x-512/g":{"litellm_provider":"xai","output_cost_per_image":0.01},
+            "nscale/flux":{"litellm_provider":"nscale","input_cost_per_pixel":1e-9,"output_cost_per_pixel":0}
+        }}"#,
+    )
+    .unwrap();
+    let cents =
+        |deployment: &Deployment, model: &str, size: Option<&str>, quality: Option<&str>| {
+            let picture = Picture::of(size, quality);
+            let price = deployment.price_of_images(model, &book, &picture)?;
+            let units = Units { images: 2, ..Units::default() };
+            Some(price.cost(&Usage { units, ..Usage::default() }).pico() / 100_000_000)
+        };
+    let mut azure = deployment("g = azure/mine #a");
+    azure.info.base_model = Some("azure/d".into());
+    let (square, tall) = (2 * 4 * 1024 * 1024, 2 * 7 * 1024 * 1792);
+    assert_eq!(cents(&azure, "mine", None, None), Some(square / 10_000));
+    assert_eq!(cents(&azure, "mine", Some("auto"), Some("auto")), Some(square / 10_000));
+    assert_eq!(cents(&azure, "mine", Some("1024x1792"), Some("hd")), Some(tall / 10_000));
+    assert_eq!(cents(&azure, "mine", Some("7x7"), None), None, "of such images nothing is known");
+    azure.info.base_model = None;
+    assert_eq!(cents(&azure, "d", None, None), Some(square / 10_000));
+
+    let mut xai = deployment("g = xai/g #b");
+    xai.info.price = book.get("xai", "g").unwrap().price.clone();
+    let cases = [
+        (Some("1024x1024"), Some("low"), 800),
+        (Some("1024x1024"), Some("high"), 1200),
+        (Some("512x512"), Some("high"), 200),
+        (None, None, 1200),
+    ];
+    for (size, quality, expected) in cases {
+        assert_eq!(cents(&xai, "g", size, quality), Some(expected), "{size:?} {quality:?}");
+    }
+    // What an operator wrote comes first.
+    let written = xai.info.price.as_ref().unwrap();
+    xai.info.price =
+        Some(Arc::new(written.with_overrides(&[("output_cost_per_image".into(), 0.5)])));
+    assert_eq!(cents(&xai, "g", Some("1024x1024"), Some("low")), Some(10_000));
+
+    let mut nscale = deployment("g = nscale/flux #c");
+    nscale.info.price = book.get("nscale", "flux").unwrap().price.clone();
+    assert_eq!(cents(&nscale, "flux", Some("1000x500"), None), Some(10));
 }

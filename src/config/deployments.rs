@@ -80,9 +80,11 @@ pub(super) fn build(
     let mut target = provider::target(vendor, &written)?;
     target.fleet = fleet(vendor, &written, &target, access)?;
     let remarks = provider::remarks(vendor, &written);
-    let responses =
-        draft.responses.unwrap_or_else(|| provider::responses_api(vendor, &written, &target));
     let info = model_info(&draft, prices);
+    let responses = draft.responses.unwrap_or_else(|| {
+        let model = info.base_model.as_deref().unwrap_or(&draft.model);
+        provider::responses_api(vendor, &written, &target, model)
+    });
     let deployment = Deployment {
         id: draft.id,
         group: draft.group,

@@ -319,7 +319,7 @@ fn the_default_id_changes_with_what_is_called_and_not_with_the_order_of_writing(
 /// The snapshot in a form that people can compare: what differs from the defaults of a type is
 /// written out, addresses are shown without what the provider table adds to them.
 fn describe(snapshot: &Snapshot) -> String {
-    let Snapshot { catalog, routing, access, traffic, edge, logs, .. } = snapshot;
+    let Snapshot { catalog, routing, access, traffic, fetching, edge, logs, .. } = snapshot;
     let mut out = String::new();
     for deployment in catalog.deployments() {
         describe_deployment(deployment, &mut out);
@@ -364,6 +364,10 @@ fn describe(snapshot: &Snapshot) -> String {
     if routing.pre_call_checks || routing.allowed_region.is_some() {
         let region = &routing.allowed_region;
         writeln!(out, "pre-call checks {}, region {region:?}", routing.pre_call_checks).unwrap();
+    }
+    let is_usual = fetching.validates && fetching.allowed_hosts.is_empty();
+    if !is_usual || fetching.max_bytes != 20 * 1024 * 1024 {
+        writeln!(out, "{fetching:?}").unwrap();
     }
     for (name, rules) in [
         ("fallbacks", &routing.fallbacks),

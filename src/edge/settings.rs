@@ -127,6 +127,8 @@ pub struct Limits {
     pub max_connections_per_client: Option<usize>,
     /// How long a connection may be open without a request.
     pub keepalive_timeout: Duration,
+    /// Requests in flight on one connection of HTTP/2, as it is told at its start.
+    pub http2_streams: u32,
 }
 
 impl Default for Limits {
@@ -135,6 +137,7 @@ impl Default for Limits {
             max_connections: None,
             max_connections_per_client: None,
             keepalive_timeout: Duration::from_secs(75),
+            http2_streams: 100,
         }
     }
 }

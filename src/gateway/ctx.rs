@@ -14,12 +14,12 @@ use super::error::{ClientDialect, GatewayError};
 use super::hints::Hints;
 use super::passing::Passing;
 use super::queue::Place;
-use crate::catalog::{DeploymentId, PriceBook};
+use crate::catalog::{DeploymentId, Picture, PriceBook};
 use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
 use crate::keys::Caller;
 use crate::money::Usd;
-use crate::provider::{Action, Native, Stored};
+use crate::provider::{Action, Native, Reading, Stored};
 use crate::routing::{Ask, Fallback, Needs, Settings};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Counted, Metrics};
@@ -124,7 +124,13 @@ impl Call {
             model: &self.model,
             request_id,
             array: self.array,
+            embeds: self.endpoint == Endpoint::Embeddings,
         }
+    }
+
+    /// Whether a text completion is answered by a conversation.
+    pub fn is_bridged(&self, reading: Reading) -> bool {
+        self.endpoint == Endpoint::Completions && reading.api != Endpoint::Completions
     }
 
     /// Whether it is about a response that was made, and paid for, before.
@@ -158,6 +164,16 @@ impl Call {
         self.endpoint == Endpoint::Speech || self.is_content()
     }
 
+    /// The images that are asked for, if it is about images.
+    pub fn picture(&self) -> Option<Picture> {
+        let is_image = matches!(
+            self.endpoint,
+            Endpoint::ImageGenerations | Endpoint::ImageEdits | Endpoint::ImageVariations
+        );
+        let said = |name: &str| self.body.str(name);
+        is_image.then(|| Picture::of(said("size").as_deref(), said("quality").as_deref()))
+    }
+
     /// Whether the content of a file is asked for, whatever its type.
     pub fn is_content(&self) -> bool {
         self.stored.as_ref().is_some_and(|stored| stored.action == Action::Content)
@@ -183,6 +199,8 @@ pub struct Relayed {
     pub fallbacks: u32,
     pub usage: Option<Usage>,
     pub cost: Option<Usd>,
+    /// The images that are asked for, by which they are priced.
+    pub picture: Option<Picture>,
     /// Time spent waiting for upstreams: before a retry, connecting, sending, waiting for the head
     /// and then for the body or, of a stream, for its first content.
     pub upstream: Duration,
@@ -201,7 +219,10 @@ impl Relayed {
     /// for each attempt of which the client got something: a stream may be the work of several.
     pub fn settle(&mut self, usage: Usage, prices: &PriceBook) {
         let served = self.served_by.as_ref();
-        let price = served.and_then(|by| by.deployment.price(&by.model, prices));
+        let price = served.and_then(|by| match &self.picture {
+            Some(picture) => by.deployment.price_of_images(&by.model, prices, picture),
+            None => by.deployment.price(&by.model, prices),
+        });
         let cost = price.map(|price| price.cost(&usage));
         // Also of estimated usage, which the log marks: a budget that ignored it could be spent
         // many times over by streams that break.

@@ -76,16 +76,15 @@ impl GatewayError {
         }
     }
 
-    /// The status as clients of a dialect know it: 529 is Anthropic's own, and a prompt that is too
-    /// long is a 400 there, by which its clients know that they can shorten it.
+    /// The status as clients of a dialect know it: 529 is Anthropic's own, others know 503.
     #[must_use]
     pub fn status_for(&self, dialect: ClientDialect) -> u16 {
         match (self, dialect) {
-            (Self::Upstream(failure), ClientDialect::Anthropic) => match failure.class {
-                FailureClass::ContextWindow => 400,
-                _ if failure.status == Some(529) => 529,
-                _ => self.status(),
-            },
+            (Self::Upstream(failure), ClientDialect::Anthropic)
+                if failure.class == FailureClass::Overloaded && failure.status == Some(529) =>
+            {
+                529
+            }
             _ => self.status(),
         }
     }
@@ -261,6 +260,10 @@ impl GatewayError {
             param: self.param(),
             // Anthropic's own errors carry it too.
             request_id: (ours || dialect == ClientDialect::Anthropic).then_some(request_id),
+            telling: match self {
+                Self::Upstream(failure) if !lacks_credential(failure) => Some(failure.telling()),
+                _ => None,
+            },
         };
         problem.body(dialect)
     }
@@ -284,68 +287,34 @@ pub fn whole_seconds(wait: Duration) -> u64 {
 }
 
 fn upstream_status(failure: &Failure) -> u16 {
-    match (failure.status, failure.class) {
+    match lacks_credential(failure) {
         // Not 401: a client would take that for a word about its own key.
-        (None, FailureClass::Auth) if lacks_credential(failure) => 503,
-        // 529 is not a registered status; OpenAI clients know 503.
-        (Some(529), _) => 503,
-        // Google's word for a wrong key; the same failure has the same status everywhere.
-        (Some(400), FailureClass::Auth) => 401,
-        (Some(status @ 400..=599), _) => status,
-        (
-            _,
-            FailureClass::BadRequest | FailureClass::ContextWindow | FailureClass::ContentPolicy,
-        ) => 400,
-        (_, FailureClass::NotFound) => 404,
-        (_, FailureClass::Auth) => 401,
-        (_, FailureClass::Quota | FailureClass::RateLimited) => 429,
-        (_, FailureClass::Overloaded) => 503,
-        (_, FailureClass::Timeout) => 504,
-        (_, FailureClass::Connection | FailureClass::Server) => 502,
-        (_, FailureClass::Conflict) => 409,
+        true => 503,
+        false => failure.telling().status,
     }
 }
 
 /// The gateway could not get the credential that the deployment is called with.
 fn lacks_credential(failure: &Failure) -> bool {
-    failure.code.as_deref() == Some(Failure::NO_CREDENTIAL)
+    failure.status.is_none() && failure.code.as_deref() == Some(Failure::NO_CREDENTIAL)
 }
 
 fn upstream_code(failure: &Failure) -> &str {
-    let own = match failure.class {
+    let own = failure.telling().code;
+    match failure.class {
+        FailureClass::Auth if lacks_credential(failure) => Failure::NO_CREDENTIAL,
         // The provider's words about its credentials stay here: they are ours, not the client's.
-        FailureClass::Auth if lacks_credential(failure) => return Failure::NO_CREDENTIAL,
-        FailureClass::Auth => return "upstream_authentication_error",
-        FailureClass::BadRequest => "invalid_request",
-        FailureClass::ContextWindow => "context_length_exceeded",
-        FailureClass::ContentPolicy => "content_policy_violation",
-        FailureClass::NotFound => "upstream_not_found",
-        FailureClass::Quota => "insufficient_quota",
-        FailureClass::RateLimited => "rate_limit_exceeded",
-        FailureClass::Overloaded => "overloaded",
-        FailureClass::Timeout => "upstream_timeout",
-        FailureClass::Connection => "upstream_connection_error",
-        FailureClass::Server => "upstream_error",
-        FailureClass::Conflict => "conflict",
-    };
-    failure.code.as_deref().unwrap_or(own)
+        FailureClass::Auth => own,
+        _ => failure.code.as_deref().unwrap_or(own),
+    }
 }
 
 fn upstream_kind(failure: &Failure) -> &str {
-    let own = match failure.class {
-        FailureClass::Auth => return "authentication_error",
-        FailureClass::BadRequest
-        | FailureClass::ContextWindow
-        | FailureClass::ContentPolicy
-        | FailureClass::NotFound
-        | FailureClass::Conflict => "invalid_request_error",
-        FailureClass::Quota => "insufficient_quota",
-        FailureClass::RateLimited => "rate_limit_error",
-        FailureClass::Overloaded => "overloaded_error",
-        FailureClass::Timeout => "timeout_error",
-        FailureClass::Connection | FailureClass::Server => "upstream_error",
-    };
-    failure.kind.as_deref().unwrap_or(own)
+    let own = failure.telling().kind;
+    match failure.class {
+        FailureClass::Auth => own,
+        _ => failure.kind.as_deref().unwrap_or(own),
+    }
 }
 
 fn upstream_message(failure: &Failure) -> Cow<'_, str> {
@@ -390,8 +359,8 @@ fn unfit_message(model: &str, out: Out) -> String {
             capability.description()
         ),
         Out::NotOwner => format!(
-            "The previous response was not made by `{model}`: it can only be gone on from under the \
-             name of a model whose deployment made it."
+            "The previous response, or a file that the request names, is not kept at `{model}`: it can \
+             only be used under the name of a model whose deployment keeps it."
         ),
         Out::OtherRegion => {
             format!("No deployment of `{model}` is in a region that the request may go to.")
@@ -428,6 +397,31 @@ mod tests {
         failure.status = Some(529);
         let error = GatewayError::Upstream(Box::new(failure));
         assert_eq!((error.status(), error.retry_after()), (503, Some(Duration::from_secs(1))));
+    }
+
+    #[test]
+    fn a_class_is_told_alike_to_clients_of_every_api() {
+        for (class, status, told, anthropic, google) in [
+            (FailureClass::RateLimited, 400, 429, "rate_limit_error", "RESOURCE_EXHAUSTED"),
+            (FailureClass::ContextWindow, 413, 400, "invalid_request_error", "INVALID_ARGUMENT"),
+            (FailureClass::Server, 424, 502, "api_error", "INTERNAL"),
+            (FailureClass::Timeout, 408, 408, "timeout_error", "DEADLINE_EXCEEDED"),
+            (FailureClass::Timeout, 524, 504, "timeout_error", "DEADLINE_EXCEEDED"),
+            (FailureClass::Overloaded, 502, 503, "overloaded_error", "UNAVAILABLE"),
+        ] {
+            let failure = Failure { status: Some(status), ..Failure::new(class, "m") };
+            let error = GatewayError::Upstream(Box::new(failure));
+            let of = |dialect| parsed(&error.body(dialect, "id"));
+            assert_eq!(of(ClientDialect::Anthropic)["error"]["type"], anthropic, "{class:?}");
+            assert_eq!(of(ClientDialect::Gemini)["error"]["status"], google, "{class:?}");
+            assert_eq!(of(ClientDialect::Gemini)["error"]["code"], told, "{class:?}");
+            for dialect in [ClientDialect::OpenAi, ClientDialect::Anthropic] {
+                assert_eq!(error.status_for(dialect), told, "{class:?} {dialect:?}");
+            }
+            let frame = error.frame(ClientDialect::Anthropic, "id");
+            let frame = String::from_utf8(frame.to_vec()).unwrap();
+            assert!(frame.contains(anthropic), "{frame}");
+        }
     }
 
     #[test]

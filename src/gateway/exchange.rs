@@ -86,7 +86,8 @@ impl Bounds {
     /// has the operator's.
     pub(super) fn blame(&self, mut failure: Failure) -> Failure {
         let connecting = failure.code.as_deref() == Some("upstream_connect_timeout");
-        failure.blameless = self.by_client && failure.class == FailureClass::Timeout && !connecting;
+        failure.blameless |=
+            self.by_client && failure.class == FailureClass::Timeout && !connecting;
         failure
     }
 }
@@ -235,7 +236,8 @@ enum Unsent {
 struct Head {
     status: StatusCode,
     headers: HeaderMap,
-    is_json: bool,
+    /// It is no stream, whatever was asked for.
+    is_whole: bool,
 }
 
 async fn send(
@@ -285,23 +287,25 @@ async fn send(
         match session.response_header() {
             Some(head) if head.status.is_informational() => silent = false,
             Some(head) => {
-                let (status, is_json) = (head.status, is_json(&head.headers));
+                let api = outgoing.reading.api;
+                let is_page = api.is_text() && is_page(&head.headers);
+                let (status, is_whole) = (head.status, is_page || is_json(&head.headers));
                 let whole = outgoing.sending.as_ref().is_some_and(|sending| sending.whole_head);
                 let headers = if status.is_success() && !whole {
-                    let api = outgoing.reading.api;
                     let kept = head.headers.iter().filter(|(name, _)| is_kept(name, api));
                     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
                 } else {
                     head.headers.clone()
                 };
-                return Ok((connection, Head { status, headers, is_json }));
+                return Ok((connection, Head { status, headers, is_whole }));
             }
             None => return Err(Unsent::Stale),
         }
     }
 }
 
-/// What the client or the records want to know of a successful answer: its rate limits, the id by
+/// What the client or the records want to know of a successful answer: its rate limits, when to come
+/// again if there is an error in it, the id by
 /// which Anthropic knows it, what its body does not tell, and of what is passed on as it is, what it
 /// is.
 fn is_kept(header: &HeaderName, api: Endpoint) -> bool {
@@ -313,6 +317,8 @@ fn is_kept(header: &HeaderName, api: Endpoint) -> bool {
         || name.starts_with("anthropic-ratelimit-")
         || name.starts_with("anthropic-priority-")
         || name == "request-id"
+        || name == "retry-after"
+        || name == "retry-after-ms"
         || provider::tells_origin(header)
 }
 
@@ -380,12 +386,12 @@ fn http2_head(
 async fn receive(
     upstreams: &Upstreams,
     mut connection: Connection,
-    Head { status, headers, is_json }: Head,
+    Head { status, headers, is_whole }: Head,
     stream: bool,
     bounds: Bounds,
 ) -> Result<Exchange, Failure> {
     let success = status.is_success();
-    if success && stream && !is_json {
+    if success && stream && !is_whole {
         return Ok(Exchange { status, headers, content: Content::Stream(Box::new(connection)) });
     }
     let limit = if success { bounds.body_bytes } else { ERROR_BODY_MAX };
@@ -451,6 +457,12 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let names = |word: &[u8]| memchr::memmem::find(value.as_bytes(), word).is_some();
     // Lines of JSON are a stream: `application/x-ndjson`.
     names(b"json") && !names(b"ndjson")
+}
+
+/// A page for a browser is no stream of events.
+fn is_page(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/html"))
 }
 
 fn unsendable() -> Failure {

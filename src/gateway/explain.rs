@@ -7,12 +7,13 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::ctx::RequestCtx;
-use super::decide;
+use super::ctx::{Call, RequestCtx};
 use super::error::{ClientDialect, GatewayError};
 use super::intake;
 use super::route::Asked;
+use super::{Gateway, decide};
 use crate::dialect::Endpoint;
+use crate::routing::rules::Decision;
 use crate::routing::{self, Ask, ExplainedCandidate, ExplainedGroup, Explanation, Standing};
 use crate::snapshot::Snapshot;
 
@@ -41,6 +42,31 @@ pub fn explain(
             .map_err(|_unknown| GatewayError::UnknownModel { model: call.model.to_string() })?;
     let (model, decided) = (call.model.to_string(), decide::reasons(decision.as_ref()));
     Ok(Explanation { model, decided, ..explained })
+}
+
+/// Says of a request on its way why it goes where it goes: in the response, if its client wants to
+/// know, and in the log at debug level.
+pub(super) fn tell(
+    gateway: &Gateway,
+    ctx: &mut RequestCtx,
+    call: &Call,
+    ask: &Ask<'_>,
+    decision: Option<&Decision>,
+) {
+    let logged = tracing::enabled!(tracing::Level::DEBUG);
+    if !call.hints.explain && !logged {
+        return;
+    }
+    let snapshot = &ctx.snapshot;
+    let (state, now) = (&*gateway.routing, Instant::now());
+    let explained = routing::explain(&snapshot.catalog, &snapshot.routing, state, ask.clone(), now);
+    let Ok(mut explained) = explained else { return };
+    explained.decided = decide::reasons(decision);
+    let line = explained.to_string();
+    tracing::debug!(request_id = %ctx.request_id, routing = %line, "routed");
+    if call.hints.explain {
+        ctx.relayed.explained = Some(line.into());
+    }
 }
 
 /// The endpoint that a body is for: by the field that only that endpoint has.

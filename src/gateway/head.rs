@@ -10,6 +10,7 @@ use pingora_proxy::Session;
 use super::ctx::RequestCtx;
 use super::error::{ClientDialect, GatewayError, whole_seconds};
 use crate::admin::{auth, cors};
+use crate::failure::FailureClass;
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
@@ -85,7 +86,13 @@ pub(super) fn error(
     upstream: Option<&HeaderMap>,
 ) -> Box<ResponseHeader> {
     let mut headers = common(session, ctx, Body::Json(body_bytes));
-    if let Some(wait) = error.retry_after() {
+    // A quota that is used up does not come back while a client waits.
+    let is_permanent = matches!(
+        error,
+        GatewayError::Upstream(failure)
+            if failure.class == FailureClass::Quota && failure.should_retry != Some(true)
+    );
+    if let Some(wait) = error.retry_after().filter(|_| !is_permanent) {
         headers.insert(header::RETRY_AFTER, whole_seconds(wait).into());
         let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         headers.insert(RETRY_AFTER_MS, millis.into());
@@ -95,7 +102,8 @@ pub(super) fn error(
             headers.insert(header::WWW_AUTHENTICATE, auth::CHALLENGE);
         }
         GatewayError::Upstream(failure) => {
-            if let Some(should_retry) = failure.should_retry {
+            let said = failure.should_retry;
+            if let Some(should_retry) = said.or_else(|| is_permanent.then_some(false)) {
                 let word = if should_retry { "true" } else { "false" };
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static(word));
             }

@@ -6,10 +6,11 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::ctx::Call;
+use super::estimate;
 use super::exchange::Bounds;
 use super::opening::{self, Opening, Whole};
 use super::pump::{Interruption, Pump};
-use super::relay::{Outcome, Relay, estimate};
+use super::relay::{Outcome, Relay};
 use crate::catalog::Deployment;
 use crate::failure::Failure;
 use crate::patience::nap;
@@ -128,7 +129,7 @@ impl Relay<'_> {
 
     /// One of the two failed while the other goes on.
     fn lost(&mut self, plan: &mut Plan, attempt: Attempt, failure: Failure, began: Instant) {
-        let failure = provider::reclassify(&attempt.deployment, failure);
+        let failure = provider::reclassify(&attempt.deployment, failure, None, SystemTime::now());
         let outcome = Outcome::Failed(failure.clone());
         self.note(&attempt, &outcome, began);
         let (settings, state) = (&self.ctx.snapshot.routing, &self.gateway.routing);
@@ -143,6 +144,6 @@ impl Relay<'_> {
         self.note(attempt, &Outcome::Overtaken, began);
         self.served_by(attempt);
         let ctx = &mut *self.ctx;
-        ctx.relayed.settle(estimate(call, 0), &ctx.snapshot.prices);
+        ctx.relayed.settle(estimate::of_prompt(call), &ctx.snapshot.prices);
     }
 }

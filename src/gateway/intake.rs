@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::ctx::{Call, RequestCtx};
 use super::error::GatewayError;
+use super::refusal::HeadProblem;
 use super::route::Asked;
 use super::stored::{self, Named};
 use super::{forms, hints};
@@ -137,9 +138,21 @@ pub(super) fn understand(
 ) -> Result<Call, GatewayError> {
     let Asked { endpoint, dialect, model: path_model, stream: path_stream, array, kept, part } =
         asked;
-    let (body, form) = match endpoint.is_text() {
-        true => (json(body)?, None),
-        false => forms::read(headers, body, endpoint, kept.as_ref())?,
+    let encoding = headers.get(http::header::CONTENT_ENCODING).map(HeaderValue::as_bytes);
+    if encoding
+        .is_some_and(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(GatewayError::BadHead(HeadProblem::Encoding));
+    }
+    let (body, form, keeper) = match endpoint.is_text() {
+        true => {
+            let (body, keeper) = stored::files(&ctx.snapshot.catalog, body)?;
+            (json(body)?, None, keeper)
+        }
+        false => {
+            let (body, form) = forms::read(headers, body, endpoint, kept.as_ref())?;
+            (body, form, None)
+        }
     };
     let (path_model, kept_call) = match kept {
         None => (path_model, None),
@@ -148,7 +161,8 @@ pub(super) fn understand(
             (Some(model.into()), Some(Box::new(stored)))
         }
     };
-    let said = wire::client::Asked { model: path_model.as_deref(), stream: path_stream };
+    let embeds = endpoint == Endpoint::Embeddings;
+    let said = wire::client::Asked { model: path_model.as_deref(), stream: path_stream, embeds };
     let (body, native, obstacle) = match dialect {
         ClientDialect::OpenAi => (body, None, Obstacle::default()),
         _ => {
@@ -157,7 +171,7 @@ pub(super) fn understand(
             (canonical.body, Some(body), canonical.obstacle)
         }
     };
-    let owner = stored::owner(&ctx.snapshot.catalog, native.as_ref())?;
+    let owner = stored::owner(&ctx.snapshot.catalog, native.as_ref())?.or(keeper);
     let model = match path_model {
         Some(model) => model.into_owned(),
         None => match body.str("model") {

@@ -10,13 +10,16 @@ mod connection;
 mod ctx;
 mod decide;
 pub mod error;
+mod estimate;
 pub(crate) mod exchange;
 pub mod explain;
+mod fetched;
 mod forms;
 mod head;
 mod hedged;
 mod hints;
 mod intake;
+mod judge;
 mod needs;
 mod opening;
 mod overflow;
@@ -59,6 +62,7 @@ use self::route::Route;
 pub use self::shadow::room as shadow_room;
 use crate::admin::Admin;
 use crate::edge;
+use crate::fetch::Fetcher;
 use crate::identity::Identities;
 use crate::recall::Memory;
 use crate::routing;
@@ -81,6 +85,8 @@ pub struct Gateway {
     pub in_flight: Arc<AtomicUsize>,
     /// Where requests wait when too many are in flight.
     pub queue: Arc<Queue>,
+    /// Fetches what clients name by its address.
+    pub fetcher: Arc<Fetcher>,
     /// What clients forget of the replies they get.
     pub memory: Arc<Memory>,
     /// Room for copies of requests: see [`shadow_room`].

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures::stream::FuturesOrdered;
@@ -17,6 +17,8 @@ use http::header::{self, HeaderMap};
 use super::Gateway;
 use super::ctx::Call;
 use super::exchange::{self, Bounds, Content, Exchange, broken};
+use super::fetched::{self, Filled};
+use super::tokens;
 use crate::catalog::Deployment;
 use crate::dialect::{Dialect, Endpoint};
 use crate::failure::{Failure, FailureClass};
@@ -26,6 +28,7 @@ use crate::routing::Attempt;
 use crate::snapshot::Snapshot;
 use crate::upstream::Connection;
 use crate::wire::json::Object;
+use crate::wire::stray::{self, Tail};
 use crate::wire::{self, Ending, Reply, StreamOptions, StreamRelay};
 
 /// What one write carries at most, so that a fast upstream cannot outrun a slow client's memory.
@@ -47,6 +50,7 @@ pub(super) struct Whole {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub reading: Reading,
+    pub fetching: Duration,
 }
 
 /// A stream with content.
@@ -58,6 +62,18 @@ pub(super) struct Begun {
     /// Events that came so far, not sent yet.
     pub events: Vec<Bytes>,
     pub batch: Batch,
+    pub tail: Tail,
+    pub fetching: Duration,
+}
+
+impl Opening {
+    /// How long others than the provider were waited for, before it was asked.
+    pub(super) fn fetching(&self) -> Duration {
+        match self {
+            Self::Body(whole) => whole.fetching,
+            Self::Stream(begun) => begun.fetching,
+        }
+    }
 }
 
 /// What one batch of reads brought.
@@ -118,10 +134,10 @@ impl<'a> Order<'a> {
 pub(super) async fn open(order: Order<'_>) -> Result<Opening, Failure> {
     let bounds = order.bounds();
     let exchanged = exchanged(&order, bounds).await.map_err(|failure| bounds.blame(failure))?;
-    let (reading, exchange) = exchanged;
+    let (reading, exchange, fetching) = exchanged;
     let (headers, connection) = match exchange {
         Exchange { status, headers, content: Content::Body(body) } => {
-            return Ok(Opening::Body(Whole { status, headers, body, reading }));
+            return Ok(Opening::Body(Whole { status, headers, body, reading, fetching }));
         }
         Exchange { headers, content: Content::Stream(connection), .. } => (headers, connection),
     };
@@ -135,13 +151,17 @@ pub(super) async fn open(order: Order<'_>) -> Result<Opening, Failure> {
         true => provider::stream(&order.deployment, reading, options, &origin),
         false => StreamRelay::media(reading.api, exchange::is_events(&headers)),
     };
-    let begun =
-        Begun { reading, headers, connection, stream, events: Vec::new(), batch: Batch::default() };
-    let begun = first_content(begun, bounds).await.map_err(|failure| bounds.blame(failure))?;
+    let (events, batch, tail) = (Vec::new(), Batch::default(), Tail::default());
+    let begun = Begun { reading, headers, connection, stream, events, batch, tail, fetching };
+    let begun = first_content(begun, &order.deployment, bounds).await;
+    let begun = begun.map_err(|failure| bounds.blame(failure))?;
     Ok(Opening::Stream(begun))
 }
 
-async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchange), Failure> {
+async fn exchanged(
+    order: &Order<'_>,
+    bounds: Bounds,
+) -> Result<(Reading, Exchange, Duration), Failure> {
     let Order { call, deployment, snapshot, .. } = order;
     let asked = provider::Call {
         model: &order.model,
@@ -155,7 +175,22 @@ async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchan
         stored: call.stored.as_deref(),
     };
     let traffic = &snapshot.traffic;
-    let body = order.gateway.remembered(traffic, call, deployment, &order.body);
+    let mut body = order.gateway.remembered(traffic, call, deployment, &order.body);
+    let began = Instant::now();
+    let filled = Box::pin(fetched::filled(order, &body, &asked, bounds)).await?;
+    let fetching = filled.as_ref().map_or(Duration::ZERO, |_| began.elapsed());
+    let (mut asked, mut native_with_data) = (asked, None);
+    match filled {
+        None => {}
+        Some(Filled { native: true, body }) => native_with_data = Some(body),
+        Some(Filled { native: false, body: with_data }) => body = Cow::Owned(with_data),
+    }
+    if let (Some(native), Some(with_data)) = (asked.native, &native_with_data) {
+        asked.native = Some(provider::Native { body: with_data, ..native });
+    }
+    if native_with_data.is_none() {
+        body = tokens::as_texts(call, deployment, body).await;
+    }
     let parts = provider::parts(deployment, &body, &asked).map_err(Failure::without_blame)?;
     // Boxed, so that a stream does not carry the state of its exchange to its end.
     let (reading, exchange) = match parts {
@@ -170,7 +205,7 @@ async fn exchanged(order: &Order<'_>, bounds: Bounds) -> Result<(Reading, Exchan
     if let Some(told) = provider::told(&exchange.headers, SystemTime::now()) {
         order.gateway.rates.told(deployment, &told, Instant::now());
     }
-    Ok((reading, exchange))
+    Ok((reading, exchange, fetching))
 }
 
 async fn once(
@@ -240,11 +275,15 @@ async fn in_parts(
 }
 
 /// Reads until there is something to show. A preamble is held back until something follows it.
-async fn first_content(begun: Begun, bounds: Bounds) -> Result<Box<Begun>, Failure> {
+async fn first_content(
+    begun: Begun,
+    deployment: &Deployment,
+    bounds: Bounds,
+) -> Result<Box<Begun>, Failure> {
     let mut begun = Box::new(begun);
     let deadline = Instant::now() + bounds.first_byte;
     loop {
-        let Begun { connection, stream, events, .. } = &mut *begun;
+        let Begun { connection, stream, events, tail, .. } = &mut *begun;
         // Comments and preambles do not extend the wait for content.
         let patience = deadline.saturating_duration_since(Instant::now());
         let read = within(patience, pin!(connection.session.read_response_body())).await;
@@ -255,9 +294,12 @@ async fn first_content(begun: Begun, bounds: Bounds) -> Result<Box<Begun>, Failu
                 bounds.first_byte,
             ));
         };
-        let batch = collect(read, connection, stream, events);
+        let batch = collect(read, connection, (stream, tail), events);
         match batch {
-            Batch { meaningful: false, failure: Some(failure), .. } => return Err(failure),
+            Batch { meaningful: false, failure: Some(failure), .. } => {
+                let (heard, now) = (Some(&begun.headers), SystemTime::now());
+                return Err(provider::reclassify(deployment, failure, heard, now));
+            }
             Batch { meaningful: false, complete: true, .. } if !stream.may_be_empty() => {
                 return Err(Failure::new(
                     FailureClass::Server,
@@ -278,7 +320,7 @@ async fn first_content(begun: Begun, bounds: Bounds) -> Result<Box<Begun>, Failu
 pub(super) fn collect(
     first: pingora_core::Result<Option<Bytes>>,
     connection: &mut Connection,
-    stream: &mut StreamRelay,
+    (stream, tail): (&mut StreamRelay, &mut Tail),
     out: &mut Vec<Bytes>,
 ) -> Batch {
     let mut batch = Batch::default();
@@ -288,6 +330,7 @@ pub(super) fn collect(
         match this {
             Ok(Some(chunk)) => {
                 room = room.saturating_sub(chunk.len());
+                tail.note(&chunk);
                 let progress = stream.push(chunk, out);
                 batch.meaningful |= progress.meaningful;
                 batch.complete |= progress.done;
@@ -301,10 +344,10 @@ pub(super) fn collect(
                 match stream.finish(out) {
                     Ending::Complete => batch.complete = true,
                     Ending::Cut => {
-                        batch.failure = Some(Failure::new(
-                            FailureClass::Connection,
-                            "the provider's stream ended before its end mark",
-                        ));
+                        batch.failure = Some(tail.last_words().unwrap_or_else(|| {
+                            let message = "the provider's stream ended before its end mark";
+                            Failure::new(FailureClass::Connection, message)
+                        }));
                     }
                 }
                 break;
@@ -316,6 +359,18 @@ pub(super) fn collect(
         }
     }
     batch
+}
+
+/// What an answer that could not be read says, where its dialect has found nothing to tell.
+fn better_told(failure: Failure, reading: Reading, body: &[u8]) -> Failure {
+    let is_vague = failure.class == FailureClass::Server
+        && failure.status.is_none()
+        && failure.kind.is_none()
+        && failure.code.is_none();
+    if !reading.api.is_text() || !is_vague {
+        return failure;
+    }
+    stray::error_in(body).or_else(|| stray::page(body)).unwrap_or(failure)
 }
 
 /// Reads a whole answer of status 200.
@@ -340,7 +395,9 @@ pub(super) fn read(
         }
         _ => {
             let origin = provider::origin(&attempt.model, headers);
-            let reply = provider::reply(&attempt.deployment, reading, body, created, &origin)?;
+            let said = body.clone();
+            let reply = provider::reply(&attempt.deployment, reading, body, created, &origin)
+                .map_err(|failure| better_told(failure, reading, &said))?;
             // These write what was asked for themselves, or are not to be meddled with.
             let own = matches!(attempt.deployment.dialect, Dialect::OpenAi | Dialect::Azure);
             let encodes = reading.api == Endpoint::Embeddings

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pingora_core::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora_core::protocols::{ALPN, Stream};
 use pingora_core::server::ShutdownWatch;
 use pingora_core::server::configuration::ServerConf;
@@ -35,15 +36,17 @@ impl AnyHttp {
     /// The gateway, ready for connections.
     #[must_use]
     pub fn new(conf: &Arc<ServerConf>, gateway: Gateway) -> Self {
+        let limits = gateway.snapshot.load().edge.limits.clone();
+        let http2_streams = limits.http2_streams;
         let entrance = |h2c| {
             let mut options = HttpServerOptions::default();
             options.h2c = h2c;
-            options.h2_idle_timeout = Some(gateway.snapshot.load().edge.limits.keepalive_timeout);
+            options.h2_idle_timeout = Some(limits.keepalive_timeout);
             // So that the gateway refuses it, with a body and a line in the log.
             options.allow_connect_method_proxying = true;
             let mut proxy = http_proxy(conf, gateway.clone());
             proxy.server_options = Some(options);
-            Arc::new(Entrance(Arc::new(proxy)))
+            Arc::new(Entrance { proxy: Arc::new(proxy), http2_streams })
         };
         let (agreed, prior_knowledge) = (entrance(false), entrance(true));
         Self { gateway: Arc::new(gateway), agreed, prior_knowledge }
@@ -56,7 +59,11 @@ impl AnyHttp {
 }
 
 /// Pingora's proxy, which tells the connection when it begins to read a request.
-struct Entrance(Arc<HttpProxy<Gateway>>);
+struct Entrance {
+    proxy: Arc<HttpProxy<Gateway>>,
+    /// See [`crate::edge::Limits::http2_streams`].
+    http2_streams: u32,
+}
 
 #[async_trait]
 impl HttpServerApp for Entrance {
@@ -66,15 +73,21 @@ impl HttpServerApp for Entrance {
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
         Connection::expect_head(session.stream());
-        self.0.process_new_http(session, shutdown).await
+        self.proxy.process_new_http(session, shutdown).await
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
-        self.0.server_options()
+        self.proxy.server_options()
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        let mut options = default_h2_options();
+        options.max_concurrent_streams(self.http2_streams);
+        Some(options)
     }
 
     async fn http_cleanup(&self) {
-        self.0.http_cleanup().await;
+        self.proxy.http_cleanup().await;
     }
 }
 

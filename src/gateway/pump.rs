@@ -15,13 +15,16 @@ use super::ctx::Call;
 use super::exchange::{Bounds, is_events, went_silent};
 use super::intake::left;
 use super::opening::{Begun, collect};
-use super::relay::{Relay, estimate};
+use super::relay::{Relay, unix_seconds};
 use super::remember::Gathering;
-use super::{head, reply};
+use super::{estimate, head, reply};
+use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::Failure;
 use crate::patience::{nap, within};
 use crate::routing::{Attempt, Plan};
 use crate::usage::Usage;
+use crate::wire::chat::add_usage;
+use crate::wire::completions::TextStream;
 
 /// How long the end of a chunked body may lag behind the provider's own end mark.
 const TRAILER_WAIT: Duration = Duration::from_millis(20);
@@ -60,6 +63,8 @@ pub(super) struct Pump<'a, 'r> {
     committed: bool,
     /// What the client will have forgotten when it comes again.
     gathering: Option<Gathering>,
+    /// What the stream used, of which its provider tells nothing.
+    estimated: Option<Usage>,
 }
 
 impl<'a, 'r> Pump<'a, 'r> {
@@ -72,8 +77,19 @@ impl<'a, 'r> Pump<'a, 'r> {
         // Only where events are known to be whole may something stand between them.
         let beats = call.stream && call.endpoint.is_text();
         let heartbeat = relay.ctx.snapshot.traffic.heartbeat.filter(|_| beats);
-        let (heard, committed, gathering) = (None, false, None);
-        Self { relay, call, plan, attempt, bounds, heartbeat, heard, committed, gathering }
+        let (heard, committed, gathering, estimated) = (None, false, None, None);
+        Self {
+            relay,
+            call,
+            plan,
+            attempt,
+            bounds,
+            heartbeat,
+            heard,
+            committed,
+            gathering,
+            estimated,
+        }
     }
 
     /// Resolves when there is something else to do than wait for the upstream.
@@ -127,12 +143,20 @@ impl<'a, 'r> Pump<'a, 'r> {
             let deployment = &self.attempt.deployment;
             self.gathering = Gathering::of(traffic, self.call, deployment, begun.reading);
         }
+        if self.call.is_bridged(begun.reading) && self.relay.voice.is_none() {
+            let ctx = &self.relay.ctx;
+            let telling = self.call.telling(&ctx.request_id, unix_seconds(ctx.started_at));
+            self.relay.voice = Some(Box::new(TextStream::new(&telling)));
+        }
         let pumped = self.frames(&mut begun).await;
         let stream = &begun.stream;
         let usage = match self.call.is_stored() {
             // It was counted when it was made.
             true => Usage::default(),
-            false => stream.usage().unwrap_or_else(|| estimate(self.call, stream.text_bytes())),
+            false => match stream.usage().or(self.estimated) {
+                Some(usage) => usage,
+                None => self.estimate(stream.text_bytes()).await,
+            },
         };
         let routing = &self.relay.gateway.routing;
         self.plan.used(self.attempt, &usage, routing, Instant::now());
@@ -153,8 +177,25 @@ impl<'a, 'r> Pump<'a, 'r> {
         pumped
     }
 
+    async fn estimate(&mut self, text_bytes: u64) -> Usage {
+        let Attempt { deployment, model, .. } = &*self.attempt;
+        Box::pin(estimate::usage(self.call, deployment, model, text_bytes)).await
+    }
+
+    /// Tells the client what the log will say, where it wants to know.
+    async fn tell_estimate(&mut self, text_bytes: u64, events: &mut Vec<Bytes>) {
+        let usage = self.estimate(text_bytes).await;
+        self.estimated = Some(usage);
+        if self.call.dialect != ClientDialect::OpenAi || self.call.show_usage {
+            let ctx = &self.relay.ctx;
+            let id = format!("chatcmpl-{}", ctx.request_id);
+            let otherwise = (&*id, &*self.attempt.model, unix_seconds(ctx.started_at));
+            add_usage(events, &usage, otherwise);
+        }
+    }
+
     async fn frames(&mut self, begun: &mut Begun) -> Pumped {
-        let Begun { reading, headers, connection, stream, events, batch } = begun;
+        let Begun { reading, headers, connection, stream, events, batch, tail, .. } = begun;
         let native = reading.native.is_some();
         let mut batch = std::mem::take(batch);
         self.heard = Some(Instant::now());
@@ -163,6 +204,9 @@ impl<'a, 'r> Pump<'a, 'r> {
         }
         loop {
             let ends = batch.complete && batch.failure.is_none();
+            if ends && !native && reading.api == Endpoint::Chat && stream.usage().is_none() {
+                Box::pin(self.tell_estimate(stream.text_bytes(), events)).await;
+            }
             match (self.write(headers, events, native, ends).await, batch.failure) {
                 (Written::ClientGone, _) => return Pumped::ClientGone,
                 (Written::Out, Some(failure)) => return Pumped::Broken(failure),
@@ -185,7 +229,7 @@ impl<'a, 'r> Pump<'a, 'r> {
                 }
             };
             self.heard = Some(Instant::now());
-            batch = collect(read, connection, stream, events);
+            batch = collect(read, connection, (stream, tail), events);
         }
     }
 

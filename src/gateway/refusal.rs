@@ -38,6 +38,8 @@ pub enum HeadProblem {
     Late,
     /// A tunnel was asked for.
     Connect,
+    /// The body is compressed.
+    Encoding,
 }
 
 impl HeadProblem {
@@ -49,6 +51,7 @@ impl HeadProblem {
             Self::Version => 505,
             Self::Late => 408,
             Self::Connect => 405,
+            Self::Encoding => 415,
         }
     }
 
@@ -60,6 +63,7 @@ impl HeadProblem {
             Self::Version => "http_version_not_supported",
             Self::Late => "request_incomplete",
             Self::Connect => "method_not_allowed",
+            Self::Encoding => "unsupported_content_encoding",
         }
     }
 
@@ -79,6 +83,9 @@ impl HeadProblem {
             }
             Self::Late => "The head of the request did not arrive in time.",
             Self::Connect => "Method CONNECT is not allowed: this is no tunnel.",
+            Self::Encoding => {
+                "The body is compressed, as its header `Content-Encoding` says. Send it as it is."
+            }
         }
     }
 }

@@ -1,15 +1,14 @@
 //! The attempt loop: asks routing for the next deployment until one of them has answered.
 //!
-//! One attempt is an opening (`opening.rs`) and, for a stream, the pump (`pump.rs`). This file
-//! decides nothing about *which* deployment is next, that is `routing`; it decides when an answer
-//! begins, when another attempt may follow, and it watches client and deadline all along.
+//! One attempt is an opening (`opening.rs`) and then what a whole answer means (`judge.rs`), or the
+//! pump of a stream (`pump.rs`). This file decides nothing about *which* deployment is next, that is
+//! `routing`; it decides when an answer begins, when another attempt may follow, and it watches client
+//! and deadline all along.
 
 use std::borrow::Cow;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
 use http::HeaderMap;
 use pingora_core::protocols::http::HttpTask;
 use pingora_core::{Error, ErrorType};
@@ -18,22 +17,19 @@ use pingora_proxy::Session;
 use super::ctx::{Call, RequestCtx, Served};
 use super::decide;
 use super::error::GatewayError;
-use super::exchange::{self, Bounds};
+use super::exchange::Bounds;
 use super::intake::left;
-use super::opening::{self, Opening, Order, Whole};
+use super::opening::{self, Opening, Order};
 use super::pump::{Interruption, Pump, Pumped};
-use super::remember::Gathering;
 use super::reply::Told;
-use super::{Gateway, head, reply, shadow, tokens};
+use super::{Gateway, explain, reply, shadow, tokens};
+use crate::catalog::Deployment;
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
-use crate::patience::within;
 use crate::provider;
-use crate::routing::rules::Decision;
-use crate::routing::{self, Ask, Attempt, Next, Plan, Stop};
+use crate::routing::{Ask, Attempt, Next, Plan, Stop};
 use crate::telemetry;
 use crate::tokens::Encoding;
-use crate::usage::{BYTES_PER_TOKEN, Usage};
 use crate::wire;
 use crate::wire::client::ClientStream;
 use crate::wire::json::Object;
@@ -78,7 +74,7 @@ pub(super) struct Relay<'a> {
     /// What the client has of a stream that another deployment may go on with.
     pub resume: Option<Resume>,
     /// The last error of a provider that speaks the client's dialect, as it is to be passed on.
-    told: Option<Told>,
+    pub told: Option<Told>,
     /// The stream in the client's dialect, if that is not the canonical one.
     pub voice: Option<Box<dyn ClientStream>>,
 }
@@ -99,6 +95,7 @@ pub(super) async fn relay(
         .stream
         .then(|| wire::client::stream(call.dialect, &call.telling(&ctx.request_id, created)))
         .flatten();
+    ctx.relayed.picture = call.picture();
     let mut relay = Relay {
         gateway,
         session,
@@ -168,7 +165,7 @@ impl<'r> Relay<'r> {
             false => None,
         };
         let ask = decide::routed(Ask { needs, ..call.ask() }, decision.as_ref());
-        self.explain(call, &ask, decision.as_ref());
+        explain::tell(self.gateway, self.ctx, call, &ask, decision.as_ref());
         let Ok(mut plan) = Plan::new(catalog, settings, ask) else {
             return End::Error(GatewayError::UnknownModel { model: call.model.to_string() });
         };
@@ -212,11 +209,14 @@ impl<'r> Relay<'r> {
                 Outcome::Failed(failure) => (failure, false),
                 Outcome::Broken(failure) => (failure, true),
             };
-            let failure = provider::reclassify(&attempt.deployment, failure);
+            let deployment = Arc::clone(&attempt.deployment);
+            let (now, heard) = (SystemTime::now(), self.upstream_head.as_ref());
+            let failure = provider::reclassify(&deployment, failure, heard, now);
             let rest = plan.failed(attempt, &failure, settings, state, Instant::now());
             if let Some(noted) = self.ctx.relayed.attempts.last_mut() {
                 noted.cooled_down = rest.is_some();
             }
+            alert(&deployment, &failure, rest);
             if content_is_out && !self.may_resume(call) {
                 return End::Broken(GatewayError::Upstream(Box::new(failure)));
             }
@@ -224,29 +224,15 @@ impl<'r> Relay<'r> {
         }
     }
 
-    /// Says why the request goes where it goes: in the response, if its client wants to know, and in
-    /// the log at debug level.
-    fn explain(&mut self, call: &Call, ask: &Ask<'_>, decision: Option<&Decision>) {
-        let logged = tracing::enabled!(tracing::Level::DEBUG);
-        if !call.hints.explain && !logged {
-            return;
-        }
-        let snapshot = &self.ctx.snapshot;
-        let (state, now) = (&*self.gateway.routing, Instant::now());
-        let explained =
-            routing::explain(&snapshot.catalog, &snapshot.routing, state, ask.clone(), now);
-        let Ok(mut explained) = explained else { return };
-        explained.decided = decide::reasons(decision);
-        let line = explained.to_string();
-        tracing::debug!(request_id = %self.ctx.request_id, routing = %line, "routed");
-        if call.hints.explain {
-            self.ctx.relayed.explained = Some(line.into());
-        }
-    }
-
     /// Whether another deployment may go on with the stream that broke off.
     fn may_resume(&self, call: &Call) -> bool {
         let Some(resume) = &self.resume else { return false };
+        if let Some(refusal) = call.obstacle.refusal(false) {
+            // Who goes on is told what is canonical, whatever dialect it speaks.
+            let (request_id, why) = (&self.ctx.request_id, &refusal.message);
+            tracing::debug!(%request_id, %why, "a broken stream cannot be continued");
+            return false;
+        }
         let obstacle = resume.obstacle(&call.body);
         if let Some(obstacle) = obstacle {
             let request_id = &self.ctx.request_id;
@@ -320,9 +306,18 @@ impl<'r> Relay<'r> {
             Err(outcome) => return outcome,
         };
         let (routing, settings) = (&self.gateway.routing, &self.ctx.snapshot.routing);
-        plan.began(attempt, began.elapsed(), settings, routing);
+        // How fast a picture's server is says nothing about the deployment.
+        let took = began.elapsed().saturating_sub(opening.fetching());
+        plan.began(attempt, took, settings, routing);
         match opening {
             Opening::Body(whole) => self.judge(call, plan, attempt, whole).await,
+            Opening::Stream(begun)
+                if call.endpoint == Endpoint::Chat
+                    && plan.has_policy_fallback(attempt, settings)
+                    && wire::blocked::stream(&begun.events) =>
+            {
+                Outcome::Failed(kept_back())
+            }
             Opening::Stream(begun) => {
                 self.upstream_head = Some(begun.headers.clone());
                 let bounds = Bounds::of(&self.ctx.snapshot.traffic, call, &attempt.deployment);
@@ -371,125 +366,6 @@ impl<'r> Relay<'r> {
                     Interruption::Silence => {}
                 },
             }
-        }
-    }
-
-    /// Decides what a complete body means: the reply, or a failure.
-    async fn judge(
-        &mut self,
-        call: &Call,
-        plan: &mut Plan,
-        attempt: &mut Attempt,
-        whole: Whole,
-    ) -> Outcome {
-        let deployment = &*Arc::clone(&attempt.deployment);
-        let (status, reading) = (whole.status, whole.reading);
-        let headers = &*self.upstream_head.insert(whole.headers);
-        let body = whole.body;
-        if !status.is_success() {
-            let now = SystemTime::now();
-            let failure = provider::classify(deployment, status.as_u16(), headers, &body, now);
-            if call.endpoint == Endpoint::CountTokens && provider::cannot_count(&failure) {
-                self.upstream_head = None;
-                return self.count_here(call, plan, attempt).await;
-            }
-            if reading.native.is_some() && provider::is_for_client(deployment, &failure, &body) {
-                self.told = Some(Told { status: status.as_u16(), body });
-            }
-            // That what a provider keeps is not there says nothing about the deployment.
-            let is_about_the_thing = (call.endpoint.is_stored() || call.is_stored())
-                && matches!(failure.class, FailureClass::NotFound | FailureClass::Conflict);
-            return Outcome::Failed(match is_about_the_thing {
-                true => failure.without_blame(),
-                false => failure,
-            });
-        }
-        let created = unix_seconds(self.ctx.started_at);
-        let read = match call.is_stored() {
-            false => opening::read(call, attempt, headers, reading, body, created),
-            // What it used was counted when it was made.
-            true => Ok(wire::Reply {
-                body: provider::stored(deployment, body),
-                usage: Some(Usage::default()),
-                model: None,
-            }),
-        };
-        let reply = match read {
-            Ok(reply) => reply,
-            Err(failure) => return Outcome::Failed(failure),
-        };
-        if reading.native.is_none() {
-            let traffic = &self.ctx.snapshot.traffic;
-            let mut gathering = Gathering::of(traffic, call, deployment, reading);
-            gathering.iter_mut().for_each(|gathering| gathering.reply(&reply.body));
-            self.gateway.remember(traffic, call, deployment, gathering);
-        }
-        let is_json = call.endpoint.is_text() || exchange::is_json(headers) && !call.is_content();
-        let telling = call.telling(&self.ctx.request_id, created);
-        let told = match (reading.native, reading.api) {
-            (Some(_), _) => Ok(reply.body),
-            (None, Endpoint::CountTokens) => wire::anthropic::native::count(&reply.body)
-                .map(|tokens| wire::client::count(call.dialect, tokens)),
-            (None, _) => wire::client::reply(call.dialect, reply.body, &telling),
-        };
-        let body = match told {
-            Ok(body) => body,
-            Err(failure) => return Outcome::Failed(failure),
-        };
-        // Some models of sound and images do not stream, whatever was asked, and say nothing of it.
-        if call.stream && call.endpoint.is_text() {
-            return Outcome::Failed(Failure::new(
-                FailureClass::Server,
-                "the provider answered a request for a stream with a single body",
-            ));
-        }
-        plan.succeeded(attempt, &self.gateway.routing, Instant::now());
-        // The provider is done; how fast the client reads is not its business.
-        attempt.in_flight.leave();
-        self.served_by(attempt);
-        // Counting is free.
-        let usage = if call.endpoint == Endpoint::CountTokens {
-            Usage::default()
-        } else {
-            reply.usage.unwrap_or_else(|| estimate(call, body.len() as u64))
-        };
-        plan.used(attempt, &usage, &self.gateway.routing, Instant::now());
-        if call.endpoint != Endpoint::CountTokens {
-            self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
-        }
-        self.write_whole(call, body, is_json).await
-    }
-
-    /// Counts the prompt for a provider that has no API for it.
-    async fn count_here(&mut self, call: &Call, plan: &mut Plan, attempt: &mut Attempt) -> Outcome {
-        let counted = match tokens::count_for(call, &attempt.deployment, &attempt.model).await {
-            Ok(counted) => counted,
-            Err(failure) => return Outcome::Failed(failure.without_blame()),
-        };
-        let (routing, settings) = (&self.gateway.routing, &self.ctx.snapshot.routing);
-        plan.began(attempt, Duration::ZERO, settings, routing);
-        plan.succeeded(attempt, routing, Instant::now());
-        attempt.in_flight.leave();
-        plan.used(attempt, &Usage::default(), routing, Instant::now());
-        self.served_by(attempt);
-        self.ctx.relayed.counted = Some(counted.exact);
-        self.write_whole(call, wire::client::count(call.dialect, counted.tokens), true).await
-    }
-
-    /// Writes a whole reply.
-    async fn write_whole(&mut self, call: &Call, body: Bytes, is_json: bool) -> Outcome {
-        self.ctx.status = Some(200);
-        let size = match is_json {
-            true => head::Body::Json(body.len()),
-            false => head::Body::AsSent(Some(body.len())),
-        };
-        let head = head::answer(self.session, self.ctx, size, self.upstream_head.as_ref());
-        self.ctx.relayed.bytes_sent = body.len() as u64;
-        let tasks = vec![HttpTask::Header(head, false), HttpTask::Body(Some(body), true)];
-        let writing = pin!(reply::write_together(self.session, tasks));
-        match within(left(call.deadline), writing).await {
-            Ok(Ok(())) => Outcome::Answered,
-            Ok(Err(_)) | Err(_) => Outcome::ClientGone,
         }
     }
 
@@ -550,6 +426,24 @@ impl<'r> Relay<'r> {
     }
 }
 
+/// Tells the operator of what nobody but the operator can mend: once for each rest, not for each
+/// request.
+fn alert(deployment: &Deployment, failure: &Failure, rest: Option<Duration>) {
+    let Some(rest) = rest else { return };
+    let problem = match failure.class {
+        FailureClass::Auth => "the provider refuses the deployment's credentials",
+        FailureClass::Quota => "the account of the deployment is out of money or quota",
+        _ => return,
+    };
+    let (deployment, rests_seconds) = (&*deployment.id, rest.as_secs());
+    tracing::warn!(deployment, rests_seconds, status = failure.status, "{problem}");
+}
+
+/// The provider answered, but its policy kept the answer back. The words are LiteLLM's.
+pub(super) fn kept_back() -> Failure {
+    Failure::new(FailureClass::ContentPolicy, "Response output was blocked.")
+}
+
 /// The error of a plan that has no further attempt.
 pub(super) fn stopped(stop: Stop, last: Option<Failure>, model: &str) -> GatewayError {
     let model = || model.to_owned();
@@ -565,19 +459,6 @@ pub(super) fn stopped(stop: Stop, last: Option<Failure>, model: &str) -> Gateway
         (Stop::Unfit(out), _) => GatewayError::NoneFits { model: model(), out },
         (Stop::NoneEligible, _) => GatewayError::NoTaggedDeployment { model: model() },
         (Stop::LastFailure, None) => GatewayError::Internal,
-    }
-}
-
-/// Tokens by the length of the text, where a provider counts none.
-pub(super) fn estimate(call: &Call, text_bytes: u64) -> Usage {
-    if !call.endpoint.is_text() {
-        return wire::media::estimate(call.endpoint, &call.body, text_bytes);
-    }
-    Usage {
-        input_tokens: wire::text_bytes(call.body.bytes()) as u64 / BYTES_PER_TOKEN,
-        output_tokens: text_bytes / BYTES_PER_TOKEN,
-        estimated: true,
-        ..Usage::default()
     }
 }
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::Gateway;
 use super::ctx::Call;
 use crate::catalog::Deployment;
-use crate::dialect::{ClientDialect, Dialect, Endpoint};
+use crate::dialect::Endpoint;
 use crate::provider::{self, Reading};
 use crate::recall::{Audience, Gatherer};
 use crate::snapshot::Traffic;
@@ -16,14 +16,10 @@ use crate::wire::json::Object;
 
 /// Whether anything is to be looked after in this call on this deployment.
 fn is_asked(traffic: &Traffic, call: &Call, deployment: &Deployment) -> bool {
-    let is_native = matches!(
-        (call.dialect, deployment.dialect),
-        (ClientDialect::Anthropic, Dialect::Anthropic) | (ClientDialect::Gemini, Dialect::Gemini)
-    );
     traffic.tool_call_memory.is_some()
         && call.endpoint == Endpoint::Chat
         && (call.body.contains("tools") || call.body.contains("functions"))
-        && !is_native
+        && !provider::is_spoken(call.dialect, deployment, call.endpoint)
 }
 
 /// What is gathered from an answer, and who may be given it.

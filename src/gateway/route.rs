@@ -172,6 +172,7 @@ fn google(path: &str) -> Option<Asked<'_>> {
         "generateContent" => (Endpoint::Chat, false),
         "streamGenerateContent" => (Endpoint::Chat, true),
         "countTokens" => (Endpoint::CountTokens, false),
+        "embedContent" | "batchEmbedContents" => (Endpoint::Embeddings, false),
         _ => return None,
     };
     let asked = Asked::new(endpoint, ClientDialect::Gemini);
@@ -317,7 +318,7 @@ mod tests {
         for path in [
             "/openai/deployments//chat/completions",
             "/openai/deployments/m/images",
-            "/v1beta/models/m:embedContent",
+            "/v1beta/models/m:asyncBatchEmbedContent",
             "/v1beta/models/:generateContent",
             "/v1beta/models/m",
         ] {
@@ -331,6 +332,8 @@ mod tests {
             ("/v1beta/models/m:generateContent", Endpoint::Chat, false),
             ("/v1beta/models/m:streamGenerateContent", Endpoint::Chat, true),
             ("/v1beta/models/m:countTokens", Endpoint::CountTokens, false),
+            ("/v1beta/models/m:embedContent", Endpoint::Embeddings, false),
+            ("/v1beta/models/m:batchEmbedContents", Endpoint::Embeddings, false),
         ] {
             let asked = inference(path).unwrap();
             assert_eq!((asked.endpoint, asked.stream), (endpoint, Some(stream)), "{path}");

@@ -14,9 +14,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Gateway;
 use super::ctx::{Call, Relayed, RequestCtx, Served};
+use super::estimate;
 use super::exchange::{self, Bounds};
 use super::opening::{self, Begun, Opening, Order, Whole};
-use super::relay::{estimate, unix_seconds};
+use super::relay::unix_seconds;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::provider;
@@ -90,6 +91,7 @@ impl Shadow {
                 group: Arc::clone(&attempt.group),
                 model: Arc::clone(&attempt.model),
             }),
+            picture: self.call.picture(),
             ..Relayed::default()
         };
         let calling = Box::pin(self.attempt(&attempt));
@@ -119,7 +121,8 @@ impl Shadow {
                 record.status = 200;
             }
             Err(failure) => {
-                let failure = provider::reclassify(&attempt.deployment, failure);
+                let now = SystemTime::now();
+                let failure = provider::reclassify(&attempt.deployment, failure, None, now);
                 noted.outcome = telemetry::Outcome::Failed(failure.class);
                 noted.status = failure.status;
                 record.status = failure.status.unwrap_or(502);
@@ -165,21 +168,29 @@ impl Shadow {
         let order = Order::new(gateway, Arc::clone(snapshot), call, body, attempt, created);
         let bounds = order.bounds();
         match opening::open(order).await? {
-            Opening::Stream(begun) => self.drain(*begun, bounds).await,
+            Opening::Stream(begun) => self.drain(attempt, *begun, bounds).await,
             Opening::Body(Whole { status, headers, body, .. }) if !status.is_success() => {
                 let now = SystemTime::now();
                 Err(provider::classify(deployment, status.as_u16(), &headers, &body, now))
             }
             Opening::Body(Whole { headers, body, reading, .. }) => {
                 let reply = opening::read(call, attempt, &headers, reading, body, created)?;
-                Ok(reply.usage.unwrap_or_else(|| estimate(call, reply.body.len() as u64)))
+                Ok(match reply.usage {
+                    Some(usage) => usage,
+                    None => estimate::of_reply(call, attempt, reading, &reply.body).await,
+                })
             }
         }
     }
 
     /// Reads a stream to its end; nobody is shown what it says.
-    async fn drain(&self, begun: Begun, bounds: Bounds) -> Result<Usage, Failure> {
-        let Begun { mut connection, mut stream, mut events, mut batch, .. } = begun;
+    async fn drain(
+        &self,
+        attempt: &Attempt,
+        begun: Begun,
+        bounds: Bounds,
+    ) -> Result<Usage, Failure> {
+        let Begun { mut connection, mut stream, mut events, mut batch, mut tail, .. } = begun;
         loop {
             events.clear();
             match batch.failure {
@@ -189,8 +200,13 @@ impl Shadow {
             }
             let reading = within(bounds.idle, pin!(connection.session.read_response_body())).await;
             let read = reading.map_err(|_elapsed| exchange::went_silent(bounds.idle))?;
-            batch = opening::collect(read, &mut connection, &mut stream, &mut events);
+            let reading = (&mut stream, &mut tail);
+            batch = opening::collect(read, &mut connection, reading, &mut events);
         }
-        Ok(stream.usage().unwrap_or_else(|| estimate(&self.call, stream.text_bytes())))
+        let Attempt { deployment, model, .. } = attempt;
+        Ok(match stream.usage() {
+            Some(usage) => usage,
+            None => estimate::usage(&self.call, deployment, model, stream.text_bytes()).await,
+        })
     }
 }

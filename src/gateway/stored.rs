@@ -14,6 +14,7 @@ use super::route::Asked;
 use crate::catalog::{Catalog, DeploymentId};
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::{Failure, FailureClass};
+use crate::wire;
 use crate::wire::json::Object;
 use crate::wire::responses::{Action, Made, Owner, Resource};
 
@@ -82,6 +83,30 @@ pub(super) fn owner(
     })
 }
 
+/// A conversation with the provider's own ids of the files that it names, and the deployment that keeps
+/// them; `None`: it names none that were uploaded through a gateway.
+///
+/// # Errors
+/// The deployment is gone.
+pub(super) fn files(
+    catalog: &Catalog,
+    body: Bytes,
+) -> Result<(Bytes, Option<DeploymentId>), GatewayError> {
+    let Some(id) = wire::stored::named(&body) else { return Ok((body, None)) };
+    let mut all = catalog.deployments().iter();
+    let owner = all.find(|deployment| *deployment.id == *id.deployment);
+    let owner = owner.map(|deployment| Arc::clone(&deployment.id));
+    let owner = owner.ok_or_else(|| GatewayError::BadBody {
+        message:
+            "The deployment that keeps the file in `file_id` is not configured any more: upload \
+                  the file again."
+                .to_owned(),
+        param: Some("file_id"),
+        code: "file_not_found",
+    })?;
+    Ok((wire::stored::with_own_ids(&body, &owner), Some(owner)))
+}
+
 fn deployment(catalog: &Catalog, owner: Owner) -> Option<DeploymentId> {
     let mut all = catalog.deployments().iter();
     all.find(|deployment| Owner::of(&deployment.id) == owner).map(|it| Arc::clone(&it.id))
@@ -95,9 +120,9 @@ fn unknown(id: &str) -> GatewayError {
     );
     GatewayError::Upstream(Box::new(Failure {
         status: Some(404),
-        kind: Some("invalid_request_error".to_owned()),
-        code: Some("response_not_found".to_owned()),
-        param: Some("response_id".to_owned()),
+        kind: Some("invalid_request_error".into()),
+        code: Some("response_not_found".into()),
+        param: Some("response_id".into()),
         ..Failure::new(FailureClass::NotFound, message)
     }))
 }

@@ -4,15 +4,17 @@
 //! A table that has not been read yet is read there, too, and this request goes by the estimate: no
 //! request waits for a table.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::ctx::Call;
 use super::needs;
 use crate::catalog::{Catalog, Deployment};
-use crate::dialect::Endpoint;
+use crate::dialect::{Dialect, Endpoint};
 use crate::failure::{Failure, FailureClass};
 use crate::routing::Needs;
 use crate::tokens::{Counted, Encoding, INLINE_TEXT_BYTES, Prompt};
+use crate::wire::json::Object;
 
 /// What the request needs, its prompt counted with the table of `model`, which is the one that it
 /// asks for, as far as that is known. Of a group with several models, the first one's. `otherwise`:
@@ -56,7 +58,7 @@ pub(super) async fn count_for(
     model: &str,
 ) -> Result<Counted, Failure> {
     let encoding = Encoding::of(deployment.info.base_model.as_deref().unwrap_or(model));
-    let prompt = Prompt::read(&call.body, Endpoint::Chat);
+    let prompt = Prompt::read(&call.body, counted_as_asked(call.endpoint));
     let here = encoding.is_none_or(Encoding::is_ready) && prompt.text_bytes() <= INLINE_TEXT_BYTES;
     if here {
         return Ok(prompt.count(encoding));
@@ -66,6 +68,38 @@ pub(super) async fn count_for(
         tracing::error!(%error, "a prompt could not be counted");
         Failure::new(FailureClass::Server, "the prompt could not be counted")
     })
+}
+
+/// A request for embeddings whose input is tokens, with the texts that they stand for: only OpenAI's own
+/// models, and servers that copy its API, read its tokens.
+pub(super) async fn as_texts<'b>(
+    call: &Call,
+    deployment: &Deployment,
+    body: Cow<'b, Object>,
+) -> Cow<'b, Object> {
+    let reads_tokens = matches!(deployment.dialect, Dialect::OpenAi | Dialect::Azure);
+    if call.endpoint != Endpoint::Embeddings || reads_tokens || !crate::tokens::has_tokens(&body) {
+        return body;
+    }
+    let tokens = body.clone().into_owned();
+    let reading = tokio::task::spawn_blocking(move || crate::tokens::as_texts(&tokens));
+    match reading.await {
+        Ok(Some(texts)) => Cow::Owned(texts),
+        // Refused where the provider's request is written.
+        Ok(None) => body,
+        Err(error) => {
+            tracing::error!(%error, "tokens could not be read");
+            body
+        }
+    }
+}
+
+/// The API whose canonical body is counted: what is asked of others is put into chat completions.
+pub(super) const fn counted_as_asked(endpoint: Endpoint) -> Endpoint {
+    match endpoint {
+        Endpoint::CountTokens | Endpoint::Responses => Endpoint::Chat,
+        other => other,
+    }
 }
 
 /// Counts the prompt here and now, for a command that has nothing else to do.

@@ -59,7 +59,7 @@ impl Identities {
         let fresh = held.credential(WAIT).await.map_err(|problem| {
             let message = format!("no credential of {}: {problem}", how.identity.cloud());
             let mut failure = Failure::new(FailureClass::Auth, message);
-            failure.code = Some(Failure::NO_CREDENTIAL.to_owned());
+            failure.code = Some(Failure::NO_CREDENTIAL.into());
             failure
         })?;
         match (&fresh.credential, &how.scheme) {

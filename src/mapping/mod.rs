@@ -86,6 +86,26 @@ impl Expression {
     }
 }
 
+impl Expression {
+    /// Whether the expression uses this name, or takes the whole `body` as it is.
+    #[must_use]
+    pub fn uses(&self, name: &str) -> bool {
+        has_word(&self.source, name, |_| true)
+            || has_word(&self.source, "body", |next| !matches!(next, Some(b'.' | b'[')))
+    }
+}
+
+/// Whether a word stands in a text by itself. `follows` judges the byte behind it. The letter of an
+/// escape (`\n`) is no word.
+fn has_word(text: &str, word: &str, follows: impl Fn(Option<u8>) -> bool) -> bool {
+    let of_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'\\');
+    memchr::memmem::find_iter(text.as_bytes(), word.as_bytes()).any(|at| {
+        let (before, rest) = text.as_bytes().split_at(at);
+        let next = rest.get(word.len()).copied();
+        !before.last().is_some_and(of_word) && !next.as_ref().is_some_and(of_word) && follows(next)
+    })
+}
+
 impl std::fmt::Debug for Expression {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Expression").field(&self.source).finish()
@@ -130,6 +150,17 @@ impl Template {
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => Self::Fixed(tree.clone()),
         })
+    }
+
+    /// Whether any of its expressions uses this name (see [`Expression::uses`]).
+    #[must_use]
+    pub fn uses(&self, name: &str) -> bool {
+        match self {
+            Self::Fixed(_) => false,
+            Self::Expression(expression) => expression.uses(name),
+            Self::List(items) => items.iter().any(|item| item.uses(name)),
+            Self::Map(fields) => fields.iter().any(|(_, template)| template.uses(name)),
+        }
     }
 
     /// The tree with its expressions evaluated. What has no value is left out.
@@ -288,6 +319,22 @@ mod tests {
         ] {
             let wrong = Template::parse(&json!([text])).unwrap_err().to_string();
             assert!(wrong.contains(reason), "{text}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn the_names_that_a_template_uses_are_known() {
+        let template = json!(["{{ messages | map(attribute='content') | join('\\n') }}", {"a": "{{ body.tools }}"}]);
+        let template = Template::parse(&template).unwrap();
+        for (name, used) in
+            [("messages", true), ("content", true), ("tools", true), ("n", false), ("tool", false)]
+        {
+            assert_eq!(template.uses(name), used, "{name}");
+        }
+        for (whole, used) in
+            [("{{ body }}", true), ("{{body|tojson}}", true), ("{{ body.a }}", false)]
+        {
+            assert_eq!(Template::parse(&json!(whole)).unwrap().uses("tools"), used, "{whole}");
         }
     }
 

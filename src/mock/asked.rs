@@ -69,6 +69,8 @@ pub(super) struct Asked {
     pub(super) schema: Option<Value>,
     pub(super) thinking: bool,
     pub(super) inputs: usize,
+    /// Of Google's embeddings: several contents are asked about, in a list.
+    pub(super) batch: bool,
     pub(super) dimensions: Option<usize>,
     pub(super) base64: bool,
     /// The same request gives the same id.
@@ -129,6 +131,7 @@ impl Asked {
             schema: None,
             thinking: false,
             inputs: 1,
+            batch: true,
             dimensions: None,
             base64: false,
             id: hasher.finish(),

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::asked::{Asked, Forced, Tool, rough_tokens, shortened};
+use super::asked::{Asked, Forced, Operation, Tool, rough_tokens, shortened};
+use super::openai;
 use super::problem::Problem;
 use super::speech::{Finish, Frame, Place, Speech};
 
@@ -13,6 +14,10 @@ const SIGNATURE: &str = "bW9jay1zaWduYXR1cmU=";
 /// Reads a request; whether it is one for a stream, the path has told.
 pub(super) fn read(asked: &mut Asked, body: &[u8]) {
     let Some(body) = asked.object(body) else { return };
+    if asked.operation == Operation::Embeddings {
+        embed(asked, &body);
+        return;
+    }
     let Some(last) = body["contents"].as_array().and_then(|contents| contents.last()) else {
         asked.refused = Some(Problem::saying(400, "* contents is not specified"));
         return;
@@ -74,6 +79,33 @@ pub(super) fn frames(asked: &Asked, speech: &Speech) -> Vec<Frame> {
     }
     push(json!({"text": ""}), Some(finish(speech)), Place::Closing, 0);
     frames
+}
+
+/// Reads a request for embeddings: of one content, or of several.
+fn embed(asked: &mut Asked, body: &Value) {
+    let requests = body["requests"].as_array();
+    asked.batch = requests.is_some();
+    let one = std::slice::from_ref(body);
+    let requests = requests.map_or(one, Vec::as_slice);
+    if requests.iter().any(|request| !request["content"]["parts"].is_array()) {
+        asked.refused = Some(Problem::saying(400, "* content is not specified"));
+        return;
+    }
+    asked.prompt_tokens = rough_tokens(&body.to_string());
+    asked.inputs = requests.len();
+    let dimensions = requests.first().and_then(|it| it["outputDimensionality"].as_u64());
+    asked.dimensions = dimensions.and_then(|number| usize::try_from(number).ok());
+}
+
+/// The answer of `embedContent` and of `batchEmbedContents`.
+pub(super) fn embeddings(asked: &Asked) -> Bytes {
+    let mut vectors: Vec<Value> =
+        openai::vectors(asked).iter().map(|numbers| json!({"values": numbers})).collect();
+    let body = match asked.batch {
+        true => json!({ "embeddings": vectors }),
+        false => json!({ "embedding": vectors.pop() }),
+    };
+    Bytes::from(body.to_string())
 }
 
 /// The answer of `countTokens`.

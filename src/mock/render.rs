@@ -103,6 +103,7 @@ fn answered(asked: &Asked, speech: impl Fn() -> Speech) -> Parts {
         }
         Operation::Chat | Operation::Completions | Operation::Responses => said(asked, &speech()),
         Operation::Embeddings if dialect == Dialect::Cohere => cohere::embeddings(asked),
+        Operation::Embeddings if dialect == Dialect::Gemini => gemini::embeddings(asked),
         Operation::Embeddings if dialect == Dialect::Ollama => ollama::embeddings(asked),
         Operation::Embeddings => openai::embeddings(asked),
         Operation::Rerank => cohere::order(asked),

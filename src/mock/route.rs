@@ -85,6 +85,7 @@ fn by_model(path: &str) -> Option<(Operation, Dialect, Option<String>)> {
         let (operation, dialect) = match method {
             "generateContent" | "streamGenerateContent" => (Operation::Chat, Dialect::Gemini),
             "countTokens" => (Operation::CountTokens, Dialect::Gemini),
+            "embedContent" | "batchEmbedContents" => (Operation::Embeddings, Dialect::Gemini),
             "rawPredict" | "streamRawPredict" if model == "count-tokens" => {
                 (Operation::CountTokens, Dialect::Anthropic)
             }

@@ -18,8 +18,9 @@ pub(super) fn layout(vendor: &Vendor, base: &BaseUrl) -> Layout {
     let path = path.strip_suffix("/count_tokens").unwrap_or(path);
     let path = path.strip_suffix("/messages").unwrap_or(path);
     let root = path.strip_suffix("/v1").unwrap_or(path);
-    // Claude at a Foundry resource is under a prefix of its own.
-    let root = if root.is_empty() && at_foundry(vendor, base) { "/anthropic" } else { root };
+    // Claude at a Foundry resource and at Amazon is under a prefix of its own.
+    let is_below = at_foundry(vendor, base) || vendor.cloud() == Some(Cloud::Aws);
+    let root = if root.is_empty() && is_below { "/anthropic" } else { root };
     let query = base.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
     let mut paths = [const { None }; Endpoint::ALL.len()];
     paths[Endpoint::Chat.index()] = Some(format!("{root}/v1/messages{query}").into());
@@ -44,6 +45,9 @@ pub(super) fn authenticate(
         return headers.add_secret("azure_ad_token", header::AUTHORIZATION, "Bearer ", token);
     }
     if let Some(key) = filled(written.api_key) {
+        if vendor.cloud() == Some(Cloud::Aws) {
+            return headers.add_secret("api_key", header::AUTHORIZATION, "Bearer ", key);
+        }
         headers.add_secret("api_key", API_KEY, "", key)?;
         if at_foundry(vendor, base) {
             headers.add_secret("api_key", FOUNDRY_API_KEY, "", key)?;

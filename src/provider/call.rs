@@ -1,31 +1,27 @@
-//! One call of a deployment: from a client's body to the provider's, and back.
+//! One call of a deployment: from a client's body to the provider's. The way back is `answer.rs`.
 //!
 //! Chooses the format by the deployment's dialect; the formats themselves are `wire`'s.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::bedrock;
 use super::media::{self, Sending, Stored};
-use super::native::{self, Native, anthropic_headers};
-use super::{bedrock, parts, text_of};
+use super::native::{self, Native, anthropic_headers, version_in_force};
 use crate::catalog::{Deployment, PriceBook};
-use crate::dialect::{ClientDialect, Dialect, Endpoint, Quirks};
+use crate::dialect::{ClientDialect, Dialect, Endpoint};
 use crate::failure::{Failure, FailureClass};
-use crate::mapping::Mapping;
-use crate::wire::anthropic::{client as messages, native as messages_native};
+use crate::wire::anthropic::native as messages_native;
+use crate::wire::fields::invalid;
 use crate::wire::form::Form;
-use crate::wire::gemini::client::native as gemini_native;
 use crate::wire::json::Object;
-use crate::wire::responses::{Bridge, NativeStream, Owner};
-use crate::wire::{self, Origin, Reply, RequestOptions, StreamOptions, StreamRelay};
+use crate::wire::{self, RequestOptions};
 
-const AMAZON_REQUEST_ID: &str = "x-amzn-requestid";
 /// What stands for the model in a deployment's path.
 const MODEL_PLACE: &str = "{model}";
 /// What is encoded in a segment of a path: everything but RFC 3986's unreserved characters, and the
@@ -108,6 +104,9 @@ pub fn request<'a>(
     let streamed = deployment.target.stream_path.as_deref();
     let streamed = streamed.filter(|_| call.stream && call.endpoint == Endpoint::Chat);
     let Some(template) = streamed.or(whole) else {
+        if let Some(outgoing) = as_chat(deployment, body, call)? {
+            return Ok(outgoing);
+        }
         let message =
             format!("the provider {} has no API for {}", deployment.provider, noun(call.endpoint));
         return Err(Failure::new(FailureClass::NotFound, message));
@@ -167,15 +166,24 @@ pub fn request<'a>(
         return Ok(outgoing);
     }
     if let Some(native) = call.native {
-        if native::is_spoken(native, deployment) {
+        if native::is_spoken(native.dialect, deployment, call.endpoint) {
             let marked = marks(native.body);
             let native = Native { body: marked.as_ref().unwrap_or(native.body), ..native };
             return native::request(deployment, native, &options, path, reading);
         }
-        if let Some(refusal) = native.obstacle.refusal(call.drop_params) {
-            return Err(refusal.clone());
+        if let Some(refusal) =
+            native::refusal(native, deployment, options.model_hint, call.drop_params)
+        {
+            return Err(refusal);
         }
     }
+    if is_empty(deployment, body, call) {
+        let message = "the conversation is empty: there must be a message";
+        return Err(invalid("messages", message));
+    }
+    let passed = call.native.filter(|_| deployment.dialect == Dialect::Bedrock);
+    let passed = passed.and_then(|it| native::for_converse(it, body, &options));
+    let body = passed.as_ref().unwrap_or(body);
     let marked = if call.endpoint == Endpoint::Chat { marks(body) } else { None };
     let body = marked.as_ref().unwrap_or(body);
     match deployment.dialect {
@@ -184,24 +192,33 @@ pub fn request<'a>(
             Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
         Dialect::Anthropic if deployment.quirks.vertex => {
-            let outgoing = wire::anthropic::request(body, &options)?;
-            let (body, version) = (outgoing.body, outgoing.version);
+            let version = version_in_force(deployment);
+            let outgoing = wire::anthropic::request(body, &options, version)?;
+            let (body, mut betas) = (outgoing.body, outgoing.betas);
             let body = match call.endpoint {
                 Endpoint::CountTokens => counted(body, version, &options),
                 _ => body,
             };
-            let body = wire::anthropic::vertex(body, version, options.model.is_some())?;
-            Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
+            let named = options.model.is_some();
+            let body = wire::anthropic::vertex(body, version, named, &mut betas)?;
+            let headers = native::vertex_headers(deployment, &betas, call.endpoint);
+            Ok(Outgoing { path, headers, body, reading, sending: None })
         }
         Dialect::Anthropic => {
-            let outgoing = wire::anthropic::request(body, &options)?;
-            let version = HeaderValue::from_static(outgoing.version);
-            let headers = anthropic_headers(deployment, version, &outgoing.betas);
+            let version = version_in_force(deployment);
+            let outgoing = wire::anthropic::request(body, &options, version)?;
+            let own = HeaderValue::from_static(wire::anthropic::VERSION);
+            let headers = anthropic_headers(deployment, own, &outgoing.betas);
             let mut body = outgoing.body;
             if call.endpoint == Endpoint::CountTokens {
-                body = counted(body, outgoing.version, &options);
+                body = counted(body, version, &options);
             }
             Ok(Outgoing { path, headers, body, reading, sending: None })
+        }
+        Dialect::Bedrock if deployment.quirks.invoke && call.endpoint == Endpoint::Chat => {
+            let outgoing = wire::anthropic::request(body, &options, wire::anthropic::VERSION)?;
+            let body = wire::anthropic::bedrock(outgoing.body, &outgoing.betas)?;
+            Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
         Dialect::Bedrock => {
             let body = match call.endpoint {
@@ -241,6 +258,32 @@ pub fn request<'a>(
     }
 }
 
+/// A text completion of a provider that only chats: `Reading::api` says so of its answer.
+fn as_chat<'a>(
+    deployment: &'a Deployment,
+    body: &Object,
+    call: &Call<'_>,
+) -> Result<Option<Outgoing<'a>>, Failure> {
+    let chats = deployment.target.paths[Endpoint::Chat.index()].is_some();
+    if call.endpoint != Endpoint::Completions || !chats {
+        return Ok(None);
+    }
+    let drop_params = body.bool("drop_params").or(deployment.drops_refused);
+    let chat = wire::completions::request(body, drop_params.unwrap_or(call.drop_params))?;
+    request(deployment, &chat, &Call { endpoint: Endpoint::Chat, ..*call }).map(Some)
+}
+
+/// A conversation without a message, where another API would be asked in other words for it. Those
+/// that speak the client's own say so themselves.
+fn is_empty(deployment: &Deployment, body: &Object, call: &Call<'_>) -> bool {
+    let own = matches!(deployment.dialect, Dialect::OpenAi | Dialect::Azure);
+    let is_translated = !own || call.native.is_some();
+    let messages = body.raw_bytes("messages").and_then(|raw| raw.strip_prefix(b"["));
+    call.endpoint == Endpoint::Chat
+        && is_translated
+        && messages.is_some_and(|rest| rest.trim_ascii_start().starts_with(b"]"))
+}
+
 /// What of a translated request is counted. Its defaults are in it already.
 fn counted(body: Bytes, version: &str, options: &RequestOptions<'_>) -> Bytes {
     let options = RequestOptions { defaults: &[], overrides: &[], ..*options };
@@ -268,116 +311,6 @@ const fn takes_marks(deployment: &Deployment) -> bool {
             false
         }
     }
-}
-
-/// What is known of an answer by its head, and of its request.
-#[must_use]
-pub fn origin<'a>(model: &'a str, headers: &'a HeaderMap) -> Origin<'a> {
-    let input_tokens = parts::input_tokens(headers);
-    Origin { model, request_id: text_of(headers, AMAZON_REQUEST_ID), input_tokens }
-}
-
-/// Whether a header of a successful answer is looked at by [`origin`].
-#[must_use]
-pub fn tells_origin(name: &HeaderName) -> bool {
-    name.as_str() == AMAZON_REQUEST_ID || name.as_str() == parts::AMAZON_INPUT_TOKENS
-}
-
-/// Reads a provider's whole reply.
-///
-/// # Errors
-/// The body is an error, or not a reply at all, although the status said that all is well.
-pub fn reply(
-    deployment: &Deployment,
-    reading: Reading,
-    body: Bytes,
-    created: u64,
-    origin: &Origin<'_>,
-) -> Result<Reply, Failure> {
-    if !reading.api.is_text() {
-        return media::reply(deployment, reading, body);
-    }
-    if reading.api == Endpoint::Responses {
-        return super::responses::reply(deployment, reading, body, created);
-    }
-    match (deployment.dialect, reading.api) {
-        (Dialect::Cohere, Endpoint::Chat) => {
-            return wire::cohere::reply(body, origin.model, created);
-        }
-        (Dialect::Cohere, Endpoint::Embeddings) => {
-            return wire::cohere::embeddings(body, origin.model);
-        }
-        (Dialect::Ollama, Endpoint::Chat) => return wire::ollama::reply(body, created),
-        (Dialect::Ollama, Endpoint::Embeddings) => return wire::ollama::embeddings(body),
-        _ => {}
-    }
-    if let Some(map) = mapped(deployment, |map| map.response.is_some()) {
-        return wire::custom::reply(body, map, origin.model, created);
-    }
-    match deployment.dialect {
-        Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Ollama | Dialect::Custom => {
-            wire::openai::reply(body, deployment.quirks, reading.api)
-        }
-        Dialect::Anthropic => match (reading.api, reading.native) {
-            (Endpoint::CountTokens, native) => {
-                let tokens = messages_native::count(&body)?;
-                let body = if native.is_some() { body } else { messages::count(tokens) };
-                Ok(Reply { body, usage: None, model: None })
-            }
-            (_, Some(_)) => messages_native::reply(body),
-            (_, None) => wire::anthropic::reply(body, created),
-        },
-        Dialect::Bedrock => match reading.api {
-            Endpoint::CountTokens => wire::bedrock::count(&body, origin),
-            Endpoint::Embeddings => wire::bedrock::embeddings(&body, origin),
-            _ => wire::bedrock::reply(body, created, origin),
-        },
-        Dialect::Gemini => match reading.native {
-            Some(_) => gemini_native::reply(body, reading.api == Endpoint::CountTokens),
-            None => wire::gemini::reply(body, reading.api, created),
-        },
-    }
-}
-
-/// The relay for a provider's stream.
-#[must_use]
-pub fn stream(
-    deployment: &Deployment,
-    reading: Reading,
-    options: StreamOptions,
-    origin: &Origin<'_>,
-) -> StreamRelay {
-    if reading.api == Endpoint::Responses {
-        return StreamRelay::Translated(match reading.native {
-            Some(_) => Box::new(NativeStream::new(Some(Owner::of(&deployment.id)))),
-            None => Box::new(Bridge::new(options)),
-        });
-    }
-    // Departures are known of chat chunks; other streams have other fields and pass as they are.
-    if reading.api != Endpoint::Chat {
-        return StreamRelay::openai(StreamOptions { quirks: Quirks::default(), ..options });
-    }
-    let options = StreamOptions { quirks: deployment.quirks, ..options };
-    match deployment.dialect {
-        Dialect::OpenAi => StreamRelay::openai(options),
-        Dialect::Azure => StreamRelay::azure(options),
-        Dialect::Anthropic if reading.native.is_some() => StreamRelay::anthropic_native(),
-        Dialect::Anthropic => StreamRelay::anthropic(options),
-        Dialect::Cohere => StreamRelay::cohere(options, origin.model),
-        Dialect::Ollama => StreamRelay::ollama(options),
-        Dialect::Custom => match mapped(deployment, |map| map.stream.is_some()) {
-            Some(map) => StreamRelay::custom(options, Arc::clone(map), origin.model),
-            None => StreamRelay::openai(options),
-        },
-        Dialect::Gemini if reading.native.is_some() => StreamRelay::gemini_native(),
-        Dialect::Bedrock => StreamRelay::bedrock(options, origin),
-        Dialect::Gemini => StreamRelay::gemini(options),
-    }
-}
-
-/// The mapping of a deployment, if it has the part that is asked for.
-fn mapped(deployment: &Deployment, has: fn(&Mapping) -> bool) -> Option<&Arc<Mapping>> {
-    deployment.mapping.as_ref().filter(|map| has(map))
 }
 
 /// The path with the model in it. The model may come from a client (by a wildcard), so it must not
@@ -526,6 +459,32 @@ mod tests {
         }
         let outgoing = request(&deployment, &chat(), &call("../x?y#z", Endpoint::Chat)).unwrap();
         assert!(outgoing.path.starts_with("/openai/deployments/..%2Fx%3Fy%23z/"), "{outgoing:?}");
+    }
+
+    #[test]
+    fn a_text_is_completed_by_a_conversation_where_there_is_no_other_api() {
+        let body = Object::parse(Bytes::from_static(br#"{"model":"p","prompt":"x"}"#)).unwrap();
+        for (provider, path) in [("anthropic", "/v1/messages"), ("cohere", "/v2/chat")] {
+            let deployment = deployment(provider, "m", &[]);
+            let outgoing = request(&deployment, &body, &call("m", Endpoint::Completions)).unwrap();
+            assert_eq!((&*outgoing.path, outgoing.reading.api), (path, Endpoint::Chat));
+        }
+        let own = deployment("openai", "m", &[]);
+        let outgoing = request(&own, &body, &call("m", Endpoint::Completions)).unwrap();
+        assert_eq!(outgoing.reading.api, Endpoint::Completions);
+    }
+
+    #[test]
+    fn an_empty_conversation_is_not_sent_in_other_words() {
+        let empty = Object::parse(Bytes::from_static(br#"{"messages":[ ]}"#)).unwrap();
+        for provider in ["anthropic", "cohere", "gemini", "ollama_chat", "bedrock"] {
+            let deployment = deployment(provider, "m", &[]);
+            let refused = request(&deployment, &empty, &call("m", Endpoint::Chat)).unwrap_err();
+            assert_eq!(refused.class, FailureClass::BadRequest, "{provider}");
+            assert_eq!(refused.param.as_deref(), Some("messages"), "{provider}");
+        }
+        let own = deployment("openai", "m", &[]);
+        assert!(request(&own, &empty, &call("m", Endpoint::Chat)).is_ok());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::url::BaseUrl;
 use super::{TargetProblem, Vendor, Written, bedrock, filled, vertex};
 use crate::catalog::{Authorisation, Aws, Entra, Google, Identity, Scheme, Source};
+use crate::dialect::Dialect;
 
 /// The region that LiteLLM assumes where none is written.
 pub(super) const USUAL_REGION: &str = "us-west-2";
@@ -31,6 +32,8 @@ pub struct CloudOptions {
     pub aws: Aws,
     /// `vertex_project`.
     pub project: Option<Box<str>>,
+    /// The project whose quota is used, and which pays, where it is another one.
+    pub quota_project: Option<Box<str>>,
     /// `vertex_location`.
     pub location: Option<Box<str>>,
     pub google: Option<Google>,
@@ -59,7 +62,13 @@ pub(super) fn own_base(
         Some(Cloud::Aws) => {
             let region = region(written, None)?;
             Ok(Some(match vendor.name {
-                "bedrock_mantle" => format!("https://bedrock-mantle.{region}.api.aws/openai/v1"),
+                "bedrock_mantle" => {
+                    let api = match vendor.dialect {
+                        Dialect::Anthropic => "anthropic",
+                        _ => "openai/v1",
+                    };
+                    format!("https://bedrock-mantle.{region}.api.aws/{api}")
+                }
                 _ => {
                     let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
                     format!("https://bedrock-runtime.{region}.amazonaws.com{suffix}")
@@ -86,7 +95,12 @@ pub(super) fn authorisation(
         Some(Cloud::Aws) => {
             let region: Box<str> = region(written, Some(base))?.into();
             let aws = Aws { region: region.clone(), ..cloud.aws.clone() };
-            let is_mantle = vendor.name == "bedrock_mantle";
+            // The address tells: both copy OpenAI's API, and each is signed for by its own name.
+            let is_mantle = match base.host.split('.').next() {
+                Some("bedrock-mantle") => true,
+                Some("bedrock-runtime") => false,
+                _ => vendor.name == "bedrock_mantle",
+            };
             let service = if is_mantle { "bedrock-mantle" } else { "bedrock" };
             Ok(Some(Authorisation {
                 identity: Arc::new(Identity::new(Source::Aws(aws))),
@@ -244,6 +258,67 @@ mod tests {
         assert_eq!(mantle.authorisation.unwrap().scheme, expected);
         let keyed = Written { api_key: Some("k"), ..of_base };
         assert!(target(vendor("bedrock").unwrap(), &keyed).unwrap().authorisation.is_none());
+    }
+
+    #[test]
+    fn the_copies_of_other_apis_at_amazon_have_their_own_paths_names_and_keys() {
+        let runtime = "https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1";
+        let mantle = "https://bedrock-mantle.us-east-1.api.aws";
+        let messages = format!("{mantle}/anthropic");
+        let claude = "anthropic.claude-x";
+        for (provider, model, api_base, path, service) in [
+            (
+                "bedrock_mantle",
+                "openai.gpt-oss-20b",
+                None,
+                "/openai/v1/chat/completions",
+                "bedrock-mantle",
+            ),
+            ("bedrock_mantle", claude, None, "/anthropic/v1/messages", "bedrock-mantle"),
+            ("bedrock_mantle", claude, Some(mantle), "/anthropic/v1/messages", "bedrock-mantle"),
+            ("bedrock_mantle", "x", Some(&*messages), "/anthropic/v1/messages", "bedrock-mantle"),
+            ("bedrock_mantle", "x", Some(runtime), "/openai/v1/chat/completions", "bedrock"),
+            (
+                "bedrock",
+                "openai.gpt-oss-20b-1:0",
+                Some(runtime),
+                "/openai/v1/chat/completions",
+                "bedrock",
+            ),
+            ("bedrock", "x", Some(&*messages), "/anthropic/v1/messages", "bedrock-mantle"),
+        ] {
+            let cloud = at(Some("us-east-1"));
+            let written = Written { api_base, ..written(model, &cloud) };
+            let vendor = vendor(provider).unwrap().of_model(model);
+            let made = target(vendor, &written).unwrap();
+            assert_eq!(
+                made.paths[Endpoint::Chat.index()].as_deref(),
+                Some(path),
+                "{provider} {model}"
+            );
+            let expected = Scheme::SigV4 { region: "us-east-1".into(), service };
+            assert_eq!(made.authorisation.unwrap().scheme, expected, "{provider} {model}");
+            let keyed = target(vendor, &Written { api_key: Some("key"), ..written }).unwrap();
+            let sent: Vec<_> = keyed.headers.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(sent, ["authorization"], "{provider} {model}");
+            assert_eq!(keyed.headers[0].1, "Bearer key");
+        }
+    }
+
+    #[test]
+    fn the_project_whose_quota_is_used_is_named() {
+        let cloud = CloudOptions { quota_project: Some("payer".into()), ..at(Some("us-east5")) };
+        let vendor = vendor("vertex_ai").unwrap();
+        let named = |written: &Written<'_>| {
+            let target = target(vendor, written).unwrap();
+            let headers = target.headers.iter();
+            let mut found = headers.filter(|(name, _)| name == "x-goog-user-project");
+            found.next().map(|(_, value)| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(named(&written("gemini-x", &cloud)).as_deref(), Some("payer"));
+        assert_eq!(named(&written("gemini-x", &at(Some("us-east5")))), None);
+        let keyed = Written { api_key: Some("k"), ..written("gemini-x", &cloud) };
+        assert_eq!(named(&keyed), None, "a key has its own project");
     }
 
     #[test]

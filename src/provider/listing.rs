@@ -26,7 +26,8 @@ Beside their own APIs, Cohere (`https://api.cohere.ai/compatibility/v1`) and Oll
 const DEPARTURES: &str = "
 ## Departures
 
-What a provider does otherwise than OpenAI, and what is done about it:
+What a provider does otherwise than OpenAI, and what is done about it. `openai/...` with another `api_base` than
+OpenAI's is *normalised*, too:
 
 | word | meaning |
 | --- | --- |
@@ -37,6 +38,8 @@ What a provider does otherwise than OpenAI, and what is done about it:
 | null content | `null` is sent for an empty text beside tool calls |
 | reasoning apart | reasoning is added to `completion_tokens` |
 | normalised | replies and streams are brought to OpenAI's form: finish reasons, usage, tool calls, names of reasoning |
+| closed messages | what only replies have (`reasoning_content`, `images`, `annotations`, `provider_specific_fields`) is taken out of a history, ids of calls over 64 bytes are shortened |
+| thinking | `thinking` with a `type` of `disabled` is sent; to others it is not |
 | goes on | a broken reply is continued with `continue_final_message` |
 
 ## Not called
@@ -51,7 +54,9 @@ fn departures(quirks: crate::dialect::Quirks) -> String {
         (quirks.strip_strict_and_names, "no strict, no names"),
         (quirks.null_content_with_tool_calls, "null content"),
         (quirks.reasoning_outside_completion, "reasoning apart"),
-        (quirks.normalise_stream, "normalised"),
+        (quirks.normalise_stream || quirks.imitates, "normalised"),
+        (quirks.closed_messages, "closed messages"),
+        (quirks.takes_thinking, "thinking"),
         (quirks.continues_final_message, "goes on"),
     ];
     let words: Vec<&str> = words.into_iter().filter(|(is, _)| *is).map(|(_, word)| word).collect();
@@ -66,6 +71,12 @@ A request with one of these is answered with a 400 that names it, before any cal
 brackets, `allowed_openai_params` (at a deployment or in the request) sends it all the same. A value that asks
 for nothing (`top_p: 1`, `presence_penalty: 0`) is left out without a word. OpenAI's rules hold at Azure and
 GitHub too; a deployment with a name of its own needs `model_info.base_model`. What is not listed is passed on.
+
+What only says how, and not what, is fitted without a word where a request is put into another dialect: a
+`temperature` or `top_p` beyond what Anthropic takes becomes the nearest that it does, `reasoning_effort` is left
+out for Claude where `max_tokens` has no room for thinking (1,024 tokens and an answer) or a tool is demanded, and
+hints that do not change an answer (`user`, `store`, keys and lifetimes of caches) are left out where there is no
+such field.
 
 | provider | models | refused |
 | --- | --- | --- |

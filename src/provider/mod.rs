@@ -5,6 +5,7 @@
 //! choose the format by the dialect; the formats themselves are `wire`'s.
 //! Knows no file, no network and no clock.
 
+mod answer;
 mod anthropic;
 mod azure;
 mod bedrock;
@@ -15,8 +16,10 @@ mod cohere;
 mod compatible;
 mod continuation;
 mod custom;
+mod fetched;
 mod gemini;
 mod media;
+mod metered;
 mod native;
 mod ollama;
 mod openai;
@@ -37,19 +40,22 @@ mod vertex;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use thiserror::Error;
 
+pub use answer::{origin, reply, stream, tells_origin};
 pub use azure::DEFAULT_API_VERSION;
-pub use bedrock::region_of;
-pub use call::{Call, Outgoing, Reading, origin, reply, request, stream, tells_origin};
+pub use bedrock::{AGENT_RUNTIME, agent_runtime, region_of};
+pub use call::{Call, Outgoing, Reading, request};
 pub use classify::{cannot_count, class_of, classify, is_for_client, reclassify};
 pub use cloud::{Cloud, CloudOptions};
 pub use continuation::continuation;
+pub use fetched::{Wanted, wanted};
 pub use media::{Action, Sending, Stored};
-pub use native::Native;
+pub use metered::Passed;
+pub use native::{Native, is_spoken};
 
 pub use compatible::why_not;
 pub use custom::Custom;
 pub use parts::{joined, parts};
-pub use pass::{Passed, passed_model, passed_path, realtime_path, signable_path};
+pub use pass::{passed_model, passed_path, passed_root, realtime_path, signable_path};
 pub use recognise::recognise;
 pub use replayed::{replayed, sealed};
 pub use responses::{offered as responses_api, stored};
@@ -291,6 +297,11 @@ pub fn remarks(vendor: &Vendor, written: &Written<'_>) -> Vec<TargetProblem> {
     if let Some((option, usual)) = cloud::assumed_place(vendor, written) {
         let message = format!("no `{option}` is written: `{usual}` is used");
         remarks.push(TargetProblem::new(option, message));
+    }
+    if vendor.name == "bedrock"
+        && let Some(message) = bedrock::is_not_invoked(written.model)
+    {
+        remarks.push(TargetProblem::new("model", message));
     }
     let Some(base) = filled(written.api_base).and_then(|text| BaseUrl::parse(text).ok()) else {
         return remarks;

@@ -48,6 +48,13 @@ const GPT_5: [Refused; 4] = [
 
 /// OpenAI's own models, there and at Azure.
 pub(super) const OPENAI: &[ModelRules] = &[
+    // A word of Anthropic's and Google's, which clients of theirs send. The open models take it.
+    ModelRules {
+        models: &["gpt-", "chatgpt-", "ft:gpt-", "o1", "o3", "o4-"],
+        except: &["-oss"],
+        refused: &[never(&["top_k"])],
+        ..EVERYWHERE
+    },
     // It searches before it answers, and takes little else.
     ModelRules {
         models: &["gpt-4o-search", "gpt-4o-mini-search", "gpt-5-search"],
@@ -62,6 +69,12 @@ pub(super) const OPENAI: &[ModelRules] = &[
             "n",
             "seed",
         ])],
+        ..EVERYWHERE
+    },
+    // Anthropic's words; from a request in its dialect they are taken out before.
+    ModelRules {
+        models: &["gpt-3.5", "gpt-4", "gpt-5", "gpt-6", "chatgpt-", "o1", "o3", "o4"],
+        refused: &[never(&["thinking"])],
         ..EVERYWHERE
     },
     // These do not reason.
@@ -115,10 +128,11 @@ pub(super) const GROQ: &[ModelRules] = &[ModelRules {
     ..EVERYWHERE
 }];
 
-/// Its schema is closed. `user`, `logit_bias` and the like are left out by its spellings already.
+/// Its schema is closed. `user`, `store` and the like are left out by its spellings already.
 pub(super) const MISTRAL: &[ModelRules] = &[ModelRules {
     refused: &[
         never(&[
+            "logit_bias",
             "verbosity",
             "modalities",
             "audio",
@@ -132,11 +146,14 @@ pub(super) const MISTRAL: &[ModelRules] = &[ModelRules {
 }];
 
 /// It takes the other parameters of sampling and does not look at them.
-pub(super) const DEEPSEEK: &[ModelRules] = &[ModelRules {
-    models: &["deepseek-reasoner"],
-    refused: &[never(&["logprobs", "top_logprobs"])],
-    ..EVERYWHERE
-}];
+pub(super) const DEEPSEEK: &[ModelRules] = &[
+    ModelRules { refused: &[ONE_CHOICE], ..EVERYWHERE },
+    ModelRules {
+        models: &["deepseek-reasoner"],
+        refused: &[never(&["logprobs", "top_logprobs"])],
+        ..EVERYWHERE
+    },
+];
 
 pub(super) const XAI: &[ModelRules] = &[
     ModelRules {
@@ -272,9 +289,18 @@ mod tests {
                 "temperature",
                 "unsupported_parameter",
             ),
+            ("openai/gpt-4o", json!({"top_k": 5}), "top_k", "unsupported_parameter"),
+            ("azure/gpt-4.1", json!({"top_k": 5}), "top_k", "unsupported_parameter"),
             ("groq/m", json!({"n": 2}), "n", "unsupported_value"),
             ("groq/m", json!({"logit_bias": {"1": 2}}), "logit_bias", "unsupported_parameter"),
+            (
+                "openai/gpt-4o",
+                json!({"thinking": {"type": "enabled", "budget_tokens": 2000}}),
+                "thinking",
+                "unsupported_parameter",
+            ),
             ("mistral/m", json!({"functions": [1]}), "functions", "unsupported_parameter"),
+            ("mistral/m", json!({"logit_bias": {"1": 2}}), "logit_bias", "unsupported_parameter"),
             ("mistral/m", json!({"temperature": 1.8}), "temperature", "unsupported_value"),
             (
                 "deepseek/deepseek-reasoner",

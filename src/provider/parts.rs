@@ -14,6 +14,9 @@ use crate::wire::{self, RequestOptions};
 /// Where Bedrock says how many tokens it read, if the model does not.
 pub(super) const AMAZON_INPUT_TOKENS: &str = "x-amzn-bedrock-input-token-count";
 
+/// And how many it wrote.
+pub(super) const AMAZON_OUTPUT_TOKENS: &str = "x-amzn-bedrock-output-token-count";
+
 /// The requests in which a client's is asked for; `None`: it is one.
 ///
 /// # Errors
@@ -63,7 +66,12 @@ pub fn joined(answers: Vec<(HeaderMap, Bytes)>) -> (HeaderMap, Bytes) {
     (headers, body)
 }
 
-/// How many tokens the head of an answer tells.
+/// How many tokens the head of an answer tells that were generated.
+pub(super) fn output_tokens(headers: &HeaderMap) -> Option<u64> {
+    text_of(headers, AMAZON_OUTPUT_TOKENS)?.parse().ok()
+}
+
+/// How many tokens the head of an answer tells that were read.
 pub(super) fn input_tokens(headers: &HeaderMap) -> Option<u64> {
     text_of(headers, AMAZON_INPUT_TOKENS)?.parse().ok()
 }

@@ -1,16 +1,12 @@
-//! Requests that are handed to a provider as they are: where they go, and what their answers are
-//! read as, so that they are metered.
+//! Requests that are handed to a provider as they are: where they go, and which model they name.
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use percent_encoding::{percent_decode_str, percent_encode, utf8_percent_encode};
 
-use super::call::{Reading, SEGMENT};
+use super::call::SEGMENT;
 use crate::catalog::Deployment;
-use crate::dialect::{ClientDialect, Dialect, Endpoint};
-use crate::failure::Failure;
-use crate::wire::{self, Origin, Reply, StreamOptions, StreamRelay};
+use crate::dialect::{Dialect, Endpoint};
 
 /// The path at the provider: `rest` is what the client wrote behind the mount.
 ///
@@ -37,6 +33,20 @@ pub fn passed_path<'a>(root: &str, rest: &'a str, verbatim: bool) -> Cow<'a, str
         return Cow::Owned(format!("{before}{rest}"));
     }
     Cow::Owned(format!("{root}{rest}"))
+}
+
+/// What the paths below a mount are put behind: the root of the deployment's own API, or its address
+/// alone where the client names one of the APIs that a resource of Azure's has side by side.
+#[must_use]
+pub fn passed_root<'a>(deployment: &'a Deployment, rest: &str) -> &'a str {
+    const SIDE_BY_SIDE: [&str; 4] = ["anthropic", "models", "openai", "providers"];
+    let root = &*deployment.target.root;
+    let first = rest.split('/').nth(1).unwrap_or_default();
+    if deployment.dialect != Dialect::Azure || !SIDE_BY_SIDE.contains(&first) {
+        return root;
+    }
+    let ends = ["/openai", "/models", "/deployments", "/v1"].iter();
+    ends.filter_map(|word| root.find(word)).min().and_then(|at| root.get(..at)).unwrap_or(root)
 }
 
 /// `v1`, `v1beta`, `v2`.
@@ -69,108 +79,16 @@ pub fn signable_path(path_and_query: &str) -> String {
     }
 }
 
-/// How the answer to a passed request is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Passed {
-    reading: Reading,
-    /// The path is OpenAI's at a provider with a dialect of its own.
-    compatible: bool,
-}
-
-impl Passed {
-    /// What the answer to a request for `path` is read as; `None` where nothing is known of its use.
-    #[must_use]
-    pub fn of(deployment: &Deployment, path: &str) -> Option<Self> {
-        let path = path.split('?').next().unwrap_or(path);
-        let dialect = deployment.dialect;
-        let speaks_openai = matches!(dialect, Dialect::OpenAi | Dialect::Azure | Dialect::Custom);
-        let own = |api, native| {
-            let reading = Reading { api, native };
-            Some(Self { reading, compatible: false })
-        };
-        let openai = |api| {
-            let reading = Reading { api, native: None };
-            Some(Self { reading, compatible: !speaks_openai })
-        };
-        match path.rsplit('/').next()? {
-            "messages" if dialect == Dialect::Anthropic => {
-                own(Endpoint::Chat, Some(ClientDialect::Anthropic))
-            }
-            "responses" => own(Endpoint::Responses, Some(ClientDialect::Responses)),
-            "completions" if path.ends_with("/chat/completions") => openai(Endpoint::Chat),
-            "completions" => openai(Endpoint::Completions),
-            "embeddings" => openai(Endpoint::Embeddings),
-            "embed" if matches!(dialect, Dialect::Cohere | Dialect::Ollama) => {
-                own(Endpoint::Embeddings, None)
-            }
-            "converse" | "converse-stream" if dialect == Dialect::Bedrock => {
-                own(Endpoint::Chat, None)
-            }
-            "chat" if matches!(dialect, Dialect::Cohere | Dialect::Ollama) => {
-                own(Endpoint::Chat, None)
-            }
-            last if dialect == Dialect::Gemini
-                && last.to_ascii_lowercase().ends_with("generatecontent") =>
-            {
-                own(Endpoint::Chat, Some(ClientDialect::Gemini))
-            }
-            _ => None,
-        }
-    }
-
-    /// Reads a whole reply.
-    ///
-    /// # Errors
-    /// It is an error, or of a form that is not known.
-    pub fn reply(
-        self,
-        deployment: &Deployment,
-        body: Bytes,
-        created: u64,
-        origin: &Origin<'_>,
-    ) -> Result<Reply, Failure> {
-        if self.compatible {
-            return wire::openai::reply(body, deployment.quirks, self.reading.api);
-        }
-        // Without `alt=sse` Google's stream is a list of replies, the last of which has all counts.
-        if deployment.dialect == Dialect::Gemini && body.trim_ascii_start().starts_with(b"[") {
-            let last = wire::json::elements(&body).into_iter().next_back();
-            let last = last.map_or_else(Bytes::new, |object| object.bytes().clone());
-            return super::call::reply(deployment, self.reading, last, created, origin);
-        }
-        super::call::reply(deployment, self.reading, body, created, origin)
-    }
-
-    /// The relay for a stream that comes with this content type; `None`: it is no stream that is
-    /// known.
-    #[must_use]
-    pub fn stream(
-        self,
-        deployment: &Deployment,
-        content_type: &str,
-        options: StreamOptions,
-        origin: &Origin<'_>,
-    ) -> Option<StreamRelay> {
-        let name = match deployment.dialect {
-            Dialect::Ollama if !self.compatible => "ndjson",
-            Dialect::Bedrock if !self.compatible => "vnd.amazon.eventstream",
-            _ => "event-stream",
-        };
-        let known = content_type.contains(name);
-        known.then(|| match self.compatible {
-            true => StreamRelay::openai(options),
-            false => super::call::stream(deployment, self.reading, options, origin),
-        })
-    }
-}
-
 /// The model that a path names, as the provider writes it.
 #[must_use]
 pub fn passed_model(deployment: &Deployment, path: &str) -> Option<Box<str>> {
     let path = path.split('?').next().unwrap_or(path);
     let (folder, end) = match deployment.dialect {
+        // Whoever publishes it.
+        _ if path.contains("/publishers/") => ("models", Some(':')),
         Dialect::Bedrock => ("model", None),
         Dialect::Gemini => ("models", Some(':')),
+        Dialect::Azure => ("deployments", None),
         _ => return None,
     };
     let mut segments = path.split('/').skip_while(|segment| *segment != folder);
@@ -218,6 +136,63 @@ mod tests {
             ("/", "/"),
         ] {
             assert_eq!(signable_path(written), sent);
+        }
+    }
+
+    #[test]
+    fn the_apis_of_an_azure_resource_are_side_by_side() {
+        use crate::catalog::sample;
+        use crate::provider::{Written, target, vendor};
+        for (provider, base, rest, path) in [
+            (
+                "azure",
+                "https://x.openai.azure.com",
+                "/openai/deployments/d/x",
+                "/openai/deployments/d/x",
+            ),
+            ("azure", "https://x.openai.azure.com", "/deployments/d/x", "/openai/deployments/d/x"),
+            (
+                "azure",
+                "https://x.openai.azure.com/openai/v1",
+                "/openai/v1/models",
+                "/openai/v1/models",
+            ),
+            (
+                "azure",
+                "https://proxy.example/azure",
+                "/openai/deployments/d/x",
+                "/azure/openai/deployments/d/x",
+            ),
+            ("azure_ai", "https://x.services.ai.azure.com", "/models/info", "/models/info"),
+            (
+                "azure_ai",
+                "https://x.services.ai.azure.com",
+                "/anthropic/v1/messages",
+                "/anthropic/v1/messages",
+            ),
+            (
+                "azure_ai",
+                "https://x.services.ai.azure.com",
+                "/openai/v1/models",
+                "/openai/v1/models",
+            ),
+            (
+                "azure_ai",
+                "https://x.eastus.models.ai.azure.com",
+                "/chat/completions",
+                "/v1/chat/completions",
+            ),
+        ] {
+            let vendor = vendor(provider).unwrap();
+            let written =
+                Written { api_base: Some(base), api_key: Some("k"), ..Written::default() };
+            let deployment = Deployment {
+                dialect: vendor.dialect,
+                target: target(vendor, &written).unwrap(),
+                ..sample::deployment(&format!("group = {provider}/m #id"))
+            };
+            let root = passed_root(&deployment, rest);
+            assert_eq!(passed_path(root, rest, false), path, "{provider} {base}");
         }
     }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::azure;
 use super::call::{Call, Outgoing, Reading};
+use super::table::is_openais;
 use super::url::BaseUrl;
 use super::{Sending, Vendor, Written, filled};
 use crate::catalog::{Deployment, PriceBook, Target};
@@ -17,12 +18,19 @@ use crate::wire::responses::{self, Need, Owner};
 use crate::wire::{Reply, RequestOptions};
 
 /// Whether a deployment's Responses API is called where nothing is written: at OpenAI's own
-/// addresses, and at Azure's undated ones.
+/// addresses, and at Azure's undated ones. At Azure's dated ones only for a model that is known to
+/// need it (`model`: what a deployment there is of), and from the version that has it.
 #[must_use]
-pub fn offered(vendor: &Vendor, written: &Written<'_>, target: &Target) -> ResponsesApi {
+pub fn offered(
+    vendor: &Vendor,
+    written: &Written<'_>,
+    target: &Target,
+    model: &str,
+) -> ResponsesApi {
+    const FIRST_VERSION: &str = "2025-03-01";
     let own = match filled(written.api_base).and_then(|text| BaseUrl::parse(text).ok()) {
         None => true,
-        Some(base) => base.host == "api.openai.com" || base.host.ends_with(".api.openai.com"),
+        Some(base) => is_openais(&base.host),
     };
     let undated = !target.paths[Endpoint::Chat.index()]
         .as_deref()
@@ -30,6 +38,13 @@ pub fn offered(vendor: &Vendor, written: &Written<'_>, target: &Target) -> Respo
     match vendor.name {
         "openai" if own => ResponsesApi::Offered,
         "azure" if undated && azure::is_azure(&target.host) => ResponsesApi::Offered,
+        "azure" if azure::is_azure(&target.host) => {
+            let path = target.paths[Endpoint::Responses.index()].as_deref().unwrap_or_default();
+            let version = path.split_once("api-version=").map(|(_, version)| version);
+            let has_it = version.is_some_and(|version| version >= FIRST_VERSION);
+            let is_needed = responses::need(model) != Need::Nothing;
+            if has_it && is_needed { ResponsesApi::Offered } else { ResponsesApi::None }
+        }
         _ => ResponsesApi::None,
     }
 }
@@ -59,11 +74,12 @@ pub(super) fn request<'a>(
         return Ok(Some(outgoing(Cow::Borrowed(path), body, reading)));
     };
     let reading = Reading { api: Endpoint::Responses, native: Some(ClientDialect::Responses) };
+    let owner = Owner::of(&deployment.id);
     match (path, native.resource) {
         (Some(path), Some(resource)) => {
             let body = match resource.is_stored() {
                 true => Bytes::new(),
-                false => responses::native_request(native.body, &options)?,
+                false => responses::native_request(native.body, &options, owner)?,
             };
             let method = resource.method();
             let sending = Sending { method, rest: Vec::new(), whole_head: false };
@@ -72,7 +88,7 @@ pub(super) fn request<'a>(
             Ok(Some(Outgoing { sending, ..outgoing(path, body, reading) }))
         }
         (Some(path), None) => {
-            let body = responses::native_request(native.body, &options)?;
+            let body = responses::native_request(native.body, &options, owner)?;
             Ok(Some(outgoing(Cow::Borrowed(path), body, reading)))
         }
         (None, Some(_)) => {

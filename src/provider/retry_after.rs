@@ -70,12 +70,20 @@ fn announced(message: &str) -> Option<Duration> {
 }
 
 fn short_unit(word: &str) -> Option<&'static str> {
-    Some(match word.trim_end_matches('s') {
-        "millisecond" | "m" => "ms",
+    Some(match word {
+        "ms" => "ms",
+        "m" => "m",
+        _ => return long_unit(word.trim_end_matches('s')),
+    })
+}
+
+fn long_unit(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "millisecond" | "msec" => "ms",
         "second" | "sec" | "" => "s",
         "minute" | "min" => "m",
-        "hour" => "h",
-        "day" => "d",
+        "hour" | "h" => "h",
+        "day" | "d" => "d",
         _ => return None,
     })
 }
@@ -271,6 +279,10 @@ mod tests {
             (429, "Please retry in 34.5s.", Some(34_500)),
             (429, "Please retry after 20 seconds.", Some(20_000)),
             (429, "please try again in 1 minute", Some(60_000)),
+            (429, "try again in 5 m", Some(300_000)),
+            (429, "try again in 5 ms.", Some(5)),
+            (429, "try again in 5 s.", Some(5000)),
+            (429, "retry after 2 h", Some(7_200_000)),
             (429, "Try again in a while", None),
             (429, "Try again later", None),
             (503, "Please retry after 5 seconds", Some(5000)),

@@ -2,9 +2,10 @@
 //!
 //! Names, addresses and environment variables are LiteLLM's, so that its configuration files work.
 
+use super::azure::is_azure;
 use super::compatible::COMPATIBLE;
 use super::url::BaseUrl;
-use super::{anthropic, cohere, gemini, ollama, params};
+use super::{Cloud, anthropic, bedrock, cohere, gemini, ollama, params};
 use crate::dialect::{Dialect, Quirks};
 
 /// A provider: where it is and what it speaks.
@@ -44,6 +45,9 @@ impl Vendor {
     /// The same provider as it is spoken to about a model.
     #[must_use]
     pub fn of_model(&'static self, model: &str) -> &'static Self {
+        if self.name == BEDROCK.name && bedrock::is_invoked(model) {
+            return &BEDROCK_INVOKED;
+        }
         let family = FAMILIES.iter().find(|(name, start, _)| {
             // At Vertex AI a publisher before the model tells that it is none of Google's.
             let fits =
@@ -51,6 +55,10 @@ impl Vendor {
             *name == self.name && fits
         });
         family.map_or(self, |(_, _, vendor)| vendor)
+    }
+
+    fn is_openai(&self) -> bool {
+        matches!(self.name, "openai" | "text-completion-openai")
     }
 
     /// The same provider as it is spoken to at an address (default: its own). Some have, beside the
@@ -66,11 +74,27 @@ impl Vendor {
             }
             Dialect::Cohere if cohere::is_compatible(&base) => Dialect::OpenAi,
             Dialect::Ollama if ollama::is_compatible(&base) => Dialect::OpenAi,
-            Dialect::OpenAi if anthropic::is_copied(&base) => Dialect::Anthropic,
+            Dialect::OpenAi | Dialect::Bedrock if anthropic::is_copied(&base) => Dialect::Anthropic,
+            // Beside Converse, and for Claude where somebody wrote the other address.
+            Dialect::Bedrock | Dialect::Anthropic
+                if self.cloud() == Some(Cloud::Aws) && base.path.ends_with("/openai/v1") =>
+            {
+                Dialect::OpenAi
+            }
             own => own,
         };
-        Self { dialect: copied, ..*self }
+        let quirks = match self.is_openai() && !is_openais(&base.host) {
+            // Whoever answers under OpenAI's name elsewhere follows it as well as they can.
+            true => Quirks { imitates: true, closed_messages: is_azure(&base.host), ..self.quirks },
+            false => self.quirks,
+        };
+        Self { dialect: copied, quirks, ..*self }
     }
+}
+
+/// Whether a host is OpenAI's own.
+pub(super) fn is_openais(host: &str) -> bool {
+    host == "api.openai.com" || host.ends_with(".api.openai.com")
 }
 
 /// How far Tollgate can call a provider.
@@ -92,36 +116,25 @@ pub(super) const OPENAI: Vendor = Vendor {
     base_url: Some("https://api.openai.com/v1"),
     base_vars: &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
     key_vars: &["OPENAI_API_KEY"],
-    quirks: Quirks { rules: params::OPENAI, ..PLAIN },
+    quirks: Quirks { closed_messages: true, rules: params::OPENAI, ..PLAIN },
     needs_key: true,
     native_paths: &[],
     support: Support::Yes,
 };
 
-pub(super) const PLAIN: Quirks = Quirks {
-    max_tokens_only: false,
-    no_stream_options: false,
-    mistral: false,
-    strip_strict_and_names: false,
-    null_content_with_tool_calls: false,
-    reasoning_outside_completion: false,
-    normalise_stream: false,
-    continues_final_message: false,
-    replays_reasoning: false,
-    vertex: false,
-    cache_markers: false,
-    rules: &[],
-};
+pub(super) const PLAIN: Quirks = Quirks::NONE;
 
-pub(super) const MAX_TOKENS_ONLY: Quirks = Quirks { max_tokens_only: true, ..PLAIN };
+/// Copies of OpenAI's API of which nothing else is known.
+pub(super) const IMITATES: Quirks = Quirks { imitates: true, ..PLAIN };
+pub(super) const MAX_TOKENS_ONLY: Quirks = Quirks { max_tokens_only: true, ..IMITATES };
 const VLLM: Quirks = Quirks { continues_final_message: true, ..NORMALISE };
 pub(super) const NORMALISE: Quirks = Quirks { normalise_stream: true, ..PLAIN };
 pub(super) const MAX_TOKENS_NORMALISE: Quirks =
-    Quirks { normalise_stream: true, ..MAX_TOKENS_ONLY };
+    Quirks { normalise_stream: true, max_tokens_only: true, ..PLAIN };
 /// In front of Claude and others that cache by markers.
 const MARKED_NORMALISE: Quirks = Quirks { cache_markers: true, ..NORMALISE };
 const MARKED_MAX_TOKENS_NORMALISE: Quirks = Quirks { cache_markers: true, ..MAX_TOKENS_NORMALISE };
-const MARKED: Quirks = Quirks { cache_markers: true, ..PLAIN };
+const MARKED: Quirks = Quirks { cache_markers: true, ..IMITATES };
 const MISTRAL: Quirks = Quirks {
     mistral: true,
     no_stream_options: true,
@@ -133,6 +146,7 @@ pub(super) const NO_STREAM_OPTIONS: Quirks =
 const DEEPSEEK: Quirks = Quirks {
     null_content_with_tool_calls: true,
     replays_reasoning: true,
+    takes_thinking: true,
     rules: params::DEEPSEEK,
     ..MAX_TOKENS_NORMALISE
 };
@@ -144,10 +158,13 @@ const XAI: Quirks = Quirks {
     ..PLAIN
 };
 const CEREBRAS: Quirks = Quirks { rules: params::CEREBRAS, ..NORMALISE };
-const GITHUB: Quirks = Quirks { rules: params::OPENAI, ..PLAIN };
-const GROQ: Quirks = Quirks { rules: params::GROQ, ..NORMALISE };
+const GITHUB: Quirks = Quirks { rules: params::OPENAI, ..IMITATES };
+const GROQ: Quirks = Quirks { closed_messages: true, rules: params::GROQ, ..NORMALISE };
 const MINIMAX: Quirks = Quirks { rules: params::MINIMAX, ..NORMALISE };
-const MOONSHOT: Quirks = Quirks { rules: params::MOONSHOT, ..MAX_TOKENS_NORMALISE };
+const MOONSHOT: Quirks =
+    Quirks { takes_thinking: true, rules: params::MOONSHOT, ..MAX_TOKENS_NORMALISE };
+
+const ZAI: Quirks = Quirks { takes_thinking: true, ..MAX_TOKENS_NORMALISE };
 
 /// A provider with an API like OpenAI's: name, start of its environment variables, address,
 /// departures, and further variables that may hold the key.
@@ -222,12 +239,17 @@ const BEDROCK: Vendor = Vendor {
     ..OPENAI
 };
 
+/// Claude in its own format, for whoever writes `invoke/` before it.
+const BEDROCK_INVOKED: Vendor =
+    Vendor { quirks: Quirks { invoke: true, ..BEDROCK.quirks }, ..BEDROCK };
+
 /// OpenAI's API at Bedrock.
 const BEDROCK_MANTLE: Vendor = Vendor {
     name: "bedrock_mantle",
     base_url: None,
     base_vars: &["BEDROCK_MANTLE_API_BASE"],
     key_vars: &["BEDROCK_MANTLE_API_KEY", "AWS_BEARER_TOKEN_BEDROCK"],
+    quirks: Quirks { rules: params::OPENAI, ..IMITATES },
     ..OPENAI
 };
 
@@ -255,6 +277,7 @@ const ON_VERTEX: Quirks = Quirks { vertex: true, ..PLAIN };
 /// Vendors whose models are called in several formats: the models, by how their names begin, and
 /// what is spoken to them. The first that fits decides.
 const FAMILIES: &[(&str, &str, &Vendor)] = &[
+    ("bedrock_mantle", "anthropic.", &Vendor { dialect: Dialect::Anthropic, ..BEDROCK_MANTLE }),
     ("azure_ai", "claude", &Vendor { dialect: Dialect::Anthropic, ..AZURE_AI }),
     ("vertex_ai", "claude", &VERTEX_CLAUDE),
     ("vertex_ai_beta", "claude", &Vendor { name: "vertex_ai_beta", ..VERTEX_CLAUDE }),
@@ -291,7 +314,7 @@ const FIREWORKS: Vendor = hosted!(
     "fireworks_ai",
     "FIREWORKS",
     "https://api.fireworks.ai/inference/v1",
-    NORMALISE,
+    Quirks { takes_thinking: true, ..NORMALISE },
     "FIREWORKS_AI_API_KEY",
     "FIREWORKSAI_API_KEY",
     "FIREWORKS_AI_TOKEN"
@@ -360,7 +383,7 @@ const VOLCENGINE: Vendor = hosted!(
     "volcengine",
     "VOLCENGINE",
     "https://ark.cn-beijing.volces.com/api/v3",
-    MAX_TOKENS_ONLY,
+    Quirks { takes_thinking: true, ..MAX_TOKENS_ONLY },
     "ARK_API_KEY"
 );
 
@@ -379,7 +402,7 @@ pub(super) const VENDORS: &[Vendor] = &[
     Vendor { name: "azure_text", support: Support::CompletionsOnly, ..AZURE },
     Vendor { name: "text-completion-openai", support: Support::CompletionsOnly, ..OPENAI },
     // Servers that people run themselves.
-    own_server!("custom_openai", "CUSTOM_OPENAI", None, PLAIN),
+    own_server!("custom_openai", "CUSTOM_OPENAI", None, IMITATES),
     own_server!("databricks", "DATABRICKS", None, MARKED_MAX_TOKENS_NORMALISE),
     DOCKER,
     own_server!("hosted_vllm", "HOSTED_VLLM", None, VLLM),
@@ -389,7 +412,7 @@ pub(super) const VENDORS: &[Vendor] = &[
     own_server!("lm_studio", "LM_STUDIO", Some("http://localhost:1234/v1"), MAX_TOKENS_NORMALISE),
     OLLAMA,
     Vendor { name: "ollama_chat", ..OLLAMA },
-    own_server!("openai_like", "OPENAI_LIKE", None, PLAIN),
+    own_server!("openai_like", "OPENAI_LIKE", None, IMITATES),
     own_server!("vllm", "VLLM", None, VLLM),
     own_server!("xinference", "XINFERENCE", None, MAX_TOKENS_ONLY),
     // Hosted.
@@ -460,7 +483,7 @@ pub(super) const VENDORS: &[Vendor] = &[
     VOLCENGINE,
     hosted!("wandb", "WANDB", "https://api.inference.wandb.ai/v1", MAX_TOKENS_ONLY),
     hosted!("xai", "XAI", "https://api.x.ai/v1", XAI),
-    hosted!("zai", "ZAI", "https://api.z.ai/api/paas/v4", MAX_TOKENS_NORMALISE),
+    hosted!("zai", "ZAI", "https://api.z.ai/api/paas/v4", ZAI),
     // Known, and not spoken.
     not_yet("aws_polly"),
     not_yet("github_copilot"),
@@ -495,6 +518,28 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 mod tests {
     use super::super::compatible::why_not;
     use super::*;
+
+    #[test]
+    fn under_openais_name_others_are_looked_at() {
+        let openai = vendor("openai").unwrap();
+        for (base, own) in [
+            (None, true),
+            (Some("https://api.openai.com/v1"), true),
+            (Some("https://eu.api.openai.com/v1"), true),
+            (Some("http://127.0.0.1:8000/v1"), false),
+            (Some("https://api.openai.com.example/v1"), false),
+        ] {
+            let quirks = openai.at(base).quirks;
+            assert_eq!(quirks.is_normalised(), !own, "{base:?}");
+            assert_eq!(quirks.closed_messages, own, "{base:?}");
+            assert_eq!(quirks.rules, openai.quirks.rules);
+        }
+        let azures = openai.at(Some("https://x.openai.azure.com/openai/v1")).quirks;
+        assert!(azures.is_normalised() && azures.closed_messages);
+        for name in ["openai_like", "custom_openai", "litellm_proxy", "llamafile", "ai21"] {
+            assert!(vendor(name).unwrap().quirks.is_normalised(), "{name}");
+        }
+    }
 
     #[test]
     fn the_table_is_sound() {

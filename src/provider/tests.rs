@@ -410,3 +410,28 @@ fn assumptions_are_told() {
         assert_eq!(told(name, written), expected, "{name} {:?}", written.api_base);
     }
 }
+
+#[test]
+fn responses_are_offered_where_they_are_known_to_be() {
+    use crate::dialect::ResponsesApi::{None as Nowhere, Offered};
+    let azure = "https://x.openai.azure.com";
+    for (name, base, version, model, expected) in [
+        ("openai", "https://api.openai.com/v1", None, "gpt-4o", Offered),
+        ("openai", "http://127.0.0.1:9000/v1", None, "gpt-5.6-terra", Nowhere),
+        ("azure", azure, Some("v1"), "gpt-4o", Offered),
+        ("azure", azure, Some("2025-04-01-preview"), "gpt-5.6-terra", Offered),
+        ("azure", azure, Some("2025-03-01-preview"), "gpt-5.2-pro", Offered),
+        ("azure", azure, Some("2025-04-01-preview"), "gpt-4o", Nowhere),
+        ("azure", azure, Some("2024-10-21"), "gpt-5.6-terra", Nowhere),
+        ("azure", azure, None, "gpt-5.6-terra", Nowhere),
+    ] {
+        let vendor = vendor(name).unwrap();
+        let written = Written { model: "m", api_version: version, ..at(base) };
+        let target = target(vendor, &written).unwrap();
+        assert_eq!(
+            responses_api(vendor, &written, &target, model),
+            expected,
+            "{base} {version:?} {model}"
+        );
+    }
+}

@@ -1,13 +1,15 @@
 //! Vertex AI's address form: project, location and publisher stand in the path, and each publisher's
 //! models are called in a format of their own.
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
 use super::url::BaseUrl;
 use super::{CloudOptions, Headers, Layout, TargetProblem, Vendor, Written, cloud, filled};
 use crate::dialect::{Dialect, Endpoint};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
+
+const QUOTA_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
 
 /// The location that LiteLLM assumes where none is written.
 pub(super) const USUAL_LOCATION: &str = "us-central1";
@@ -89,13 +91,17 @@ fn project<'a>(written: &Written<'a>) -> Result<&'a str, TargetProblem> {
         TargetProblem::new("vertex_project", message)
     })?;
     // `example.com:project` is an old form.
-    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
-    if project.bytes().all(is_inner) && !project.contains("..") {
+    if is_id(project) {
         Ok(project)
     } else {
         let message = "`vertex_project` is not the id of a project";
         Err(TargetProblem::new("vertex_project", message))
     }
+}
+
+fn is_id(project: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+    project.bytes().all(is_inner) && !project.contains("..")
 }
 
 fn location<'a>(written: &Written<'a>) -> Result<&'a str, TargetProblem> {
@@ -109,13 +115,21 @@ fn location<'a>(written: &Written<'a>) -> Result<&'a str, TargetProblem> {
     }
 }
 
-/// Sends a key of express mode.
+/// Sends a key of express mode, or says whose quota is used.
 pub(super) fn authenticate(
     headers: &mut Headers,
     written: &Written<'_>,
 ) -> Result<(), TargetProblem> {
     match filled(written.api_key) {
         Some(key) => headers.add_secret("api_key", API_KEY, "", key),
-        None => Ok(()),
+        None => {
+            let project = options(written).and_then(|options| options.quota_project.as_deref());
+            let Some(project) = project.filter(|project| is_id(project)) else { return Ok(()) };
+            let value = HeaderValue::from_str(project).map_err(|_| {
+                TargetProblem::new("vertex_credentials", "`quota_project_id` cannot be sent")
+            })?;
+            headers.set(QUOTA_PROJECT, value);
+            Ok(())
+        }
     }
 }

@@ -9,7 +9,8 @@
 //!   long: clients then get an exact 429 instead of hammering a provider that named its time.
 //! - quota, credentials, unknown model: at once if there is an alternative. Without one never: the
 //!   provider's own words ("invalid key") help the operator, a 429 would hide them. LiteLLM rests a
-//!   single deployment after 401 and 404.
+//!   single deployment after 401 and 404. Quota and credentials are not back in seconds: where no
+//!   cooldown is written, the deployment rests [`LONG`] at first.
 //! - overloaded with a Retry-After: at once if there is an alternative.
 //! - overloaded, timeout, connection, server: if there is an alternative, after 3 failures in a row
 //!   or when more than half of at least 5 attempts within the minute failed.
@@ -61,8 +62,17 @@ pub(super) fn rest(settings: &Settings, failure: &Failure, scene: &Scene<'_>) ->
     }
     is_due(settings, failure, scene).then(|| match failure.retry_after {
         Some(asked) if !asked.is_zero() => asked.min(settings.max_retry_after),
-        _ => grown(base, scene.failed_probes),
+        _ => grown(first(base, settings, failure, scene), scene.failed_probes),
     })
+}
+
+/// How long the first rest is: what is written, or as long as the cause is likely to last.
+fn first(base: Duration, settings: &Settings, failure: &Failure, scene: &Scene<'_>) -> Duration {
+    let is_written = scene.deployment.cooldown.is_some() || settings.cooldown_is_written;
+    match failure.class {
+        FailureClass::Quota | FailureClass::Auth if !is_written => base.max(LONG),
+        _ => base,
+    }
 }
 
 /// Whether a failure says something about the deployment, rather than about the request.
@@ -152,6 +162,8 @@ fn grown(base: Duration, failed_probes: u32) -> Duration {
     base.saturating_mul(factor).min(base.max(LONGEST))
 }
 
+/// An empty account and a refused key wait for somebody who mends them.
+const LONG: Duration = Duration::from_secs(60);
 const FAILURES_IN_A_ROW: u32 = 3;
 /// LiteLLM's `DEFAULT_FAILURE_THRESHOLD_MINIMUM_REQUESTS`.
 const ENOUGH_ATTEMPTS: u32 = 5;

@@ -28,6 +28,11 @@ pub(super) fn list<'a>(
     lookup(by_class, names).or_else(|| lookup(&settings.fallbacks, names)).unwrap_or_default()
 }
 
+/// The list that is written for refused content alone.
+pub(super) fn for_refused<'a>(settings: &'a Settings, names: &[&str]) -> &'a [Fallback] {
+    lookup(&settings.content_policy_fallbacks, names).unwrap_or_default()
+}
+
 /// Whether the configuration knows another group that could serve in place of this one.
 pub(super) fn exists(settings: &Settings, names: &[&str]) -> bool {
     list(settings, names, None).iter().any(|fallback| !names.contains(&&*fallback.group))

@@ -40,6 +40,8 @@ pub struct Settings {
     pub allowed_fails: Option<u32>,
     pub allowed_fails_policy: ByClass,
     pub cooldown: Duration,
+    /// It stands in the configuration, and so holds for every class of failure.
+    pub cooldown_is_written: bool,
     /// The longest cooldown or wait that a provider's Retry-After may ask for.
     pub max_retry_after: Duration,
     pub disable_cooldowns: bool,
@@ -86,6 +88,7 @@ impl Default for Settings {
             allowed_fails: None,
             allowed_fails_policy: ByClass::new(),
             cooldown: Duration::from_secs(5),
+            cooldown_is_written: false,
             max_retry_after: Duration::from_secs(60),
             disable_cooldowns: false,
             breaker: Breaker::default(),

@@ -169,6 +169,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         access_log: access_log.clone(),
         in_flight: Arc::clone(&in_flight),
         queue: Arc::default(),
+        fetcher: Arc::default(),
         memory: Arc::default(),
         shadows: shadow_room(),
         admin,

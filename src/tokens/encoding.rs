@@ -42,6 +42,20 @@ impl Encoding {
         self.table().map_or_else(|| super::estimate::tokens(text), |table| table.count(text) as u64)
     }
 
+    /// The text of tokens; `None`: they are of another table. Reads the table if that has not happened
+    /// yet.
+    #[must_use]
+    pub fn text(self, tokens: &[u32]) -> Option<String> {
+        let table = self.table()?;
+        let each = tokens.iter().map(|token| table.decode(&[*token]));
+        let bytes: Vec<Vec<u8>> = each.collect();
+        if bytes.iter().any(Vec::is_empty) {
+            return None;
+        }
+        // A text may be cut within a character where it is cut into chunks of tokens.
+        Some(String::from_utf8_lossy(&bytes.concat()).into_owned())
+    }
+
     /// Reads the table if that has not happened yet: some 100 ms.
     pub fn load(self) {
         self.table();

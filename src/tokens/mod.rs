@@ -14,12 +14,14 @@
 mod encoding;
 mod estimate;
 mod prompt;
+mod texts;
 
 #[cfg(test)]
 mod tests;
 
 pub use encoding::Encoding;
 pub use prompt::Prompt;
+pub use texts::{as_texts, has_tokens};
 
 use crate::dialect::Endpoint;
 use crate::wire::json::Object;

@@ -25,6 +25,8 @@ pub struct Asked<'a> {
     pub model: Option<&'a str>,
     /// Whether a stream is wanted, where the path says so.
     pub stream: Option<bool>,
+    /// Embeddings are asked for, and not an answer.
+    pub embeds: bool,
 }
 
 /// A request in the canonical form.
@@ -80,6 +82,8 @@ pub struct Telling<'a> {
     pub request_id: &'a str,
     /// A stream is wanted as one JSON array and not as events.
     pub array: bool,
+    /// It is a list of embeddings.
+    pub embeds: bool,
 }
 
 /// A stream in a client's dialect.

@@ -39,7 +39,11 @@ impl std::ops::Deref for Text<'_> {
 
 /// What is to be translated. `null` counts as not sent.
 #[derive(Debug)]
-pub struct Fields<'a>(Vec<(&'a str, &'a str)>);
+pub struct Fields<'a> {
+    list: Vec<(&'a str, &'a str)>,
+    /// Names of those that only the deployment gives.
+    defaults: Vec<&'a str>,
+}
 
 impl<'a> Fields<'a> {
     /// The client's parameters, the fallback's over them, the deployment's where both are silent.
@@ -49,25 +53,32 @@ impl<'a> Fields<'a> {
             fields.retain(|(known, _)| *known != &**name);
             fields.push((name, value.get()));
         }
+        let mut defaults: Vec<&str> = Vec::new();
         for (name, value) in options.defaults {
             let sent = fields.iter().any(|(known, raw)| same(known, name) && *raw != "null");
             if !sent {
                 fields.push((name, value.get()));
+                defaults.push(name);
             }
         }
         fields.retain(|(name, raw)| {
             *raw != "null" && !options.drop.iter().any(|dropped| &**dropped == *name)
         });
-        Self(fields)
+        Self { list: fields, defaults }
+    }
+
+    /// Whether a parameter is the deployment's: neither the client nor a fallback asks for it.
+    pub fn is_default(&self, name: &str) -> bool {
+        self.defaults.contains(&name)
     }
 
     /// The JSON text of a parameter.
     pub fn raw(&self, name: &str) -> Option<&'a str> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, raw)| *raw)
+        self.list.iter().find(|(known, _)| *known == name).map(|(_, raw)| *raw)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        self.0.iter().copied()
+        self.list.iter().copied()
     }
 
     /// A parameter as the type it has to be.
@@ -157,6 +168,13 @@ fn misfit<'a, T: Deserialize<'a>>(param: &str, raw: &'a str, text: &str) -> Fail
         let place = format!("{place}.{field}");
         return refusal(&place, "invalid_value", format!("'{place}' is written twice."));
     }
+    if text.contains("surrogate") || text.contains("hex escape") {
+        let message = format!(
+            "Invalid value for '{place}': an escape in it (\\uD800 to \\uDFFF) is half of a surrogate \
+             pair, which is no text."
+        );
+        return refusal(&place, "invalid_value", message);
+    }
     let got = found.as_ref().map(type_of);
     match (expected(text), got) {
         (Some(expected), Some(got)) if expected != got => refusal(
@@ -228,9 +246,9 @@ pub fn impossible(param: &str, message: impl Into<String>) -> Failure {
 
 fn refusal(param: &str, code: &str, message: String) -> Failure {
     Failure {
-        kind: Some("invalid_request_error".to_owned()),
-        code: Some(code.to_owned()),
-        param: Some(param.to_owned()),
+        kind: Some("invalid_request_error".into()),
+        code: Some(code.into()),
+        param: Some(param.into()),
         ..Failure::new(FailureClass::BadRequest, message)
     }
 }
@@ -273,7 +291,7 @@ mod tests {
             (r#"{"text":"","list":{}}"#, "p.list", "invalid_type", "an array, but got an object"),
             (r#"{"text":"","list":["",true]}"#, "p.list[1]", "invalid_type", "got a boolean"),
             (r#"{"text":"","inner":{"text":{}}}"#, "p.inner.text", "invalid_type", "an object"),
-            (r#"{"text":"\ud800"}"#, "p.text", "invalid_value", "Invalid value for 'p.text'."),
+            (r#"{"text":"\ud800"}"#, "p.text", "invalid_value", "half of a surrogate pair"),
         ] {
             let failure = read::<Everything<'_>>("p", raw).expect_err(raw);
             let shown = (failure.param.as_deref(), failure.code.as_deref());

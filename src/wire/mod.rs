@@ -13,10 +13,12 @@
 pub mod anthropic;
 mod asked;
 pub mod bedrock;
+pub mod blocked;
 pub mod cache;
 pub mod chat;
 pub mod client;
 pub mod cohere;
+pub mod completions;
 pub mod custom;
 pub mod embeddings;
 pub mod fields;
@@ -28,6 +30,7 @@ pub mod media;
 pub mod ollama;
 pub mod openai;
 mod payload;
+pub mod remote;
 mod reply;
 mod request;
 pub mod rerank;
@@ -35,6 +38,7 @@ pub mod responses;
 pub mod resume;
 pub mod sse;
 pub mod stored;
+pub mod stray;
 pub mod stream;
 
 pub use payload::text_bytes;

@@ -13,6 +13,8 @@ pub struct Origin<'a> {
     pub request_id: Option<&'a str>,
     /// Tokens that the provider read.
     pub input_tokens: Option<u64>,
+    /// Tokens that it generated.
+    pub output_tokens: Option<u64>,
 }
 
 /// A reply that is not a stream, in the client's format.

@@ -38,7 +38,7 @@ pub fn request(body: &Object, form: Form, options: &RequestOptions<'_>) -> Resul
         return Ok(written);
     }
     let bad = |message: String| Failure {
-        param: Some("documents".to_owned()),
+        param: Some("documents".into()),
         ..Failure::new(FailureClass::BadRequest, message)
     };
     let mut fields: Map<String, Value> = serde_json::from_slice(&written)

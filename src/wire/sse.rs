@@ -218,6 +218,24 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Puts JSON text on one line, as the data of an event has to be. Only white space between tokens can
+/// be a line end in JSON, and providers write some of theirs over several lines.
+pub fn on_one_line(json: &mut [u8]) {
+    let mut at = 0;
+    while let Some(end) = memchr::memchr2(b'\n', b'\r', &json[at..]) {
+        at += end;
+        json[at] = b' ';
+    }
+}
+
+/// One nameless event with JSON text as its data.
+#[must_use]
+pub fn event(json: &[u8]) -> Bytes {
+    let mut event = [b"data: ", json, b"\n\n"].concat();
+    on_one_line(&mut event[..b"data: ".len() + json.len()]);
+    event.into()
+}
+
 /// The value of a line `field: value`; one space after the colon belongs to the syntax.
 fn value_of<'a>(line: &'a [u8], field: &[u8]) -> Option<&'a [u8]> {
     match line.strip_prefix(field)? {
@@ -307,6 +325,15 @@ mod tests {
         splitter.push(Bytes::from_static(b"NE]\n"));
         assert_eq!(splitter.next_event(), Ok(None));
         assert_eq!(splitter.rest(), "data: [DONE]\n");
+    }
+
+    #[test]
+    fn json_over_several_lines_is_one_event() {
+        let json = b"{\r\n  \"a\": [\n\t1,\r2\n]}\n";
+        let event = event(json);
+        assert_eq!(read([&event[..]]).0.len(), 1);
+        let said: serde_json::Value = serde_json::from_slice(&event[b"data: ".len()..]).unwrap();
+        assert_eq!(said, serde_json::json!({"a": [1, 2]}));
     }
 
     #[test]

@@ -6,11 +6,13 @@
 //! restart and at every gateway with the same configuration; an id without this form is the
 //! provider's own and is passed as it is.
 
+use std::ops::Range;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::{Bytes, BytesMut};
 
-use super::json::{Edits, Object, map_elements};
+use super::json::{Edits, Object, map_elements, quoted};
 use crate::dialect::Endpoint;
 
 /// Begins what an id of ours holds.
@@ -81,6 +83,51 @@ fn mark(object: &Object, edits: &mut Edits<'_>, name: &'static str, kind: &str, 
     }
 }
 
+/// How every `file_id` begins that is one of ours.
+const OURS: &[u8] = b"\"file-dGc7";
+
+/// The first file of ours that a conversation names in a `file_id`.
+#[must_use]
+pub fn named(body: &[u8]) -> Option<Id> {
+    named_at(body, 0).map(|(_, id)| id)
+}
+
+/// The body with the provider's own ids of the files that a deployment keeps.
+#[must_use]
+pub fn with_own_ids(body: &Bytes, deployment: &str) -> Bytes {
+    let mut out = BytesMut::with_capacity(body.len());
+    let (mut copied, mut from) = (0, 0);
+    while let Some((span, id)) = named_at(body, from) {
+        from = span.end;
+        if *id.deployment == *deployment {
+            out.extend_from_slice(&body[copied..span.start]);
+            out.extend_from_slice(quoted(&id.id).as_bytes());
+            copied = span.end;
+        }
+    }
+    out.extend_from_slice(&body[copied..]);
+    out.freeze()
+}
+
+/// The next `file_id` of ours, with its quotes. Ids have nothing that JSON would escape, and within a
+/// text the quotes would be escaped.
+fn named_at(body: &[u8], from: usize) -> Option<(Range<usize>, Id)> {
+    for at in memchr::memmem::find_iter(&body[from..], OURS) {
+        let start = from + at;
+        let name = body[..start].trim_ascii_end().strip_suffix(b":").map(<[u8]>::trim_ascii_end);
+        if !name.is_some_and(|name| name.ends_with(b"\"file_id\"")) {
+            continue;
+        }
+        let length = memchr::memchr(b'"', &body[start + 1..])?;
+        let end = start + 1 + length;
+        let written = std::str::from_utf8(&body[start + 1..end]).ok();
+        if let Some(id) = written.and_then(Id::read) {
+            return Some((start..end + 1, id));
+        }
+    }
+    None
+}
+
 /// The lines of a batch with the provider's model in place of `asked`. Other lines stay as they
 /// are; `None` if all of them do.
 #[must_use]
@@ -142,6 +189,24 @@ mod tests {
         {
             assert_eq!(Id::read(foreign), None, "{foreign}");
         }
+    }
+
+    #[test]
+    fn files_in_a_conversation_are_the_providers_again() {
+        let [mine, other] = ["d", "e"].map(|deployment| Id::write(FILE, deployment, "file-1"));
+        let part = |id: &str| json!({"type": "file", "file": {"file_id": id}});
+        let quoted = format!("see {{\"file_id\": \"{mine}\"}}");
+        let body = json!({"messages": [{"role": "user", "content": [
+            {"type": "text", "text": quoted}, part("file-plain"), part(&mine), part(&other)]}]});
+        let text = Bytes::from(serde_json::to_vec_pretty(&body).unwrap());
+        assert_eq!(named(&text), of("d", "file-1"));
+        let seen: Value = serde_json::from_slice(&with_own_ids(&text, "d")).unwrap();
+        let parts = &seen["messages"][0]["content"];
+        assert_eq!(parts[0]["text"], quoted);
+        assert_eq!((&parts[1], &parts[2]), (&part("file-plain"), &part("file-1")));
+        assert_eq!(parts[3], part(&other));
+        let text = json!({"content": quoted}).to_string();
+        assert_eq!(named(text.as_bytes()), None, "no field of the body");
     }
 
     #[test]

@@ -100,8 +100,7 @@ impl StreamRelay {
     /// The relay for a provider of the OpenAI dialect.
     #[must_use]
     pub fn openai(options: StreamOptions) -> Self {
-        let Quirks { normalise_stream, mistral, reasoning_outside_completion, .. } = options.quirks;
-        if normalise_stream || mistral || reasoning_outside_completion {
+        if options.quirks.is_normalised() {
             Self::Normalise(ChatStream::new(options))
         } else {
             Self::PassThrough(ChatStream::new(options))
@@ -118,6 +117,12 @@ impl StreamRelay {
     #[must_use]
     pub fn cohere(options: StreamOptions, model: &str) -> Self {
         Self::Translated(Box::new(super::cohere::StreamTranslator::new(options, model)))
+    }
+
+    /// The relay for what is passed of Cohere's older APIs as it is: nothing comes out but counts.
+    #[must_use]
+    pub fn cohere_counting() -> Self {
+        Self::Translated(Box::<super::cohere::CountedStream>::default())
     }
 
     /// The relay for Ollama's own API.
@@ -138,10 +143,26 @@ impl StreamRelay {
         Self::Translated(Box::new(bedrock::StreamTranslator::new(options, origin)))
     }
 
-    /// The relay for Gemini.
+    /// The relay for Claude at Bedrock in its own format; `native`: the client speaks it, too.
     #[must_use]
-    pub fn gemini(options: StreamOptions) -> Self {
-        Self::Translated(Box::new(gemini::StreamTranslator::new(options)))
+    pub fn bedrock_invoked(options: StreamOptions, native: bool) -> Self {
+        let inner: Box<dyn Translate> = match native {
+            true => Box::<super::anthropic::native::NativeStream>::default(),
+            false => Box::new(StreamTranslator::new(options)),
+        };
+        Self::Translated(Box::new(bedrock::InvokeStream::around(inner)))
+    }
+
+    /// The relay for what is passed of InvokeModel as it is: nothing comes out of it but counts.
+    #[must_use]
+    pub fn bedrock_counting() -> Self {
+        Self::Translated(Box::new(bedrock::InvokeStream::counting()))
+    }
+
+    /// The relay for Gemini, which need not name the model that answers.
+    #[must_use]
+    pub fn gemini(options: StreamOptions, model: &str) -> Self {
+        Self::Translated(Box::new(gemini::StreamTranslator::new(options).called(model)))
     }
 
     /// The relay for Gemini where the client speaks its dialect.

@@ -410,3 +410,14 @@ fn within_the_bound_nobody_is_sent_away() {
     load.goes_on(300);
     load.stop();
 }
+
+#[test]
+fn requests_on_one_connection_are_bounded_as_written() {
+    for (written, streams) in [("", 100), ("http2_max_concurrent_streams: 250", 250)] {
+        let upstream = upstream::openai().replies(chat("hello")).start();
+        let gateway = simple(&upstream).general(written).start();
+        let client = Http2::connect(&gateway);
+        assert_eq!(client.get("/health").status, 200);
+        assert_eq!(client.streams(), streams, "{written}");
+    }
+}

@@ -457,6 +457,89 @@ fn google_itself_is_passed_through() {
 }
 
 #[test]
+fn texts_are_embedded_by_every_provider() {
+    let flash = Upstream::gemini().start();
+    let gpt = upstream::openai().start();
+    let claude = upstream::anthropic().start();
+    let gateway = gateway::with(group("google").deployment(google(&flash)))
+        .and(group("small").deployment(openai(&gpt).model("openai/text-embedding-3-small")))
+        .and(group("claude").deployment(anthropic(&claude)))
+        .start();
+    let client = gateway.client();
+    let content = |text: &str| json!({"parts": [{"text": text}]});
+    let one = json!({"content": content("a"), "outputDimensionality": 3});
+    let batch = json!({"requests": [one, one]});
+    for model in ["google", "small"] {
+        let ask = |method: &str, body: &Value| {
+            let reply = client.post(&format!("/v1beta/models/{model}:{method}")).json(body).send();
+            assert_eq!(reply.status, 200, "{model} {}", reply.body_text());
+            reply
+        };
+        let single = ask("embedContent", &one);
+        assert_eq!(single.json()["embedding"]["values"].as_array().unwrap().len(), 3, "{model}");
+        let log = gateway.logged(single.request_id());
+        assert!(log["usage"]["input_tokens"].as_u64() > Some(0), "{log}");
+        assert_eq!(log["usage"]["output_tokens"], 0, "{log}");
+        let several = ask("batchEmbedContents", &batch).json();
+        assert_eq!(several["embeddings"].as_array().unwrap().len(), 2, "{model}");
+    }
+    let sent: Vec<_> = flash.requests().iter().map(|sent| sent.path.clone()).collect();
+    let path = |method: &str| format!("/v1beta/models/gemini-3-flash:{method}");
+    assert_eq!(sent, [path("embedContent"), path("batchEmbedContents")]);
+    assert_eq!(
+        gpt.last_request().json(),
+        json!({"model": "text-embedding-3-small", "input": ["a", "a"], "dimensions": 3})
+    );
+    let mut told = one.clone();
+    told["taskType"] = json!("CLUSTERING");
+    for (model, body, status) in
+        [("small", &told, 400), ("small", &hi(), 400), ("claude", &one, 404)]
+    {
+        let reply = client.post(&format!("/v1beta/models/{model}:embedContent")).json(body).send();
+        assert_eq!(reply.status, status, "{}", reply.body_text());
+        assert!(reply.json()["error"]["status"].is_string(), "{}", reply.body_text());
+    }
+}
+
+#[test]
+fn another_provider_goes_on_where_google_broke_off() {
+    for google_is_first in [true, false] {
+        let flash = Upstream::gemini().start();
+        let gpt = upstream::openai().start();
+        let (first, second) = if google_is_first { (&flash, &gpt) } else { (&gpt, &flash) };
+        first.now_replies(chat("one two ").each_frame_alone().cut_after(2));
+        second.now_replies(chat("three four"));
+        let order = |first: bool| if first { "order: 1" } else { "order: 2" };
+        let gateway = gateway::with(
+            group("both")
+                .deployment(google(&flash).with(order(google_is_first)))
+                .deployment(openai(&gpt).with(order(!google_is_first))),
+        )
+        .router("mid_stream_failover: true\nnum_retries: 2")
+        .start();
+        for query in ["?alt=sse", ""] {
+            first.now_replies(chat("one two ").each_frame_alone().cut_after(2));
+            let path = format!("/v1beta/models/both:streamGenerateContent{query}");
+            let text = gateway.client().post(&path).json(&hi()).send().body_text();
+            let seen: Vec<Value> = if query.is_empty() {
+                serde_json::from_str(&text).unwrap()
+            } else {
+                let events = text.split("data: ").skip(1);
+                events.map(|data| serde_json::from_str(data).unwrap()).collect()
+            };
+            assert_eq!(text_of(&seen), "one two three four", "{text}");
+            assert!(
+                seen.iter().all(|frame| frame["responseId"] == seen[0]["responseId"]),
+                "{text}"
+            );
+            let last = seen.last().unwrap();
+            assert_eq!(last["candidates"][0]["finishReason"], "STOP", "{text}");
+            assert!(last["usageMetadata"]["totalTokenCount"].as_u64() > Some(0), "{text}");
+        }
+    }
+}
+
+#[test]
 fn google_that_breaks_off_is_told_and_another_provider_takes_over_before() {
     let error =
         r#"{"error":{"code":503,"message":"The model is overloaded","status":"UNAVAILABLE"}}"#;

@@ -121,16 +121,16 @@ fn a1_routes_to_the_named_provider_and_falls_back_in_the_order_written() {
     // Without the key of the file nobody gets in.
     assert_eq!(gateway.client().with_key(Some("other")).chat("gpt-4o-mini", "hi").status, 401);
 
-    providers.openai.now_replies(status(401));
+    providers.openai.now_replies(status(404));
     let reply = client.chat("gpt-4o-mini", "hi");
     assert_eq!(
         (reply.text().as_str(), reply.number("x-litellm-attempted-fallbacks")),
         ("anthropic", 1)
     );
-    providers.anthropic.now_replies(status(401));
+    providers.anthropic.now_replies(status(404));
     assert_eq!(client.chat("gpt-4o-mini", "hi").text(), "azure");
     providers.openai.now_replies(chat("openai"));
-    providers.azure.now_replies(status(401));
+    providers.azure.now_replies(status(404));
     eventually("the first of the list serves again", || {
         client.chat("gpt-4o-azure", "hi").status == 200
     });

@@ -233,3 +233,34 @@ fn keys_are_asked_for() {
     assert_eq!(gateway.client().get("/v1/files").status, 200);
     assert_eq!(upstream.request_count(), 1);
 }
+
+#[test]
+fn a_conversation_that_names_a_file_goes_where_it_is_kept() {
+    let (keeper, other) = (provider(), upstream::openai().replies(chat("other")).start());
+    let gateway = gateway::with(
+        group("cheap")
+            .deployment(openai(&keeper).id("keeper").with("weight: 1"))
+            .deployment(openai(&other).id("other").with("weight: 1000")),
+    )
+    .and(group("else").deployment(openai(&other).id("else")))
+    .start();
+    let client = gateway.client();
+    let fields = [("purpose", "user_data"), ("model", "keeper")];
+    let uploaded = form(client.post("/v1/files"), &fields, Some(("file", b"x"))).send();
+    assert_eq!(uploaded.status, 200, "{}", uploaded.body_text());
+    let id = uploaded.json()["id"].as_str().unwrap().to_owned();
+    let ask = |model: &str| {
+        client.post("/v1/chat/completions").json(&json!({"model": model, "messages": [
+            {"role": "user", "content": [{"type": "file", "file": {"file_id": id}}]}]}))
+    };
+    for _ in 0..4 {
+        let _whatever_it_answers = ask("cheap").send();
+    }
+    let sent = keeper.last_request();
+    assert_eq!(sent.path, "/v1/chat/completions");
+    assert_eq!(sent.json()["messages"][0]["content"][0]["file"]["file_id"], "file-abc");
+    assert!(other.requests().is_empty(), "it does not have the file");
+    let refused = ask("else").send();
+    assert!((400..500).contains(&refused.status), "{}", refused.body_text());
+    assert!(other.requests().is_empty());
+}

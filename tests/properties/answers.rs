@@ -23,7 +23,8 @@ pub(crate) fn holds(input: &[u8]) {
     let created = 1_795_262_400;
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(created);
     let body = Bytes::copy_from_slice(input);
-    let origin = Origin { model: "m", request_id: Some("r"), input_tokens: None };
+    let origin =
+        Origin { model: "m", request_id: Some("r"), input_tokens: None, output_tokens: None };
     let telling = Telling { created, model: "m", request_id: "r", ..Telling::default() };
     let is_json = serde_json::from_slice::<Value>(input).is_ok();
     for deployment in deployments() {

@@ -63,7 +63,7 @@ const PROVIDERS: [Provider; 8] = [
     Provider {
         name: "anthropic",
         model: "claude-opus-4-5",
-        write: |body, options| Ok(anthropic::request(body, options)?.body),
+        write: |body, options| Ok(anthropic::request(body, options, anthropic::VERSION)?.body),
         read: |body| back(ClientDialect::Anthropic, body),
         takes: takes_anthropic,
         systems: Systems::Said,
@@ -141,7 +141,7 @@ pub(crate) fn holds(input: &[u8]) {
         ClientDialect::Responses => history::responses(&history, source),
         ClientDialect::Gemini => history::gemini(&history),
     };
-    let asked = Asked { model: Some("m"), stream: Some(false) };
+    let asked = Asked { model: Some("m"), stream: Some(false), ..Asked::default() };
     let written = Object::parse(body.to_string().into()).expect("a client sends an object");
     let canonical = client::request(dialect, &written, asked)
         .unwrap_or_else(|failure| panic!("{dialect:?} {body:#}: {}", failure.message));
@@ -324,7 +324,7 @@ fn gathered(mut events: Vec<(u8, usize, String)>) -> Vec<String> {
 /// Read by the gateway itself, as if a client had sent it.
 fn back(dialect: ClientDialect, body: Bytes) -> Vec<Turn> {
     let sent = Object::parse(body).expect("an object is sent");
-    let asked = Asked { model: Some("m"), stream: Some(false) };
+    let asked = Asked { model: Some("m"), stream: Some(false), ..Asked::default() };
     let canonical = client::request(dialect, &sent, asked).unwrap_or_else(|failure| {
         panic!("{}: {}", sent.raw("model").unwrap_or("?"), failure.message)
     });

@@ -20,12 +20,15 @@ mod frames;
 mod histories;
 mod history;
 mod json;
+mod long;
+mod memory;
 mod providers;
 mod replies;
 mod requests;
 mod retry_after;
 mod source;
 mod streams;
+mod usage;
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -59,7 +59,7 @@ const SPOKEN: [Spoken; 3] = [
     Spoken {
         dialect: ClientDialect::Gemini,
         reply: |body| gemini::reply(body, Endpoint::Chat, CREATED),
-        stream: StreamRelay::gemini,
+        stream: |options| StreamRelay::gemini(options, "m"),
     },
 ];
 
@@ -78,7 +78,7 @@ pub(crate) fn holds(input: &[u8]) {
         created: CREATED,
         model: "m",
         request_id: "0199-request",
-        array: false,
+        ..Telling::default()
     };
     for Spoken { dialect, reply, stream } in SPOKEN {
         let told = client::reply(dialect, body.clone(), &telling).expect("it is a reply");

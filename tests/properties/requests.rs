@@ -21,7 +21,8 @@ const CLIENTS: [ClientDialect; 4] = [
 /// For every body.
 pub(crate) fn holds(input: &[u8]) {
     let Ok(body) = Object::parse(Bytes::copy_from_slice(input)) else { return };
-    let asked = Asked { model: Some("m"), stream: Some(input.len().is_multiple_of(2)) };
+    let asked =
+        Asked { model: Some("m"), stream: Some(input.len().is_multiple_of(2)), ..Asked::default() };
     for dialect in CLIENTS {
         let canonical = match client::request(dialect, &body, asked) {
             Ok(canonical) => canonical,

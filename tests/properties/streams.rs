@@ -51,7 +51,12 @@ pub(crate) fn holds(input: &[u8]) {
         let options = StreamOptions { show_usage, created: 1_795_262_400, ..Default::default() };
         for deployment in deployments() {
             for reading in readings(deployment) {
-                let origin = Origin { model: "m", request_id: Some("r"), input_tokens: None };
+                let origin = Origin {
+                    model: "m",
+                    request_id: Some("r"),
+                    input_tokens: None,
+                    output_tokens: None,
+                };
                 let relay = || provider::stream(deployment, reading, options, &origin);
                 let (one, cut) = (run(relay(), &whole), run(relay(), &cuts));
                 let shown = || String::from_utf8_lossy(input);

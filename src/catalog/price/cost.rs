@@ -40,6 +40,7 @@ impl Price {
             |price: Option<Usd>, count| price.map_or(Usd::ZERO, |price| price.times(count));
         let mut all = charge(self.units.character, units.characters);
         all = all.plus(charge(self.units.search, units.searches));
+        all = all.plus(charge(self.units.web_search, units.web_searches));
         if usage.output_tokens == 0 || usage.estimated {
             all = all.plus(charge(self.units.image, units.images));
             // A millisecond is less than some prices can be divided by.

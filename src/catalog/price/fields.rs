@@ -66,9 +66,11 @@ pub(super) struct Fields {
     image_input: Option<Usd>,
     image_output: Option<Usd>,
     image: Option<Usd>,
+    pixel: Option<Usd>,
     second: Option<Usd>,
     character: Option<Usd>,
     search: Option<Usd>,
+    web_search: Option<Usd>,
 }
 
 impl Fields {
@@ -99,9 +101,11 @@ impl Fields {
             image_input: read("input_cost_per_image_token")?,
             image_output: read("output_cost_per_image_token")?,
             image: either("output_cost_per_image", "input_cost_per_image")?,
+            pixel: either("output_cost_per_pixel", "input_cost_per_pixel")?,
             second: either("input_cost_per_second", "output_cost_per_second")?,
             character: either("input_cost_per_character", "output_cost_per_character")?,
             search: read("input_cost_per_query")?,
+            web_search: web_search(fields, tier, level)?,
         })
     }
 
@@ -164,9 +168,11 @@ impl Fields {
             (self.image_input, &mut price.image_input),
             (self.image_output, &mut price.image_output),
             (self.image, &mut price.units.image),
+            (self.pixel, &mut price.units.pixel),
             (self.second, &mut price.units.second),
             (self.character, &mut price.units.character),
             (self.search, &mut price.units.search),
+            (self.web_search, &mut price.units.web_search),
         ] {
             if written.is_some() {
                 *place = written;
@@ -174,6 +180,20 @@ impl Fields {
             }
         }
         found
+    }
+}
+
+/// What a search of the web costs: of a table by how much is read, the middle, as LiteLLM does.
+fn web_search(
+    fields: &Map<String, Value>,
+    tier: &str,
+    level: &str,
+) -> Result<Option<Usd>, WrongPrice> {
+    let name = format!("search_context_cost_per_query{tier}{level}");
+    match fields.get(&name) {
+        Some(Value::Object(sizes)) => amount(sizes, "search_context_size_medium", 1.0)
+            .map_err(|wrong| WrongPrice { option: format!("{name}.{}", wrong.option), ..wrong }),
+        _ => Ok(None),
     }
 }
 

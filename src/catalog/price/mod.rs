@@ -1,15 +1,17 @@
 //! What a token costs: the price of one model, and what a reply's usage comes to.
 //!
-//! `fields` and `tiers` read a price, `cost` applies it.
+//! `fields` and `tiers` read a price, `cost` applies it; `picture` finds the one of an image.
 
 mod cost;
 mod fields;
+mod picture;
 mod tiers;
 
 use std::sync::Arc;
 
 use thiserror::Error;
 
+pub use self::picture::Picture;
 use crate::money::Usd;
 
 /// Prices of one model, per token but for `units`. An amount that is `None` is charged like plain input or output.
@@ -42,12 +44,16 @@ pub struct Price {
 pub struct UnitPrices {
     /// An image that is made.
     pub image: Option<Usd>,
+    /// A pixel of an image that is made; see [`Picture`].
+    pub pixel: Option<Usd>,
     /// A second of sound that is listened to.
     pub second: Option<Usd>,
     /// A character that is spoken.
     pub character: Option<Usd>,
     /// A search of a rerank.
     pub search: Option<Usd>,
+    /// A search of the web that a model makes.
+    pub web_search: Option<Usd>,
 }
 
 /// The price of requests whose prompt is longer than a threshold.

@@ -34,6 +34,7 @@ const NONE: Usage = Usage {
         audio_ms: 0,
         characters: 0,
         searches: 0,
+        web_searches: 0,
     },
     estimated: false,
 };
@@ -237,6 +238,12 @@ fn what_has_no_tokens_is_charged_by_what_it_has() {
             json!({"input_cost_per_query": 0.002}),
             of(Units { searches: 3, ..Units::default() }),
             6_000,
+        ),
+        (
+            json!({"search_context_cost_per_query": {"search_context_size_low": 0.005,
+                "search_context_size_medium": 0.01, "search_context_size_high": 0.02}}),
+            of(Units { web_searches: 3, ..Units::default() }),
+            30_000,
         ),
         // Tokens that were counted go before the price of a whole image.
         (

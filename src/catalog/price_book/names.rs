@@ -13,6 +13,12 @@ impl PriceBook {
             .or_else(|| self.spelled(provider, undated?))
             .or_else(|| self.spelled(provider, &tuned?.join(":")))
             .or_else(|| {
+                // What chooses an API or a region at Bedrock, or an ARN, stands before the model.
+                let (before, rest) = model.split_once('/')?;
+                let is_prefix = provider.starts_with("bedrock") && !before.contains('.');
+                if is_prefix { self.key_of(provider, rest) } else { None }
+            })
+            .or_else(|| {
                 // A marketplace names the maker's model, and passes its price on.
                 let (maker, rest) = model.split_once('/').filter(|_| provider == "openrouter")?;
                 let maker = match maker {

@@ -128,6 +128,21 @@ fn a_model_is_found_under_the_names_it_goes_by() {
 }
 
 #[test]
+fn what_stands_before_a_model_of_bedrocks_is_no_part_of_its_name() {
+    let book = book();
+    let price = |model: &str| book.get("bedrock", model).and_then(|listed| listed.price.clone());
+    let claude = "us.anthropic.claude-haiku-4-5-20251001-v1:0";
+    let listed = price(claude).unwrap();
+    for before in ["converse/", "invoke/", "us-east-1/", "converse/us-east-1/"] {
+        assert_eq!(price(&format!("{before}{claude}")).as_ref(), Some(&listed), "{before}");
+    }
+    let arn = "arn:aws:bedrock:us-east-1:1:inference-profile/";
+    assert_eq!(price(&format!("{arn}{claude}")), Some(listed));
+    assert_eq!(price("invoke/nobody.knows"), None);
+    assert!(book.get("openai", "converse/gpt-4o").is_none());
+}
+
+#[test]
 fn litellms_own_table_is_a_book_too() {
     let book = PriceBook::parse(
         br#"{"sample_spec": {"max_input_tokens": "words"},

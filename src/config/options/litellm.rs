@@ -24,6 +24,8 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
         on("modify_params", Kind::Flag, "false", "repair requests that a provider would refuse"),
         on("max_parallel_requests", Kind::Count, "", "as `global_max_parallel_requests`"),
         on("ssl_verify", Kind::Text, "true", "check certificates; or a PEM file to trust"),
+        on("user_url_validation", Kind::Flag, "true", "fetch images from public addresses only"),
+        on("user_url_allowed_hosts", Kind::List, "[]", "hosts that may be elsewhere"),
         on("require_auth_for_metrics_endpoint", Kind::Flag, "false", "`/metrics` asks for a key"),
         on("sse_keepalive_ping_interval_seconds", Kind::Seconds, "15", "as `heartbeat`"),
         on("json_logs", Kind::Flag, "false", "JSON lines instead of text"),

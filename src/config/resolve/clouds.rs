@@ -191,6 +191,8 @@ impl<'a> Written<'a> {
             None
         });
         options.google = Some(source);
+        let quota = || key.as_ref()?.get("quota_project_id")?.as_str().map(Into::into);
+        options.quota_project = env(context, &["GOOGLE_CLOUD_QUOTA_PROJECT"]).or_else(quota);
         let project = &["VERTEXAI_PROJECT", "VERTEX_PROJECT", "GOOGLE_CLOUD_PROJECT"];
         options.project = options.project.take().or_else(|| env(context, project)).or_else(|| {
             let text = |name| key.as_ref()?.get(name)?.as_str();

@@ -48,10 +48,13 @@ fn listen(general: &mut Section<'_>) -> Vec<ListenAt> {
 fn limits(general: &mut Section<'_>, default: &Limits) -> Limits {
     let count = |at: Option<At<u64>>| at.and_then(|at| usize::try_from(at.value).ok());
     let keepalive = general.timeout("keepalive_timeout");
+    let streams = general.positive("http2_max_concurrent_streams");
+    let streams = streams.and_then(|at| u32::try_from(at.value).ok());
     Limits {
         max_connections: count(general.positive("max_connections")),
         max_connections_per_client: count(general.positive("max_connections_per_client")),
         keepalive_timeout: keepalive.map_or(default.keepalive_timeout, |at| at.value),
+        http2_streams: streams.unwrap_or(default.http2_streams),
     }
 }
 

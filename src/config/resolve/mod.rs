@@ -12,6 +12,7 @@ mod credentials;
 mod custom;
 mod edge;
 mod fallbacks;
+mod fetching;
 mod fleet;
 mod general;
 mod implied;
@@ -88,6 +89,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let fragment = sections.top.entry("model_list").is_none();
     let access = general::access(&mut sections, context, fragment);
     let traffic = general::traffic(&mut sections, context);
+    let fetching = fetching::fetching(&mut sections, context);
     let edge = edge::edge(&mut sections);
     let logs = general::logs(&mut sections, context);
     let defaults = router::attempt_defaults(&mut sections);
@@ -155,6 +157,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         rules,
         access,
         traffic,
+        fetching,
         edge,
         checks,
         logs,

@@ -19,6 +19,7 @@ use crate::config::problem::{Finding, Problems, Spot, nearest};
 use crate::config::section::Section;
 use crate::config::yaml::{Entry, Node};
 use crate::money::Usd;
+use crate::provider;
 
 /// The paths of providers, and whose deployments serve them.
 const PROVIDERS: [(&str, &[&str]); 16] = [
@@ -119,11 +120,28 @@ impl Written {
                 (true, None) => apart(all()),
             };
             if !found.is_empty() && !mounts.iter().any(|mount: &Mount| *mount.path == *path) {
-                mounts.push(provider(path, found));
+                mounts.extend(agents(path, &found));
+                mounts.push(mount_of(path, found));
             }
         }
         catalog.with_mounts(mounts)
     }
+}
+
+/// The part of a provider's path that leads to another host of its: that of Bedrock's agents and
+/// knowledge bases. An address of one's own stands for both.
+fn agents(path: &str, deployments: &[Arc<Deployment>]) -> Option<Mount> {
+    let elsewhere = |deployment: &Arc<Deployment>| {
+        let target = provider::agent_runtime(&deployment.target)?;
+        let id = format!("{} agent-runtime", deployment.id).into();
+        Some(Arc::new(Deployment { id, target, ..Deployment::clone(deployment) }))
+    };
+    let found: Vec<_> = deployments.iter().map(elsewhere).collect();
+    found.iter().any(Option::is_some).then(|| {
+        let both = found.into_iter().zip(deployments);
+        let found = both.map(|(moved, own)| moved.unwrap_or_else(|| Arc::clone(own)));
+        Mount { only: &provider::AGENT_RUNTIME, ..mount_of(path, found.collect()) }
+    })
 }
 
 /// Each address and key once: deployments of several models are the same here.
@@ -153,11 +171,12 @@ fn is_keyed(deployment: &Deployment) -> bool {
     }
 }
 
-fn provider(path: &str, deployments: Vec<Arc<Deployment>>) -> Mount {
+fn mount_of(path: &str, deployments: Vec<Arc<Deployment>>) -> Mount {
     Mount {
         path: path.into(),
         subpaths: true,
         verbatim: false,
+        only: &[],
         methods: None,
         needs_key: true,
         forwards_headers: true,
@@ -259,7 +278,7 @@ fn endpoint(item: &Node, problems: &Problems) -> Option<Mount> {
             forwards_headers,
             query: parameters,
             price,
-            ..provider(trimmed, vec![Arc::new(deployment)])
+            ..mount_of(trimmed, vec![Arc::new(deployment)])
         }),
         Err(problem) => {
             problems.push(Finding::error(target.spot, problem.message));

@@ -102,6 +102,7 @@ pub(super) fn settings(
             &ALLOWED_FAILS_POLICY,
             FAILS_MAX,
         ),
+        cooldown_is_written: cooldown.is_some(),
         cooldown: cooldown.unwrap_or(COOLDOWN),
         max_retry_after: MAX_RETRY_AFTER,
         breaker: breaker::read(router),

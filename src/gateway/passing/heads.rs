@@ -34,7 +34,11 @@ pub(super) fn mount_path(
     rest: &str,
     query: Option<&str>,
 ) -> String {
-    let path = provider::passed_path(&deployment.target.root, rest, mount.verbatim);
+    let root = match mount.verbatim {
+        true => &*deployment.target.root,
+        false => provider::passed_root(deployment, rest),
+    };
+    let path = provider::passed_path(root, rest, mount.verbatim);
     let mut pairs: Vec<String> = Vec::new();
     for pair in query.into_iter().flat_map(|query| query.split('&')) {
         let name = pair.split('=').next().unwrap_or(pair);

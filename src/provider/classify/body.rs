@@ -88,6 +88,11 @@ impl ErrorBody {
             || format!("the provider answered {status} without saying why"),
             |message| clean(&message, MAX_MESSAGE),
         );
+        // What the model had written when Groq gave up: clients save what they can of it.
+        if let Some(written) = object.get("failed_generation").and_then(Value::as_str) {
+            let written = clean(written, MAX_MESSAGE);
+            body.message = format!("{} failed_generation: {written}", body.message);
+        }
 
         match object.get("code") {
             Some(Value::Number(code)) => {
@@ -153,7 +158,8 @@ fn text_within(value: &Value) -> Option<String> {
                 .or_else(|| Some(text.clone()).filter(|text| !text.trim().is_empty()))
         }
         Value::Object(object) => {
-            let text = object.get("message").or_else(|| object.get("msg")).and_then(text_within)?;
+            let names = ["message", "msg", "detail"];
+            let text = names.iter().find_map(|name| text_within(object.get(*name)?))?;
             // FastAPI names the field at fault in `loc`.
             let place = object.get("loc").and_then(Value::as_array).map(|parts| {
                 let parts = parts.iter().map(|part| match part {

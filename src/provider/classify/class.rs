@@ -9,10 +9,7 @@ use crate::wire::bedrock::class_of_code;
 /// stream, where only the other two can tell.
 #[must_use]
 pub fn class_of(status: Option<u16>, codes: &[impl AsRef<str>], text: &str) -> FailureClass {
-    let by_code = CODES.iter().find_map(|(class, names)| {
-        let is_named = |code: &str| names.iter().any(|name| name.eq_ignore_ascii_case(code));
-        codes.iter().any(|code| is_named(code.as_ref())).then_some(*class)
-    });
+    let by_code = CODES.iter().find_map(|(class, names)| is_one_of(codes, names).then_some(*class));
     // A request over the limit of a whole minute is refused at once by some (Groq) as too large.
     if status == Some(413) && matches!(by_code, Some(FailureClass::RateLimited)) {
         return FailureClass::ContextWindow;
@@ -27,7 +24,6 @@ pub fn class_of(status: Option<u16>, codes: &[impl AsRef<str>], text: &str) -> F
         Some(FailureClass::BadRequest) => {
             return by_text(codes, text).unwrap_or(FailureClass::BadRequest);
         }
-        Some(FailureClass::Server) if status.is_none() => {}
         Some(class) => return class,
     }
     match status {
@@ -45,14 +41,25 @@ pub fn class_of(status: Option<u16>, codes: &[impl AsRef<str>], text: &str) -> F
             Some(413) => FailureClass::ContextWindow,
             _ => FailureClass::BadRequest,
         }),
-        Some(_) | None => by_text(codes, text).unwrap_or_else(|| {
-            let is_bad = |code: &str| BAD_REQUEST_CODES.contains(&code);
-            match codes.iter().any(|code| is_bad(code.as_ref())) {
+        // A fault that the provider names as its own is one, whatever it says about tokens.
+        Some(_) | None if is_one_of(codes, SERVER_CODES) => FailureClass::Server,
+        Some(_) | None => {
+            by_text(codes, text).unwrap_or_else(|| match is_one_of(codes, BAD_REQUEST_CODES) {
                 true => FailureClass::BadRequest,
                 false => FailureClass::Server,
-            }
-        }),
+            })
+        }
     }
+}
+
+fn is_one_of(codes: &[impl AsRef<str>], names: &[&str]) -> bool {
+    let is_named = |code: &str| names.iter().any(|name| name.eq_ignore_ascii_case(code));
+    codes.iter().any(|code| is_named(code.as_ref()))
+}
+
+/// Whether a word blames the request, and so is wrong where the request is not at fault.
+pub(super) fn blames_the_request(word: &str) -> bool {
+    is_one_of(&[word], BAD_REQUEST_CODES)
 }
 
 /// Codes, types and reasons that mean one thing whatever the status is. The first class that has
@@ -67,6 +74,10 @@ const CODES: &[(FailureClass, &[&str])] = &[
             "refusal",
             "ERROR_TOXIC",
             "data_inspection_failed",
+            // Of the Responses API, and of images.
+            "bio_policy",
+            "misalignment_policy_violation",
+            "image_content_policy_violation",
         ],
     ),
     (
@@ -149,6 +160,17 @@ const BAD_REQUEST_CODES: &[&str] = &[
     "payload_too_large",
 ];
 
+/// Codes by which a provider says that it broke. Beside a status they are not needed; in a stream they
+/// keep the text from deciding.
+const SERVER_CODES: &[&str] = &[
+    "server_error",
+    "api_error",
+    "internal_error",
+    "internal_server_error",
+    "InternalServerError",
+    "INTERNAL",
+];
+
 /// Our own word for a limit of Google's that only the next day lifts.
 pub(super) const QUOTA_PER_DAY: &str = "quota per day";
 
@@ -187,7 +209,8 @@ const POLICY_TEXTS: &[&str] = &[
 ];
 
 /// Texts that a request cannot be blamed for, although the status does.
-const QUOTA_TEXTS: &[&str] = &["credit balance is too low", "insufficient balance"];
+const QUOTA_TEXTS: &[&str] =
+    &["credit balance is too low", "insufficient balance", "specified api usage limits"];
 /// Bedrock's words for a model that the account or the region does not have under that id.
 const MODEL_TEXTS: &[&str] =
     &["with on-demand throughput isn", "the provided model identifier is invalid"];

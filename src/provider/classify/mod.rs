@@ -7,7 +7,7 @@
 mod body;
 mod class;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
@@ -18,7 +18,7 @@ pub use class::class_of;
 use super::retry_after::retry_after;
 use super::text_of;
 use crate::catalog::Deployment;
-use crate::dialect::Dialect;
+use crate::dialect::{ClientDialect, Dialect};
 use crate::failure::{Failure, FailureClass};
 use crate::wire;
 
@@ -51,17 +51,31 @@ pub fn classify(
     if let Some(message) = mapping.and_then(|map| wire::custom::error_message(map, body)) {
         failure.message = message;
     }
+    if deployment.dialect == Dialect::Anthropic && failure.class == FailureClass::BadRequest {
+        let named = failure.param.take();
+        failure.param = named.or_else(|| blamed(&failure.message).map(Box::from));
+    }
     discreet(deployment, failure)
+}
+
+/// The field at which a message of Anthropic's points: `messages.1.content.0.type: Expected ...`.
+fn blamed(message: &str) -> Option<&str> {
+    let (path, _) = message.split_once(": ")?;
+    let plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._".contains(&byte);
+    (!path.is_empty() && path.bytes().all(plain)).then_some(path)
 }
 
 /// Whether a client of the provider's own dialect may read its error as it came: it is one, it is not
 /// about our credentials, and it repeats none of them.
 #[must_use]
-pub fn is_for_client(deployment: &Deployment, failure: &Failure, body: &[u8]) -> bool {
-    let is_error = || {
-        let parsed = serde_json::from_slice::<Value>(body);
-        parsed.is_ok_and(|body| body.get("error").is_some_and(Value::is_object))
-    };
+pub fn is_for_client(
+    deployment: &Deployment,
+    dialect: ClientDialect,
+    failure: &Failure,
+    body: &[u8],
+) -> bool {
+    let is_error = || is_error_of(dialect, &serde_json::from_slice(body).unwrap_or_default());
     let secrets = deployment.target.headers.iter().filter(|(_, value)| value.is_sensitive());
     let mut secrets = secrets.map(|(_, value)| {
         let secret = value.as_bytes();
@@ -74,11 +88,66 @@ pub fn is_for_client(deployment: &Deployment, failure: &Failure, body: &[u8]) ->
         })
 }
 
+/// Whether an error has the shape that a client of the dialect reads: not every server that copies an
+/// API copies its errors.
+fn is_error_of(dialect: ClientDialect, body: &Value) -> bool {
+    let Some(error) = body.get("error") else { return false };
+    let is_text = |name: &str| error.get(name).is_some_and(Value::is_string);
+    match dialect {
+        ClientDialect::Anthropic => {
+            body.get("type").is_some_and(|kind| kind == "error")
+                && is_text("type")
+                && is_text("message")
+        }
+        ClientDialect::Gemini => {
+            error.get("code").is_some_and(Value::is_u64) && is_text("status") && is_text("message")
+        }
+        ClientDialect::OpenAi | ClientDialect::Responses => is_text("message"),
+    }
+}
+
 /// A failure that a format found inside a 200, judged by the rules for error responses: the same
 /// words mean the same thing wherever they come.
+///
+/// `headers` are those of the 200, if they are known: it may say when to come again, too.
 #[must_use]
-pub fn reclassify(deployment: &Deployment, failure: Failure) -> Failure {
-    discreet(deployment, judged(failure))
+pub fn reclassify(
+    deployment: &Deployment,
+    failure: Failure,
+    headers: Option<&HeaderMap>,
+    now: SystemTime,
+) -> Failure {
+    let mut failure = discreet(deployment, judged(failure));
+    let names_a_time = matches!(
+        failure.class,
+        FailureClass::RateLimited | FailureClass::Overloaded | FailureClass::Quota
+    );
+    if names_a_time && failure.retry_after.is_none() {
+        let none = HeaderMap::new();
+        let headers = headers.unwrap_or(&none);
+        failure.retry_after =
+            delay(failure.class, 200, headers, &failure.message, &Value::Null, now);
+    }
+    failure
+}
+
+/// How long to stay away. What a provider says about an empty account in passing is of no use: Google
+/// asks to come again in half a minute where only the next day helps.
+fn delay(
+    class: FailureClass,
+    status: u16,
+    headers: &HeaderMap,
+    message: &str,
+    error: &Value,
+    now: SystemTime,
+) -> Option<Duration> {
+    match class {
+        FailureClass::Quota => retry_after(402, headers, "", &Value::Null, now),
+        // What stands in a 200 counts as the status that it would have had.
+        FailureClass::RateLimited => retry_after(status.max(429), headers, message, error, now),
+        FailureClass::Overloaded => retry_after(status.max(503), headers, message, error, now),
+        _ => retry_after(status, headers, message, error, now),
+    }
 }
 
 fn judged(mut failure: Failure) -> Failure {
@@ -90,8 +159,8 @@ fn judged(mut failure: Failure) -> Failure {
         failure.class = class;
         // A bare status is no stable word.
         let code = failure.code.filter(|code| code.parse::<u16>().is_err());
-        (failure.kind, failure.code, failure.param) =
-            words_for_clients(class, failure.kind, code, failure.param);
+        [failure.kind, failure.code, failure.param] =
+            words_for_clients(class, [failure.kind, code, failure.param]);
     }
     failure
 }
@@ -101,7 +170,9 @@ fn discreet(deployment: &Deployment, mut failure: Failure) -> Failure {
     let headers = &deployment.target.headers;
     redact(&mut failure.message, headers);
     for text in [&mut failure.kind, &mut failure.code, &mut failure.param].into_iter().flatten() {
-        redact(text, headers);
+        let mut word = std::mem::take(text).into_string();
+        redact(&mut word, headers);
+        *text = word.into();
     }
     failure
 }
@@ -127,13 +198,14 @@ fn classify_response(status: u16, headers: &HeaderMap, body: &[u8], now: SystemT
         _ => status,
     };
     let class = class_of(Some(status), &error.codes, &error.searched);
-    let retry_after = retry_after(status, headers, &error.message, &error.object, now);
+    let retry_after = delay(class, status, headers, &error.message, &error.object, now);
     let should_retry = match text_of(headers, "x-should-retry") {
         Some("true") => Some(true),
         Some("false") => Some(false),
         _ => None,
     };
-    let (kind, code, param) = words_for_clients(class, error.kind, error.code, error.param);
+    let words = [error.kind, error.code, error.param].map(|it| it.map(Box::from));
+    let [kind, code, param] = words_for_clients(class, words);
     Failure {
         class,
         status: Some(status),
@@ -159,37 +231,38 @@ pub fn cannot_count(failure: &Failure) -> bool {
     }
 }
 
+/// Type, code and field, each if there is one.
+type Words = [Option<Box<str>>; 3];
+
 /// Type, code and field as a client of OpenAI expects them: the provider's own where it has
-/// machine-readable ones, OpenAI's where it has not.
-fn words_for_clients(
-    class: FailureClass,
-    kind: Option<String>,
-    code: Option<String>,
-    param: Option<String>,
-) -> (Option<String>, Option<String>, Option<String>) {
+/// machine-readable ones that agree with the class, those of the class where it has not.
+fn words_for_clients(class: FailureClass, [kind, code, param]: Words) -> Words {
+    let told = class.telling();
+    // Clients compact the conversation on these very words.
+    if class == FailureClass::ContextWindow {
+        let param = param.unwrap_or_else(|| "messages".into());
+        return [Some(told.kind.into()), Some(told.code.into()), Some(param)];
+    }
     let (usual_kind, usual_code) = match class {
-        FailureClass::BadRequest => ("invalid_request_error", None),
-        // Clients compact the conversation on these very words.
-        FailureClass::ContextWindow => {
-            return (
-                Some("invalid_request_error".to_owned()),
-                Some("context_length_exceeded".to_owned()),
-                Some(param.unwrap_or_else(|| "messages".to_owned())),
-            );
-        }
-        FailureClass::ContentPolicy => ("invalid_request_error", Some("content_policy_violation")),
-        FailureClass::NotFound => ("invalid_request_error", Some("model_not_found")),
-        FailureClass::Auth => ("authentication_error", None),
-        FailureClass::Quota => ("insufficient_quota", Some("insufficient_quota")),
-        FailureClass::RateLimited => ("rate_limit_error", Some("rate_limit_exceeded")),
-        FailureClass::Overloaded => ("overloaded_error", Some("overloaded")),
-        FailureClass::Timeout => ("timeout_error", None),
         FailureClass::Connection | FailureClass::Server => ("server_error", None),
-        FailureClass::Conflict => ("conflict_error", None),
+        FailureClass::NotFound => (told.kind, Some("model_not_found")),
+        FailureClass::ContextWindow
+        | FailureClass::ContentPolicy
+        | FailureClass::Quota
+        | FailureClass::RateLimited
+        | FailureClass::Overloaded => (told.kind, Some(told.code)),
+        FailureClass::BadRequest
+        | FailureClass::Auth
+        | FailureClass::Timeout
+        | FailureClass::Conflict => (told.kind, None),
     };
-    let kind = kind.unwrap_or_else(|| usual_kind.to_owned());
-    (Some(kind), code.or_else(|| usual_code.map(str::to_owned)), param)
+    let agrees = |word: &str| class.is_of_the_request() || !class::blames_the_request(word);
+    let kind = kind.filter(|kind| agrees(kind)).unwrap_or_else(|| usual_kind.into());
+    let code = code.filter(|code| agrees(code)).or_else(|| usual_code.map(Box::from));
+    [Some(kind), code, param]
 }
 
+#[cfg(test)]
+mod anthropic_tests;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,14 @@
 //! Errors as providers write them, row by row.
 
-use std::time::Duration;
+use std::path::Path;
+use std::{fs, time::Duration};
+
+use bytes::Bytes;
 
 use super::body::{MAX_MESSAGE, MAX_RAW};
 use super::*;
+use crate::catalog::sample;
+use crate::wire;
 use crate::wire::openai;
 use FailureClass::{
     Auth, BadRequest, Conflict, ContentPolicy, ContextWindow, NotFound, Overloaded, Quota,
@@ -34,6 +39,118 @@ fn openai_error(message: &str, kind: &str, code: &str) -> String {
 fn within(body: &str) -> Failure {
     let failure = openai::ErrorBody::read(body.as_bytes()).expect("an error").into_failure();
     judged(failure)
+}
+
+#[test]
+fn recorded_errors_become_what_clients_of_openai_expect() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut seen = 0;
+    for folder in fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()) {
+        let file = |name: &str| fs::read(folder.join(name)).unwrap_or_default();
+        let meta: Value = serde_json::from_slice(&file("meta.json")).unwrap_or_default();
+        let status = meta.pointer("/upstream/status").and_then(Value::as_u64).unwrap_or(200);
+        if status < 400 {
+            continue;
+        }
+        let body = file("upstream_response.json");
+        let now = SystemTime::UNIX_EPOCH;
+        let status = u16::try_from(status).unwrap();
+        let Failure { message, kind, param, code, .. } =
+            classify_response(status, &HeaderMap::new(), &body, now);
+        let told = serde_json::json!({
+            "error": {"message": message, "type": kind, "param": param, "code": code}
+        });
+        let expected: Value = serde_json::from_slice(&file("client_response.json")).unwrap();
+        assert_eq!(told, expected, "{}", folder.display());
+        seen += 1;
+    }
+    assert!(seen >= 5, "{seen} recorded errors");
+}
+
+#[test]
+fn the_text_of_a_fault_of_the_providers_does_not_decide_its_class() {
+    for text in [
+        "Too many tokens, please wait before trying again.",
+        "prompt is too long: 9 tokens > 8 maximum",
+        "maximum context length",
+    ] {
+        for body in [
+            openai_error(text, "server_error", ""),
+            openai_error(text, "", "internal_server_error"),
+            openai_error(text, "api_error", ""),
+            serde_json::json!({"error": {"code": 500, "message": text}}).to_string(),
+        ] {
+            assert_eq!(within(&body).class, Server, "{body}");
+        }
+        let named = |name: &str| serde_json::json!({"__type": name, "message": text});
+        let origin = wire::Origin { model: "m", ..wire::Origin::default() };
+        let amazons = |name: &str| {
+            let body = Bytes::from(named(name).to_string());
+            wire::bedrock::reply(body, 1, &origin).unwrap_err()
+        };
+        for name in ["InternalServerException", "com.amazon#ModelStreamErrorException"] {
+            assert_eq!(judged(amazons(name)).class, Server, "{name}: {text}");
+        }
+        let anthropics =
+            serde_json::json!({"type": "error", "error": {"type": "api_error", "message": text}});
+        let failed = wire::anthropic::reply(Bytes::from(anthropics.to_string()), 1).unwrap_err();
+        assert_eq!(judged(failed).class, Server, "{text}");
+        let googles =
+            serde_json::json!({"error": {"code": 500, "status": "INTERNAL", "message": text}});
+        let body = Bytes::from(googles.to_string());
+        let failed = wire::gemini::reply(body, crate::dialect::Endpoint::Chat, 1).unwrap_err();
+        assert_eq!(judged(failed).class, Server, "{text}");
+    }
+    let unnamed = openai_error("prompt is too long: 9 tokens > 8 maximum", "", "");
+    assert_eq!(within(&unnamed).class, ContextWindow);
+}
+
+#[test]
+fn the_codes_of_every_api_mean_the_same_at_any_status() {
+    for code in ["bio_policy", "misalignment_policy_violation", "image_content_policy_violation"] {
+        let body = openai_error("no", "invalid_request_error", code);
+        assert_eq!(read(400, &body).class, ContentPolicy, "{code}");
+        assert_eq!(within(&body).class, ContentPolicy, "{code}");
+    }
+}
+
+#[test]
+fn words_that_blame_the_request_are_not_told_where_it_is_not_at_fault() {
+    let body = openai_error(
+        "Your credit balance is too low to access the Anthropic API.",
+        "invalid_request_error",
+        "",
+    );
+    let failure = read(400, &body);
+    assert_eq!(failure.kind.as_deref(), Some("insufficient_quota"));
+    assert_eq!(failure.code.as_deref(), Some("insufficient_quota"));
+    let failure = read(402, &openai_error("pay", "unknown_error", "invalid_request_error"));
+    assert_eq!(failure.kind.as_deref(), Some("unknown_error"));
+    assert_eq!(failure.code.as_deref(), Some("insufficient_quota"));
+}
+
+#[test]
+fn an_error_inside_a_200_says_when_to_come_again() {
+    let deployment = sample::deployment("group = openai/gpt-x #id");
+    let again = |body: &str, list: &[(&'static str, &'static str)]| {
+        let failure = openai::ErrorBody::read(body.as_bytes()).expect("an error").into_failure();
+        let headers = headers(list);
+        let now = SystemTime::UNIX_EPOCH;
+        reclassify(&deployment, failure, Some(&headers), now).retry_after
+    };
+    let limited = |text: &str| openai_error(text, "tokens", "rate_limit_exceeded");
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(again(&limited("Please try again in 20s."), &[]), seconds(20));
+    assert_eq!(again(&limited("no"), &[("retry-after", "7")]), seconds(7));
+    assert_eq!(again(&limited("no"), &[("x-ratelimit-reset-tokens", "2s")]), seconds(2));
+    assert_eq!(again(&limited("no"), &[]), None);
+    let overloaded = openai_error("Retry in 3s", "overloaded_error", "");
+    assert_eq!(again(&overloaded, &[]), seconds(3));
+    assert_eq!(again(&overloaded, &[("retry-after", "4")]), seconds(4));
+    let empty = openai_error("Please try again in 20s.", "", "insufficient_quota");
+    assert_eq!(again(&empty, &[]), None);
+    let broken = openai_error("try again in 20s", "server_error", "");
+    assert_eq!(again(&broken, &[("retry-after", "7")]), None);
 }
 
 #[test]
@@ -273,6 +390,29 @@ fn every_status_has_a_class() {
 }
 
 #[test]
+fn coheres_own_statuses_mean_what_cohere_says() {
+    let deployment = Deployment {
+        dialect: Dialect::Cohere,
+        ..sample::deployment("group = cohere/command-a #id")
+    };
+    for (status, class) in [
+        (400, BadRequest),
+        (422, BadRequest),
+        (498, Auth),
+        (499, Server),
+        (500, Server),
+        (501, Server),
+        (503, Overloaded),
+        (504, Timeout),
+    ] {
+        let body = r#"{"id":"x","message":"why"}"#;
+        let now = SystemTime::UNIX_EPOCH;
+        let failure = classify(&deployment, status, &HeaderMap::new(), body.as_bytes(), now);
+        assert_eq!((failure.class, failure.message.as_str()), (class, "why"), "{status}");
+    }
+}
+
+#[test]
 fn an_error_has_many_shapes() {
     for (status, body, message, class) in [
         (
@@ -426,7 +566,7 @@ fn google_names_the_delay_and_the_kind_of_quota() {
     assert_eq!(failure.code.as_deref(), Some("rate_limit_exceeded"));
     assert_eq!(failure.retry_after, Some(Duration::from_secs(34)));
     let failure = read(429, &body("GenerateRequestsPerDayPerProjectPerModel-FreeTier"));
-    assert_eq!(failure.class, Quota);
+    assert_eq!((failure.class, failure.retry_after), (Quota, None));
 
     let invalid = r#"{"error":{"code":400,"message":"no","status":"INVALID_ARGUMENT",
         "details":[{"reason":"API_KEY_INVALID"}]}}"#;
@@ -532,4 +672,11 @@ fn amazons_errors_are_told_by_the_header_or_the_body() {
         let said = serde_json::json!({"__type": format!("com.amazon#{named}"), "Message": body});
         assert_eq!(read(status, &said.to_string()).class, class, "{class_name}: {body}");
     }
+}
+
+#[test]
+fn a_list_of_what_is_wrong_is_told_wherever_it_stands() {
+    let body = r#"{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","x"],"msg":"Extra inputs are not permitted"}]},"type":"invalid_request_error","code":null}"#;
+    let failure = read(422, body);
+    assert_eq!(failure.message, "body.x: Extra inputs are not permitted");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::{Clock, Plan};
+use super::{Attempt, Clock, Plan};
 use crate::catalog::{Catalog, Resolved};
 use crate::failure::FailureClass;
 use crate::routing::fallback::{self, Target};
@@ -45,6 +45,27 @@ impl Plan {
             }
         }
         self.queue.put_first(&members, current, true);
+    }
+
+    /// Whether a group that was not asked yet is written to stand in where content is refused. Only
+    /// then is an answer that a provider kept back worth a further attempt.
+    #[must_use]
+    pub fn has_policy_fallback(&self, attempt: &Attempt, settings: &Settings) -> bool {
+        let Some(stage) = self.stages.get(attempt.stage) else { return false };
+        if self.disable_fallbacks || self.fallbacks >= settings.max_fallbacks {
+            return false;
+        }
+        let own = self.own_class_fallbacks.iter();
+        let mut own = own.filter(|(class, _)| *class == FailureClass::ContentPolicy);
+        let list = match own.next() {
+            Some((_, list)) if attempt.stage == 0 => list.as_slice(),
+            Some(_) => return false,
+            // The request's general list stands in place of all that is configured.
+            None if self.own_fallbacks.is_some() => return false,
+            None => fallback::for_refused(settings, &stage.names()),
+        };
+        let is_new = |group: &str| !self.stages.iter().any(|stage| stage.names().contains(&group));
+        list.iter().any(|fallback| is_new(&fallback.group))
     }
 
     /// Enters the next group of the queue that exists and was not visited.

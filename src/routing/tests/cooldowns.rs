@@ -43,8 +43,9 @@ fn the_built_in_rule() {
         (after(Class::RateLimited, 12), 1, Some(12), Some(12)),
         (after(Class::RateLimited, 3600), 1, Some(60), Some(60)),
         (after(Class::RateLimited, 0), 1, Some(5), None),
-        (failure(Class::Quota), 1, Some(5), None),
-        (failure(Class::Auth), 1, Some(5), None),
+        (failure(Class::Quota), 1, Some(60), None),
+        (after(Class::Quota, 9), 1, Some(9), None),
+        (failure(Class::Auth), 1, Some(60), None),
         (failure(Class::NotFound), 1, Some(5), None),
         (failure(Class::Overloaded), 1, None, None),
         (after(Class::Overloaded, 9), 1, Some(9), None),
@@ -79,7 +80,21 @@ fn a_configured_fallback_is_an_alternative_but_one_of_the_request_is_not() {
 
     world.settings.fallbacks = lists(&[("gpt", &["other"])]);
     world.request(ask("gpt"), |_| Err(broken.clone()));
-    assert_eq!(world.rests_for("a"), Some(seconds(5)));
+    assert_eq!(world.rests_for("a"), Some(seconds(60)));
+}
+
+#[test]
+fn a_cooldown_that_is_written_holds_for_a_refused_key_too() {
+    let broken = failure(FailureClass::Auth);
+    let mut world = pair().with(|settings| {
+        settings.cooldown = seconds(7);
+        settings.cooldown_is_written = true;
+    });
+    assert_eq!(rest_in_group(&mut world, 1, &broken), Some(seconds(7)));
+    let mut deployments = group("gpt", &["a", "b"]);
+    deployments.iter_mut().for_each(|it| it.cooldown = Some(seconds(3)));
+    let mut world = World::new(deployments);
+    assert_eq!(rest_in_group(&mut world, 1, &broken), Some(seconds(3)));
 }
 
 #[test]
@@ -106,7 +121,7 @@ fn behind_a_wildcard_the_clients_choice_of_model_does_not_count() {
     let cases = [
         (failure(FailureClass::NotFound), 2, None),
         (forbidden, 2, None),
-        (unauthorized, 2, Some(seconds(5))),
+        (unauthorized, 2, Some(seconds(60))),
         (failure(FailureClass::RateLimited), 2, Some(seconds(5))),
         (rate_limit(seconds(9)), 1, None),
     ];

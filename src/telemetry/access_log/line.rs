@@ -88,6 +88,8 @@ struct UsageLine {
     characters: u64,
     #[serde(skip_serializing_if = "is_zero")]
     searches: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    web_searches: u64,
     estimated: bool,
 }
 
@@ -141,6 +143,7 @@ impl<'a> Line<'a> {
                     .then(|| usage.units.audio_ms as f64 / 1_000.0),
                 characters: usage.units.characters,
                 searches: usage.units.searches,
+                web_searches: usage.units.web_searches,
                 estimated: usage.estimated,
             }),
             // As digits: a reader that takes it for a decimal loses nothing to binary fractions.

@@ -110,6 +110,11 @@ impl Metrics {
         self.families.shadow_requests.with_label_values(&["left_out"]).inc();
     }
 
+    /// Counts something that was to be fetched by its URL.
+    pub fn fetch(&self, outcome: &'static str) {
+        self.families.fetches.with_label_values(&[outcome]).inc();
+    }
+
     fn inference(&self, record: &RequestRecord) {
         let served = record.served.as_ref();
         let labels = [

@@ -97,7 +97,7 @@ families! {
         "Prompt tokens that the provider's prompt cache answered.";
     UNITS = "tollgate_units_total", Kind::Counter,
         &["requested_model", "model", "model_id", "api_provider", "unit"],
-        "What replies used that has no tokens: images, audio_milliseconds, characters, searches.";
+        "What replies used that has no tokens: images, audio_milliseconds, characters, searches, web_searches.";
 
     // Deployments.
     DEPLOYMENT_STATE = "litellm_deployment_state", Kind::ScrapeGauge, DEPLOYMENT,
@@ -142,6 +142,8 @@ families! {
         "Replies whose provider sent no usage, so that the tokens are an estimate.";
     SHADOW_REQUESTS = "tollgate_shadow_requests_total", Kind::Counter, &["outcome"],
         "Copies of requests for a `silent_model`: success, failure, or left out for want of room.";
+    FETCHES = "tollgate_fetches_total", Kind::Counter, &["outcome"],
+        "Images and files asked for by URL: fetched, kept, refused (not a public address), timeout or failure.";
     OTHER_REQUESTS = "tollgate_other_requests_total", Kind::Counter, &["route", "status_code"],
         "Requests that are not inference: model lists, health, metrics, unknown paths.";
     RECEIVED_BYTES = "tollgate_received_bytes_total", Kind::Counter, &[],

@@ -160,6 +160,7 @@ impl RequestSeries {
                 ("audio_milliseconds", usage.units.audio_ms),
                 ("characters", usage.units.characters),
                 ("searches", usage.units.searches),
+                ("web_searches", usage.units.web_searches),
             ] {
                 if count > 0 {
                     let labels = [group, model, id, provider, unit];

@@ -6,26 +6,79 @@ use serde_json::Value;
 use super::content::Raw;
 use crate::wire::fields::{Fields, Text};
 
-/// Tools whose type ends in a date and that are behind a beta of the same date.
-const DATED_TOOLS: [(&str, &str); 3] = [
-    ("computer_", "computer-use-"),
-    ("code_execution_", "code-execution-"),
-    ("web_fetch_", "web-fetch-"),
+/// Tools that are behind a beta. Their later versions are not, unless they stand here, too.
+const TOOLS: [(&str, &str, &str); 9] = [
+    ("computer_20241022", "computer-use-", "2024-10-22"),
+    ("text_editor_20241022", "computer-use-", "2024-10-22"),
+    ("bash_20241022", "computer-use-", "2024-10-22"),
+    ("computer_20250124", "computer-use-", "2025-01-24"),
+    ("computer_20251124", "computer-use-", "2025-11-24"),
+    ("code_execution_20250522", "code-execution-", "2025-05-22"),
+    ("code_execution_20250825", "code-execution-", "2025-08-25"),
+    ("memory_20250818", "context-management-", "2025-06-27"),
+    ("web_fetch_20250910", "web-fetch-", "2025-09-10"),
 ];
 
+/// Betas that Claude knows behind Converse. Amazon refuses a request that names another one, and
+/// clients name them for Anthropic itself.
+const AT_AMAZON: [&str; 11] = [
+    "computer-use-",
+    "context-1m-",
+    "context-management-",
+    "dev-full-thinking-",
+    "effort-",
+    "fine-grained-tool-streaming-",
+    "interleaved-thinking-",
+    "output-128k-",
+    "token-efficient-tools-",
+    "tool-examples-",
+    "tool-search-tool-",
+];
+
+/// The same at Vertex AI, which has the search in the web behind one.
+const AT_GOOGLE: [&str; 8] = [
+    "computer-use-",
+    "context-1m-",
+    "context-management-",
+    "interleaved-thinking-",
+    "output-128k-",
+    "token-efficient-tools-",
+    "tool-search-tool-",
+    WEB_SEARCH.0,
+];
+const WEB_SEARCH: (&str, &str) = ("web-search-", "2025-03-05");
+
+/// What of a header `anthropic-beta` and of a client's own request Claude at Amazon is to know. What
+/// the request names in Amazon's own word for it is Amazon's to judge.
+pub(super) fn at_amazon(header: &str, fields: &Fields<'_>) -> Vec<String> {
+    let mut betas = Vec::new();
+    add_list(&mut betas, header);
+    named(fields).iter().for_each(|beta| add(&mut betas, beta));
+    let mut own = Vec::new();
+    add_value(&mut own, fields.raw("anthropic_beta"));
+    betas.retain(|beta| own.contains(beta) || is_of(&AT_AMAZON, beta));
+    betas
+}
+
+/// What of the betas of a request Claude at Google is to know. `tools`: the types of its tools.
+pub(super) fn at_google(betas: &mut Vec<String>, tools: &[String]) {
+    betas.retain(|beta| is_of(&AT_GOOGLE, beta));
+    if tools.iter().any(|kind| kind.starts_with("web_search_")) {
+        add_feature(betas, WEB_SEARCH.0, WEB_SEARCH.1);
+    }
+    tools.iter().for_each(|kind| add_for_tool(betas, kind));
+    betas.retain(|beta| is_of(&AT_GOOGLE, beta));
+}
+
+fn is_of(features: &[&str], beta: &str) -> bool {
+    features.iter().any(|feature| beta.starts_with(feature))
+}
+
 /// The betas that a request names, without repetition.
-pub(super) fn named(fields: &Fields<'_>) -> Vec<String> {
+pub(in crate::wire) fn named(fields: &Fields<'_>) -> Vec<String> {
     let mut betas = Vec::new();
     for name in ["betas", "anthropic_beta"] {
-        if let Some(raw) = fields.raw(name) {
-            match serde_json::from_str(raw) {
-                Ok(Value::String(list)) => add_list(&mut betas, &list),
-                Ok(Value::Array(list)) => {
-                    list.iter().filter_map(Value::as_str).for_each(|beta| add(&mut betas, beta));
-                }
-                _ => {}
-            }
-        }
+        add_value(&mut betas, fields.raw(name));
     }
     // LiteLLM's clients write headers into the body.
     let headers = fields.raw("extra_headers").map(serde_json::from_str::<Value>);
@@ -70,6 +123,24 @@ pub(super) fn needed(fields: &Fields<'_>) -> Vec<String> {
     betas
 }
 
+/// Adds a list, or words between commas.
+fn add_value(betas: &mut Vec<String>, raw: Option<&str>) {
+    match raw.map(serde_json::from_str) {
+        Some(Ok(Value::String(list))) => add_list(betas, &list),
+        Some(Ok(Value::Array(list))) => {
+            list.iter().filter_map(Value::as_str).for_each(|beta| add(betas, beta));
+        }
+        _ => {}
+    }
+}
+
+/// Adds what a tool of Anthropic's own is behind, by its type.
+pub(in crate::wire) fn add_for_tool(betas: &mut Vec<String>, kind: &str) {
+    if let Some((_, feature, date)) = TOOLS.iter().find(|(known, ..)| *known == kind) {
+        add_feature(betas, feature, date);
+    }
+}
+
 /// Adds what the tools are behind; says whether one of them is a set of MCP tools.
 fn add_for_tools(fields: &Fields<'_>, betas: &mut Vec<String>) -> bool {
     #[derive(Deserialize)]
@@ -84,21 +155,9 @@ fn add_for_tools(fields: &Fields<'_>, betas: &mut Vec<String>) -> bool {
         let kind = serde_json::from_str::<Typed<'_>>(tool.get()).ok().and_then(|tool| tool.kind);
         let Some(kind) = kind.map(|kind| kind.0) else { continue };
         toolset |= kind == "mcp_toolset";
-        for (prefix, feature) in DATED_TOOLS {
-            if let Some(date) = kind.strip_prefix(prefix).and_then(dashed) {
-                add_feature(betas, feature, &date);
-            }
-        }
+        add_for_tool(betas, &kind);
     }
     toolset
-}
-
-/// `20250124` as `2025-01-24`.
-fn dashed(date: &str) -> Option<String> {
-    let digits = date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
-    let (year, rest) = date.split_at_checked(4).filter(|_| digits)?;
-    let (month, day) = rest.split_at_checked(2)?;
-    Some(format!("{year}-{month}-{day}"))
 }
 
 fn add_list(betas: &mut Vec<String>, list: &str) {

@@ -69,6 +69,8 @@ pub(super) enum ResultContent<'a> {
 #[derive(Debug)]
 pub(super) struct Native<'a> {
     pub(super) kind: Cow<'a, str>,
+    /// The call that it makes or answers.
+    call: Option<Cow<'a, str>>,
     value: Raw<'a>,
 }
 
@@ -94,6 +96,24 @@ impl<'a> Block<'a> {
             Self::Typed(Typed::ToolUse { .. }) => "tool_use",
             Self::Typed(Typed::ToolResult { .. }) => "tool_result",
             Self::Native(native) => &native.kind,
+        }
+    }
+
+    /// The id of the client's tool that it calls.
+    pub(super) fn calling(&self) -> Option<&str> {
+        match self {
+            Self::Typed(Typed::ToolUse { id, .. }) => Some(id),
+            Self::Native(native) if native.kind == "tool_use" => native.call.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The id of the call that it answers.
+    pub(super) fn answered(&self) -> Option<&str> {
+        match self {
+            Self::Typed(Typed::ToolResult { tool_use_id, .. }) => Some(tool_use_id),
+            Self::Native(native) if native.kind == "tool_result" => native.call.as_deref(),
+            _ => None,
         }
     }
 
@@ -140,6 +160,10 @@ struct Part<'a> {
     file: Option<Raw<'a>>,
     #[serde(borrow)]
     cache_control: Option<Raw<'a>>,
+    #[serde(borrow)]
+    id: Option<Raw<'a>>,
+    #[serde(borrow)]
+    tool_use_id: Option<Raw<'a>>,
 }
 
 /// The blocks of a message's content: a string, a list of parts, or nothing.
@@ -201,7 +225,12 @@ fn block<'a>(speaker: Speaker, param: &str, raw: Raw<'a>) -> Result<Option<Block
         ("image_url" | "file" | "image" | "document", Speaker::System | Speaker::Assistant) => {
             refuse("images and files can stand in user messages and tool results only")
         }
-        _ if is_native(&kind, speaker) => Ok(Some(Block::Native(Native { kind, value: raw }))),
+        _ if is_native(&kind, speaker) => {
+            let call = if kind == "tool_result" { part.tool_use_id } else { part.id };
+            let call = call.and_then(|id| serde_json::from_str::<Text<'a>>(id.get()).ok());
+            let call = call.map(|id| id.0);
+            Ok(Some(Block::Native(Native { kind, call, value: raw })))
+        }
         _ => refuse(&format!("parts of type `{kind}` are not supported by Anthropic models")),
     }
 }
@@ -248,7 +277,7 @@ pub(super) fn thinking<'a>(
             _ => None,
         };
         if proof.is_some_and(|proof| !proof.0.is_empty()) {
-            blocks.push(Block::Native(Native { kind: block.kind.0, value }));
+            blocks.push(Block::Native(Native { kind: block.kind.0, call: None, value }));
         }
     }
     Ok(())

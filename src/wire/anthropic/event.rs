@@ -109,6 +109,8 @@ pub(super) struct DeltaFields<'a> {
     pub(super) thinking: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) signature: Option<Text<'a>>,
+    #[serde(borrow)]
+    pub(super) citation: Option<Raw<'a>>,
 }
 
 #[derive(Deserialize)]

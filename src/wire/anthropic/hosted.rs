@@ -1,45 +1,115 @@
 //! A Messages request for a cloud that hosts Claude behind an API of its own: the model stands in
 //! the path, the version in the body, and nothing is fetched from an address.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::betas;
 use super::request::VERSION;
 use crate::failure::{Failure, FailureClass};
 use crate::wire::fields::invalid;
-use crate::wire::json::{Edits, Object};
+use crate::wire::json::{Edits, Object, elements};
 
 /// What Vertex AI calls the first version.
 const VERTEX_VERSION: &str = "vertex-2023-10-16";
 
+/// The only version that Bedrock has.
+const BEDROCK_VERSION: &str = "bedrock-2023-05-31";
+
+/// Features that Bedrock has: it refuses a request that names another, and clients of Anthropic's own
+/// API name what they like.
+// Source: the table of LiteLLM 1.106.2 (MIT), November 2026.
+const BEDROCK_BETAS: [&str; 12] = [
+    "compact-2026-01-12",
+    "computer-use-2025-01-24",
+    "computer-use-2025-11-24",
+    "context-1m-2025-08-07",
+    "context-management-2025-06-27",
+    "effort-2025-11-24",
+    "fine-grained-tool-streaming-2025-05-14",
+    "mid-conversation-output-config-2026-07-01",
+    "mid-conversation-tool-changes-2026-07-01",
+    "thinking-binding-controls-2026-08-01",
+    "thinking-display-updates-2026-08-18",
+    "tool-search-tool-2025-10-19",
+];
+
+/// Bedrock's own name of a feature, for the one that has another.
+const BEDROCK_ALIAS: (&str, &str) = ("advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19");
+
+/// Turns a Messages request into one for InvokeModel at Bedrock, with those of the features `betas`
+/// that it has.
+///
+/// # Errors
+/// As [`vertex`].
+pub fn bedrock(body: Bytes, betas: &[String]) -> Result<Bytes, Failure> {
+    let body = checked(body, "Amazon Bedrock")?;
+    let mut edits = Edits::default();
+    // The path says both.
+    edits.remove("model");
+    edits.remove("stream");
+    edits.remove("betas");
+    let mut known: Vec<&str> = Vec::new();
+    for beta in betas {
+        let own = if *beta == BEDROCK_ALIAS.0 { BEDROCK_ALIAS.1 } else { beta };
+        if BEDROCK_BETAS.contains(&own) && !known.contains(&own) {
+            known.push(own);
+        }
+    }
+    if !known.is_empty() {
+        edits.set("anthropic_beta", &known);
+    }
+    if !body.is_set("anthropic_version") {
+        edits.set("anthropic_version", BEDROCK_VERSION);
+    }
+    Ok(body.edit(&edits))
+}
+
 /// Turns a Messages request into one for Vertex AI. `version` is what the header would say; `named`:
-/// the path names no model, so the body does.
+/// the path names no model, so the body does. Of `betas` those stay that Claude knows there, and what
+/// the tools are behind is added.
 ///
 /// # Errors
 /// [`FailureClass::BadRequest`]: it names an image or a document by its address.
-pub fn vertex(body: Bytes, version: &str, named: bool) -> Result<Bytes, Failure> {
-    let malformed = |_| Failure::new(FailureClass::BadRequest, "the request is not a JSON object");
-    let body = Object::parse(body).map_err(malformed)?;
-    if let Some(messages) = body.value("messages")
-        && has_address(&messages)
-    {
-        return Err(invalid(
-            "messages",
-            "Claude on Vertex AI does not fetch images or documents from an address: send the \
-             content itself, as a `data:` URL",
-        ));
-    }
+pub fn vertex(
+    body: Bytes,
+    version: &str,
+    named: bool,
+    betas: &mut Vec<String>,
+) -> Result<Bytes, Failure> {
+    let body = checked(body, "Vertex AI")?;
     let mut edits = Edits::default();
     if !named {
         edits.remove("model");
     }
-    // Features that need the header, which is not sent.
+    let tools = body.slice("tools").map(|tools| elements(&tools)).unwrap_or_default();
+    let kinds = tools.iter().filter_map(|tool| tool.str("type").map(Cow::into_owned));
+    betas::at_google(betas, &kinds.collect::<Vec<_>>());
+    // They go into the header.
     edits.remove("betas");
     if !body.is_set("anthropic_version") {
         let version = if version == VERSION { VERTEX_VERSION } else { version };
         edits.set("anthropic_version", version);
     }
     Ok(body.edit(&edits))
+}
+
+/// The request, unless it asks a host to fetch something.
+fn checked(body: Bytes, host: &str) -> Result<Object, Failure> {
+    let malformed = |_| Failure::new(FailureClass::BadRequest, "the request is not a JSON object");
+    let body = Object::parse(body).map_err(malformed)?;
+    match body.value("messages") {
+        Some(messages) if has_address(&messages) => {
+            let message = format!(
+                "Claude on {host} does not fetch images or documents from an address: send the \
+                 content itself, as a `data:` URL"
+            );
+            Err(invalid("messages", message))
+        }
+        _ => Ok(body),
+    }
 }
 
 /// Whether some block's source is an address; tool results hold blocks too.
@@ -56,7 +126,8 @@ mod tests {
     use super::*;
 
     fn sent(body: &'static str, version: &str) -> Result<Value, Failure> {
-        let body = vertex(Bytes::from_static(body.as_bytes()), version, false)?;
+        let body = Bytes::from_static(body.as_bytes());
+        let body = vertex(body, version, false, &mut Vec::new())?;
         Ok(serde_json::from_slice(&body).unwrap())
     }
 
@@ -71,6 +142,44 @@ mod tests {
         assert_eq!(sent(body, "2026-10-21").unwrap()["anthropic_version"], "2026-10-21");
         let own = r#"{"anthropic_version":"vertex-x","messages":[]}"#;
         assert_eq!(sent(own, "2023-06-01").unwrap()["anthropic_version"], "vertex-x");
+    }
+
+    #[test]
+    fn only_the_betas_that_vertex_knows_are_named_there() {
+        for (tools, named, expected) in [
+            ("[]", &[][..], &[][..]),
+            (r#"[{"type":"web_search_20250305"}]"#, &[], &["web-search-2025-03-05"]),
+            (r#"[{"type":"computer_20250124"}]"#, &[], &["computer-use-2025-01-24"]),
+            (
+                "[]",
+                &["claude-code-20250219", "context-1m-2025-08-07", "effort-2025-11-24"],
+                &["context-1m-2025-08-07"],
+            ),
+        ] {
+            let body = Bytes::from(format!(r#"{{"messages":[],"tools":{tools}}}"#));
+            let mut betas: Vec<String> = named.iter().map(|beta| (*beta).to_owned()).collect();
+            vertex(body, "2023-06-01", false, &mut betas).unwrap();
+            assert_eq!(betas, expected, "{tools}");
+        }
+    }
+
+    #[test]
+    fn bedrock_is_told_what_it_knows() {
+        let body = r#"{"model":"x","max_tokens":1,"messages":[],"stream":true,"betas":["a"]}"#;
+        let betas =
+            ["claude-code-20250219", "context-1m-2025-08-07", "advanced-tool-use-2025-11-20"];
+        let betas = betas.map(str::to_owned);
+        let sent = |betas: &[String]| {
+            let body = bedrock(Bytes::from_static(body.as_bytes()), betas).unwrap();
+            serde_json::from_slice::<Value>(&body).unwrap()
+        };
+        let mut expected = serde_json::json!({
+            "max_tokens": 1, "messages": [], "anthropic_version": "bedrock-2023-05-31",
+        });
+        assert_eq!(sent(&[]), expected);
+        expected["anthropic_beta"] =
+            serde_json::json!(["context-1m-2025-08-07", "tool-search-tool-2025-10-19"]);
+        assert_eq!(sent(&betas), expected);
     }
 
     #[test]

@@ -239,7 +239,11 @@ impl<'a> Builder<'a> {
             said.extend(Block::text(refusal.0, None));
         }
         for (position, call) in message.tool_calls.into_iter().flatten().enumerate() {
-            said.push(tool_use(&format!("{param}.tool_calls[{position}]"), call)?);
+            let call = tool_use(&format!("{param}.tool_calls[{position}]"), call)?;
+            // A client that replays Anthropic's own content has the call in it already.
+            if !said.iter().any(|block| block.calling() == call.calling()) {
+                said.push(call);
+            }
         }
         if let Some(function) = message.function_call {
             self.function_calls += 1;

@@ -5,14 +5,15 @@
 //! chat completion request --request--> Messages request
 //! chat completion <---------reply----- message
 //! chunks <------------------stream---- named events
-//! OpenAI's error fields <---error----- error body or error event
+//! OpenAI's error fields <---error----- error event
 //! ```
 //!
 //! The rule of this module: nothing is remembered between a request and its reply. What a reply has
 //! to undo (escaped tool names, an answer that was given as a tool call) can be read off the reply
 //! itself, so any attempt's reply can be translated by itself.
 
-mod betas;
+pub(super) mod betas;
+mod citations;
 pub mod client;
 mod content;
 mod error;
@@ -35,8 +36,7 @@ mod usage;
 /// How refusals name the provider.
 const PROVIDER: &str = "Anthropic";
 
-pub use error::failure;
-pub use hosted::vertex;
+pub use hosted::{bedrock, vertex};
 pub use models::takes_prefill;
 pub use reply::reply;
 pub use request::{Outgoing, VERSION, request};

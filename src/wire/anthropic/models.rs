@@ -10,6 +10,8 @@
 pub(in crate::wire) struct Capabilities {
     /// `temperature`, `top_p` and `top_k`.
     pub(in crate::wire) sampling: bool,
+    /// `temperature` and `top_p` in one request.
+    pub(in crate::wire) both_samplings: bool,
     /// `tool_choice` of `any` or `tool`.
     pub(in crate::wire) forced_tools: bool,
     /// A conversation that ends with the start of the assistant's answer.
@@ -100,6 +102,7 @@ fn rows(family: &str) -> Option<Rows> {
 
 const CLAUDE_3: Capabilities = Capabilities {
     sampling: true,
+    both_samplings: true,
     forced_tools: true,
     prefill: true,
     budget_thinking: false,
@@ -115,7 +118,9 @@ const CLAUDE_3_5: Capabilities = Capabilities { max_output_tokens: 8_192, ..CLAU
 const CLAUDE_3_7: Capabilities =
     Capabilities { budget_thinking: true, max_output_tokens: 64_000, ..CLAUDE_3 };
 const OPUS_4: Capabilities = Capabilities { max_output_tokens: 32_000, ..CLAUDE_3_7 };
-const CLAUDE_4_5: Capabilities = Capabilities { structured_output: true, ..CLAUDE_3_7 };
+const OPUS_4_1: Capabilities = Capabilities { both_samplings: false, ..OPUS_4 };
+const CLAUDE_4_5: Capabilities =
+    Capabilities { structured_output: true, both_samplings: false, ..CLAUDE_3_7 };
 const CLAUDE_4_6: Capabilities = Capabilities {
     prefill: false,
     adaptive_thinking: true,
@@ -136,6 +141,7 @@ const OTHER: Capabilities =
 const OPUS: Rows = &[
     ((3, 0), CLAUDE_3),
     ((4, 0), OPUS_4),
+    ((4, 1), OPUS_4_1),
     ((4, 5), CLAUDE_4_5),
     ((4, 6), CLAUDE_4_6),
     ((4, 7), OPUS_4_7),
@@ -206,6 +212,11 @@ mod tests {
         ];
         refuses(|c| c.sampling, &no_sampling);
         accepts(|c| c.sampling, &["claude-opus-4-6", "claude-sonnet-4-6", "claude-haiku-4-5"]);
+
+        let one_only =
+            ["claude-opus-4-1", "claude-sonnet-4-5", "claude-haiku-4-5", "claude-opus-4-6"];
+        refuses(|c| c.both_samplings, &one_only);
+        accepts(|c| c.both_samplings, &["claude-opus-4-20250514", "claude-sonnet-4", "kimi-k3"]);
 
         let newest =
             ["claude-sonnet-5-5", "claude-opus-5-5", "claude-fable-5-1", "claude-mythos-5-1"];

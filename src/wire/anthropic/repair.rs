@@ -21,19 +21,28 @@ pub(super) fn answer_every_call(turns: &mut Vec<Turn<'_>>) {
         match turns[at].role {
             Role::System => {}
             Role::User => {
-                let calls: HashSet<String> = called.drain(..).collect();
+                let mut calls: HashSet<String> = called.drain(..).collect();
+                // The first result of a call is the one that counts.
                 turns[at]
                     .content
-                    .retain(|block| answered(block).is_none_or(|id| calls.contains(id)));
+                    .retain(|block| block.answered().is_none_or(|id| calls.remove(id)));
                 if turns[at].content.is_empty() {
                     turns[at].content = placeholder();
                 }
             }
             Role::Assistant => {
-                called = turns[at].content.iter().filter_map(calling).map(str::to_owned).collect();
+                called = turns[at]
+                    .content
+                    .iter()
+                    .filter_map(Block::calling)
+                    .map(str::to_owned)
+                    .collect();
                 let next = turns.get(at + 1).filter(|turn| turn.role == Role::User);
-                let results: HashSet<&str> =
-                    next.iter().flat_map(|turn| &turn.content).filter_map(answered).collect();
+                let results: HashSet<&str> = next
+                    .iter()
+                    .flat_map(|turn| &turn.content)
+                    .filter_map(Block::answered)
+                    .collect();
                 let missing: Vec<String> =
                     called.iter().filter(|id| !results.contains(id.as_str())).cloned().collect();
                 if !missing.is_empty() {
@@ -53,20 +62,6 @@ pub(super) fn answer_every_call(turns: &mut Vec<Turn<'_>>) {
             }
         }
         at += 1;
-    }
-}
-
-fn calling<'b>(block: &'b Block<'_>) -> Option<&'b str> {
-    match block {
-        Block::Typed(Typed::ToolUse { id, .. }) => Some(id),
-        _ => None,
-    }
-}
-
-fn answered<'b>(block: &'b Block<'_>) -> Option<&'b str> {
-    match block {
-        Block::Typed(Typed::ToolResult { tool_use_id, .. }) => Some(tool_use_id),
-        _ => None,
     }
 }
 

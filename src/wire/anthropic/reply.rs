@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::citations::Annotation;
 use super::content::Raw;
 use super::error::{garbage, within};
 use super::names::{JSON_TOOL, original_name};
@@ -113,7 +114,7 @@ pub(super) struct BlockFields<'a> {
     #[serde(borrow)]
     pub(super) text: Option<Text<'a>>,
     #[serde(borrow)]
-    citations: Option<Vec<Raw<'a>>>,
+    pub(super) citations: Option<Vec<Raw<'a>>>,
     #[serde(borrow)]
     pub(super) id: Option<Text<'a>>,
     #[serde(borrow)]
@@ -174,19 +175,9 @@ impl<'a> Answer<'a> {
         let start_index = text.chars().count();
         text.push_str(&block.text.map(|text| text.0).unwrap_or_default());
         let end_index = text.chars().count();
-        for citation in block.citations.into_iter().flatten() {
-            // Citations of documents have no address and no counterpart.
-            let Ok(source) = serde_json::from_str::<Citation<'a>>(citation.get()) else { continue };
-            self.annotations.push(Annotation {
-                kind: "url_citation",
-                url_citation: UrlCitation {
-                    url: source.url,
-                    title: source.title,
-                    start_index,
-                    end_index,
-                },
-            });
-        }
+        let cited = block.citations.into_iter().flatten();
+        let cited = cited.filter_map(|raw| Annotation::of(raw, start_index, end_index));
+        self.annotations.extend(cited);
     }
 
     fn add_tool_use(&mut self, block: BlockFields<'a>) {
@@ -221,14 +212,6 @@ impl<'a> Answer<'a> {
             tool_calls: self.tool_calls,
         }
     }
-}
-
-#[derive(Deserialize)]
-struct Citation<'a> {
-    #[serde(borrow)]
-    url: Cow<'a, str>,
-    #[serde(borrow)]
-    title: Option<Text<'a>>,
 }
 
 #[derive(Serialize)]
@@ -277,19 +260,4 @@ struct ToolCall<'a> {
 struct Function {
     name: String,
     arguments: String,
-}
-
-#[derive(Serialize)]
-struct Annotation<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    url_citation: UrlCitation<'a>,
-}
-
-#[derive(Serialize)]
-struct UrlCitation<'a> {
-    url: Cow<'a, str>,
-    title: Option<Text<'a>>,
-    start_index: usize,
-    end_index: usize,
 }

@@ -17,7 +17,7 @@ use super::betas;
 use super::content::{self, Block, Raw, Speaker};
 use super::messages::{Turn, translate};
 use super::models::Capabilities;
-use super::thinking::{Around, Config, Thinking, is_one, resumes};
+use super::thinking::{Around, Config, Thinking, is_one, number, resumes};
 use super::tools::{Choice, Format, Tool, Tooling};
 use crate::failure::Failure;
 use crate::wire::RequestOptions;
@@ -41,24 +41,28 @@ pub(in crate::wire) const JSON_ONLY: &str = "Answer with a single valid JSON obj
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
     pub body: Bytes,
-    /// For the header `anthropic-version`.
-    pub version: &'static str,
     /// For the header `anthropic-beta`: named by the client in `betas`, or needed by a field.
     pub betas: Vec<String>,
 }
 
-/// Turns a chat completion request into a Messages request.
+/// Turns a chat completion request into a Messages request. `version` is that of the API, as the
+/// provider will be told.
 ///
 /// # Errors
 /// [`BadRequest`](crate::failure::FailureClass::BadRequest): the request is wrong, or cannot be said to this model. The
 /// parameter is named.
-pub fn request(request: &Object, options: &RequestOptions<'_>) -> Result<Outgoing, Failure> {
+pub fn request(
+    request: &Object,
+    options: &RequestOptions<'_>,
+    version: &str,
+) -> Result<Outgoing, Failure> {
     let fields = Fields::gather(request, options);
     let hint = if options.model_hint.is_empty() { options.model } else { Some(options.model_hint) };
-    let model = Capabilities::of(hint.unwrap_or_default());
+    let mut model = Capabilities::of(hint.unwrap_or_default());
+    model.sampling &= version == VERSION;
     let body = Body::translate(&fields, options, &model)?;
     let body = written(&body, request.bytes().len())?;
-    Ok(Outgoing { body, version: VERSION, betas: betas::needed(&fields) })
+    Ok(Outgoing { body, betas: betas::needed(&fields) })
 }
 
 #[derive(Debug, Serialize)]
@@ -122,7 +126,10 @@ impl<'a> Body<'a> {
             let least = thinking.budget.map_or(0, |budget| budget + 1);
             if default_limit < least { least + ANSWER_TOKENS } else { default_limit }
         });
-        let sampling = Sampling::of(fields, model, thinking.is_on())?;
+        let sampling = {
+            let pair = Pair::of(options.drop_params, Pair::Refused);
+            Sampling::of(fields, model, thinking.is_on(), pair)?
+        };
 
         let mut system = Vec::new();
         content::blocks(Speaker::System, "system", fields.pass("system")?, &mut system)?;
@@ -197,10 +204,6 @@ impl<'a> Passed<'a> {
             match fate(name) {
                 Fate::Translated | Fate::Ignored => {}
                 Fate::Unsupported => {
-                    if name == "n" && !asks_nothing(name, raw) {
-                        let message = "`n`: Anthropic models give one answer per request";
-                        return Err(impossible(name, message));
-                    }
                     if !drop_params && !asks_nothing(name, raw) {
                         return Err(unsupported(PROVIDER, name));
                     }
@@ -321,6 +324,7 @@ impl<'a> Sampling<'a> {
         fields: &Fields<'a>,
         model: &Capabilities,
         thinks: bool,
+        pair: Pair,
     ) -> Result<Self, Failure> {
         if !model.sampling {
             return Ok(Self::default());
@@ -336,11 +340,48 @@ impl<'a> Sampling<'a> {
             sampling.top_p = sampling.top_p.filter(|value| number(value.get()) >= Some(0.95));
             sampling.top_k = None;
         }
-        // Many models refuse the two together, and a `top_p` of 1 says nothing.
-        if sampling.temperature.is_some() && sampling.top_p.as_deref().is_some_and(is_one) {
-            sampling.top_p = None;
+        if sampling.temperature.is_some() && sampling.top_p.is_some() && !model.both_samplings {
+            sampling.choose(fields, pair)?;
         }
         Ok(sampling)
+    }
+
+    /// Leaves one of `temperature` and `top_p`, of which the model takes one at a time. What says
+    /// nothing gives way, and what only the deployment says.
+    fn choose(&mut self, fields: &Fields<'_>, pair: Pair) -> Result<(), Failure> {
+        if self.top_p.as_deref().is_some_and(is_one) || fields.is_default("top_p") {
+            self.top_p = None;
+        } else if fields.is_default("temperature") {
+            self.temperature = None;
+        } else if pair == Pair::Dropped {
+            self.top_p = None;
+        } else if pair == Pair::Refused {
+            // OpenAI's own default, which clients send of themselves.
+            if !self.temperature.as_deref().is_some_and(is_one) {
+                let message = "`top_p`: this model takes `temperature` or `top_p`, not both; leave \
+                               one out, or set `drop_params` to have `top_p` dropped";
+                return Err(impossible("top_p", message));
+            }
+            self.temperature = None;
+        }
+        Ok(())
+    }
+}
+
+/// What becomes of `temperature` and `top_p` together, where the model takes one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::wire) enum Pair {
+    /// The client is told.
+    Refused,
+    /// `top_p` is left out.
+    Dropped,
+    /// The provider may judge.
+    Sent,
+}
+
+impl Pair {
+    pub(in crate::wire) const fn of(drop_params: bool, otherwise: Self) -> Self {
+        if drop_params { Self::Dropped } else { otherwise }
     }
 }
 
@@ -360,10 +401,6 @@ fn share<'a>(fields: &Fields<'a>, name: &str) -> Result<Option<Cow<'a, RawValue>
         value if value < 0.0 => bound("0"),
         _ => Cow::Borrowed(raw),
     }))
-}
-
-fn number(raw: &str) -> Option<f64> {
-    raw.parse().ok()
 }
 
 #[derive(Debug, Serialize)]

@@ -62,15 +62,20 @@ pub(super) fn from_file<'a>(param: &str, raw: Raw<'a>) -> Result<(Source<'a>, bo
         #[serde(borrow)]
         file_id: Option<Text<'a>>,
         #[serde(borrow)]
+        file_url: Option<Text<'a>>,
+        #[serde(borrow)]
         filename: Option<Text<'a>>,
     }
 
     let file: File<'a> = read(&format!("{param}.file"), raw.get())?;
     let Some(data) = file.file_data.map(|data| data.0) else {
+        if let Some(url) = file.file_url.map(|url| url.0).filter(|url| is_address(url)) {
+            return Ok((Source::Url { url }, false));
+        }
         let Some(id) = file.file_id.map(|id| id.0).filter(|id| !id.is_empty()) else {
             return Err(invalid(
                 param,
-                format!("`{param}`: a file needs `file_data` or `file_id`"),
+                format!("`{param}`: a file needs `file_data`, `file_url` or `file_id`"),
             ));
         };
         // LiteLLM's clients write the address of a document here.

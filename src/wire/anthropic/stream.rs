@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use super::citations::Annotation;
 use super::error::{garbage, within};
 use super::event::{
     BlockDelta, BlockStart, BlockStop, DeltaFields, Message, MessageDelta, MessageStart,
@@ -25,6 +26,9 @@ use crate::wire::{Ending, Progress, StreamOptions, Translate};
 /// whole for replay.
 const MAX_THINKING_BYTES: usize = 4 * 1024 * 1024;
 
+/// Bound of the citations of one text block; what is more is not told.
+const MAX_CITED_BYTES: usize = 1024 * 1024;
+
 /// Turns one reply's events into chunks.
 #[derive(Debug)]
 pub struct StreamTranslator {
@@ -39,6 +43,7 @@ impl StreamTranslator {
             writer: Writer::new(options, ""),
             open: None,
             tools: 0,
+            chars: 0,
             tally: Tally::new(),
             output_counted: false,
         };
@@ -55,7 +60,7 @@ impl Translate for StreamTranslator {
             match splitter.next_event() {
                 Ok(Some(event)) => state.take(&splitter.fields(&event)),
                 Ok(None) => break,
-                Err(too_large) => state.writer.fail(garbage(too_large.to_string())),
+                Err(too_large) => state.fail(garbage(too_large.to_string())),
             }
         }
         state.writer.take(out)
@@ -106,6 +111,8 @@ struct State {
     open: Option<Open>,
     /// Tool calls begun. OpenAI numbers them apart from other blocks.
     tools: u32,
+    /// Characters of text so far, by which citations say where they stand.
+    chars: usize,
     tally: Tally,
     /// `message_delta` brought the count; what `message_start` says of the output is no count yet.
     output_counted: bool,
@@ -120,8 +127,14 @@ struct Open {
 
 #[derive(Debug)]
 enum OpenBlock {
-    /// Text, or a block that the client is not shown.
-    Plain,
+    /// A block that the client is not shown.
+    Hidden,
+    /// Text, and what it cites.
+    Text {
+        start: usize,
+        cited: Vec<Box<RawValue>>,
+        cited_bytes: usize,
+    },
     /// A tool call, by its number. The input that came with its start is used if no fragment came.
     Tool {
         number: u32,
@@ -149,6 +162,15 @@ impl State {
             return;
         };
         if let Err(failure) = self.event(fields.name, data) {
+            self.fail(failure);
+        }
+    }
+
+    /// What breaks after the stop reason takes nothing from the answer, which is whole.
+    fn fail(&mut self, failure: Failure) {
+        if self.writer.has_finished() {
+            self.end();
+        } else {
             self.writer.fail(failure);
         }
     }
@@ -223,20 +245,31 @@ impl State {
                 }
             }
             "text" => {
-                let text = fields_of(event.content_block)?.text;
-                self.writer.text(&text.map(|text| text.0).unwrap_or_default());
-                OpenBlock::Plain
+                let fields = fields_of(event.content_block)?;
+                let block =
+                    OpenBlock::Text { start: self.chars, cited: Vec::new(), cited_bytes: 0 };
+                self.open = Some(Open { index: event.index, block });
+                self.text(&fields.text.map(|text| text.0).unwrap_or_default());
+                for citation in fields.citations.into_iter().flatten() {
+                    self.cite(event.index, citation);
+                }
+                return Ok(());
             }
-            _ => OpenBlock::Plain,
+            _ => OpenBlock::Hidden,
         };
         self.open = Some(Open { index: event.index, block });
         Ok(())
     }
 
     fn delta(&mut self, event: BlockDelta<'_>) {
-        let DeltaFields { kind, text, partial_json, thinking, signature } = event.delta;
+        let DeltaFields { kind, text, partial_json, thinking, signature, citation } = event.delta;
         match &*kind.0 {
-            "text_delta" => self.writer.text(&text.map(|text| text.0).unwrap_or_default()),
+            "text_delta" => self.text(&text.map(|text| text.0).unwrap_or_default()),
+            "citations_delta" => {
+                if let Some(citation) = citation {
+                    self.cite(event.index, citation);
+                }
+            }
             "thinking_delta" => {
                 let thought = thinking.map(|text| text.0).unwrap_or_default();
                 self.writer.reasoning(&thought);
@@ -268,6 +301,21 @@ impl State {
         }
     }
 
+    fn text(&mut self, text: &str) {
+        self.chars += text.chars().count();
+        self.writer.text(text);
+    }
+
+    /// Keeps what a text cites until it is known where the text ends.
+    fn cite(&mut self, index: u64, citation: &RawValue) {
+        if let Some(OpenBlock::Text { cited, cited_bytes, .. }) = self.block(index) {
+            *cited_bytes += citation.get().len();
+            if *cited_bytes <= MAX_CITED_BYTES {
+                cited.push(citation.to_owned());
+            }
+        }
+    }
+
     fn fragment(&mut self, index: u64, text: &str) {
         match self.block(index) {
             Some(OpenBlock::Tool { number, fragments, .. }) => {
@@ -277,7 +325,7 @@ impl State {
             }
             Some(OpenBlock::Json { fragments, .. }) => {
                 *fragments = true;
-                self.writer.text(text);
+                self.text(text);
             }
             // The input of a tool that runs at the provider.
             _ => {}
@@ -293,14 +341,20 @@ impl State {
             return;
         };
         match open.block {
-            OpenBlock::Plain
+            OpenBlock::Text { start, cited, .. } => {
+                let cited = cited.iter().filter_map(|raw| Annotation::of(raw, start, self.chars));
+                let told = cited.filter_map(|one| serde_json::value::to_raw_value(&one).ok());
+                let told: Vec<Box<RawValue>> = told.collect();
+                self.writer.annotations(&told.iter().map(|one| &**one).collect::<Vec<_>>());
+            }
+            OpenBlock::Hidden
             | OpenBlock::Tool { fragments: true, .. }
             | OpenBlock::Json { fragments: true, .. } => {}
             OpenBlock::Tool { number, input, fragments: false } => {
                 self.writer.arguments(number, input.as_deref().unwrap_or("{}"));
             }
             OpenBlock::Json { input, fragments: false } => {
-                self.writer.text(input.as_deref().unwrap_or("{}"));
+                self.text(input.as_deref().unwrap_or("{}"));
             }
             OpenBlock::Thinking { text, signature, too_long } => {
                 // Without its signature it was cut off, and could not be replayed.

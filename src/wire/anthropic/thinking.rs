@@ -75,7 +75,7 @@ pub(in crate::wire) struct Around<'b> {
     pub(in crate::wire) max_tokens: Option<u64>,
     /// A tool call is demanded.
     pub(in crate::wire) forced: bool,
-    /// Thinking by a budget can go on where the conversation stands: see [`resumes`].
+    /// Thinking by a budget can go on where the conversation stands: see [`resumes_at`].
     pub(in crate::wire) resumes: bool,
     /// How refusals name the provider.
     pub(in crate::wire) provider: &'static str,
@@ -87,7 +87,7 @@ impl<'a> Thinking<'a> {
         let effort = effort(fields)?;
         let model = around.model;
         let mut thinking = match fields.pass("thinking")? {
-            Some(native) => Self::native(native, effort, model)?,
+            Some(native) => Self::native(native, effort, fields.is_default("thinking"), around)?,
             None => match effort {
                 None => Self::default(),
                 Some(_) if !model.thinks() && !around.drop_params && effort != Some("none") => {
@@ -133,19 +133,26 @@ impl<'a> Thinking<'a> {
             "none" if model.thinks() => Self::ours(Ours::Disabled, None),
             "none" => Self::default(),
             _ if model.adaptive_thinking => Self::ours(ADAPTIVE, Some(known(effort, model))),
-            _ if model.budget_thinking => match fitting(budget(effort), around.max_tokens) {
-                Some(budget_tokens) => Self::ours(Ours::Enabled { budget_tokens }, None),
-                None => Self::default(),
-            },
+            _ if model.budget_thinking => Self::within(budget(effort), around),
             _ => Self::default(),
         }
+    }
+
+    /// A budget that leaves room for an answer; none, where there is no room.
+    fn within(budget: u64, around: Around<'_>) -> Self {
+        let budget = fitting(budget, around.max_tokens);
+        budget.map_or_else(Self::default, |budget_tokens| {
+            Self::ours(Ours::Enabled { budget_tokens }, None)
+        })
     }
 
     fn native(
         raw: Raw<'a>,
         effort: Option<&'static str>,
-        model: &Capabilities,
+        is_default: bool,
+        around: Around<'_>,
     ) -> Result<Self, Failure> {
+        let model = around.model;
         let written: Written<'a> = read("thinking", raw.get())?;
         let adaptive = model.adaptive_thinking;
         let effort_sent = effort.filter(|_| adaptive).map(|effort| known(effort, model));
@@ -155,8 +162,13 @@ impl<'a> Thinking<'a> {
                 Self::ours(ADAPTIVE, effort_sent.or(Some(nearest)))
             }
             ("adaptive", _) if !adaptive && model.budget_thinking => {
-                let budget_tokens = budget(effort.unwrap_or("medium"));
-                Self::ours(Ours::Enabled { budget_tokens }, None)
+                Self::within(budget(effort.unwrap_or("medium")), around)
+            }
+            // What the client did not write may not cost it its answer.
+            ("enabled", Some(budget))
+                if is_default && fitting(budget, around.max_tokens) != Some(budget) =>
+            {
+                Self::within(budget, around)
             }
             ("disabled", _) if model.always_thinks => {
                 Self { effort: effort_sent, ..Self::default() }
@@ -230,21 +242,67 @@ fn fitting(budget: u64, max_tokens: Option<u64>) -> Option<u64> {
     }
 }
 
-/// Whether the assistant's last turn can be continued with thinking on. One that is still going on,
-/// because it waits for tool results or is itself the start of the answer, has to begin with its
-/// thinking block; OpenAI's clients do not keep it.
+/// What of a conversation decides whether it can be gone on with by thinking.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::wire) enum Step {
+    /// `answers`: there is a tool's result in it.
+    User { answers: bool },
+    /// `thought`: it begins with its reasoning.
+    Assistant { thought: bool },
+}
+
+/// Whether the assistant can go on with thinking on. Where it waits for a tool's result or where its
+/// answer was begun for it, it has to have begun with its thinking; clients of OpenAI do not keep that.
+/// In a row of calls it may have thought before the first one only.
+pub(in crate::wire) fn resumes_at(steps: impl IntoIterator<Item = Step>) -> bool {
+    /// The first and the last message of a turn that goes on, and whether they began with thinking.
+    struct Open {
+        first: bool,
+        last: bool,
+    }
+
+    let mut open: Option<Open> = None;
+    let mut before = None;
+    for step in steps {
+        match (step, before) {
+            // Messages of one side are one to the API.
+            (Step::Assistant { .. }, Some(Step::Assistant { .. }))
+            | (Step::User { answers: false }, Some(Step::User { answers: true })) => continue,
+            (Step::Assistant { thought }, _) => {
+                let first = open.map_or(thought, |open| open.first);
+                open = Some(Open { first, last: thought });
+            }
+            (Step::User { answers: true }, _) => {}
+            (Step::User { answers: false }, _) => open = None,
+        }
+        before = Some(step);
+    }
+    open.is_none_or(|open| open.first || open.last)
+}
+
+/// As [`resumes_at`], of turns that are translated.
 pub(super) fn resumes(turns: &[Turn<'_>]) -> bool {
-    let Some(last) = turns.iter().rposition(|turn| turn.role == Role::Assistant) else {
-        return true;
-    };
-    let goes_on = match turns.get(last + 1) {
-        None => true,
-        Some(next) => next.content.iter().any(|block| block.kind() == "tool_result"),
-    };
-    !goes_on || turns[last].content.first().is_some_and(super::content::Block::is_thinking)
+    resumes_at(turns.iter().filter_map(|turn| {
+        let first = turn.content.first();
+        match turn.role {
+            Role::Assistant => Some(Step::Assistant {
+                thought: first.is_some_and(super::content::Block::is_thinking),
+            }),
+            Role::User => {
+                let answers = turn.content.iter().any(|block| block.kind() == "tool_result");
+                Some(Step::User { answers })
+            }
+            Role::System => None,
+        }
+    }))
 }
 
 /// Whether JSON text is a number that leaves thinking alone.
 pub(in crate::wire) fn is_one(raw: &RawValue) -> bool {
-    raw.get().parse::<f64>().is_ok_and(|number| (number - 1.0).abs() < f64::EPSILON)
+    number(raw.get()).is_some_and(|number| (number - 1.0).abs() < f64::EPSILON)
+}
+
+/// JSON text as a number.
+pub(super) fn number(raw: &str) -> Option<f64> {
+    raw.parse().ok()
 }

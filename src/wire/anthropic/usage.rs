@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use crate::usage::Usage;
+use crate::usage::{Units, Usage};
 use crate::wire::chat::Shown;
 
 /// `usage` as Anthropic writes it.
@@ -17,6 +17,7 @@ pub(super) struct Written {
     cache_read_input_tokens: Option<u64>,
     cache_creation: Option<CacheCreation>,
     output_tokens_details: Option<OutputDetails>,
+    server_tool_use: Option<ServerToolUse>,
     /// The calls behind one answer (compaction, a fallback model). Their sum is what is billed; the
     /// totals above leave some of them out.
     iterations: Option<Vec<Iteration>>,
@@ -26,6 +27,12 @@ pub(super) struct Written {
 struct CacheCreation {
     ephemeral_5m_input_tokens: Option<u64>,
     ephemeral_1h_input_tokens: Option<u64>,
+}
+
+/// What tools did at Anthropic, and is charged by the call.
+#[derive(Clone, Debug, Default, Deserialize)]
+struct ServerToolUse {
+    web_search_requests: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -52,6 +59,7 @@ pub(super) struct Tally {
     cache_write_1h: u64,
     /// `None`: the provider did not tell.
     thinking: Option<u64>,
+    web_searches: u64,
 }
 
 impl Tally {
@@ -64,6 +72,7 @@ impl Tally {
             cache_write: 0,
             cache_write_1h: 0,
             thinking: None,
+            web_searches: 0,
         }
     }
 
@@ -82,6 +91,9 @@ impl Tally {
         replace(&mut self.cache_write, written.cache_creation_input_tokens);
         if let Some(details) = &written.output_tokens_details {
             self.thinking = details.thinking_tokens.or(self.thinking);
+        }
+        if let Some(used) = &written.server_tool_use {
+            replace(&mut self.web_searches, used.web_search_requests);
         }
         if let Some(iterations) = written.iterations.as_ref().filter(|all| !all.is_empty()) {
             let sum = |of: fn(&Iteration) -> Option<u64>| iterations.iter().filter_map(of).sum();
@@ -104,6 +116,7 @@ impl Tally {
             cache_write_tokens: self.cache_write,
             cache_write_1h_tokens: self.cache_write_1h.min(self.cache_write),
             reasoning_tokens: self.thinking.unwrap_or(0),
+            units: Units { web_searches: self.web_searches, ..Units::default() },
             ..Usage::default()
         })
     }

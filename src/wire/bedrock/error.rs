@@ -33,7 +33,7 @@ pub(super) fn within(frame: &Frame) -> Failure {
         _ if code.is_empty() => "the provider broke the stream off without saying why".to_owned(),
         _ => format!("the provider broke the stream off: {code}"),
     };
-    Failure::new(class(code, exception.original_status_code, &message), message)
+    failure(code, exception.original_status_code, message)
 }
 
 /// An error object in the place of a reply; `None` if it is none.
@@ -49,22 +49,27 @@ pub(super) fn in_body(body: &[u8]) -> Option<Failure> {
     let Envelope { message, code } = serde_json::from_slice(body).ok()?;
     let code = code.unwrap_or_default();
     let code = code.rsplit('#').next().unwrap_or_default();
-    Some(Failure::new(class(code, None, &message), message))
+    Some(failure(code, None, message))
 }
 
-fn class(code: &str, original: Option<u16>, message: &str) -> FailureClass {
+fn failure(code: &str, original: Option<u16>, message: String) -> Failure {
+    let wrapped = class_of_code(code);
     // The model's own status says more than that Bedrock wrapped it.
-    let original = match original {
+    let named = match original {
         Some(429) => Some(FailureClass::RateLimited),
         Some(503 | 529) => Some(FailureClass::Overloaded),
         Some(408 | 504) => Some(FailureClass::Timeout),
-        _ => None,
+        Some(400 | 413) if is_too_long(&message) => Some(FailureClass::ContextWindow),
+        _ => wrapped,
     };
-    let class = original.or_else(|| class_of_code(code)).unwrap_or(FailureClass::Server);
-    if class == FailureClass::BadRequest && is_too_long(message) {
-        return FailureClass::ContextWindow;
-    }
-    class
+    let class = match named {
+        Some(FailureClass::BadRequest) if is_too_long(&message) => FailureClass::ContextWindow,
+        Some(class) => class,
+        None => FailureClass::Server,
+    };
+    // A fault that is named is one whatever its text says; an error without a name goes by the text.
+    let kind = (named == Some(FailureClass::Server)).then(|| "server_error".into());
+    Failure { kind, ..Failure::new(class, message) }
 }
 
 /// The class of an exception's name; `None`: it is no name that Amazon uses.

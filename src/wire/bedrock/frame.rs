@@ -161,11 +161,11 @@ impl<'a> Headers<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// A frame with headers of text.
-    fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
+    pub(in super::super) fn frame(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
         let mut written = Vec::new();
         for (name, value) in headers {
             written.push(u8::try_from(name.len()).unwrap());

@@ -5,6 +5,7 @@
 //! chat completion <---------reply----- Converse reply
 //! chunks <------------------stream---- frames of AWS's binary event stream
 //! list of vectors <--------embeddings- InvokeModel reply of the model's maker
+//! events of Claude's <----InvokeStream frames in which a model's own events stand
 //! ```
 //!
 //! The rule is that of [`super::anthropic`]: nothing is remembered between a request and its reply.
@@ -14,7 +15,9 @@
 mod content;
 mod embed;
 mod error;
+mod event;
 mod frame;
+mod invoke;
 mod media;
 mod messages;
 mod models;
@@ -32,9 +35,11 @@ const PROVIDER: &str = "Bedrock";
 pub use embed::{embed, embeddings, joined, parts};
 pub use error::class_of_code;
 pub use frame::{Broken, Decoder, Frame};
+pub use invoke::{InvokeStream, invoked};
 pub use reply::{count, reply};
 pub use request::request;
 pub use stream::StreamTranslator;
+pub use tools::passes_on;
 
 #[cfg(test)]
 mod tests;

@@ -55,7 +55,9 @@ pub(super) fn malformed(stop_reason: &str) -> Failure {
 /// The body is an error object, is no reply at all, or tells that the model's answer was lost.
 pub fn reply(body: Bytes, created: u64, origin: &Origin<'_>) -> Result<Reply, Failure> {
     let Ok(reply) = serde_json::from_slice::<Converse<'_>>(&body) else {
-        return Err(in_body(&body).unwrap_or_else(|| garbage("the provider's reply is not one")));
+        return Err(in_body(&body).unwrap_or_else(|| {
+            garbage("the provider's reply is not one of Bedrock's Converse API")
+        }));
     };
     let mut answer = Answered::default();
     for raw in &reply.output.message.content {

@@ -17,11 +17,12 @@ use super::tools::{ToolConfig, Tooling};
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::wire::RequestOptions;
-use crate::wire::anthropic::request::{Sampling, limit, stop};
-use crate::wire::anthropic::thinking::{Around, Thinking};
+use crate::wire::anthropic::betas;
+use crate::wire::anthropic::request::{Pair, Sampling, limit, stop};
+use crate::wire::anthropic::thinking::{Around, Step, Thinking, resumes_at};
 use crate::wire::asked::asks_nothing;
 use crate::wire::chat::Raw;
-use crate::wire::fields::{Fields, Text, impossible, invalid, missing, read, unsupported};
+use crate::wire::fields::{Fields, Text, invalid, missing, read, unsupported};
 use crate::wire::json::Object;
 use crate::wire::request::is_own;
 
@@ -145,7 +146,8 @@ impl<'a> Body<'a> {
             }
             other => reason(other, fields, drop_params, &mut additional, &mut output_config)?,
         };
-        let sampling = Sampling::of(fields, &model.facts, thinks && model.claude)?;
+        let pair = Pair::of(drop_params, Pair::Sent);
+        let sampling = Sampling::of(fields, &model.facts, thinks && model.claude, pair)?;
         let mut inference = Map::new();
         inference.extend(max_tokens.map(|most| ("maxTokens".to_owned(), most.into())));
         // Nova refuses them beside its greatest effort.
@@ -177,8 +179,9 @@ impl<'a> Body<'a> {
         if !tooling.tools.is_empty() {
             additional.insert("tools".to_owned(), value_of(&tooling.tools));
         }
-        if let Some(betas) = betas(fields)? {
-            additional.insert("anthropic_beta".to_owned(), betas);
+        let betas = betas(fields, tooling.betas)?;
+        if !betas.is_empty() {
+            additional.insert("anthropic_beta".to_owned(), betas.into());
         }
         additional.extend(object(fields, "additionalModelRequestFields")?);
         if let Some(format) = tooling.format {
@@ -227,9 +230,6 @@ fn own_fields(
         match fate(name) {
             Fate::Translated | Fate::Ignored => {}
             Fate::Unsupported if asks_nothing(name, raw) => {}
-            Fate::Unsupported if name == "n" => {
-                return Err(impossible(name, "`n`: Bedrock gives one answer per request"));
-            }
             Fate::Unsupported if drop_params => {}
             Fate::Unsupported => return Err(unsupported(PROVIDER, name)),
             // Claude's is judged where its thinking is.
@@ -375,32 +375,36 @@ fn effort(fields: &Fields<'_>) -> Result<Option<&'static str>, Failure> {
     }
 }
 
-/// Whether Claude's last turn can be gone on with thinking by a budget: one that still goes on has to
-/// begin with its reasoning, which OpenAI's clients do not keep.
+/// Whether Claude can go on with thinking by a budget where the conversation stands.
 fn resumes(conversation: &Conversation<'_>) -> bool {
-    let turns = &conversation.turns;
-    let Some(last) = turns.iter().rposition(|turn| turn.role == Role::Assistant) else {
-        return true;
-    };
-    let goes_on = match turns.get(last + 1) {
-        None => true,
-        Some(next) => next.content.iter().any(Block::is_result),
-    };
-    !goes_on || matches!(turns[last].content.first(), Some(Block::ReasoningContent(_)))
+    resumes_at(conversation.turns.iter().filter_map(|turn| match turn.role {
+        Role::Assistant => {
+            let first = turn.content.first();
+            Some(Step::Assistant { thought: matches!(first, Some(Block::ReasoningContent(_))) })
+        }
+        Role::User => Some(Step::User { answers: turn.content.iter().any(Block::is_result) }),
+        Role::System => None,
+    }))
 }
 
-/// Beta features of Anthropic's that the client names: a list, or words between commas.
-fn betas(fields: &Fields<'_>) -> Result<Option<Value>, Failure> {
-    let named = ["anthropic_beta", "betas"].into_iter().find(|name| fields.raw(name).is_some());
-    let Some(name) = named else { return Ok(None) };
-    Ok(match fields.read::<Value>(name)? {
-        Some(Value::String(list)) => {
-            let words = list.split(',').map(str::trim).filter(|word| !word.is_empty());
-            Some(words.collect::<Vec<_>>().into())
+/// Beta features of Anthropic's that the client names, as a list or as words between commas, and those
+/// that its tools are behind, unless it names another version of them.
+fn betas(fields: &Fields<'_>, needed: Vec<String>) -> Result<Vec<String>, Failure> {
+    for name in ["anthropic_beta", "betas"] {
+        match fields.read::<Value>(name)? {
+            None | Some(Value::String(_) | Value::Array(_)) => {}
+            Some(_) => return Err(invalid(name, format!("`{name}` has to be a list of names"))),
         }
-        Some(list @ Value::Array(_)) => Some(list),
-        _ => return Err(invalid(name, format!("`{name}` has to be a list of names"))),
-    })
+    }
+    let mut betas = betas::named(fields);
+    for beta in needed {
+        // `computer-use-2025-01-24` without its date.
+        let feature = beta.get(..beta.len().saturating_sub(10)).unwrap_or(&beta);
+        if !betas.iter().any(|known| known.starts_with(feature)) {
+            betas.push(beta);
+        }
+    }
+    Ok(betas)
 }
 
 /// Labels of the request, for the logs of the account: Converse's own, or OpenAI's `metadata` and

@@ -8,23 +8,25 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::error::{garbage, within};
+use super::event::{
+    BlockDelta, BlockStart, BlockStop, MessageStop, Metadata, ReasoningDelta, parse,
+};
 use super::frame::{Decoder, Frame};
-use super::reply::{Citation, ToolUse, finish_reason, id_of, is_malformed, malformed};
+use super::reply::{finish_reason, id_of, is_malformed, malformed};
 use super::usage::{Written, shown};
 use crate::failure::Failure;
 use crate::usage::Usage;
 use crate::wire::anthropic::names::{JSON_TOOL, original_name};
-use crate::wire::chat::{Chunk, Delta, Function, ThinkingBlock, ToolCall, write_done};
-use crate::wire::fields::Text;
+use crate::wire::chat::{ThinkingBlock, Writer};
 use crate::wire::{Ending, Origin, Progress, StreamOptions, Translate};
 
 /// Bound of one block of reasoning. A longer one is streamed like any other, but is not given back
 /// whole.
 const MAX_REASONING: usize = 4 * 1024 * 1024;
+/// An image that is longer than this is left out: as much as a frame of Amazon's holds.
+const MAX_IMAGE: usize = 24 * 1024 * 1024;
 
 /// Turns one reply's frames into chunks.
 #[derive(Debug)]
@@ -36,36 +38,36 @@ pub struct StreamTranslator {
 impl StreamTranslator {
     #[must_use]
     pub fn new(options: StreamOptions, origin: &Origin<'_>) -> Self {
+        let mut writer = Writer::new(options, origin.model);
         // Amazon names every request; where a proxy took the name away, the time has to do.
-        let id = id_of(origin, &options.created.to_be_bytes());
-        Self { decoder: Decoder::new(), state: State::new(options, id, origin.model.to_owned()) }
+        writer.name(id_of(origin, &options.created.to_be_bytes()));
+        let state = State { writer, open: None, tools: 0, images: 0, letters: 0, usage: None };
+        Self { decoder: Decoder::new(), state }
     }
 }
 
 impl Translate for StreamTranslator {
     /// Takes one read and appends whole chunks for the client to `out`, all in one piece of memory.
     fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Progress {
-        let mut chunks = Vec::new();
-        self.decoder.push(&chunk);
-        while self.state.is_reading() {
-            match self.decoder.next_frame() {
-                Ok(Some(frame)) => self.state.take(&frame, &mut chunks),
+        let Self { decoder, state } = self;
+        decoder.push(&chunk);
+        while state.writer.is_reading() {
+            match decoder.next_frame() {
+                Ok(Some(frame)) => state.take(&frame),
                 Ok(None) => break,
-                Err(broken) => self.state.fail(garbage(broken.to_string())),
+                Err(broken) => state.writer.fail(garbage(broken.to_string())),
             }
         }
-        emit(chunks, out);
-        self.state.progress()
+        state.writer.take(out)
     }
 
     /// The provider closed the stream. Without usage it is whole if the reason for the end came.
     fn finish(&mut self, out: &mut Vec<Bytes>) -> Ending {
-        let mut chunks = Vec::new();
-        if self.state.is_reading() && self.state.finish_written {
-            self.state.end(&mut chunks);
+        if self.state.writer.has_finished() {
+            self.state.end();
         }
-        emit(chunks, out);
-        if self.state.done { Ending::Complete } else { Ending::Cut }
+        let _reported = self.state.writer.take(out);
+        self.state.writer.ending()
     }
 
     fn usage(&self) -> Option<Usage> {
@@ -74,36 +76,21 @@ impl Translate for StreamTranslator {
 
     /// Bytes of text, reasoning and arguments that were generated so far.
     fn text_bytes(&self) -> u64 {
-        self.state.text_bytes
-    }
-}
-
-fn emit(chunks: Vec<u8>, out: &mut Vec<Bytes>) {
-    if !chunks.is_empty() {
-        out.push(chunks.into());
+        self.state.writer.text_bytes()
     }
 }
 
 #[derive(Debug)]
 struct State {
-    options: StreamOptions,
-    id: String,
-    model: String,
-    /// The first chunk, which names the role, was written.
-    started: bool,
+    writer: Writer,
     open: Option<Open>,
     /// Tool calls begun. OpenAI numbers them apart from other blocks.
     tools: u32,
+    /// Images that the client has.
+    images: u32,
     /// Letters of text written, by which citations are placed.
     letters: usize,
-    finish_written: bool,
-    /// The last chunk was written.
-    done: bool,
-    failure: Option<Failure>,
-    failed: bool,
-    meaningful: bool,
     usage: Option<Usage>,
-    text_bytes: u64,
 }
 
 /// The content block that is being written.
@@ -131,6 +118,28 @@ enum OpenBlock {
     /// What runs at the provider.
     Hidden,
     Reasoning(Reasoned),
+    Image(Picture),
+}
+
+/// An image so far; the client gets it whole.
+#[derive(Debug, Default)]
+struct Picture {
+    format: String,
+    data: Vec<u8>,
+    /// Too long to be kept, or in part unreadable.
+    spoilt: bool,
+}
+
+impl Picture {
+    fn add(&mut self, encoded: &str) {
+        match STANDARD.decode(encoded) {
+            Ok(data) if self.data.len() + data.len() <= MAX_IMAGE => self.data.extend(data),
+            Ok(_) | Err(_) => self.spoilt = true,
+        }
+        if self.spoilt {
+            self.data = Vec::new();
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -153,125 +162,11 @@ impl Reasoned {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct BlockStart<'a> {
-    content_block_index: u64,
-    #[serde(borrow)]
-    start: Start<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Start<'a> {
-    #[serde(borrow, default)]
-    tool_use: Option<ToolUse<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct BlockDelta<'a> {
-    content_block_index: u64,
-    #[serde(borrow)]
-    delta: Deltas<'a>,
-}
-
-/// One of these is there.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Deltas<'a> {
-    #[serde(borrow, default)]
-    text: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    tool_use: Option<Fragment<'a>>,
-    #[serde(borrow, default)]
-    reasoning_content: Option<ReasoningDelta<'a>>,
-    #[serde(borrow, default)]
-    citation: Option<Citation<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Fragment<'a> {
-    #[serde(borrow, default)]
-    input: Text<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ReasoningDelta<'a> {
-    #[serde(borrow, default)]
-    text: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    signature: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    redacted_content: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct BlockStop {
-    content_block_index: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct MessageStop<'a> {
-    #[serde(borrow, default)]
-    stop_reason: Text<'a>,
-}
-
-#[derive(Deserialize)]
-struct Metadata<'a> {
-    #[serde(borrow, default)]
-    usage: Option<Written<'a>>,
-}
-
-fn parse<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Failure> {
-    serde_json::from_slice(payload)
-        .map_err(|_| garbage("an event of the provider's stream cannot be read"))
-}
-
 impl State {
-    const fn new(options: StreamOptions, id: String, model: String) -> Self {
-        Self {
-            options,
-            id,
-            model,
-            started: false,
-            open: None,
-            tools: 0,
-            letters: 0,
-            finish_written: false,
-            done: false,
-            failure: None,
-            failed: false,
-            meaningful: false,
-            usage: None,
-            text_bytes: 0,
-        }
-    }
-
-    const fn is_reading(&self) -> bool {
-        !self.done && !self.failed
-    }
-
-    fn progress(&mut self) -> Progress {
-        Progress {
-            meaningful: std::mem::take(&mut self.meaningful),
-            done: self.done,
-            failure: self.failure.take(),
-        }
-    }
-
-    fn fail(&mut self, failure: Failure) {
-        self.failed = true;
-        self.failure = Some(failure);
-    }
-
-    fn take(&mut self, frame: &Frame, out: &mut Vec<u8>) {
+    fn take(&mut self, frame: &Frame) {
         let taken = match frame.header(":message-type") {
             Some("event") => {
-                self.event(frame.header(":event-type").unwrap_or_default(), &frame.payload, out)
+                self.event(frame.header(":event-type").unwrap_or_default(), &frame.payload)
             }
             Some("exception" | "error") => Err(within(frame)),
             // A type that is newer than this program.
@@ -279,27 +174,27 @@ impl State {
             None => Err(garbage("a frame of the provider's stream has no type")),
         };
         if let Err(failure) = taken {
-            self.fail(failure);
+            self.writer.fail(failure);
         }
     }
 
-    fn event(&mut self, kind: &str, payload: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+    fn event(&mut self, kind: &str, payload: &[u8]) -> Result<(), Failure> {
         match kind {
-            "contentBlockDelta" => self.delta(&parse(payload)?, out),
-            "contentBlockStart" => self.block_start(&parse(payload)?, out),
+            "contentBlockDelta" => self.delta(&parse(payload)?),
+            "contentBlockStart" => self.block_start(&parse(payload)?),
             "contentBlockStop" => {
                 let stop: BlockStop = parse(payload)?;
                 if self.open.as_ref().is_some_and(|open| open.index == stop.content_block_index) {
-                    self.close_block(out);
+                    self.close_block();
                 }
             }
-            "messageStart" => self.start(out),
-            "messageStop" => self.message_stop(&parse::<MessageStop<'_>>(payload)?, out)?,
+            "messageStart" => self.writer.start(),
+            "messageStop" => self.message_stop(&parse::<MessageStop<'_>>(payload)?)?,
             "metadata" => {
                 let metadata: Metadata<'_> = parse(payload)?;
                 self.usage = metadata.usage.as_ref().map(Written::usage).or(self.usage);
-                if self.finish_written {
-                    self.end(out);
+                if self.writer.has_finished() {
+                    self.end();
                 }
             }
             _ => {}
@@ -307,16 +202,9 @@ impl State {
         Ok(())
     }
 
-    fn start(&mut self, out: &mut Vec<u8>) {
-        if !self.started {
-            self.started = true;
-            self.write(&Delta::Role { role: "assistant", content: "" }, None, out);
-        }
-    }
-
-    fn block_start(&mut self, event: &BlockStart<'_>, out: &mut Vec<u8>) {
+    fn block_start(&mut self, event: &BlockStart<'_>) {
         // The stop of the block before is missing at times.
-        self.close_block(out);
+        self.close_block();
         let block = match &event.start.tool_use {
             Some(tool) if tool.kind.is_none() && &*tool.name == JSON_TOOL => {
                 OpenBlock::Json { fragments: false }
@@ -325,70 +213,80 @@ impl State {
                 let number = self.tools;
                 self.tools += 1;
                 let name = original_name(&tool.name);
-                let function = Function { name: Some(&name), arguments: "" };
-                self.tool_call(ToolCall::begin(number, Some(&tool.tool_use_id), function), out);
+                self.writer.tool_call(number, &tool.tool_use_id, &name, "");
                 OpenBlock::Tool { number, fragments: false }
             }
-            _ => OpenBlock::Hidden,
+            Some(_) => OpenBlock::Hidden,
+            None => match &event.start.image {
+                Some(image) => {
+                    let format = image.format.to_string();
+                    OpenBlock::Image(Picture { format, ..Picture::default() })
+                }
+                None => OpenBlock::Hidden,
+            },
         };
         self.open = Some(Open { index: event.content_block_index, block });
     }
 
     /// The block with this index, which begins now if no other event said so before.
-    fn block(&mut self, index: u64, begun: OpenBlock, out: &mut Vec<u8>) -> &mut OpenBlock {
+    fn block(&mut self, index: u64, begun: OpenBlock) -> &mut OpenBlock {
         if self.open.as_ref().is_none_or(|open| open.index != index) {
-            self.close_block(out);
+            self.close_block();
         }
         &mut self.open.get_or_insert(Open { index, block: begun }).block
     }
 
-    fn delta(&mut self, event: &BlockDelta<'_>, out: &mut Vec<u8>) {
+    fn delta(&mut self, event: &BlockDelta<'_>) {
         let index = event.content_block_index;
         if let Some(text) = &event.delta.text {
             let start = self.letters;
-            self.block(index, OpenBlock::Plain { start }, out);
-            self.text(text, out);
+            self.block(index, OpenBlock::Plain { start });
+            self.text(text);
         }
         if let Some(fragment) = &event.delta.tool_use {
-            self.fragment(index, &fragment.input, out);
+            self.fragment(index, &fragment.input);
         }
         if let Some(reasoning) = &event.delta.reasoning_content {
-            self.reasoning_delta(index, reasoning, out);
+            self.reasoning_delta(index, reasoning);
+        }
+        if let Some(image) = &event.delta.image
+            && let Some(data) = image.source.as_ref().and_then(|source| source.bytes.as_deref())
+            && let OpenBlock::Image(picture) =
+                self.block(index, OpenBlock::Image(Picture::default()))
+        {
+            picture.add(data);
         }
         if let Some(citation) = &event.delta.citation {
             let end = self.letters;
-            let start = match self.block(index, OpenBlock::Plain { start: end }, out) {
+            let start = match self.block(index, OpenBlock::Plain { start: end }) {
                 OpenBlock::Plain { start } => *start,
                 _ => end,
             };
             if let Some(annotation) = citation.annotation(start, end) {
-                let annotation: &RawValue = &annotation;
-                self.start(out);
-                self.write(&Delta::Annotations { annotations: &[annotation] }, None, out);
+                self.writer.annotations(&[&annotation]);
             }
         }
     }
 
-    fn fragment(&mut self, index: u64, text: &str, out: &mut Vec<u8>) {
+    fn fragment(&mut self, index: u64, text: &str) {
         let block = self.open.as_mut().filter(|open| open.index == index);
         match block.map(|open| &mut open.block) {
             Some(OpenBlock::Tool { number, fragments }) => {
                 *fragments |= !text.is_empty();
-                let number = *number;
-                self.arguments(number, text, out);
+                self.writer.arguments(*number, text);
             }
             Some(OpenBlock::Json { fragments }) => {
                 *fragments |= !text.is_empty();
-                self.text(text, out);
+                self.text(text);
             }
             // The input of a tool that runs at the provider.
             _ => {}
         }
     }
 
-    fn reasoning_delta(&mut self, index: u64, delta: &ReasoningDelta<'_>, out: &mut Vec<u8>) {
+    fn reasoning_delta(&mut self, index: u64, delta: &ReasoningDelta<'_>) {
         let begun = OpenBlock::Reasoning(Reasoned::default());
-        if let OpenBlock::Reasoning(reasoned) = self.block(index, begun, out) {
+        if let OpenBlock::Reasoning(reasoned) = self.block(index, begun) {
             if let Some(text) = delta.text.as_deref().filter(|text| reasoned.keep(text.len())) {
                 reasoned.text.push_str(text);
             }
@@ -403,14 +301,10 @@ impl State {
                 }
             }
         }
-        if let Some(text) = delta.text.as_deref()
-            && self.generated(text, out)
-        {
-            self.write(&Delta::Reasoning { reasoning_content: text }, None, out);
-        }
+        self.writer.reasoning(delta.text.as_deref().unwrap_or_default());
     }
 
-    fn close_block(&mut self, out: &mut Vec<u8>) {
+    fn close_block(&mut self) {
         let Some(open) = self.open.take() else {
             return;
         };
@@ -419,94 +313,55 @@ impl State {
             | OpenBlock::Hidden
             | OpenBlock::Tool { fragments: true, .. }
             | OpenBlock::Json { fragments: true } => {}
-            OpenBlock::Tool { number, fragments: false } => self.arguments(number, "{}", out),
-            OpenBlock::Json { fragments: false } => self.text("{}", out),
+            OpenBlock::Tool { number, fragments: false } => self.writer.arguments(number, "{}"),
+            OpenBlock::Json { fragments: false } => self.text("{}"),
+            OpenBlock::Image(picture) => self.image(&picture),
             OpenBlock::Reasoning(Reasoned { spoilt: true, .. }) => {}
             OpenBlock::Reasoning(Reasoned { text, signature, redacted, .. }) => {
                 // Without its signature it was cut off, or is of a model that takes none back.
                 if !signature.is_empty() {
                     let (thinking, signature) = (&*text, &*signature);
-                    self.reasoned(ThinkingBlock::Thinking { thinking, signature }, out);
+                    self.writer.thinking_block(ThinkingBlock::Thinking { thinking, signature });
                 }
                 if !redacted.is_empty() {
                     let data = STANDARD.encode(redacted);
-                    self.reasoned(ThinkingBlock::RedactedThinking { data: &data }, out);
+                    self.writer.thinking_block(ThinkingBlock::RedactedThinking { data: &data });
                 }
             }
         }
     }
 
-    fn message_stop(&mut self, event: &MessageStop<'_>, out: &mut Vec<u8>) -> Result<(), Failure> {
+    fn image(&mut self, picture: &Picture) {
+        if picture.data.is_empty() {
+            return;
+        }
+        let format = if picture.format.is_empty() { "png" } else { &picture.format };
+        let url = format!("data:image/{format};base64,{}", STANDARD.encode(&picture.data));
+        self.writer.image(self.images, url);
+        self.images += 1;
+    }
+
+    fn message_stop(&mut self, event: &MessageStop<'_>) -> Result<(), Failure> {
         let reason = &*event.stop_reason;
-        self.close_block(out);
-        if is_malformed(reason) && self.text_bytes == 0 && self.tools == 0 {
+        self.close_block();
+        if is_malformed(reason) && self.writer.text_bytes() == 0 && self.tools + self.images == 0 {
             return Err(malformed(reason));
         }
-        if !self.finish_written {
-            self.finish_written = true;
-            self.meaningful = true;
-            self.start(out);
-            let reason = finish_reason(reason, self.tools > 0);
-            self.write(&Delta::Nothing {}, Some(reason), out);
-        }
+        self.writer.finish(finish_reason(reason, self.tools > 0));
         // Usage comes last, but need not.
         if self.usage.is_some() {
-            self.end(out);
+            self.end();
         }
         Ok(())
     }
 
     /// The last chunks: nothing of the stream is missing but, perhaps, its usage.
-    fn end(&mut self, out: &mut Vec<u8>) {
-        if let (true, Some(usage)) = (self.options.show_usage, &self.usage) {
-            self.chunk().with_usage(shown(usage)).write(out);
-        }
-        write_done(out);
-        self.done = true;
+    fn end(&mut self) {
+        self.writer.end(self.usage.as_ref().map(shown));
     }
 
-    fn text(&mut self, text: &str, out: &mut Vec<u8>) {
-        if self.generated(text, out) {
-            self.letters = self.letters.saturating_add(text.chars().count());
-            self.write(&Delta::Content { content: text }, None, out);
-        }
-    }
-
-    fn arguments(&mut self, number: u32, text: &str, out: &mut Vec<u8>) {
-        if self.generated(text, out) {
-            let function = Function { name: None, arguments: text };
-            self.tool_call(ToolCall::go_on(number, function), out);
-        }
-    }
-
-    /// Counts generated text; false if there is none.
-    fn generated(&mut self, text: &str, out: &mut Vec<u8>) -> bool {
-        if text.is_empty() {
-            return false;
-        }
-        self.text_bytes = self.text_bytes.saturating_add(text.len() as u64);
-        self.meaningful = true;
-        self.start(out);
-        true
-    }
-
-    fn tool_call(&mut self, call: ToolCall<'_>, out: &mut Vec<u8>) {
-        self.meaningful = true;
-        self.start(out);
-        self.write(&Delta::ToolCalls { tool_calls: [call] }, None, out);
-    }
-
-    fn reasoned(&mut self, block: ThinkingBlock<'_>, out: &mut Vec<u8>) {
-        self.meaningful = true;
-        self.start(out);
-        self.write(&Delta::ThinkingBlocks { thinking_blocks: [block] }, None, out);
-    }
-
-    fn write(&self, delta: &Delta<'_>, finish_reason: Option<&'static str>, out: &mut Vec<u8>) {
-        self.chunk().with_delta(delta, finish_reason).write(out);
-    }
-
-    fn chunk(&self) -> Chunk<'_> {
-        Chunk::new(&self.id, &self.model, self.options.created, self.options.show_usage)
+    fn text(&mut self, text: &str) {
+        self.letters = self.letters.saturating_add(text.chars().count());
+        self.writer.text(text);
     }
 }

@@ -15,6 +15,7 @@ use super::messages::Conversation;
 use super::models::Model;
 use super::names::name;
 use crate::failure::Failure;
+use crate::wire::anthropic::betas;
 use crate::wire::anthropic::names::JSON_TOOL;
 use crate::wire::anthropic::request::JSON_ONLY;
 use crate::wire::anthropic::tools::{JSON_TOOL_DESCRIPTION, Schema, input_schema};
@@ -31,6 +32,16 @@ const LOST_TOOL: &str = "unavailable_tool";
 /// Anthropic's own tools, by the start of their types. Converse passes them on to the model.
 const ANTHROPICS: [&str; 4] = ["bash_", "computer_", "memory_", "text_editor_"];
 
+/// Whether Converse passes a tool of Anthropic's own on to this model.
+#[must_use]
+pub fn passes_on(model: &str, kind: &str) -> bool {
+    Model::of(model).claude && is_anthropics(kind)
+}
+
+fn is_anthropics(kind: &str) -> bool {
+    ANTHROPICS.iter().any(|start| kind.starts_with(start))
+}
+
 /// Nova's search in the web.
 const NOVA_SEARCH: &str = "nova_grounding";
 
@@ -43,6 +54,8 @@ pub(super) struct Tooling<'a> {
     /// For `additionalModelRequestFields`: `tool_choice` and `tools` in Anthropic's words.
     pub(super) choice: Option<Value>,
     pub(super) tools: Vec<Raw<'a>>,
+    /// What those tools are behind.
+    pub(super) betas: Vec<String>,
     /// Instructions for the system prompt.
     pub(super) told: Vec<Cow<'static, str>>,
 }
@@ -120,17 +133,23 @@ impl<'a> Tooling<'a> {
             tooling.limit_parallel(fields, chosen.as_ref(), model, drop_params)?;
             tooling.config = Some(ToolConfig { tools: entries, tool_choice: chosen });
         } else if let Some(called) = conversation.tools() {
+            // Anthropic's own tools are offered elsewhere, and no name may be there twice.
+            let has_own = !tooling.tools.is_empty();
             if !offers {
-                let lost = [LOST_TOOL];
-                let names = called
-                    .iter()
-                    .copied()
-                    .chain(if called.is_empty() { &lost[..] } else { &[] }.iter().copied());
-                entries =
-                    names.map(|name| Entry::ToolSpec(ToolSpec::bare(name.to_owned()))).collect();
+                let mut names: Vec<&str> = Vec::new();
+                if !has_own {
+                    names.extend(called.iter().copied());
+                }
+                if names.is_empty() {
+                    names.push(LOST_TOOL);
+                }
+                let specs = names.into_iter().map(|name| ToolSpec::bare(name.to_owned()));
+                entries = specs.map(Entry::ToolSpec).collect();
             }
             tooling.config = Some(ToolConfig { tools: entries, tool_choice: None });
-            tooling.told.push(Cow::Borrowed(NO_TOOLS));
+            if !has_own || choice == Some(Choice::None) {
+                tooling.told.push(Cow::Borrowed(NO_TOOLS));
+            }
         }
         tooling.answer_form(fields, model)?;
         Ok(tooling)
@@ -150,7 +169,8 @@ impl<'a> Tooling<'a> {
             entries.extend(point.map(Entry::CachePoint));
         }
         for (kind, raw) in written.others {
-            if model.claude && ANTHROPICS.iter().any(|start| kind.starts_with(start)) {
+            if model.claude && is_anthropics(&kind) {
+                betas::add_for_tool(&mut self.betas, &kind);
                 self.tools.push(raw);
             } else if !drop_params {
                 let message = format!(

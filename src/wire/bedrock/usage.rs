@@ -29,6 +29,11 @@ struct Detail<'a> {
 }
 
 impl Written<'_> {
+    /// Whether it has a count at all: others call theirs `usage`, too.
+    pub(super) const fn is_told(&self) -> bool {
+        self.input_tokens.is_some()
+    }
+
     pub(super) fn usage(&self) -> Usage {
         let details = self.cache_details.as_deref().unwrap_or_default();
         let for_an_hour = details.iter().filter(|detail| &*detail.ttl == "1h");

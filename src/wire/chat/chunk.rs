@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::usage::Shown;
 use super::{ImageUrl, Raw};
 use crate::wire::fields::Text;
+use crate::wire::sse::on_one_line;
 
 /// One chunk.
 #[derive(Debug, Serialize)]
@@ -265,8 +266,11 @@ impl<'a> Chunk<'a> {
     /// Appends the chunk as a whole event.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"data: ");
+        let start = out.len();
         serde_json::to_writer(&mut *out, self)
             .expect("a Vec takes every byte, and the chunk has string keys only");
+        // What is passed on as it was read may stand on several lines.
+        on_one_line(&mut out[start..]);
         out.extend_from_slice(b"\n\n");
     }
 }
@@ -274,4 +278,36 @@ impl<'a> Chunk<'a> {
 /// Appends the event that ends every stream.
 pub fn write_done(out: &mut Vec<u8>) {
     out.extend_from_slice(b"data: [DONE]\n\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::sse::Splitter;
+
+    #[test]
+    fn json_that_a_provider_wrote_over_several_lines_stays_one_event() {
+        let raw = |text: &str| serde_json::value::RawValue::from_string(text.to_owned()).unwrap();
+        let pretty = raw("{\n  \"a\": \"x\\ny\",\r\n\r\n  \"b\": [\n    1\n  ]\n}");
+        let deltas = [
+            Delta::Annotations { annotations: &[&pretty] },
+            Delta::ReasoningItems { reasoning_items: [&pretty] },
+            Delta::Content { content: "a\n\nb" },
+        ];
+        for delta in deltas {
+            let mut out = Vec::new();
+            let chunk = Chunk::new("i", "m", 1, false).with_delta(&delta, None);
+            let chunk = chunk.with_logprobs(Some(&*pretty));
+            let meant = serde_json::to_value(&chunk).unwrap();
+            chunk.write(&mut out);
+            let mut splitter = Splitter::new();
+            splitter.push(out.into());
+            let event = splitter.next_event().unwrap().unwrap();
+            let data = splitter.fields(&event).data.unwrap().into_owned();
+            assert_eq!(serde_json::from_slice::<serde_json::Value>(&data).unwrap(), meant);
+            assert!(!data.contains(&b'\n') && !data.contains(&b'\r'));
+            assert_eq!(splitter.next_event(), Ok(None), "one event, not two");
+            assert_eq!(splitter.rest(), "");
+        }
+    }
 }

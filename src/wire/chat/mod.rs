@@ -19,12 +19,18 @@
 //! | `annotations` | assistant message, delta | citations, as OpenAI writes them; of a document that has no address: `{"type": "file_citation", "file_citation": {"file_id", "filename", "start_index", "end_index"}}` |
 //! | `images`, `audio` | assistant message, delta | what was generated besides text: `{"type": "image_url", "index", "image_url"}`, OpenAI's `{"id", "data", ...}` |
 //!
+//! A message has its reasoning first, then its text, then its calls. Blocks of reasoning that a model of
+//! Anthropic's put between these keep their own order, but not their places.
+//!
 //! [`Message`] and [`Part`] are read and written, [`Tools`] and [`Choice`] too; [`Completion`] is a
 //! whole reply, [`Chunk`] what is written of a stream and [`Piece`] what is read of one. [`Writer`]
 //! writes the whole of a stream.
 
+mod call_id;
 mod chunk;
 mod completion;
+mod length;
+mod loose;
 mod message;
 mod part;
 mod piece;
@@ -32,14 +38,18 @@ mod tool;
 mod usage;
 mod writer;
 
+pub use call_id::{MAX_CALL_ID, short_call_id};
 pub use chunk::{
     Audio, Chunk, Custom, Delta, ExtraContent, Function, Google, Image, ThinkingBlock, ToolCall,
     write_done,
 };
 pub use completion::{Answer, Completion, Turn};
+pub use length::{Length, add_usage, text_bytes};
 pub use message::{Call, CallFunction, Message, arguments, failed};
 pub use part::{AudioData, FileData, Foreign, ImageUrl, Part, parts};
-pub use piece::{CallPiece, CustomPiece, FunctionPiece, Piece, PieceChoice, PieceDelta};
+pub use piece::{
+    CallPiece, CustomPiece, FunctionPiece, Piece, PieceChoice, PieceDelta, UNREADABLE,
+};
 pub use tool::{Choice, Format, FunctionTool, Schema, Tools};
 pub use usage::{Shown, read_usage};
 pub use writer::Writer;

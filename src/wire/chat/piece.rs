@@ -5,6 +5,10 @@ use serde::Deserialize;
 use super::{ExtraContent, Raw};
 use crate::wire::fields::Text;
 
+/// What a client is told of a chunk that cannot be read: it might be a call, or the end, and what
+/// follows would be half a reply.
+pub const UNREADABLE: &str = "The provider sent a chunk that cannot be read.";
+
 /// One chunk.
 #[derive(Debug, Default, Deserialize)]
 pub struct Piece<'a> {
@@ -12,13 +16,32 @@ pub struct Piece<'a> {
     pub id: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub model: Option<Text<'a>>,
-    #[serde(default)]
-    pub created: Option<u64>,
+    /// The tier that served it.
+    #[serde(borrow, default)]
+    pub service_tier: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub choices: Vec<PieceChoice<'a>>,
     /// For [`super::read_usage`].
     #[serde(borrow, default)]
     pub usage: Option<Raw<'a>>,
+}
+
+impl<'a> Piece<'a> {
+    /// Reads the data of one event.
+    ///
+    /// # Errors
+    /// It is no chunk.
+    pub fn read(data: &'a [u8]) -> serde_json::Result<Self> {
+        let mut piece: Self = serde_json::from_slice(data)?;
+        for delta in piece.choices.iter_mut().filter_map(|choice| choice.delta.as_mut()) {
+            if delta.reasoning_content.as_deref().is_none_or(str::is_empty)
+                && let Some(other) = delta.reasoning.take()
+            {
+                delta.reasoning_content = Some(other);
+            }
+        }
+        Ok(piece)
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -39,8 +62,11 @@ pub struct PieceChoice<'a> {
 pub struct PieceDelta<'a> {
     #[serde(borrow, default)]
     pub content: Option<Text<'a>>,
-    #[serde(borrow, default, alias = "reasoning")]
+    #[serde(borrow, default)]
     pub reasoning_content: Option<Text<'a>>,
+    /// Its other name. Some servers send both.
+    #[serde(borrow, default)]
+    reasoning: Option<Text<'a>>,
     /// Whole blocks, after the last piece of their text.
     #[serde(borrow, default)]
     pub thinking_blocks: Option<Vec<Raw<'a>>>,

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::{Chunk, Delta, Function, Raw, Shown, ThinkingBlock, ToolCall, write_done};
+use super::{Chunk, Delta, Function, Image, Raw, Shown, ThinkingBlock, ToolCall, write_done};
 use crate::failure::Failure;
 use crate::wire::{Ending, Progress, StreamOptions};
 
@@ -129,6 +129,12 @@ impl Writer {
     pub fn thinking_block(&mut self, block: ThinkingBlock<'_>) {
         self.meaningful = true;
         self.put(&Delta::ThinkingBlocks { thinking_blocks: [block] });
+    }
+
+    /// An image, by its number; `url` holds it.
+    pub fn image(&mut self, number: u32, url: String) {
+        self.meaningful = true;
+        self.put(&Delta::Images { images: [Image::new(number, url)] });
     }
 
     pub fn refusal(&mut self, text: &str) {

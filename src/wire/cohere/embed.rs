@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::PROVIDER;
 use super::reply::garbage;
+use super::usage::whole;
 use crate::failure::Failure;
 use crate::usage::Usage;
 use crate::wire::chat::Raw;
@@ -195,9 +196,7 @@ pub fn reply(body: Bytes, model: &str) -> Result<Reply, Failure> {
     };
     let meta = written.meta.unwrap_or_default();
     let counted = meta.billed_units.or(meta.tokens).and_then(|units| units.input_tokens);
-    let counted = counted.filter(|count| (0.0..1e15).contains(count));
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
-    let tokens = counted.map(|count| count.round() as u64);
+    let tokens = counted.map(|count| whole(Some(count)));
     let list = List {
         object: "list",
         data: vectors

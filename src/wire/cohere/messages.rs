@@ -93,17 +93,35 @@ enum Speaker {
 /// A message is not one, or holds what Cohere has no words for.
 pub(super) fn translate<'a>(raw: &'a str, reasons: bool) -> Result<Vec<Turn<'a>>, Failure> {
     let messages: Vec<Raw<'a>> = read("messages", raw)?;
-    messages
-        .into_iter()
-        .enumerate()
-        .map(|(at, raw)| {
-            let param = format!("messages[{at}]");
-            turn(&param, read(&param, raw.get())?, reasons)
-        })
-        .collect()
+    let mut turns = Vec::with_capacity(messages.len());
+    let mut shown = Vec::new();
+    for (at, raw) in messages.into_iter().enumerate() {
+        let param = format!("messages[{at}]");
+        let message: Message<'a> = read(&param, raw.get())?;
+        if !matches!(&*message.role.0, "tool" | "function") {
+            show(&mut shown, &mut turns);
+        }
+        turns.push(turn(&param, message, reasons, &mut shown)?);
+    }
+    show(&mut shown, &mut turns);
+    Ok(turns)
 }
 
-fn turn<'a>(param: &str, message: Message<'a>, reasons: bool) -> Result<Turn<'a>, Failure> {
+/// Images that tools returned stand in a message of the user, behind all the results.
+fn show<'a>(shown: &mut Vec<Piece<'a>>, turns: &mut Vec<Turn<'a>>) {
+    if !shown.is_empty() {
+        let text = "The tool returned:".into();
+        let pieces = std::iter::once(Piece::Text { text }).chain(shown.drain(..)).collect();
+        turns.push(Turn::User { content: content(pieces) });
+    }
+}
+
+fn turn<'a>(
+    param: &str,
+    message: Message<'a>,
+    reasons: bool,
+    shown: &mut Vec<Piece<'a>>,
+) -> Result<Turn<'a>, Failure> {
     let speaker = match &*message.role.0 {
         "system" | "developer" => Speaker::System,
         "user" => Speaker::User,
@@ -115,7 +133,7 @@ fn turn<'a>(param: &str, message: Message<'a>, reasons: bool) -> Result<Turn<'a>
         }
     };
     let place = format!("{param}.content");
-    let mut pieces = pieces(&place, speaker, &message)?;
+    let mut pieces = pieces(&place, speaker, &message, shown)?;
     if speaker == Speaker::Tool && message.is_error == Some(true) {
         match pieces.first_mut() {
             Some(Piece::Text { text }) => *text = failed(std::mem::take(text)),
@@ -159,11 +177,12 @@ fn turn<'a>(param: &str, message: Message<'a>, reasons: bool) -> Result<Turn<'a>
     })
 }
 
-/// The parts of a message's content, without those that say nothing.
+/// The parts of a message's content, without those that say nothing. `shown`: images of a tool.
 fn pieces<'a>(
     param: &str,
     speaker: Speaker,
     message: &Message<'a>,
+    shown: &mut Vec<Piece<'a>>,
 ) -> Result<Vec<Piece<'a>>, Failure> {
     let Some(content) = &message.content else { return Ok(Vec::new()) };
     // What was read of a request borrows from it; only what is made here is owned.
@@ -177,9 +196,12 @@ fn pieces<'a>(
                     pieces.push(Piece::Text { text });
                 }
             }
-            Part::ImageUrl { image_url, .. } if speaker == Speaker::User => {
+            Part::ImageUrl { image_url, .. }
+                if matches!(speaker, Speaker::User | Speaker::Tool) =>
+            {
                 let image_url = Image { url: image_url.url, detail: image_url.detail };
-                pieces.push(Piece::ImageUrl { image_url });
+                let place = if speaker == Speaker::User { &mut pieces } else { &mut *shown };
+                place.push(Piece::ImageUrl { image_url });
             }
             Part::Foreign(part)
                 if speaker == Speaker::Tool && part.kind == "document"

@@ -8,6 +8,7 @@
 //!
 //! Its errors are `{"message": "..."}` and a status, which `provider` reads by itself.
 
+mod counted;
 mod embed;
 mod messages;
 mod reply;
@@ -18,6 +19,7 @@ mod usage;
 /// How refusals name the provider.
 const PROVIDER: &str = "Cohere";
 
+pub use counted::{CountedStream, counted};
 pub use embed::{reply as embeddings, request as embed};
 pub use reply::reply;
 pub use request::request;

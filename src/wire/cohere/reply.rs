@@ -159,7 +159,8 @@ pub(super) struct ToolFunction<'a> {
 impl<'a> ToolCall<'a> {
     fn into_call(self) -> Call<'a> {
         let (name, arguments) = self.function.map_or((None, None), |it| (it.name, it.arguments));
-        let arguments = arguments.filter(|text| !text.is_empty()).unwrap_or_else(|| "{}".into());
+        // A function without parameters is called with nothing, which clients cannot parse.
+        let arguments = arguments.filter(|text| !is_nothing(text)).unwrap_or_else(|| "{}".into());
         Call {
             id: Some(self.id.unwrap_or_default()),
             kind: Some("function".into()),
@@ -174,9 +175,17 @@ impl<'a> ToolCall<'a> {
     }
 }
 
+/// Whether a call's arguments are none: they are told to clients as an empty object.
+pub(super) fn is_nothing(arguments: &str) -> bool {
+    matches!(arguments.trim(), "" | "null")
+}
+
 /// A part of the answer that rests on sources.
 #[derive(Deserialize)]
 pub(super) struct Citation<'a> {
+    /// What it is a part of: `TEXT_CONTENT`, `THINKING_CONTENT` or `PLAN`.
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Text<'a>>,
     #[serde(default)]
     start: u64,
     #[serde(default)]
@@ -229,10 +238,14 @@ struct FileCitation<'a> {
 }
 
 /// A citation as OpenAI writes it, once for each of its sources. A source with an address is a web
-/// page; any other is known by its id.
+/// page; any other is known by its id. Annotations are about the text that the client reads: what is
+/// cited in the reasoning has other places.
 pub(super) fn annotations(citation: &Citation<'_>) -> Vec<Box<RawValue>> {
     fn text(raw: Raw<'_>) -> Option<Text<'_>> {
         serde_json::from_str(raw.get()).ok().filter(|text: &Text<'_>| !text.is_empty())
+    }
+    if matches!(citation.kind.as_deref(), Some("THINKING_CONTENT" | "PLAN")) {
+        return Vec::new();
     }
     let (start_index, end_index) = (citation.start, citation.end);
     let sources = citation.sources.iter().flatten();

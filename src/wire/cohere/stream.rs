@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::reply::{
     Citation, ID_PREFIX, PartFields, TokenLog, ToolCall, annotations, finish_reason, garbage,
-    logprobs,
+    is_nothing, logprobs,
 };
 use super::usage::{Written, shown};
 use crate::failure::Failure;
@@ -19,6 +19,9 @@ use crate::wire::{Ending, Progress, StreamOptions, Translate};
 
 /// Bound of the tool calls that are kept apart.
 const MAX_CALLS: usize = 512;
+
+/// Bound of the blanks that may stand around arguments that are none.
+const MAX_HELD_BYTES: usize = 64;
 
 /// Turns one reply's events into chunks.
 #[derive(Debug)]
@@ -40,12 +43,59 @@ impl StreamTranslator {
 #[derive(Debug)]
 struct State {
     writer: Writer,
-    /// The provider's index of each tool call, in the order in which they began.
-    calls: Vec<u64>,
+    /// The tool calls, in the order in which they began.
+    calls: Vec<Calling>,
     usage: Option<Usage>,
 }
 
+/// A tool call that began.
+#[derive(Debug)]
+struct Calling {
+    /// The provider's.
+    index: u64,
+    /// The arguments so far, while they may still turn out to be none.
+    held: Option<String>,
+}
+
+impl Calling {
+    /// What of a further piece can be told now.
+    fn take(&mut self, piece: &str) -> Option<String> {
+        let Some(held) = &mut self.held else { return Some(piece.to_owned()) };
+        held.push_str(piece);
+        if "null".starts_with(held.trim()) && held.len() <= MAX_HELD_BYTES {
+            return None;
+        }
+        self.held.take()
+    }
+
+    /// What is left to be told when no further piece comes.
+    fn rest(&mut self) -> Option<String> {
+        let held = self.held.take()?;
+        Some(if is_nothing(&held) { "{}".to_owned() } else { held })
+    }
+}
+
 impl State {
+    /// Further arguments of the call at `place`.
+    fn arguments(&mut self, place: usize, piece: &str) {
+        let told = self.calls.get_mut(place).and_then(|calling| calling.take(piece));
+        self.writer.arguments(u32::try_from(place).unwrap_or(u32::MAX), &told.unwrap_or_default());
+    }
+
+    /// No further arguments of the call at `place` come.
+    fn end_call(&mut self, place: usize) {
+        let told = self.calls.get_mut(place).and_then(Calling::rest);
+        self.writer.arguments(u32::try_from(place).unwrap_or(u32::MAX), &told.unwrap_or_default());
+    }
+
+    /// The last call that began with an index; without one, the last of all.
+    fn place(&self, index: Option<u64>) -> Option<usize> {
+        match index {
+            Some(index) => self.calls.iter().rposition(|known| known.index == index),
+            None => self.calls.len().checked_sub(1),
+        }
+    }
+
     fn take(&mut self, data: &[u8]) {
         if data.trim_ascii() == b"[DONE]" {
             self.end();
@@ -93,26 +143,28 @@ impl State {
                 if self.calls.len() >= MAX_CALLS {
                     return Err(garbage("the provider's stream has too many tool calls"));
                 }
-                self.calls.push(index.unwrap_or_else(|| number.into()));
+                let index = index.unwrap_or_else(|| number.into());
+                self.calls.push(Calling { index, held: Some(String::new()) });
                 let (name, arguments) =
                     call.function.map_or((None, None), |it| (it.name, it.arguments));
                 self.writer.tool_call(
                     number,
                     call.id.as_deref().unwrap_or_default(),
                     name.as_deref().unwrap_or_default(),
-                    arguments.as_deref().unwrap_or_default(),
+                    "",
                 );
+                self.arguments(self.calls.len() - 1, arguments.as_deref().unwrap_or_default());
             }
             "tool-call-delta" => {
                 let call: Option<ToolCall<'_>> = said.call();
                 let piece = call.and_then(|call| call.function?.arguments);
-                // The last call that began with this index goes on.
-                let place = match index {
-                    Some(index) => self.calls.iter().rposition(|known| *known == index),
-                    None => self.calls.len().checked_sub(1),
-                };
-                if let (Some(piece), Some(place)) = (piece, place) {
-                    self.writer.arguments(u32::try_from(place).unwrap_or(u32::MAX), &piece);
+                if let (Some(piece), Some(place)) = (piece, self.place(index)) {
+                    self.arguments(place, &piece);
+                }
+            }
+            "tool-call-end" => {
+                if let Some(place) = self.place(index) {
+                    self.end_call(place);
                 }
             }
             "citation-start" => {
@@ -126,6 +178,7 @@ impl State {
                 self.usage = delta.usage.as_ref().and_then(Written::usage).or(self.usage);
                 let (reason, error) = (delta.finish_reason.as_deref(), delta.error.as_deref());
                 let reason = finish_reason(reason, !self.calls.is_empty(), error)?;
+                (0..self.calls.len()).for_each(|place| self.end_call(place));
                 self.writer.finish(reason);
                 self.end();
             }

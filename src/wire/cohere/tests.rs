@@ -190,14 +190,31 @@ fn what_cannot_be_said_is_told_with_its_place() {
             "messages[0].content[0]",
         ),
         (
-            json!({"role": "tool", "tool_call_id": "c", "content":
-                [{"type": "image_url", "image_url": "http://h"}]}),
+            json!({"role": "assistant", "content": [{"type": "image_url", "image_url": "http://h"}]}),
             "messages[0].content[0]",
         ),
     ] {
         let refused = turns("m", &json!([message])).expect_err(param);
         assert_eq!(refused.param.as_deref(), Some(param), "{}", refused.message);
     }
+}
+
+#[test]
+fn images_of_tools_are_shown_by_the_user() {
+    let image = json!({"type": "image_url", "image_url": {"url": "http://h/a.png"}});
+    let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let messages = json!([
+        {"role": "user", "content": "look"},
+        {"role": "assistant", "content": null, "tool_calls": [call("a"), call("b")]},
+        {"role": "tool", "tool_call_id": "a", "content": [{"type": "text", "text": "one"}, image]},
+        {"role": "tool", "tool_call_id": "b", "content": "two"},
+        {"role": "user", "content": "and?"},
+    ]);
+    let turns = turns("m", &messages).unwrap();
+    let roles: Vec<_> = turns.as_array().unwrap().iter().map(|turn| &turn["role"]).collect();
+    assert_eq!(roles, ["user", "assistant", "tool", "tool", "user", "user"]);
+    assert_eq!(turns[2]["content"], "one");
+    assert_eq!(turns[4]["content"][1], image);
 }
 
 fn told(body: &Value) -> Result<(Value, crate::wire::Reply), Failure> {
@@ -402,6 +419,120 @@ fn parallel_calls_are_numbered_over_the_whole_stream() {
         })
         .collect();
     assert_eq!(calls, [(0, ""), (0, "{"), (1, ""), (1, "["), (2, ""), (1, "]"), (2, "}")]);
+}
+
+#[test]
+fn a_call_without_arguments_has_an_empty_object() {
+    for written in ["", "null", " null ", "{}"] {
+        let (completion, _) = told(&json!({"finish_reason": "TOOL_CALL", "message": {"tool_calls":
+            [{"id": "a", "type": "function", "function": {"name": "f", "arguments": written}}]}}))
+        .unwrap();
+        let call = &completion["choices"][0]["message"]["tool_calls"][0];
+        assert_eq!(call["function"]["arguments"], "{}", "{written:?}");
+    }
+    let event = |kind: &str, pieces: &[&str]| -> Vec<Value> {
+        let event = |piece: &&str| {
+            json!({"type": kind, "index": 0, "delta": {"message": {"tool_calls":
+                {"id": "a", "type": "function", "function": {"name": "f", "arguments": piece}}}}})
+        };
+        pieces.iter().map(event).collect()
+    };
+    for (first, pieces, expected) in [
+        ("", &[][..], "{}"),
+        ("null", &[], "{}"),
+        ("", &["nu", "ll"], "{}"),
+        ("", &["{}"], "{}"),
+        ("", &[" ", "{\"a\"", ":null}"], " {\"a\":null}"),
+        ("{\"a\":", &["1}"], "{\"a\":1}"),
+    ] {
+        for closed in [true, false] {
+            let mut events = event("tool-call-start", &[first]);
+            events.extend(event("tool-call-delta", pieces));
+            if closed {
+                events.push(json!({"type": "tool-call-end", "index": 0}));
+            }
+            events.push(end(&json!({"finish_reason": "TOOL_CALL"})));
+            let (chunks, ..) = streamed(&events);
+            let arguments: String = chunks
+                .iter()
+                .filter_map(|chunk| chunk["choices"][0]["delta"]["tool_calls"].get(0))
+                .map(|call| call["function"]["arguments"].as_str().unwrap())
+                .collect();
+            assert_eq!(arguments, expected, "{first:?} {pieces:?}");
+        }
+    }
+}
+
+#[test]
+fn what_the_reasoning_cites_is_no_annotation_of_the_text() {
+    let cited = |kind: &str| json!({"start": 0, "end": 2, "type": kind, "sources": [{"type": "document", "id": kind}]});
+    let kinds = ["PLAN", "THINKING_CONTENT", "TEXT_CONTENT"];
+    let (completion, _) = told(&json!({"finish_reason": "COMPLETE", "message": {
+        "content": [{"type": "text", "text": "so"}], "citations": kinds.map(cited)}}))
+    .unwrap();
+    let expected = json!([{"type": "file_citation", "file_citation":
+        {"file_id": "TEXT_CONTENT", "start_index": 0, "end_index": 2}}]);
+    assert_eq!(completion["choices"][0]["message"]["annotations"], expected);
+    let mut events = vec![content("content-delta", &json!({"text": "so"}))];
+    events.extend(kinds.map(|kind| {
+        json!({"type": "citation-start", "index": 0,
+               "delta": {"message": {"citations": cited(kind)}}})
+    }));
+    let (chunks, ..) = streamed(&events);
+    let found: Vec<_> =
+        chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"].get("annotations")).collect();
+    assert_eq!(found, [&expected]);
+}
+
+#[test]
+fn done_ends_a_stream_that_was_finished_and_no_other() {
+    let run = |events: &[Value]| {
+        let mut stream = StreamTranslator::new(StreamOptions::default(), "m");
+        let mut out = Vec::new();
+        let mut text: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+        text.push_str("data: [DONE]\n\n");
+        let done = stream.push(Bytes::from(text), &mut out).done;
+        (done, stream.finish(&mut out), out.concat().ends_with(b"data: [DONE]\n\n"))
+    };
+    let text = content("content-delta", &json!({"text": "a"}));
+    let last = end(&json!({"finish_reason": "COMPLETE"}));
+    assert_eq!(run(&[text.clone(), last]), (true, Ending::Complete, true));
+    assert_eq!(run(&[text]), (false, Ending::Cut, false));
+}
+
+#[test]
+fn ends_of_a_stream_mean_what_they_mean_of_a_reply() {
+    let text = content("content-delta", &json!({"text": "a"}));
+    let ended = |reason: &str| streamed(&[text.clone(), end(&json!({"finish_reason": reason}))]);
+    let (chunks, failure, ending) = ended("ERROR_TOXIC");
+    assert_eq!((failure, ending), (None, Ending::Complete));
+    let said: Vec<_> = chunks.iter().map(|chunk| &chunk["choices"][0]).collect();
+    assert_eq!(said[1]["delta"]["content"], "a");
+    assert_eq!(said[2]["finish_reason"], "content_filter");
+    let (_, failure, ending) = ended("ERROR_LIMIT");
+    assert_eq!(failure.unwrap().class, FailureClass::ContextWindow);
+    assert_eq!(ending, Ending::Cut);
+}
+
+#[test]
+fn results_of_tools_keep_their_documents_and_say_that_they_are_errors() {
+    let document = json!({"type": "document", "document": {"data": {"t": 1}, "id": "d"}});
+    let result = |content: Value, is_error: bool| {
+        let messages = json!([{"role": "tool", "tool_call_id": "c", "content": content,
+                               "is_error": is_error}]);
+        turns("command-a", &messages).unwrap()[0].clone()
+    };
+    assert_eq!(
+        result(json!([document]), false),
+        json!({"role": "tool", "tool_call_id": "c", "content": [document]})
+    );
+    assert_eq!(result(json!("no such city"), false)["content"], "no such city");
+    let failed = result(json!("no such city"), true);
+    let text = failed["content"].as_str().unwrap();
+    assert!(text.contains("no such city") && text != "no such city", "{text}");
+    let failed = result(json!([document]), true);
+    assert_eq!(failed["content"][1], document);
+    assert!(!failed["content"][0]["text"].as_str().unwrap().is_empty(), "{failed}");
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub(super) fn shown(usage: &Usage) -> Shown {
     Shown::of(usage, false).without_cache_writes()
 }
 
-fn whole(count: Option<f64>) -> u64 {
+pub(super) fn whole(count: Option<f64>) -> u64 {
     let count = count.filter(|count| (0.0..1e15).contains(count)).unwrap_or_default();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
     let whole = count.round() as u64;

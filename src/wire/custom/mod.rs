@@ -5,6 +5,7 @@
 //! itself, `model` being the provider's; for a reply `body`; for an event of a stream `event`, and
 //! `data`, its text.
 
+mod fit;
 mod read;
 mod stream;
 
@@ -17,14 +18,17 @@ pub use self::stream::StreamTranslator;
 use super::chat::{Answer, Completion, Turn};
 use super::fields::{Fields, written};
 use super::json::Object;
+use super::openai::ErrorBody;
 use super::{Reply, RequestOptions};
 use crate::failure::{Failure, FailureClass};
-use crate::mapping::{Mapping, Scope, Template, Wrong};
+use crate::mapping::{Mapping, Response, Scope, Template, Wrong};
 
-/// Writes a request. Parameters that the mapping does not use are not sent.
+/// Writes a request. Parameters that the mapping does not use are not sent; those that change what an
+/// answer is are refused.
 ///
 /// # Errors
-/// [`FailureClass::BadRequest`]: an expression cannot be evaluated for this request.
+/// [`FailureClass::BadRequest`]: the mapping has no place for something that is asked for, or an
+/// expression cannot be evaluated for this request.
 pub fn request(
     request: &Object,
     options: &RequestOptions<'_>,
@@ -34,9 +38,15 @@ pub fn request(
     let model = Value::from(options.model.unwrap_or_default()).to_string();
     let stream = Value::from(options.stream).to_string();
     let own = [("model", model.as_str()), ("stream", stream.as_str())];
-    let sent = fields.iter().filter(|(name, _)| !super::request::is_own(name));
-    let names: Vec<(&str, &str)> =
-        sent.filter(|(name, _)| own.iter().all(|(mine, _)| mine != name)).chain(own).collect();
+    let conversation = fit::messages(template, fields.raw("messages").unwrap_or("[]"))?;
+    let own = own.into_iter().chain([("messages", &*conversation)]);
+    let mut names: Vec<(&str, &str)> = own.collect();
+    for (name, raw) in fields.iter() {
+        let mine = names.iter().any(|(mine, _)| *mine == name);
+        if !mine && !super::request::is_own(name) && fit::takes(template, options, (name, raw))? {
+            names.push((name, raw));
+        }
+    }
     let mut body = String::from("{");
     for (name, raw) in &names {
         let comma = if body.len() > 1 { "," } else { "" };
@@ -65,6 +75,9 @@ pub fn reply(body: Bytes, mapping: &Mapping, model: &str, created: u64) -> Resul
     };
     if serde_json::from_slice::<&RawValue>(&body).is_err() {
         return Err(garbage("the provider's reply is not JSON"));
+    }
+    if let Some(failure) = unmapped_error(map, &body) {
+        return Err(failure);
     }
     let scope = Scope::of([("body", &body[..])]);
     let Said { text, reasoning, calls, finish, id, model: named, usage, failure } =
@@ -97,6 +110,16 @@ pub fn reply(body: Bytes, mapping: &Mapping, model: &str, created: u64) -> Resul
     let written = serde_json::to_vec(&completion)
         .map_err(|_| garbage("the provider's reply cannot be put into chat completions"))?;
     Ok(Reply { body: written.into(), usage, model: Some(model.into()) })
+}
+
+/// The error in an answer, in one of the usual shapes, where the mapping does not say what one looks
+/// like.
+fn unmapped_error(map: &Response, json: &[u8]) -> Option<Failure> {
+    if map.error.is_some() {
+        return None;
+    }
+    memchr::memmem::find(json, b"\"error\"")?;
+    ErrorBody::read(json).map(ErrorBody::into_failure)
 }
 
 /// The message of an error's body, where the mapping finds one.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::read::{self, Said, mapped};
-use super::{garbage, reply_id};
+use super::{garbage, reply_id, unmapped_error};
 use crate::failure::Failure;
 use crate::mapping::{Framing, Mapping, Scope, Stream};
 use crate::usage::Usage;
@@ -15,6 +15,9 @@ use crate::wire::chat::Writer;
 use crate::wire::lines::Lines;
 use crate::wire::sse::{Fields, Splitter};
 use crate::wire::{Ending, Progress, StreamOptions, Translate};
+
+/// Bound of the tool calls that are kept apart.
+const MAX_CALLS: usize = 512;
 
 /// Turns one reply's events into chunks.
 #[derive(Debug)]
@@ -50,17 +53,20 @@ impl StreamTranslator {
         while state.writer.is_reading() {
             let next = match map.framing {
                 Framing::Sse => splitter.next_event().map(|event| {
-                    event.map(|event| splitter.fields(&event).data.map(|data| data.into_owned()))
+                    let Some(event) = event else { return false };
+                    // A comment, or a blank line, has no data.
+                    if let Some(data) = splitter.fields(&event).data {
+                        state.take(map, &data);
+                    }
+                    true
                 }),
-                Framing::Lines => {
-                    lines.next_line().map(|line| line.map(|line| Some(line.to_vec())))
-                }
+                Framing::Lines => lines
+                    .next_line()
+                    .map(|line| line.inspect(|line| state.take(map, line)).is_some()),
             };
             match next {
-                Ok(Some(Some(data))) => state.take(map, &data),
-                // A comment, or a blank line.
-                Ok(Some(None)) => {}
-                Ok(None) => break,
+                Ok(true) => {}
+                Ok(false) => break,
                 Err(too_large) => state.writer.fail(garbage(&too_large.to_string())),
             }
         }
@@ -90,6 +96,9 @@ impl State {
             }
             self.end();
             return Ok(());
+        }
+        if let Some(failure) = unmapped_error(&map.event, data) {
+            return Err(failure);
         }
         let said = mapped(&map.event, &scope)?;
         self.say(said, data)?;
@@ -121,6 +130,9 @@ impl State {
                 Some(number) => {
                     self.writer
                         .arguments(u32::try_from(number).unwrap_or(u32::MAX), &call.arguments);
+                }
+                None if self.calls.len() >= MAX_CALLS => {
+                    return Err(garbage("the provider's stream has too many tool calls"));
                 }
                 None => {
                     self.calls.push(index);

@@ -83,6 +83,97 @@ fn a_request_is_what_the_template_says() {
     );
 }
 
+fn plain() -> RequestOptions<'static> {
+    RequestOptions {
+        endpoint: Endpoint::Chat,
+        model: Some("own"),
+        stream: false,
+        quirks: Quirks::default(),
+        defaults: &[],
+        overrides: &[],
+        drop: &[],
+        allowed: &[],
+        drop_params: false,
+        modify_params: false,
+        max_output_tokens: None,
+        model_hint: "own",
+    }
+}
+
+fn sent(template: &Value, body: &Value, options: &RequestOptions<'_>) -> Result<Value, Failure> {
+    let body = Object::parse(Bytes::from(body.to_string())).unwrap();
+    let written = request(&body, options, &Template::parse(template).unwrap())?;
+    Ok(serde_json::from_slice(&written).unwrap())
+}
+
+#[test]
+fn a_mapping_of_contents_gets_texts() {
+    let template = json!({"input": "{{ messages | map(attribute='content') | join('|') }}"});
+    let body = json!({"messages": [
+        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+        {"role": "assistant", "content": null, "tool_calls": []},
+        {"role": "assistant"},
+        {"role": "user", "content": "c"},
+    ]});
+    assert_eq!(sent(&template, &body, &plain()).unwrap(), json!({"input": "a\nb|||c"}));
+
+    let image = json!({"messages": [{"role": "user", "content": [
+        {"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "data:,"}},
+    ]}]});
+    let refused = sent(&template, &image, &plain()).unwrap_err();
+    assert_eq!(refused.class, FailureClass::BadRequest);
+    assert_eq!(refused.param.as_deref(), Some("messages[0].content[1]"));
+    assert!(refused.message.contains("`image_url`"), "{refused:?}");
+
+    // Who takes messages as they are takes all of them.
+    let whole = json!({"turns": "{{ messages }}"});
+    assert_eq!(sent(&whole, &image, &plain()).unwrap()["turns"], image["messages"]);
+}
+
+#[test]
+fn what_changes_the_form_of_an_answer_is_not_left_out_in_silence() {
+    let template = json!({"input": "{{ messages | map(attribute='content') | join('\n') }}"});
+    for (name, value, refused) in [
+        ("tools", json!([{"type": "function", "function": {"name": "f"}}]), true),
+        ("tools", json!([]), false),
+        ("tool_choice", json!("required"), true),
+        ("tool_choice", json!("auto"), false),
+        ("response_format", json!({"type": "json_object"}), true),
+        ("response_format", json!({"type": "text"}), false),
+        ("n", json!(2), true),
+        ("n", json!(1), false),
+        ("logprobs", json!(true), true),
+        ("temperature", json!(0.5), false),
+    ] {
+        let body = json!({"messages": [{"role": "user", "content": "hi"}], name: value});
+        let outcome = sent(&template, &body, &plain());
+        assert_eq!(outcome.is_err(), refused, "{name} {value}");
+        if let Err(failure) = outcome {
+            assert_eq!(failure.param.as_deref(), Some(name));
+            assert_eq!(failure.class, FailureClass::BadRequest);
+        }
+        let dropped = RequestOptions { drop_params: true, ..plain() };
+        assert_eq!(sent(&template, &body, &dropped).unwrap(), json!({"input": "hi"}));
+        let using = json!({"it": format!("{{{{ {name} }}}}")});
+        assert_eq!(sent(&using, &body, &plain()).unwrap()["it"], body[name]);
+        assert!(sent(&json!({"it": "{{ body }}"}), &body, &plain()).is_ok());
+    }
+}
+
+#[test]
+fn an_error_is_one_without_being_mapped() {
+    let mut map = mapping(Framing::Lines, None);
+    for part in [map.response.as_mut(), map.stream.as_mut().map(|stream| &mut stream.event)] {
+        part.unwrap().error = None;
+    }
+    let body = r#"{"error":{"message":"inner","code":503}}"#;
+    let failure = reply(Bytes::from(body), &map, "m", 7).unwrap_err();
+    assert_eq!((&*failure.message, failure.status), ("inner", Some(503)));
+    let events = b"{\"piece\":\"a\"}\n{\"error\":\"mid boom\"}\n";
+    let (_, told, ending) = streamed(&Arc::new(map), events, 1000);
+    assert_eq!((ending, told.as_deref()), (Ending::Cut, Some("mid boom")));
+}
+
 #[test]
 fn a_reply_is_read_where_the_mapping_looks() {
     let map = mapping(Framing::Sse, None);
@@ -187,4 +278,15 @@ fn a_stream_ends_as_the_mapping_says() {
         let (text, told, ended) = streamed(&map, sse(events).as_bytes(), 1000);
         assert_eq!((ended, told.as_deref()), (ending, failure), "{done:?} {events:?}: {text}");
     }
+}
+
+#[test]
+fn a_stream_of_endless_calls_is_refused() {
+    let call = |at: usize| format!("data: {{\"calls\":[{{\"index\":{at},\"name\":\"f\"}}]}}\n\n");
+    let map = Arc::new(mapping(Framing::Sse, None));
+    let most: String = (0..512).map(call).collect();
+    assert_eq!(streamed(&map, most.as_bytes(), 1000).1, None);
+    let (_, told, ending) = streamed(&map, (most + &call(512)).as_bytes(), 1000);
+    assert_eq!(told.as_deref(), Some("the provider's stream has too many tool calls"));
+    assert_eq!(ending, Ending::Cut);
 }

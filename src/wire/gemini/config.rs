@@ -232,6 +232,26 @@ impl<'a> GenerationConfig<'a> {
     }
 }
 
+/// Parameters on their own, without a request: Google's names and JSON text. `functions` are not
+/// known here, so a form of the answer is not held against them.
+///
+/// # Errors
+/// One of them is not what it has to be, or the model does not take it.
+pub(super) fn alone(
+    parameters: &[(Box<str>, Box<RawValue>)],
+    options: &RequestOptions<'_>,
+) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let nothing = Object::empty();
+    let options = RequestOptions { defaults: parameters, overrides: &[], drop: &[], ..*options };
+    let fields = Fields::gather(&nothing, &options);
+    let model = Capabilities::of(options.model_hint);
+    let config = GenerationConfig::of(&fields, &options, &model, false)?;
+    let owned = |(name, value): (Cow<'_, str>, Cow<'_, RawValue>)| {
+        (name.into_owned(), value.get().as_bytes().to_vec())
+    };
+    Ok(config.0.into_iter().map(owned).collect())
+}
+
 /// `extra_body.google`: how clients of Google's own API for OpenAI's clients write what only Google
 /// has.
 pub(super) fn compat(fields: &Fields<'_>) -> Option<Object> {

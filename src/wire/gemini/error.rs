@@ -4,16 +4,6 @@ use serde_json::Value;
 
 use crate::failure::{Failure, FailureClass};
 
-/// What an error body says: an object, or a list of one. The headers that tell when to try again are
-/// not looked at.
-#[must_use]
-pub fn failure(status: u16, body: &[u8]) -> Failure {
-    within(body).map_or_else(
-        || Failure::new(FailureClass::Server, format!("the provider answered {status}")),
-        |failure| Failure { status: Some(status), ..failure },
-    )
-}
-
 /// The error in what should have been something else; `None` if there is none.
 pub(super) fn within(data: &[u8]) -> Option<Failure> {
     let value: Value = serde_json::from_slice(data).ok()?;
@@ -41,7 +31,9 @@ fn of(error: &Value) -> Failure {
     };
     let details = error.get("details").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let reasons = details.iter().filter_map(|detail| detail.get("reason")?.as_str());
-    let class = class(text("status"), error.get("code").and_then(Value::as_u64), message);
+    let number = error.get("code").and_then(Value::as_u64);
+    let is_named = number.is_some() || !text("status").is_empty();
+    let class = class(text("status"), number, message);
     let class = if reasons.into_iter().any(|reason| reason == "API_KEY_INVALID") {
         FailureClass::Auth
     } else if class == FailureClass::RateLimited && details.iter().any(is_daily) {
@@ -49,15 +41,24 @@ fn of(error: &Value) -> Failure {
     } else {
         class
     };
-    let (kind, code) = words(class);
+    // Without a name of its own the text may still tell what it is.
+    let (kind, code) = match class {
+        FailureClass::Server if !is_named => (None, None),
+        class => {
+            let (kind, code) = words(class);
+            (Some(kind), code)
+        }
+    };
+    // Half a minute does not refill a quota of a day.
+    let details = if class == FailureClass::Quota { &[] } else { details };
     let retry_after = details.iter().find_map(|detail| {
         let seconds = detail.get("retryDelay")?.as_str()?.strip_suffix('s')?;
         std::time::Duration::try_from_secs_f64(seconds.parse().ok()?).ok()
     });
     Failure {
-        kind: Some(kind.to_owned()),
-        code: code.map(str::to_owned),
-        param: (class == FailureClass::ContextWindow).then(|| "messages".to_owned()),
+        kind: kind.map(Box::from),
+        code: code.map(Box::from),
+        param: (class == FailureClass::ContextWindow).then(|| "messages".into()),
         retry_after,
         ..Failure::new(class, message)
     }
@@ -103,17 +104,18 @@ fn refused(message: &str) -> FailureClass {
 
 /// Type and code as OpenAI's clients branch on them.
 const fn words(class: FailureClass) -> (&'static str, Option<&'static str>) {
+    let told = class.telling();
     match class {
-        FailureClass::BadRequest => ("invalid_request_error", None),
-        FailureClass::ContextWindow => ("invalid_request_error", Some("context_length_exceeded")),
-        FailureClass::ContentPolicy => ("invalid_request_error", Some("content_policy_violation")),
-        FailureClass::NotFound => ("invalid_request_error", Some("model_not_found")),
-        FailureClass::Auth => ("authentication_error", None),
-        FailureClass::Quota => ("insufficient_quota", Some("insufficient_quota")),
-        FailureClass::RateLimited => ("rate_limit_error", Some("rate_limit_exceeded")),
-        FailureClass::Overloaded => ("overloaded_error", Some("overloaded")),
-        FailureClass::Timeout => ("timeout_error", None),
+        FailureClass::NotFound => (told.kind, Some("model_not_found")),
         FailureClass::Connection | FailureClass::Server => ("server_error", None),
-        FailureClass::Conflict => ("conflict_error", None),
+        FailureClass::BadRequest
+        | FailureClass::Auth
+        | FailureClass::Timeout
+        | FailureClass::Conflict => (told.kind, None),
+        FailureClass::ContextWindow
+        | FailureClass::ContentPolicy
+        | FailureClass::Quota
+        | FailureClass::RateLimited
+        | FailureClass::Overloaded => (told.kind, Some(told.code)),
     }
 }

@@ -155,12 +155,12 @@ impl<'a> Media<'a> {
         if url.starts_with("data:") {
             return Self::inline(param, url, format);
         }
-        let path = url.split(['?', '#']).next().unwrap_or_default();
-        let named = by_name(path).or_else(|| by_name(name?)).map(Cow::Borrowed);
-        let mime_type = format.or(named);
+        let mime_type = format.or_else(|| named(&url, name).map(Cow::Borrowed));
         match remote(&url, mime_type.is_some(), place) {
             Remote::Named => Ok(Self::FileData { mime_type, file_uri: url }),
-            Remote::Refused(why) => Err(impossible(param, format!("`{param}`: {why}"))),
+            Remote::Needed(why) | Remote::Refused(why) => {
+                Err(impossible(param, format!("`{param}`: {why}")))
+            }
         }
     }
 
@@ -196,16 +196,29 @@ impl<'a> Media<'a> {
     }
 }
 
+/// Whether what is at a web address has to be sent as data, because Google does not fetch it for this
+/// model. `format` and `name` are what the request says of it besides.
+pub(super) fn is_needed_as_data(
+    url: &str,
+    format: Option<&str>,
+    name: Option<&str>,
+    place: Place<'_>,
+) -> bool {
+    let has_type = format.is_some() || named(url, name).is_some();
+    matches!(remote(url, has_type, place), Remote::Needed(_))
+}
+
 /// What becomes of an address.
 enum Remote {
     /// It is sent; Google fetches it.
     Named,
+    /// Its data would be sent. That nobody fetched it is refused with these words.
+    Needed(&'static str),
     Refused(&'static str),
 }
 
 /// Decides about an address. Google fetches its own files, YouTube's videos, and, for models since
-/// 2.5 and on Vertex AI, public https addresses whose type is known. This is the place to change
-/// where addresses are to be fetched here and sent as data.
+/// 2.5 and on Vertex AI, public https addresses whose type is known.
 fn remote(url: &str, has_type: bool, place: Place<'_>) -> Remote {
     let Place { model, vertex } = place;
     if url.starts_with("gs://") {
@@ -219,16 +232,16 @@ fn remote(url: &str, has_type: bool, place: Place<'_>) -> Remote {
         return Remote::Named;
     }
     if !url.starts_with("https://") {
-        return Remote::Refused("send the data as a base64 data URL, or an https address");
+        return Remote::Needed("send the data as a base64 data URL, or an https address");
     }
     match (model.fetches || vertex, has_type) {
         (true, true) => Remote::Named,
-        (true, false) => Remote::Refused(
+        (true, false) => Remote::Needed(
             "the type of what is at this address cannot be told: write `format` (as in \
              `image/png`), or send the data as a base64 data URL",
         ),
         (false, _) => {
-            Remote::Refused("this model fetches no addresses: send the data as a base64 data URL")
+            Remote::Needed("this model fetches no addresses: send the data as a base64 data URL")
         }
     }
 }
@@ -237,6 +250,12 @@ fn is_video(url: &str) -> bool {
     ["https://www.youtube.com/", "https://youtube.com/", "https://youtu.be/"]
         .iter()
         .any(|start| url.starts_with(start))
+}
+
+/// The media type of what is at an address, by the end of its path, or by the name it is given.
+fn named(url: &str, name: Option<&str>) -> Option<&'static str> {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    by_name(path).or_else(|| by_name(name?))
 }
 
 /// The media type of a file with this name.

@@ -31,6 +31,7 @@ mod media;
 mod models;
 mod names;
 mod parts;
+mod predicted;
 mod reply;
 mod request;
 mod schema;
@@ -45,9 +46,9 @@ const PROVIDER: &str = "Gemini";
 /// Before the provider's id in ours.
 const ID_PREFIX: &str = "chatcmpl-";
 
-pub use error::failure;
+pub use predicted::predicted;
 pub use reply::reply;
-pub use request::request;
+pub use request::{needs_data, request};
 pub use stream::StreamTranslator;
 
 #[cfg(test)]

@@ -146,7 +146,7 @@ impl<'a> Candidate<'a> {
             _ => FailureClass::Server,
         };
         let mut failure = Failure::new(class, message);
-        failure.code = Some(reason.to_ascii_lowercase());
+        failure.code = Some(reason.to_ascii_lowercase().into());
         // A prompt that leads a model astray says nothing about the deployment.
         Some(failure.without_blame())
     }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::config::{GenerationConfig, camel, compat, is_own as is_config};
 use super::contents::{Content, Part, translate};
-use super::media::Place;
+use super::media::{self, Place};
 use super::models::Capabilities;
 use super::tools::{Config, Tool, Tooling};
 use super::{PROVIDER, embed};
@@ -22,8 +22,9 @@ use crate::dialect::Endpoint;
 use crate::failure::Failure;
 use crate::wire::RequestOptions;
 use crate::wire::chat::Raw;
-use crate::wire::fields::{Fields, Text, missing, read, unsupported, written};
-use crate::wire::json::Object;
+use crate::wire::fields::{Fields, Text, impossible, missing, read, unsupported, written};
+use crate::wire::json::{Object, quoted};
+use crate::wire::remote::Remote;
 use crate::wire::request::is_own;
 
 /// Turns a request for one of the APIs that Gemini has: a chat, a count of its tokens, embeddings.
@@ -52,6 +53,39 @@ pub fn request(request: &Object, options: &RequestOptions<'_>) -> Result<Bytes, 
         }
         _ => written(&body, request.bytes().len()),
     }
+}
+
+/// Whether what a request names by a web address has to be sent to this model as data. `hint` is its
+/// name, as in [`RequestOptions::model_hint`].
+#[must_use]
+pub fn needs_data(remote: &Remote, hint: &str, vertex: bool) -> bool {
+    let hint = hint.strip_prefix("models/").unwrap_or(hint);
+    let place = Place { model: &Capabilities::of(hint), vertex };
+    let name = remote.filename.as_deref();
+    media::is_needed_as_data(&remote.url, remote.format.as_deref(), name, place)
+}
+
+/// Parameters on their own, without a request: what of them stands beside `generationConfig`, by
+/// Google's names, as JSON text.
+///
+/// # Errors
+/// One of them asks for what Gemini cannot do, unless it may be dropped.
+pub(super) fn alone(
+    parameters: &[(Box<str>, Box<RawValue>)],
+    options: &RequestOptions<'_>,
+) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let nothing = Object::empty();
+    let options = RequestOptions { defaults: parameters, overrides: &[], drop: &[], ..*options };
+    let fields = Fields::gather(&nothing, &options);
+    let passed = Passed::of(&fields, options.quirks.vertex, options.drop_params)?;
+    let mut own: Vec<(String, Vec<u8>)> = Vec::with_capacity(passed.0.len() + 1);
+    for (name, value) in passed.0 {
+        own.push((name.into_owned(), value.get().as_bytes().to_vec()));
+    }
+    if let Some(tier) = service_tier(&fields)? {
+        own.push(("serviceTier".to_owned(), quoted(&tier).into_bytes()));
+    }
+    Ok(own)
 }
 
 #[derive(Debug, Serialize)]
@@ -154,7 +188,11 @@ impl<'a> Passed<'a> {
                 }
                 Fate::Passed => {
                     let value: Raw<'a> = read(name, raw)?;
-                    passed.put(own_name(name), Cow::Borrowed(value));
+                    let own = own_name(name);
+                    if own == "toolConfig" && streams_arguments(raw) {
+                        return Err(in_pieces(name));
+                    }
+                    passed.put(own, Cow::Borrowed(value));
                 }
             }
         }
@@ -189,6 +227,26 @@ impl Serialize for Passed<'_> {
         }
         map.end()
     }
+}
+
+/// Whether a `toolConfig` asks for the arguments of calls in pieces.
+fn streams_arguments(raw: &str) -> bool {
+    let Ok(config) = serde_json::from_str::<Value>(raw) else { return false };
+    let either = |value: &Value, names: [&str; 2]| {
+        names.into_iter().find_map(|name| value.get(name)).cloned().unwrap_or_default()
+    };
+    let calling = either(&config, ["functionCallingConfig", "function_calling_config"]);
+    either(&calling, ["streamFunctionCallArguments", "stream_function_call_arguments"]) == true
+}
+
+/// Pieces of arguments that say by a path where each belongs have no form in chat completions.
+fn in_pieces(name: &str) -> Failure {
+    let param = format!("{name}.function_calling_config.stream_function_call_arguments");
+    let message = format!(
+        "`{param}`: chat completions have no form for arguments in pieces with their paths; leave \
+         it out, and each call comes whole"
+    );
+    impossible(&param, message)
 }
 
 /// Google's name of a field of its own. Others stay as they are.

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::PROVIDER;
 use super::models::Capabilities;
 use super::names::tool_name;
-use super::schema::fit;
+use super::schema::{Unfit, fit, fit_parameters};
 use crate::failure::Failure;
 use crate::wire::chat::{Choice, FunctionTool, Raw, Tools};
 use crate::wire::fields::{Fields, Text, impossible, invalid, read, unsupported};
@@ -142,9 +142,8 @@ fn declaration<'a>(
         Some(schema) if model.json_schema => parameters_json_schema = Some(schema),
         Some(schema) => {
             let place = format!("{param}.parameters");
-            let fitted = fitted(&place, schema)?;
-            // An object without properties is refused; without a schema the function takes nothing.
-            parameters = Some(fitted).filter(|schema| schema.get("properties").is_some());
+            let schema: Node = read(&place, schema.get())?;
+            parameters = fit_parameters(&schema).map_err(|unfit| refused(&place, &unfit))?;
         }
         None => {}
     }
@@ -155,7 +154,11 @@ fn declaration<'a>(
 /// A schema in the subset that older models take.
 pub(super) fn fitted(param: &str, schema: &RawValue) -> Result<Node, Failure> {
     let schema: Node = read(param, schema.get())?;
-    fit(&schema).map_err(|unfit| invalid(param, format!("`{param}`: {unfit}")))
+    fit(&schema).map_err(|unfit| refused(param, &unfit))
+}
+
+fn refused(param: &str, unfit: &Unfit) -> Failure {
+    invalid(param, format!("`{param}`: {unfit}"))
 }
 
 fn name<'a>(param: &str, name: Cow<'a, str>) -> Result<Cow<'a, str>, Failure> {
@@ -208,20 +211,28 @@ fn calling<'a>(
     model: &Capabilities,
     declarations: &mut Vec<Declaration<'a>>,
 ) -> Result<Option<Config<'a>>, Failure> {
-    let (mode, names) = match choice {
+    let names = |written: Vec<Cow<'a, str>>| -> Result<Vec<_>, Failure> {
+        written.into_iter().map(|written| name("tool_choice", written)).collect()
+    };
+    let (mode, allowed_function_names) = match choice {
         Choice::Auto => ("AUTO", Vec::new()),
         Choice::None => ("NONE", Vec::new()),
         Choice::Required => ("ANY", Vec::new()),
-        Choice::Function(name) => ("ANY", vec![name]),
-        Choice::Allowed { names, required: true } => ("ANY", names),
-        Choice::Allowed { names, required: false } if model.json_schema => ("VALIDATED", names),
-        Choice::Allowed { names, required: false } => {
+        Choice::Function(name) => ("ANY", names(vec![name])?),
+        Choice::Allowed { names: allowed, required: true } => ("ANY", names(allowed)?),
+        Choice::Allowed { names: allowed, required: false } if model.json_schema => {
+            ("VALIDATED", names(allowed)?)
+        }
+        Choice::Allowed { names: allowed, required: false } => {
             // Older models cannot be told; they do not see the others.
-            declarations.retain(|declaration| names.contains(&declaration.name));
+            let allowed = names(allowed)?;
+            declarations.retain(|declaration| allowed.contains(&declaration.name));
+            if declarations.is_empty() {
+                let message = "`tool_choice` allows only tools that are not among `tools`";
+                return Err(invalid("tool_choice", message));
+            }
             ("AUTO", Vec::new())
         }
     };
-    let names = names.into_iter().map(|written| name("tool_choice", written));
-    let allowed_function_names = names.collect::<Result<_, _>>()?;
     Ok(Some(Config { function_calling_config: Calling { mode, allowed_function_names } }))
 }

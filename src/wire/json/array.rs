@@ -1,5 +1,7 @@
 //! Rewriting the elements of an array, each read one level deep.
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 
 use super::{Broken, Cursor, Object};
@@ -14,7 +16,7 @@ pub(crate) fn map_elements(
 ) -> Option<Bytes> {
     let mut out = BytesMut::new();
     let mut copied = 0;
-    each_object(array, |object, start, end| {
+    each_object(array, |_, object, Range { start, end }| {
         if let Some(text) = change(object) {
             if out.is_empty() {
                 out.reserve(array.len() + text.len());
@@ -34,23 +36,32 @@ pub(crate) fn map_elements(
 
 /// Those elements of an array that are objects. As for [`map_elements`], the array is valid.
 pub(crate) fn elements(array: &Bytes) -> Vec<Object> {
+    numbered(array).into_iter().map(|(_, object)| object).collect()
+}
+
+/// As [`elements`], each with its place in the array, counted from 0.
+pub(crate) fn numbered(array: &Bytes) -> Vec<(usize, Object)> {
     let mut objects = Vec::new();
     // A value that is no array has no elements.
-    let _no_array = each_object(array, |object, _, _| objects.push(object.clone()));
+    let _no_array = each_object(array, |at, object, _| objects.push((at, object.clone())));
     objects
 }
 
-fn each_object(array: &Bytes, mut visit: impl FnMut(&Object, usize, usize)) -> Result<(), Broken> {
+fn each_object(
+    array: &Bytes,
+    mut visit: impl FnMut(usize, &Object, Range<usize>),
+) -> Result<(), Broken> {
     let mut cursor = Cursor::new(array);
     cursor.open(b'[')?;
-    let mut first = true;
-    while cursor.element(first)? {
-        first = false;
+    let mut count = 0;
+    while cursor.element(count == 0)? {
+        let at = count;
+        count += 1;
         let span = cursor.value()?;
         if array[span.start] == b'{' {
             let bytes = array.slice(span.clone());
             let fields = Object::read(&bytes)?;
-            visit(&Object { bytes, fields }, span.start, span.end);
+            visit(at, &Object { bytes, fields }, span);
         }
     }
     Ok(())

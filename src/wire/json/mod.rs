@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 use serde_json::Value;
 
-pub(crate) use array::{elements, map_elements};
+pub(crate) use array::{elements, map_elements, numbered};
 pub(crate) use cursor::{Broken, Cursor};
 pub(crate) use node::Node;
 

@@ -42,6 +42,11 @@ fn usage_is_read_from_every_kind_of_reply() {
     }
     assert_eq!(usage(Endpoint::Translations, json!({"text": "hi"})), None);
 
+    // A batch that is done says so each time that it is looked at.
+    let batch = json!({"id": "batch_1", "status": "completed", "usage": {"input_tokens": 1000,
+        "output_tokens": 2000, "total_tokens": 3000}});
+    assert_eq!(usage(Endpoint::Batches, batch), Some(Usage::default()));
+
     let billed = json!({"results": [], "meta": {"billed_units": {"search_units": 2}}});
     let expected = units(Units { searches: 2, ..Units::default() });
     assert_eq!(usage(Endpoint::Rerank, billed), Some(expected));
@@ -99,7 +104,8 @@ fn what_nobody_counted_is_estimated() {
     let documents: Vec<_> = (0..101).map(|n| n.to_string()).collect();
     let ranked = estimate(Endpoint::Rerank, json!({"query": "q", "documents": documents}));
     assert_eq!(ranked.units.searches, 2);
-    assert_eq!(estimate(Endpoint::Transcriptions, json!({})).output_tokens, 100);
+    let heard = estimate(Endpoint::Transcriptions, json!({}));
+    assert_eq!((heard.output_tokens, heard.units.audio_ms, heard.estimated), (100, 26_666, true));
 }
 
 const IMAGES: &str = "event: image_generation.partial_image\ndata: {\"type\":\"image_generation.partial_image\",\"b64_json\":\"AA\"}\n\n\

@@ -7,6 +7,9 @@ use crate::wire::{openai, text_bytes};
 /// Documents of one search, as Cohere counts.
 const SEARCH_DOCUMENTS: u64 = 100;
 
+/// Text of what is said in a second, where nobody told how long it was: 150 words in a minute.
+const SPOKEN_BYTES_PER_SECOND: u64 = 15;
+
 /// What a reply says that it used, or what it shows.
 pub(super) fn of(reply: &Object, api: Endpoint) -> Option<Usage> {
     let counted = reply.raw_bytes("usage");
@@ -23,10 +26,11 @@ pub(super) fn of(reply: &Object, api: Endpoint) -> Option<Usage> {
             Some(Usage { units: Units { audio_ms, ..Units::default() }, ..Usage::default() })
         }),
         Endpoint::Rerank => of_rerank(reply, counted),
-        // Moderation is free, and what is stored is charged by what it is used for.
-        Endpoint::Moderations | Endpoint::Files | Endpoint::Batches => {
-            Some(counted.unwrap_or_default())
-        }
+        // Moderation is free.
+        Endpoint::Moderations => Some(counted.unwrap_or_default()),
+        // What is kept is charged by what it is used for. A batch that is done tells its tokens, but
+        // as often as it is asked for: nobody here remembers whether that was counted.
+        Endpoint::Files | Endpoint::Batches => Some(Usage::default()),
         _ => counted,
     }
 }
@@ -99,7 +103,9 @@ pub fn estimate(api: Endpoint, request: &Object, reply_bytes: u64) -> Usage {
             Usage { input_tokens: tokens_of("prompt"), ..estimated }
         }
         Endpoint::Transcriptions | Endpoint::Translations => {
-            Usage { output_tokens: reply_bytes / BYTES_PER_TOKEN, ..estimated }
+            let audio_ms = reply_bytes.saturating_mul(1000) / SPOKEN_BYTES_PER_SECOND;
+            let units = Units { audio_ms, ..Units::default() };
+            Usage { output_tokens: reply_bytes / BYTES_PER_TOKEN, units, ..estimated }
         }
         Endpoint::Rerank => {
             let documents = request.value("documents");

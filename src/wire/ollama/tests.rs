@@ -144,6 +144,25 @@ fn the_conversation_is_said_in_ollamas_words() {
     );
 }
 
+#[test]
+fn results_of_tools_say_what_was_called_and_that_it_failed() {
+    let call = |id: &str, name: &str| json!({"id": id, "type": "function", "function": {"name": name, "arguments": ""}});
+    let result = |id: &str, failed: bool| json!({"role": "tool", "tool_call_id": id, "content": "no such city", "is_error": failed});
+    let body = sent(&json!({"messages": [
+        {"role": "assistant", "content": "", "tool_calls": [call("1", "f"), call("2", "g")]},
+        result("2", false), result("1", true),
+    ]}))
+    .unwrap();
+    let [asked, second, first] = [0, 1, 2].map(|at| &body["messages"][at]);
+    assert_eq!(asked["tool_calls"][0]["function"]["arguments"], json!({}));
+    assert_eq!((&second["tool_name"], &second["content"]), (&json!("g"), &json!("no such city")));
+    assert_eq!(first["tool_name"], "f");
+    let told = first["content"].as_str().unwrap();
+    assert!(told.contains("no such city") && told != "no such city", "{told}");
+    let missing = json!({"messages": [{"role": "tool", "content": "x"}]});
+    assert_eq!(sent(&missing).unwrap_err().param.as_deref(), Some("messages[0].tool_call_id"));
+}
+
 fn line(fields: &Value) -> Value {
     let mut line = json!({"model": "llama3.2", "created_at": "2026-11-21T10:00:00.123456789Z",
                           "done": false});

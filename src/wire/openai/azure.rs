@@ -7,9 +7,10 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::chunk::Chunk;
-use super::stream::{ChoiceSet, Rewrite, Verdict, event, object};
+use super::stream::{ChoiceSet, Rewrite, Verdict, object};
 use crate::failure::Failure;
 use crate::wire::json::{Edits, Object, elements};
+use crate::wire::sse::event;
 use crate::wire::stream::StreamOptions;
 
 /// Bound of what is remembered of a chunk's head.
@@ -24,7 +25,9 @@ pub struct Azure {
 }
 
 impl Rewrite for Azure {
-    const KEEPS_COMMENTS: bool = true;
+    fn keeps_comments(_: &StreamOptions) -> bool {
+        true
+    }
 
     fn chunk(
         &mut self,

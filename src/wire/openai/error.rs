@@ -81,13 +81,15 @@ impl ErrorBody {
     /// rules for error responses tell (`provider::reclassify`).
     #[must_use]
     pub fn into_failure(self) -> Failure {
+        let status = self.status();
         Failure {
             class: FailureClass::Server,
-            status: self.status(),
+            status,
             message: self.message,
-            kind: self.error_type.or(self.kind),
-            code: self.code,
-            param: self.param,
+            kind: self.error_type.or(self.kind).map(Box::from),
+            // Codes are stable words; a status is told as one.
+            code: self.code.filter(|_| status.is_none()).map(Box::from),
+            param: self.param.map(Box::from),
             retry_after: None,
             should_retry: None,
             blameless: false,
@@ -115,9 +117,9 @@ mod tests {
             plain,
             ErrorBody {
                 message: "m".to_owned(),
-                kind: Some("t".to_owned()),
-                code: Some("c".to_owned()),
-                param: Some("p".to_owned()),
+                kind: Some("t".into()),
+                code: Some("c".into()),
+                param: Some("p".into()),
                 error_type: None,
             }
         );

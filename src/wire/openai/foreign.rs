@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::request::Draft;
 use crate::wire::RequestOptions;
-use crate::wire::chat::failed;
+use crate::wire::chat::{MAX_CALL_ID, failed, short_call_id};
 use crate::wire::json::{Edits, Object, elements, map_elements, text};
 
 /// What is looked for before anything is read: most requests have none of it.
@@ -23,6 +23,15 @@ const ITEMS: &[u8] = b"\"reasoning_items\"";
 const FAILED: &[u8] = b"\"is_error\"";
 const EXTRA: &[u8] = b"\"extra_content\"";
 const TOOL_RESULT: &[u8] = b"\"tool_call_id\"";
+
+/// What replies have, ours or a provider's, and requests do not.
+const REPLIED: [&str; 5] = [
+    "\"reasoning_content\"",
+    "\"reasoning_details\"",
+    "\"images\"",
+    "\"annotations\"",
+    "\"provider_specific_fields\"",
+];
 
 /// Models of OpenAI's that do not reason and refuse to be told how much to.
 const UNREASONING: [&str; 3] = ["gpt-3.5", "gpt-4", "chatgpt-"];
@@ -38,10 +47,14 @@ pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) {
             extra: !hint.contains("gemini") && has(EXTRA),
             thoughts: has(THOUGHTS),
             // Imitators that show their reasoning want it back; OpenAI knows no such field.
-            keeps_reasoning: options.quirks.normalise_stream,
+            keeps_reasoning: options.quirks.normalise_stream || options.quirks.imitates,
             others: has(ITEMS) || has(FAILED),
+            replied: options.quirks.closed_messages
+                && REPLIED.iter().any(|name| has(name.as_bytes())),
+            long_ids: options.quirks.closed_messages && has_long_id(&messages),
         };
-        let tool_media = has(TOOL_RESULT) && has_tool_media(&messages);
+        // Mistral's tools return whatever they like.
+        let tool_media = !options.quirks.mistral && has(TOOL_RESULT) && has_tool_media(&messages);
         if tool_media {
             draft.edits.set_raw("messages", rule.messages(&messages));
         } else if rule.applies()
@@ -68,7 +81,7 @@ pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) {
     }
     // A client's wish not to think: to others it says nothing that they understand.
     let off = |raw: &[u8]| memmem::find(raw, b"\"disabled\"").is_some();
-    if !options.quirks.normalise_stream && draft.raw("thinking").is_some_and(off) {
+    if !options.quirks.takes_thinking && draft.raw("thinking").is_some_and(off) {
         draft.edits.remove("thinking");
     }
 }
@@ -81,11 +94,13 @@ struct Rule {
     thoughts: bool,
     keeps_reasoning: bool,
     others: bool,
+    replied: bool,
+    long_ids: bool,
 }
 
 impl Rule {
     const fn applies(self) -> bool {
-        self.cache || self.extra || self.thoughts || self.others
+        self.cache || self.extra || self.thoughts || self.others || self.replied || self.long_ids
     }
 
     fn message(self, message: &Object) -> Option<Bytes> {
@@ -149,6 +164,16 @@ impl Rule {
         }
         edits.remove("reasoning_items");
         edits.remove("is_error");
+        if self.replied {
+            for name in REPLIED {
+                edits.remove(name.trim_matches('"'));
+            }
+        }
+        if self.long_ids
+            && let Some(id) = message.str("tool_call_id").filter(|id| id.len() > MAX_CALL_ID)
+        {
+            edits.set("tool_call_id", &short_call_id(&id));
+        }
         if self.extra {
             edits.remove("extra_content");
         }
@@ -161,7 +186,7 @@ impl Rule {
                 edits.set_raw("content", parts.to_vec());
             }
         }
-        if (self.cache || self.extra)
+        if (self.cache || self.extra || self.replied || self.long_ids)
             && let Some(calls) = message.slice("tool_calls")
             && let Some(changed) = map_elements(&calls, |call| {
                 let mut edits = Edits::new();
@@ -170,6 +195,14 @@ impl Rule {
                 }
                 if self.extra {
                     edits.remove("extra_content");
+                }
+                if self.replied {
+                    edits.remove("provider_specific_fields");
+                }
+                if self.long_ids
+                    && let Some(id) = call.str("id").filter(|id| id.len() > MAX_CALL_ID)
+                {
+                    edits.set("id", &short_call_id(&id));
                 }
                 call.changed(&edits)
             })
@@ -188,6 +221,16 @@ fn without_marker(object: &Object) -> Option<Bytes> {
         edits.set_raw("function", function.to_vec());
     }
     object.changed(&edits)
+}
+
+/// Whether a result is of a call whose id is too long. Nothing is parsed for this.
+fn has_long_id(messages: &[u8]) -> bool {
+    memmem::find_iter(messages, TOOL_RESULT).any(|at| {
+        let rest = messages[at + TOOL_RESULT.len()..].trim_ascii_start();
+        let Some(id) = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start) else { return false };
+        let Some(id) = id.strip_prefix(b"\"") else { return false };
+        memchr::memchr(b'"', id).is_some_and(|end| end > MAX_CALL_ID)
+    })
 }
 
 fn is_text(part: &Object) -> bool {

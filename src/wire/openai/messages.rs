@@ -10,7 +10,7 @@ use super::request::Draft;
 use super::tool_calls::nine_letters;
 use crate::dialect::Quirks;
 use crate::wire::RequestOptions;
-use crate::wire::json::{Edits, Object, map_elements};
+use crate::wire::json::{Edits, Object, elements, map_elements};
 
 /// What clients send back in messages because some provider, or a gateway, once put it there.
 /// Mistral's schema knows none of it.
@@ -33,7 +33,8 @@ const FOREIGN_TO_MISTRAL: [&str; 13] = [
 /// Respells messages and tools where a quirk asks for it.
 pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) {
     let quirks = options.quirks;
-    let thinks = quirks.null_content_with_tool_calls && think_as_deepseek(draft);
+    let thinks =
+        quirks.null_content_with_tool_calls && think_as_deepseek(draft, options.model_hint);
     if quirks.copies_older_api() {
         make_developers_system(draft);
     }
@@ -45,12 +46,35 @@ pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) {
             draft.edits.set_raw("messages", changed.to_vec());
         }
     }
+    if quirks.mistral
+        && let Some(kept) = draft.slice("messages").and_then(|all| without_empty_turns(&all))
+    {
+        draft.edits.set_raw("messages", kept);
+    }
     if quirks.mistral || quirks.strip_strict_and_names {
         let tools = draft.slice("tools");
         if let Some(changed) = tools.and_then(|tools| map_elements(&tools, without_strict)) {
             draft.edits.set_raw("tools", changed.to_vec());
         }
     }
+}
+
+/// The messages without turns of the assistant in which it said and did nothing, which Mistral refuses.
+fn without_empty_turns(messages: &Bytes) -> Option<Vec<u8>> {
+    let all = elements(messages);
+    let is_empty = |message: &&Object| {
+        let content = message.raw_bytes("content").unwrap_or(b"null");
+        let calls = message.raw_bytes("tool_calls").unwrap_or(b"null");
+        message.str("role").as_deref() == Some("assistant")
+            && matches!(content, b"null" | b"\"\"" | b"[]")
+            && matches!(calls, b"null" | b"[]")
+    };
+    if !all.iter().any(|message| is_empty(&message)) {
+        return None;
+    }
+    let kept = all.iter().filter(|message| !is_empty(message));
+    let kept: Vec<&[u8]> = kept.map(|message| &message.bytes()[..]).collect();
+    Some([b"[", &kept.join(&b","[..])[..], b"]"].concat())
 }
 
 /// A `developer` is OpenAI's later word for `system`, and unknown to most that copy its API.
@@ -71,23 +95,35 @@ fn make_developers_system(draft: &mut Draft<'_>) {
     }
 }
 
-/// DeepSeek's models think or do not; how much is not for the client to say. True if this request
-/// has the model think.
-fn think_as_deepseek(draft: &mut Draft<'_>) -> bool {
+/// DeepSeek's models think unless they are told not to, much or very much. True if this request has
+/// the model think.
+fn think_as_deepseek(draft: &mut Draft<'_>, model: &str) -> bool {
     let effort = draft.slice("reasoning_effort").filter(|effort| effort[..] != b"null"[..]);
     if let Some(effort) = effort {
-        draft.edits.remove("reasoning_effort");
+        let level = match &effort[..] {
+            b"\"none\"" => None,
+            b"\"xhigh\"" | b"\"max\"" => Some("max"),
+            _ => Some("high"),
+        };
         if !draft.is_set("thinking") {
-            let kind: &[u8] = if effort[..] == b"\"none\""[..] {
-                br#"{"type":"disabled"}"#
-            } else {
-                br#"{"type":"enabled"}"#
-            };
-            draft.edits.set_raw("thinking", kind);
+            let kind = if level.is_some() { "enabled" } else { "disabled" };
+            draft.edits.set("thinking", &serde_json::json!({"type": kind}));
+        }
+        match level {
+            Some(level) => draft.edits.set("reasoning_effort", level),
+            None => draft.edits.remove("reasoning_effort"),
         }
     }
     let thinking = draft.slice("thinking").and_then(|thinking| Object::parse(thinking).ok());
-    thinking.is_some_and(|thinking| thinking.str("type").as_deref() != Some("disabled"))
+    match thinking {
+        Some(thinking) if thinking.str("type").as_deref() == Some("disabled") => {
+            draft.edits.remove("reasoning_effort");
+            false
+        }
+        Some(_) => true,
+        // The name of the mode without thoughts.
+        None => !model.contains("deepseek-chat"),
+    }
 }
 
 /// `thinks`: DeepSeek will think, and then wants to see what it thought before each tool call.

@@ -10,6 +10,7 @@ mod error;
 mod foreign;
 mod likeness;
 mod messages;
+mod mistral;
 mod normalise;
 mod params;
 mod reasoning;

@@ -9,12 +9,12 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::chunk::Chunk;
-use super::stream::{ChoiceSet, Rewrite, Verdict, event, object};
+use super::stream::{ChoiceSet, Rewrite, Verdict, object};
 use super::tool_calls::ToolCalls;
 use super::usage;
-use crate::dialect::Quirks;
 use crate::failure::{Failure, FailureClass};
-use crate::wire::json::{Edits, Object};
+use crate::wire::json::{Edits, Object, elements};
+use crate::wire::sse::event;
 use crate::wire::stream::StreamOptions;
 
 /// Brings the chunks of a provider to OpenAI's form.
@@ -34,8 +34,10 @@ pub struct Normalise {
 }
 
 impl Rewrite for Normalise {
-    // Keep-alives of the provider are of no use to the client: the gateway sends its own.
-    const KEEPS_COMMENTS: bool = false;
+    // Keep-alives of a provider that is known are of no use to the client: the gateway sends its own.
+    fn keeps_comments(options: &StreamOptions) -> bool {
+        options.quirks.imitates
+    }
 
     fn chunk(
         &mut self,
@@ -53,6 +55,10 @@ impl Rewrite for Normalise {
             return Ok(Verdict::Keep);
         }
         let object = object(data)?;
+        if chunk.usage.is_some() && !chunk.choices && self.is_in_place(&object, options) {
+            self.usage = None;
+            return Ok(Verdict::Keep);
+        }
         if chunk.usage.is_some() {
             self.hold_usage(&object, options);
             if !chunk.choices {
@@ -171,18 +177,26 @@ impl Normalise {
         Ok(ends)
     }
 
+    /// Whether usage is where OpenAI has it, as OpenAI counts: alone, after the end.
+    fn is_in_place(&self, object: &Object, options: &StreamOptions) -> bool {
+        let counts = object.raw_bytes("usage");
+        !self.finished.is_empty()
+            && object.raw_bytes("choices").is_some_and(|choices| choices.starts_with(b"["))
+            && counts.is_some_and(|counts| usage::corrected(counts, options.quirks).is_none())
+    }
+
     fn hold_usage(&mut self, object: &Object, options: &StreamOptions) {
         if !options.show_usage {
             return;
         }
-        let Some(counts) = object.raw_bytes("usage").filter(|raw| raw.starts_with(b"{")) else {
-            return;
-        };
+        let groq = object.object("x_groq");
+        let counted = |object: &Object| object.slice("usage").filter(|raw| raw.starts_with(b"{"));
+        let Some(counts) = counted(object).or_else(|| counted(groq.as_ref()?)) else { return };
+        let correct = usage::corrected(&counts, options.quirks).unwrap_or(counts);
         let mut edits = Edits::new();
         edits.set_raw("choices", &b"[]"[..]);
-        if let Some(correct) = usage::corrected(counts, options.quirks) {
-            edits.set_raw("usage", correct.to_vec());
-        }
+        edits.set_raw("usage", correct.to_vec());
+        edits.remove("x_groq");
         self.usage = Some(event(&object.edit(&edits)));
     }
 }
@@ -217,9 +231,22 @@ pub(super) fn reply(choices: &mut [Value], id: &str) -> Result<bool, Failure> {
     Ok(changed)
 }
 
-/// Whether replies of a provider with these quirks need a look.
-pub(super) const fn applies(quirks: Quirks) -> bool {
-    quirks.normalise_stream || quirks.mistral || quirks.reasoning_outside_completion
+/// Whether choices of a whole reply may depart from OpenAI's form. No tree is built for this: most
+/// follow it, and are passed on as they came.
+pub(super) fn may_depart(choices: &Bytes) -> bool {
+    elements(choices).iter().any(|choice| {
+        let message = choice.object("message");
+        let in_message = message.is_some_and(|message| {
+            ["tool_calls", "reasoning", "thinking"].iter().any(|name| message.is_set(name))
+                || message.raw_bytes("content").is_some_and(|content| content.starts_with(b"["))
+        });
+        in_message || choice.str("finish_reason").is_some_and(|reason| !is_openais(&reason))
+    })
+}
+
+/// Whether a finish reason is one that OpenAI has.
+fn is_openais(reason: &str) -> bool {
+    matches!(reason, "stop" | "length" | "tool_calls" | "content_filter" | "function_call")
 }
 
 /// OpenAI's word for a provider's finish reason. One that is not known here stays.
@@ -272,11 +299,15 @@ fn flatten(message: &mut Map<String, Value>) -> bool {
         changed = true;
     }
     for name in ["reasoning", "thinking"] {
-        if !message.get("reasoning_content").is_some_and(Value::is_string)
-            && message.get(name).is_some_and(Value::is_string)
-            && let Some(reasoning) = message.remove(name)
-        {
-            message.insert("reasoning_content".to_owned(), reasoning);
+        if !message.get(name).is_some_and(Value::is_string) {
+            continue;
+        }
+        if let Some(reasoning) = message.remove(name) {
+            // Some send a copy under the documented name, too.
+            let said = message.get("reasoning_content").and_then(Value::as_str);
+            if said.is_none_or(str::is_empty) {
+                message.insert("reasoning_content".to_owned(), reasoning);
+            }
             changed = true;
         }
     }
@@ -317,24 +348,16 @@ fn is_empty(value: &Value) -> bool {
 mod tests {
     use super::super::stream::ChatStream;
     use super::*;
+    use crate::dialect::Quirks;
     use crate::wire::Ending;
 
     const SHOWN: StreamOptions = StreamOptions {
         show_usage: true,
         created: 0,
         quirks: Quirks {
-            max_tokens_only: false,
-            no_stream_options: false,
-            mistral: false,
-            strip_strict_and_names: false,
-            null_content_with_tool_calls: false,
             reasoning_outside_completion: true,
             normalise_stream: true,
-            continues_final_message: false,
-            replays_reasoning: false,
-            vertex: false,
-            cache_markers: false,
-            rules: &[],
+            ..Quirks::NONE
         },
     };
 
@@ -368,6 +391,77 @@ mod tests {
             assert_eq!(events[0]["choices"][0]["finish_reason"], seen);
             assert_eq!(ending, Ending::Complete);
         }
+    }
+
+    #[test]
+    fn what_follows_openai_is_passed_as_the_same_memory() {
+        let options = StreamOptions { quirks: Quirks { imitates: true, ..Quirks::NONE }, ..SHOWN };
+        let head = "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\
+                    \"content\":\"\"},\"finish_reason\":null}]}\n\n";
+        let text = "data: {\"id\":\"c\", \"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\
+                    \"logprobs\":null,\"finish_reason\":null}]}\n\n";
+        let end = "data: {\"id\":\"c\",\"choices\":[{\"delta\":{},\"index\":0,\
+                   \"finish_reason\":\"stop\"}]}\n\n";
+        let usage = "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\
+                     \"completion_tokens\":4,\"total_tokens\":7}}\n\n";
+        let read =
+            Bytes::from([head, ": alive\n\n", text, end, usage, "data: [DONE]\n\n"].concat());
+        let mut stream = ChatStream::<Normalise>::new(options);
+        let mut out = Vec::new();
+        stream.push(read.clone(), &mut out);
+        assert_eq!(out.len(), 1, "one slice of what was read");
+        assert_eq!((out[0].as_ptr(), out[0].len()), (read.as_ptr(), read.len()));
+    }
+
+    #[test]
+    fn groqs_own_place_for_usage_is_told_like_any_other() {
+        let end = json!({"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}],
+            "x_groq": {"id": "r", "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}}});
+        let (events, ..) = relay(SHOWN, &[end.clone(), json!("[DONE]")]);
+        assert_eq!(events[1]["usage"]["total_tokens"], 7, "{events:?}");
+        assert_eq!(events[1]["choices"], json!([]));
+        let hidden = StreamOptions { show_usage: false, ..SHOWN };
+        let (events, ..) = relay(hidden, &[end, json!("[DONE]")]);
+        assert_eq!(events.len(), 2, "{events:?}");
+    }
+
+    #[test]
+    fn what_a_marketplace_adds_stays() {
+        let delta = json!({"content": "a", "reasoning": "hm",
+            "reasoning_details": [{"type": "reasoning.text", "text": "hm", "signature": "s"}]});
+        let choice = json!({"index": 0, "delta": delta, "finish_reason": null, "native_finish_reason": null});
+        let end = json!({"index": 0, "delta": {"content": ""}, "finish_reason": "stop",
+            "native_finish_reason": "end_turn"});
+        let (events, ending, _) = relay(
+            SHOWN,
+            &[
+                json!({"id": "c", "choices": [choice]}),
+                json!({"id": "c", "choices": [end]}),
+                json!("[DONE]"),
+            ],
+        );
+        assert_eq!(ending, Ending::Complete);
+        let said = &events[0]["choices"][0]["delta"];
+        assert_eq!(said["reasoning_details"][0]["signature"], "s");
+        assert_eq!((&said["content"], &said["reasoning_content"]), (&json!("a"), &json!("hm")));
+        assert_eq!(events[1]["choices"][0]["native_finish_reason"], "end_turn");
+    }
+
+    #[test]
+    fn usage_that_goes_on_with_every_chunk_is_told_once() {
+        let counted = |text: &str, tokens: u64| {
+            json!({"id": "c", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": null}],
+                "usage": {"prompt_tokens": 3, "completion_tokens": tokens, "total_tokens": 3 + tokens}})
+        };
+        let mut end = delta(&json!({}), &json!("stop"));
+        end["usage"] = json!({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5});
+        let (events, ..) = relay(SHOWN, &[counted("a", 1), counted("b", 2), end, json!("[DONE]")]);
+        let told: Vec<&Value> = events.iter().filter(|it| it["usage"].is_object()).collect();
+        assert_eq!(told.len(), 1, "{events:?}");
+        assert_eq!(
+            (&told[0]["usage"]["total_tokens"], &told[0]["choices"]),
+            (&json!(5), &json!([]))
+        );
     }
 
     #[test]

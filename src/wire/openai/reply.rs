@@ -8,7 +8,7 @@ use super::stream::server_failure;
 use super::{normalise, usage};
 use crate::dialect::{Endpoint, Quirks};
 use crate::failure::Failure;
-use crate::wire::json::{Edits, Object};
+use crate::wire::json::{Broken, Cursor, Edits, Object};
 use crate::wire::{Reply, media};
 
 /// Reads the body of a 200.
@@ -28,8 +28,19 @@ pub fn reply(body: Bytes, quirks: Quirks, endpoint: Endpoint) -> Result<Reply, F
         Endpoint::Embeddings => "data",
         _ => return media::reply(&object, endpoint),
     };
-    if !object.raw_bytes(list).is_some_and(|raw| raw.starts_with(b"[")) {
+    let Some(listed) = object.raw_bytes(list).filter(|raw| raw.starts_with(b"[")) else {
         return Err(server_failure(format!("the provider's reply has no `{list}`")));
+    };
+    let answer = match endpoint {
+        Endpoint::Chat => Some(("message", b'{')),
+        Endpoint::Completions => Some(("text", b'"')),
+        _ => None,
+    };
+    if let Some((name, opens)) = answer
+        && !each_has(listed, name.as_bytes(), opens).unwrap_or(false)
+    {
+        let message = format!("the provider's reply has `choices` without a `{name}`");
+        return Err(server_failure(message));
     }
     let counts = object.raw_bytes("usage");
     let usage = counts.and_then(|counts| usage::read(counts, quirks));
@@ -37,8 +48,9 @@ pub fn reply(body: Bytes, quirks: Quirks, endpoint: Endpoint) -> Result<Reply, F
     if let Some(counts) = counts.and_then(|counts| usage::corrected(counts, quirks)) {
         edits.set_raw("usage", counts.to_vec());
     }
-    if endpoint == Endpoint::Chat
-        && normalise::applies(quirks)
+    if endpoint != Endpoint::Embeddings
+        && quirks.is_normalised()
+        && object.slice("choices").is_some_and(|choices| normalise::may_depart(&choices))
         && let Some(Value::Array(mut choices)) = object.value("choices")
         && normalise::reply(&mut choices, &object.str("id").unwrap_or_default())?
     {
@@ -49,6 +61,30 @@ pub fn reply(body: Bytes, quirks: Quirks, endpoint: Endpoint) -> Result<Reply, F
         usage,
         model: object.str("model").map(|model| model.into()),
     })
+}
+
+/// Whether there are choices and each of them has a member of this name, whose value begins so.
+fn each_has(choices: &[u8], name: &[u8], opens: u8) -> Result<bool, Broken> {
+    let mut cursor = Cursor::new(choices);
+    cursor.open(b'[')?;
+    let mut none = true;
+    while cursor.element(none)? {
+        none = false;
+        if cursor.peek() != Some(b'{') {
+            return Ok(false);
+        }
+        cursor.open(b'{')?;
+        let (mut first, mut found) = (true, false);
+        while let Some(field) = cursor.field(first)? {
+            first = false;
+            found |= choices[field] == *name && cursor.peek() == Some(opens);
+            cursor.value()?;
+        }
+        if !found {
+            return Ok(false);
+        }
+    }
+    Ok(!none)
 }
 
 /// The error that a 200 holds.
@@ -88,20 +124,7 @@ mod tests {
     use super::*;
     use crate::failure::FailureClass;
 
-    const PLAIN: Quirks = Quirks {
-        max_tokens_only: false,
-        no_stream_options: false,
-        mistral: false,
-        strip_strict_and_names: false,
-        null_content_with_tool_calls: false,
-        reasoning_outside_completion: false,
-        normalise_stream: false,
-        continues_final_message: false,
-        replays_reasoning: false,
-        vertex: false,
-        cache_markers: false,
-        rules: &[],
-    };
+    const PLAIN: Quirks = Quirks::NONE;
     const MISTRAL: Quirks = Quirks { mistral: true, ..PLAIN };
 
     fn chat(body: &Value, quirks: Quirks) -> Result<Reply, Failure> {
@@ -147,6 +170,27 @@ mod tests {
     }
 
     #[test]
+    fn choices_without_an_answer_are_no_reply() {
+        let read = |text: &'static str, endpoint| reply(text.into(), PLAIN, endpoint);
+        for text in [
+            r#"{"choices":[]}"#,
+            r#"{"choices":["x"]}"#,
+            r#"{"choices":[null]}"#,
+            r#"{"choices":[{"message":"hi"}]}"#,
+            r#"{"choices":[{"message":{}},{"message":null}]}"#,
+            r#"{"choices":[{"text":"hi"}]}"#,
+        ] {
+            let failure = read(text, Endpoint::Chat).unwrap_err();
+            assert_eq!(failure.class, FailureClass::Server, "{text}");
+            assert!(failure.message.contains("`message`"), "{text}: {failure:?}");
+        }
+        let chat = r#"{"choices":[{"message":{"content":"hi"}}]}"#;
+        assert!(read(chat, Endpoint::Completions).is_err());
+        assert!(read(chat, Endpoint::Chat).is_ok());
+        assert!(read(r#"{"choices":[{"text":"hi"}]}"#, Endpoint::Completions).is_ok());
+    }
+
+    #[test]
     fn the_word_error_is_no_error() {
         let body =
             json!({"choices": [{"message": {"content": "error"}, "error": null}], "error": null});
@@ -163,6 +207,32 @@ mod tests {
         let body = Bytes::from_static(br#"{"choices":[{"text":"a","finish_reason":"stop"}]}"#);
         assert_eq!(reply(body.clone(), PLAIN, Endpoint::Completions).unwrap().body, body);
         assert!(reply(body, PLAIN, Endpoint::Embeddings).is_err());
+    }
+
+    #[test]
+    fn reasons_of_text_completions_become_openais() {
+        let quirks = Quirks { normalise_stream: true, ..PLAIN };
+        let body = json!({"choices": [{"index": 0, "text": "a", "finish_reason": "eos"}]});
+        let reply = reply(body.to_string().into(), quirks, Endpoint::Completions).unwrap();
+        let seen: Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(seen["choices"][0], json!({"index": 0, "text": "a", "finish_reason": "stop"}));
+    }
+
+    #[test]
+    fn a_choice_that_departs_is_found_without_a_tree() {
+        let departs = |choice: Value| normalise::may_depart(&json!([choice]).to_string().into());
+        assert!(!departs(
+            json!({"message": {"content": "a", "tool_calls": null}, "finish_reason": "length"})
+        ));
+        assert!(!departs(json!({"message": {"content": null}, "finish_reason": null})));
+        for message in [
+            json!({"content": [{"type": "text", "text": "a"}]}),
+            json!({"content": "a", "reasoning": "b"}),
+            json!({"content": null, "tool_calls": [{"id": "a"}]}),
+        ] {
+            assert!(departs(json!({"message": message, "finish_reason": "stop"})), "{message}");
+        }
+        assert!(departs(json!({"message": {"content": "a"}, "finish_reason": ""})));
     }
 
     #[test]

@@ -82,6 +82,21 @@ pub(super) struct OutputItem<'a> {
     pub(super) summary: Option<Vec<OutputPart<'a>>>,
     #[serde(borrow, default)]
     pub(super) encrypted_content: Option<Text<'a>>,
+    /// An image that was generated: base64.
+    #[serde(borrow, default)]
+    result: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    output_format: Option<Text<'a>>,
+}
+
+impl OutputItem<'_> {
+    /// The address of an image that was generated.
+    pub(super) fn image(&self) -> Option<String> {
+        let is_image = self.kind.as_deref() == Some("image_generation_call");
+        let data = self.result.as_deref().filter(|data| is_image && !data.is_empty())?;
+        let format = self.output_format.as_deref().unwrap_or("png");
+        Some(format!("data:image/{format};base64,{data}"))
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -117,6 +132,9 @@ pub(super) struct Event<'a> {
     pub(super) item: Option<Raw<'a>>,
     #[serde(borrow, default)]
     pub(super) annotation: Option<Raw<'a>>,
+    /// How likely the tokens of a text were: a list.
+    #[serde(borrow, default)]
+    pub(super) logprobs: Option<Vec<Raw<'a>>>,
     #[serde(borrow, default)]
     pub(super) response: Option<Raw<'a>>,
 }
@@ -141,6 +159,12 @@ pub(super) fn kind<'a>(name: Option<&'a [u8]>, data: &'a [u8]) -> Option<Cow<'a,
         return Some(Cow::Borrowed(name));
     }
     serde_json::from_slice::<Kind<'a>>(data).ok()?.kind
+}
+
+/// Probabilities as the chat API wraps them; `None` if there are none.
+pub(super) fn nested_logprobs(list: &[Raw<'_>]) -> Option<Box<RawValue>> {
+    let wrapped = serde_json::json!({"content": list, "refusal": null});
+    (!list.is_empty()).then(|| serde_json::value::to_raw_value(&wrapped).ok()).flatten()
 }
 
 /// A citation as the chat API writes it: nested under its type.

@@ -26,13 +26,13 @@ impl Problem<'_> {
         let text = |text: Option<Text<'_>>| text.map(|text| text.0.into_owned());
         let message = text(self.message).filter(|message| !message.is_empty());
         let message = message.unwrap_or_else(|| "the provider gave no reason".to_owned());
-        let code = text(self.code);
+        let code: Option<Box<str>> = text(self.code).map(Box::from);
         let class = if message.contains(OVERLOADED) {
             FailureClass::Overloaded
         } else {
             class_of(code.as_deref().unwrap_or_default())
         };
-        Failure { code, param: text(self.param), ..Failure::new(class, message) }
+        Failure { code, param: text(self.param).map(Box::from), ..Failure::new(class, message) }
     }
 }
 

@@ -23,6 +23,19 @@ impl Owner {
         }
         Self(sum)
     }
+
+    /// Reads what [`fmt::Display`] writes.
+    pub(super) fn read(digits: &str) -> Option<Self> {
+        let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let is_one = digits.len() == DIGITS && digits.bytes().all(hex);
+        is_one.then(|| u64::from_str_radix(digits, 16).ok().map(Self))?
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:0DIGITS$x}", self.0)
+    }
 }
 
 /// A response of a provider, and whose it is.
@@ -38,16 +51,14 @@ impl<'a> Made<'a> {
     #[must_use]
     pub fn read(id: &'a str) -> Option<Self> {
         let (digits, rest) = id.strip_prefix(MARK)?.split_at_checked(DIGITS)?;
-        let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
         let own = rest.strip_prefix('_').filter(|own| !own.is_empty())?;
-        let by = digits.bytes().all(hex).then(|| u64::from_str_radix(digits, 16).ok())??;
-        Some(Self { by: Owner(by), id: own })
+        Some(Self { by: Owner::read(digits)?, id: own })
     }
 }
 
 impl fmt::Display for Made<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{MARK}{:0DIGITS$x}_{}", self.by.0, self.id)
+        write!(out, "{MARK}{}_{}", self.by, self.id)
     }
 }
 

@@ -7,12 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::failure::Failure;
-use crate::wire::chat::{Call, Foreign, Message, Part, Raw, failed, parts};
+use crate::wire::chat::{Call, Foreign, Message, Part, Raw, failed, parts, short_call_id};
 use crate::wire::fields::{Text, impossible, missing, read};
 use crate::wire::json::{Edits, Object};
-
-/// The longest id of a call that OpenAI takes.
-const MAX_CALL_ID: usize = 64;
 
 /// One item of the input.
 #[derive(Debug, Serialize)]
@@ -111,7 +108,7 @@ pub(super) fn input<'m>(messages: &'m [Message<'m>]) -> Result<Vec<Item<'m>>, Fa
             "tool" => {
                 let id = message.tool_call_id.as_ref();
                 let id = id.ok_or_else(|| missing(&format!("{param}.tool_call_id")))?;
-                let (call_id, output) = (call_id(&id.0), returned(&param, message)?);
+                let (call_id, output) = (short_call_id(&id.0), returned(&param, message)?);
                 items.push(if custom.contains(&&*id.0) {
                     Item::CustomToolCallOutput { call_id, output }
                 } else {
@@ -180,7 +177,7 @@ fn tool_call<'m>(
     let id = call.id.as_ref().ok_or_else(|| missing(&format!("{param}.id")))?;
     if let Some(function) = &call.function {
         return Ok(Item::FunctionCall {
-            call_id: call_id(&id.0),
+            call_id: short_call_id(&id.0),
             name: Cow::Borrowed(&function.name.0),
             arguments: arguments(function.arguments.as_deref()),
         });
@@ -188,7 +185,7 @@ fn tool_call<'m>(
     let Some(raw) = &call.custom else { return Err(missing(&format!("{param}.function"))) };
     let CustomCall { name, input } = read(&format!("{param}.custom"), raw.get())?;
     custom.push(&id.0);
-    Ok(Item::CustomToolCall { call_id: call_id(&id.0), name: name.0, input: input.0 })
+    Ok(Item::CustomToolCall { call_id: short_call_id(&id.0), name: name.0, input: input.0 })
 }
 
 /// The arguments as text: as they were written, if that is what they are.
@@ -277,9 +274,8 @@ fn input_part<'m>(param: &str, part: Part<'m>, is_output: bool) -> Result<InputP
 /// sealed content; ids of things that are not kept are refused.
 fn replayed(raw: &RawValue) -> Option<Box<RawValue>> {
     let item = Object::parse(Bytes::copy_from_slice(raw.get().as_bytes())).ok()?;
-    if !item.is_set("encrypted_content") {
-        return None;
-    }
+    // What others sealed is refused.
+    item.str("encrypted_content").filter(|sealed| !super::sealed::is_marked(sealed))?;
     let mut edits = Edits::new();
     edits.remove("id");
     edits.remove("status");
@@ -287,21 +283,8 @@ fn replayed(raw: &RawValue) -> Option<Box<RawValue>> {
     RawValue::from_string(text).ok()
 }
 
-/// An id that OpenAI takes. The same long one becomes the same short one, so that a call and its
-/// result still belong together.
-fn call_id(id: &str) -> Cow<'_, str> {
-    if id.len() <= MAX_CALL_ID {
-        return Cow::Borrowed(id);
-    }
-    // FNV-1a with 128 bits.
-    let sum = id.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |sum, byte| {
-        (sum ^ u128::from(byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013b)
-    });
-    Cow::Owned(format!("call_{sum:032x}"))
-}
-
 /// The call of the old form has no id; there is one at a time.
 fn old_call_id(name: &str) -> Cow<'_, str> {
     let id = format!("call_{name}");
-    Cow::Owned(call_id(&id).into_owned())
+    Cow::Owned(short_call_id(&id).into_owned())
 }

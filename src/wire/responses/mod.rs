@@ -24,6 +24,7 @@ mod native;
 mod reply;
 mod request;
 mod resource;
+mod sealed;
 mod stream;
 mod tools;
 

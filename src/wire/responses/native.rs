@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -14,21 +15,31 @@ use super::failure::{garbage, in_event};
 use super::ids::{Made, Owner};
 use super::reply::{failed, parse, response_failure};
 use super::request::dropped;
+use super::sealed;
 use crate::dialect::Quirks;
 use crate::failure::Failure;
 use crate::usage::Usage;
 use crate::wire::json::{Edits, Object};
 use crate::wire::openai::read_usage;
 use crate::wire::request::is_own;
-use crate::wire::sse::{Event, Fields, Splitter};
+use crate::wire::sse::{Event, Fields, Splitter, on_one_line};
 use crate::wire::{Ending, Progress, Reply, RequestOptions, Translate};
 
 /// Writes the body: the client's own with what the deployment says.
 ///
 /// # Errors
 /// What a path of `additional_drop_params` leads through is not JSON.
-pub fn request(body: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Failure> {
+pub fn request(
+    body: &Object,
+    options: &RequestOptions<'_>,
+    owner: Owner,
+) -> Result<Bytes, Failure> {
     let mut edits = Edits::new();
+    if let Some(input) = body.slice("input").filter(|input| input.starts_with(b"["))
+        && let Some(fitted) = sealed::fit(&input, owner)
+    {
+        edits.set_raw("input", fitted);
+    }
     for name in body.names().filter(|name| is_own(name)) {
         edits.remove(name);
     }
@@ -146,7 +157,12 @@ fn renamed(response: &Object, owner: Option<Owner>) -> Option<Bytes> {
             edits.set(name, &Made { by, id: &id }.to_string());
         }
     }
-    response.changed(&edits)
+    let whole = response.changed(&edits);
+    let marked = match &whole {
+        Some(whole) => Object::parse(whole.clone()).ok().and_then(|it| sealed::mark(&it, by)),
+        None => sealed::mark(response, by),
+    };
+    marked.or(whole)
 }
 
 /// A stream of events that is passed on as it was read, and scanned for what the gateway has to
@@ -345,11 +361,22 @@ impl Scan {
             // The model is at work: what follows may take its time.
             "response.output_item.added" => {
                 (self.began, progress.meaningful) = (true, true);
-                return Verdict::Keep;
+                return self.marked(fields, data);
             }
+            "response.output_item.done" => return self.marked(fields, data),
             _ => return Verdict::Keep,
         }
         self.respelled(fields, data).map_or(Verdict::Keep, Verdict::Replace)
+    }
+
+    /// The event with sealed reasoning that names the deployment.
+    fn marked(&self, fields: &Fields<'_>, data: &[u8]) -> Verdict {
+        let marked = self.owner.filter(|_| memmem::find(data, b"\"encrypted_content\"").is_some());
+        let event = marked.and_then(|by| {
+            let item = Object::parse(Bytes::copy_from_slice(data)).ok()?;
+            Some(event(fields, &sealed::mark(&item, by)?))
+        });
+        event.map_or(Verdict::Keep, Verdict::Replace)
     }
 
     /// The event with ids that name the deployment.
@@ -359,22 +386,22 @@ impl Scan {
         let mut edits = Edits::new();
         let response = renamed(&event.object("response")?, self.owner)?;
         edits.set_raw("response", response.to_vec());
-        let data = event.edit(&edits);
-        let name = fields.name.unwrap_or_default();
-        let lines: [&[u8]; 3] =
-            if name.is_empty() { [b"", b"", b"data: "] } else { [b"event: ", name, b"\ndata: "] };
-        Some(Bytes::from([&lines.concat()[..], &one_line(&data), b"\n\n"].concat()))
+        Some(self::event(fields, &event.edit(&edits)))
     }
+}
+
+/// An event with other data.
+fn event(fields: &Fields<'_>, data: &[u8]) -> Bytes {
+    let name = fields.name.unwrap_or_default();
+    let lines: [&[u8]; 3] =
+        if name.is_empty() { [b"", b"", b"data: "] } else { [b"event: ", name, b"\ndata: "] };
+    let mut data = data.to_vec();
+    on_one_line(&mut data);
+    Bytes::from([&lines.concat()[..], &data, b"\n\n"].concat())
 }
 
 fn terminal(data: &[u8]) -> Option<&RawValue> {
     serde_json::from_slice::<Terminal<'_>>(data).ok()?.response
-}
-
-/// JSON text without the line ends that may stand between its tokens.
-fn one_line(json: &[u8]) -> Vec<u8> {
-    let space = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
-    json.iter().map(space).collect()
 }
 
 /// Sends the gathered events on.

@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::event::{OutputItem, Response, nested_annotation};
+use super::event::{OutputItem, Response, nested_annotation, nested_logprobs};
 use super::failure::garbage;
 use crate::dialect::Quirks;
 use crate::failure::Failure;
 use crate::wire::Reply;
-use crate::wire::chat::{Answer, Call, CallFunction, Completion, Shown, Turn};
+use crate::wire::chat::{Answer, Call, CallFunction, Completion, Image, Shown, Turn};
 use crate::wire::fields::Text;
 use crate::wire::openai::{ErrorBody, read_usage};
 
@@ -100,6 +100,7 @@ struct Said<'a> {
     items: Vec<Cow<'a, RawValue>>,
     annotations: Vec<Cow<'a, RawValue>>,
     logprobs: Vec<&'a RawValue>,
+    images: Vec<Cow<'a, RawValue>>,
     calls: Vec<Call<'a>>,
 }
 
@@ -152,6 +153,12 @@ impl<'a> Said<'a> {
                 let custom = serde_json::value::to_raw_value(&custom).ok().map(Cow::Owned);
                 self.calls.push(Call { custom, ..call(item.call_id, "custom") });
             }
+            Some("image_generation_call") => {
+                let number = u32::try_from(self.images.len()).unwrap_or(u32::MAX);
+                let image = item.image().map(|url| Image::new(number, url));
+                let raw = image.and_then(|image| serde_json::value::to_raw_value(&image).ok());
+                self.images.extend(raw.map(Cow::Owned));
+            }
             // What a tool did that runs at the provider; its outcome is in the text.
             _ => {}
         }
@@ -159,9 +166,7 @@ impl<'a> Said<'a> {
 
     /// The probabilities, as the chat API wraps them.
     fn logprobs(&self) -> Option<Box<RawValue>> {
-        let wrapped = serde_json::json!({"content": self.logprobs, "refusal": null});
-        let any = !self.logprobs.is_empty();
-        any.then(|| serde_json::value::to_raw_value(&wrapped).ok()).flatten()
+        nested_logprobs(&self.logprobs)
     }
 
     fn into_turn(self) -> Turn<'a> {
@@ -176,6 +181,7 @@ impl<'a> Said<'a> {
             reasoning_content: (!self.reasoning.is_empty()).then(|| self.reasoning.into()),
             reasoning_items: some(self.items),
             annotations: some(self.annotations),
+            images: some(self.images),
             tool_calls: (!self.calls.is_empty()).then_some(self.calls),
             ..Turn::default()
         }

@@ -6,19 +6,22 @@
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::event::{Event, OutputItem, Response, kind, nested_annotation};
+use super::event::{Event, OutputItem, Response, kind, nested_annotation, nested_logprobs};
 use super::failure::{garbage, in_event};
 use super::reply::{BETWEEN, ID_PREFIX, response_failure};
 use crate::dialect::Quirks;
 use crate::failure::Failure;
 use crate::usage::Usage;
-use crate::wire::chat::{Chunk, Custom, Delta, Function, Shown, ToolCall, write_done};
+use crate::wire::chat::{Chunk, Custom, Delta, Function, Image, Raw, Shown, ToolCall, write_done};
 use crate::wire::openai::read_usage;
 use crate::wire::sse::{Fields, Splitter};
 use crate::wire::{Ending, Progress, StreamOptions, Translate};
 
 /// Tool calls of one response; more are a provider gone wrong.
 const MAX_CALLS: usize = 4096;
+
+/// Items of one response of which it is remembered that something was shown.
+const MAX_SHOWN: usize = 4096;
 
 /// Turns one response's events into chunks.
 #[derive(Debug)]
@@ -87,6 +90,10 @@ struct State {
     /// The first chunk, which names the role, was written.
     started: bool,
     calls: Vec<OpenCall>,
+    /// Images that were shown.
+    images: u32,
+    /// Items of which something was shown, by their number.
+    shown: Vec<u64>,
     /// Fragments of the text part that is open came.
     fragments: bool,
     /// A message was shown before this one.
@@ -121,6 +128,8 @@ impl State {
             model: String::new(),
             started: false,
             calls: Vec::new(),
+            images: 0,
+            shown: Vec::new(),
             fragments: false,
             messages: 0,
             said: false,
@@ -187,12 +196,20 @@ impl State {
             "response.output_item.added" => self.item_added(&event, out)?,
             "response.output_item.done" => self.item_done(&event, out)?,
             "response.content_part.added" => self.fragments = false,
-            "response.output_text.delta" => self.text(&event.fragment(), out),
-            "response.output_text.done" if !self.fragments => {
-                self.text(&event.text.unwrap_or_default(), out);
+            "response.output_text.delta" => {
+                self.show(event.output_index);
+                self.text(&event.fragment(), event.logprobs.as_deref(), out);
             }
-            "response.refusal.delta" => self.refusal(&event.fragment(), out),
+            "response.output_text.done" if !self.fragments => {
+                self.show(event.output_index);
+                self.text(&event.text.unwrap_or_default(), event.logprobs.as_deref(), out);
+            }
+            "response.refusal.delta" => {
+                self.show(event.output_index);
+                self.refusal(&event.fragment(), out);
+            }
             "response.refusal.done" if !self.fragments => {
+                self.show(event.output_index);
                 self.refusal(&event.refusal.unwrap_or_default(), out);
             }
             "response.output_text.annotation.added" => {
@@ -201,7 +218,9 @@ impl State {
                 }
             }
             "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
-                self.reasoning(&event, out);
+                self.show(event.output_index);
+                let part = (event.output_index, event.summary_index);
+                self.reasoning(&event.fragment(), part, out);
             }
             "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
                 self.fragment(event.output_index, &event.fragment(), out);
@@ -248,20 +267,28 @@ impl State {
         self.meaningful = true;
         self.fragments = false;
         let item = item(event)?;
-        let custom = match item.kind.as_deref() {
-            Some("message") => {
-                self.messages += u32::from(std::mem::take(&mut self.said));
-                return Ok(());
+        match item.kind.as_deref() {
+            Some("message") => self.messages += u32::from(std::mem::take(&mut self.said)),
+            Some("function_call" | "custom_tool_call") => {
+                self.open(event.output_index, item, out)?
             }
-            Some("function_call") => false,
-            Some("custom_tool_call") => true,
-            _ => return Ok(()),
-        };
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A tool call that begins.
+    fn open(
+        &mut self,
+        output_index: u64,
+        item: OutputItem<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        let custom = item.kind.as_deref() == Some("custom_tool_call");
         if self.calls.len() == MAX_CALLS {
             return Err(garbage(format!("the provider's reply has more than {MAX_CALLS} calls")));
         }
         let number = u32::try_from(self.calls.len()).unwrap_or(u32::MAX);
-        let output_index = event.output_index;
         self.calls.push(OpenCall { output_index, custom, fragments: false });
         let (id, name) = (item.call_id.unwrap_or_default(), item.name.unwrap_or_default());
         let call = if custom {
@@ -277,21 +304,72 @@ impl State {
         let Some(raw) = event.item else { return Ok(()) };
         let item = item(event)?;
         match item.kind.as_deref() {
-            Some("reasoning") if item.encrypted_content.is_some() => {
-                self.write(&Delta::ReasoningItems { reasoning_items: [raw] }, None, out);
+            Some("reasoning") => {
+                let sealed = item.encrypted_content.is_some();
+                if !self.shown.contains(&event.output_index) {
+                    self.whole_reasoning(event.output_index, item, out);
+                }
+                if sealed {
+                    self.write(&Delta::ReasoningItems { reasoning_items: [raw] }, None, out);
+                }
             }
-            Some("function_call") => {
-                self.whole(event.output_index, &item.arguments.unwrap_or_default(), out);
+            Some("image_generation_call") => {
+                if let Some(url) = item.image() {
+                    let image = Image::new(self.images, url);
+                    self.images += 1;
+                    self.meaningful = true;
+                    self.write(&Delta::Images { images: [image] }, None, out);
+                }
             }
-            Some("custom_tool_call") => {
-                self.whole(event.output_index, &item.input.unwrap_or_default(), out);
+            Some("message") if !self.shown.contains(&event.output_index) => {
+                self.whole_message(event.output_index, item, out);
+            }
+            Some("function_call" | "custom_tool_call") => {
+                let whole = item.arguments.clone().or_else(|| item.input.clone());
+                if !self.calls.iter().any(|call| call.output_index == event.output_index) {
+                    self.open(event.output_index, item, out)?;
+                }
+                self.whole(event.output_index, &whole.unwrap_or_default(), out);
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn text(&mut self, text: &str, out: &mut Vec<u8>) {
+    /// A message of which nothing was shown before it was done.
+    fn whole_message(&mut self, output_index: u64, item: OutputItem<'_>, out: &mut Vec<u8>) {
+        self.show(output_index);
+        self.messages += u32::from(std::mem::take(&mut self.said));
+        for part in item.content.into_iter().flatten() {
+            self.text(&part.text.unwrap_or_default(), part.logprobs.as_deref(), out);
+            self.refusal(&part.refusal.unwrap_or_default(), out);
+            for raw in part.annotations.into_iter().flatten() {
+                if let Some(annotation) = nested_annotation(raw) {
+                    self.write(&Delta::Annotations { annotations: &[&annotation] }, None, out);
+                }
+            }
+        }
+    }
+
+    /// The same of reasoning.
+    fn whole_reasoning(&mut self, output_index: u64, item: OutputItem<'_>, out: &mut Vec<u8>) {
+        let summary = item.summary.filter(|summary| !summary.is_empty());
+        for (at, part) in (0..).zip(summary.or(item.content).into_iter().flatten()) {
+            self.reasoning(&part.text.unwrap_or_default(), (output_index, at), out);
+        }
+    }
+
+    /// Something of an item is shown.
+    fn show(&mut self, output_index: u64) {
+        if self.shown.last() != Some(&output_index)
+            && self.shown.len() < MAX_SHOWN
+            && !self.shown.contains(&output_index)
+        {
+            self.shown.push(output_index);
+        }
+    }
+
+    fn text(&mut self, text: &str, logprobs: Option<&[Raw<'_>]>, out: &mut Vec<u8>) {
         self.fragments = true;
         if text.is_empty() {
             return;
@@ -301,7 +379,11 @@ impl State {
         }
         self.said = true;
         self.generated(text);
-        self.write(&Delta::Content { content: text }, None, out);
+        self.start(out);
+        let logprobs = logprobs.and_then(nested_logprobs);
+        let chunk = self.chunk();
+        let delta = Delta::Content { content: text };
+        chunk.with_delta(&delta, None).with_logprobs(logprobs.as_deref()).write(out);
     }
 
     fn refusal(&mut self, text: &str, out: &mut Vec<u8>) {
@@ -312,18 +394,18 @@ impl State {
         }
     }
 
-    fn reasoning(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
-        let text = event.fragment();
+    /// `part`: the numbers of the item and of its part.
+    fn reasoning(&mut self, text: &str, part: (u64, u64), out: &mut Vec<u8>) {
         if text.is_empty() {
             return;
         }
-        let part = Some((event.output_index, event.summary_index));
+        let part = Some(part);
         if self.reasoned && self.summary != part {
             self.write(&Delta::Reasoning { reasoning_content: BETWEEN }, None, out);
         }
         (self.reasoned, self.summary) = (true, part);
-        self.generated(&text);
-        self.write(&Delta::Reasoning { reasoning_content: &text }, None, out);
+        self.generated(text);
+        self.write(&Delta::Reasoning { reasoning_content: text }, None, out);
     }
 
     /// A fragment of a call's arguments.

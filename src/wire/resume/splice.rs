@@ -8,7 +8,7 @@ use super::request::Style;
 use super::told::Told;
 use crate::usage::Usage;
 use crate::wire::json::{Edits, Object};
-use crate::wire::sse::Splitter;
+use crate::wire::sse::{Splitter, event};
 
 /// Fields of a delta in which a model thinks aloud. The answer has begun, so what a continuation
 /// thinks before it goes on has no place in it.
@@ -151,8 +151,4 @@ fn text_event(told: &Told, text: &str) -> Bytes {
     );
     chunk.insert("choices".to_owned(), Value::Array(vec![choice]));
     event(Value::Object(chunk).to_string().as_bytes())
-}
-
-fn event(json: &[u8]) -> Bytes {
-    Bytes::from([b"data: ", json, b"\n\n"].concat())
 }

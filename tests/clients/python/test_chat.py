@@ -50,12 +50,26 @@ def test_a_whole_conversation(client, upstream):
             {"role": "user", "content": [{"type": "text", "text": "second"}]},
         ],
         temperature=0.5,
-        top_p=0.9,
+        top_p=1,
         stop=["END"],
         max_completion_tokens=200,
         user="user-1",
     )
     assert "You said: second" in reply.choices[0].message.content
+
+
+def test_two_ways_of_sampling_at_once(client, upstream):
+    def reply():
+        return client.chat.completions.create(
+            model=upstream.model, messages=ask(), temperature=0.5, top_p=0.9
+        )
+
+    if upstream.is_anthropic:
+        with pytest.raises(openai.BadRequestError) as refused:
+            reply()
+        assert refused.value.param == "top_p"
+    else:
+        assert reply().choices[0].message.content
 
 
 def test_the_limit_of_tokens(client, upstream):

@@ -64,13 +64,16 @@ def test_streamed_text_completions_with_usage(client, provider):
     assert last.usage.completion_tokens > 0
 
 
-@pytest.mark.parametrize("endpoint", ["embeddings", "completions"])
-def test_an_api_that_the_provider_does_not_have(client, endpoint):
+def test_an_api_that_the_provider_does_not_have(client):
     with pytest.raises(openai.NotFoundError, match="anthropic"):
-        if endpoint == "embeddings":
-            client.embeddings.create(model="claude", input="text")
-        else:
-            client.completions.create(model="claude", prompt="text")
+        client.embeddings.create(model="claude", input="text")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_text_completion_by_a_model_that_chats(client, stream):
+    reply = client.completions.create(model="claude", prompt="text", stream=stream)
+    texts = [chunk.choices[0].text for chunk in (reply if stream else [reply]) if chunk.choices]
+    assert "You said: text" in "".join(texts)
 
 
 def test_the_models(client):

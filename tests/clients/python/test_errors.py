@@ -137,7 +137,6 @@ def test_a_quota_that_is_used_up(client, upstream):
         (404, openai.NotFoundError),
         (408, openai.APIStatusError),
         (409, openai.ConflictError),
-        (413, openai.APIStatusError),
         (422, openai.UnprocessableEntityError),
         (429, openai.RateLimitError),
         (500, openai.InternalServerError),

@@ -171,3 +171,38 @@ def test_errors(google, upstream):
     stream = google.models.generate_content_stream(model=upstream("mock-cut-2"), contents="Hi there.")
     with pytest.raises(errors.APIError):
         list(stream)
+
+
+@pytest.mark.parametrize("provider", ["openai", "azure", "gemini"])
+def test_embeddings(google, provider):
+    model = f"{provider}/{'gemini-embedding-001' if provider == 'gemini' else 'text-embedding-3-small'}"
+    reply = google.models.embed_content(
+        model=model,
+        contents=["first", "second"],
+        config=types.EmbedContentConfig(output_dimensionality=16),
+    )
+    assert [len(it.values) for it in reply.embeddings] == [16, 16]
+    one = google.models.embed_content(model=model, contents="only one")
+    assert len(one.embeddings) == 1 and isinstance(one.embeddings[0].values[0], float)
+
+
+async def test_async_embeddings(gateway):
+    async with connected(gateway).aio as google:
+        reply = await google.models.embed_content(
+            model="openai/text-embedding-3-small", contents="text"
+        )
+    assert len(reply.embeddings) == 1
+
+
+def test_a_hint_for_google_alone_is_refused_elsewhere(google):
+    config = types.EmbedContentConfig(task_type="RETRIEVAL_QUERY")
+    taken = google.models.embed_content(
+        model="gemini/gemini-embedding-001", contents="text", config=config
+    )
+    assert len(taken.embeddings) == 1
+    with pytest.raises(errors.ClientError) as refused:
+        google.models.embed_content(
+            model="openai/text-embedding-3-small", contents="text", config=config
+        )
+    assert refused.value.code == 400
+    assert "taskType" in refused.value.message

@@ -14,7 +14,7 @@ const NOVA: &str = "bedrock/amazon.nova-pro-v1:0";
 const STREAM: &[u8] =
     include_bytes!("../../golden/31-bedrock-conversestream/upstream_response.bin");
 
-fn with_keys(address: &str, model: &str, more: &[(&str, &str)]) -> gateway::Builder {
+pub fn with_keys(address: &str, model: &str, more: &[(&str, &str)]) -> gateway::Builder {
     let mut params = vec![
         ("model", model),
         ("api_base", address),
@@ -27,7 +27,7 @@ fn with_keys(address: &str, model: &str, more: &[(&str, &str)]) -> gateway::Buil
 }
 
 #[track_caller]
-fn is_signed(seen: &Seen) {
+pub fn is_signed(seen: &Seen) {
     let expected = sigv4::expected(seen, "AKIDEXAMPLE", "s3cret", "us-east-1", "bedrock");
     assert_eq!(seen.header("authorization"), expected);
 }

@@ -91,6 +91,11 @@ impl Http2 {
         })
     }
 
+    /// How many requests the gateway takes on this connection at one time, once it has answered one.
+    pub fn streams(&self) -> usize {
+        self.requests.current_max_send_streams()
+    }
+
     /// The same with a key to show.
     pub fn with_key(mut self, key: &str) -> Self {
         self.key = Some(key.to_owned());

@@ -14,7 +14,8 @@ to the real executable with scripted providers behind it. Change the table there
 
 - **A** is the deployment that fails, the same way every time. B and C are healthy. A's provider \
 speaks as OpenAI does; with Azure or Anthropic the same happens, but for a few codes of their own.
-- All options have their defaults: two retries (`num_retries`), a cooldown of five seconds, at \
+- All options have their defaults: two retries (`num_retries`), a cooldown of five seconds, of a \
+minute after a refused key or an empty account (if no `cooldown_time` is written), at \
 most 60 seconds obeyed of a `Retry-After` (`max_retry_after`). Only `connect_timeout` and the \
 timeouts of the deployments that go silent are shorter than usual.
 - **The client gets** the status and the `code` of the error. A stream whose provider fails before \
@@ -28,6 +29,16 @@ never waits after the last attempt.
 Where a deployment is alone, it rests only if its provider named a time: requests are then \
 answered at once with a 429 and the seconds left. Resting it for other reasons would only hide the \
 provider's own words, since nobody could take its place.
+
+Two choices here differ from what many clients do for themselves. After a 500 or 502 the same deployment \
+is tried as often as after other faults: `num_retries` bounds it, as LiteLLM's users expect, and where \
+there is another deployment the request goes there first. After a 404 another deployment is tried and \
+the first one rests: in a group of several a model that is missing at one of them is a mistake in its \
+configuration, not in the request.
+
+The status is that of the class of the failure; the provider's own is kept where it means the same \
+(403, 402, 408, 410, 422, 500 and their like). So a throttled request at Bedrock is a 429 although Bedrock \
+says 400, and a prompt that is too long is a 400 whether the provider says 400, 413 or 422.
 ";
 
 /// The whole page.

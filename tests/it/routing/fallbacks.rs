@@ -202,6 +202,25 @@ fn a_long_prompt_goes_to_the_group_for_long_prompts() {
     assert_eq!(world.ask(&[]).status, 400, "what is plainly wrong is wrong everywhere");
 }
 
+#[test]
+fn an_answer_that_was_kept_back_goes_to_the_group_for_refused_content() {
+    let kept_back = || content_filtered("");
+    let world = World::with_router(kept_back(), "content_policy_fallbacks: {main: [c]}");
+    assert_eq!(world.ask(&[]).text(), "c");
+    assert_eq!(world.gateway.client().stream("main", "hi").text(), "c");
+    let own = world.ask(&[("disable_fallbacks", json!(true))]);
+    assert_eq!(own.json()["choices"][0]["finish_reason"], "content_filter");
+
+    world.main.now_replies(content_filtered("some text"));
+    let stream = world.gateway.client().stream("main", "hi");
+    assert_eq!(stream.finish_reason(), Some("content_filter"), "its text is out already");
+    assert_eq!(world.ask(&[]).text(), "c", "of a whole reply nothing is out");
+
+    let world = World::with_router(kept_back(), "fallbacks: {main: [a]}");
+    let reply = world.ask(&[]);
+    assert_eq!(reply.json()["choices"][0]["finish_reason"], "content_filter");
+}
+
 /// LiteLLM leaves such a group without any fallback.
 #[test]
 fn a_group_without_a_list_for_the_class_uses_its_general_one() {

@@ -144,6 +144,9 @@ pub(super) fn block<'a>(place: &Place<'_>, raw: Raw<'a>) -> Result<Block<'a>, Fa
             if let Some(content) = written.content {
                 all.extend(nested(place, "content", content)?);
             }
+            if let Some(last) = all.pop() {
+                all.push(marked(last, cache_control));
+            }
             Ok(Block::Parts(all))
         }
         ("tool_result", Speaker::User) => {
@@ -235,7 +238,11 @@ fn content_or_nothing(parts: &[Part<'_>]) -> Box<RawValue> {
     content(parts).or_else(|| serde_json::value::to_raw_value("").ok()).unwrap_or_default()
 }
 
+/// The part with a marker, unless there is none to put on it.
 fn marked<'a>(part: Part<'a>, marker: Option<Raw<'a>>) -> Part<'a> {
+    if marker.is_none() {
+        return part;
+    }
     match part {
         Part::Text { text, .. } => Part::Text { text, cache_control: marker },
         Part::ImageUrl { image_url, .. } => Part::ImageUrl { image_url, cache_control: marker },

@@ -12,6 +12,11 @@ const HOSTED: [&str; 2] = ["mcp_servers", "container"];
 /// What no provider but Anthropic can do: tools that run at Anthropic or that only its models know,
 /// and what is kept there. The canonical form has none of it.
 pub fn unserved(body: &Object) -> Obstacle {
+    unserved_but(body, |_| false)
+}
+
+/// The same for a provider that gives the model the tools of Anthropic's whose types `passes` names.
+pub fn unserved_but(body: &Object, passes: impl Fn(&str) -> bool) -> Obstacle {
     const ELSEWHERE: &str = "and the model is served by another provider. Leave it out, or set \
                              `drop_params` to have it dropped.";
     let mut obstacle = Obstacle::default();
@@ -23,7 +28,7 @@ pub fn unserved(body: &Object) -> Obstacle {
     }
     let tools = body.slice("tools").map(|tools| elements(&tools)).unwrap_or_default();
     for (at, tool) in tools.iter().enumerate() {
-        if let Some(kind) = native_kind(tool) {
+        if let Some(kind) = native_kind(tool).filter(|kind| !passes(kind)) {
             let param = format!("tools.{at}");
             let message =
                 format!("{param}: tools of type `{kind}` are Anthropic's own, {ELSEWHERE}");

@@ -11,6 +11,7 @@
 //! Nothing is remembered between a request and its reply.
 
 mod blocks;
+mod converse;
 mod limits;
 mod names;
 mod reply;
@@ -21,7 +22,8 @@ mod tools;
 mod turns;
 mod usage;
 
-pub use limits::unserved;
+pub use converse::for_converse;
+pub use limits::{unserved, unserved_but};
 pub use reply::{count, reply};
 pub use request::request;
 pub use stream::MessageStream;

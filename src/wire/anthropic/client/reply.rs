@@ -12,7 +12,6 @@ use super::names::LongNames;
 use super::sealed::Sealed;
 use super::usage::Counts;
 use crate::failure::Failure;
-use crate::usage::{BYTES_PER_TOKEN, Usage};
 use crate::wire::anthropic::error::garbage;
 use crate::wire::anthropic::names::tool_id;
 use crate::wire::chat::{Call, Completion, ExtraContent, arguments, read_usage};
@@ -30,8 +29,7 @@ pub fn count(tokens: u64) -> Bytes {
 /// # Errors
 /// It is no canonical reply, or has no answer in it.
 pub fn reply(body: &Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
-    let completion: Completion<'_> = serde_json::from_slice(body)
-        .map_err(|_| garbage("the provider's reply is not a chat completion"))?;
+    let completion = Completion::read(body)?;
     let Some(answer) = completion.choices.into_iter().next() else {
         return Err(garbage("the provider's reply has no answer in it"));
     };
@@ -65,14 +63,12 @@ pub fn reply(body: &Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
         calls += 1;
     }
     let usage = completion.usage.and_then(|raw| read_usage(raw.get()));
-    let usage = usage.unwrap_or_else(|| Usage {
-        output_tokens: body.len() as u64 / BYTES_PER_TOKEN,
-        ..Usage::default()
-    });
+    // The gateway adds its own count where the provider sent none.
+    let usage = usage.unwrap_or_default();
     let refusal = turn.refusal.as_ref().map(|text| &*text.0);
     let stop = Stop::of(answer.finish_reason.as_deref(), calls > 0, refusal);
     let message = Message {
-        id: &message_id(&completion.id),
+        id: &message_id(if completion.id.is_empty() { telling.request_id } else { &completion.id }),
         kind: "message",
         role: "assistant",
         model: if completion.model.is_empty() { telling.model } else { &completion.model },

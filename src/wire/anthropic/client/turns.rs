@@ -89,14 +89,14 @@ impl Out {
         raw: Raw<'a>,
         marker: Option<Raw<'a>>,
     ) -> Result<(), Failure> {
-        let mut said = Vec::new();
+        let (mut said, mut results) = (Vec::new(), Vec::new());
         for (place, raw) in elements(param, raw)? {
             match raw {
                 Element::Text(text) => said.push(Part::Text { text, cache_control: None }),
                 Element::Block(raw) => match block(&Place::user(&place), raw)? {
                     Block::Parts(parts) => said.extend(parts),
                     Block::Result { id, content, is_error, cache_control } => {
-                        self.write(&Message {
+                        results.push(Message {
                             content: Some(Cow::Owned(content)),
                             tool_call_id: Some(Text(own(id))),
                             is_error: is_error.then_some(true),
@@ -108,7 +108,11 @@ impl Out {
                 },
             }
         }
-        mark(&mut said, marker);
+        match results.last_mut().filter(|_| said.is_empty()) {
+            Some(last) => last.cache_control = last.cache_control.or(marker),
+            None => mark(&mut said, marker),
+        }
+        results.iter().for_each(|result| self.write(result));
         self.said("user", said);
         Ok(())
     }
@@ -154,7 +158,10 @@ impl Out {
                 },
             }
         }
-        mark(&mut said, marker);
+        match calls.last_mut() {
+            Some(last) => last.cache_control = last.cache_control.or(marker),
+            None => mark(&mut said, marker),
+        }
         for (at, json) in &extra {
             if let Some(call) = calls.get_mut(*at) {
                 call.extra_content = serde_json::from_str(json).ok();

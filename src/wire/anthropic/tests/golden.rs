@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::*;
-use crate::wire::anthropic::{failure, reply};
+use crate::wire::anthropic::reply;
 
 const STREAMS: [&str; 4] = [
     "11-anthropic-stream-text",
@@ -88,19 +88,5 @@ fn streams_are_translated_as_recorded_wherever_they_are_cut() {
             let told = translate([returns.replace('\n', line_end).as_bytes()], show_usage);
             assert_eq!(told, whole, "{case} with {line_end:?}");
         }
-    }
-}
-
-#[test]
-fn errors_are_read_as_recorded() {
-    for (case, class) in [
-        ("15-anthropic-529", FailureClass::Overloaded),
-        ("16-anthropic-context-400", FailureClass::ContextWindow),
-    ] {
-        let status = json(case, "meta.json")["upstream"]["status"].as_u64().unwrap();
-        let failure =
-            failure(u16::try_from(status).unwrap(), &file(case, "upstream_response.json"));
-        assert_eq!(failure.class, class, "{case}");
-        assert_eq!(shown(&failure), json(case, "client_response.json"), "{case}");
     }
 }

@@ -1,6 +1,5 @@
 //! What the translation must do, row by row; the cases of `tests/golden` are in `golden.rs`.
 
-mod errors;
 mod golden;
 mod replies;
 mod requests;
@@ -11,7 +10,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Outgoing, StreamTranslator, request};
+use super::{Outgoing, StreamTranslator, VERSION, request};
 use crate::dialect::{Endpoint, Quirks};
 use crate::failure::{Failure, FailureClass};
 use crate::wire::json::Object;
@@ -39,7 +38,7 @@ fn options(model: &str) -> RequestOptions<'_> {
 
 fn try_send(body: &Value, options: &RequestOptions<'_>) -> Result<Outgoing, Failure> {
     let bytes = serde_json::to_vec(body).unwrap();
-    request(&Object::parse(Bytes::from(bytes)).unwrap(), options)
+    request(&Object::parse(Bytes::from(bytes)).unwrap(), options, VERSION)
 }
 
 /// The body that a provider gets.
@@ -56,7 +55,7 @@ fn refusal(model: &str, body: &Value) -> (String, String) {
     let failure = try_send(body, &options(model)).unwrap_err();
     assert_eq!(failure.class, FailureClass::BadRequest);
     assert_eq!(failure.kind.as_deref(), Some("invalid_request_error"));
-    (failure.param.unwrap(), failure.message)
+    (failure.param.unwrap().into(), failure.message)
 }
 
 fn params(list: &[(&str, &str)]) -> Vec<(Box<str>, Box<RawValue>)> {

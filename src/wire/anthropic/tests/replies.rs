@@ -115,7 +115,9 @@ fn what_runs_at_the_provider_is_not_shown_and_web_citations_are() {
             {"type": "text", "text": "warm", "citations": [
                 {"type": "web_search_result_location", "url": "https://w.example", "title": "W",
                  "cited_text": "warm", "encrypted_index": "x"},
-                {"type": "char_location", "cited_text": "c", "document_index": 0}]},
+                {"type": "char_location", "cited_text": "c", "document_index": 0},
+                {"type": "page_location", "document_title": "Almanac", "document_index": 1},
+                {"type": "search_result_location", "source": "https://s.example", "title": "S"}]},
         ]),
         "end_turn",
     );
@@ -124,8 +126,21 @@ fn what_runs_at_the_provider_is_not_shown_and_web_citations_are() {
     assert_eq!(
         choice["message"]["annotations"],
         json!([{"type": "url_citation", "url_citation":
-            {"url": "https://w.example", "title": "W", "start_index": 5, "end_index": 9}}])
+            {"url": "https://w.example", "title": "W", "start_index": 5, "end_index": 9}},
+            {"type": "file_citation", "file_citation": {"file_id": null, "filename": "Almanac",
+             "start_index": 5, "end_index": 9}},
+            {"type": "url_citation", "url_citation":
+            {"url": "https://s.example", "title": "S", "start_index": 5, "end_index": 9}}])
     );
+}
+
+#[test]
+fn searches_of_the_web_are_counted() {
+    let mut body = message(&json!([]), "end_turn");
+    body["usage"] = json!({"input_tokens": 1, "output_tokens": 2,
+        "server_tool_use": {"web_search_requests": 3, "web_fetch_requests": 1}});
+    let usage = reply(Bytes::from(body.to_string()), CREATED).unwrap().usage.unwrap();
+    assert_eq!(usage.units.web_searches, 3);
 }
 
 #[test]

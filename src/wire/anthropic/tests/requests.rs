@@ -404,3 +404,39 @@ fn the_deprecated_function_call_is_a_tool_call() {
     );
     assert_eq!(body[1]["content"][0]["id"], body[2]["content"][0]["tool_use_id"]);
 }
+
+#[test]
+fn a_call_that_stands_in_the_content_is_not_said_twice() {
+    let native = json!({"type": "tool_use", "id": "t", "name": "f", "input": {"a": 1}});
+    let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let turns = turns(
+        OLD,
+        &json!([
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "content": [native], "tool_calls": [call("t"), call("u")]},
+            {"role": "tool", "tool_call_id": "t", "content": "r"},
+            {"role": "tool", "tool_call_id": "u", "content": "s"},
+        ]),
+    );
+    let ids: Vec<_> = turns[1]["content"].as_array().unwrap().iter().map(|b| &b["id"]).collect();
+    assert_eq!(ids, ["t", "u"]);
+    assert_eq!(turns[1]["content"][0], native);
+}
+
+#[test]
+fn modify_params_sees_anthropics_own_calls_and_results() {
+    let repair = RequestOptions { modify_params: true, ..options(OLD) };
+    let turns = |messages: Value| {
+        let body = json!({"model": "m", "messages": messages, "max_tokens": 9});
+        send_with(&body, &repair)["messages"].clone()
+    };
+    let native = json!({"type": "tool_use", "id": "t", "name": "f", "input": {}});
+    let result = |id: &str| json!({"type": "tool_result", "tool_use_id": id, "content": "r"});
+    let open = turns(json!([{"role": "user", "content": "a"},
+        {"role": "assistant", "content": [native]}, {"role": "user", "content": "b"}]));
+    assert_eq!(open[2]["content"][0]["tool_use_id"], "t");
+    let answered = turns(json!([{"role": "user", "content": "a"},
+        {"role": "assistant", "content": [native]},
+        {"role": "user", "content": [result("t"), result("lost"), result("t")]}]));
+    assert_eq!(answered[2]["content"], json!([result("t")]));
+}

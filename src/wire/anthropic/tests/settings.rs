@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{options, params, refusal, send, send_with, try_send};
+use super::{options, params, refusal, request, send, send_with, try_send};
 use crate::wire::RequestOptions;
+use crate::wire::json::Object;
 
 const OLDEST: &str = "claude-3-5-sonnet-20241022";
 const OLD: &str = "claude-haiku-4-5";
@@ -68,12 +69,11 @@ fn the_model_is_written_only_if_there_is_one() {
     assert_eq!(sent(OLD, &json!({}))["model"], OLD);
     let unnamed = RequestOptions { model: None, ..options(OLD) };
     assert_eq!(send_with(&ask(&json!({})), &unnamed).get("model"), None);
-    assert_eq!(try_send(&ask(&json!({})), &unnamed).unwrap().version, "2023-06-01");
 }
 
 #[test]
 fn sampling_is_clamped_and_left_out_where_the_model_has_none() {
-    let body = sent(OLD, &json!({"temperature": 1.7, "top_p": 0.3, "top_k": 4}));
+    let body = sent(OLDEST, &json!({"temperature": 1.7, "top_p": 0.3, "top_k": 4}));
     assert_eq!(body["temperature"], 1);
     assert_eq!((&body["top_p"], &body["top_k"]), (&json!(0.3), &json!(4)));
     assert_eq!(sent(OLD, &json!({"temperature": 0}))["temperature"], 0);
@@ -83,6 +83,53 @@ fn sampling_is_clamped_and_left_out_where_the_model_has_none() {
         assert_eq!(body.get(name), None, "{name}");
     }
     assert_eq!(refusal(OLD, &ask(&json!({"temperature": "hot"}))).0, "temperature");
+}
+
+#[test]
+fn the_later_version_of_the_api_has_no_sampling() {
+    let body = ask(&json!({"temperature": 0.2, "top_p": 0.5, "top_k": 4}));
+    let body = Object::parse(serde_json::to_vec(&body).unwrap().into()).unwrap();
+    let sent = request(&body, &options(OLDEST), "2026-10-21").unwrap().body;
+    let sent: Value = serde_json::from_slice(&sent).unwrap();
+    for name in ["temperature", "top_p", "top_k"] {
+        assert_eq!(sent.get(name), None, "{name}");
+    }
+}
+
+#[test]
+fn one_of_temperature_and_top_p_is_sent_where_the_model_takes_no_more() {
+    let pair = |options: &RequestOptions<'_>, more: &Value| {
+        let body = send_with(&ask(more), options);
+        (body["temperature"].clone(), body["top_p"].clone())
+    };
+    let none = Value::Null;
+    let opus = "claude-opus-4-1-20250805";
+    for model in [OLD, NEW, opus] {
+        // What the clients' libraries send of themselves is no obstacle.
+        let plain = options(model);
+        assert_eq!(
+            pair(&plain, &json!({"temperature": 0.2, "top_p": 1})),
+            (json!(0.2), none.clone())
+        );
+        assert_eq!(
+            pair(&plain, &json!({"temperature": 1, "top_p": 0.5})),
+            (none.clone(), json!(0.5))
+        );
+        assert_eq!(pair(&plain, &json!({"temperature": 1, "top_p": 1})), (json!(1), none.clone()));
+        let both = json!({"temperature": 0.2, "top_p": 0.5});
+        let (param, message) = refusal(model, &ask(&both));
+        assert_eq!(param, "top_p");
+        assert!(message.contains("drop_params"), "{message}");
+        assert_eq!(pair(&dropping(model), &both), (json!(0.2), none.clone()));
+        for (default, asked, sent) in [
+            (("top_p", "0.5"), json!({"temperature": 0.2}), (json!(0.2), none.clone())),
+            (("temperature", "0.2"), json!({"top_p": 0.5}), (none.clone(), json!(0.5))),
+        ] {
+            let defaults = params(&[default]);
+            let with_default = RequestOptions { defaults: &defaults, ..plain };
+            assert_eq!(pair(&with_default, &asked), sent, "{default:?}");
+        }
+    }
 }
 
 #[test]
@@ -105,7 +152,7 @@ fn what_anthropic_lacks_is_refused_by_name_or_dropped() {
         assert_eq!(send_with(&body, &dropping(OLD)), sent(OLD, &json!({})), "{name}");
     }
     assert_eq!(refusal(OLD, &ask(&json!({"n": 2}))).0, "n");
-    assert_eq!(try_send(&ask(&json!({"n": 2})), &dropping(OLD)).unwrap_err().param.unwrap(), "n");
+    assert!(try_send(&ask(&json!({"n": 2})), &dropping(OLD)).is_ok());
 }
 
 #[test]
@@ -165,6 +212,17 @@ fn betas_are_named_by_the_client_and_by_what_it_uses() {
         betas(&json!({"tools": [{"type": "computer_20250124", "name": "computer"}]})),
         ["computer-use-2025-01-24"]
     );
+    for (kind, beta) in [
+        ("computer_20251124", &["computer-use-2025-11-24"][..]),
+        ("code_execution_20250522", &["code-execution-2025-05-22"]),
+        ("web_fetch_20250910", &["web-fetch-2025-09-10"]),
+        // Generally available: nobody knows a beta of these dates.
+        ("web_fetch_20260209", &[]),
+        ("code_execution_20260120", &[]),
+        ("web_search_20250305", &[]),
+    ] {
+        assert_eq!(betas(&json!({"tools": [{"type": kind, "name": "n"}]})), beta, "{kind}");
+    }
     let body = sent(OLD, &json!({"betas": ["a"], "extra_headers": {"x": "y"}}));
     assert_eq!(body, sent(OLD, &json!({})));
 }
@@ -252,6 +310,37 @@ fn every_choice_of_tools_has_its_form() {
         let body = ask(&json!({"tools": [tool("f")], "tool_choice": wrong}));
         assert_eq!(refusal(OLD, &body).0, "tool_choice");
     }
+}
+
+#[test]
+fn a_tool_of_anthropics_own_can_be_chosen() {
+    let search = json!({"type": "web_search_20250305", "name": "web_search"});
+    let by_name = json!({"type": "tool", "name": "web_search"});
+    let function = json!({"type": "function", "function": {"name": "web_search"}});
+    for choice in [by_name, function, json!({"type": "web_search_20250305"})] {
+        let more = json!({"tools": [tool("f"), search], "tool_choice": choice});
+        assert_eq!(sent(OLD, &more)["tool_choice"], json!({"type": "tool", "name": "web_search"}));
+        let options =
+            json!({"web_search_options": {}, "tools": [tool("f")], "tool_choice": choice});
+        assert_eq!(sent(OLD, &options)["tool_choice"]["name"], "web_search", "{choice}");
+        let body = ask(&json!({"tools": [tool("f")], "tool_choice": choice}));
+        assert_eq!(refusal(OLD, &body).0, "tool_choice");
+        let newest = sent(NEWEST, &more);
+        assert_eq!(
+            (&newest["tools"], &newest["tool_choice"]),
+            (&json!([search]), &json!({"type": "auto"}))
+        );
+    }
+    let listed = |names: Value| {
+        let allowed =
+            json!({"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": names}});
+        let tools = json!([tool("f"), search, {"type": "mcp_toolset", "mcp_server_name": "m"}]);
+        let body = sent(OLD, &json!({"tools": tools, "tool_choice": allowed}));
+        body["tools"].as_array().unwrap().len()
+    };
+    assert_eq!(listed(json!([{"type": "function", "name": "f"}])), 2);
+    assert_eq!(listed(json!([{"type": "web_search_20250305"}])), 2);
+    assert_eq!(listed(json!([{"type": "function", "name": "f"}, {"name": "web_search"}])), 3);
 }
 
 #[test]
@@ -366,6 +455,16 @@ fn a_budget_fits_below_max_tokens() {
     assert_eq!(budget(4_096), 2_048);
     assert_eq!(budget(1_025), 1_024);
     assert_eq!(budget(1_024), Value::Null);
+    let adaptive = |max_tokens: u64| {
+        let more = json!({"thinking": {"type": "adaptive"}, "max_tokens": max_tokens});
+        sent(OLD, &more)["thinking"]["budget_tokens"].clone()
+    };
+    assert_eq!((adaptive(5_000), adaptive(2_048)), (json!(2_048), json!(1_024)));
+    assert_eq!(adaptive(1_000), Value::Null);
+    let defaults = params(&[("thinking", r#"{"type":"enabled","budget_tokens":8000}"#)]);
+    let options = RequestOptions { defaults: &defaults, ..options(OLD) };
+    let body = send_with(&ask(&json!({"max_tokens": 3_000})), &options);
+    assert_eq!(body["thinking"], json!({"type": "enabled", "budget_tokens": 1_500}));
     let native = json!({"thinking": {"type": "enabled", "budget_tokens": 100_000}});
     assert!(sent(OLD, &native)["max_tokens"].as_u64().unwrap() > 100_000);
 }
@@ -399,6 +498,19 @@ fn a_budget_is_dropped_where_a_tool_loop_lost_its_thinking() {
     assert_eq!(send(OLD, &history(Value::Null)).get("thinking"), None);
     assert_eq!(send(OLD, &history(kept))["thinking"]["type"], "enabled");
     assert_eq!(send(NEW, &history(Value::Null))["thinking"]["type"], "adaptive");
+    // It thinks once, before the first of several calls.
+    let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let row = |blocks: Value| {
+        json!({"reasoning_effort": "low", "messages": [
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "thinking_blocks": blocks, "tool_calls": [call("t")]},
+            {"role": "tool", "tool_call_id": "t", "content": "r"},
+            {"role": "assistant", "tool_calls": [call("u")]},
+            {"role": "tool", "tool_call_id": "u", "content": "s"}]})
+    };
+    let thought = json!([{"type": "thinking", "thinking": "x", "signature": "s"}]);
+    assert_eq!(send(OLD, &row(thought))["thinking"]["type"], "enabled");
+    assert_eq!(send(OLD, &row(Value::Null)).get("thinking"), None);
     let done = json!({"reasoning_effort": "low", "messages": [{"role": "user", "content": "a"},
         {"role": "assistant", "content": "b"}, {"role": "user", "content": "c"}]});
     assert_eq!(send(OLD, &done)["thinking"]["type"], "enabled");

@@ -201,8 +201,33 @@ fn pings_unknown_events_and_unknown_blocks_are_swallowed() {
         stop(2),
         end("end_turn"),
     ]);
-    assert_eq!(deltas(&told.frames), [role(), json!({"content": "b"}), json!("stop")]);
+    let cited = json!({"url": "u", "title": null, "start_index": 0, "end_index": 1});
+    let cited = json!({"annotations": [{"type": "url_citation", "url_citation": cited}]});
+    assert_eq!(deltas(&told.frames), [role(), json!({"content": "b"}), cited, json!("stop")]);
     assert_eq!(told.failure, None);
+}
+
+#[test]
+fn citations_stand_where_their_text_does() {
+    let page = json!({"type": "web_search_result_location", "url": "https://w", "title": "W"});
+    let told = tell(&[
+        start(),
+        text(0, "\u{e9}t\u{e9}: "),
+        block(1, &json!({"type": "text", "text": "", "citations": []})),
+        delta(1, &json!({"type": "text_delta", "text": "wa"})),
+        delta(1, &json!({"type": "citations_delta", "citation": page})),
+        delta(1, &json!({"type": "citations_delta", "citation": {"type": "char_location"}})),
+        delta(1, &json!({"type": "text_delta", "text": "rm"})),
+        stop(1),
+        text(2, "."),
+        end("end_turn"),
+    ]);
+    let told: Vec<Value> = deltas(&told.frames)
+        .into_iter()
+        .filter_map(|delta| delta.get("annotations").cloned())
+        .collect();
+    let cited = json!({"url": "https://w", "title": "W", "start_index": 5, "end_index": 9});
+    assert_eq!(told, [json!([{"type": "url_citation", "url_citation": cited}])]);
 }
 
 #[test]
@@ -273,6 +298,17 @@ fn a_stream_closed_after_its_stop_reason_is_complete() {
     assert_eq!(tell(&[without_stop.to_owned()]), expected);
     assert_eq!(tell(&[whole.trim_end().to_owned()]), expected);
     assert!(expected.frames.ends_with("data: [DONE]\n\n"));
+}
+
+#[test]
+fn what_breaks_after_the_stop_reason_does_not_break_the_answer() {
+    let whole = [start(), text(0, "a"), end("end_turn")].concat();
+    let expected = tell(std::slice::from_ref(&whole));
+    let (said, _) = whole.split_once("event: message_stop").unwrap();
+    let error = json!({"type": "error", "error": {"type": "api_error", "message": "m"}});
+    for after in [event(&error), "data: {broken\n\n".to_owned()] {
+        assert_eq!(tell(&[said.to_owned(), after]), expected);
+    }
 }
 
 #[test]

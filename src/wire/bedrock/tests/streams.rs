@@ -8,7 +8,8 @@ use crate::usage::{Units, Usage};
 use crate::wire::bedrock::{StreamTranslator, count, reply};
 use crate::wire::{Ending, Origin, Progress, StreamOptions, Translate};
 
-const ORIGIN: Origin<'_> = Origin { model: CLAUDE, request_id: Some("r"), input_tokens: None };
+const ORIGIN: Origin<'_> =
+    Origin { model: CLAUDE, request_id: Some("r"), input_tokens: None, output_tokens: None };
 
 /// One frame with headers of text.
 fn frame(headers: &[(&str, &str)], payload: &str) -> Vec<u8> {
@@ -70,7 +71,14 @@ const USAGE: Usage = Usage {
     audio_input_tokens: 0,
     audio_output_tokens: 0,
     image_input_tokens: 0,
-    units: Units { image_output_tokens: 0, images: 0, audio_ms: 0, characters: 0, searches: 0 },
+    units: Units {
+        image_output_tokens: 0,
+        images: 0,
+        audio_ms: 0,
+        characters: 0,
+        searches: 0,
+        web_searches: 0,
+    },
     estimated: false,
 };
 
@@ -157,6 +165,34 @@ fn an_answer_by_our_own_tool_is_text() {
 }
 
 #[test]
+fn an_image_reaches_the_client_whole() {
+    let begin = |index: u32| {
+        let start = json!({"image": {"format": "jpeg"}});
+        event("contentBlockStart", &json!({"contentBlockIndex": index, "start": start}))
+    };
+    let piece =
+        |index: u32, data: &str| delta(index, &json!({"image": {"source": {"bytes": data}}}));
+    let (deltas, ..) = run(&[
+        begin(0),
+        piece(0, "QUI="),
+        piece(0, "Qw=="),
+        stop(0),
+        piece(1, "RA=="),
+        stop(1),
+        ending("end_turn"),
+    ]);
+    let image = |index: u32, url: &str| json!({"images": [{"type": "image_url", "index": index, "image_url": {"url": url}}]});
+    assert_eq!(
+        deltas[1..4],
+        [
+            image(0, "data:image/jpeg;base64,QUJD"),
+            image(1, "data:image/png;base64,RA=="),
+            json!("stop"),
+        ]
+    );
+}
+
+#[test]
 fn exceptions_in_a_stream_are_failures_of_their_class() {
     let text = delta(0, &json!({"text": "x"}));
     for (headers, payload, class, message) in [
@@ -210,6 +246,18 @@ fn exceptions_in_a_stream_are_failures_of_their_class() {
             r#"{"message":"m","originalStatusCode":500}"#,
             FailureClass::Server,
             "m",
+        ),
+        (
+            vec![(":message-type", "exception"), (":exception-type", "modelStreamErrorException")],
+            r#"{"message":"prompt is too long","originalStatusCode":424}"#,
+            FailureClass::Server,
+            "prompt is too long",
+        ),
+        (
+            vec![(":message-type", "exception"), (":exception-type", "modelStreamErrorException")],
+            r#"{"message":"prompt is too long","originalStatusCode":400}"#,
+            FailureClass::ContextWindow,
+            "prompt is too long",
         ),
         (
             vec![

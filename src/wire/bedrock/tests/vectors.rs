@@ -158,7 +158,7 @@ fn long_lists_are_asked_for_in_parts_of_their_order() {
 #[test]
 fn vectors_and_tokens_are_read_in_every_makers_way() {
     let told = |body: String, input_tokens| {
-        let origin = Origin { model: TITAN, request_id: None, input_tokens };
+        let origin = Origin { model: TITAN, request_id: None, input_tokens, output_tokens: None };
         let reply = embeddings(&body.into(), &origin).unwrap();
         let list: Value = serde_json::from_slice(&reply.body).unwrap();
         let vectors: Vec<Value> = list["data"]

@@ -4,6 +4,7 @@
 //! GenerateContentRequest --request--> chat completion request, and what it could not say
 //! GenerateContentResponse <--reply--- chat completion
 //! frames, or one array <----stream--- chunks
+//! EmbedContentRequest  ----embed----- embeddings, in both directions
 //! ```
 //!
 //! The rule of this module: what only Google's models can do is no mistake of the client. It is
@@ -12,6 +13,7 @@
 
 mod config;
 mod contents;
+mod embed;
 mod media;
 pub mod native;
 mod read;

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::request::includes_thoughts;
@@ -13,31 +12,19 @@ use super::write::{
 };
 use crate::failure::{Failure, FailureClass};
 use crate::usage::Usage;
-use crate::wire::chat::{Answer, ExtraContent, Raw, Turn, read_usage};
+use crate::wire::chat::{Answer, Completion, ExtraContent, Turn, read_usage};
 use crate::wire::client::Telling;
 use crate::wire::fields::Text;
-
-/// A completion, as far as it is told. Lenient: not every provider sends every field.
-#[derive(Debug, Deserialize)]
-struct Completion<'a> {
-    #[serde(borrow, default)]
-    id: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    model: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    choices: Vec<Answer<'a>>,
-    #[serde(borrow, default)]
-    usage: Option<Raw<'a>>,
-}
 
 /// Puts a reply into Google's words.
 ///
 /// # Errors
-/// [`FailureClass::Server`]: it is no chat completion.
+/// [`FailureClass::Server`]: it is no chat completion, or no list of embeddings if that was asked for.
 pub fn reply(body: &[u8], telling: &Telling<'_>) -> Result<Bytes, Failure> {
-    let completion: Completion<'_> = serde_json::from_slice(body).map_err(|_| {
-        Failure::new(FailureClass::Server, "the provider's reply is not a chat completion")
-    })?;
+    if telling.embeds {
+        return super::embed::reply(body, telling);
+    }
+    let completion = Completion::read(body)?;
     let usage = completion.usage.and_then(|raw| read_usage(raw.get()));
     let thoughts = telling.request.is_some_and(includes_thoughts);
     let refused = refused_prompt(&completion.choices, usage.as_ref());
@@ -45,10 +32,7 @@ pub fn reply(body: &[u8], telling: &Telling<'_>) -> Result<Bytes, Failure> {
         Some(_) => Vec::new(),
         None => completion.choices.iter().map(|answer| candidate(answer, thoughts)).collect(),
     };
-    let filled =
-        |text: &Option<Text<'_>>| text.as_deref().filter(|it| !it.is_empty()).map(str::to_owned);
-    let id = filled(&completion.id);
-    let model = filled(&completion.model);
+    let (id, model) = (&*completion.id, &*completion.model);
     let response = Response {
         candidates,
         prompt_feedback: refused.map(|message| PromptFeedback {
@@ -56,8 +40,8 @@ pub fn reply(body: &[u8], telling: &Telling<'_>) -> Result<Bytes, Failure> {
             block_reason_message: message.map(Cow::Borrowed),
         }),
         usage_metadata: usage.map(Into::into),
-        model_version: model.as_deref().unwrap_or(telling.model),
-        response_id: id.as_deref().unwrap_or(telling.request_id),
+        model_version: if model.is_empty() { telling.model } else { model },
+        response_id: if id.is_empty() { telling.request_id } else { id },
     };
     let written = serde_json::to_vec(&response);
     written.map(Bytes::from).map_err(|_| {

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::config;
 use super::contents::Conversation;
 use super::read::{Message, camel};
 use super::tools::Tooling;
+use super::{config, embed};
 use crate::failure::{Failure, FailureClass};
 use crate::wire::chat::Raw;
 use crate::wire::client::{Asked, Canonical, Obstacle};
@@ -22,6 +22,9 @@ pub(super) const GATEWAYS: [&str; 5] = ["metadata", "user", "stream", "stream_op
 /// # Errors
 /// It is wrong: the client is told which of its fields, as it wrote it.
 pub fn request(body: &Object, asked: Asked<'_>) -> Result<Canonical, Failure> {
+    if asked.embeds {
+        return embed::request(body, asked);
+    }
     // Counting tokens takes either the contents alone, or a whole request in this field.
     for name in ["generateContentRequest", "generate_content_request"] {
         if let Some(inner) = body.object(name) {
@@ -58,7 +61,7 @@ fn translate(body: &Object, within: &str, asked: Asked<'_>) -> Result<Canonical,
         tooling.tools(&place(written), raw, &mut obstacle)?;
     }
     if let Some((written, raw)) = fields.find("toolConfig") {
-        tooling.config(&place(written), raw)?;
+        tooling.config(&place(written), raw, &mut obstacle)?;
     }
     if !tooling.tools.is_empty() {
         draft.set("tools", &tooling.tools);
@@ -115,7 +118,7 @@ pub(super) fn includes_thoughts(request: &Object) -> bool {
         })
 }
 
-fn text_of(body: &Object) -> &str {
+pub(super) fn text_of(body: &Object) -> &str {
     // It was read as JSON, so it is text.
     std::str::from_utf8(body.bytes()).unwrap_or_default().trim()
 }
@@ -124,7 +127,7 @@ fn text_of(body: &Object) -> &str {
 pub(super) struct Draft(Vec<u8>);
 
 impl Draft {
-    fn new(room: usize) -> Self {
+    pub(super) fn new(room: usize) -> Self {
         Self(Vec::with_capacity(room + 256))
     }
 
@@ -143,7 +146,7 @@ impl Draft {
             .expect("a Vec takes every byte, and nothing here has keys that are no strings");
     }
 
-    fn finish(mut self) -> Result<Object, Failure> {
+    pub(super) fn finish(mut self) -> Result<Object, Failure> {
         self.0.extend_from_slice(if self.0.is_empty() { b"{}" } else { b"}" });
         Object::parse(Bytes::from(self.0)).map_err(|malformed| {
             Failure::new(FailureClass::BadRequest, format!("The request is malformed: {malformed}"))

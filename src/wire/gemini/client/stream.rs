@@ -7,8 +7,10 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::super::StreamTranslator;
 use super::reply::signature;
 use super::request::includes_thoughts;
 use super::write::{
@@ -16,9 +18,10 @@ use super::write::{
     UsageMetadata, citations, finish_reason, with_broken_call,
 };
 use crate::usage::Usage;
-use crate::wire::chat::{CallPiece, Piece, PieceChoice, read_usage};
+use crate::wire::chat::{CallPiece, Piece, PieceChoice, UNREADABLE, read_usage};
 use crate::wire::client::{ClientStream, Telling};
 use crate::wire::sse::Splitter;
+use crate::wire::{StreamOptions, Translate};
 
 /// Bound of the calls that are held. No model writes as much in one answer.
 const MAX_HELD_BYTES: usize = 8 * 1024 * 1024;
@@ -41,6 +44,9 @@ pub struct Stream {
     silent: bool,
     /// The last frame is out.
     ended: bool,
+    created: u64,
+    /// Follows frames of Google's own that go out as they came, so that others can go on from there.
+    follower: Option<Box<StreamTranslator>>,
 }
 
 /// How frames are told apart.
@@ -86,6 +92,8 @@ impl Stream {
             held_bytes: 0,
             silent: true,
             ended: false,
+            created: telling.created,
+            follower: None,
         }
     }
 
@@ -95,8 +103,11 @@ impl Stream {
             self.end(out);
             return;
         }
-        // What is no chunk has nothing for this client; an error never comes this far.
-        let Ok(piece) = serde_json::from_slice::<Piece<'_>>(data) else { return };
+        let Ok(piece) = Piece::read(data) else {
+            let error = json!({"code": 502, "message": UNREADABLE, "status": "INTERNAL"});
+            let problem = json!({"error": error}).to_string();
+            return out.extend_from_slice(&self.fail(&problem.into(), "", ""));
+        };
         if !*named {
             *named = true;
             let filled = |text: &Option<crate::wire::fields::Text<'_>>| {
@@ -260,6 +271,26 @@ impl ClientStream for Stream {
         if !out.is_empty() {
             events.push(out.into());
         }
+    }
+
+    fn follow(&mut self, events: &[Bytes]) -> Option<Vec<Bytes>> {
+        let options = StreamOptions { created: self.created, ..StreamOptions::default() };
+        let follower =
+            self.follower.get_or_insert_with(|| Box::new(StreamTranslator::new(options)));
+        let mut canonical = Vec::new();
+        for bytes in events {
+            if follower.push(bytes.clone(), &mut canonical).failure.is_some() {
+                return None;
+            }
+        }
+        // What follows belongs to the answer that was begun.
+        let (id, model) = follower.names();
+        if !canonical.is_empty() && self.silent {
+            self.silent = false;
+            id.clone_into(&mut self.id);
+            model.clone_into(&mut self.model);
+        }
+        Some(canonical)
     }
 
     fn fail(&mut self, problem: &Bytes, _code: &str, _message: &str) -> Bytes {

@@ -86,11 +86,23 @@ impl<'a> Tooling<'a> {
     ///
     /// # Errors
     /// It is none. What configures Google's own tools is left out with them.
-    pub(super) fn config(&mut self, param: &str, raw: Raw<'a>) -> Result<(), Failure> {
+    pub(super) fn config(
+        &mut self,
+        param: &str,
+        raw: Raw<'a>,
+        obstacle: &mut Obstacle,
+    ) -> Result<(), Failure> {
         let config = Message::read(param, raw.get())?;
         let Some((written, raw)) = config.find("functionCallingConfig") else { return Ok(()) };
         let param = format!("{param}.{written}");
         let calling = Message::read(&param, raw.get())?;
+        if calling.is_true("streamFunctionCallArguments") {
+            let place = format!("{param}.streamFunctionCallArguments");
+            let message = format!(
+                "`{place}`: only Google's models tell arguments in pieces with their paths"
+            );
+            obstacle.parameter(impossible(&place, message));
+        }
         let allowed: Vec<Text<'a>> = match calling.find("allowedFunctionNames") {
             Some((written, raw)) => read(&format!("{param}.{written}"), raw.get())?,
             None => Vec::new(),

@@ -54,5 +54,5 @@ fn refusal(model: &str, body: &Value) -> (String, String) {
     let failure = try_send(body, &options(model)).unwrap_err();
     assert_eq!(failure.class, FailureClass::BadRequest);
     assert_eq!(failure.kind.as_deref(), Some("invalid_request_error"));
-    (failure.param.unwrap(), failure.message)
+    (failure.param.unwrap().into(), failure.message)
 }

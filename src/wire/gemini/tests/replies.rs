@@ -7,7 +7,8 @@ use super::CREATED;
 use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
 use crate::wire::Reply;
-use crate::wire::gemini::{failure, reply};
+use crate::wire::gemini::error::within;
+use crate::wire::gemini::reply;
 
 fn told(body: &Value) -> Value {
     let Reply { body, .. } = reply(Bytes::from(body.to_string()), Endpoint::Chat, CREATED).unwrap();
@@ -82,6 +83,9 @@ fn every_end_has_openais_word() {
         ("IMAGE_SAFETY", "content_filter"),
         ("IMAGE_SOMETHING_NEW", "content_filter"),
         ("MODEL_ARMOR", "content_filter"),
+        ("ESCALATION", "content_filter"),
+        ("PUP_LIMITED_DISABLED", "content_filter"),
+        ("NO_IMAGE", "content_filter"),
         ("OTHER", "content_filter"),
         ("FINISH_REASON_UNSPECIFIED", "stop"),
         ("BRAND_NEW", "stop"),
@@ -104,7 +108,32 @@ fn every_end_has_openais_word() {
 }
 
 #[test]
+fn ends_after_content_keep_it() {
+    let ended = |reason: &str, parts: Value| {
+        choice(&json!({"finishReason": reason, "content": {"parts": parts}}))
+    };
+    let call = json!([{"functionCall": {"name": "f", "args": {}}}]);
+    let cut = ended("MAX_TOKENS", call.clone());
+    assert_eq!(cut["finish_reason"], "length", "a call that was cut off is not to be run");
+    assert_eq!(cut["message"]["tool_calls"][0]["function"]["name"], "f");
+    assert_eq!(ended("STOP", call)["finish_reason"], "tool_calls");
+    let filtered = ended("SAFETY", json!([{"text": "so f"}]));
+    assert_eq!(filtered["finish_reason"], "content_filter");
+    assert_eq!(filtered["message"]["content"], "so f");
+    assert_eq!(filtered["message"]["refusal"], Value::Null);
+}
+
+#[test]
 fn an_answer_that_is_none_is_an_error() {
+    for reason in ["UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MALFORMED_RESPONSE"] {
+        for parts in [json!([]), json!([{"text": "a"}])] {
+            let body =
+                json!({"candidates": [{"finishReason": reason, "content": {"parts": parts}}]});
+            let failed = reply(Bytes::from(body.to_string()), Endpoint::Chat, CREATED).unwrap_err();
+            assert_eq!(failed.class, FailureClass::Server);
+            assert_eq!(failed.code, Some(reason.to_ascii_lowercase().into()));
+        }
+    }
     for (body, class) in [
         (
             json!({"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": "bad call"}]}),
@@ -219,7 +248,7 @@ fn errors_mean_what_their_status_says() {
     ] {
         let error = json!({"error": {"code": code, "status": status, "message": message, "details": details}});
         for body in [error.clone(), json!([error])] {
-            let failed = failure(code, body.to_string().as_bytes());
+            let failed = within(body.to_string().as_bytes()).expect("an error");
             assert_eq!(failed.class, class, "{body}");
             assert_eq!(failed.message, message);
         }

@@ -353,6 +353,46 @@ fn the_choice_of_tools_has_its_modes() {
 }
 
 #[test]
+fn tools_are_chosen_by_the_names_that_the_client_gave_them() {
+    let tool = |name: &str| json!({"type": "function", "function": {"name": name}});
+    let asking = |named: &str| {
+        json!({"messages": [asked()], "tools": [tool("1st"), tool("g")], "tool_choice":
+            {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [tool(named)]}}})
+    };
+    let older = send("gemini-2.0-flash", &asking("1st"));
+    assert_eq!(older["tools"][0]["functionDeclarations"], json!([{"name": "_x.1st"}]));
+    assert_eq!(refusal("gemini-2.0-flash", &asking("h")).0, "tool_choice");
+    let newer = send(MODEL, &asking("1st"));
+    let config = &newer["toolConfig"]["functionCallingConfig"];
+    assert_eq!(config, &json!({"mode": "VALIDATED", "allowedFunctionNames": ["_x.1st"]}));
+}
+
+#[test]
+fn parameters_of_older_models_are_one_object_or_none() {
+    let declared = |model: &str, parameters: Value| {
+        let function = json!({"name": "f", "parameters": parameters});
+        let tools = json!([{"type": "function", "function": function}]);
+        let body = send(model, &json!({"messages": [asked()], "tools": tools}));
+        body["tools"][0]["functionDeclarations"][0].clone()
+    };
+    let choice = json!({"anyOf": [
+        {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]},
+        {"type": "object", "properties": {"b": {"type": "string"}}, "required": ["b"]},
+    ]});
+    assert_eq!(
+        declared("gemini-2.0-flash", choice)["parameters"],
+        json!({"type": "OBJECT", "propertyOrdering": ["a", "b"],
+               "properties": {"a": {"type": "STRING"}, "b": {"type": "STRING"}}})
+    );
+    // An object without properties is refused by older models, and taken by newer ones.
+    for empty in [json!({"type": "object"}), json!({"type": "object", "properties": {}})] {
+        assert_eq!(declared("gemini-2.0-flash", empty.clone()), json!({"name": "f"}));
+        assert_eq!(declared("gemma-3-27b-it", empty.clone()), json!({"name": "f"}));
+        assert_eq!(declared(MODEL, empty.clone())["parametersJsonSchema"], empty);
+    }
+}
+
+#[test]
 fn tokens_are_counted_of_the_whole_request() {
     let body = json!({"messages": [{"role": "system", "content": "s"}, asked()]});
     let count = RequestOptions { endpoint: Endpoint::CountTokens, ..options(MODEL) };

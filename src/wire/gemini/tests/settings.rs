@@ -142,6 +142,40 @@ fn googles_own_parameters_are_passed_in_its_spelling() {
 }
 
 #[test]
+fn what_googles_compatible_api_takes_is_taken() {
+    let safety = json!([{"category": "c", "threshold": "BLOCK_NONE"}]);
+    let google = json!({"thinking_config": {"thinking_level": "low", "include_thoughts": true},
+                        "safety_settings": safety, "cached_content": null});
+    let body = send(MODEL, &with(&json!({"extra_body": {"google": google, "other": 1}})));
+    assert_eq!(
+        body,
+        json!({
+            "contents": [{"role": "user", "parts": [{"text": "q"}]}], "safetySettings": safety,
+            "generationConfig": {"thinkingConfig":
+                {"thinkingLevel": "low", "includeThoughts": true}},
+        })
+    );
+    let cached = json!({"extra_body": {"google": {"cached_content": "cachedContents/x"}}});
+    assert_eq!(send(MODEL, &with(&cached))["cachedContent"], "cachedContents/x");
+}
+
+#[test]
+fn arguments_in_pieces_are_refused_because_they_have_no_form() {
+    let calling = json!({"mode": "AUTO", "streamFunctionCallArguments": true});
+    for config in [
+        json!({"toolConfig": {"functionCallingConfig": calling}}),
+        json!({"tool_config": {"function_calling_config":
+            {"stream_function_call_arguments": true}}}),
+    ] {
+        let (param, message) = refusal(MODEL, &with(&config));
+        assert!(param.ends_with("stream_function_call_arguments"), "{param}");
+        assert!(message.contains("leave it out"), "{message}");
+    }
+    let whole = json!({"functionCallingConfig": {"streamFunctionCallArguments": false}});
+    assert_eq!(send(MODEL, &with(&json!({"toolConfig": whole})))["toolConfig"], whole);
+}
+
+#[test]
 fn what_is_in_a_cache_is_not_sent_again() {
     let body = send(
         MODEL,

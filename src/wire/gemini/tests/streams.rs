@@ -77,6 +77,19 @@ fn call(name: &str) -> Value {
 }
 
 #[test]
+fn a_stream_that_names_no_model_is_of_the_one_that_was_called() {
+    let mut translator = StreamTranslator::new(StreamOptions::default()).called("gemini-x");
+    let mut out = Vec::new();
+    let frame =
+        json!({"candidates": [{"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}]});
+    translator.push(Bytes::from(format!("data: {frame}\n\n")), &mut out);
+    translator.finish(&mut out);
+    let text = String::from_utf8(out.concat()).unwrap();
+    assert!(text.contains(r#""model":"gemini-x""#), "{text}");
+    assert!(!text.contains(r#""model":"""#), "{text}");
+}
+
+#[test]
 fn tool_calls_are_counted_over_the_whole_stream() {
     let stream = [
         parts(&json!([{"text": "So:"}])),
@@ -118,6 +131,16 @@ fn signatures_go_with_what_they_are_about() {
             json!({}),
         ]
     );
+    // What has no place for it in its own chunk is signed by the next one, at the end too.
+    let last = json!({"index": 0, "finishReason": "STOP", "content": {"parts": [
+        {"inlineData": {"mimeType": "image/png", "data": "AA"}, "thoughtSignature": "S4"}]}});
+    let stream =
+        [parts(&json!([{"text": "hm", "thought": true, "thoughtSignature": "S3"}])), frame(&last)];
+    let deltas = told(&stream.concat()).deltas();
+    assert_eq!(deltas[1], json!({"reasoning_content": "hm"}));
+    assert_eq!(deltas[2], json!({"extra_content": signed("S3")}));
+    assert!(deltas[3].get("images").is_some());
+    assert_eq!(deltas[4], json!({"extra_content": signed("S4")}));
 }
 
 #[test]
@@ -175,6 +198,48 @@ fn several_answers_keep_apart() {
 }
 
 #[test]
+fn an_answer_that_is_none_leaves_the_others() {
+    let wrong = json!({"index": 0, "finishReason": "MALFORMED_FUNCTION_CALL"});
+    let both = |other: &Value| format!("data: {}\r\n\r\n", json!({"candidates": [wrong, other]}));
+    let text = json!({"index": 1, "content": {"parts": [{"text": "b"}]}});
+    let rest = frame(&json!({"index": 1, "finishReason": "STOP"}));
+    let told_of_both = told(&format!("{}{rest}", both(&text)));
+    assert_eq!((told_of_both.ending, &told_of_both.failure), (Ending::Complete, &None));
+    let of = |index: u64| -> Vec<Value> {
+        told_of_both.choices().into_iter().filter(|choice| choice["index"] == index).collect()
+    };
+    let refusal = of(0)[1]["delta"]["refusal"].as_str().unwrap().to_owned();
+    assert!(refusal.contains("MALFORMED_FUNCTION_CALL"), "{refusal}");
+    assert_eq!(of(0).last().unwrap()["finish_reason"], "stop");
+    assert_eq!(of(1)[1]["delta"]["content"], "b");
+    let also_wrong = json!({"index": 1, "finishReason": "MALFORMED_RESPONSE"});
+    for stream in [both(&also_wrong), format!("{}{}", both(&text), frame(&also_wrong))] {
+        let told = told(&stream);
+        assert_eq!(told.ending, Ending::Cut);
+        assert_eq!(told.failure.unwrap().code.as_deref(), Some("malformed_function_call"));
+    }
+}
+
+#[test]
+fn ends_after_content_keep_it() {
+    let said = |reason: &str, part: Value| {
+        let last = json!({"index": 0, "finishReason": reason, "content": {"parts": [part]}});
+        let told = told(&format!("{}{}", parts(&json!([{"text": "a"}])), frame(&last)));
+        assert_eq!(told.ending, Ending::Complete, "{reason}");
+        let choices = told.choices();
+        assert!(choices.iter().all(|choice| choice["delta"].get("refusal").is_none()));
+        (choices[2]["delta"].clone(), choices[3]["finish_reason"].clone())
+    };
+    let (delta, word) = said("SAFETY", json!({"text": "b"}));
+    assert_eq!((&delta["content"], &word), (&json!("b"), &json!("content_filter")));
+    let (delta, word) = said("MAX_TOKENS", call("f"));
+    assert_eq!(
+        (&delta["tool_calls"][0]["function"]["name"], &word),
+        (&json!("f"), &json!("length"))
+    );
+}
+
+#[test]
 fn a_refusal_is_told_with_its_reason() {
     let blocked = "data: {\"promptFeedback\":{\"blockReason\":\"SAFETY\"},\"usageMetadata\":{\"promptTokenCount\":9,\"totalTokenCount\":9}}\r\n\r\n";
     for (stream, reason) in [(blocked.to_owned(), "SAFETY"), (end("RECITATION"), "RECITATION")] {
@@ -188,11 +253,22 @@ fn a_refusal_is_told_with_its_reason() {
 
 #[test]
 fn a_model_that_went_wrong_is_an_error() {
-    let told = told(&end("MALFORMED_FUNCTION_CALL"));
-    assert_eq!(told.ending, Ending::Cut);
-    let failure = told.failure.unwrap();
-    assert_eq!(failure.code.as_deref(), Some("malformed_function_call"));
-    assert!(failure.blameless);
+    for (reason, class) in [
+        ("MALFORMED_FUNCTION_CALL", FailureClass::Server),
+        ("UNEXPECTED_TOOL_CALL", FailureClass::Server),
+        ("TOO_MANY_TOOL_CALLS", FailureClass::Server),
+        ("MALFORMED_RESPONSE", FailureClass::Server),
+        ("MISSING_THOUGHT_SIGNATURE", FailureClass::BadRequest),
+    ] {
+        for begun in [String::new(), parts(&json!([{"text": "a"}, call("f")]))] {
+            let told = told(&format!("{begun}{}", end(reason)));
+            assert_eq!(told.ending, Ending::Cut);
+            let failure = told.failure.unwrap();
+            assert_eq!(failure.code, Some(reason.to_ascii_lowercase().into()));
+            assert_eq!(failure.class, class);
+            assert!(failure.blameless);
+        }
+    }
 }
 
 #[test]

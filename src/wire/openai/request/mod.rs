@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{foreign, messages, params, reasoning};
+use super::{foreign, messages, mistral, params, reasoning};
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::wire::RequestOptions;
@@ -33,7 +33,7 @@ pub fn request(body: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Fai
         messages::adapt(&mut draft, options);
     }
     if options.quirks.mistral {
-        draft.respell_for_mistral();
+        mistral::respell(&mut draft, options)?;
     }
     draft.ask_for_stream(options);
     for path in options.drop {
@@ -129,15 +129,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn respell_for_mistral(&mut self) {
-        self.rename("seed", "random_seed");
-        for name in ["user", "logit_bias", "stream_options", "store", "safety_identifier"] {
-            self.edits.remove(name);
-        }
-        if self.raw("tool_choice") == Some(b"\"required\"") {
-            self.edits.set_raw("tool_choice", &b"\"any\""[..]);
-        }
-        // Its schema is closed: a parameter that is sent as `null` is refused like a foreign one.
+    /// Takes out what the client sent as `null`.
+    pub(super) fn remove_nulls(&mut self) {
         for name in self.body.names() {
             if self.raw(name) == Some(b"null") {
                 self.edits.remove(name);

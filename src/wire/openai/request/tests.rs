@@ -7,20 +7,7 @@ const PLAIN: RequestOptions<'static> = RequestOptions {
     endpoint: Endpoint::Chat,
     model: Some("gpt-4o"),
     stream: false,
-    quirks: Quirks {
-        max_tokens_only: false,
-        no_stream_options: false,
-        mistral: false,
-        strip_strict_and_names: false,
-        null_content_with_tool_calls: false,
-        reasoning_outside_completion: false,
-        normalise_stream: false,
-        continues_final_message: false,
-        replays_reasoning: false,
-        vertex: false,
-        cache_markers: false,
-        rules: &[],
-    },
+    quirks: Quirks::NONE,
     defaults: &[],
     overrides: &[],
     drop: &[],
@@ -215,7 +202,7 @@ fn mistral_gets_its_own_spellings() {
     let options = RequestOptions { quirks, stream: true, model: Some("m"), ..PLAIN };
     let body = json!({
         "model": "m", "stream": true, "stream_options": {"include_usage": true}, "seed": 3,
-        "max_completion_tokens": 9, "user": "u", "logit_bias": {}, "tool_choice": "required",
+        "max_completion_tokens": 9, "user": "u", "tool_choice": "required",
         "top_p": null,
         "tools": [{"type": "function", "function": {"name": "f", "strict": true}}],
         "messages": [
@@ -274,7 +261,7 @@ fn xai_gets_no_names_and_no_strict() {
 #[test]
 fn deepseek_gets_null_beside_tool_calls() {
     let quirks = Quirks { null_content_with_tool_calls: true, ..Quirks::default() };
-    let options = RequestOptions { quirks, ..PLAIN };
+    let options = RequestOptions { quirks, model_hint: "deepseek-chat", ..PLAIN };
     let body = r#"{"model":"gpt-4o","messages":[{"content":"","tool_calls":[]},{"content":""},{"content":"a","tool_calls":[]}]}"#;
     assert_eq!(
         sent(body, &options),
@@ -292,7 +279,8 @@ fn messages_that_are_no_list_are_left_to_the_provider() {
 
 #[test]
 fn deepseek_thinks_or_does_not_and_sees_its_reasoning_before_tool_calls() {
-    let quirks = Quirks { null_content_with_tool_calls: true, ..Quirks::default() };
+    let quirks =
+        Quirks { null_content_with_tool_calls: true, takes_thinking: true, ..Quirks::default() };
     let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
     let asked = |fields: Value| {
         let mut body = json!({"model": "m", "messages": [
@@ -306,17 +294,139 @@ fn deepseek_thinks_or_does_not_and_sees_its_reasoning_before_tool_calls() {
         serde_json::from_slice::<Value>(&sent).unwrap()
     };
     let reasoning = |body: &Value, at: usize| body["messages"][at]["reasoning_content"].clone();
-    for (fields, kind, seen) in [
-        (json!({"reasoning_effort": "high"}), json!("enabled"), json!(" ")),
-        (json!({"thinking": {"type": "enabled"}}), json!("enabled"), json!(" ")),
-        (json!({"reasoning_effort": "none"}), json!("disabled"), Value::Null),
-        (json!({}), Value::Null, Value::Null),
+    for (fields, kind, effort, seen) in [
+        (json!({"reasoning_effort": "low"}), json!("enabled"), json!("high"), json!(" ")),
+        (json!({"reasoning_effort": "max"}), json!("enabled"), json!("max"), json!(" ")),
+        (json!({"thinking": {"type": "enabled"}}), json!("enabled"), Value::Null, json!(" ")),
+        (json!({"thinking": {"type": "disabled"}}), json!("disabled"), Value::Null, Value::Null),
+        (json!({"reasoning_effort": "none"}), json!("disabled"), Value::Null, Value::Null),
+        // It thinks unless it is told not to.
+        (json!({}), Value::Null, Value::Null, json!(" ")),
     ] {
         let sent = asked(fields);
         assert_eq!(sent["thinking"]["type"], kind);
-        assert_eq!(sent.get("reasoning_effort"), None);
+        assert_eq!(sent["reasoning_effort"], effort);
         assert_eq!(sent["messages"][0]["content"], Value::Null);
         assert_eq!((reasoning(&sent, 0), reasoning(&sent, 1)), (seen, json!("hm")));
         assert_eq!(reasoning(&sent, 2), Value::Null, "no tool was called");
     }
+}
+
+#[test]
+fn the_model_without_thoughts_is_sent_none() {
+    let quirks = Quirks { null_content_with_tool_calls: true, ..Quirks::default() };
+    let options = RequestOptions { quirks, model_hint: "deepseek-chat", ..PLAIN };
+    let body = json!({"model": "gpt-4o", "messages": [
+        {"role": "assistant", "content": "a", "tool_calls": [{"id": "c"}]}]});
+    assert_eq!(tree(&body, &options), body);
+}
+
+const CLOSED: RequestOptions<'static> =
+    RequestOptions { quirks: Quirks { closed_messages: true, ..Quirks::NONE }, ..PLAIN };
+
+#[test]
+fn what_only_replies_have_does_not_go_back_to_a_closed_schema() {
+    let call = |more: Value| {
+        let mut call =
+            json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+        call.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        call
+    };
+    let replied = json!({
+        "role": "assistant", "content": "a", "refusal": null, "reasoning_content": "hm",
+        "reasoning_details": [{}], "images": [{"type": "image_url"}], "annotations": [],
+        "provider_specific_fields": {"x": 1}, "tool_calls": [call(json!({"provider_specific_fields": {}}))],
+    });
+    let body = json!({"model": "gpt-4o", "messages": [replied]});
+    let said = json!({"role": "assistant", "content": "a", "refusal": null, "tool_calls": [call(json!({}))]});
+    assert_eq!(tree(&body, &CLOSED)["messages"], json!([said]));
+    // Others may want their reasoning back.
+    let quirks = Quirks { normalise_stream: true, ..Quirks::NONE };
+    assert_eq!(tree(&body, &RequestOptions { quirks, ..PLAIN }), body);
+    let words = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": "\"images\""}]});
+    assert_eq!(tree(&words, &CLOSED), words);
+}
+
+#[test]
+fn ids_of_calls_are_shortened_for_those_who_refuse_long_ones() {
+    let long = "call_".to_owned() + &"x".repeat(90);
+    let body = json!({"model": "gpt-4o", "messages": [
+        {"role": "assistant", "content": null, "tool_calls": [
+            {"id": long, "type": "function", "function": {"name": "f", "arguments": "{}"}},
+            {"id": "short", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id" : long, "content": "1"},
+        {"role": "tool", "tool_call_id": "short", "content": "2"},
+    ]});
+    let seen = tree(&body, &CLOSED);
+    let id = seen["messages"][0]["tool_calls"][0]["id"].as_str().unwrap();
+    assert!(id.len() <= 64 && id.starts_with("call_"), "{id}");
+    assert_eq!(seen["messages"][1]["tool_call_id"], id, "still a pair");
+    assert_eq!(seen["messages"][0]["tool_calls"][1]["id"], "short");
+    assert_eq!(seen["messages"][2]["tool_call_id"], "short");
+    assert_eq!(tree(&body, &PLAIN), body, "another may have put something into it");
+}
+
+#[test]
+fn a_wish_not_to_think_goes_to_those_who_understand_it() {
+    let body = json!({"model": "gpt-4o", "messages": [], "thinking": {"type": "disabled"}});
+    let normalised = Quirks { normalise_stream: true, ..Quirks::NONE };
+    for (quirks, kept) in [
+        (Quirks::NONE, false),
+        (normalised, false),
+        (Quirks { mistral: true, ..normalised }, false),
+        (Quirks { takes_thinking: true, ..normalised }, true),
+    ] {
+        let seen = tree(&body, &RequestOptions { quirks, ..PLAIN });
+        assert_eq!(seen.get("thinking").is_some(), kept, "{quirks:?}");
+    }
+}
+
+const MISTRAL: RequestOptions<'static> =
+    RequestOptions { quirks: Quirks { mistral: true, ..Quirks::NONE }, ..PLAIN };
+
+#[test]
+fn mistrals_closed_schema_gets_nothing_that_it_does_not_know() {
+    let image = json!({"type": "image_url", "image_url": {"url": "data:x"}});
+    let body = json!({
+        "model": "gpt-4o", "prompt_cache_options": {"mode": "implicit"}, "moderation": {},
+        "prompt_cache_retention": "24h", "prompt_cache_key": "k",
+        "messages": [
+            {"role": "assistant", "content": ""},
+            {"role": "assistant", "content": null, "tool_calls": []},
+            {"role": "tool", "tool_call_id": "Ab3dE5gH1", "content": [
+                {"type": "text", "text": "seen"}, image]},
+            {"role": "assistant", "content": "so"},
+        ],
+    });
+    let seen = tree(&body, &MISTRAL);
+    assert_eq!(
+        seen,
+        json!({"model": "gpt-4o", "prompt_cache_key": "k", "messages": [
+            {"role": "tool", "tool_call_id": "Ab3dE5gH1", "content": [
+                {"type": "text", "text": "seen"}, image]},
+            {"role": "assistant", "content": "so"},
+        ]})
+    );
+    let embeddings = RequestOptions { endpoint: Endpoint::Embeddings, ..MISTRAL };
+    let seen = tree(&json!({"model": "gpt-4o", "input": "a", "dimensions": 8}), &embeddings);
+    assert_eq!(seen, json!({"model": "gpt-4o", "input": "a", "output_dimension": 8}));
+}
+
+#[test]
+fn mistral_has_functions_only_and_no_list_of_allowed_ones() {
+    let tool = |name: &str| json!({"type": "function", "function": {"name": name}});
+    let body = json!({"model": "gpt-4o", "messages": [], "tools": [tool("f"), tool("g")],
+        "tool_choice": {"type": "allowed_tools", "allowed_tools": {
+            "mode": "required", "tools": [tool("g")]}}});
+    let seen = tree(&body, &MISTRAL);
+    assert_eq!((&seen["tools"], &seen["tool_choice"]), (&json!([tool("g")]), &json!("any")));
+    let body = json!({"model": "gpt-4o", "messages": [],
+        "tools": [{"type": "custom", "custom": {"name": "c"}}, tool("f")],
+        "tool_choice": {"type": "custom", "custom": {"name": "c"}}});
+    let object = Object::parse(Bytes::from(body.to_string())).unwrap();
+    let refused = request(&object, &MISTRAL).unwrap_err();
+    assert_eq!(refused.class, FailureClass::BadRequest);
+    assert!(refused.message.contains("custom"), "{}", refused.message);
+    let seen = tree(&body, &RequestOptions { drop_params: true, ..MISTRAL });
+    assert_eq!(seen, json!({"model": "gpt-4o", "messages": [], "tools": [tool("f")]}));
 }

@@ -15,7 +15,7 @@ use super::usage;
 use crate::failure::{Failure, FailureClass};
 use crate::usage::Usage;
 use crate::wire::json::Object;
-use crate::wire::sse::{Event, Fields, Splitter};
+use crate::wire::sse::{Event, Fields, Splitter, event};
 use crate::wire::stream::{Ending, Progress, StreamOptions};
 
 /// The event that ends a stream.
@@ -24,7 +24,7 @@ const DONE: &[u8] = b"data: [DONE]\n\n";
 /// How a provider's chunks become the client's.
 pub trait Rewrite: Default + fmt::Debug {
     /// Comments (keep-alives of the provider) go on to the client.
-    const KEEPS_COMMENTS: bool;
+    fn keeps_comments(options: &StreamOptions) -> bool;
 
     /// Decides on one chunk.
     ///
@@ -60,7 +60,9 @@ pub enum Verdict {
 pub struct AsSent;
 
 impl Rewrite for AsSent {
-    const KEEPS_COMMENTS: bool = true;
+    fn keeps_comments(_: &StreamOptions) -> bool {
+        true
+    }
 
     fn chunk(&mut self, _: &Chunk, _: &[u8], _: &StreamOptions) -> Result<Verdict, Failure> {
         Ok(Verdict::Keep)
@@ -210,7 +212,7 @@ impl<R: Rewrite> Tally<R> {
     }
 
     fn judge(&mut self, fields: &Fields<'_>, progress: &mut Progress) -> Result<Verdict, Failure> {
-        let comment = if R::KEEPS_COMMENTS { Verdict::Keep } else { Verdict::Drop };
+        let comment = if R::keeps_comments(&self.options) { Verdict::Keep } else { Verdict::Drop };
         let Some(data) = fields.data.as_deref().map(<[u8]>::trim_ascii) else {
             return Ok(comment);
         };
@@ -292,17 +294,6 @@ pub(super) fn server_failure(message: impl Into<String>) -> Failure {
     Failure::new(FailureClass::Server, message)
 }
 
-/// One event with the given data, which has no line ends in it (JSON text of one line).
-pub(super) fn event(data: &[u8]) -> Bytes {
-    if memchr::memchr2(b'\n', b'\r', data).is_none() {
-        return Bytes::from([b"data: ", data, b"\n\n"].concat());
-    }
-    // White space between tokens is the only place for a line end in valid JSON.
-    let spaced: Vec<u8> =
-        data.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }).collect();
-    Bytes::from([b"data: ", &spaced[..], b"\n\n"].concat())
-}
-
 /// A chunk to be edited. The scan has accepted it; what it does not check is UTF-8.
 pub(super) fn object(data: &[u8]) -> Result<Object, Failure> {
     Object::parse(Bytes::copy_from_slice(data))
@@ -320,6 +311,10 @@ impl ChoiceSet {
         if index < Self::LIMIT {
             self.0 |= 1 << index;
         }
+    }
+
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     pub(super) const fn contains(self, index: u64) -> bool {

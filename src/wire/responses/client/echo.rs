@@ -31,7 +31,6 @@ const REPEATED: [(&str, &str); 15] = [
 pub(super) struct Echo {
     /// Fields as JSON text, each with its comma.
     fields: String,
-    service_tier: Option<String>,
     pub(super) created: u64,
 }
 
@@ -139,6 +138,8 @@ impl Shown {
 pub(super) struct Says<'a> {
     pub(super) id: &'a str,
     pub(super) model: &'a str,
+    /// The tier that served it, which may be another than was asked for; `None`: nobody said.
+    pub(super) service_tier: Option<&'a str>,
     pub(super) status: Status,
     pub(super) output: &'a [Box<RawValue>],
     pub(super) usage: Option<&'a Usage>,
@@ -161,12 +162,7 @@ impl Echo {
                 (_, Some(raw)) => fields.push_str(raw),
             }
         }
-        let tier = telling.request.and_then(|request| request.str("service_tier"));
-        Self {
-            fields,
-            service_tier: tier.map(std::borrow::Cow::into_owned),
-            created: telling.created,
-        }
+        Self { fields, created: telling.created }
     }
 
     /// Appends the response object. Nothing that is made here is kept, whatever was asked.
@@ -188,7 +184,7 @@ impl Echo {
             previous_response_id: None,
             store: false,
             truncation: "disabled",
-            service_tier: self.service_tier.as_deref(),
+            service_tier: says.service_tier,
             usage: says.usage.map(Shown::of),
         };
         serde_json::to_writer(&mut *out, &head)

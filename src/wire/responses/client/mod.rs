@@ -16,4 +16,5 @@ mod tools;
 pub use obstacle::obstacle;
 pub use reply::reply;
 pub use request::request;
+pub(super) use sealed::MARK as SEALED_BLOCKS;
 pub use stream::Events;

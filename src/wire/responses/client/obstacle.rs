@@ -111,11 +111,12 @@ fn kind_of(raw: Raw<'_>) -> Kind<'_> {
 
 /// A refusal after which another deployment is asked: it may be one that can.
 fn refusal(param: &str, code: &str, message: impl Into<String>) -> Failure {
+    // Nobody was asked, so another deployment may be.
     Failure {
-        status: Some(400),
-        kind: Some("invalid_request_error".to_owned()),
-        code: Some(code.to_owned()),
-        param: Some(param.to_owned()),
-        ..Failure::new(FailureClass::NotFound, message)
+        kind: Some("invalid_request_error".into()),
+        code: Some(code.into()),
+        param: Some(param.into()),
+        blameless: true,
+        ..Failure::new(FailureClass::BadRequest, message)
     }
 }

@@ -135,3 +135,20 @@ pub(super) fn sealed_in(item: Raw<'_>) -> Option<String> {
     let item: Value = serde_json::from_str(item.get()).ok()?;
     item.get("encrypted_content")?.as_str().map(str::to_owned)
 }
+
+/// The parts of the summary of a reasoning item that came whole.
+pub(super) fn summary_in(item: Raw<'_>) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Written {
+        #[serde(default)]
+        summary: Vec<Said>,
+    }
+    #[derive(Deserialize)]
+    struct Said {
+        #[serde(default)]
+        text: String,
+    }
+    let written: Option<Written> = serde_json::from_str(item.get()).ok();
+    let parts = written.map(|written| written.summary).unwrap_or_default();
+    parts.into_iter().map(|part| part.text).filter(|text| !text.is_empty()).collect()
+}

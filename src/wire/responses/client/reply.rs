@@ -4,21 +4,23 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::echo::{Echo, Says, Status, stem};
-use super::output::{IdOf, Item, Part, extra, flat_annotation, id, sealed_in, token_logprobs};
+use super::output::{
+    IdOf, Item, Part, extra, flat_annotation, id, sealed_in, summary_in, token_logprobs,
+};
 use super::sealed;
 use crate::failure::Failure;
 use crate::wire::chat::{Completion, Turn, arguments, read_usage};
 use crate::wire::client::Telling;
 use crate::wire::fields::Text;
 use crate::wire::responses::failure::garbage;
+use crate::wire::responses::reply::BETWEEN;
 
 /// Writes the response.
 ///
 /// # Errors
 /// The body is no chat completion.
 pub fn reply(body: &Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
-    let completion: Completion<'_> = serde_json::from_slice(body)
-        .map_err(|broken| garbage(format!("the provider's reply cannot be read: {broken}")))?;
+    let completion = Completion::read(body)?;
     let stem = stem(Some(&completion.id), telling.request_id);
     let mut choices = completion.choices.into_iter();
     let Some(answer) = choices.next() else {
@@ -32,6 +34,7 @@ pub fn reply(body: &Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
     let says = Says {
         id: &format!("resp_{stem}"),
         model,
+        service_tier: completion.service_tier.as_deref(),
         status,
         output: &output,
         usage: usage.as_ref(),
@@ -39,6 +42,40 @@ pub fn reply(body: &Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
     };
     Echo::of(telling).write(&says, &mut out);
     Ok(out.into())
+}
+
+/// One item of reasoning.
+struct Thought {
+    summary: Vec<String>,
+    sealed: Option<String>,
+}
+
+/// The items of reasoning, in their order: of `made`, which came whole, each as it was. `blocks` is
+/// what another provider wants back.
+fn thoughts(
+    text: Option<&str>,
+    blocks: Option<String>,
+    made: &[std::borrow::Cow<'_, RawValue>],
+) -> Vec<Thought> {
+    let mut thoughts: Vec<Thought> = made
+        .iter()
+        .map(|item| Thought { summary: summary_in(item), sealed: sealed_in(item) })
+        .filter(|thought| thought.sealed.is_some())
+        .collect();
+    let told: Vec<&str> =
+        thoughts.iter().flat_map(|thought| &thought.summary).map(String::as_str).collect();
+    let is_told = text.is_none_or(|text| told.join(BETWEEN) == text);
+    if blocks.is_some() || (thoughts.is_empty() && text.is_some()) {
+        thoughts.insert(0, Thought { summary: Vec::new(), sealed: blocks });
+    }
+    // Some of the text is of an item that did not come whole: it is told once, at the front.
+    if !is_told {
+        thoughts.iter_mut().for_each(|thought| thought.summary.clear());
+        if let (Some(first), Some(text)) = (thoughts.first_mut(), text) {
+            first.summary.push(text.to_owned());
+        }
+    }
+    thoughts
 }
 
 fn items(
@@ -52,14 +89,15 @@ fn items(
     let blocks = turn.thinking_blocks.unwrap_or_default();
     let blocks: Vec<Box<RawValue>> = blocks.into_iter().map(|raw| raw.into_owned()).collect();
     let made = turn.reasoning_items.unwrap_or_default();
-    let encrypted = sealed::seal(&blocks).or_else(|| made.iter().find_map(|item| sealed_in(item)));
     let thought = turn.reasoning_content.filter(|text| !text.is_empty());
-    if thought.is_some() || encrypted.is_some() {
+    for thought in thoughts(thought.as_deref(), sealed::seal(&blocks), &made) {
         let id = id(IdOf::Reasoning, stem, place(&items));
-        let summary = thought.as_deref().map(|text| Part::SummaryText { text });
-        let summary = summary.as_slice();
-        let encrypted_content = encrypted.as_deref();
-        items.push(Item::Reasoning { id: &id, summary, encrypted_content }.raw());
+        let Thought { summary, sealed } = &thought;
+        let summary: Vec<Part<'_>> =
+            summary.iter().map(|text| Part::SummaryText { text }).collect();
+        let item =
+            Item::Reasoning { id: &id, summary: &summary, encrypted_content: sealed.as_deref() };
+        items.push(item.raw());
     }
     let calls = turn.tool_calls.unwrap_or_default();
     let text = turn.content.as_deref().unwrap_or_default();
@@ -80,15 +118,17 @@ fn items(
     }
     for call in calls {
         let call_id = call.id.unwrap_or_default();
-        let (index, status) = (place(&items), "completed");
+        let index = place(&items);
         if let Some(function) = call.function {
             let written = function.arguments.as_deref();
             let text = written.and_then(|raw| serde_json::from_str::<Text<'_>>(raw.get()).ok());
             let text = text.map_or_else(|| arguments(written).get().to_owned(), |t| t.0.into());
             let extra = extra(call.extra_content.as_ref());
+            // What was cut off is no JSON.
+            let is_whole = serde_json::from_str::<&RawValue>(&text).is_ok();
             let item = Item::FunctionCall {
                 id: &id(IdOf::Function, stem, index),
-                status,
+                status: if is_whole { "completed" } else { status.word() },
                 call_id: &call_id,
                 name: &function.name,
                 arguments: &text,
@@ -100,7 +140,7 @@ fn items(
             let text = |name: &str| custom.get(name).and_then(|text| text.as_str());
             let item = Item::CustomToolCall {
                 id: &id(IdOf::Custom, stem, index),
-                status,
+                status: "completed",
                 call_id: &call_id,
                 name: text("name").unwrap_or_default(),
                 input: text("input").unwrap_or_default(),

@@ -4,7 +4,7 @@
 use serde_json::value::RawValue;
 
 /// Begins what was sealed here; the rest is a list of thinking blocks as JSON.
-const MARK: &str = "tollgate.thinking_blocks:";
+pub(in crate::wire::responses) const MARK: &str = "tollgate.thinking_blocks:";
 
 /// The text that holds the blocks; `None` if there are none.
 pub(super) fn seal(blocks: &[Box<RawValue>]) -> Option<String> {

@@ -18,7 +18,7 @@ fn telling(request: &Object) -> Telling<'_> {
         created: 7,
         model: "public",
         request_id: "req-1",
-        array: false,
+        ..Telling::default()
     }
 }
 
@@ -205,7 +205,8 @@ fn what_needs_state_or_hosted_tools_is_an_obstacle() {
         ),
     ] {
         let failure = obstacle(&object(&body)).unwrap();
-        assert_eq!((blamed(&failure).as_str(), failure.status), (told, Some(400)), "{body}");
+        assert_eq!((blamed(&failure).as_str(), failure.telling().status), (told, 400), "{body}");
+        assert!(failure.blameless, "another deployment may serve it");
     }
     let fine = json!({"input": [{"role": "user", "content": "x"}, {"type": "reasoning"}],
         "store": true, "background": false, "previous_response_id": null, "tool_choice": "auto"});
@@ -402,17 +403,21 @@ fn a_broken_stream_ends_with_an_error() {
     let told = stream.fail(&problem, "overloaded", "m");
     let all = events(&[&begun.concat()[..], &told].concat());
     let tail: Vec<&str> = names(&all).into_iter().rev().take(2).collect();
-    assert_eq!(tail, ["failed", "error"]);
-    let error = &all[all.len() - 2].1;
+    assert_eq!(tail[0], "failed");
+    assert_ne!(tail[1], "error", "one end is told");
+    let failed = &all.last().unwrap().1;
+    assert_eq!(failed["sequence_number"], all.len() - 1);
+    assert_eq!(failed["response"]["status"], "failed");
+    assert_eq!(failed["response"]["error"]["message"], "m");
+    // Before anything was said there is no response that could have failed.
+    let told = Events::new(&telling(&asked)).fail(&problem, "overloaded", "m");
+    let told = events(&told);
+    assert_eq!(names(&told), ["error"]);
+    let error = &told[0].1;
     assert_eq!(
         (&error["code"], &error["message"], &error["param"]),
         (&json!("overloaded"), &json!("m"), &json!("p"))
     );
-    assert_eq!(error["sequence_number"], all.len() - 2);
-    assert_eq!(all.last().unwrap().1["response"]["status"], "failed");
-    // Before anything was said there is no response that could have failed.
-    let told = Events::new(&telling(&asked)).fail(&problem, "c", "m");
-    assert_eq!(names(&events(&told)), ["error"]);
 }
 
 #[test]
@@ -426,7 +431,159 @@ fn what_a_provider_told_is_not_told_again() {
     let failed =
         "event: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":4}\n\n";
     assert!(heard(failed).is_empty());
+    let spaced = "data: {\"sequence_number\": 4, \"type\": \"response.failed\"}\n\n";
+    assert!(heard(spaced).is_empty());
+    let quoted = "data: {\"type\":\"response.output_text.delta\",\"delta\":\"{\\\"type\\\":\\\"error\\\"}\"}\n\n";
+    assert!(!heard(quoted).is_empty());
     let delta = "event: x\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"\\\"sequence_number\\\":9\",\"sequence_number\":4}\n\n";
     let told = heard(delta);
     assert_eq!(events(&told)[0].1["sequence_number"], 5);
+}
+
+#[test]
+fn a_call_that_was_cut_off_is_not_complete() {
+    let call = |id: &str, index: u64, arguments: &str| json!({"tool_calls": [{"index": index, "id": id, "function": {"name": "f", "arguments": arguments}}]});
+    let events = streamed(&[call("a", 0, "{}"), call("b", 1, "{\"x\":")], "length");
+    let (name, last) = events.last().unwrap();
+    assert_eq!(name, "response.incomplete");
+    let statuses = |output: &Value| {
+        let all = output.as_array().unwrap().iter();
+        all.map(|item| item["status"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(statuses(&last["response"]["output"]), ["completed", "incomplete"]);
+    let calls = json!([
+        {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+        {"id": "b", "type": "function", "function": {"name": "f", "arguments": "{\"x\":"}}]);
+    let body = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [
+        {"index": 0, "finish_reason": "length", "message": {"role": "assistant", "content": null, "tool_calls": calls}}]});
+    let asked = object(&json!({"model": "public", "input": "hi"}));
+    let told = reply(&body.to_string().into(), &telling(&asked)).unwrap();
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    assert_eq!(statuses(&told["output"]), ["completed", "incomplete"]);
+}
+
+#[test]
+fn the_tier_is_the_one_that_served() {
+    let asked = object(&json!({"model": "public", "input": "hi", "service_tier": "flex"}));
+    let tier = |tier: Value| {
+        let body = json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m",
+            "service_tier": tier, "choices": [
+            {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "a"}}]});
+        let told = reply(&body.to_string().into(), &telling(&asked)).unwrap();
+        serde_json::from_slice::<Value>(&told).unwrap()["service_tier"].clone()
+    };
+    assert_eq!((tier(json!("default")), tier(Value::Null)), (json!("default"), Value::Null));
+    let mut stream = Events::new(&telling(&asked));
+    let chunk = json!({"id": "c", "service_tier": "default", "choices": [
+        {"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]});
+    let mut out = vec![Bytes::from(format!("data: {chunk}\n\ndata: [DONE]\n\n"))];
+    stream.pass(&mut out);
+    for (name, event) in
+        events(&out.concat()).iter().filter(|(_, event)| event["response"].is_object())
+    {
+        assert_eq!(event["response"]["service_tier"], "default", "{name}");
+    }
+}
+
+#[test]
+fn a_chunk_that_cannot_be_read_ends_the_stream_with_an_error() {
+    let asked = object(&json!({"model": "public", "input": "hi"}));
+    let mut stream = Events::new(&telling(&asked));
+    let text = json!({"id": "c", "choices": [{"index": 0, "delta": {"content": "a"}}]});
+    let broken = json!({"choices": [{"index": 0, "delta": {"tool_calls": [
+        {"index": 0, "id": "x", "function": {"name": "f", "arguments": {"a": 1}}}]}}]});
+    let mut out = vec![Bytes::from(format!("data: {text}\n\ndata: {broken}\n\ndata: [DONE]\n\n"))];
+    stream.pass(&mut out);
+    let told = events(&out.concat());
+    let all = names(&told);
+    assert_eq!(all.last(), Some(&"failed"));
+    assert!(!all.contains(&"completed"));
+}
+
+#[test]
+fn reasoning_under_both_of_its_names_is_one() {
+    let both = json!({"content": "", "reasoning": "hm", "reasoning_content": "hm"});
+    let events = streamed(&[both, json!({"reasoning": ".", "reasoning_content": null})], "stop");
+    let item = &events.last().unwrap().1["response"]["output"][0];
+    assert_eq!(item["summary"][0]["text"], "hm.");
+}
+
+/// The reasoning of a response: each item's summary and what is sealed in it.
+fn reasoned(response: &Value) -> Vec<(Vec<String>, String)> {
+    let items = response["output"].as_array().unwrap().iter();
+    let items = items.filter(|item| item["type"] == "reasoning");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    items
+        .map(|item| {
+            let summary = item["summary"].as_array().unwrap().iter();
+            (summary.map(|part| text(&part["text"])).collect(), text(&item["encrypted_content"]))
+        })
+        .collect()
+}
+
+#[test]
+fn every_item_of_reasoning_is_told_in_its_order() {
+    let item = |number: u32, summary: &[&str]| {
+        let parts: Vec<Value> =
+            summary.iter().map(|text| json!({"type": "summary_text", "text": text})).collect();
+        json!({"type": "reasoning", "id": format!("rs_{number}"), "summary": parts,
+               "encrypted_content": format!("gAAA{number}")})
+    };
+    let asked = object(&json!({"model": "public", "input": "hi"}));
+    let whole = |message: Value| {
+        let body = json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]});
+        let told = reply(&body.to_string().into(), &telling(&asked)).unwrap();
+        reasoned(&serde_json::from_slice(&told).unwrap())
+    };
+    let expected = |items: &[(&[&str], &str)]| -> Vec<(Vec<String>, String)> {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        items.iter().map(|(summary, sealed)| (owned(summary), (*sealed).to_owned())).collect()
+    };
+    let items = json!([item(1, &["a", "b"]), item(2, &[]), item(3, &["c"])]);
+    let told = whole(json!({"role": "assistant", "content": "x",
+        "reasoning_content": "a\n\nb\n\nc", "reasoning_items": items}));
+    assert_eq!(told, expected(&[(&["a", "b"], "gAAA1"), (&[], "gAAA2"), (&["c"], "gAAA3")]));
+    // Some of the text came without an item: nothing is lost, and nothing is said twice.
+    let told = whole(json!({"role": "assistant", "content": "x",
+        "reasoning_content": "a\n\nb\n\nc\n\nd", "reasoning_items": items}));
+    assert_eq!(told, expected(&[(&["a\n\nb\n\nc\n\nd"], "gAAA1"), (&[], "gAAA2"), (&[], "gAAA3")]));
+    let told = whole(json!({"role": "assistant", "content": "x", "reasoning_content": "a"}));
+    assert_eq!(told, expected(&[(&["a"], "")]));
+
+    // As the bridge streams them.
+    let events = streamed(
+        &[
+            json!({"reasoning_content": "a"}),
+            json!({"reasoning_items": [item(1, &["a"])]}),
+            json!({"reasoning_items": [item(2, &[])]}),
+            json!({"reasoning_content": "\n\n"}),
+            json!({"reasoning_content": "c"}),
+            json!({"reasoning_items": [item(3, &["c"])]}),
+            json!({"content": "x"}),
+        ],
+        "stop",
+    );
+    let told = reasoned(&events.last().unwrap().1["response"]);
+    assert_eq!(told, expected(&[(&["a"], "gAAA1"), (&[], "gAAA2"), (&["c"], "gAAA3")]));
+}
+
+#[test]
+fn a_request_over_several_lines_is_repeated_in_one() {
+    let pretty = "{\n \"model\": \"m\",\n \"input\": \"hi\",\n \"metadata\": {\r\n  \"a\": \"b\"\r\n },\n \"tools\": [\n  {\n   \"type\": \"function\",\n\n   \"name\": \"f\"\n  }\n ]\n}";
+    let asked = Object::parse(Bytes::from(pretty)).unwrap();
+    let mut stream = Events::new(&telling(&asked));
+    let mut out = vec![Bytes::from_static(
+        b"data: {\"id\":\"x\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\ndata: [DONE]\n\n",
+    )];
+    stream.pass(&mut out);
+    let events = events(&out.concat());
+    for (name, event) in [events.first().unwrap(), events.last().unwrap()] {
+        assert_eq!(
+            event["response"]["tools"],
+            json!([{"type": "function", "name": "f"}]),
+            "{name}"
+        );
+        assert_eq!(event["response"]["metadata"], json!({"a": "b"}));
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::options;
 use crate::wire::json::Object;
-use crate::wire::responses::{NativeStream, native_request};
+use crate::wire::responses::{NativeStream, Owner, native_request};
 use crate::wire::{Ending, RequestOptions, Translate};
 
 fn file(name: &str) -> Bytes {
@@ -30,7 +30,7 @@ fn relay<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, NativeStre
 fn a_request_is_passed_as_it_was_written() {
     let body = Object::parse(file("client_request.json")).unwrap();
     let options = RequestOptions { stream: true, ..options("gpt-6-luna") };
-    let sent = native_request(&body, &options).unwrap();
+    let sent = native_request(&body, &options, Owner::of("gpt-1")).unwrap();
     let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
     assert_eq!(read(&sent), read(body.bytes()));
 }

@@ -37,7 +37,7 @@ pub(super) fn options(model: &'static str) -> RequestOptions<'static> {
 
 /// What failed, as `param code`.
 pub(super) fn blamed(failure: &Failure) -> String {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let text = |text: &Option<Box<str>>| text.clone().unwrap_or_default();
     format!("{} {}", text(&failure.param), text(&failure.code))
 }
 

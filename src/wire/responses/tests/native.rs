@@ -26,7 +26,8 @@ fn a_request_is_edited_in_place() {
     ];
     let drop = ["user".into()];
     let options = RequestOptions { defaults: &defaults, drop: &drop, ..options("gpt-6-luna") };
-    let sent: Value = serde_json::from_slice(&native_request(&body, &options).unwrap()).unwrap();
+    let sent: Value =
+        serde_json::from_slice(&native_request(&body, &options, by).unwrap()).unwrap();
     assert_eq!(
         sent,
         json!({
@@ -124,4 +125,36 @@ fn only_events_with_a_response_are_written_anew() {
     let id = Made { by, id: "resp_1" }.to_string();
     assert_eq!(events.len(), 2);
     assert!(events.iter().all(|(_, event)| event["response"]["id"] == id), "{text}");
+}
+
+#[test]
+fn sealed_reasoning_names_its_deployment() {
+    let by = Owner::of("gpt-1");
+    let item =
+        json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAA"});
+    let done = event(json!({"type": "response.output_item.done", "output_index": 0, "item": item}));
+    let delta = event(json!({"type": "response.output_text.delta", "delta": "hi"}));
+    let end = event(json!({"type": "response.completed", "response":
+        {"id": "r", "object": "response", "status": "completed", "output": [item]}}));
+    let (bytes, failure, ending) = run(&format!("{done}{delta}{end}"), Some(by));
+    assert_eq!((failure, ending), (None, Ending::Complete));
+    let told = events(&bytes);
+    let sealed = told[0].1["item"]["encrypted_content"].clone();
+    assert!(sealed.as_str().unwrap().ends_with(".gAAA"), "{sealed}");
+    assert_eq!(told[2].1["response"]["output"][0]["encrypted_content"], sealed);
+    assert!(String::from_utf8(bytes).unwrap().contains(&delta), "passed as it was sent");
+    let body = json!({"id": "r", "object": "response", "status": "completed", "output": [item]});
+    let whole = native_reply(Bytes::from(body.to_string()), Some(by)).unwrap();
+    let whole: Value = serde_json::from_slice(&whole.body).unwrap();
+    assert_eq!(whole["output"][0]["encrypted_content"], sealed);
+    // Back at its own deployment, and at another one.
+    let body = object(
+        &json!({"model": "m", "input": [whole["output"][0], {"role": "user", "content": "go on"}]}),
+    );
+    let sent = |owner: Owner| {
+        let sent = native_request(&body, &options("m"), owner).unwrap();
+        serde_json::from_slice::<Value>(&sent).unwrap()["input"].clone()
+    };
+    assert_eq!(sent(by), json!([item, {"role": "user", "content": "go on"}]));
+    assert_eq!(sent(Owner::of("gpt-2")), json!([{"role": "user", "content": "go on"}]));
 }

@@ -83,3 +83,76 @@ fn failures_are_told_by_their_codes() {
         assert_eq!((failure.unwrap().class, ending), (class, Ending::Cut), "{event}");
     }
 }
+
+#[test]
+fn items_that_only_come_when_they_are_done_are_told_whole() {
+    let done = |at: u64, item: Value| json!({"type": "response.output_item.done", "output_index": at, "item": item});
+    let likely = json!({"token": "a", "logprob": -0.5, "top_logprobs": []});
+    let (chunks, failure, ending) = run(&[
+        json!({"type": "response.created", "response": {"id": "r", "model": "m"}}),
+        done(0, json!({"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]})),
+        done(
+            1,
+            json!({"type": "message", "content": [
+            {"type": "output_text", "text": "a", "logprobs": [likely]}]}),
+        ),
+        done(2, json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"})),
+        json!({"type": "response.output_text.delta", "output_index": 3, "delta": "b", "logprobs": [likely]}),
+        done(3, json!({"type": "message", "content": [{"type": "output_text", "text": "b"}]})),
+        json!({"type": "response.completed", "response": {"status": "completed"}}),
+    ]);
+    assert_eq!((failure, ending), (None, Ending::Complete));
+    let deltas = deltas(&chunks);
+    assert_eq!(deltas[1]["reasoning_content"], "hm");
+    assert_eq!(deltas[2]["content"], "a");
+    assert_eq!(deltas[3]["tool_calls"][0]["id"], "c");
+    assert_eq!(deltas[4]["tool_calls"][0]["function"]["arguments"], "{}");
+    let said: String = deltas.iter().filter_map(|delta| delta["content"].as_str()).collect();
+    assert_eq!(said, "ab", "nothing is told twice");
+    for chunk in chunks.iter().filter(|chunk| {
+        !chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default().is_empty()
+    }) {
+        assert_eq!(chunk["choices"][0]["logprobs"]["content"][0]["logprob"], -0.5, "{chunk}");
+    }
+}
+
+#[test]
+fn an_image_that_was_generated_is_shown() {
+    let item = json!({"type": "image_generation_call", "id": "ig_1", "status": "completed",
+        "result": "QUJD", "output_format": "webp"});
+    let image = json!({"type": "image_url", "index": 0,
+        "image_url": {"url": "data:image/webp;base64,QUJD"}});
+    let (chunks, ..) = run(&[
+        json!({"type": "response.created", "response": {"id": "r", "model": "m"}}),
+        json!({"type": "response.output_item.done", "output_index": 0, "item": item}),
+        json!({"type": "response.completed", "response": {"status": "completed"}}),
+    ]);
+    assert_eq!(deltas(&chunks)[1]["images"], json!([image]));
+    let whole = json!({"id": "r", "model": "m", "status": "completed", "output": [item]});
+    let whole = crate::wire::responses::reply(Bytes::from(whole.to_string()), 1).unwrap();
+    let whole: Value = serde_json::from_slice(&whole.body).unwrap();
+    assert_eq!(whole["choices"][0]["message"]["images"], json!([image]));
+}
+
+#[test]
+fn responses_that_wait_or_stop_early_are_told_as_what_they_are() {
+    let queued = json!({"type": "response.queued", "response": {"id": "r", "model": "m", "status": "queued"}});
+    let (chunks, failure, ending) = run(&[
+        queued.clone(),
+        json!({"type": "response.output_text.delta", "delta": "a"}),
+        json!({"type": "response.incomplete", "response": {"status": "incomplete",
+            "incomplete_details": {"reason": "max_messages"}}}),
+    ]);
+    assert_eq!((failure, ending), (None, Ending::Complete));
+    assert_eq!(chunks[0]["model"], "m");
+    let reasons: Vec<&Value> =
+        chunks.iter().map(|chunk| &chunk["choices"][0]["finish_reason"]).collect();
+    assert!(reasons.contains(&&json!("length")), "{chunks:?}");
+    let cancelled = json!({"type": "response.cancelled", "response": {"status": "cancelled"}});
+    let (_, failure, ending) = run(&[queued.clone(), cancelled]);
+    assert_eq!((failure.unwrap().class, ending), (FailureClass::Server, Ending::Cut));
+    let refused = json!({"type": "response.failed", "response": {"status": "failed", "error":
+        {"code": "misalignment_policy_violation", "message": "m"}}});
+    let (_, failure, _) = run(&[queued, refused]);
+    assert_eq!(failure.unwrap().class, FailureClass::ContentPolicy);
+}

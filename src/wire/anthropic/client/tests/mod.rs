@@ -22,7 +22,13 @@ fn canonical(value: &Value) -> Value {
 }
 
 fn telling(request: Option<&Object>) -> Telling<'_> {
-    Telling { request, created: 1_795_262_400, model: "asked", request_id: "req-1", array: false }
+    Telling {
+        request,
+        created: 1_795_262_400,
+        model: "asked",
+        request_id: "req-1",
+        ..Telling::default()
+    }
 }
 
 /// The events of a stream: name and data.

@@ -11,7 +11,7 @@ fn of(messages: Value) -> Value {
 
 fn refused(body: Value) -> (String, String) {
     let failure = super::super::request(&object(&body)).unwrap_err();
-    (failure.param.unwrap_or_default(), failure.message)
+    (failure.param.unwrap_or_default().into(), failure.message)
 }
 
 #[test]
@@ -251,4 +251,38 @@ fn what_is_sealed_comes_back() {
     assert_eq!(messages[0]["tool_calls"][0].get("extra_content"), None);
     assert_eq!(messages[0]["tool_calls"][1]["extra_content"]["google"]["thought_signature"], "sig");
     assert_eq!(messages[0].get("thinking_blocks"), None);
+}
+
+#[test]
+fn a_marker_of_the_whole_prompt_is_on_its_last_block_whatever_that_is() {
+    let marker = json!({"type": "ephemeral"});
+    let last = |turns: Value| {
+        let request = canonical(&json!({"model": "m", "max_tokens": 9, "messages": turns,
+            "cache_control": marker}));
+        request["messages"].as_array().unwrap().last().unwrap().clone()
+    };
+    let call = json!({"type": "tool_use", "id": "t", "name": "f", "input": {}});
+    let result = |id: &str| json!({"type": "tool_result", "tool_use_id": id, "content": "r"});
+    let results = last(json!([{"role": "user", "content": [result("t"), result("u")]}]));
+    assert_eq!((&results["tool_call_id"], &results["cache_control"]), (&json!("u"), &marker));
+    let said = last(json!([{"role": "user",
+        "content": [result("t"), {"type": "text", "text": "go on"}]}]));
+    assert_eq!(said["content"][0]["cache_control"], marker);
+    let calls =
+        last(json!([{"role": "assistant", "content": [{"type": "text", "text": "x"}, call]}]));
+    assert_eq!(calls["tool_calls"][0]["cache_control"], marker);
+    assert_eq!(calls["content"], "x");
+}
+
+#[test]
+fn a_search_result_keeps_its_marker() {
+    let marker = json!({"type": "ephemeral"});
+    let result = json!({"type": "search_result", "title": "T", "source": "https://s",
+        "content": [{"type": "text", "text": "found"}], "cache_control": marker});
+    let messages = of(json!([{"role": "user", "content": [result]}]));
+    assert_eq!(messages[0]["content"][1]["cache_control"], marker);
+    let inner = json!({"type": "text", "text": "d", "cache_control": marker});
+    let document = json!({"type": "document", "source": {"type": "content", "content": [inner]}});
+    let messages = of(json!([{"role": "user", "content": [document]}]));
+    assert_eq!(messages[0]["content"][0]["cache_control"], marker);
 }

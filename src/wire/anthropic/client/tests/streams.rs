@@ -162,3 +162,22 @@ fn anthropics_own_stream_is_gone_on_with_in_the_same_block() {
     all.append(&mut rest);
     assert_eq!(accumulated(&all)["content"], json!([{"type": "text", "text": "one two"}]));
 }
+
+#[test]
+fn arguments_that_are_no_object_become_one() {
+    for (pieces, input) in [
+        (&["nu", "ll"][..], json!({})),
+        (&["[1", "]"], json!({"INVALID_JSON": "[1]"})),
+        (&[" ", "{\"a\":", "1}"], json!({"a": 1})),
+        (&["\"x\""], json!({"INVALID_JSON": "\"x\""})),
+        (&[], json!({})),
+    ] {
+        let mut chunks = vec![call(0, "a", "")];
+        chunks.extend(pieces.iter().map(|piece| call(0, "", piece)));
+        chunks.push(call(1, "b", "{\"y\":2}"));
+        chunks.push(finish("tool_calls"));
+        let message = accumulated(&stream(&chunks));
+        assert_eq!(message["content"][0]["input"], input, "{pieces:?}");
+        assert_eq!(message["content"][1]["input"], json!({"y": 2}), "{pieces:?}");
+    }
+}

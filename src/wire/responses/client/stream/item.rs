@@ -395,7 +395,7 @@ impl Call {
         !self.closed && serde_json::from_str::<&RawValue>(&self.text).is_ok()
     }
 
-    pub(super) fn close(&mut self, state: &mut State, out: &mut Vec<u8>) {
+    pub(super) fn close(&mut self, status: &'static str, state: &mut State, out: &mut Vec<u8>) {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
@@ -407,7 +407,7 @@ impl Call {
             let event = TextEvent { name: Some(&self.name), arguments: whole, ..self.text_event() };
             state.emit("response.function_call_arguments.done", &event, out);
         }
-        let item = self.raw("completed");
+        let item = self.raw(status);
         let event = ItemEvent { output_index: self.number, item: &item };
         state.emit("response.output_item.done", &event, out);
         state.finished(self.number, item);

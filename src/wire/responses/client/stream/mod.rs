@@ -14,9 +14,11 @@ use self::item::{Call, Kind, Message, Open, Reasoning};
 use super::echo::{Echo, Problem, Says, Status, stem};
 use super::output::{flat_annotation, token_logprobs};
 use crate::usage::Usage;
-use crate::wire::chat::{CallPiece, Piece, PieceDelta, read_usage};
+use crate::wire::chat::{CallPiece, Piece, PieceDelta, UNREADABLE, read_usage};
 use crate::wire::client::{ClientStream, Telling};
-use crate::wire::sse::Splitter;
+use crate::wire::responses::event::kind;
+use crate::wire::responses::reply::BETWEEN;
+use crate::wire::sse::{Splitter, on_one_line};
 
 /// Bytes of one response that are kept to be repeated.
 const MAX_KEPT: usize = 16 * 1024 * 1024;
@@ -38,6 +40,8 @@ pub(super) struct State {
     stem: String,
     id: String,
     model: String,
+    /// The tier that served it.
+    service_tier: Option<String>,
     started: bool,
     /// The number of the next event.
     sequence: u64,
@@ -77,6 +81,7 @@ impl Events {
                 stem: String::new(),
                 id: String::new(),
                 model: telling.model.to_owned(),
+                service_tier: None,
                 started: false,
                 sequence: 0,
                 next_item: 0,
@@ -135,10 +140,10 @@ impl ClientStream for Events {
 
 /// Whether the last event said already that the response failed.
 fn told(events: &[u8]) -> bool {
-    let names: [&[u8]; 2] = [br#""type":"response.failed""#, br#""type":"error""#];
-    let last = memchr::memmem::rfind(events, b"data:").and_then(|at| events.get(at..));
-    let last = last.unwrap_or_default();
-    names.iter().any(|name| memchr::memmem::find(last, name).is_some())
+    const DATA: &[u8] = b"data:";
+    let last = memchr::memmem::rfind(events, DATA).and_then(|at| events.get(at + DATA.len()..));
+    let kind = last.and_then(|data| kind(None, data));
+    kind.is_some_and(|kind| matches!(&*kind, "response.failed" | "error"))
 }
 
 /// The number of the last event.
@@ -168,6 +173,8 @@ impl State {
         let brace = out.len();
         serde_json::to_writer(&mut *out, fields)
             .expect("a Vec takes every byte, and events have string keys only");
+        // What a client or a provider wrote is repeated as it is, which may be over several lines.
+        on_one_line(&mut out[brace..]);
         // The fields follow the type: their opening brace becomes a comma.
         out[brace] = b',';
         out.pop();
@@ -178,13 +185,18 @@ impl State {
     }
 
     fn chunk(&mut self, data: &[u8], out: &mut Vec<u8>) {
-        // What cannot be read says nothing that could be told.
-        let Ok(piece) = serde_json::from_slice::<Piece<'_>>(data) else { return };
         if self.over {
             return;
         }
+        // What cannot be read might be a call, or the end: without it the rest would be a lie.
+        let Ok(piece) = Piece::read(data) else {
+            return self.fail("server_error", UNREADABLE, None, out);
+        };
         if let Some(usage) = piece.usage.and_then(|raw| read_usage(raw.get())) {
             self.usage = Some(usage);
+        }
+        if let Some(tier) = &piece.service_tier {
+            self.service_tier = Some(tier.to_string());
         }
         if piece.choices.is_empty() && !self.started {
             return;
@@ -228,6 +240,7 @@ impl State {
         self.echo.response(&Says {
             id: &self.id,
             model: &self.model,
+            service_tier: self.service_tier.as_deref(),
             status,
             output: &output,
             usage: self.usage.as_ref().filter(|_| status != Status::InProgress),
@@ -239,7 +252,10 @@ impl State {
         let text = |text: Option<crate::wire::fields::Text<'_>>| {
             text.map(|text| text.0.into_owned()).filter(|text| !text.is_empty())
         };
-        if let Some(thought) = text(delta.reasoning_content) {
+        // What the bridge puts between two items is no part of the second.
+        let begins = !matches!(self.open, Some(Open::Reasoning(_)));
+        let thought = text(delta.reasoning_content);
+        if let Some(thought) = thought.filter(|text| !begins || text != BETWEEN) {
             self.reasoning(out).text(&thought);
             self.reasoning_delta(&thought, out);
         }
@@ -250,6 +266,8 @@ impl State {
         for item in delta.reasoning_items.into_iter().flatten() {
             self.kept += item.get().len();
             self.reasoning(out).sealed(item);
+            // It is whole: what is thought after it is an item of its own.
+            self.close_open(out);
         }
         if let Some(said) = text(delta.content) {
             self.say(&said, &logprobs, false, out);
@@ -339,7 +357,8 @@ impl State {
         calls.sort_by_key(|call| call.number);
         for call in &mut calls {
             if all || call.is_whole() {
-                call.close(self, out);
+                let is_cut = matches!(self.status(), Status::Incomplete(_)) && !call.is_whole();
+                call.close(if is_cut { "incomplete" } else { "completed" }, self, out);
             }
         }
         self.calls = calls;
@@ -357,6 +376,10 @@ impl State {
         }
     }
 
+    fn status(&self) -> Status {
+        Status::of(self.finish.as_deref())
+    }
+
     /// The chat ended as it should.
     fn end(&mut self, out: &mut Vec<u8>) {
         if std::mem::replace(&mut self.over, true) {
@@ -367,7 +390,7 @@ impl State {
             // A reply without a word is an empty message, here as in the chat API.
             self.message(out);
         }
-        let status = Status::of(self.finish.as_deref());
+        let status = self.status();
         self.close_open_as(status.word(), out);
         self.close_calls(true, out);
         let response = self.response(status, None);
@@ -382,8 +405,9 @@ impl State {
         if std::mem::replace(&mut self.over, true) {
             return;
         }
-        self.emit("error", &ErrorEvent { code, message, param }, out);
-        if self.started {
+        if !self.started {
+            self.emit("error", &ErrorEvent { code, message, param }, out);
+        } else {
             let word =
                 if code.contains("rate_limit") { "rate_limit_exceeded" } else { "server_error" };
             let problem = Problem { code: word, message };

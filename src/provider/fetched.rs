@@ -1,0 +1,56 @@
+//! Which images and files a deployment must be given as data, because its provider fetches nothing.
+//!
+//! A provider that fetches an address itself gets the address.
+
+use super::call::Call;
+use super::native;
+use crate::catalog::Deployment;
+use crate::dialect::{Dialect, Endpoint};
+use crate::wire::gemini;
+use crate::wire::json::Object;
+use crate::wire::remote::{self, Remote, Shape};
+
+/// What is to be fetched before a request can be written.
+#[derive(Debug)]
+pub struct Wanted {
+    /// It stands in the client's own words, which are what will be sent.
+    pub native: bool,
+    /// Never empty.
+    pub media: Vec<Remote>,
+}
+
+/// What a deployment must be given as data of a call; `None` if nothing.
+#[must_use]
+pub fn wanted(deployment: &Deployment, body: &Object, call: &Call<'_>) -> Option<Wanted> {
+    if !matches!(call.endpoint, Endpoint::Chat | Endpoint::CountTokens) {
+        return None;
+    }
+    let spoken =
+        call.native.filter(|native| native::is_spoken(native.dialect, deployment, call.endpoint));
+    let vertex = deployment.quirks.vertex;
+    let hint = deployment.info.base_model.as_deref().unwrap_or(call.model);
+    let is_needed = |remote: &Remote| match deployment.dialect {
+        Dialect::Anthropic if vertex => true,
+        // Anthropic fetches over TLS only. In its own words its clients say what they mean.
+        Dialect::Anthropic => spoken.is_none() && is_plain(&remote.url),
+        Dialect::Gemini => spoken.is_none() && gemini::needs_data(remote, hint, vertex),
+        Dialect::Bedrock => matches!(remote.shape, Shape::Image | Shape::File),
+        // It knows images only.
+        Dialect::Ollama => remote.shape == Shape::Image,
+        Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Custom => false,
+    };
+    if matches!(
+        deployment.dialect,
+        Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Custom
+    ) {
+        return None;
+    }
+    let native = spoken.is_some();
+    let mut media = remote::find(spoken.map_or(body, |native| native.body));
+    media.retain(is_needed);
+    (!media.is_empty()).then_some(Wanted { native, media })
+}
+
+fn is_plain(url: &str) -> bool {
+    url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("http:"))
+}
