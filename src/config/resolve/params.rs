@@ -209,7 +209,8 @@ fn by_size(entry: &Entry, problems: &Problems) -> Option<Json> {
         };
         let Some(price) = price.filter(|price| Usd::from_dollars(*price).is_some()) else {
             let found = size.node.found(&size.key);
-            let message = format!("`{}` in `{name}` must be a price in USD, found {found}", size.key);
+            let message =
+                format!("`{}` in `{name}` must be a price in USD, found {found}", size.key);
             problems.push(Finding::error(size.value_spot(), message));
             continue;
         };
