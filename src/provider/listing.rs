@@ -75,7 +75,8 @@ GitHub too; a deployment with a name of its own needs `model_info.base_model`. W
 What only says how, and not what, is fitted without a word where a request is put into another dialect: a
 `temperature` or `top_p` beyond what Anthropic takes becomes the nearest that it does, `reasoning_effort` is left
 out for Claude where `max_tokens` has no room for thinking (1,024 tokens and an answer) or a tool is demanded, and
-hints that do not change an answer (`user`, `store`, keys and lifetimes of caches) are left out where there is no
+for models of Ollama's library that do not think (`llama3.2`, `gemma3`, ...; `think` is always sent), what it stands for
+at Cohere is half of `max_tokens` at most, and hints that do not change an answer (`user`, `store`, keys and lifetimes of caches) are left out where there is no
 such field.
 
 | provider | models | refused |

@@ -146,6 +146,9 @@ impl<'a> Body<'a> {
             }
             other => reason(other, fields, drop_params, &mut additional, &mut output_config)?,
         };
+        // What the client says itself of both is Converse's to judge: its `inferenceConfig` takes the
+        // pair, and answers with a 400 for a model that does not. The direct API's rule is for what the
+        // client did not ask for; `drop_params` leaves `top_p` out.
         let pair = Pair::of(drop_params, Pair::Sent);
         let sampling = Sampling::of(fields, &model.facts, thinks && model.claude, pair)?;
         let mut inference = Map::new();

@@ -105,6 +105,7 @@ pub fn reply(body: Bytes, mapping: &Mapping, model: &str, created: u64) -> Resul
         message: turn,
         logprobs: None,
         finish_reason: Some(finish.into()),
+        ..Answer::default()
     });
     let completion = completion.with_usage(usage.as_ref().map(read::shown));
     let written = serde_json::to_vec(&completion)

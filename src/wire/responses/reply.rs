@@ -52,6 +52,7 @@ pub fn reply(body: Bytes, created: u64) -> Result<Reply, Failure> {
         logprobs: logprobs.as_deref(),
         message: said.into_turn(),
         finish_reason: Some(finish_reason.into()),
+        ..Answer::default()
     });
     let written = serde_json::to_vec(&completion)
         .map_err(|_| garbage("the provider's reply cannot be written"))?;

@@ -17,7 +17,7 @@ use block::{Block, Json, Kind};
 use event::{Delta, Event, StartUsage, Started, begin, delta, write};
 
 use super::names::LongNames;
-use super::reply::{Stop, message_id, minted_tool_id, sealed};
+use super::reply::{Ended, Stop, message_id, minted_tool_id, only_sequence, sealed};
 use super::sealed::Sealed;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
 use crate::wire::StreamOptions;
@@ -51,6 +51,9 @@ pub struct MessageStream {
     waiting: usize,
     tools: usize,
     finish: Option<String>,
+    native: Option<String>,
+    /// The stop sequence, as the provider tells it or as the only one of the request.
+    sequence: Option<String>,
     refusal: String,
     usage: Option<Usage>,
     text_bytes: u64,
@@ -80,6 +83,8 @@ impl MessageStream {
             waiting: 0,
             tools: 0,
             finish: None,
+            native: None,
+            sequence: only_sequence(telling.request),
             refusal: String::new(),
             usage: None,
             text_bytes: 0,
@@ -113,8 +118,12 @@ impl MessageStream {
             if let Some(delta) = choice.delta {
                 self.delta(delta, out);
             }
+            if let Some(Text(sequence)) = choice.stop_sequence {
+                self.sequence = Some(sequence.into_owned());
+            }
             if let Some(Text(reason)) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
                 self.finish = Some(reason.into_owned());
+                self.native = choice.native_finish_reason.map(|Text(word)| word.into_owned());
             }
         }
     }
@@ -315,7 +324,13 @@ impl MessageStream {
             output_tokens: self.text_bytes / BYTES_PER_TOKEN,
             ..Usage::default()
         });
-        let stop = Stop::of(self.finish.as_deref(), self.tools > 0, Some(&self.refusal));
+        let stop = Stop::of(&Ended {
+            finish: self.finish.as_deref(),
+            native: self.native.as_deref(),
+            sequence: self.sequence.as_deref(),
+            called: self.tools > 0,
+            refusal: Some(&self.refusal),
+        });
         write("message_delta", &Event::MessageDelta { delta: stop, usage: usage.into() }, out);
         write("message_stop", &Event::MessageStop {}, out);
     }
