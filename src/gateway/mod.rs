@@ -288,11 +288,13 @@ impl Gateway {
     async fn pass_in(&self, session: &Session, ctx: &mut RequestCtx) -> Result<bool, Refusal> {
         let head = session.req_header();
         let Some(passing) = Passing::of(ctx, head)? else { return Ok(false) };
+        // Refused or not, the log says what it was.
+        let passing = ctx.passing.insert(Box::new(passing));
         if passing.needs_key() {
             ctx.caller = Some(admit::caller(&ctx.snapshot.access, head, ctx.dialect)?);
         }
+        passing.check()?;
         ctx.in_flight = Some(admit::enter(self, ctx).await?);
-        ctx.passing = Some(Box::new(passing));
         Ok(true)
     }
 

@@ -14,6 +14,7 @@ mod heads;
 mod meter;
 mod named;
 mod outcome;
+mod paths;
 mod phases;
 mod realtime;
 mod sending;
@@ -130,6 +131,17 @@ impl Passing {
         let error = Error::explain(ErrorType::InternalError, refusal.code().into_owned());
         self.refusal = Some(refusal);
         error
+    }
+
+    /// Refuses a path that could lead out of the mount's target.
+    ///
+    /// # Errors
+    /// It could.
+    pub(super) fn check(&self) -> Result<(), GatewayError> {
+        match &self.way {
+            Way::Mount { rest, .. } => paths::check(rest),
+            Way::Realtime(_) => Ok(()),
+        }
     }
 
     /// Whether a key of the gateway must come with the request.
