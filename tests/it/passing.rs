@@ -174,6 +174,31 @@ fn own_endpoints_lead_to_their_targets() {
 }
 
 #[test]
+fn an_answer_that_breaks_off_gets_no_end() {
+    let provider = stepped::Stepped::start();
+    let gateway = gateway::empty()
+        .general(&format!(
+            "pass_through_endpoints:\n\x20 - path: /cut\n\x20   target: http://{}/x\n",
+            provider.address()
+        ))
+        .master_key(KEY)
+        .start();
+    let mut connection = raw::connect(&gateway);
+    connection.send(format!(
+        "GET /cut HTTP/1.1\r\nhost: g\r\nauthorization: Bearer {KEY}\r\nx-request-id: cut\r\n\r\n"
+    ));
+    let mut called = provider.called();
+    called.begin_stream();
+    called.send_delta(r#"{"content":"one"}"#);
+    drop(called);
+    let answer = String::from_utf8(connection.read_to_close()).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("one"), "{answer}");
+    assert!(!answer.contains("error") && !answer.ends_with("0\r\n\r\n"), "{answer}");
+    let line = gateway.logged("cut");
+    assert_eq!((&line["status"], &line["error"]["class"]), (&json!(200), &json!("connection")));
+}
+
+#[test]
 fn no_path_leads_out_of_a_target() {
     let upstream = upstream::openai().replies(json(&json!({"ok": true}))).start();
     let gateway = gateway::with(group("gpt").deployment(&upstream))
@@ -213,7 +238,7 @@ fn no_path_leads_out_of_a_target() {
             assert!(answer.contains(r#""code":"invalid_path""#), "{mount}{rest}: {answer}");
         }
     }
-    assert_eq!(upstream.call_count(), 0, "nothing was sent");
+    assert_eq!(upstream.requests().len(), 0, "nothing was sent");
     let line = gateway.logged("climbs");
     assert_eq!((&line["route"], &line["status"]), (&json!("pass-through"), &json!(400)));
     for (path, sent) in [
