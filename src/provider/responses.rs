@@ -106,6 +106,30 @@ const fn outgoing(path: Cow<'_, str>, body: Bytes, reading: Reading) -> Outgoing
     Outgoing { path, headers: Vec::new(), body, reading, sending: None }
 }
 
+/// Whether a conversation goes to the deployment's Responses API, whoever wrote it.
+pub(super) fn is_spoken(deployment: &Deployment, body: &Object, call: &Call<'_>) -> bool {
+    let has_path = deployment.target.paths[Endpoint::Responses.index()].is_some();
+    if !has_path || deployment.responses == ResponsesApi::None {
+        return false;
+    }
+    let options = RequestOptions {
+        endpoint: call.endpoint,
+        model: Some(call.model),
+        stream: call.stream,
+        quirks: deployment.quirks,
+        defaults: &deployment.defaults,
+        overrides: call.overrides,
+        drop: &deployment.drop_params,
+        allowed: &deployment.allowed_params,
+        drop_params: call.drop_params,
+        modify_params: call.modify_params,
+        max_output_tokens: None,
+        model_hint: deployment.info.base_model.as_deref().unwrap_or(call.model),
+    };
+    call.native.is_some_and(|native| native.dialect == ClientDialect::Responses)
+        || needed(deployment, body, call, &options)
+}
+
 /// Whether the chat API would not do.
 fn needed(
     deployment: &Deployment,

@@ -119,6 +119,23 @@ impl<'a> Image<'a> {
     }
 }
 
+/// The address of an image that was generated, as a reply has it: mostly a data URL.
+#[must_use]
+pub fn image_url(image: Raw<'_>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Written<'a> {
+        #[serde(borrow)]
+        image_url: Address<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Address<'a> {
+        #[serde(borrow)]
+        url: Text<'a>,
+    }
+    let written: Written<'_> = serde_json::from_str(image.get()).ok()?;
+    Some(written.image_url.url.0.into_owned()).filter(|url| !url.is_empty())
+}
+
 /// Sound that was generated: base64.
 #[derive(Debug, Serialize)]
 pub struct Audio<'a> {

@@ -43,7 +43,7 @@ mod writer;
 pub use call_id::{MAX_CALL_ID, short_call_id};
 pub use chunk::{
     Audio, Chunk, Custom, Delta, ExtraContent, Function, Google, Image, ThinkingBlock, ToolCall,
-    write_done,
+    image_url, write_done,
 };
 pub use completion::{Answer, Completion, Turn, native_finish_reason};
 pub use length::{Length, add_usage, text_bytes};

@@ -111,6 +111,16 @@ fn what_ollama_cannot_do_is_refused_or_dropped() {
                 [{"type": "image_url", "image_url": {"url": "https://h/a.png"}}]}]}),
             "messages[0].content[0]",
         ),
+        (
+            json!({"messages": [{"role": "user", "content":
+                [{"type": "image_url", "image_url": {"url": "data:Application/PDF;base64,JVBERi0="}}]}]}),
+            "messages[0].content[0]",
+        ),
+        (
+            json!({"messages": [{"role": "user", "content":
+                [{"type": "image_url", "image_url": "data:image/svg+xml;charset=utf-8;base64,PHN2Zz4="}]}]}),
+            "messages[0].content[0]",
+        ),
     ] {
         let refused = sent(&written).expect_err(param);
         assert_eq!(refused.class, FailureClass::BadRequest);

@@ -14,7 +14,7 @@ use super::usage::Counts;
 use crate::failure::Failure;
 use crate::wire::anthropic::error::garbage;
 use crate::wire::anthropic::names::tool_id;
-use crate::wire::chat::{Call, Completion, ExtraContent, arguments, read_usage};
+use crate::wire::chat::{Call, Completion, ExtraContent, arguments, image_url, read_usage};
 use crate::wire::client::Telling;
 use crate::wire::fields::Text;
 use crate::wire::json::Object;
@@ -55,6 +55,10 @@ pub fn reply(body: &Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
             content.push(Block::Text { text: Cow::Borrowed(text) });
         }
     }
+    let images = turn.images.into_iter().flatten();
+    for url in images.filter_map(|raw| image_url(&raw)) {
+        content.push(Block::Text { text: image_told(&url) });
+    }
     let mut calls = 0;
     for call in turn.tool_calls.into_iter().flatten() {
         if let Some(extra) = &call.extra_content {
@@ -87,6 +91,19 @@ pub fn reply(body: &Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
     serde_json::to_vec(&message)
         .map(Bytes::from)
         .map_err(|_| garbage("the provider's reply cannot be put into a message"))
+}
+
+/// What is said of an image that was generated: an answer has no blocks for images, and its data as
+/// text would come back as part of every later prompt.
+pub(super) fn image_told(url: &str) -> Cow<'static, str> {
+    match url.starts_with("data:") {
+        true => {
+            "[The model generated an image, which a message of this API cannot hold. Ask by chat \
+                 completions, the Responses API or Google's API to get it.]"
+                .into()
+        }
+        false => format!("![image]({url})").into(),
+    }
 }
 
 /// An id as Anthropic's clients know them.

@@ -11,13 +11,14 @@ use crate::wire::chat::{AudioData, FileData, ImageUrl, Part, Raw};
 use crate::wire::fields::{Text, missing, mistyped, read};
 
 /// Types of items that have a counterpart.
-const KNOWN: [&str; 6] = [
+const KNOWN: [&str; 7] = [
     "message",
     "function_call",
     "function_call_output",
     "custom_tool_call",
     "custom_tool_call_output",
     "reasoning",
+    "image_generation_call",
 ];
 
 pub(super) fn is_known(kind: &str) -> bool {
@@ -42,6 +43,11 @@ struct Written<'a> {
     input: Option<Raw<'a>>,
     #[serde(borrow, default)]
     output: Option<Raw<'a>>,
+    /// Of an image that was generated: base64.
+    #[serde(borrow, default)]
+    result: Option<Raw<'a>>,
+    #[serde(borrow, default)]
+    output_format: Option<Raw<'a>>,
     #[serde(borrow, default)]
     summary: Option<Vec<WrittenPart<'a>>>,
     #[serde(borrow, default)]
@@ -226,8 +232,31 @@ impl<'a> Turns<'a> {
                 self.push(Message { role, content, tool_call_id: Some(id), ..Message::default() });
                 Ok(())
             }
+            "image_generation_call" => {
+                self.image(item);
+                Ok(())
+            }
             _ => Ok(()),
         }
+    }
+
+    /// An image that the assistant made: shown by the user, because only users show images.
+    fn image(&mut self, item: Written<'a>) {
+        let calls = self.turn.as_ref().is_some_and(|turn| !turn.tool_calls.is_empty());
+        // Nothing may stand between calls and their results.
+        let data = plain(item.result, "");
+        if data.is_empty() || calls {
+            return;
+        }
+        let format = plain(item.output_format, "png");
+        let url = Text(Cow::Owned(format!("data:image/{format};base64,{data}")));
+        let image_url = ImageUrl { url, detail: None, format: None };
+        let lead = Cow::Borrowed("The image that you generated:");
+        let content = content(vec![
+            Part::Text { text: lead, cache_control: None },
+            Part::ImageUrl { image_url, cache_control: None },
+        ]);
+        self.push(Message { role: "user".into(), content, ..Message::default() });
     }
 
     fn message(&mut self, param: &str, item: Written<'a>) -> Result<(), Failure> {

@@ -5,11 +5,11 @@ use serde_json::value::RawValue;
 
 use super::echo::{Echo, Says, Status, stem};
 use super::output::{
-    IdOf, Item, Part, extra, flat_annotation, id, sealed_in, summary_in, token_logprobs,
+    IdOf, Item, Part, extra, flat_annotation, id, image_data, sealed_in, summary_in, token_logprobs,
 };
 use super::sealed;
 use crate::failure::Failure;
-use crate::wire::chat::{Completion, Turn, arguments, read_usage};
+use crate::wire::chat::{Completion, Turn, arguments, image_url, read_usage};
 use crate::wire::client::Telling;
 use crate::wire::fields::Text;
 use crate::wire::responses::failure::garbage;
@@ -102,7 +102,9 @@ fn items(
     let calls = turn.tool_calls.unwrap_or_default();
     let text = turn.content.as_deref().unwrap_or_default();
     let refusal = turn.refusal.as_deref().filter(|text| !text.is_empty());
-    if !text.is_empty() || refusal.is_some() || calls.is_empty() {
+    let images = turn.images.unwrap_or_default();
+    let images: Vec<String> = images.iter().filter_map(|raw| image_url(raw)).collect();
+    if !text.is_empty() || refusal.is_some() || (calls.is_empty() && images.is_empty()) {
         let annotations = turn.annotations.unwrap_or_default();
         let annotations: Vec<_> =
             annotations.iter().filter_map(|raw| flat_annotation(raw)).collect();
@@ -115,6 +117,22 @@ fn items(
         // What was cut off is the last item, and only a text is known to be cut.
         let status = if calls.is_empty() { status.word() } else { "completed" };
         items.push(Item::Message { id: &id, status, role: "assistant", content: &content }.raw());
+    }
+    for url in images {
+        let index = place(&items);
+        items.push(match image_data(&url) {
+            Some((output_format, data)) => {
+                let id = id(IdOf::Image, stem, index);
+                let (status, result) = ("completed", Some(data));
+                Item::ImageGenerationCall { id: &id, status, result, output_format }.raw()
+            }
+            None => {
+                let text = &format!("![image]({url})");
+                let content = [Part::OutputText { text, annotations: &[], logprobs: &[] }.raw()];
+                let (id, role) = (id(IdOf::Message, stem, index), "assistant");
+                Item::Message { id: &id, status: "completed", role, content: &content }.raw()
+            }
+        });
     }
     for call in calls {
         let call_id = call.id.unwrap_or_default();

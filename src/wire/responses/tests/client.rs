@@ -152,6 +152,55 @@ fn probabilities_are_told_as_the_api_has_them() {
 }
 
 #[test]
+fn an_image_that_was_generated_is_an_item_and_can_be_sent_back() {
+    let asked = object(&json!({"model": "public", "input": "hi"}));
+    let image = |url: &str| json!({"type": "image_url", "index": 0, "image_url": {"url": url}});
+    let images = json!([image("data:image/webp;base64,AAAA"), image("https://h/a.png")]);
+    let body = json!({"id": "chatcmpl-1", "object": "o", "created": 1, "model": "m", "choices": [{
+        "index": 0, "finish_reason": "stop",
+        "message": {"role": "assistant", "content": null, "images": images}}]});
+    let told = reply(&Bytes::from(body.to_string()), &telling(&asked)).unwrap();
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    let item = &told["output"][0];
+    assert_eq!(
+        *item,
+        json!({"type": "image_generation_call", "id": item["id"], "status": "completed",
+               "result": "AAAA", "output_format": "webp"})
+    );
+    assert!(item["id"].as_str().unwrap().starts_with("ig_"));
+    assert_eq!(told["output"][1]["content"][0]["text"], "![image](https://h/a.png)");
+    assert_eq!(told["output"].as_array().unwrap().len(), 2);
+
+    let mut stream = Events::new(&telling(&asked));
+    let chunk = |choice: Value| {
+        let chunk = json!({"id": "chatcmpl-1", "model": "m", "choices": [choice]});
+        Bytes::from(format!("data: {chunk}\n\n"))
+    };
+    let mut out = vec![
+        chunk(json!({"index": 0, "delta": {"images": images}})),
+        chunk(json!({"index": 0, "delta": {}, "finish_reason": "stop"})),
+        Bytes::from_static(b"data: [DONE]\n\n"),
+    ];
+    stream.pass(&mut out);
+    let all = events(&out.concat());
+    let last = &all.last().unwrap().1["response"];
+    assert_eq!(last["output"][0], *item, "streamed or not");
+    assert_eq!(last["output"].as_array().unwrap().len(), 2);
+    let done = all.iter().find(|(name, _)| name == "response.output_item.done").unwrap();
+    assert_eq!(done.1["item"], *item);
+
+    let again = json!({"model": "m", "input": [item, {"role": "user", "content": "Make it red."}]});
+    assert_eq!(obstacle(&object(&again)).map(|refusal| refusal.message), None);
+    let url = "data:image/webp;base64,AAAA";
+    assert_eq!(
+        canonical(&again)["messages"][0],
+        json!({"role": "user", "content": [
+            {"type": "text", "text": "The image that you generated:"},
+            {"type": "image_url", "image_url": {"url": url}}]})
+    );
+}
+
+#[test]
 fn what_is_wrong_is_told_in_the_clients_words() {
     for (body, told) in [
         (json!({}), "input missing_required_parameter"),

@@ -17,14 +17,14 @@ use block::{Block, Json, Kind};
 use event::{Delta, Event, StartUsage, Started, begin, delta, write};
 
 use super::names::LongNames;
-use super::reply::{Ended, Stop, message_id, minted_tool_id, only_sequence, sealed};
+use super::reply::{Ended, Stop, image_told, message_id, minted_tool_id, only_sequence, sealed};
 use super::sealed::Sealed;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
 use crate::wire::StreamOptions;
 use crate::wire::Translate as _;
 use crate::wire::anthropic::names::tool_id;
 use crate::wire::anthropic::stream::StreamTranslator;
-use crate::wire::chat::{CallPiece, Piece, PieceDelta, Raw, UNREADABLE, read_usage};
+use crate::wire::chat::{CallPiece, Piece, PieceDelta, Raw, UNREADABLE, image_url, read_usage};
 use crate::wire::client::{ClientStream, Telling};
 use crate::wire::fields::Text;
 use crate::wire::sse::Splitter;
@@ -175,6 +175,10 @@ impl MessageStream {
         }
         if let Some(Text(refusal)) = delta.refusal {
             self.refusal.push_str(&refusal);
+        }
+        for url in delta.images.into_iter().flatten().filter_map(image_url) {
+            self.push(Kind::Text);
+            self.add(|kind| *kind == Kind::Text, || Kind::Text, &image_told(&url), out);
         }
         for call in delta.tool_calls.into_iter().flatten() {
             self.call(call, out);

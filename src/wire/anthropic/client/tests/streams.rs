@@ -39,6 +39,29 @@ fn stream(chunks: &[Value]) -> Vec<Bytes> {
 }
 
 #[test]
+fn an_image_is_told_in_words() {
+    let image = |url: &str| json!({"type": "image_url", "index": 0, "image_url": {"url": url}});
+    let images = json!([image("data:image/png;base64,AAAA"), image("https://h/a.png")]);
+    let chunks =
+        [chunk(json!({"content": "Look:"})), chunk(json!({"images": images})), finish("stop")];
+    let streamed = accumulated(&stream(&chunks));
+    let completion = json!({"id": "chatcmpl-1", "object": "o", "created": 1, "model": "m",
+        "choices": [{"index": 0, "finish_reason": "stop",
+                     "message": {"role": "assistant", "content": "Look:", "images": images}}]});
+    let body = Bytes::from(completion.to_string());
+    let whole = crate::wire::anthropic::client::reply(&body, &telling(None)).unwrap();
+    let whole: Value = serde_json::from_slice(&whole).unwrap();
+    for message in [streamed, whole] {
+        let texts: Vec<_> =
+            message["content"].as_array().unwrap().iter().map(|b| &b["text"]).collect();
+        assert_eq!(texts.len(), 3, "{message}");
+        assert_eq!((texts[0], texts[2]), (&json!("Look:"), &json!("![image](https://h/a.png)")));
+        let said = texts[1].as_str().unwrap();
+        assert!(said.contains("generated an image") && !said.contains("AAAA"), "{said}");
+    }
+}
+
+#[test]
 fn calls_that_interleave_come_one_after_the_other() {
     for order in [
         vec![

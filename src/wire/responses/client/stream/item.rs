@@ -22,6 +22,7 @@ pub(super) enum Kind {
     Function,
     Custom,
     Reasoning,
+    Image,
 }
 
 impl Kind {
@@ -31,6 +32,7 @@ impl Kind {
             Self::Function => IdOf::Function,
             Self::Custom => IdOf::Custom,
             Self::Reasoning => IdOf::Reasoning,
+            Self::Image => IdOf::Image,
         };
         id(of, stem, number)
     }
@@ -51,6 +53,12 @@ struct PartEvent<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     summary_index: Option<u64>,
     part: &'a RawValue,
+}
+
+#[derive(Serialize)]
+struct ImageEvent<'a> {
+    item_id: &'a str,
+    output_index: u64,
 }
 
 /// A fragment or a whole text; which field it has, its type says.
@@ -301,6 +309,26 @@ impl Reasoning {
         state.emit("response.output_item.done", &event, out);
         state.finished(self.number, item);
     }
+}
+
+/// Tells an image, which comes whole.
+pub(super) fn image(format: Option<&str>, data: &str, state: &mut State, out: &mut Vec<u8>) {
+    let (number, id) = state.begin(Kind::Image);
+    let item = |status, result| {
+        let output_format = format.filter(|_| status == "completed");
+        Item::ImageGenerationCall { id: &id, status, result, output_format }.raw()
+    };
+    let begun = item("in_progress", None);
+    let added = ItemEvent { output_index: number, item: &begun };
+    state.emit("response.output_item.added", &added, out);
+    for kind in ["in_progress", "generating", "completed"] {
+        let event = ImageEvent { item_id: &id, output_index: number };
+        state.emit(&format!("response.image_generation_call.{kind}"), &event, out);
+    }
+    let whole = item("completed", Some(data));
+    let done = ItemEvent { output_index: number, item: &whole };
+    state.emit("response.output_item.done", &done, out);
+    state.finished(number, whole);
 }
 
 /// A tool call, by the number that the chat API gives it.
