@@ -180,7 +180,8 @@ impl<'a> Body<'a> {
             additional.insert("tools".to_owned(), value_of(&tooling.tools));
         }
         let betas = betas(fields, tooling.betas)?;
-        if !betas.is_empty() {
+        // A name of Anthropic's, which other models refuse; its clients name betas on every call.
+        if model.claude && !betas.is_empty() {
             additional.insert("anthropic_beta".to_owned(), betas.into());
         }
         additional.extend(object(fields, "additionalModelRequestFields")?);

@@ -175,6 +175,18 @@ fn labels_that_converse_would_refuse_are_left_out() {
 }
 
 #[test]
+fn betas_of_anthropics_are_for_claude() {
+    let fields = || json!({"betas": ["interleaved-thinking-2025-05-14"]});
+    let claude = sent(With::default(), fields()).unwrap();
+    let named = &claude["additionalModelRequestFields"]["anthropic_beta"];
+    assert_eq!(*named, json!(["interleaved-thinking-2025-05-14"]));
+    for model in [NOVA, LLAMA, "openai.gpt-oss-120b-1:0"] {
+        let other = sent(to(model), fields()).unwrap();
+        assert_eq!(other.get("additionalModelRequestFields"), None, "{model}");
+    }
+}
+
+#[test]
 fn what_converse_lacks_is_refused_unless_it_may_be_dropped() {
     for (name, value) in [
         ("n", json!(2)),
