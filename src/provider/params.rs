@@ -123,7 +123,7 @@ pub(super) const OPENAI: &[ModelRules] = &[
 ];
 
 pub(super) const GROQ: &[ModelRules] = &[ModelRules {
-    refused: &[never(&["logprobs", "top_logprobs", "logit_bias"]), ONE_CHOICE],
+    refused: &[never(&["logprobs", "top_logprobs", "logit_bias", "top_k"]), ONE_CHOICE],
     nameless: true,
     ..EVERYWHERE
 }];
@@ -139,6 +139,7 @@ pub(super) const MISTRAL: &[ModelRules] = &[ModelRules {
             "web_search_options",
             "functions",
             "function_call",
+            "top_k",
         ]),
         above(&["temperature"], "1.5"),
     ],
@@ -291,6 +292,8 @@ mod tests {
             ),
             ("openai/gpt-4o", json!({"top_k": 5}), "top_k", "unsupported_parameter"),
             ("azure/gpt-4.1", json!({"top_k": 5}), "top_k", "unsupported_parameter"),
+            ("groq/m", json!({"top_k": 5}), "top_k", "unsupported_parameter"),
+            ("mistral/m", json!({"top_k": 5}), "top_k", "unsupported_parameter"),
             ("groq/m", json!({"n": 2}), "n", "unsupported_value"),
             ("groq/m", json!({"logit_bias": {"1": 2}}), "logit_bias", "unsupported_parameter"),
             (
