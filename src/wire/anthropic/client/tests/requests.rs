@@ -23,7 +23,7 @@ fn parameters_have_openais_names() {
         "system": [{"type": "text", "text": "s", "cache_control": marker}],
         "metadata": {"user_id": "u", "tags": ["t"]}, "num_retries": 0, "fallbacks": ["b"],
         "messages": [{"role": "user", "content": "hi"}],
-        "tools": [{"name": "f", "input_schema": {"type": "object"}, "strict": true,
+        "tools": [{"name": "f", "input_schema": {"type": "object"}, "strict": false,
                    "cache_control": marker, "eager_input_streaming": true}],
         "tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": true},
         "output_config": {"effort": "high", "format": {"type": "json_schema", "schema":
@@ -43,7 +43,7 @@ fn parameters_have_openais_names() {
                 {"role": "user", "content": "hi"},
             ],
             "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"},
-                       "strict": true}, "cache_control": marker}],
+                       "strict": false}, "cache_control": marker}],
             "tool_choice": {"type": "function", "function": {"name": "f"}},
             "parallel_tool_calls": false,
             "reasoning_effort": "high",
