@@ -74,9 +74,10 @@ GitHub too; a deployment with a name of its own needs `base_model`. What is not 
 
 What only says how, and not what, is fitted without a word where a request is put into another dialect: a
 `temperature` or `top_p` beyond what Anthropic takes becomes the nearest that it does, `reasoning_effort` is left
-out for Claude where `max_tokens` has no room for thinking (1,024 tokens and an answer) or a tool is demanded, and
-hints that do not change an answer (`user`, `store`, keys and lifetimes of caches) are left out where there is no
-such field.
+out for Claude where `max_tokens` has no room for thinking (1,024 tokens and an answer) or a tool is demanded, how
+much a client of Anthropic's or Google's API wants a model to think becomes the nearest that the model knows, or is
+left out for one that does not think, and hints that do not change an answer (`user`, `store`, keys and lifetimes of
+caches) are left out where there is no such field.
 
 | provider | models | refused |
 | --- | --- | --- |

@@ -389,6 +389,29 @@ mod tests {
     }
 
     #[test]
+    fn a_wish_to_think_is_granted_as_far_as_a_model_can() {
+        let off = json!({"type": "disabled"});
+        let on = json!({"type": "enabled", "budget_tokens": 10_000});
+        for (model, effort, thinking, granted) in [
+            ("openai/gpt-4o", "none", &off, Value::Null),
+            ("openai/gpt-4o", "high", &on, Value::Null),
+            ("openai/o3", "none", &off, json!("low")),
+            ("openai/gpt-5", "none", &off, json!("minimal")),
+            ("openai/gpt-5.1", "none", &off, json!("none")),
+            ("openai/o3", "max", &on, json!("high")),
+            ("xai/grok-4", "high", &on, Value::Null),
+        ] {
+            let wish = json!({"reasoning_effort": effort, "thinking": thinking});
+            let seen = sent(model, &wish, Met::default()).unwrap();
+            assert_eq!(seen["reasoning_effort"], granted, "{model} {effort}");
+            assert_eq!(seen.get("thinking"), None, "{model} {effort}");
+        }
+        let other = json!({"reasoning_effort": "low", "temperature": 0.2,
+            "thinking": {"type": "adaptive"}});
+        assert!(sent("openai/o3", &other, Met::default()).is_err(), "it is about thinking only");
+    }
+
+    #[test]
     fn repairs_take_the_nearest_that_is_taken() {
         let modifying = Met { modify: true, ..Met::default() };
         for (model, params, repaired) in [

@@ -237,6 +237,7 @@ fn own_fields(
             Fate::Thinking if model.reasoning == Reasoning::Claude => {}
             // Said twice, for Claude and for all others: these go by the effort.
             Fate::Thinking if fields.raw("reasoning_effort").is_some() => {}
+            Fate::Thinking if raw.contains("\"disabled\"") => {}
             Fate::Thinking | Fate::Passed => {
                 passed.insert(name.to_owned(), read(name, raw)?);
             }
@@ -343,6 +344,10 @@ fn reason(
             output_config.entry("effort").or_insert_with(|| effort.into());
         }
         Reasoning::None | Reasoning::Claude if off || drop_params => return Ok(false),
+        // Said twice, by clients of other APIs: a wish, which not every model can grant.
+        Reasoning::None | Reasoning::Claude if fields.raw("thinking").is_some() => {
+            return Ok(false);
+        }
         Reasoning::None | Reasoning::Claude => return Err(unsupported(PROVIDER, PARAM)),
     }
     Ok(!off)

@@ -299,7 +299,11 @@ impl<'a> Think<'a> {
         if let Some(own) = fields.pass("think")? {
             return Ok(Some(Self::Own(own)));
         }
-        if let Some(written) = fields.read::<Written<'_>>("thinking")? {
+        // Said twice, where the effort tells more: by clients of other APIs.
+        let says_less = by_level && fields.raw("reasoning_effort").is_some();
+        if let Some(written) = fields.read::<Written<'_>>("thinking")?
+            && !(says_less && *written.kind != *"disabled")
+        {
             return Ok(Some(Self::Whether(*written.kind != *"disabled")));
         }
         let Some(effort) = effort(fields)? else { return Ok(None) };
