@@ -183,7 +183,8 @@ impl<'a> Body<'a> {
             additional.insert("tools".to_owned(), value_of(&tooling.tools));
         }
         let betas = betas(fields, tooling.betas)?;
-        if !betas.is_empty() {
+        // A name of Anthropic's, which other models refuse; its clients name betas on every call.
+        if model.claude && !betas.is_empty() {
             additional.insert("anthropic_beta".to_owned(), betas.into());
         }
         additional.extend(object(fields, "additionalModelRequestFields")?);
@@ -239,6 +240,7 @@ fn own_fields(
             Fate::Thinking if model.reasoning == Reasoning::Claude => {}
             // Said twice, for Claude and for all others: these go by the effort.
             Fate::Thinking if fields.raw("reasoning_effort").is_some() => {}
+            Fate::Thinking if raw.contains("\"disabled\"") => {}
             Fate::Thinking | Fate::Passed => {
                 passed.insert(name.to_owned(), read(name, raw)?);
             }
@@ -345,6 +347,10 @@ fn reason(
             output_config.entry("effort").or_insert_with(|| effort.into());
         }
         Reasoning::None | Reasoning::Claude if off || drop_params => return Ok(false),
+        // Said twice, by clients of other APIs: a wish, which not every model can grant.
+        Reasoning::None | Reasoning::Claude if fields.raw("thinking").is_some() => {
+            return Ok(false);
+        }
         Reasoning::None | Reasoning::Claude => return Err(unsupported(PROVIDER, PARAM)),
     }
     Ok(!off)

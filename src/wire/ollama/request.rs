@@ -355,16 +355,20 @@ impl<'a> Think<'a> {
         if let Some(own) = fields.pass("think")? {
             return Ok(Some(Self::Own(own)));
         }
+        let by_level = names.into_iter().any(takes_levels);
+        // Said twice, where the effort tells more: by clients of other APIs.
+        let says_less = by_level && fields.raw("reasoning_effort").is_some();
         let written = fields.read::<Written<'_>>("thinking")?;
         let effort = effort(fields)?;
         if names.into_iter().any(cannot_think) {
             return Ok(None);
         }
-        if let Some(written) = written {
+        if let Some(written) = written
+            && !(says_less && *written.kind != *"disabled")
+        {
             return Ok(Some(Self::Whether(*written.kind != *"disabled")));
         }
         let Some(effort) = effort else { return Ok(None) };
-        let by_level = names.into_iter().any(takes_levels);
         Ok(Some(match (&*effort, by_level) {
             ("minimal" | "low", true) => Self::Level("low"),
             ("medium", true) => Self::Level("medium"),

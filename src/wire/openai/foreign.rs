@@ -11,6 +11,7 @@ use bytes::Bytes;
 use memchr::memmem;
 use serde_json::json;
 
+use super::params::nearest_effort;
 use super::request::Draft;
 use crate::wire::RequestOptions;
 use crate::wire::chat::{MAX_CALL_ID, failed, short_call_id};
@@ -69,6 +70,7 @@ pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) {
     {
         draft.edits.set_raw("tools", changed.to_vec());
     }
+    let is_wish = draft.is_set("thinking") && draft.is_set("reasoning_effort");
     // Both are there in a translated request only, and say the same.
     if draft.is_set("thinking") && draft.is_set("reasoning_effort") {
         draft.edits.remove("thinking");
@@ -77,6 +79,16 @@ pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) {
             draft.edits.remove("reasoning_effort");
         } else if draft.raw("reasoning_effort") == Some(b"\"max\"") {
             draft.edits.set("reasoning_effort", "xhigh");
+        }
+    }
+    // What another API's client wishes for is granted as far as the model can.
+    if is_wish
+        && let Some(nearest) =
+            draft.raw("reasoning_effort").and_then(|effort| nearest_effort(effort, options))
+    {
+        match nearest {
+            Some(nearest) => draft.edits.set_raw("reasoning_effort", nearest.as_bytes()),
+            None => draft.edits.remove("reasoning_effort"),
         }
     }
     // A client's wish not to think: to others it says nothing that they understand.

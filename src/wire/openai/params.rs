@@ -123,6 +123,24 @@ fn number(json: &[u8]) -> Option<f64> {
     std::str::from_utf8(json).ok()?.parse().ok()
 }
 
+/// What a model takes in place of an effort that it refuses; `None`: it takes the effort, or its rules
+/// say nothing of it. `Some(None)`: there is nothing near it.
+pub(super) fn nearest_effort(
+    effort: &[u8],
+    options: &RequestOptions<'_>,
+) -> Option<Option<&'static str>> {
+    const PARAM: &str = "reasoning_effort";
+    if options.allowed.iter().any(|name| **name == *PARAM) {
+        return None;
+    }
+    let model = options.model_hint.rsplit('/').next().unwrap_or(options.model_hint);
+    let rules = options.quirks.rules.iter().filter(|rule| is_about(rule, model));
+    rules
+        .flat_map(|rule| rule.refused)
+        .find(|refused| refused.params.contains(&PARAM) && is_meant(refused.values, effort))
+        .map(|refused| refused.instead)
+}
+
 fn take_names_out(draft: &mut Draft<'_>) {
     let Some(messages) = draft.slice("messages") else { return };
     if memmem::find(&messages, b"\"name\"").is_none() {
