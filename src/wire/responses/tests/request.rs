@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::{blamed, object, options};
+use crate::dialect::{ModelRules, Quirks, Refused, Values};
 use crate::wire::RequestOptions;
 use crate::wire::fields::Fields;
 use crate::wire::responses::{need, reply, request};
@@ -112,6 +113,83 @@ fn what_the_api_lacks_is_refused_or_dropped() {
     let body = object(&json!({"messages": [{"role": "tool", "content": "x"}]}));
     let refused = request(&body, &options("gpt-6")).unwrap_err();
     assert_eq!(blamed(&refused), "messages[0].tool_call_id missing_required_parameter");
+}
+
+/// What OpenAI's models refuse, as the table of providers has it.
+const REFUSED: &[Refused] = &[
+    Refused {
+        params: &["temperature"],
+        values: Values::Except(&["1"]),
+        reasoning: true,
+        instead: None,
+    },
+    Refused {
+        params: &["top_k", "thinking"],
+        values: Values::Any,
+        reasoning: false,
+        instead: None,
+    },
+    Refused {
+        params: &["reasoning_effort"],
+        values: Values::Only(&["\"none\""]),
+        reasoning: false,
+        instead: Some("\"minimal\""),
+    },
+];
+const RULES: &[ModelRules] =
+    &[ModelRules { models: &["gpt-5"], except: &[], refused: REFUSED, nameless: false }];
+
+#[test]
+fn a_model_refuses_here_what_it_refuses_on_the_chat_api() {
+    let quirks = Quirks { rules: RULES, ..Quirks::default() };
+    let strict = RequestOptions { quirks, ..options("gpt-5") };
+    let written = |body: Value, options: &RequestOptions<'_>| {
+        let written = request(&object(&body), options).map_err(|failure| blamed(&failure))?;
+        Ok::<Value, String>(serde_json::from_slice(&written).unwrap())
+    };
+    let told = [
+        ("temperature", json!(0.3), "unsupported_value"),
+        ("top_k", json!(5), "unsupported_parameter"),
+    ];
+    for (name, value, code) in told {
+        let body = json!({"messages": [], (name): value});
+        assert_eq!(written(body.clone(), &strict), Err(format!("{name} {code}")));
+        let dropping = RequestOptions { drop_params: true, ..strict };
+        assert_eq!(written(body.clone(), &dropping).unwrap().get(name), None);
+        let allowed = [Box::from(name)];
+        let allowing = RequestOptions { allowed: &allowed, ..strict };
+        assert_eq!(written(body, &allowing).unwrap()[name], value);
+    }
+    // Without an effort gpt-5.2 does not reason.
+    let newer = RequestOptions { model_hint: "gpt-5.2", ..strict };
+    let body = json!({"messages": [], "temperature": 0.3});
+    assert_eq!(written(body, &newer).unwrap()["temperature"], json!(0.3));
+    let body = json!({"messages": [], "temperature": 0.3, "reasoning": {"effort": "high"}});
+    assert_eq!(written(body, &newer), Err("temperature unsupported_value".to_owned()));
+    let modifying = RequestOptions { modify_params: true, ..strict };
+    let body = json!({"messages": [], "reasoning_effort": "none"});
+    assert_eq!(written(body, &modifying).unwrap()["reasoning"]["effort"], "minimal");
+}
+
+#[test]
+fn what_anthropics_clients_say_of_thinking_is_the_effort() {
+    for (thinking, effort, sent) in [
+        (json!({"type": "enabled", "budget_tokens": 4096}), json!("high"), json!("high")),
+        (json!({"type": "adaptive"}), json!("max"), json!("xhigh")),
+        (json!({"type": "disabled"}), Value::Null, Value::Null),
+    ] {
+        let quirks = Quirks { rules: RULES, ..Quirks::default() };
+        let options = RequestOptions { quirks, ..options("gpt-5.1") };
+        let body = json!({"messages": [], "thinking": thinking, "reasoning_effort": effort});
+        let body: Value =
+            serde_json::from_slice(&request(&object(&body), &options).unwrap()).unwrap();
+        assert_eq!((body.get("thinking"), &body["reasoning"]["effort"]), (None, &sent), "{body}");
+    }
+    let body = object(
+        &json!({"messages": [], "thinking": {"type": "adaptive"}, "reasoning_effort": "low"}),
+    );
+    let body: Value = serde_json::from_slice(&request(&body, &options("gpt-4o")).unwrap()).unwrap();
+    assert_eq!((body.get("thinking"), body.get("reasoning")), (None, None));
 }
 
 #[test]
