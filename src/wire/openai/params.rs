@@ -56,7 +56,7 @@ impl Params for Draft<'_> {
 }
 
 /// A parameter, and its new value as JSON; `None`: it is taken out.
-pub type Change = (&'static str, Option<&'static str>);
+pub(in crate::wire) type Change = (&'static str, Option<&'static str>);
 
 /// Parameters that stay as they are, and what is to be changed in them.
 struct Changes<'f> {
@@ -83,7 +83,7 @@ impl Params for Changes<'_> {
 ///
 /// # Errors
 /// As [`adapt`].
-pub fn changes(
+pub(in crate::wire) fn changes(
     fields: &Fields<'_>,
     options: &RequestOptions<'_>,
     reasons: impl FnOnce(Option<&[u8]>) -> bool,

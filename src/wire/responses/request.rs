@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::ids::Owner;
 use super::models::{reasons, will_reason};
 use super::{items, tools};
 use crate::failure::Failure;
@@ -80,12 +81,16 @@ const READ: [&str; 18] = [
 /// Sampling parameters that a reasoning model refuses.
 const SAMPLING: [&str; 3] = ["temperature", "top_p", "top_logprobs"];
 
-/// Writes the body.
+/// Writes the body for `owner`, who gets back the reasoning that it sealed, and no other.
 ///
 /// # Errors
 /// The request asks for something that the Responses API cannot do, or is wrong. Such a parameter
 /// is left out where `drop_params` says so.
-pub fn request(body: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Failure> {
+pub fn request(
+    body: &Object,
+    options: &RequestOptions<'_>,
+    owner: Option<Owner>,
+) -> Result<Bytes, Failure> {
     let given = Fields::gather(body, options);
     let changed = Changed::of(&given, options)?;
     let fitted = RequestOptions { drop: &changed.drop, overrides: &changed.overrides, ..*options };
@@ -95,7 +100,7 @@ pub fn request(body: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Fai
         out.set("model", model);
     }
     let messages: Vec<Message<'_>> = fields.read("messages")?.ok_or_else(|| missing("messages"))?;
-    out.set("input", &items::input(&messages)?);
+    out.set("input", &items::input(&messages, owner)?);
     let (tools, custom) = tools::tools(&fields)?;
     if !tools.is_empty() {
         out.set("tools", &tools);

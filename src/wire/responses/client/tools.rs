@@ -160,7 +160,12 @@ pub(super) fn choice(raw: &str) -> Result<Option<NestedChoice<'_>>, Failure> {
     }
     let written: WrittenChoice<'_> = read("tool_choice", raw)?;
     if written.kind.as_deref() == Some("allowed_tools") {
-        let tools = written.tools.into_iter().flatten().filter_map(named).collect();
+        let listed = written.tools.unwrap_or_default();
+        let any = !listed.is_empty();
+        let tools: Vec<NamedChoice<'_>> = listed.into_iter().filter_map(named).collect();
+        if any && tools.is_empty() {
+            return Ok(None);
+        }
         let mode = written.mode.unwrap_or_else(|| "auto".into());
         let allowed_tools = Allowed { mode, tools };
         return Ok(Some(NestedChoice::Allowed { kind: "allowed_tools", allowed_tools }));

@@ -100,7 +100,8 @@ fn what_clients_always_send_is_left_out_where_the_chat_api_refuses_it() {
         "tool_choice": "auto", "parallel_tool_calls": false, "top_logprobs": 5, "include": [],
         "truncation": "auto", "max_tool_calls": 3, "reasoning": {"summary": "auto"},
         "stream_options": {"include_obfuscation": false}, "previous_response_id": null,
-        "max_output_tokens": null, "background": false, "store": true});
+        "max_output_tokens": null, "background": false, "store": true,
+        "client_metadata": {"session": "s"}});
     assert_eq!(canonical(&idle), plain);
     let tool = json!([{"type": "function", "name": "f", "parameters": null}]);
     let chosen = canonical(&json!({"model": "m", "input": "hi", "tools": tool,
@@ -204,13 +205,36 @@ fn what_needs_state_or_hosted_tools_is_an_obstacle() {
             "input[0].content unsupported_value",
         ),
     ] {
-        let failure = obstacle(&object(&body)).unwrap();
+        let failure = obstacle(&object(&body), false).unwrap();
         assert_eq!((blamed(&failure).as_str(), failure.telling().status), (told, 400), "{body}");
         assert!(failure.blameless, "another deployment may serve it");
     }
     let fine = json!({"input": [{"role": "user", "content": "x"}, {"type": "reasoning"}],
         "store": true, "background": false, "previous_response_id": null, "tool_choice": "auto"});
-    assert!(obstacle(&object(&fine)).is_none());
+    assert!(obstacle(&object(&fine), false).is_none());
+}
+
+#[test]
+fn hosted_tools_are_dropped_where_that_is_wished() {
+    let search = json!({"type": "web_search", "external_web_access": false});
+    let own = json!({"type": "function", "name": "f", "parameters": {}});
+    for choice in [
+        json!("required"),
+        json!({"type": "web_search"}),
+        json!({"type": "allowed_tools", "mode": "required", "tools": [{"type": "web_search"}]}),
+    ] {
+        let body = json!({"model": "m", "input": "hi", "tools": [search], "tool_choice": choice});
+        assert_eq!(obstacle(&object(&body), true).map(|it| it.message), None, "{body}");
+        assert!(obstacle(&object(&body), false).is_some(), "{body}");
+        let left = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+        assert_eq!(canonical(&body), left);
+    }
+    let body = canonical(&json!({"model": "m", "input": "hi", "tools": [search, own],
+        "tool_choice": "required"}));
+    assert_eq!(body["tools"].as_array().unwrap().len(), 1);
+    assert_eq!(body["tool_choice"], "required");
+    let stored = json!({"previous_response_id": "r", "tools": [search]});
+    assert!(obstacle(&object(&stored), true).is_some(), "this cannot be left out");
 }
 
 #[test]

@@ -4,10 +4,10 @@ use super::{blamed, object, options};
 use crate::dialect::{ModelRules, Quirks, Refused, Values};
 use crate::wire::RequestOptions;
 use crate::wire::fields::Fields;
-use crate::wire::responses::{need, reply, request};
+use crate::wire::responses::{Owner, need, reply, request};
 
 fn sent(body: &Value) -> Value {
-    let body = request(&object(body), &options("gpt-5.6-terra")).unwrap();
+    let body = request(&object(body), &options("gpt-5.6-terra"), None).unwrap();
     serde_json::from_slice(&body).unwrap()
 }
 
@@ -63,6 +63,34 @@ fn a_tool_loop_becomes_items() {
 }
 
 #[test]
+fn sealed_reasoning_goes_back_to_who_sealed_it_only() {
+    let (one, two) = (Some(Owner::of("one")), Some(Owner::of("two")));
+    let sealed = json!({"type": "reasoning", "id": "rs", "summary": [], "encrypted_content": "gA"});
+    let response = json!({"id": "r", "status": "completed", "output": [sealed,
+        {"type": "message", "id": "m", "content": [{"type": "output_text", "text": "hi"}]}]});
+    let told = reply(response.to_string().into(), 1, one).unwrap();
+    let told: Value = serde_json::from_slice(&told.body).unwrap();
+    let message = &told["choices"][0]["message"];
+    let shown = message["reasoning_items"][0]["encrypted_content"].as_str().unwrap();
+    assert!(shown.starts_with("tg1."), "{shown}");
+    let sent = |owner, items: &Value| {
+        let body = object(&json!({"messages": [
+            {"role": "assistant", "content": "hi", "reasoning_items": items}]}));
+        let body = request(&body, &options("gpt-5"), owner).unwrap();
+        serde_json::from_slice::<Value>(&body).unwrap()["input"].clone()
+    };
+    let said = json!({"type": "message", "role": "assistant", "content": "hi"});
+    let opened = json!({"type": "reasoning", "summary": [], "encrypted_content": "gA"});
+    assert_eq!(sent(one, &message["reasoning_items"]), json!([opened, said]));
+    assert_eq!(sent(two, &message["reasoning_items"]), json!([said]));
+    let nobodys = json!([sealed]);
+    assert_eq!(sent(two, &nobodys), json!([opened, said]), "a client brings it from elsewhere");
+    let others = json!([{"type": "reasoning", "summary": [],
+        "encrypted_content": "tollgate.thinking_blocks:[]"}]);
+    assert_eq!(sent(one, &others), json!([said]));
+}
+
+#[test]
 fn settings_become_flat() {
     let body = sent(&json!({
         "messages": [], "max_tokens": 5, "reasoning_effort": "none", "verbosity": "low",
@@ -104,14 +132,15 @@ fn what_the_api_lacks_is_refused_or_dropped() {
         ("audio", json!({"voice": "v"})),
     ] {
         let body = object(&json!({"messages": [], (name): value}));
-        let refused = request(&body, &options("gpt-5.6-terra")).unwrap_err();
+        let refused = request(&body, &options("gpt-5.6-terra"), None).unwrap_err();
         assert_eq!(blamed(&refused), format!("{name} unsupported_parameter"));
         let dropping = RequestOptions { drop_params: true, ..options("gpt-5.6-terra") };
-        let sent: Value = serde_json::from_slice(&request(&body, &dropping).unwrap()).unwrap();
+        let sent: Value =
+            serde_json::from_slice(&request(&body, &dropping, None).unwrap()).unwrap();
         assert_eq!(sent.get(name), None);
     }
     let body = object(&json!({"messages": [{"role": "tool", "content": "x"}]}));
-    let refused = request(&body, &options("gpt-6")).unwrap_err();
+    let refused = request(&body, &options("gpt-6"), None).unwrap_err();
     assert_eq!(blamed(&refused), "messages[0].tool_call_id missing_required_parameter");
 }
 
@@ -144,7 +173,7 @@ fn a_model_refuses_here_what_it_refuses_on_the_chat_api() {
     let quirks = Quirks { rules: RULES, ..Quirks::default() };
     let strict = RequestOptions { quirks, ..options("gpt-5") };
     let written = |body: Value, options: &RequestOptions<'_>| {
-        let written = request(&object(&body), options).map_err(|failure| blamed(&failure))?;
+        let written = request(&object(&body), options, None).map_err(|failure| blamed(&failure))?;
         Ok::<Value, String>(serde_json::from_slice(&written).unwrap())
     };
     let told = [
@@ -182,13 +211,14 @@ fn what_anthropics_clients_say_of_thinking_is_the_effort() {
         let options = RequestOptions { quirks, ..options("gpt-5.1") };
         let body = json!({"messages": [], "thinking": thinking, "reasoning_effort": effort});
         let body: Value =
-            serde_json::from_slice(&request(&object(&body), &options).unwrap()).unwrap();
+            serde_json::from_slice(&request(&object(&body), &options, None).unwrap()).unwrap();
         assert_eq!((body.get("thinking"), &body["reasoning"]["effort"]), (None, &sent), "{body}");
     }
     let body = object(
         &json!({"messages": [], "thinking": {"type": "adaptive"}, "reasoning_effort": "low"}),
     );
-    let body: Value = serde_json::from_slice(&request(&body, &options("gpt-4o")).unwrap()).unwrap();
+    let body: Value =
+        serde_json::from_slice(&request(&body, &options("gpt-4o"), None).unwrap()).unwrap();
     assert_eq!((body.get("thinking"), body.get("reasoning")), (None, None));
 }
 
@@ -226,7 +256,7 @@ fn a_whole_response_becomes_a_completion() {
             "input_tokens_details": {"cached_tokens": 4},
             "output_tokens_details": {"reasoning_tokens": 2}},
     });
-    let read = reply(response.to_string().into(), 1).unwrap();
+    let read = reply(response.to_string().into(), 1, None).unwrap();
     let usage = read.usage.unwrap();
     assert_eq!((usage.cache_read_tokens, usage.reasoning_tokens), (4, 2));
     let told: Value = serde_json::from_slice(&read.body).unwrap();
@@ -247,11 +277,11 @@ fn a_whole_response_becomes_a_completion() {
     ] {
         let body = json!({"id": "r", "status": status, "incomplete_details": {"reason": reason},
             "output": []});
-        let told = reply(body.to_string().into(), 1).unwrap();
+        let told = reply(body.to_string().into(), 1, None).unwrap();
         let told: Value = serde_json::from_slice(&told.body).unwrap();
         assert_eq!(told["choices"][0]["finish_reason"], finish);
     }
     for body in ["{}", "[]", "<html>", r#"{"status":"cancelled"}"#, r#"{"status":"queued"}"#] {
-        assert!(reply(body.into(), 1).is_err(), "{body}");
+        assert!(reply(body.into(), 1, None).is_err(), "{body}");
     }
 }
