@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::sealed;
+use super::{freeform, sealed};
 use crate::failure::Failure;
 use crate::wire::chat::{AudioData, FileData, ImageUrl, Part, Raw};
 use crate::wire::fields::{Text, missing, mistyped, read};
@@ -128,19 +128,12 @@ struct Call<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Called<'a> {
     Function { function: Function<'a> },
-    Custom { custom: Custom<'a> },
 }
 
 #[derive(Serialize)]
 struct Function<'a> {
     name: Text<'a>,
     arguments: Cow<'a, str>,
-}
-
-#[derive(Serialize)]
-struct Custom<'a> {
-    name: Text<'a>,
-    input: Cow<'a, str>,
 }
 
 impl<'a> Message<'a> {
@@ -214,12 +207,11 @@ impl<'a> Turns<'a> {
                 let need = |name: &str| missing(&format!("{param}.{name}"));
                 let id = item.call_id.ok_or_else(|| need("call_id"))?;
                 let name = item.name.ok_or_else(|| need("name"))?;
-                let what = if is_function {
-                    let arguments = plain(item.arguments, "{}");
-                    Called::Function { function: Function { name, arguments } }
-                } else {
-                    Called::Custom { custom: Custom { name, input: plain(item.input, "") } }
+                let arguments = match is_function {
+                    true => plain(item.arguments, "{}"),
+                    false => Cow::Owned(freeform::arguments(&plain(item.input, ""))),
                 };
+                let what = Called::Function { function: Function { name, arguments } };
                 let call = Call { id, what, extra_content: item.extra_content };
                 self.turn().tool_calls.push(call);
                 Ok(())

@@ -32,6 +32,8 @@ pub(super) enum Item<'a> {
         call_id: &'a str,
         name: &'a str,
         input: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        extra_content: Option<&'a RawValue>,
     },
     Reasoning {
         id: &'a str,

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use self::item::{Call, Kind, Message, Open, Reasoning, image};
 use super::echo::{Echo, Problem, Says, Status, stem};
+use super::freeform;
 use super::output::{flat_annotation, image_data, token_logprobs};
 use crate::usage::Usage;
 use crate::wire::chat::{CallPiece, Piece, PieceDelta, UNREADABLE, image_url, read_usage};
@@ -36,6 +37,8 @@ pub struct Events {
 #[derive(Debug)]
 pub(super) struct State {
     echo: Echo,
+    /// Tools that take free text, which are functions to the model.
+    free: Vec<String>,
     request_id: String,
     stem: String,
     id: String,
@@ -77,6 +80,7 @@ impl Events {
             heard: None,
             state: State {
                 echo: Echo::of(telling),
+                free: freeform::names(telling.request),
                 request_id: telling.request_id.to_owned(),
                 stem: String::new(),
                 id: String::new(),
