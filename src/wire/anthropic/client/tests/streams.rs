@@ -49,7 +49,7 @@ fn an_image_is_told_in_words() {
         "choices": [{"index": 0, "finish_reason": "stop",
                      "message": {"role": "assistant", "content": "Look:", "images": images}}]});
     let body = Bytes::from(completion.to_string());
-    let whole = crate::wire::anthropic::client::reply(&body, &telling(None)).unwrap();
+    let whole = client::reply(&body, &telling(None)).unwrap();
     let whole: Value = serde_json::from_slice(&whole).unwrap();
     for message in [streamed, whole] {
         let texts: Vec<_> =
