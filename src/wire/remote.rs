@@ -145,7 +145,7 @@ impl Remote {
                 edits.set_raw("file_data", url);
                 // OpenAI takes no document without a name.
                 let is_pdf = data.media_type == "application/pdf";
-                let name = last_segment(&self.url).or(is_pdf.then_some("document.pdf"));
+                let name = last_segment(&self.url).or_else(|| is_pdf.then_some("document.pdf"));
                 if let (None, Some(name)) = (&self.filename, name) {
                     edits.set("filename", name);
                 }
