@@ -85,7 +85,7 @@ pub(super) fn tools(raw: &str) -> Result<Vec<Nested<'_>>, Failure> {
             // Nobody holds the model to the grammar, so it has to read it.
             let description = match (description, grammar) {
                 (Some(said), Some(grammar)) => Some(Text::from(format!("{}\n\n{grammar}", said.0))),
-                (said, grammar) => said.or(grammar.map(Text::from)),
+                (said, grammar) => said.or_else(|| grammar.map(Text::from)),
             };
             let parameters = freeform::parameters();
             let function =
