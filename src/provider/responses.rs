@@ -112,20 +112,7 @@ pub(super) fn is_spoken(deployment: &Deployment, body: &Object, call: &Call<'_>)
     if !has_path || deployment.responses == ResponsesApi::None {
         return false;
     }
-    let options = RequestOptions {
-        endpoint: call.endpoint,
-        model: Some(call.model),
-        stream: call.stream,
-        quirks: deployment.quirks,
-        defaults: &deployment.defaults,
-        overrides: call.overrides,
-        drop: &deployment.drop_params,
-        allowed: &deployment.allowed_params,
-        drop_params: call.drop_params,
-        modify_params: call.modify_params,
-        max_output_tokens: None,
-        model_hint: deployment.info.base_model.as_deref().unwrap_or(call.model),
-    };
+    let options = call.options(deployment);
     call.native.is_some_and(|native| native.dialect == ClientDialect::Responses)
         || needed(deployment, body, call, &options)
 }
