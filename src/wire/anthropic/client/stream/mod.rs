@@ -27,7 +27,7 @@ use crate::wire::anthropic::stream::StreamTranslator;
 use crate::wire::chat::{CallPiece, Piece, PieceDelta, Raw, UNREADABLE, image_url, read_usage};
 use crate::wire::client::{ClientStream, Telling};
 use crate::wire::fields::Text;
-use crate::wire::sse::Splitter;
+use crate::wire::sse::{self, Splitter};
 
 /// What may wait behind a block that is not finished. A provider that sends more has begun calls
 /// that it does not finish.
@@ -382,19 +382,7 @@ fn is_text(data: &[u8]) -> bool {
 
 impl ClientStream for MessageStream {
     fn pass(&mut self, events: &mut Vec<Bytes>) {
-        let mut out = Vec::new();
-        let mut splitter = Splitter::new();
-        for bytes in events.drain(..) {
-            splitter.push(bytes);
-            while let Ok(Some(event)) = splitter.next_event() {
-                if let Some(data) = splitter.fields(&event).data {
-                    self.event(data.trim_ascii(), &mut out);
-                }
-            }
-        }
-        if !out.is_empty() {
-            events.push(out.into());
-        }
+        sse::rewrite(events, |data, out| self.event(data, out));
     }
 
     fn fail(&mut self, problem: &Bytes, _code: &str, _message: &str) -> Bytes {
