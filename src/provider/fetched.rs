@@ -37,8 +37,8 @@ pub fn wanted(deployment: &Deployment, body: &Object, call: &Call<'_>) -> Option
     let is_needed = |remote: &Remote| match deployment.dialect {
         Dialect::Anthropic if vertex => true,
         // Anthropic fetches over TLS only. In its own words its clients say what they mean.
-        Dialect::Anthropic => spoken.is_none() && is_plain(&remote.url),
-        Dialect::Gemini => spoken.is_none() && gemini::needs_data(remote, hint, vertex),
+        Dialect::Anthropic => is_plain(&remote.url),
+        Dialect::Gemini => gemini::needs_data(remote, hint, vertex),
         Dialect::Bedrock => matches!(remote.shape, Shape::Image | Shape::File),
         // It knows images only.
         Dialect::Ollama => remote.shape == Shape::Image,
@@ -46,7 +46,7 @@ pub fn wanted(deployment: &Deployment, body: &Object, call: &Call<'_>) -> Option
         Dialect::OpenAi | Dialect::Azure => remote.shape == Shape::File,
         Dialect::Cohere | Dialect::Custom => false,
     };
-    if !may_lack(deployment, body, call.endpoint) {
+    if !may_lack(deployment, body, call.endpoint, spoken.is_some()) {
         return None;
     }
     let native = spoken.is_some();
@@ -61,7 +61,8 @@ pub fn wanted(deployment: &Deployment, body: &Object, call: &Call<'_>) -> Option
 }
 
 /// Whether there may be something that the provider does not fetch. What is not read is not slowed.
-fn may_lack(deployment: &Deployment, body: &Object, endpoint: Endpoint) -> bool {
+/// `spoken`: it gets the client's own words.
+fn may_lack(deployment: &Deployment, body: &Object, endpoint: Endpoint, spoken: bool) -> bool {
     match deployment.dialect {
         Dialect::OpenAi | Dialect::Azure => {
             endpoint == Endpoint::Chat
@@ -69,7 +70,9 @@ fn may_lack(deployment: &Deployment, body: &Object, endpoint: Endpoint) -> bool 
                 && memmem::find(body.bytes(), b"\"file\"").is_some()
         }
         Dialect::Cohere | Dialect::Custom => false,
-        Dialect::Anthropic | Dialect::Gemini | Dialect::Bedrock | Dialect::Ollama => true,
+        Dialect::Anthropic => deployment.quirks.vertex || !spoken,
+        Dialect::Gemini => !spoken,
+        Dialect::Bedrock | Dialect::Ollama => true,
     }
 }
 
