@@ -8,13 +8,12 @@ use bytes::Bytes;
 use http::StatusCode;
 use pingora_http::ResponseHeader;
 
-use super::choice::noted;
 use super::meter::{Meter, Metered};
 use super::{Passing, Way};
 use crate::catalog::{Deployment, Price};
 use crate::failure::{Failure, FailureClass};
 use crate::gateway::Gateway;
-use crate::gateway::ctx::{RequestCtx, Served};
+use crate::gateway::ctx::{RequestCtx, Served, noted};
 use crate::gateway::error::GatewayError;
 use crate::gateway::relay::unix_seconds;
 use crate::provider;
