@@ -306,7 +306,17 @@ async fn unknown_route(method: Method, uri: Uri, headers: HeaderMap) -> Response
         // About the server as a whole (RFC 9110, 9.3.7).
         return (StatusCode::NO_CONTENT, [(ALLOW, SERVER_METHODS)]).into_response();
     }
-    let message = format!("Unknown route: {method} {}", shortened(uri.path()));
+    let path = uri.path().strip_prefix("/v1").unwrap_or_else(|| uri.path());
+    let more = match path.starts_with("/realtime/") {
+        // Such a key is the provider's: nothing that is done with it would come by here.
+        true => {
+            ". Keys for single conversations (`client_secrets`, `sessions`) are not made for models \
+             of the gateway: connect to /v1/realtime with a key of the gateway, or ask OpenAI for \
+             one by /openai/v1/realtime/client_secrets"
+        }
+        false => "",
+    };
+    let message = format!("Unknown route: {method} {}{more}", shortened(uri.path()));
     refused(404, "unknown_route", &message, &uri, &headers)
 }
 

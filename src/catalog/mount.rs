@@ -35,10 +35,13 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// What stands behind the mount's path in `path`; `None` if the mount is for other paths.
+    /// What stands behind the mount's path in `path`, with one slash at its start; `None` if the mount is for other paths.
     #[must_use]
     pub fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
         let rest = path.strip_prefix(&*self.path)?;
+        // A base URL that ends with a slash makes two of it; a path must not begin like a host.
+        let doubled = rest.bytes().take_while(|byte| *byte == b'/').count().saturating_sub(1);
+        let rest = rest.get(doubled..).unwrap_or(rest);
         let below = rest.starts_with('/') && self.subpaths;
         let first = || rest.split('/').nth(1).unwrap_or_default();
         let is_meant = self.only.is_empty() || self.only.contains(&first());
@@ -114,6 +117,8 @@ mod tests {
         for (path, found) in [
             ("/a", Some(("/a", ""))),
             ("/a/x", Some(("/a", "/x"))),
+            ("/a//x//y", Some(("/a", "/x//y"))),
+            ("/a///", Some(("/a", "/"))),
             ("/a/b/c", Some(("/a/b", "/c"))),
             ("/a/bc", Some(("/a", "/bc"))),
             ("/ab", None),

@@ -174,11 +174,15 @@ pub(super) struct Demonstration {
 
 /// Runs the server on what was loaded; shared with `tollgate demo`.
 pub(super) fn serve(
-    loaded: Loaded,
+    mut loaded: Loaded,
     arguments: &Arguments,
     config: Option<PathBuf>,
     demonstration: Option<Demonstration>,
 ) -> ExitCode {
+    if loaded.snapshot.is_some() {
+        // The log says it when the gateway starts, and is where it is looked for later.
+        loaded.problems.retain(|problem| !problem.is_lack_of_master_key());
+    }
     let colour = std::io::stderr().is_terminal();
     let (report, _) = config::report(&loaded.problems, false, colour);
     complain(&report);

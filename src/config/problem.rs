@@ -193,7 +193,17 @@ struct Excerpt {
     width: usize,
 }
 
+/// What a warning says where nobody has to show a key. The server's log has it too, in more words.
+pub(crate) const NO_MASTER_KEY: &str =
+    "there is no master key: the gateway listens on loopback only";
+
 impl Problem {
+    /// Whether it is that there is no master key.
+    #[must_use]
+    pub fn is_lack_of_master_key(&self) -> bool {
+        self.message == NO_MASTER_KEY
+    }
+
     fn new(finding: Finding, sources: &Sources, secrets: &BTreeSet<String>) -> Self {
         let hide = |text: String| mask::hide(text, secrets);
         // What steers a terminal is not sent to it.

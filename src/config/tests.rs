@@ -11,7 +11,7 @@ use super::options::{TABLES, Verdict};
 use super::*;
 use crate::catalog::{Caps, Deployment, Mount};
 use crate::routing::{self, Fallback};
-use crate::usage::Usage;
+use crate::usage::{Units, Usage};
 
 /// Stands for every secret in the test files; no report may show it.
 const SECRET: &str = "hunter2";
@@ -468,6 +468,10 @@ fn describe_deployment(deployment: &Deployment, out: &mut String) {
     let usage = Usage { input_tokens: 1_000, output_tokens: 1_000, ..Usage::default() };
     let price = deployment.info.price.as_ref();
     word("cost of 1000+1000", price.map(|price| price.cost(&usage).to_string()));
+    let searched =
+        Usage { units: Units { web_searches: 10, ..Units::default() }, ..Usage::default() };
+    let searches = price.filter(|price| price.units.web_search.is_some());
+    word("of 10 searches", searches.map(|price| price.cost(&searched).to_string()));
     word("mode", deployment.info.mode.as_ref().map(ToString::to_string));
     let info = &deployment.info;
     let checked = deployment.info.written.keys().any(|name| name.starts_with("supports_"));

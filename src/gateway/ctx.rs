@@ -20,7 +20,7 @@ use crate::failure::FailureClass;
 use crate::keys::Caller;
 use crate::money::Usd;
 use crate::provider::{Action, Native, Reading, Stored};
-use crate::routing::{Ask, Fallback, Needs, Settings};
+use crate::routing::{self, Ask, Fallback, Needs, Settings};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Counted, Metrics};
 use crate::usage::Usage;
@@ -272,6 +272,25 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// An attempt, for the log and the metrics.
+pub(super) fn noted(
+    attempt: &routing::Attempt,
+    outcome: telemetry::Outcome,
+    status: Option<u16>,
+    began: Instant,
+) -> telemetry::Attempt {
+    telemetry::Attempt {
+        deployment: Arc::clone(&attempt.deployment),
+        group: Arc::clone(&attempt.group),
+        outcome,
+        status,
+        duration: began.elapsed(),
+        cooled_down: false,
+        remaining_requests: None,
+        remaining_tokens: None,
     }
 }
 

@@ -9,6 +9,7 @@ use pingora_proxy::Session;
 
 use super::ctx::RequestCtx;
 use super::error::{ClientDialect, GatewayError, whole_seconds};
+use super::refusal::HeadProblem;
 use crate::admin::{auth, cors};
 use crate::failure::FailureClass;
 
@@ -107,6 +108,10 @@ pub(super) fn error(
                 let word = if should_retry { "true" } else { "false" };
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static(word));
             }
+        }
+        GatewayError::BadHead(HeadProblem::NoUpgrade) if session.is_http2() => {}
+        GatewayError::BadHead(HeadProblem::NoUpgrade) => {
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
         GatewayError::BadHead(_)
         | GatewayError::BodyTooLarge { .. }

@@ -91,7 +91,8 @@ impl Relay<'_> {
             None if call.endpoint == Endpoint::CountTokens => Usage::default(),
             None => Box::pin(estimate::of_reply(call, attempt, reading, &reply.body)).await,
         };
-        let counts = matches!(call.endpoint, Endpoint::Chat | Endpoint::Completions);
+        let counts =
+            matches!(call.endpoint, Endpoint::Chat | Endpoint::Completions | Endpoint::Embeddings);
         if reply.usage.is_none() && reading.native.is_none() && counts {
             reply.body = estimate::told(reply.body, &usage);
         }
@@ -128,7 +129,8 @@ impl Relay<'_> {
         attempt.in_flight.leave();
         self.served_by(attempt);
         plan.used(attempt, &usage, &self.gateway.routing, Instant::now());
-        if call.endpoint != Endpoint::CountTokens {
+        // Of what is kept, nobody says here what it will have used.
+        if call.endpoint != Endpoint::CountTokens && !call.endpoint.is_stored() {
             self.ctx.relayed.settle(usage, &self.ctx.snapshot.prices);
         }
         self.write_whole(call, body, is_json).await

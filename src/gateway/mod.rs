@@ -224,12 +224,12 @@ impl ProxyHttp for Gateway {
 
     fn response_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         ctx: &mut RequestCtx,
     ) -> pingora_core::Result<Option<Duration>> {
-        passing::sent(ctx, body.as_ref());
+        passing::sent(session, ctx, body, end_of_stream);
         Ok(None)
     }
 
@@ -239,6 +239,9 @@ impl ProxyHttp for Gateway {
         error: &Error,
         ctx: &mut RequestCtx,
     ) -> FailToProxy {
+        if passing::broke_off(session, ctx, error).await {
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        }
         let refusal = passing::refusal(self, ctx, error);
         let downstream = *error.esource() == pingora_core::ErrorSource::Downstream
             || session.response_written().is_some();
@@ -287,12 +290,21 @@ impl Gateway {
     /// Whether the request is one that is passed as it is. Then it is admitted.
     async fn pass_in(&self, session: &Session, ctx: &mut RequestCtx) -> Result<bool, Refusal> {
         let head = session.req_header();
+        if passing::is_plain(head) {
+            return Err(GatewayError::BadHead(HeadProblem::NoUpgrade).into());
+        }
+        if passing::is_realtime(head.uri.path()) {
+            // Before anything is told of a model.
+            ctx.caller = Some(admit::caller(&ctx.snapshot.access, head, ctx.dialect)?);
+        }
         let Some(passing) = Passing::of(ctx, head)? else { return Ok(false) };
+        // Refused or not, the log says what it was.
+        let passing = ctx.passing.insert(Box::new(passing));
         if passing.needs_key() {
             ctx.caller = Some(admit::caller(&ctx.snapshot.access, head, ctx.dialect)?);
         }
+        passing.check()?;
         ctx.in_flight = Some(admit::enter(self, ctx).await?);
-        ctx.passing = Some(Box::new(passing));
         Ok(true)
     }
 

@@ -40,6 +40,8 @@ pub enum HeadProblem {
     Connect,
     /// The body is compressed.
     Encoding,
+    /// It asks for no WebSocket where nothing else is served.
+    NoUpgrade,
 }
 
 impl HeadProblem {
@@ -52,6 +54,7 @@ impl HeadProblem {
             Self::Late => 408,
             Self::Connect => 405,
             Self::Encoding => 415,
+            Self::NoUpgrade => 426,
         }
     }
 
@@ -64,6 +67,7 @@ impl HeadProblem {
             Self::Late => "request_incomplete",
             Self::Connect => "method_not_allowed",
             Self::Encoding => "unsupported_content_encoding",
+            Self::NoUpgrade => "upgrade_required",
         }
     }
 
@@ -85,6 +89,9 @@ impl HeadProblem {
             Self::Connect => "Method CONNECT is not allowed: this is no tunnel.",
             Self::Encoding => {
                 "The body is compressed, as its header `Content-Encoding` says. Send it as it is."
+            }
+            Self::NoUpgrade => {
+                "The realtime API is a WebSocket: connect to it with `Upgrade: websocket` over HTTP/1.1."
             }
         }
     }

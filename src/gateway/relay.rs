@@ -14,7 +14,7 @@ use pingora_core::protocols::http::HttpTask;
 use pingora_core::{Error, ErrorType};
 use pingora_proxy::Session;
 
-use super::ctx::{Call, RequestCtx, Served};
+use super::ctx::{Call, RequestCtx, Served, noted};
 use super::decide;
 use super::error::GatewayError;
 use super::exchange::Bounds;
@@ -414,14 +414,9 @@ impl<'r> Relay<'r> {
             value.to_str().ok()?.parse().ok()
         };
         self.ctx.relayed.attempts.push(telemetry::Attempt {
-            deployment: Arc::clone(&attempt.deployment),
-            group: Arc::clone(&attempt.group),
-            outcome,
-            status,
-            duration: began.elapsed(),
-            cooled_down: false,
             remaining_requests: remaining("x-ratelimit-remaining-requests"),
             remaining_tokens: remaining("x-ratelimit-remaining-tokens"),
+            ..noted(attempt, outcome, status, began)
         });
     }
 }

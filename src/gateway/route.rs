@@ -199,7 +199,8 @@ fn part(rest: &str) -> Option<Named<'_>> {
 
 fn decoded(model: &str) -> Option<Cow<'_, str>> {
     let model = percent_decode_str(model).decode_utf8().ok()?;
-    (!model.is_empty()).then_some(model)
+    // Dots would lead to another path at the provider.
+    (!matches!(&*model, "" | "." | "..")).then_some(model)
 }
 
 impl Asked<'_> {

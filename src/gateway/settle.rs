@@ -9,6 +9,7 @@ use pingora_proxy::Session;
 use super::Gateway;
 use super::ctx::RequestCtx;
 use super::error::GatewayError;
+use super::passing;
 use super::route::Route as GatewayRoute;
 use crate::keys::Caller;
 use crate::snapshot::Snapshot;
@@ -106,6 +107,9 @@ fn overhead(total: Duration, relayed: &super::ctx::Relayed) -> Duration {
 }
 
 fn page(path: &str) -> Route {
+    if passing::is_realtime(path) {
+        return Route::Realtime;
+    }
     let path = path.strip_prefix("/v1").unwrap_or(path);
     if path.starts_with("/models") {
         Route::Models

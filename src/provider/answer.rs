@@ -119,7 +119,7 @@ pub fn stream(
     if reading.api == Endpoint::Responses {
         return StreamRelay::Translated(match reading.native {
             Some(_) => Box::new(NativeStream::new(Some(Owner::of(&deployment.id)))),
-            None => Box::new(Bridge::new(options)),
+            None => Box::new(Bridge::new(options, Some(Owner::of(&deployment.id)))),
         });
     }
     // The chunks of text completions are like those of a chat, where a dialect has both.

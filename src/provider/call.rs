@@ -48,6 +48,26 @@ pub struct Call<'a> {
     pub stored: Option<&'a Stored>,
 }
 
+impl<'a> Call<'a> {
+    /// How the request is written for a deployment, as far as the call and the configuration say.
+    pub(super) fn options(&self, deployment: &'a Deployment) -> RequestOptions<'a> {
+        RequestOptions {
+            endpoint: self.endpoint,
+            model: Some(self.model),
+            stream: self.stream,
+            quirks: deployment.quirks,
+            defaults: &deployment.defaults,
+            overrides: self.overrides,
+            drop: &deployment.drop_params,
+            allowed: &deployment.allowed_params,
+            drop_params: self.drop_params,
+            modify_params: self.modify_params,
+            max_output_tokens: None,
+            model_hint: deployment.info.base_model.as_deref().unwrap_or(self.model),
+        }
+    }
+}
+
 /// How the answer to a request is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
@@ -143,18 +163,11 @@ pub fn request<'a>(
         _ => false,
     };
     let options = RequestOptions {
-        endpoint: call.endpoint,
         model: (!is_named_by_path).then_some(call.model),
-        stream: call.stream,
-        quirks: deployment.quirks,
-        defaults: &deployment.defaults,
-        overrides: call.overrides,
         drop: &drop,
         allowed: &allowed,
-        drop_params: call.drop_params,
-        modify_params: call.modify_params,
         max_output_tokens: deployment.max_output_tokens(call.model, &PriceBook::built_in()),
-        model_hint: deployment.info.base_model.as_deref().unwrap_or(call.model),
+        ..call.options(deployment)
     };
     if !call.endpoint.is_text() {
         let body_to_come = Bytes::new();
@@ -349,27 +362,9 @@ const fn noun(endpoint: Endpoint) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
 
     use super::*;
-    use crate::catalog::sample;
-    use crate::provider::{Written, target, vendor};
-
-    fn deployment(
-        provider: &str,
-        model: &str,
-        extra_headers: &[(HeaderName, HeaderValue)],
-    ) -> Deployment {
-        let vendor = vendor(provider).unwrap();
-        let api_base = Some("http://127.0.0.1:9001");
-        let written = Written { api_base, api_key: Some("k"), extra_headers, ..Written::default() };
-        Deployment {
-            dialect: vendor.dialect,
-            quirks: vendor.quirks,
-            target: target(vendor, &written).unwrap(),
-            ..sample::deployment(&format!("group = {provider}/{model} #id"))
-        }
-    }
+    use crate::provider::sample::deployment;
 
     fn call(model: &str, endpoint: Endpoint) -> Call<'_> {
         Call {

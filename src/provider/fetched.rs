@@ -2,6 +2,8 @@
 //!
 //! A provider that fetches an address itself gets the address.
 
+use memchr::memmem;
+
 use super::call::Call;
 use super::native;
 use crate::catalog::Deployment;
@@ -9,6 +11,9 @@ use crate::dialect::{Dialect, Endpoint};
 use crate::wire::gemini;
 use crate::wire::json::Object;
 use crate::wire::remote::{self, Remote, Shape};
+
+/// Providers of OpenAI's chat API that take the address of a file where that takes data.
+const FETCH_FILES: [&str; 1] = ["openrouter"];
 
 /// What is to be fetched before a request can be written.
 #[derive(Debug)]
@@ -32,23 +37,43 @@ pub fn wanted(deployment: &Deployment, body: &Object, call: &Call<'_>) -> Option
     let is_needed = |remote: &Remote| match deployment.dialect {
         Dialect::Anthropic if vertex => true,
         // Anthropic fetches over TLS only. In its own words its clients say what they mean.
-        Dialect::Anthropic => spoken.is_none() && is_plain(&remote.url),
-        Dialect::Gemini => spoken.is_none() && gemini::needs_data(remote, hint, vertex),
+        Dialect::Anthropic => is_plain(&remote.url),
+        Dialect::Gemini => gemini::needs_data(remote, hint, vertex),
         Dialect::Bedrock => matches!(remote.shape, Shape::Image | Shape::File),
         // It knows images only.
         Dialect::Ollama => remote.shape == Shape::Image,
-        Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Custom => false,
+        // Of images it fetches the addresses, of files it takes data only.
+        Dialect::OpenAi | Dialect::Azure => remote.shape == Shape::File,
+        Dialect::Cohere | Dialect::Custom => false,
     };
-    if matches!(
-        deployment.dialect,
-        Dialect::OpenAi | Dialect::Azure | Dialect::Cohere | Dialect::Custom
-    ) {
+    if !may_lack(deployment, body, call.endpoint, spoken.is_some()) {
         return None;
     }
     let native = spoken.is_some();
     let mut media = remote::find(spoken.map_or(body, |native| native.body));
     media.retain(is_needed);
-    (!media.is_empty()).then_some(Wanted { native, media })
+    // The Responses API fetches files, too.
+    let is_openai = matches!(deployment.dialect, Dialect::OpenAi | Dialect::Azure);
+    if media.is_empty() || is_openai && super::responses::is_spoken(deployment, body, call) {
+        return None;
+    }
+    Some(Wanted { native, media })
+}
+
+/// Whether there may be something that the provider does not fetch. What is not read is not slowed.
+/// `spoken`: it gets the client's own words.
+fn may_lack(deployment: &Deployment, body: &Object, endpoint: Endpoint, spoken: bool) -> bool {
+    match deployment.dialect {
+        Dialect::OpenAi | Dialect::Azure => {
+            endpoint == Endpoint::Chat
+                && !FETCH_FILES.contains(&&*deployment.provider)
+                && memmem::find(body.bytes(), b"\"file\"").is_some()
+        }
+        Dialect::Cohere | Dialect::Custom => false,
+        Dialect::Anthropic => deployment.quirks.vertex || !spoken,
+        Dialect::Gemini => !spoken,
+        Dialect::Bedrock | Dialect::Ollama => true,
+    }
 }
 
 fn is_plain(url: &str) -> bool {

@@ -70,13 +70,15 @@ A request with one of these is answered with a 400 that names it, before any cal
 `litellm_settings`, at a deployment or in the request) leaves it out, `modify_params` sends the value in
 brackets, `allowed_openai_params` (at a deployment or in the request) sends it all the same. A value that asks
 for nothing (`top_p: 1`, `presence_penalty: 0`) is left out without a word. OpenAI's rules hold at Azure and
-GitHub too; a deployment with a name of its own needs `model_info.base_model`. What is not listed is passed on.
+GitHub too; a deployment with a name of its own needs `base_model`. What is not listed is passed on.
 
 What only says how, and not what, is fitted without a word where a request is put into another dialect: a
 `temperature` or `top_p` beyond what Anthropic takes becomes the nearest that it does, `reasoning_effort` is left
 out for Claude where `max_tokens` has no room for thinking (1,024 tokens and an answer) or a tool is demanded, and
-hints that do not change an answer (`user`, `store`, keys and lifetimes of caches) are left out where there is no
-such field.
+for models of Ollama's library that do not think (`llama3.2`, `gemma3`, ...; `think` is always sent), what it stands
+for at Cohere is half of `max_tokens` at most, how much a client of Anthropic's or Google's API wants a model to think
+becomes the nearest that the model knows, or is left out for one that does not think, and hints that do not change an
+answer (`user`, `store`, keys and lifetimes of caches) are left out where there is no such field.
 
 | provider | models | refused |
 | --- | --- | --- |

@@ -416,4 +416,6 @@ fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod listing;
 #[cfg(test)]
+mod sample;
+#[cfg(test)]
 mod tests;

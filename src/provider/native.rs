@@ -211,24 +211,7 @@ fn written<'a>(deployment: &'a Deployment, name: &HeaderName) -> Option<&'a Head
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::sample;
-    use crate::provider::{Written, target, vendor};
-
-    fn deployment(
-        provider: &str,
-        model: &str,
-        extra_headers: &[(HeaderName, HeaderValue)],
-    ) -> Deployment {
-        let vendor = vendor(provider).unwrap();
-        let api_base = Some("http://127.0.0.1:9001");
-        let written = Written { api_base, api_key: Some("k"), extra_headers, ..Written::default() };
-        Deployment {
-            dialect: vendor.dialect,
-            quirks: vendor.quirks,
-            target: target(vendor, &written).unwrap(),
-            ..sample::deployment(&format!("group = {provider}/{model} #id"))
-        }
-    }
+    use crate::provider::sample::deployment;
 
     /// What is sent of a Messages request: the body, and `anthropic-beta`.
     fn sent(

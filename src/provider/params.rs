@@ -123,7 +123,7 @@ pub(super) const OPENAI: &[ModelRules] = &[
 ];
 
 pub(super) const GROQ: &[ModelRules] = &[ModelRules {
-    refused: &[never(&["logprobs", "top_logprobs", "logit_bias"]), ONE_CHOICE],
+    refused: &[never(&["logprobs", "top_logprobs", "logit_bias", "top_k"]), ONE_CHOICE],
     nameless: true,
     ..EVERYWHERE
 }];
@@ -139,6 +139,7 @@ pub(super) const MISTRAL: &[ModelRules] = &[ModelRules {
             "web_search_options",
             "functions",
             "function_call",
+            "top_k",
         ]),
         above(&["temperature"], "1.5"),
     ],
@@ -291,6 +292,8 @@ mod tests {
             ),
             ("openai/gpt-4o", json!({"top_k": 5}), "top_k", "unsupported_parameter"),
             ("azure/gpt-4.1", json!({"top_k": 5}), "top_k", "unsupported_parameter"),
+            ("groq/m", json!({"top_k": 5}), "top_k", "unsupported_parameter"),
+            ("mistral/m", json!({"top_k": 5}), "top_k", "unsupported_parameter"),
             ("groq/m", json!({"n": 2}), "n", "unsupported_value"),
             ("groq/m", json!({"logit_bias": {"1": 2}}), "logit_bias", "unsupported_parameter"),
             (
@@ -383,6 +386,29 @@ mod tests {
             "logprobs": false, "logit_bias": {}, "parallel_tool_calls": true});
         assert_eq!(sent("openai/o3", &idle, Met::default()).unwrap(), json!({"n": 1}));
         assert_eq!(sent("openai/gpt-4o", &idle, Met::default()).unwrap(), idle);
+    }
+
+    #[test]
+    fn a_wish_to_think_is_granted_as_far_as_a_model_can() {
+        let off = json!({"type": "disabled"});
+        let on = json!({"type": "enabled", "budget_tokens": 10_000});
+        for (model, effort, thinking, granted) in [
+            ("openai/gpt-4o", "none", &off, Value::Null),
+            ("openai/gpt-4o", "high", &on, Value::Null),
+            ("openai/o3", "none", &off, json!("low")),
+            ("openai/gpt-5", "none", &off, json!("minimal")),
+            ("openai/gpt-5.1", "none", &off, json!("none")),
+            ("openai/o3", "max", &on, json!("high")),
+            ("xai/grok-4", "high", &on, Value::Null),
+        ] {
+            let wish = json!({"reasoning_effort": effort, "thinking": thinking});
+            let seen = sent(model, &wish, Met::default()).unwrap();
+            assert_eq!(seen["reasoning_effort"], granted, "{model} {effort}");
+            assert_eq!(seen.get("thinking"), None, "{model} {effort}");
+        }
+        let other = json!({"reasoning_effort": "low", "temperature": 0.2,
+            "thinking": {"type": "adaptive"}});
+        assert!(sent("openai/o3", &other, Met::default()).is_err(), "it is about thinking only");
     }
 
     #[test]

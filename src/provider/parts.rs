@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::call::Call;
 use super::text_of;
-use crate::catalog::{Deployment, PriceBook};
+use crate::catalog::Deployment;
 use crate::dialect::{Dialect, Endpoint};
 use crate::failure::Failure;
 use crate::wire::json::Object;
@@ -30,25 +30,9 @@ pub fn parts(
     if deployment.dialect != Dialect::Bedrock || call.endpoint != Endpoint::Embeddings {
         return Ok(None);
     }
-    wire::bedrock::parts(body, &options(deployment, call))
-}
-
-/// How a request is written for a deployment that is named by its path.
-fn options<'a>(deployment: &'a Deployment, call: &Call<'a>) -> RequestOptions<'a> {
-    RequestOptions {
-        endpoint: call.endpoint,
-        model: None,
-        stream: call.stream,
-        quirks: deployment.quirks,
-        defaults: &deployment.defaults,
-        overrides: call.overrides,
-        drop: &deployment.drop_params,
-        allowed: &deployment.allowed_params,
-        drop_params: call.drop_params,
-        modify_params: call.modify_params,
-        max_output_tokens: deployment.max_output_tokens(call.model, &PriceBook::built_in()),
-        model_hint: deployment.info.base_model.as_deref().unwrap_or(call.model),
-    }
+    // The deployment is named by its path.
+    let options = RequestOptions { model: None, ..call.options(deployment) };
+    wire::bedrock::parts(body, &options)
 }
 
 /// The answers to [`parts`], in their order, as one: its head is the first one's, but for what all of

@@ -70,7 +70,7 @@ pub(super) fn request<'a>(
             return Ok(None);
         }
         let reading = Reading { api: Endpoint::Responses, native: None };
-        let body = responses::request(body, &options)?;
+        let body = responses::request(body, &options, Some(Owner::of(&deployment.id)))?;
         return Ok(Some(outgoing(Cow::Borrowed(path), body, reading)));
     };
     let reading = Reading { api: Endpoint::Responses, native: Some(ClientDialect::Responses) };
@@ -95,7 +95,7 @@ pub(super) fn request<'a>(
             let message = "the provider of this model has no Responses API of its own";
             Err(Failure::new(FailureClass::NotFound, message))
         }
-        (None, None) => match responses::client::obstacle(native.body) {
+        (None, None) => match responses::client::obstacle(native.body, call.drop_params) {
             Some(obstacle) => Err(obstacle),
             None => Ok(None),
         },
@@ -104,6 +104,17 @@ pub(super) fn request<'a>(
 
 const fn outgoing(path: Cow<'_, str>, body: Bytes, reading: Reading) -> Outgoing<'_> {
     Outgoing { path, headers: Vec::new(), body, reading, sending: None }
+}
+
+/// Whether a conversation goes to the deployment's Responses API, whoever wrote it.
+pub(super) fn is_spoken(deployment: &Deployment, body: &Object, call: &Call<'_>) -> bool {
+    let has_path = deployment.target.paths[Endpoint::Responses.index()].is_some();
+    if !has_path || deployment.responses == ResponsesApi::None {
+        return false;
+    }
+    let options = call.options(deployment);
+    call.native.is_some_and(|native| native.dialect == ClientDialect::Responses)
+        || needed(deployment, body, call, &options)
 }
 
 /// Whether the chat API would not do.
@@ -146,8 +157,9 @@ pub(super) fn reply(
     body: Bytes,
     created: u64,
 ) -> Result<Reply, Failure> {
+    let owner = Some(Owner::of(&deployment.id));
     match reading.native {
-        Some(_) => responses::native_reply(body, Some(Owner::of(&deployment.id))),
-        None => responses::reply(body, created),
+        Some(_) => responses::native_reply(body, owner),
+        None => responses::reply(body, created, owner),
     }
 }

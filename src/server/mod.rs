@@ -275,7 +275,8 @@ fn places(snapshot: &Snapshot, options: &Options) -> Result<Vec<ListenAt>, Start
     if !guarded {
         tracing::warn!(
             "NO MASTER KEY IS SET: everybody who reaches this gateway can use it. \
-             It therefore listens on loopback only. Set general_settings.master_key."
+             It therefore listens on loopback only. Set general_settings.master_key, or \
+             LITELLM_MASTER_KEY to a long random key."
         );
     }
     let written: &[ListenAt] = match (options.listen.as_slice(), options.placed) {

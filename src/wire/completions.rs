@@ -13,7 +13,7 @@ use super::chat::{Completion, Piece};
 use super::client::{ClientStream, Telling};
 use super::fields::{Text, impossible, missing, read, unsupported};
 use super::json::{Edits, Object};
-use super::sse::Splitter;
+use super::sse;
 use crate::failure::{Failure, FailureClass};
 
 const PROVIDER: &str = "chat";
@@ -153,19 +153,7 @@ impl TextStream {
 
 impl ClientStream for TextStream {
     fn pass(&mut self, events: &mut Vec<Bytes>) {
-        let mut out = Vec::new();
-        let mut splitter = Splitter::new();
-        for bytes in events.drain(..) {
-            splitter.push(bytes);
-            while let Ok(Some(event)) = splitter.next_event() {
-                if let Some(data) = splitter.fields(&event).data {
-                    self.take(data.trim_ascii(), &mut out);
-                }
-            }
-        }
-        if !out.is_empty() {
-            events.push(out.into());
-        }
+        sse::rewrite(events, |data, out| self.take(data, out));
     }
 
     fn fail(&mut self, problem: &Bytes, _code: &str, _message: &str) -> Bytes {

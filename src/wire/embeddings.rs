@@ -1,4 +1,5 @@
-//! What replies of embeddings have in common: vectors in the encoding that the client asked for.
+//! What replies of embeddings have in common: OpenAI's list, and vectors in the encoding that the
+//! client asked for.
 //!
 //! OpenAI's own SDKs ask for base64 where their user asks for nothing, and that of JavaScript takes
 //! what comes for base64. Most other providers write numbers.
@@ -6,9 +7,68 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+
+use super::Reply;
+use crate::usage::Usage;
+
+#[derive(Serialize)]
+struct Told<'a, U> {
+    object: &'static str,
+    data: Vec<Vector<'a>>,
+    model: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<U>,
+}
+
+#[derive(Serialize)]
+struct Vector<'a> {
+    object: &'static str,
+    index: usize,
+    embedding: &'a RawValue,
+}
+
+#[derive(Serialize)]
+struct Counted {
+    prompt_tokens: u64,
+    total_tokens: u64,
+}
+
+/// Writes OpenAI's list of vectors, with what is to be told of their usage.
+///
+/// # Errors
+/// Serde's, which nothing of this can cause.
+pub(super) fn list<'a>(
+    vectors: impl IntoIterator<Item = &'a RawValue>,
+    model: &'a str,
+    usage: Option<impl Serialize>,
+) -> serde_json::Result<Vec<u8>> {
+    let vector = |(index, embedding): (usize, &'a RawValue)| Vector {
+        object: "embedding",
+        index,
+        embedding,
+    };
+    let data = vectors.into_iter().enumerate().map(vector).collect();
+    serde_json::to_vec(&Told { object: "list", data, model, usage })
+}
+
+/// The reply of a provider that tells, at most, how many tokens it read.
+///
+/// # Errors
+/// As [`list`].
+pub(super) fn reply<'a>(
+    vectors: impl IntoIterator<Item = &'a RawValue>,
+    model: &'a str,
+    tokens: Option<u64>,
+) -> serde_json::Result<Reply> {
+    let shown = tokens.unwrap_or_default();
+    let counted = Counted { prompt_tokens: shown, total_tokens: shown };
+    let body = list(vectors, model, Some(counted))?.into();
+    let usage = tokens.map(|input_tokens| Usage { input_tokens, ..Usage::default() });
+    Ok(Reply { body, usage, model: Some(model.into()) })
+}
 
 /// OpenAI's list of vectors, as far as it has to be known.
 #[derive(Deserialize)]

@@ -78,10 +78,10 @@ impl Provider {
             },
             "responses" => Self {
                 passes_bytes: false,
-                request: responses::request,
-                reply: |body, _| responses::reply(body, CREATED),
+                request: |body, options| responses::request(body, options, None),
+                reply: |body, _| responses::reply(body, CREATED, None),
                 stream: |options| {
-                    StreamRelay::Translated(Box::new(responses::Bridge::new(options)))
+                    StreamRelay::Translated(Box::new(responses::Bridge::new(options, None)))
                 },
                 ..openai
             },

@@ -143,7 +143,10 @@ impl Remote {
                 edits.remove("file_id");
                 edits.remove("file_url");
                 edits.set_raw("file_data", url);
-                if let (None, Some(name)) = (&self.filename, last_segment(&self.url)) {
+                // OpenAI takes no document without a name.
+                let is_pdf = data.media_type == "application/pdf";
+                let name = last_segment(&self.url).or_else(|| is_pdf.then_some("document.pdf"));
+                if let (None, Some(name)) = (&self.filename, name) {
                     edits.set("filename", name);
                 }
                 out.extend_from_slice(&file.edit(&edits));
@@ -390,6 +393,16 @@ mod tests {
         assert_eq!(content[0]["image_url"]["url"], URL);
         assert_eq!(content[1]["text"], "x");
         assert_eq!(content[2]["image_url"]["url"], URL);
+    }
+
+    #[test]
+    fn a_document_has_a_name() {
+        let pdf = Data { media_type: "application/pdf", bytes: b"%PDF" };
+        for (url, name) in [("https://h/get?id=1", "document.pdf"), ("https://h/a.pdf", "a.pdf")] {
+            let content = json!([{"type": "file", "file": {"file_id": url}}]);
+            let (_, written) = replaced(&content, pdf);
+            assert_eq!(written[0]["file"]["filename"], name);
+        }
     }
 
     #[test]

@@ -236,6 +236,24 @@ pub fn event(json: &[u8]) -> Bytes {
     event.into()
 }
 
+/// Puts what `write` makes of the data of each event in place of the events. They are whole, and were
+/// bounded where they were read.
+pub fn rewrite(events: &mut Vec<Bytes>, mut write: impl FnMut(&[u8], &mut Vec<u8>)) {
+    let mut out = Vec::new();
+    let mut splitter = Splitter::new();
+    for bytes in events.drain(..) {
+        splitter.push(bytes);
+        while let Ok(Some(event)) = splitter.next_event() {
+            if let Some(data) = splitter.fields(&event).data {
+                write(data.trim_ascii(), &mut out);
+            }
+        }
+    }
+    if !out.is_empty() {
+        events.push(out.into());
+    }
+}
+
 /// The value of a line `field: value`; one space after the colon belongs to the syntax.
 fn value_of<'a>(line: &'a [u8], field: &[u8]) -> Option<&'a [u8]> {
     match line.strip_prefix(field)? {

@@ -145,6 +145,36 @@ fn a_provider_that_fetches_gets_the_address() {
 }
 
 #[test]
+fn the_chat_api_of_openai_gets_files_as_data_and_its_responses_api_the_address() {
+    let (pictures, upstream) = (pictures(), upstream::openai().start());
+    let bridged = Deployment::at("openai/responses/gpt-5", &upstream.api_base());
+    let gateway = allowing(&pictures, group("o").deployment(&upstream))
+        .and(group("b").deployment(bridged))
+        .start();
+    let url = format!("{}/a.pdf", pictures.url());
+    let messages = |model: &str| {
+        let body = json!({"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": [
+            {"type": "document", "title": "T", "source": {"type": "url", "url": url}}]}]});
+        gateway.client().post("/v1/messages").json(&body).send()
+    };
+    assert_eq!(messages("o").status, 200);
+    let data = "data:application/pdf;base64,JVBERi0xLjcKMSAwIG9iag==";
+    let expected = json!({"type": "file", "file": {"file_data": data, "filename": "a.pdf"}});
+    assert_eq!(upstream.last_request().json()["messages"][0]["content"][0], expected);
+    let body = json!({"model": "o", "input": [{"role": "user", "content": [
+        {"type": "input_file", "file_url": url}]}]});
+    assert_eq!(gateway.client().post("/v1/responses").json(&body).send().status, 200);
+    let expected = json!({"type": "file", "file": {"file_data": data, "filename": "a.pdf"}});
+    assert_eq!(upstream.last_request().json()["messages"][0]["content"][0], expected);
+    assert_eq!(pictures.requests().len(), 1, "it was kept");
+
+    // Whether it is answered is not what is tried here.
+    let _ = messages("b");
+    let sent = upstream.last_request().json();
+    assert_eq!(sent["input"][0]["content"][0]["file_url"], url, "{sent}");
+}
+
+#[test]
 fn only_the_fallback_that_needs_it_fetches() {
     let (pictures, openai_s) = (pictures(), upstream::openai().replies(status(500)).start());
     let gemini_s = upstream::gemini().replies(chat("a cat")).start();

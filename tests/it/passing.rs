@@ -174,6 +174,83 @@ fn own_endpoints_lead_to_their_targets() {
 }
 
 #[test]
+fn an_answer_that_breaks_off_gets_no_end() {
+    let provider = stepped::Stepped::start();
+    let gateway = gateway::empty()
+        .general(&format!(
+            "pass_through_endpoints:\n\x20 - path: /cut\n\x20   target: http://{}/x\n",
+            provider.address()
+        ))
+        .master_key(KEY)
+        .start();
+    let mut connection = raw::connect(&gateway);
+    connection.send(format!(
+        "GET /cut HTTP/1.1\r\nhost: g\r\nauthorization: Bearer {KEY}\r\nx-request-id: cut\r\n\r\n"
+    ));
+    let mut called = provider.called();
+    called.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n");
+    drop(called);
+    let answer = String::from_utf8(connection.read_to_close()).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("one"), "{answer}");
+    assert!(!answer.contains("error") && !answer.ends_with("0\r\n\r\n"), "{answer}");
+    let line = gateway.logged("cut");
+    assert_eq!((&line["status"], &line["error"]), (&json!(200), &json!("connection")));
+}
+
+#[test]
+fn no_path_leads_out_of_a_target() {
+    let upstream = upstream::openai().replies(json(&json!({"ok": true}))).start();
+    let gateway = gateway::with(group("gpt").deployment(&upstream))
+        .general(&format!(
+            "pass_through_endpoints:\n\
+             \x20 - path: /search\n\
+             \x20   target: {0}/v2/search\n\
+             \x20   include_subpath: true\n\
+             \x20   headers: {{Authorization: Bearer sk-operator}}\n",
+            upstream.url()
+        ))
+        .master_key(KEY)
+        .start();
+    // A client of HTTP would resolve some of these by itself.
+    let asked = |path: &str| {
+        let mut connection = raw::connect(&gateway);
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\
+             authorization: Bearer {KEY}\r\nx-request-id: climbs\r\n\r\n"
+        );
+        connection.send(request.as_bytes());
+        String::from_utf8(connection.read_to_close()).unwrap()
+    };
+    for rest in [
+        "/../../v1/admin",
+        "/%2e%2E/v1",
+        "/a%2f..%2fv1",
+        "/..%5cv1",
+        "/..;/v1",
+        "/%252e%252e/v1",
+        "/%00",
+        "/a%0d%0ab",
+    ] {
+        for mount in ["/search", "/openai", "/openai_passthrough/v1"] {
+            let answer = asked(&format!("{mount}{rest}"));
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{mount}{rest}: {answer}");
+            assert!(answer.contains(r#""code":"invalid_path""#), "{mount}{rest}: {answer}");
+        }
+    }
+    assert_eq!(upstream.requests().len(), 0, "nothing was sent");
+    let line = gateway.logged("climbs");
+    assert_eq!((&line["route"], &line["status"]), (&json!("pass-through"), &json!(400)));
+    for (path, sent) in [
+        ("/search//v1/x?q=%2e%2e", "/v2/search/v1/x?q=%2e%2e"),
+        ("/search/https://example.com/a..b", "/v2/search/https://example.com/a..b"),
+    ] {
+        let answer = asked(path);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
+        assert_eq!(upstream.last_request().path, sent);
+    }
+}
+
+#[test]
 fn what_is_left_out_of_an_own_endpoint_is_as_documented() {
     let upstream = upstream::openai().replies(json(&json!({"ok": true}))).start();
     let other = upstream::openai().replies(status(500)).start();

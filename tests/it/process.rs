@@ -120,6 +120,8 @@ fn without_a_key_only_this_machine_is_served() {
     let gateway = Gateway::spawn(tollgate(&arguments), &[], folder, None);
     assert!(gateway.address().ip().is_loopback(), "{}", gateway.address());
     gateway.wait_for_message("NO MASTER KEY");
+    let messages = gateway.messages().to_ascii_lowercase();
+    assert_eq!(messages.matches("no master key").count(), 1, "it is told once: {messages}");
 
     let key = [("LITELLM_MASTER_KEY".to_owned(), "sk-of-the-environment".to_owned())];
     let (folder, config) = folder_with(&upstream);

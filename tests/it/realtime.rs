@@ -112,14 +112,20 @@ fn a_realtime_conversation_goes_both_ways_and_is_metered() {
 #[test]
 fn realtime_requests_are_refused_with_a_reason() {
     let claude = upstream::anthropic().start();
-    let gateway =
-        gateway::with(group("claude").deployment(anthropic(&claude))).master_key(KEY).start();
+    let nowhere = Deployment::at("anthropic/claude-haiku-4-5", "http://127.0.0.1:1");
+    let gateway = gateway::with(group("claude").deployment(anthropic(&claude)))
+        .and(group("deaf").deployment(nowhere))
+        .master_key(KEY)
+        .start();
     let key = format!("authorization: Bearer {KEY}\r\n");
     for (path, headers, status, code) in [
         ("/v1/realtime?model=claude", "", "401", "missing_api_key"),
+        ("/v1/realtime?model=nothing", "", "401", "missing_api_key"),
         ("/v1/realtime?model=nothing", &key, "404", "model_not_found"),
         ("/v1/realtime", &key, "400", "missing_required_parameter"),
-        ("/v1/realtime?model=claude", &key, "404", "upstream_not_found"),
+        ("/v1/realtime?model=claude", &key, "404", "anthropic has no realtime API"),
+        // Nobody listens there, and nobody needs to.
+        ("/v1/realtime?model=deaf", &key, "404", "anthropic has no realtime API"),
     ] {
         let mut connection = raw::connect(&gateway);
         let request = format!(
@@ -132,7 +138,37 @@ fn realtime_requests_are_refused_with_a_reason() {
             answer.contains(&format!("HTTP/1.1 {status}")) && answer.contains(code),
             "{path}: {answer}"
         );
+        let (_, id) = answer.split_once("x-request-id: ").unwrap();
+        let line = gateway.logged(id.split("\r\n").next().unwrap());
+        assert_eq!(line["route"], "/v1/realtime", "{line}");
     }
+    assert_eq!(claude.requests().len(), 0);
+}
+
+#[test]
+fn what_asks_for_no_websocket_is_told_to() {
+    let upstream = upstream::openai().start();
+    let gateway = gateway::with(group("voice").deployment(&upstream)).master_key(KEY).start();
+    for path in ["/v1/realtime?model=voice", "/realtime", "/openai/v1/realtime"] {
+        for upgrade in ["", "upgrade: h2c\r\n"] {
+            let mut connection = raw::connect(&gateway);
+            connection.send(format!(
+                "GET {path} HTTP/1.1\r\nhost: g\r\nconnection: close\r\n{upgrade}\
+                 authorization: Bearer {KEY}\r\nx-request-id: plain\r\n\r\n"
+            ));
+            let answer = String::from_utf8(connection.read_to_close()).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 426 "), "{path}: {answer}");
+            assert!(answer.to_ascii_lowercase().contains("\r\nupgrade: websocket\r\n"), "{answer}");
+            assert!(answer.contains("upgrade_required"), "{answer}");
+        }
+    }
+    let line = gateway.logged("plain");
+    assert_eq!((&line["route"], &line["status"]), (&json!("/v1/realtime"), &json!(426)));
+    let client = gateway.client().with_key(Some(KEY));
+    let reply = client.post("/v1/realtime/client_secrets").json(&json!({})).send();
+    assert_eq!(reply.status, 404);
+    assert!(reply.body_text().contains("/openai/v1/realtime/client_secrets"));
+    assert_eq!(upstream.requests().len(), 0);
 }
 
 /// A provider whose side of one conversation is in the test's hand.
@@ -265,14 +301,46 @@ fn a_client_that_vanishes_ends_the_conversation_and_pays_for_what_was_said() {
 }
 
 #[test]
-fn a_provider_that_vanishes_ends_the_conversation() {
+fn a_provider_that_vanishes_ends_the_conversation_in_words() {
+    let ends: [fn(&mut WebSocket<TcpStream>); 2] = [
+        |socket| socket.get_ref().shutdown(std::net::Shutdown::Write).unwrap(),
+        // What is closed with something unread is reset.
+        |socket| assert_eq!(socket.get_ref().peek(&mut [0]).unwrap(), 1),
+    ];
+    for (index, end) in ends.into_iter().enumerate() {
+        let (address, serving) = provider_that(move |socket| {
+            socket.send(Message::text(done(3, 4))).unwrap();
+            end(socket);
+        });
+        let gateway = gateway_to(address);
+        let id = format!("x-request-id: vanished-{index}\r\n");
+        let (_, socket) = websocket(&gateway, "/v1/realtime?model=voice", &id);
+        let mut socket = socket.unwrap();
+        assert!(socket.read().unwrap().is_text());
+        socket.send(Message::text("go on")).unwrap();
+        let frame = closed(&mut socket).unwrap_or_else(|| panic!("{index}: there is a reason"));
+        assert_eq!(frame.code, CloseCode::Error, "{index}: {frame}");
+        assert!(frame.reason.contains("provider broke"), "{index}: {frame}");
+        serving.join().unwrap();
+        let line = gateway.logged(&format!("vanished-{index}"));
+        assert_eq!(line["status"], 101, "{line}");
+        assert_eq!(line["error"], "connection", "{line}");
+        assert_eq!(line["usage"]["output_tokens"], 4, "{line}");
+        assert_eq!(line["attempts"].as_array().map(Vec::len), Some(1), "{line}");
+    }
+}
+
+#[test]
+fn a_frame_that_is_cut_is_not_mended() {
     let (address, serving) = provider_that(|socket| {
-        socket.get_ref().shutdown(std::net::Shutdown::Both).unwrap();
+        // Its head promises more.
+        socket.get_mut().write_all(b"\x81\x20half").unwrap();
     });
     let gateway = gateway_to(address);
-    let (_, socket) = websocket(&gateway, "/v1/realtime?model=voice", "");
+    let (_, socket) = websocket(&gateway, "/v1/realtime?model=voice", "x-request-id: half\r\n");
     assert!(socket.unwrap().read().is_err(), "the connection is closed");
     serving.join().unwrap();
+    assert_eq!(gateway.logged("half")["error"], "connection");
 }
 
 #[test]

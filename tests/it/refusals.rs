@@ -307,6 +307,7 @@ fn drip(mut socket: &std::net::TcpStream, head: &str) {
     use std::io::Write;
 
     for byte in head.bytes().chain(std::iter::repeat(b'y')) {
+        // Waits for nothing: to be slow is what this client is for.
         std::thread::sleep(std::time::Duration::from_millis(2));
         if socket.write_all(&[byte]).is_err() {
             return;

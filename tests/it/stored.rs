@@ -145,6 +145,8 @@ fn without_an_id_of_ours_the_provider_is_chosen() {
         let reply = client.get(path);
         assert_eq!(reply.status, 200, "{path}: {}", reply.body_text());
         assert_eq!(openai_upstream.last_request().path, sent, "{path}");
+        let cost = reply.header("x-litellm-response-cost");
+        assert_eq!(cost, "", "{path}: what a batch costs is not known");
     }
     let plain = upload(&gateway, &[]);
     assert_eq!(plain.status, 200);

@@ -107,7 +107,7 @@ const PROVIDERS: [Provider; 8] = [
     },
     Provider {
         name: "responses",
-        write: responses::request,
+        write: |request, options| responses::request(request, options, None),
         read: |body| back(ClientDialect::Responses, body),
         takes: takes_responses,
         ..OPENAI

@@ -53,8 +53,8 @@ const SPOKEN: [Spoken; 3] = [
     },
     Spoken {
         dialect: ClientDialect::Responses,
-        reply: |body| responses::reply(body, CREATED),
-        stream: |options| StreamRelay::Translated(Box::new(responses::Bridge::new(options))),
+        reply: |body| responses::reply(body, CREATED, None),
+        stream: |options| StreamRelay::Translated(Box::new(responses::Bridge::new(options, None))),
     },
     Spoken {
         dialect: ClientDialect::Gemini,

@@ -75,6 +75,7 @@ pub(crate) const LITELLM_PARAMS: Table = Table {
             "Vertex AI: a key's file, or the key; else the application default credentials",
         ),
         on("litellm_credential_name", Kind::Text, "", "an entry of `credential_list` to take over"),
+        on("base_model", Kind::Text, "", "as in `model_info`, which goes before it"),
         on("weight", Kind::Number, "", "share of the group's requests (`simple-shuffle`)"),
         on("order", Kind::Count, "", "lower goes first; higher serve when no lower one can"),
         on(

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::{Context, Sections};
-use crate::config::problem::{Finding, Problems, Spot, nearest};
+use crate::config::problem::{self, Finding, Problems, Spot, nearest};
 use crate::config::section::{At, Section, first};
 use crate::secret::Secret;
 use crate::snapshot::{Access, Logs, Traffic};
@@ -71,10 +71,10 @@ pub(super) fn access(sections: &mut Sections<'_>, context: &Context<'_>, fragmen
                 ),
         ),
         // A variable that is not set has been reported, and is no decision to have no key.
-        None if !fragment && !general.has("master_key") => problems.push(
-            Finding::warning(None, "there is no master key: the gateway listens on loopback only")
-                .help("write `master_key: os.environ/LITELLM_MASTER_KEY` under `general_settings`"),
-        ),
+        None if !fragment && !general.has("master_key") => problems
+            .push(Finding::warning(None, problem::NO_MASTER_KEY).help(
+                "write `master_key: os.environ/LITELLM_MASTER_KEY` under `general_settings`",
+            )),
         Some(_) | None => {}
     }
     let key_header = general.text("litellm_key_header_name").and_then(|At { value, spot }| {

@@ -309,7 +309,10 @@ fn draft(
     info.entry("cost_per_1k_output_tokens");
     let metadata = params.entry("metadata");
     let region = params.text("region_name").map(|at| at.value.into());
-    let model_info = ModelInfo { region, ..model_info(&mut info, info_node, metadata) };
+    let base_model = params.text("base_model").map(|at| at.value.into());
+    let model_info = model_info(&mut info, info_node, metadata);
+    let base_model = model_info.base_model.clone().or(base_model);
+    let model_info = ModelInfo { region, base_model, ..model_info };
     info.finish();
     let responses = responses_api(chat_only, &model_info, &head);
     let mut prices = serde_json::Map::new();

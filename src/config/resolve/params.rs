@@ -185,6 +185,44 @@ pub(super) fn told(metadata: Option<&Entry>, problems: &Problems) -> Told {
     }
 }
 
+/// The price of a search of the web, by how much is read: one size each.
+const BY_SIZE: &str = "search_context_cost_per_query";
+
+/// The size that is charged, as nothing in a reply tells which it was.
+const CHARGED_SIZE: &str = "search_context_size_medium";
+
+/// Reads the prices of `search_context_cost_per_query`.
+fn by_size(entry: &Entry, problems: &Problems) -> Option<Json> {
+    let name = &*entry.key;
+    let Some(sizes) = entry.node.map() else {
+        let found = entry.node.found(name);
+        let message = format!("`{name}` must hold prices by size, found {found}");
+        let help = format!("write `{CHARGED_SIZE}: 0.01` below it");
+        problems.push(Finding::error(entry.value_spot(), message).help(help));
+        return None;
+    };
+    let mut prices = Map::new();
+    for size in sizes.iter().filter(|size| !size.node.is_null()) {
+        let price = match &size.node.value {
+            Value::Scalar(scalar) => scalar.number(),
+            Value::List(_) | Value::Map(_) => None,
+        };
+        let Some(price) = price.filter(|price| Usd::from_dollars(*price).is_some()) else {
+            let found = size.node.found(&size.key);
+            let message =
+                format!("`{}` in `{name}` must be a price in USD, found {found}", size.key);
+            problems.push(Finding::error(size.value_spot(), message));
+            continue;
+        };
+        prices.insert(size.key.to_string(), price.into());
+    }
+    if !sizes.iter().any(|size| &*size.key == CHARGED_SIZE) {
+        let message = format!("`{name}` has no `{CHARGED_SIZE}`, the price that is charged");
+        problems.push(Finding::warning(entry.spot, message));
+    }
+    Some(Json::Object(prices))
+}
+
 /// Adds the prices that are written, under the names that they have in the file; those that are
 /// there already stay.
 pub(super) fn prices(entries: &[Entry], prices: &mut Map<String, Json>, problems: &Problems) {
@@ -199,6 +237,8 @@ pub(super) fn prices(entries: &[Entry], prices: &mut Map<String, Json>, problems
         let price = if name == "metadata" {
             // One number for both directions; everything else in there is the user's own.
             entry.node.get("cost").and_then(|cost| number(&cost.node)).map(|p| json!({"cost": p}))
+        } else if name.starts_with(BY_SIZE) {
+            by_size(entry, problems)
         } else if is_price(name) && entry.node.text().is_some() {
             let price = number(&entry.node).map(Json::from);
             if price.is_none() {
@@ -208,7 +248,6 @@ pub(super) fn prices(entries: &[Entry], prices: &mut Map<String, Json>, problems
             }
             price
         } else {
-            // Some prices have parts (`search_context_cost_per_query`); those are not per token.
             None
         };
         if let Some(price) = price {

@@ -10,11 +10,11 @@ use super::{Passing, Way};
 use crate::catalog::Deployment;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::gateway::ctx::RequestCtx;
+use crate::gateway::ctx::{RequestCtx, noted};
 use crate::gateway::error::GatewayError;
 use crate::gateway::relay::stopped;
-use crate::routing::{Attempt, Next};
-use crate::telemetry::{self, Outcome};
+use crate::routing::Next;
+use crate::telemetry::Outcome;
 
 impl Passing {
     /// Chooses a deployment.
@@ -80,24 +80,5 @@ impl Passing {
         ctx.relayed.attempts.push(noted(&attempt, outcome, failure.status, self.began));
         self.plan.failed(attempt, &failure, settings, &gateway.routing, Instant::now());
         self.last = Some(failure);
-    }
-}
-
-/// The attempt, for the log and the metrics.
-pub(super) fn noted(
-    attempt: &Attempt,
-    outcome: Outcome,
-    status: Option<u16>,
-    began: Instant,
-) -> telemetry::Attempt {
-    telemetry::Attempt {
-        deployment: Arc::clone(&attempt.deployment),
-        group: Arc::clone(&attempt.group),
-        outcome,
-        status,
-        duration: began.elapsed(),
-        cooled_down: false,
-        remaining_requests: None,
-        remaining_tokens: None,
     }
 }

@@ -1,4 +1,5 @@
-//! What a conversation over a WebSocket used, read from the provider's frames as they pass by.
+//! What a conversation over a WebSocket used and whether it was closed in words, read from the frames
+//! as they pass by.
 
 use std::io::Cursor;
 
@@ -7,7 +8,7 @@ use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::{Data, OpCode};
+use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
 use crate::usage::Usage;
 use crate::wire;
@@ -15,7 +16,7 @@ use crate::wire;
 /// An event of a WebSocket that is longer tells no usage: it holds sound.
 const MAX_FRAME_BYTES: usize = 256 * 1024;
 
-/// The frames that a provider sends over a WebSocket.
+/// The frames that one side sends over a WebSocket.
 #[derive(Default)]
 pub(super) struct Frames {
     /// The head of a frame, as far as it came.
@@ -26,6 +27,8 @@ pub(super) struct Frames {
     message: BytesMut,
     /// The message is no text, or is too long.
     skips: bool,
+    /// A close frame came, or its start.
+    closed: bool,
     usage: Option<Usage>,
 }
 
@@ -60,6 +63,22 @@ impl Frames {
         self.usage
     }
 
+    /// Whether this side said that it closes the conversation.
+    pub(super) const fn closed(&self) -> bool {
+        self.closed
+    }
+
+    /// A close frame that says why, in place of the one that did not come; `None` where it would be
+    /// taken for the rest of a frame that was cut.
+    pub(super) fn farewell(&self, reason: &'static str) -> Option<Bytes> {
+        let is_between = self.frame.is_none() && self.head.is_empty();
+        // A control frame has no room for more.
+        let length = u8::try_from(reason.len() + 2).ok().filter(|length| *length <= 125);
+        let length = length.filter(|_| is_between && !self.closed)?;
+        let code = u16::from(CloseCode::Error).to_be_bytes();
+        Some([&[0x88, length], &code[..], reason.as_bytes()].concat().into())
+    }
+
     /// Takes what passes by.
     pub(super) fn push(&mut self, chunk: &Bytes) {
         let mut rest = &chunk[..];
@@ -79,6 +98,7 @@ impl Frames {
             return rest;
         };
         self.head.clear();
+        self.closed |= head.opcode == OpCode::Control(Control::Close);
         let is_data = matches!(head.opcode, OpCode::Data(_));
         match head.opcode {
             OpCode::Data(Data::Continue) | OpCode::Control(_) => {}
@@ -197,6 +217,26 @@ mod tests {
         let done = br#"{"type":"response.done","response":{"usage":{"input_tokens":1,"output_tokens":2}}}"#;
         frames.push(&Bytes::from(frame(1, true, done)));
         assert_eq!(frames.usage.map(|usage| usage.total_tokens()), Some(3));
+    }
+
+    #[test]
+    fn a_close_frame_stands_only_between_two_frames() {
+        let mut frames = Frames::default();
+        let told = b"\x88\x06\x03\xf3gone";
+        let said = |frames: &Frames| frames.farewell("gone").map(|frame| frame.to_vec());
+        for (at, byte) in frame(1, true, b"hello").into_iter().enumerate() {
+            assert_eq!(said(&frames).is_some(), at == 0, "after {at} bytes");
+            frames.push(&Bytes::from(vec![byte]));
+        }
+        assert_eq!(said(&frames).as_deref(), Some(&told[..]));
+        frames.push(&Bytes::from(frame(9, true, b"ping")));
+        assert!(said(&frames).is_some() && !frames.closed());
+        frames.push(&Bytes::from(frame(8, true, b"")));
+        assert!(said(&frames).is_none() && frames.closed());
+        // As a client writes it.
+        let mut frames = Frames::default();
+        frames.push(&Bytes::from_static(b"\x81\x82abcdxy\x88\x80abcd"));
+        assert!(frames.closed());
     }
 
     #[test]

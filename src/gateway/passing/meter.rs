@@ -110,6 +110,14 @@ impl Meter {
         Self::Realtime(Frames::default())
     }
 
+    /// The frames of a realtime conversation.
+    pub(super) const fn frames(&self) -> Option<&Frames> {
+        match self {
+            Self::Realtime(frames) => Some(frames),
+            Self::Whole { .. } | Self::Stream(_) | Self::Lost => None,
+        }
+    }
+
     /// Takes what passes by.
     pub(super) fn push(&mut self, chunk: &Bytes) {
         match self {

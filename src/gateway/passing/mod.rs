@@ -14,6 +14,7 @@ mod heads;
 mod meter;
 mod named;
 mod outcome;
+mod paths;
 mod phases;
 mod realtime;
 mod sending;
@@ -23,16 +24,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::HeaderValue;
-use pingora_core::protocols::http::v1::common::is_upgrade_req;
 use pingora_core::{Error, ErrorType};
 use pingora_http::RequestHeader;
 
+use self::frames::Frames;
 use self::meter::Meter;
 use self::named::NamedModel;
 pub(super) use self::phases::{
-    answered, finish, peer, received, refusal, sent, unconnected, write_head,
+    answered, broke_off, finish, peer, received, refusal, sent, unconnected, write_head,
 };
 use self::realtime::Realtime;
+pub(super) use self::realtime::{is_path as is_realtime, is_plain};
 use super::ctx::RequestCtx;
 use super::error::GatewayError;
 use super::route;
@@ -72,6 +74,10 @@ pub(super) struct Passing {
     /// Why the pipeline was stopped, for whoever writes the error.
     refusal: Option<GatewayError>,
     last: Option<Failure>,
+    /// How an answer broke off after its head was passed on.
+    cut: Option<Failure>,
+    /// What a client says over a WebSocket.
+    said: Frames,
     /// The provider said that all is well.
     succeeded: bool,
 }
@@ -90,10 +96,12 @@ impl Passing {
             seed: fastrand::u64(..),
             ..Ask::default()
         };
-        let (way, plan) = if is_upgrade_req(head) && realtime::is_path(head.uri.path()) {
+        let (way, plan) = if realtime::is_upgrade(head) && realtime::is_path(head.uri.path()) {
             let realtime = Realtime::of(&head.uri)?;
-            let plan = Plan::new(catalog, settings, ask(&realtime.model))
-                .map_err(|unknown| GatewayError::UnknownModel { model: unknown.name })?;
+            let unknown = || GatewayError::UnknownModel { model: realtime.model.to_string() };
+            let resolved = catalog.asked(&realtime.model).ok_or_else(unknown)?;
+            let resolved = realtime::able(resolved)?;
+            let plan = Plan::of(resolved, settings, ask(&realtime.model));
             (Way::Realtime(realtime), plan)
         } else {
             let path = head.uri.path();
@@ -121,6 +129,8 @@ impl Passing {
             received_bytes: 0,
             refusal: None,
             last: None,
+            cut: None,
+            said: Frames::default(),
             succeeded: false,
         }))
     }
@@ -130,6 +140,17 @@ impl Passing {
         let error = Error::explain(ErrorType::InternalError, refusal.code().into_owned());
         self.refusal = Some(refusal);
         error
+    }
+
+    /// Refuses a path that could lead out of the mount's target.
+    ///
+    /// # Errors
+    /// It could.
+    pub(super) fn check(&self) -> Result<(), GatewayError> {
+        match &self.way {
+            Way::Mount { rest, .. } => paths::check(rest),
+            Way::Realtime(_) => Ok(()),
+        }
     }
 
     /// Whether a key of the gateway must come with the request.

@@ -8,13 +8,12 @@ use bytes::Bytes;
 use http::StatusCode;
 use pingora_http::ResponseHeader;
 
-use super::choice::noted;
 use super::meter::{Meter, Metered};
 use super::{Passing, Way};
 use crate::catalog::{Deployment, Price};
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureClass};
 use crate::gateway::Gateway;
-use crate::gateway::ctx::{RequestCtx, Served};
+use crate::gateway::ctx::{RequestCtx, Served, noted};
 use crate::gateway::error::GatewayError;
 use crate::gateway::relay::unix_seconds;
 use crate::provider;
@@ -67,10 +66,30 @@ impl Passing {
         }
     }
 
+    /// The end of what the provider sends over a WebSocket. Where nobody said that it would be, it is a
+    /// failure, and this is the close frame that tells the client.
+    pub(super) fn hung_up(&mut self) -> Option<Bytes> {
+        let frames = self.meter.as_ref()?.frames()?;
+        if self.ended() {
+            return None;
+        }
+        let message = "the provider broke the conversation off without a close frame";
+        let told = frames.farewell(message);
+        self.cut.get_or_insert_with(|| Failure::new(FailureClass::Connection, message));
+        told
+    }
+
+    /// Whether a WebSocket was closed in words by one of its sides.
+    pub(super) fn ended(&self) -> bool {
+        let frames = self.meter.as_ref().and_then(Meter::frames);
+        frames.is_some_and(|frames| frames.closed() || self.said.closed())
+    }
+
     /// Notes what it came to: the model that answered, if it was named, and what it used.
     pub(super) fn finish(&mut self, gateway: &Gateway, ctx: &mut RequestCtx) {
         let metered = self.meter.take().map(Meter::finish).unwrap_or_default();
         let Metered { usage, model, failure } = metered;
+        let failure = failure.or_else(|| self.cut.take());
         let Some(served) = &mut ctx.relayed.served_by else { return };
         if let Some(model) = model {
             served.model = model.into();
@@ -118,8 +137,11 @@ impl Passing {
             .or_else(|| names.find_map(|name| book.get(&deployment.provider, name)?.price.clone()))
     }
 
-    /// Records that a stream said itself that it failed, after its head was taken for a success.
+    /// Records that an answer broke off, or said itself that it failed, after its head was taken for a
+    /// success.
     fn broke(&mut self, gateway: &Gateway, ctx: &mut RequestCtx, failure: Failure) {
+        let error = GatewayError::Upstream(Box::new(failure.clone()));
+        ctx.error = Some(error);
         let Some(attempt) = self.attempt.take() else { return };
         let (settings, state) = (&ctx.snapshot.routing, &gateway.routing);
         let rest = self.plan.failed(attempt, &failure, settings, state, Instant::now());
@@ -127,6 +149,5 @@ impl Passing {
             noted.outcome = Outcome::Failed(failure.class);
             noted.cooled_down = rest.is_some();
         }
-        ctx.error = Some(GatewayError::Upstream(Box::new(failure)));
     }
 }

@@ -2,12 +2,14 @@
 //! it.
 
 use bytes::Bytes;
+use pingora_core::protocols::http::HttpTask;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_core::{Error, ErrorSource, ErrorType};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
 use super::heads;
+use crate::gateway::connection::Connection;
 use crate::gateway::ctx::RequestCtx;
 use crate::gateway::error::GatewayError;
 use crate::gateway::{Gateway, exchange};
@@ -91,16 +93,60 @@ pub(in crate::gateway) fn answered(
     ctx.passing = Some(passing);
 }
 
-/// A piece of the answer goes by.
-pub(in crate::gateway) fn sent(ctx: &mut RequestCtx, body: Option<&Bytes>) {
+/// A piece of the answer goes by. A WebSocket that ends without a word gets one.
+pub(in crate::gateway) fn sent(
+    session: &Session,
+    ctx: &mut RequestCtx,
+    body: &mut Option<Bytes>,
+    ends: bool,
+) {
     let Some(passing) = &mut ctx.passing else { return };
-    passing.sent(body);
+    passing.sent(body.as_ref());
+    if ends && let Some(told) = passing.hung_up() {
+        // The client is still talking.
+        Connection::linger(session);
+        *body = Some(match body.take() {
+            Some(last) => [last, told].concat().into(),
+            None => told,
+        });
+    }
+    let body = body.as_ref();
     if let Some(body) = body {
         ctx.relayed.bytes_sent += body.len() as u64;
         if ctx.relayed.first_token.is_none() {
             ctx.relayed.first_token = Some(ctx.started.elapsed());
         }
     }
+}
+
+/// Notes that the provider broke an answer off whose head the client has. True if that is why the
+/// pipeline ended.
+pub(in crate::gateway) async fn broke_off(
+    session: &mut Session,
+    ctx: &mut RequestCtx,
+    error: &Error,
+) -> bool {
+    let is_out = |head: &ResponseHeader| !head.status.is_informational();
+    let upgraded = session.was_upgraded();
+    let begun = upgraded || session.response_written().is_some_and(is_out);
+    let Some(passing) = ctx.passing.as_mut().filter(|_| begun) else { return false };
+    if let Some(refusal) = passing.refusal.take() {
+        ctx.error = Some(refusal);
+        return true;
+    }
+    if *error.esource() != ErrorSource::Upstream {
+        return false;
+    }
+    let told = passing.hung_up();
+    if !passing.ended() {
+        passing.cut.get_or_insert_with(|| exchange::broken(error));
+    }
+    if let Some(told) = told.filter(|_| upgraded) {
+        Connection::linger(session);
+        let last = vec![HttpTask::UpgradedBody(Some(told), true)];
+        ctx.client_gone |= session.write_response_tasks(last).await.is_err();
+    }
+    true
 }
 
 /// Why the pipeline ended with an error, if that was ours to say or the provider's doing.

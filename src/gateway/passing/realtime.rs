@@ -1,9 +1,12 @@
 //! WebSockets to a model: `/v1/realtime?model=...`.
 
-use http::Uri;
+use http::header::UPGRADE;
+use http::{Method, Uri};
 use percent_encoding::percent_decode_str;
+use pingora_core::protocols::http::v1::common::is_upgrade_req;
+use pingora_http::RequestHeader;
 
-use crate::catalog::Deployment;
+use crate::catalog::{Deployment, Resolved};
 use crate::failure::{Failure, FailureClass};
 use crate::gateway::error::GatewayError;
 use crate::provider;
@@ -16,10 +19,48 @@ pub(super) struct Realtime {
 }
 
 /// Whether this is the path of the realtime API.
-pub(super) fn is_path(path: &str) -> bool {
+pub(in crate::gateway) fn is_path(path: &str) -> bool {
     let path = path.strip_prefix("/openai").unwrap_or(path);
     let path = path.strip_prefix("/v1").unwrap_or(path);
     path == "/realtime"
+}
+
+/// Whether a request asks for a WebSocket.
+pub(super) fn is_upgrade(head: &RequestHeader) -> bool {
+    let asked = head.headers.get_all(UPGRADE).iter().filter_map(|value| value.to_str().ok());
+    let mut asked = asked.flat_map(|value| value.split(','));
+    is_upgrade_req(head) && asked.any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
+}
+
+/// Whether a request is for the realtime API but asks for no WebSocket.
+pub(in crate::gateway) fn is_plain(head: &RequestHeader) -> bool {
+    head.method == Method::GET && is_path(head.uri.path()) && !is_upgrade(head)
+}
+
+/// The deployments that have a realtime API.
+///
+/// # Errors
+/// None has.
+pub(super) fn able(mut resolved: Resolved) -> Result<Resolved, GatewayError> {
+    let has = |deployment: &Deployment| provider::realtime_path(deployment, "", None).is_some();
+    let able: Vec<_> = resolved.deployments.iter().filter(|it| has(it)).cloned().collect();
+    if able.len() == resolved.deployments.len() {
+        return Ok(resolved);
+    }
+    match (able.is_empty(), resolved.deployments.first()) {
+        (true, Some(first)) => Err(lacking(first)),
+        _ => {
+            resolved.deployments = able.into();
+            // Its members have the others, too.
+            resolved.spread = None;
+            Ok(resolved)
+        }
+    }
+}
+
+fn lacking(deployment: &Deployment) -> GatewayError {
+    let message = format!("the provider {} has no realtime API", deployment.provider);
+    GatewayError::Upstream(Box::new(Failure::new(FailureClass::NotFound, message)))
 }
 
 impl Realtime {
@@ -53,10 +94,8 @@ impl Realtime {
         deployment: &Deployment,
         model: &str,
     ) -> Result<String, GatewayError> {
-        provider::realtime_path(deployment, model, self.intent.as_deref()).ok_or_else(|| {
-            let message = format!("the provider {} has no realtime API", deployment.provider);
-            GatewayError::Upstream(Box::new(Failure::new(FailureClass::NotFound, message)))
-        })
+        let path = provider::realtime_path(deployment, model, self.intent.as_deref());
+        path.ok_or_else(|| lacking(deployment))
     }
 }
 

@@ -66,6 +66,9 @@ impl Passing {
         limit_bytes: usize,
     ) -> Result<(), GatewayError> {
         if matches!(self.way, Way::Realtime(_)) {
+            if let Some(body) = body {
+                self.said.push(body);
+            }
             return Ok(());
         }
         self.received_bytes += body.map_or(0, Bytes::len);

@@ -19,23 +19,40 @@ const TOOLS: [(&str, &str, &str); 9] = [
     ("web_fetch_20250910", "web-fetch-", "2025-09-10"),
 ];
 
-/// Betas that Claude knows behind Converse. Amazon refuses a request that names another one, and
+/// Betas that Claude knows at Amazon Bedrock, behind InvokeModel and behind Converse, where they stand
+/// in `anthropic_beta` of the model's own body. Amazon refuses a request that names another one, and
 /// clients name them for Anthropic itself.
-const AT_AMAZON: [&str; 11] = [
-    "computer-use-",
-    "context-1m-",
-    "context-management-",
-    "dev-full-thinking-",
-    "effort-",
-    "fine-grained-tool-streaming-",
-    "interleaved-thinking-",
-    "output-128k-",
-    "token-efficient-tools-",
-    "tool-examples-",
-    "tool-search-tool-",
+// Sources: Amazon's documentation of the Messages API at Bedrock, and the tables `bedrock` and
+// `bedrock_converse` of LiteLLM 1.106.2 (MIT), November 2026. These disagree on some names: what
+// Amazon documents is in, though LiteLLM drops it (`interleaved-thinking`), and
+// `structured-outputs`, which InvokeModel refuses, is out: Converse has words of its own for it.
+const AT_AMAZON: [&str; 19] = [
+    "compact-2026-01-12",
+    "computer-use-2024-10-22",
+    "computer-use-2025-01-24",
+    "computer-use-2025-11-24",
+    "context-1m-2025-08-07",
+    "context-management-2025-06-27",
+    "dangerous-tool-use-2026-09-03",
+    "dev-full-thinking-2025-05-14",
+    "effort-2025-11-24",
+    "fine-grained-tool-streaming-2025-05-14",
+    "interleaved-thinking-2025-05-14",
+    "mid-conversation-output-config-2026-07-01",
+    "mid-conversation-tool-changes-2026-07-01",
+    "output-128k-2025-02-19",
+    "thinking-binding-controls-2026-08-01",
+    "thinking-display-updates-2026-08-18",
+    "token-efficient-tools-2025-02-19",
+    "tool-examples-2025-10-29",
+    "tool-search-tool-2025-10-19",
 ];
 
-/// The same at Vertex AI, which has the search in the web behind one.
+/// Amazon's own name of a feature, for the one that has another there.
+const AMAZON_ALIAS: (&str, &str) = ("advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19");
+
+/// The features that Claude has at Vertex AI, by the start of their names; the search in the web is
+/// behind one there.
 const AT_GOOGLE: [&str; 8] = [
     "computer-use-",
     "context-1m-",
@@ -56,8 +73,20 @@ pub(super) fn at_amazon(header: &str, fields: &Fields<'_>) -> Vec<String> {
     named(fields).iter().for_each(|beta| add(&mut betas, beta));
     let mut own = Vec::new();
     add_value(&mut own, fields.raw("anthropic_beta"));
-    betas.retain(|beta| own.contains(beta) || is_of(&AT_AMAZON, beta));
-    betas
+    let mut told = Vec::new();
+    for beta in &betas {
+        match own.contains(beta) {
+            true => add(&mut told, beta),
+            false => known_at_amazon(beta).into_iter().for_each(|known| add(&mut told, known)),
+        }
+    }
+    told
+}
+
+/// Amazon's name of a beta, if Claude has it there.
+pub(super) fn known_at_amazon(beta: &str) -> Option<&'static str> {
+    let name = if beta == AMAZON_ALIAS.0 { AMAZON_ALIAS.1 } else { beta };
+    AT_AMAZON.into_iter().find(|known| *known == name)
 }
 
 /// What of the betas of a request Claude at Google is to know. `tools`: the types of its tools.

@@ -125,5 +125,7 @@ pub(super) struct Stop<'a> {
     #[serde(borrow)]
     pub(super) stop_reason: Option<Text<'a>>,
     #[serde(borrow)]
+    pub(super) stop_sequence: Option<Text<'a>>,
+    #[serde(borrow)]
     pub(super) stop_details: Option<StopDetails<'a>>,
 }

@@ -18,27 +18,6 @@ const VERTEX_VERSION: &str = "vertex-2023-10-16";
 /// The only version that Bedrock has.
 const BEDROCK_VERSION: &str = "bedrock-2023-05-31";
 
-/// Features that Bedrock has: it refuses a request that names another, and clients of Anthropic's own
-/// API name what they like.
-// Source: the table of LiteLLM 1.106.2 (MIT), November 2026.
-const BEDROCK_BETAS: [&str; 12] = [
-    "compact-2026-01-12",
-    "computer-use-2025-01-24",
-    "computer-use-2025-11-24",
-    "context-1m-2025-08-07",
-    "context-management-2025-06-27",
-    "effort-2025-11-24",
-    "fine-grained-tool-streaming-2025-05-14",
-    "mid-conversation-output-config-2026-07-01",
-    "mid-conversation-tool-changes-2026-07-01",
-    "thinking-binding-controls-2026-08-01",
-    "thinking-display-updates-2026-08-18",
-    "tool-search-tool-2025-10-19",
-];
-
-/// Bedrock's own name of a feature, for the one that has another.
-const BEDROCK_ALIAS: (&str, &str) = ("advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19");
-
 /// Turns a Messages request into one for InvokeModel at Bedrock, with those of the features `betas`
 /// that it has.
 ///
@@ -52,9 +31,8 @@ pub fn bedrock(body: Bytes, betas: &[String]) -> Result<Bytes, Failure> {
     edits.remove("stream");
     edits.remove("betas");
     let mut known: Vec<&str> = Vec::new();
-    for beta in betas {
-        let own = if *beta == BEDROCK_ALIAS.0 { BEDROCK_ALIAS.1 } else { beta };
-        if BEDROCK_BETAS.contains(&own) && !known.contains(&own) {
+    for own in betas.iter().filter_map(|beta| betas::known_at_amazon(beta)) {
+        if !known.contains(&own) {
             known.push(own);
         }
     }
@@ -166,8 +144,14 @@ mod tests {
     #[test]
     fn bedrock_is_told_what_it_knows() {
         let body = r#"{"model":"x","max_tokens":1,"messages":[],"stream":true,"betas":["a"]}"#;
-        let betas =
-            ["claude-code-20250219", "context-1m-2025-08-07", "advanced-tool-use-2025-11-20"];
+        let betas = [
+            "claude-code-20250219",
+            "context-1m-2025-08-07",
+            "advanced-tool-use-2025-11-20",
+            "tool-search-tool-2025-10-19",
+            "interleaved-thinking-2025-05-14",
+            "structured-outputs-2025-11-13",
+        ];
         let betas = betas.map(str::to_owned);
         let sent = |betas: &[String]| {
             let body = bedrock(Bytes::from_static(body.as_bytes()), betas).unwrap();
@@ -177,8 +161,11 @@ mod tests {
             "max_tokens": 1, "messages": [], "anthropic_version": "bedrock-2023-05-31",
         });
         assert_eq!(sent(&[]), expected);
-        expected["anthropic_beta"] =
-            serde_json::json!(["context-1m-2025-08-07", "tool-search-tool-2025-10-19"]);
+        expected["anthropic_beta"] = serde_json::json!([
+            "context-1m-2025-08-07",
+            "tool-search-tool-2025-10-19",
+            "interleaved-thinking-2025-05-14",
+        ]);
         assert_eq!(sent(&betas), expected);
     }
 

@@ -13,7 +13,7 @@ use super::names::{JSON_TOOL, original_name};
 use super::usage::{Tally, Written};
 use crate::failure::Failure;
 use crate::wire::Reply;
-use crate::wire::chat::Shown;
+use crate::wire::chat::{Shown, native_finish_reason};
 use crate::wire::fields::Text;
 use crate::wire::json::compact;
 
@@ -40,6 +40,7 @@ pub fn reply(body: Bytes, created: u64) -> Result<Reply, Failure> {
     let model = message.model.as_ref().map(|model| Box::from(&*model.0));
     let answer = Answer::of(&message)?;
     let finish_reason = answer.finish(message.stop_reason.as_ref().map(|reason| &*reason.0));
+    let native = message.stop_reason.as_ref().and_then(|reason| native_finish_reason(&reason.0));
     let refusal = message.stop_details.and_then(|details| details.explanation).map(|text| text.0);
     let refusal = refusal.filter(|text| finish_reason == "content_filter" && !text.is_empty());
     let completion = Completion {
@@ -50,6 +51,8 @@ pub fn reply(body: Bytes, created: u64) -> Result<Reply, Failure> {
         choices: [Choice {
             index: 0,
             finish_reason,
+            native_finish_reason: native,
+            stop_sequence: message.stop_sequence,
             logprobs: None,
             message: answer.into_message(refusal),
         }],
@@ -82,6 +85,8 @@ struct Message<'a> {
     content: Vec<Raw<'a>>,
     #[serde(borrow)]
     stop_reason: Option<Text<'a>>,
+    #[serde(borrow)]
+    stop_sequence: Option<Text<'a>>,
     #[serde(borrow)]
     stop_details: Option<StopDetails<'a>>,
     usage: Option<Written>,
@@ -231,6 +236,10 @@ struct Choice<'a> {
     message: Answered<'a>,
     logprobs: Option<()>,
     finish_reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    native_finish_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_sequence: Option<Text<'a>>,
 }
 
 #[derive(Serialize)]

@@ -18,7 +18,7 @@ use super::reply::{ID_PREFIX, fields_of, finish_reason, kind_of};
 use super::usage::Tally;
 use crate::failure::Failure;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
-use crate::wire::chat::{ThinkingBlock, Writer};
+use crate::wire::chat::{ThinkingBlock, Writer, native_finish_reason};
 use crate::wire::sse::{Fields, Splitter};
 use crate::wire::{Ending, Progress, StreamOptions, Translate};
 
@@ -382,17 +382,19 @@ impl State {
             let explanation = event.delta.stop_details.and_then(|details| details.explanation);
             self.writer.refusal(&explanation.map(|text| text.0).unwrap_or_default());
         }
-        self.write_finish(Some(&reason.0));
+        let sequence = event.delta.stop_sequence.as_deref();
+        self.write_finish(Some(&reason.0), sequence);
     }
 
-    fn write_finish(&mut self, stop_reason: Option<&str>) {
-        self.writer.finish(finish_reason(stop_reason, self.tools > 0));
+    fn write_finish(&mut self, stop_reason: Option<&str>, stop_sequence: Option<&str>) {
+        let native = stop_reason.and_then(native_finish_reason);
+        self.writer.finish_as(finish_reason(stop_reason, self.tools > 0), native, stop_sequence);
     }
 
     /// The end of the stream.
     fn end(&mut self) {
         self.close_block();
-        self.write_finish(None);
+        self.write_finish(None, None);
         self.writer.end(self.tally.shown());
     }
 }

@@ -87,6 +87,8 @@ impl<'a> Thinking<'a> {
         let effort = effort(fields)?;
         let model = around.model;
         let mut thinking = match fields.pass("thinking")? {
+            // Said twice, by clients of other APIs: a wish, which not every model can grant.
+            Some(_) if effort.is_some() && !model.thinks() => Self::default(),
             Some(native) => Self::native(native, effort, fields.is_default("thinking"), around)?,
             None => match effort {
                 None => Self::default(),

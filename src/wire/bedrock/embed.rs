@@ -5,19 +5,18 @@
 //! replies are read as one ([`joined`]).
 
 use bytes::{Bytes, BytesMut};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
 use super::PROVIDER;
 use super::error::{garbage, in_body};
 use crate::failure::{Failure, FailureClass};
-use crate::usage::Usage;
 use crate::wire::chat::Raw;
 use crate::wire::fields::{Fields, Text, impossible, invalid, missing, read, unsupported, written};
 use crate::wire::json::{Edits, Object};
 use crate::wire::request::is_own;
-use crate::wire::{Origin, Reply, RequestOptions};
+use crate::wire::{Origin, Reply, RequestOptions, embeddings};
 
 /// What the vectors are for, where the client does not say: Cohere's models must be told. LiteLLM
 /// says the same.
@@ -254,21 +253,6 @@ impl<'a> Made<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct Vector<'a> {
-    object: &'static str,
-    index: usize,
-    embedding: Raw<'a>,
-}
-
-#[derive(Serialize)]
-struct List<'a> {
-    object: &'static str,
-    data: Vec<Vector<'a>>,
-    model: &'a str,
-    usage: Value,
-}
-
 /// Turns the reply, or the [`joined`] replies to parts. The tokens are told by the body or by the
 /// head.
 ///
@@ -290,18 +274,5 @@ pub fn embeddings(body: &Bytes, origin: &Origin<'_>) -> Result<Reply, Failure> {
         }
     }
     let tokens = counted.or(origin.input_tokens);
-    let shown = tokens.unwrap_or_default();
-    let list = List {
-        object: "list",
-        data: vectors
-            .into_iter()
-            .enumerate()
-            .map(|(index, embedding)| Vector { object: "embedding", index, embedding })
-            .collect(),
-        model: origin.model,
-        usage: json!({"prompt_tokens": shown, "total_tokens": shown}),
-    };
-    let body = serde_json::to_vec(&list).map_err(|_| lacks())?;
-    let usage = tokens.map(|input_tokens| Usage { input_tokens, ..Usage::default() });
-    Ok(Reply { body: body.into(), usage, model: Some(origin.model.into()) })
+    embeddings::reply(vectors, origin.model, tokens).map_err(|_| lacks())
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::error::garbage;
-use super::reply::{Citation, ToolUse};
+use super::reply::{Additional, Citation, ToolUse};
 use super::usage::Written;
 use crate::failure::Failure;
 use crate::wire::fields::Text;
@@ -95,6 +95,8 @@ pub(super) struct BlockStop {
 pub(super) struct MessageStop<'a> {
     #[serde(borrow, default)]
     pub(super) stop_reason: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) additional_model_response_fields: Option<Additional<'a>>,
 }
 
 #[derive(Deserialize)]

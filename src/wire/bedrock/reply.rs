@@ -13,7 +13,9 @@ use super::usage::{Written, shown};
 use crate::failure::Failure;
 use crate::usage::Usage;
 use crate::wire::anthropic::names::{JSON_TOOL, original_name};
-use crate::wire::chat::{Answer, Call, CallFunction, Completion, Raw, ThinkingBlock, Turn};
+use crate::wire::chat::{
+    Answer, Call, CallFunction, Completion, Raw, ThinkingBlock, Turn, native_finish_reason,
+};
 use crate::wire::fields::Text;
 use crate::wire::{Origin, Reply};
 
@@ -79,6 +81,8 @@ pub fn reply(body: Bytes, created: u64, origin: &Origin<'_>) -> Result<Reply, Fa
         message: answer.into_turn()?,
         logprobs: None,
         finish_reason: Some(finish_reason.into()),
+        native_finish_reason: native_finish_reason(stop_reason).map(Text::from),
+        stop_sequence: reply.additional_model_response_fields.and_then(Additional::stop_sequence),
     });
     let body = serde_json::to_vec(&completion)
         .map_err(|_| garbage("the provider's reply cannot be put into chat completions"))?;
@@ -113,7 +117,26 @@ struct Converse<'a> {
     #[serde(borrow, default)]
     usage: Option<Written<'a>>,
     #[serde(borrow, default)]
+    additional_model_response_fields: Option<Additional<'a>>,
+    #[serde(borrow, default)]
     service_tier: Option<Tier<'a>>,
+}
+
+/// What the request asked to be shown of the model's own reply, in
+/// `additionalModelResponseFieldPaths`; of a Claude `/stop_sequence` may be.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct Additional<'a>(#[serde(borrow)] Raw<'a>);
+
+impl<'a> Additional<'a> {
+    pub(super) fn stop_sequence(self) -> Option<Text<'a>> {
+        #[derive(Deserialize)]
+        struct Own<'a> {
+            #[serde(borrow, default)]
+            stop_sequence: Option<Text<'a>>,
+        }
+        serde_json::from_str::<Own<'_>>(self.0.get()).ok()?.stop_sequence
+    }
 }
 
 #[derive(Deserialize)]

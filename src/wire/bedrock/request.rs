@@ -146,6 +146,9 @@ impl<'a> Body<'a> {
             }
             other => reason(other, fields, drop_params, &mut additional, &mut output_config)?,
         };
+        // What the client says itself of both is Converse's to judge: its `inferenceConfig` takes the
+        // pair, and answers with a 400 for a model that does not. The direct API's rule is for what the
+        // client did not ask for; `drop_params` leaves `top_p` out.
         let pair = Pair::of(drop_params, Pair::Sent);
         let sampling = Sampling::of(fields, &model.facts, thinks && model.claude, pair)?;
         let mut inference = Map::new();
@@ -180,7 +183,8 @@ impl<'a> Body<'a> {
             additional.insert("tools".to_owned(), value_of(&tooling.tools));
         }
         let betas = betas(fields, tooling.betas)?;
-        if !betas.is_empty() {
+        // A name of Anthropic's, which other models refuse; its clients name betas on every call.
+        if model.claude && !betas.is_empty() {
             additional.insert("anthropic_beta".to_owned(), betas.into());
         }
         additional.extend(object(fields, "additionalModelRequestFields")?);
@@ -236,6 +240,7 @@ fn own_fields(
             Fate::Thinking if model.reasoning == Reasoning::Claude => {}
             // Said twice, for Claude and for all others: these go by the effort.
             Fate::Thinking if fields.raw("reasoning_effort").is_some() => {}
+            Fate::Thinking if raw.contains("\"disabled\"") => {}
             Fate::Thinking | Fate::Passed => {
                 passed.insert(name.to_owned(), read(name, raw)?);
             }
@@ -342,6 +347,10 @@ fn reason(
             output_config.entry("effort").or_insert_with(|| effort.into());
         }
         Reasoning::None | Reasoning::Claude if off || drop_params => return Ok(false),
+        // Said twice, by clients of other APIs: a wish, which not every model can grant.
+        Reasoning::None | Reasoning::Claude if fields.raw("thinking").is_some() => {
+            return Ok(false);
+        }
         Reasoning::None | Reasoning::Claude => return Err(unsupported(PROVIDER, PARAM)),
     }
     Ok(!off)

@@ -14,12 +14,12 @@ use super::event::{
     BlockDelta, BlockStart, BlockStop, MessageStop, Metadata, ReasoningDelta, parse,
 };
 use super::frame::{Decoder, Frame};
-use super::reply::{finish_reason, id_of, is_malformed, malformed};
+use super::reply::{Additional, finish_reason, id_of, is_malformed, malformed};
 use super::usage::{Written, shown};
 use crate::failure::Failure;
 use crate::usage::Usage;
 use crate::wire::anthropic::names::{JSON_TOOL, original_name};
-use crate::wire::chat::{ThinkingBlock, Writer};
+use crate::wire::chat::{ThinkingBlock, Writer, native_finish_reason};
 use crate::wire::{Ending, Origin, Progress, StreamOptions, Translate};
 
 /// Bound of one block of reasoning. A longer one is streamed like any other, but is not given back
@@ -189,7 +189,7 @@ impl State {
                 }
             }
             "messageStart" => self.writer.start(),
-            "messageStop" => self.message_stop(&parse::<MessageStop<'_>>(payload)?)?,
+            "messageStop" => self.message_stop(parse(payload)?)?,
             "metadata" => {
                 let metadata: Metadata<'_> = parse(payload)?;
                 self.usage = metadata.usage.as_ref().map(Written::usage).or(self.usage);
@@ -341,13 +341,18 @@ impl State {
         self.images += 1;
     }
 
-    fn message_stop(&mut self, event: &MessageStop<'_>) -> Result<(), Failure> {
+    fn message_stop(&mut self, event: MessageStop<'_>) -> Result<(), Failure> {
         let reason = &*event.stop_reason;
         self.close_block();
         if is_malformed(reason) && self.writer.text_bytes() == 0 && self.tools + self.images == 0 {
             return Err(malformed(reason));
         }
-        self.writer.finish(finish_reason(reason, self.tools > 0));
+        let sequence = event.additional_model_response_fields.and_then(Additional::stop_sequence);
+        self.writer.finish_as(
+            finish_reason(reason, self.tools > 0),
+            native_finish_reason(reason),
+            sequence.as_deref(),
+        );
         // Usage comes last, but need not.
         if self.usage.is_some() {
             self.end();

@@ -34,6 +34,10 @@ struct Choice<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     logprobs: Option<Raw<'a>>,
     finish_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    native_finish_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_sequence: Option<&'a str>,
 }
 
 /// What a chunk adds to the message.
@@ -113,6 +117,23 @@ impl<'a> Image<'a> {
         let image_url = ImageUrl { url: url.into(), detail: None, format: None };
         Self { kind: "image_url", index, image_url }
     }
+}
+
+/// The address of an image that was generated, as a reply has it: mostly a data URL.
+#[must_use]
+pub fn image_url(image: Raw<'_>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Written<'a> {
+        #[serde(borrow)]
+        image_url: Address<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Address<'a> {
+        #[serde(borrow)]
+        url: Text<'a>,
+    }
+    let written: Written<'_> = serde_json::from_str(image.get()).ok()?;
+    Some(written.image_url.url.0.into_owned()).filter(|url| !url.is_empty())
 }
 
 /// Sound that was generated: base64.
@@ -244,6 +265,20 @@ impl<'a> Chunk<'a> {
         self
     }
 
+    /// With what Anthropic says of the end besides: see [`super::native_finish_reason`].
+    #[must_use]
+    pub const fn with_native_end(
+        mut self,
+        reason: Option<&'static str>,
+        stop_sequence: Option<&'a str>,
+    ) -> Self {
+        if let Choices::One([choice]) = &mut self.choices {
+            choice.native_finish_reason = reason;
+            choice.stop_sequence = stop_sequence;
+        }
+        self
+    }
+
     /// As [`Self::with_delta`], of one answer among several.
     #[must_use]
     pub fn with_choice(
@@ -253,7 +288,14 @@ impl<'a> Chunk<'a> {
         finish_reason: Option<&'static str>,
     ) -> Self {
         Self {
-            choices: Choices::One([Choice { index, delta, logprobs: None, finish_reason }]),
+            choices: Choices::One([Choice {
+                index,
+                delta,
+                logprobs: None,
+                finish_reason,
+                native_finish_reason: None,
+                stop_sequence: None,
+            }]),
             ..self
         }
     }

@@ -37,7 +37,7 @@ pub struct Completion<'a> {
 }
 
 /// One of the choices.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub struct Answer<'a> {
     #[serde(default, deserialize_with = "loose::number")]
     pub index: u32,
@@ -48,6 +48,28 @@ pub struct Answer<'a> {
     /// `stop`, `length`, `tool_calls`, `content_filter`.
     #[serde(borrow, default, deserialize_with = "loose::named")]
     pub finish_reason: Option<Text<'a>>,
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "loose::named",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub native_finish_reason: Option<Text<'a>>,
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "loose::named",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub stop_sequence: Option<Text<'a>>,
+}
+
+/// What is written as `native_finish_reason` for Anthropic's `stop_reason`: nothing, where OpenAI's word
+/// says the same.
+#[must_use]
+pub fn native_finish_reason(stop_reason: &str) -> Option<&'static str> {
+    let more = ["stop_sequence", "model_context_window_exceeded"];
+    more.into_iter().find(|known| *known == stop_reason)
 }
 
 /// What the assistant said.

@@ -17,6 +17,8 @@
 //! | `is_error` | tool message | what the tool returned is an error |
 //! | parts other than text | tool message | what the tool returned besides text: `image_url`, `file` |
 //! | `annotations` | assistant message, delta | citations, as OpenAI writes them; of a document that has no address: `{"type": "file_citation", "file_citation": {"file_id", "filename", "start_index", "end_index"}}` |
+//! | `native_finish_reason` | choice | Anthropic's word for the end where `finish_reason` says less: `stop_sequence`, `model_context_window_exceeded` (OpenRouter's name of the field) |
+//! | `stop_sequence` | choice | the sequence that ended the answer, where the provider tells |
 //! | `images`, `audio` | assistant message, delta | what was generated besides text: `{"type": "image_url", "index", "image_url"}`, OpenAI's `{"id", "data", ...}` |
 //!
 //! A message has its reasoning first, then its text, then its calls. Blocks of reasoning that a model of
@@ -41,9 +43,9 @@ mod writer;
 pub use call_id::{MAX_CALL_ID, short_call_id};
 pub use chunk::{
     Audio, Chunk, Custom, Delta, ExtraContent, Function, Google, Image, ThinkingBlock, ToolCall,
-    write_done,
+    image_url, write_done,
 };
-pub use completion::{Answer, Completion, Turn};
+pub use completion::{Answer, Completion, Turn, native_finish_reason};
 pub use length::{Length, add_usage, text_bytes};
 pub use message::{Call, CallFunction, Message, arguments, failed};
 pub use part::{AudioData, FileData, Foreign, ImageUrl, Part, parts};

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{ExtraContent, Raw};
+use super::{ExtraContent, Raw, loose};
 use crate::wire::fields::Text;
 
 /// What a client is told of a chunk that cannot be read: it might be a call, or the end, and what
@@ -52,6 +52,10 @@ pub struct PieceChoice<'a> {
     pub delta: Option<PieceDelta<'a>>,
     #[serde(borrow, default)]
     pub finish_reason: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "loose::named")]
+    pub native_finish_reason: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "loose::named")]
+    pub stop_sequence: Option<Text<'a>>,
     /// As OpenAI writes them.
     #[serde(borrow, default)]
     pub logprobs: Option<Raw<'a>>,

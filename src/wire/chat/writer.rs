@@ -101,7 +101,7 @@ impl Writer {
     /// The chunk that names the role.
     pub fn start(&mut self) {
         if !self.started {
-            self.write(&Delta::Role { role: "assistant", content: "" }, None);
+            self.write(&Delta::Role { role: "assistant", content: "" });
         }
     }
 
@@ -168,11 +168,24 @@ impl Writer {
 
     /// Why the answer ended; only the first word counts.
     pub fn finish(&mut self, reason: &'static str) {
+        self.finish_as(reason, None, None);
+    }
+
+    /// The same with what Anthropic says besides: see [`super::native_finish_reason`].
+    pub fn finish_as(
+        &mut self,
+        reason: &'static str,
+        native: Option<&'static str>,
+        stop_sequence: Option<&str>,
+    ) {
         if !self.finish_written {
             self.finish_written = true;
             self.meaningful = true;
             self.start();
-            self.write(&Delta::Nothing {}, Some(reason));
+            let Self { id, model, options, frames, .. } = self;
+            let chunk = Chunk::new(id, model, options.created, options.show_usage);
+            let chunk = chunk.with_delta(&Delta::Nothing {}, Some(reason));
+            chunk.with_native_end(native, stop_sequence).write(frames);
         }
     }
 
@@ -203,14 +216,14 @@ impl Writer {
     /// A chunk that counts for nothing: neither as generated text nor as the beginning of a reply.
     fn put(&mut self, delta: &Delta<'_>) {
         self.start();
-        self.write(delta, None);
+        self.write(delta);
     }
 
-    fn write(&mut self, delta: &Delta<'_>, reason: Option<&'static str>) {
+    fn write(&mut self, delta: &Delta<'_>) {
         self.started = true;
         let Self { id, model, options, frames, .. } = self;
         let chunk = Chunk::new(id, model, options.created, options.show_usage);
-        chunk.with_delta(delta, reason).write(frames);
+        chunk.with_delta(delta, None).write(frames);
     }
 
     /// Counts generated text; false if there is none.

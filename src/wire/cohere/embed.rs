@@ -7,12 +7,11 @@ use super::PROVIDER;
 use super::reply::garbage;
 use super::usage::whole;
 use crate::failure::Failure;
-use crate::usage::Usage;
 use crate::wire::chat::Raw;
 use crate::wire::fields::{Fields, Text, impossible, missing, read, written};
 use crate::wire::json::Object;
 use crate::wire::request::is_own;
-use crate::wire::{Reply, RequestOptions};
+use crate::wire::{Reply, RequestOptions, embeddings};
 
 /// What the vectors are for, where the client does not say. Models of version 3 and later must be
 /// told; LiteLLM says the same.
@@ -157,27 +156,6 @@ impl<'a> ByType<'a> {
     }
 }
 
-#[derive(Serialize)]
-struct List<'a> {
-    object: &'static str,
-    data: Vec<Vector<'a>>,
-    model: &'a str,
-    usage: Counted,
-}
-
-#[derive(Serialize)]
-struct Vector<'a> {
-    object: &'static str,
-    index: usize,
-    embedding: Raw<'a>,
-}
-
-#[derive(Serialize)]
-struct Counted {
-    prompt_tokens: u64,
-    total_tokens: u64,
-}
-
 /// Turns the reply to it. Cohere does not name the model: `model` is the one asked for.
 ///
 /// # Errors
@@ -185,32 +163,18 @@ struct Counted {
 pub fn reply(body: Bytes, model: &str) -> Result<Reply, Failure> {
     let lacks = || garbage("the provider's reply holds no embeddings");
     let written: Written<'_> = serde_json::from_slice(&body).map_err(|_| lacks())?;
-    let Some(embeddings) = written.embeddings else {
+    let Some(written_vectors) = written.embeddings else {
         return Err(written.message.map_or_else(lacks, |message| garbage(message.0)));
     };
-    let vectors: Vec<Raw<'_>> = if embeddings.get().starts_with('[') {
-        serde_json::from_str(embeddings.get()).map_err(|_| lacks())?
+    let vectors: Vec<Raw<'_>> = if written_vectors.get().starts_with('[') {
+        serde_json::from_str(written_vectors.get()).map_err(|_| lacks())?
     } else {
-        let by_type: ByType<'_> = serde_json::from_str(embeddings.get()).map_err(|_| lacks())?;
+        let by_type: ByType<'_> =
+            serde_json::from_str(written_vectors.get()).map_err(|_| lacks())?;
         by_type.only().ok_or_else(lacks)?
     };
     let meta = written.meta.unwrap_or_default();
     let counted = meta.billed_units.or(meta.tokens).and_then(|units| units.input_tokens);
     let tokens = counted.map(|count| whole(Some(count)));
-    let list = List {
-        object: "list",
-        data: vectors
-            .into_iter()
-            .enumerate()
-            .map(|(index, embedding)| Vector { object: "embedding", index, embedding })
-            .collect(),
-        model,
-        usage: Counted {
-            prompt_tokens: tokens.unwrap_or_default(),
-            total_tokens: tokens.unwrap_or_default(),
-        },
-    };
-    let body = serde_json::to_vec(&list).map_err(|_| lacks())?;
-    let usage = tokens.map(|input_tokens| Usage { input_tokens, ..Usage::default() });
-    Ok(Reply { body: body.into(), usage, model: Some(model.into()) })
+    embeddings::reply(vectors, model, tokens).map_err(|_| lacks())
 }

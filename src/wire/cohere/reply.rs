@@ -62,6 +62,7 @@ pub fn reply(body: Bytes, model: &str, created: u64) -> Result<Reply, Failure> {
         message: turn,
         logprobs: logprobs.as_deref(),
         finish_reason: Some(finish_reason.into()),
+        ..Answer::default()
     });
     let completion = completion.with_usage(usage.as_ref().map(shown));
     let body = serde_json::to_vec(&completion)

@@ -87,6 +87,7 @@ impl<'a> Body<'a> {
             Some(_) => fields.pass(theirs),
             None => fields.pass(ours),
         };
+        let max_tokens = limit(fields)?;
         Ok(Self {
             model: options.model,
             messages: translate(messages, model.contains("reasoning"))?,
@@ -95,11 +96,11 @@ impl<'a> Body<'a> {
             tool_choice,
             response_format: JsonFormat::of(fields)?,
             documents: documents(fields)?,
-            max_tokens: limit(fields)?,
+            max_tokens,
             p: own("top_p", "p")?,
             k: own("top_k", "k")?,
             stop_sequences: stop(fields)?,
-            thinking: Thinking::of(fields)?,
+            thinking: Thinking::of(fields, max_tokens)?,
             stream: options.stream,
             passed,
         })
@@ -348,8 +349,10 @@ struct Thinking {
 }
 
 impl Thinking {
-    /// Reads `thinking` in Cohere's words or in Anthropic's, else `reasoning_effort`.
-    fn of(fields: &Fields<'_>) -> Result<Option<Self>, Failure> {
+    /// Reads `thinking` in Cohere's words or in Anthropic's, else `reasoning_effort`. What an effort
+    /// stands for is chosen here, so it leaves half of `max_tokens`, which holds thoughts and answer, to
+    /// the answer; what the client counted itself is sent as it is.
+    fn of(fields: &Fields<'_>, max_tokens: Option<u64>) -> Result<Option<Self>, Failure> {
         #[derive(Deserialize)]
         struct Written<'a> {
             #[serde(borrow, rename = "type")]
@@ -368,7 +371,14 @@ impl Thinking {
             return Ok(Some(Self { kind: "disabled", token_budget: None }));
         }
         match BUDGETS.iter().find(|(name, _)| *name == effort) {
-            Some((_, budget)) => Ok(Some(Self { kind: "enabled", token_budget: Some(*budget) })),
+            Some((_, budget)) => {
+                let budget = max_tokens.map_or(*budget, |most| (*budget).min(most / 2));
+                // Where there is no room for a thought, there is none.
+                Ok(Some(match budget {
+                    0 => Self { kind: "disabled", token_budget: None },
+                    _ => Self { kind: "enabled", token_budget: Some(budget) },
+                }))
+            }
             None => {
                 let message = format!("`reasoning_effort`: {effort:?} is not an effort");
                 Err(invalid("reasoning_effort", message))

@@ -71,6 +71,18 @@ fn parameters_get_coheres_names() {
             json!({"thinking": {"type": "enabled", "token_budget": 1024}}),
         ),
         (
+            json!({"reasoning_effort": "high", "max_tokens": 1000}),
+            json!({"thinking": {"type": "enabled", "token_budget": 500}, "max_tokens": 1000}),
+        ),
+        (
+            json!({"reasoning_effort": "low", "max_tokens": 4000}),
+            json!({"thinking": {"type": "enabled", "token_budget": 1024}, "max_tokens": 4000}),
+        ),
+        (
+            json!({"reasoning_effort": "low", "max_tokens": 1}),
+            json!({"thinking": {"type": "disabled"}, "max_tokens": 1}),
+        ),
+        (
             json!({"thinking": {"type": "enabled", "budget_tokens": 7}}),
             json!({"thinking": {"type": "enabled", "token_budget": 7}}),
         ),

@@ -64,11 +64,16 @@ fn asks(name: &str, raw: &str) -> bool {
 
 /// The messages as the mapping takes them. One that looks at their `content` expects a text there, so
 /// parts become one, and nothing the empty one; unless it looks for other parts itself. One that sends
-/// the messages on as they are sends all of them.
+/// the messages on as they are sends all of them. Calls of tools that it does not look for are refused
+/// as tools are: without them their results would answer nothing.
 ///
 /// # Errors
-/// There is something in a message that is no text.
-pub(super) fn messages<'a>(template: &Template, raw: &'a str) -> Result<Cow<'a, str>, Failure> {
+/// There is something in a message that is no text, or a call.
+pub(super) fn messages<'a>(
+    template: &Template,
+    options: &RequestOptions<'_>,
+    raw: &'a str,
+) -> Result<Cow<'a, str>, Failure> {
     const OTHER_PARTS: [&str; 4] = ["image_url", "input_audio", "file", "type"];
     if !template.uses("content") || OTHER_PARTS.iter().any(|word| template.uses(word)) {
         return Ok(raw.into());
@@ -76,6 +81,19 @@ pub(super) fn messages<'a>(template: &Template, raw: &'a str) -> Result<Cow<'a, 
     let Ok(Value::Array(mut messages)) = serde_json::from_str(raw) else { return Ok(raw.into()) };
     for (at, message) in messages.iter_mut().enumerate() {
         let Value::Object(message) = message else { continue };
+        for name in ["tool_calls", "function_call"] {
+            let calls = message.get(name).is_some_and(|calls| match calls {
+                Value::Array(calls) => !calls.is_empty(),
+                other => !other.is_null(),
+            });
+            if calls && !template.uses(name) && !options.drop_params {
+                let param = format!("messages[{at}].{name}");
+                let message = format!(
+                    "the mapping of this provider has no place for calls of tools: '{param}'"
+                );
+                return Err(impossible(&param, message));
+            }
+        }
         match message.get("content") {
             None | Some(Value::Null) => {
                 message.insert("content".to_owned(), "".into());

@@ -38,7 +38,7 @@ pub fn request(
     let model = Value::from(options.model.unwrap_or_default()).to_string();
     let stream = Value::from(options.stream).to_string();
     let own = [("model", model.as_str()), ("stream", stream.as_str())];
-    let conversation = fit::messages(template, fields.raw("messages").unwrap_or("[]"))?;
+    let conversation = fit::messages(template, options, fields.raw("messages").unwrap_or("[]"))?;
     let own = own.into_iter().chain([("messages", &*conversation)]);
     let mut names: Vec<(&str, &str)> = own.collect();
     for (name, raw) in fields.iter() {
@@ -105,6 +105,7 @@ pub fn reply(body: Bytes, mapping: &Mapping, model: &str, created: u64) -> Resul
         message: turn,
         logprobs: None,
         finish_reason: Some(finish.into()),
+        ..Answer::default()
     });
     let completion = completion.with_usage(usage.as_ref().map(read::shown));
     let written = serde_json::to_vec(&completion)

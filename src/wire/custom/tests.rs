@@ -131,6 +131,25 @@ fn a_mapping_of_contents_gets_texts() {
 }
 
 #[test]
+fn calls_of_tools_are_not_left_out_of_a_history_in_silence() {
+    let template = json!({"input": "{{ messages | map(attribute='content') | join('|') }}"});
+    let call = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let body = json!({"messages": [
+        {"role": "user", "content": "x"},
+        {"role": "assistant", "content": null, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "a", "content": "res"},
+    ]});
+    let refused = sent(&template, &body, &plain()).unwrap_err();
+    assert_eq!(refused.class, FailureClass::BadRequest);
+    assert_eq!(refused.param.as_deref(), Some("messages[1].tool_calls"));
+    let dropping = RequestOptions { drop_params: true, ..plain() };
+    assert_eq!(sent(&template, &body, &dropping).unwrap(), json!({"input": "x||res"}));
+    let looking =
+        json!({"input": "{% for m in messages %}{{ m.content }}{{ m.tool_calls }}{% endfor %}"});
+    assert!(sent(&looking, &body, &plain()).is_ok());
+}
+
+#[test]
 fn what_changes_the_form_of_an_answer_is_not_left_out_in_silence() {
     let template = json!({"input": "{{ messages | map(attribute='content') | join('\n') }}"});
     for (name, value, refused) in [

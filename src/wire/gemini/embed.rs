@@ -6,9 +6,9 @@ use super::PROVIDER;
 use super::error::{garbage, within};
 use super::usage::Counts;
 use crate::failure::Failure;
-use crate::wire::Reply;
-use crate::wire::chat::{Raw, Shown};
+use crate::wire::chat::Raw;
 use crate::wire::fields::{Fields, Text, impossible, missing, read};
+use crate::wire::{Reply, embeddings};
 
 #[derive(Serialize)]
 pub(super) struct Batch<'a> {
@@ -85,22 +85,6 @@ struct Values<'a> {
     values: Raw<'a>,
 }
 
-#[derive(Serialize)]
-struct List<'a> {
-    object: &'static str,
-    data: Vec<Embedding<'a>>,
-    model: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Shown>,
-}
-
-#[derive(Serialize)]
-struct Embedding<'a> {
-    object: &'static str,
-    index: usize,
-    embedding: Raw<'a>,
-}
-
 /// Turns the reply.
 ///
 /// # Errors
@@ -109,18 +93,9 @@ pub(super) fn reply(body: &[u8]) -> Result<Reply, Failure> {
     let unreadable = || garbage("the provider's reply has no embeddings");
     let embedded: Embedded<'_> =
         serde_json::from_slice(body).map_err(|_| within(body).unwrap_or_else(unreadable))?;
-    let data = embedded.embeddings.iter().enumerate().map(|(index, embedding)| Embedding {
-        object: "embedding",
-        index,
-        embedding: embedding.values,
-    });
+    let vectors = embedded.embeddings.iter().map(|embedding| embedding.values);
     let counts = embedded.usage_metadata;
-    let list = List {
-        object: "list",
-        data: data.collect(),
-        model: "",
-        usage: counts.as_ref().map(Counts::shown),
-    };
-    let body = serde_json::to_vec(&list).map_err(|_| unreadable())?;
+    let body = embeddings::list(vectors, "", counts.as_ref().map(Counts::shown));
+    let body = body.map_err(|_| unreadable())?;
     Ok(Reply { body: body.into(), usage: counts.map(|counts| counts.usage()), model: None })
 }

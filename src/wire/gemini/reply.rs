@@ -208,6 +208,7 @@ impl<'a> Said<'a> {
             },
             logprobs: self.logprobs.as_deref(),
             finish_reason: Some(self.finish_reason.into()),
+            ..Answer::default()
         }
     }
 }

@@ -65,9 +65,11 @@ pub(super) fn config(
     drop_params: bool,
 ) -> Result<Option<Config>, Failure> {
     let Some((param, wanted)) = wanted(fields)? else { return Ok(None) };
+    // Said twice, by clients of other APIs: a wish, which not every model can grant.
+    let is_wish = fields.raw("thinking").is_some() && fields.raw("reasoning_effort").is_some();
     let rests = matches!(wanted, Wanted::Effort("none") | Wanted::Tokens(0));
     Ok(match model.thinks {
-        Thinks::No if rests || drop_params => None,
+        Thinks::No if rests || is_wish || drop_params => None,
         Thinks::No => return Err(unsupported(PROVIDER, param)),
         Thinks::Budget { least, can_rest } => {
             let most = if can_rest { MOST } else { MOST_OF_PRO };

@@ -6,11 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::PROVIDER;
 use super::reply::garbage;
 use crate::failure::Failure;
-use crate::usage::Usage;
 use crate::wire::chat::Raw;
 use crate::wire::fields::{Fields, Text, impossible, missing, written};
 use crate::wire::json::Object;
-use crate::wire::{Reply, RequestOptions};
+use crate::wire::{Reply, RequestOptions, embeddings};
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -64,27 +63,6 @@ struct Written<'a> {
     error: Option<Text<'a>>,
 }
 
-#[derive(Serialize)]
-struct List<'a> {
-    object: &'static str,
-    data: Vec<Vector<'a>>,
-    model: &'a str,
-    usage: Counted,
-}
-
-#[derive(Serialize)]
-struct Vector<'a> {
-    object: &'static str,
-    index: usize,
-    embedding: Raw<'a>,
-}
-
-#[derive(Serialize)]
-struct Counted {
-    prompt_tokens: u64,
-    total_tokens: u64,
-}
-
 /// Turns the reply to it.
 ///
 /// # Errors
@@ -92,23 +70,9 @@ struct Counted {
 pub fn reply(body: Bytes) -> Result<Reply, Failure> {
     let lacks = || garbage("the provider's reply holds no embeddings");
     let written: Written<'_> = serde_json::from_slice(&body).map_err(|_| lacks())?;
-    let Some(embeddings) = written.embeddings else {
+    let Some(vectors) = written.embeddings else {
         return Err(written.error.map_or_else(lacks, |error| garbage(error.0)));
     };
-    let tokens = written.prompt_eval_count;
     let model = written.model.as_deref().unwrap_or_default();
-    let counted = tokens.unwrap_or_default();
-    let list = List {
-        object: "list",
-        data: embeddings
-            .into_iter()
-            .enumerate()
-            .map(|(index, embedding)| Vector { object: "embedding", index, embedding })
-            .collect(),
-        model,
-        usage: Counted { prompt_tokens: counted, total_tokens: counted },
-    };
-    let body = serde_json::to_vec(&list).map_err(|_| lacks())?;
-    let usage = tokens.map(|input_tokens| Usage { input_tokens, ..Usage::default() });
-    Ok(Reply { body: body.into(), usage, model: Some(model.into()) })
+    embeddings::reply(vectors, model, written.prompt_eval_count).map_err(|_| lacks())
 }

@@ -150,10 +150,21 @@ fn image<'a>(param: &str, url: Cow<'a, str>) -> Result<Cow<'a, str>, Failure> {
         }
         return Ok(url);
     }
-    let at = url.find(";base64,").map(|at| at + ";base64,".len());
-    let Some(at) = at else {
+    let Some(head) = url.find(";base64,") else {
         return Err(cannot(param, "it takes images as data URLs in base64"));
     };
+    let media_type = url.get("data:".len()..head).unwrap_or_default();
+    let media_type = media_type.split(';').next().unwrap_or_default().to_ascii_lowercase();
+    // It decodes pixels. A type that says nothing may be of an image.
+    let is_picture = match &*media_type {
+        "" | "application/octet-stream" => true,
+        "image/svg+xml" => false,
+        other => other.starts_with("image/"),
+    };
+    if !is_picture {
+        return Err(cannot(param, &format!("it takes images made of pixels, not {media_type}")));
+    }
+    let at = head + ";base64,".len();
     Ok(match url {
         Cow::Borrowed(url) => Cow::Borrowed(url.get(at..).unwrap_or_default()),
         Cow::Owned(mut url) => Cow::Owned(url.split_off(at)),

@@ -68,7 +68,7 @@ impl<'a> Body<'a> {
             messages: translate(messages)?,
             tools: tools(fields, options.drop_params)?,
             format: format(fields)?,
-            think: Think::of(fields, takes_levels(hint) || takes_levels(options.model_hint))?,
+            think: Think::of(fields, [hint, options.model_hint])?,
             options: sampling,
             stream: options.stream,
             top,
@@ -284,13 +284,69 @@ enum Think<'a> {
     Own(Raw<'a>),
 }
 
+/// Models of Ollama's own library whose `/api/show` does not list the capability `thinking`: a wish for
+/// it is answered with a 400. Of one that is not here, somebody's own or newer, the server may judge.
+const UNTHINKING: [&str; 44] = [
+    "codegemma",
+    "codellama",
+    "codestral",
+    "command-a",
+    "command-r",
+    "command-r-plus",
+    "command-r7b",
+    "devstral",
+    "dolphin3",
+    "falcon3",
+    "gemma",
+    "gemma2",
+    "gemma3",
+    "gemma3n",
+    "granite3-dense",
+    "granite3-moe",
+    "granite3.1-dense",
+    "granite3.1-moe",
+    "hermes3",
+    "llama2",
+    "llama3",
+    "llama3.1",
+    "llama3.2",
+    "llama3.2-vision",
+    "llama3.3",
+    "llama4",
+    "llava",
+    "mistral",
+    "mistral-large",
+    "mistral-nemo",
+    "mistral-small",
+    "mistral-small3.1",
+    "mistral-small3.2",
+    "mixtral",
+    "phi3",
+    "phi3.5",
+    "phi4",
+    "phi4-mini",
+    "qwen",
+    "qwen2",
+    "qwen2.5",
+    "qwen2.5-coder",
+    "qwen3-coder",
+    "tinyllama",
+];
+
+/// Whether a model is known not to think, whatever its size (`llama3.2:1b`).
+fn cannot_think(model: &str) -> bool {
+    let name = model.split(':').next().unwrap_or(model);
+    UNTHINKING.contains(&name.strip_prefix("library/").unwrap_or(name))
+}
+
 /// Models that think by level and cannot be kept from it; others think or do not.
 fn takes_levels(model: &str) -> bool {
     model.rsplit('/').next().unwrap_or(model).starts_with("gpt-oss")
 }
 
 impl<'a> Think<'a> {
-    fn of(fields: &Fields<'a>, by_level: bool) -> Result<Option<Self>, Failure> {
+    /// Of a model that cannot think, only Ollama's own `think` is sent. `names`: what it is called.
+    fn of(fields: &Fields<'a>, names: [&str; 2]) -> Result<Option<Self>, Failure> {
         #[derive(Deserialize)]
         struct Written<'a> {
             #[serde(borrow, rename = "type")]
@@ -299,10 +355,20 @@ impl<'a> Think<'a> {
         if let Some(own) = fields.pass("think")? {
             return Ok(Some(Self::Own(own)));
         }
-        if let Some(written) = fields.read::<Written<'_>>("thinking")? {
+        let by_level = names.into_iter().any(takes_levels);
+        // Said twice, where the effort tells more: by clients of other APIs.
+        let says_less = by_level && fields.raw("reasoning_effort").is_some();
+        let written = fields.read::<Written<'_>>("thinking")?;
+        let effort = effort(fields)?;
+        if names.into_iter().any(cannot_think) {
+            return Ok(None);
+        }
+        if let Some(written) = written
+            && !(says_less && *written.kind != *"disabled")
+        {
             return Ok(Some(Self::Whether(*written.kind != *"disabled")));
         }
-        let Some(effort) = effort(fields)? else { return Ok(None) };
+        let Some(effort) = effort else { return Ok(None) };
         Ok(Some(match (&*effort, by_level) {
             ("minimal" | "low", true) => Self::Level("low"),
             ("medium", true) => Self::Level("medium"),

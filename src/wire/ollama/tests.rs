@@ -66,15 +66,28 @@ fn parameters_go_into_the_options() {
         ),
         (json!({"format": "json"}), json!({"format": "json"})),
         (json!({"think": "high"}), json!({"think": "high"})),
-        (json!({"thinking": {"type": "disabled"}}), json!({"think": false})),
-        (json!({"reasoning_effort": "medium"}), json!({"think": true})),
-        (json!({"reasoning_effort": "none"}), json!({"think": false})),
+        (json!({"thinking": {"type": "enabled"}}), json!({})),
+        (json!({"reasoning_effort": "medium"}), json!({})),
+        (json!({"reasoning_effort": "none"}), json!({})),
     ] {
         let mut expected = expected;
         expected["model"] = json!("llama3.2");
         expected["stream"] = json!(false);
         expected["messages"] = json!([{"role": "user", "content": "hi"}]);
         assert_eq!(sent(&written).unwrap(), expected, "{written}");
+    }
+    for (wish, think) in [
+        (json!({"thinking": {"type": "enabled"}}), json!(true)),
+        (json!({"thinking": {"type": "disabled"}}), json!(false)),
+        (json!({"reasoning_effort": "medium"}), json!(true)),
+        (json!({"reasoning_effort": "none"}), json!(false)),
+    ] {
+        for model in ["qwen3:8b", "somebody/llama3.2", "llama3.2-thinker"] {
+            assert_eq!(sent_to(model, &wish).unwrap()["think"], think, "{model}");
+        }
+        for model in ["llama3.2:1b", "library/gemma3", "qwen3-coder:30b"] {
+            assert_eq!(sent_to(model, &wish).unwrap().get("think"), None, "{model}");
+        }
     }
     for (effort, think) in
         [("minimal", json!("low")), ("max", json!("high")), ("none", json!(false))]
@@ -96,6 +109,16 @@ fn what_ollama_cannot_do_is_refused_or_dropped() {
         (
             json!({"messages": [{"role": "user", "content":
                 [{"type": "image_url", "image_url": {"url": "https://h/a.png"}}]}]}),
+            "messages[0].content[0]",
+        ),
+        (
+            json!({"messages": [{"role": "user", "content":
+                [{"type": "image_url", "image_url": {"url": "data:Application/PDF;base64,JVBERi0="}}]}]}),
+            "messages[0].content[0]",
+        ),
+        (
+            json!({"messages": [{"role": "user", "content":
+                [{"type": "image_url", "image_url": "data:image/svg+xml;charset=utf-8;base64,PHN2Zz4="}]}]}),
             "messages[0].content[0]",
         ),
     ] {

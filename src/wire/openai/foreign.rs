@@ -11,6 +11,7 @@ use bytes::Bytes;
 use memchr::memmem;
 use serde_json::json;
 
+use super::params::{Params, nearest_effort};
 use super::request::Draft;
 use crate::wire::RequestOptions;
 use crate::wire::chat::{MAX_CALL_ID, failed, short_call_id};
@@ -69,20 +70,39 @@ pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) {
     {
         draft.edits.set_raw("tools", changed.to_vec());
     }
+    thinking(draft, options, options.quirks.takes_thinking);
+}
+
+/// Says in OpenAI's words how much a client of Anthropic's wants the model to think.
+/// `takes_disabled`: the provider understands `thinking` with that type.
+pub(super) fn thinking(
+    params: &mut impl Params,
+    options: &RequestOptions<'_>,
+    takes_disabled: bool,
+) {
+    let is_wish = params.is_set("thinking") && params.is_set("reasoning_effort");
     // Both are there in a translated request only, and say the same.
-    if draft.is_set("thinking") && draft.is_set("reasoning_effort") {
-        draft.edits.remove("thinking");
+    if is_wish {
+        params.change("thinking", None);
+        let hint = options.model_hint;
         let name = hint.rsplit('/').next().unwrap_or(hint);
         if UNREASONING.iter().any(|start| name.starts_with(start)) {
-            draft.edits.remove("reasoning_effort");
-        } else if draft.raw("reasoning_effort") == Some(b"\"max\"") {
-            draft.edits.set("reasoning_effort", "xhigh");
+            params.change("reasoning_effort", None);
+        } else if params.raw("reasoning_effort") == Some(b"\"max\"") {
+            params.change("reasoning_effort", Some("\"xhigh\""));
         }
+    }
+    // What another API's client wishes for is granted as far as the model can.
+    if is_wish
+        && let Some(nearest) =
+            params.raw("reasoning_effort").and_then(|effort| nearest_effort(effort, options))
+    {
+        params.change("reasoning_effort", nearest);
     }
     // A client's wish not to think: to others it says nothing that they understand.
     let off = |raw: &[u8]| memmem::find(raw, b"\"disabled\"").is_some();
-    if !options.quirks.takes_thinking && draft.raw("thinking").is_some_and(off) {
-        draft.edits.remove("thinking");
+    if !takes_disabled && params.raw("thinking").is_some_and(off) {
+        params.change("thinking", None);
     }
 }
 

@@ -24,6 +24,7 @@ pub use azure::Azure;
 pub use chunk::Chunk;
 pub use error::ErrorBody;
 pub use normalise::Normalise;
+pub(super) use params::changes as param_changes;
 pub use reply::reply;
 pub(super) use request::drop_path;
 pub use request::request;

@@ -6,6 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::ids::Owner;
+use super::sealed;
 use crate::failure::Failure;
 use crate::wire::chat::{Call, Foreign, Message, Part, Raw, failed, parts, short_call_id};
 use crate::wire::fields::{Text, impossible, missing, read};
@@ -93,18 +95,25 @@ struct CustomCall<'a> {
     input: Text<'a>,
 }
 
-/// The items that say what the messages do.
+/// The items that say what the messages do, to `owner`, who gets the reasoning that it sealed.
 ///
 /// # Errors
 /// A message is not what its role asks for.
-pub(super) fn input<'m>(messages: &'m [Message<'m>]) -> Result<Vec<Item<'m>>, Failure> {
+pub(super) fn input<'m>(
+    messages: &'m [Message<'m>],
+    owner: Option<Owner>,
+) -> Result<Vec<Item<'m>>, Failure> {
     let mut items = Vec::with_capacity(messages.len());
     // Calls of tools that take free text: their results are items of another type.
     let mut custom: Vec<&str> = Vec::new();
     for (at, message) in messages.iter().enumerate() {
         let param = format!("messages[{at}]");
         match &*message.role.0 {
-            "assistant" => assistant(&param, message, &mut custom, &mut items)?,
+            "assistant" => {
+                let reasoning = message.reasoning_items.iter().flatten();
+                items.extend(reasoning.filter_map(|raw| replayed(raw, owner)).map(Item::Made));
+                assistant(&param, message, &mut custom, &mut items)?;
+            }
             "tool" => {
                 let id = message.tool_call_id.as_ref();
                 let id = id.ok_or_else(|| missing(&format!("{param}.tool_call_id")))?;
@@ -135,8 +144,6 @@ fn assistant<'m>(
     custom: &mut Vec<&'m str>,
     items: &mut Vec<Item<'m>>,
 ) -> Result<(), Failure> {
-    let reasoning = message.reasoning_items.iter().flatten();
-    items.extend(reasoning.filter_map(|raw| replayed(raw)).map(Item::Made));
     let mut content = content(param, message, true)?;
     if let Some(Text(refusal)) = &message.refusal {
         let refusal = InputPart::Refusal { refusal: Cow::Borrowed(refusal) };
@@ -270,13 +277,17 @@ fn input_part<'m>(param: &str, part: Part<'m>, is_output: bool) -> Result<InputP
     })
 }
 
-/// A reasoning item that OpenAI made, to be sent back. It kept none of it, so the item needs its
+/// A reasoning item that `owner` made, to be sent back. It kept none of it, so the item needs its
 /// sealed content; ids of things that are not kept are refused.
-fn replayed(raw: &RawValue) -> Option<Box<RawValue>> {
+fn replayed(raw: &RawValue, owner: Option<Owner>) -> Option<Box<RawValue>> {
     let item = Object::parse(Bytes::copy_from_slice(raw.get().as_bytes())).ok()?;
     // What others sealed is refused.
-    item.str("encrypted_content").filter(|sealed| !super::sealed::is_marked(sealed))?;
+    let shown = item.str("encrypted_content")?;
+    let sealed = sealed::opened(&shown, owner)?;
     let mut edits = Edits::new();
+    if sealed.len() != shown.len() {
+        edits.set("encrypted_content", sealed);
+    }
     edits.remove("id");
     edits.remove("status");
     let text = String::from_utf8(item.edit(&edits).to_vec()).ok()?;

@@ -55,6 +55,20 @@ pub(super) fn reasons(model: &str) -> bool {
     family || reasons || name.starts_with("codex-")
 }
 
+/// Whether the model will reason, asked for this effort (JSON); then it refuses to be told how to
+/// sample. Unlike the chat API, this one has models that never go without.
+pub(super) fn will_reason(model: &str, effort: Option<&[u8]>) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let effort = effort.filter(|effort| *effort != b"null");
+    if !reasons(model) || effort == Some(b"\"none\"") {
+        return false;
+    }
+    match version(name) {
+        Some((5, 1..=5)) => effort.is_some() || is_pro(name) || name.contains("-codex"),
+        _ => true,
+    }
+}
+
 /// `gpt-5-pro`, `o3-pro-2025-06-10`; not `gpt-5-professor`.
 fn is_pro(name: &str) -> bool {
     name.split('-').any(|part| part == "pro")
@@ -119,5 +133,12 @@ mod tests {
         }
         assert!(reasons("o3-mini") && reasons("gpt-5.1-codex") && !reasons("gpt-4o"));
         assert!(!reasons("gpt-5-chat-latest") && !reasons("o1x"));
+        let low = Some(&b"\"low\""[..]);
+        let none = Some(&b"\"none\""[..]);
+        assert!(will_reason("gpt-5", None) && will_reason("openai/o3", None));
+        assert!(!will_reason("gpt-5.2", None) && will_reason("gpt-5.2", low));
+        assert!(will_reason("gpt-5.2-pro", None) && will_reason("gpt-5.1-codex", None));
+        assert!(will_reason("gpt-6", None) && !will_reason("gpt-6", none));
+        assert!(!will_reason("gpt-4o", low));
     }
 }

@@ -7,6 +7,8 @@ use serde_json::value::RawValue;
 
 use super::event::{OutputItem, Response, nested_annotation, nested_logprobs};
 use super::failure::garbage;
+use super::ids::Owner;
+use super::sealed::marked_item;
 use crate::dialect::Quirks;
 use crate::failure::Failure;
 use crate::wire::Reply;
@@ -20,11 +22,11 @@ pub(super) const ID_PREFIX: &str = "chatcmpl-";
 /// Between two messages of one response: a chat completion has one.
 pub(super) const BETWEEN: &str = "\n\n";
 
-/// Reads the body of a 200.
+/// Reads the body of a 200 from `owner`, whom sealed reasoning is to name.
 ///
 /// # Errors
 /// It is no response, or one that failed.
-pub fn reply(body: Bytes, created: u64) -> Result<Reply, Failure> {
+pub fn reply(body: Bytes, created: u64, owner: Option<Owner>) -> Result<Reply, Failure> {
     let response = parse(&body)?;
     if let Some(failure) = failed(&body, &response) {
         return Err(failure);
@@ -36,7 +38,7 @@ pub fn reply(body: Bytes, created: u64) -> Result<Reply, Failure> {
     for raw in &response.output {
         let item = serde_json::from_str(raw.get())
             .map_err(|_| garbage("an item of the provider's reply cannot be read"))?;
-        said.add(raw, item);
+        said.add(raw, item, owner);
     }
     let usage = response.usage.and_then(|raw| read_usage(raw.get().as_bytes(), Quirks::default()));
     let model = response.model.clone().unwrap_or_default();
@@ -52,6 +54,7 @@ pub fn reply(body: Bytes, created: u64) -> Result<Reply, Failure> {
         logprobs: logprobs.as_deref(),
         message: said.into_turn(),
         finish_reason: Some(finish_reason.into()),
+        ..Answer::default()
     });
     let written = serde_json::to_vec(&completion)
         .map_err(|_| garbage("the provider's reply cannot be written"))?;
@@ -105,7 +108,7 @@ struct Said<'a> {
 }
 
 impl<'a> Said<'a> {
-    fn add(&mut self, raw: &'a RawValue, item: OutputItem<'a>) {
+    fn add(&mut self, raw: &'a RawValue, item: OutputItem<'a>, owner: Option<Owner>) {
         match item.kind.as_deref() {
             Some("message") => {
                 if self.text.as_ref().is_some_and(|text| !text.is_empty()) {
@@ -133,7 +136,8 @@ impl<'a> Said<'a> {
                     self.reasoning.push_str(&part.text.unwrap_or_default());
                 }
                 if item.encrypted_content.is_some() {
-                    self.items.push(Cow::Borrowed(raw));
+                    let marked = marked_item(raw, owner).map(Cow::Owned);
+                    self.items.push(marked.unwrap_or(Cow::Borrowed(raw)));
                 }
             }
             Some("function_call") => {

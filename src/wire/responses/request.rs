@@ -5,13 +5,15 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::models::reasons;
+use super::ids::Owner;
+use super::models::{reasons, will_reason};
 use super::{items, tools};
 use crate::failure::Failure;
 use crate::wire::RequestOptions;
 use crate::wire::chat::Message;
 use crate::wire::fields::{Fields, missing, unsupported};
 use crate::wire::json::{Edits, Object, quoted};
+use crate::wire::openai;
 use crate::wire::request::is_own;
 
 /// The API takes no smaller limit.
@@ -79,19 +81,26 @@ const READ: [&str; 18] = [
 /// Sampling parameters that a reasoning model refuses.
 const SAMPLING: [&str; 3] = ["temperature", "top_p", "top_logprobs"];
 
-/// Writes the body.
+/// Writes the body for `owner`, who gets back the reasoning that it sealed, and no other.
 ///
 /// # Errors
 /// The request asks for something that the Responses API cannot do, or is wrong. Such a parameter
 /// is left out where `drop_params` says so.
-pub fn request(body: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Failure> {
-    let fields = Fields::gather(body, options);
+pub fn request(
+    body: &Object,
+    options: &RequestOptions<'_>,
+    owner: Option<Owner>,
+) -> Result<Bytes, Failure> {
+    let given = Fields::gather(body, options);
+    let changed = Changed::of(&given, options)?;
+    let fitted = RequestOptions { drop: &changed.drop, overrides: &changed.overrides, ..*options };
+    let fields = if changed.any { Fields::gather(body, &fitted) } else { given };
     let mut out = Out::new();
     if let Some(model) = options.model {
         out.set("model", model);
     }
     let messages: Vec<Message<'_>> = fields.read("messages")?.ok_or_else(|| missing("messages"))?;
-    out.set("input", &items::input(&messages)?);
+    out.set("input", &items::input(&messages, owner)?);
     let (tools, custom) = tools::tools(&fields)?;
     if !tools.is_empty() {
         out.set("tools", &tools);
@@ -149,6 +158,41 @@ pub fn request(body: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Fai
         out.raw(&name, &raw);
     }
     finish(out, options)
+}
+
+/// The settings of a request, and what its model makes of them: what it refuses is dropped like
+/// what the deployment drops, and what it takes instead overrides what was asked.
+struct Changed {
+    any: bool,
+    drop: Vec<Box<str>>,
+    overrides: Vec<(Box<str>, Box<RawValue>)>,
+}
+
+impl Changed {
+    fn of(fields: &Fields<'_>, options: &RequestOptions<'_>) -> Result<Self, Failure> {
+        let changes = openai::param_changes(fields, options, |effort| {
+            // What a client wrote for this API counts first, as below.
+            let written = fields.read::<Value>("reasoning").ok().flatten();
+            let written = written.as_ref().and_then(|it| it.get("effort")).map(Value::to_string);
+            will_reason(options.model_hint, written.as_deref().map(str::as_bytes).or(effort))
+        })?;
+        let mut all = Self { any: !changes.is_empty(), drop: Vec::new(), overrides: Vec::new() };
+        if !all.any {
+            return Ok(all);
+        }
+        all.drop.extend_from_slice(options.drop);
+        let is_kept = |name: &str| !changes.iter().any(|(changed, _)| *changed == name);
+        let kept = options.overrides.iter().filter(|(name, _)| is_kept(name));
+        all.overrides.extend(kept.cloned());
+        for (name, value) in changes {
+            let value = value.and_then(|json| RawValue::from_string(json.to_owned()).ok());
+            match value {
+                Some(value) => all.overrides.push((name.into(), value)),
+                None => all.drop.push(name.into()),
+            }
+        }
+        Ok(all)
+    }
 }
 
 /// `reasoning`: the effort, and a summary, without which nothing of it can be read. An object that
@@ -218,7 +262,7 @@ pub(super) fn dropped(body: Bytes, options: &RequestOptions<'_>) -> Result<Bytes
     })?;
     let mut edits = Edits::new();
     for path in options.drop {
-        crate::wire::openai::drop_path(&object, &mut edits, path)?;
+        openai::drop_path(&object, &mut edits, path)?;
     }
     Ok(object.edit(&edits))
 }

@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use memchr::memmem;
+use serde_json::value::RawValue;
 
 use super::client::SEALED_BLOCKS;
 use super::ids::Owner;
@@ -19,9 +20,20 @@ const NEEDLE: &[u8] = b"\"encrypted_content\"";
 /// The longest id of an item that OpenAI takes.
 const MAX_ID: usize = 64;
 
-/// Whether a text was sealed for somebody else than the bridge, which knows no owner.
-pub(super) fn is_marked(shown: &str) -> bool {
-    shown.starts_with(SEALED_BLOCKS) || read(shown).is_some()
+/// What a client shows, as the provider sealed it; `None`: somebody else did, and this deployment
+/// cannot open it. What names nobody is taken for its own.
+pub(super) fn opened(shown: &str, owner: Option<Owner>) -> Option<&str> {
+    match read(shown) {
+        Some((by, sealed)) => (owner == Some(by)).then_some(sealed),
+        None => (!shown.starts_with(SEALED_BLOCKS)).then_some(shown),
+    }
+}
+
+/// A reasoning item that came from `owner`, as the client gets it; `None`: as it is.
+pub(super) fn marked_item(item: &RawValue, owner: Option<Owner>) -> Option<Box<RawValue>> {
+    let object = Object::parse(Bytes::copy_from_slice(item.get().as_bytes())).ok()?;
+    let marked = mark(&object, owner?)?;
+    RawValue::from_string(String::from_utf8(marked.to_vec()).ok()?).ok()
 }
 
 /// What a client shows of an owner's sealed text.

@@ -8,7 +8,9 @@ use serde_json::value::RawValue;
 
 use super::event::{Event, OutputItem, Response, kind, nested_annotation, nested_logprobs};
 use super::failure::{garbage, in_event};
+use super::ids::Owner;
 use super::reply::{BETWEEN, ID_PREFIX, response_failure};
+use super::sealed::marked_item;
 use crate::dialect::Quirks;
 use crate::failure::Failure;
 use crate::usage::Usage;
@@ -31,9 +33,10 @@ pub struct Bridge {
 }
 
 impl Bridge {
+    /// `owner`: whom sealed reasoning is to name.
     #[must_use]
-    pub fn new(options: StreamOptions) -> Self {
-        Self { splitter: Splitter::new(), state: State::new(options) }
+    pub fn new(options: StreamOptions, owner: Option<Owner>) -> Self {
+        Self { splitter: Splitter::new(), state: State::new(options, owner) }
     }
 }
 
@@ -84,6 +87,7 @@ impl Translate for Bridge {
 #[derive(Debug)]
 struct State {
     options: StreamOptions,
+    owner: Option<Owner>,
     id: String,
     model: String,
     created: u64,
@@ -120,8 +124,9 @@ struct OpenCall {
 }
 
 impl State {
-    const fn new(options: StreamOptions) -> Self {
+    const fn new(options: StreamOptions, owner: Option<Owner>) -> Self {
         Self {
+            owner,
             created: options.created,
             options,
             id: String::new(),
@@ -310,6 +315,8 @@ impl State {
                     self.whole_reasoning(event.output_index, item, out);
                 }
                 if sealed {
+                    let marked = marked_item(raw, self.owner);
+                    let raw = marked.as_deref().unwrap_or(raw);
                     self.write(&Delta::ReasoningItems { reasoning_items: [raw] }, None, out);
                 }
             }

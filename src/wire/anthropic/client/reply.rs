@@ -14,9 +14,10 @@ use super::usage::Counts;
 use crate::failure::Failure;
 use crate::wire::anthropic::error::garbage;
 use crate::wire::anthropic::names::tool_id;
-use crate::wire::chat::{Call, Completion, ExtraContent, arguments, read_usage};
+use crate::wire::chat::{Call, Completion, ExtraContent, arguments, image_url, read_usage};
 use crate::wire::client::Telling;
 use crate::wire::fields::Text;
+use crate::wire::json::Object;
 
 /// The answer to `count_tokens`.
 #[must_use]
@@ -54,6 +55,10 @@ pub fn reply(body: &Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
             content.push(Block::Text { text: Cow::Borrowed(text) });
         }
     }
+    let images = turn.images.into_iter().flatten();
+    for url in images.filter_map(|raw| image_url(&raw)) {
+        content.push(Block::Text { text: image_told(&url) });
+    }
     let mut calls = 0;
     for call in turn.tool_calls.into_iter().flatten() {
         if let Some(extra) = &call.extra_content {
@@ -66,7 +71,14 @@ pub fn reply(body: &Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
     // The gateway adds its own count where the provider sent none.
     let usage = usage.unwrap_or_default();
     let refusal = turn.refusal.as_ref().map(|text| &*text.0);
-    let stop = Stop::of(answer.finish_reason.as_deref(), calls > 0, refusal);
+    let only = only_sequence(telling.request);
+    let stop = Stop::of(&Ended {
+        finish: answer.finish_reason.as_deref(),
+        native: answer.native_finish_reason.as_deref(),
+        sequence: answer.stop_sequence.as_deref().or(only.as_deref()),
+        called: calls > 0,
+        refusal,
+    });
     let message = Message {
         id: &message_id(if completion.id.is_empty() { telling.request_id } else { &completion.id }),
         kind: "message",
@@ -79,6 +91,19 @@ pub fn reply(body: &Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
     serde_json::to_vec(&message)
         .map(Bytes::from)
         .map_err(|_| garbage("the provider's reply cannot be put into a message"))
+}
+
+/// What is said of an image that was generated: an answer has no blocks for images, and its data as
+/// text would come back as part of every later prompt.
+pub(super) fn image_told(url: &str) -> Cow<'static, str> {
+    match url.starts_with("data:") {
+        true => {
+            "[The model generated an image, which a message of this API cannot hold. Ask by chat \
+                 completions, the Responses API or Google's API to get it.]"
+                .into()
+        }
+        false => format!("![image]({url})").into(),
+    }
 }
 
 /// An id as Anthropic's clients know them.
@@ -161,7 +186,7 @@ enum Block<'a> {
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Stop<'a> {
     stop_reason: &'static str,
-    stop_sequence: Option<()>,
+    stop_sequence: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stop_details: Option<Refusal<'a>>,
 }
@@ -174,14 +199,38 @@ struct Refusal<'a> {
     explanation: Option<&'a str>,
 }
 
+/// What is known of the end of an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended<'a> {
+    pub(super) finish: Option<&'a str>,
+    pub(super) native: Option<&'a str>,
+    /// The stop sequence, if it was one.
+    pub(super) sequence: Option<&'a str>,
+    pub(super) called: bool,
+    /// What the model said in place of an answer.
+    pub(super) refusal: Option<&'a str>,
+}
+
+/// The stop sequence of a request that names one: whatever stopped at one stopped at this.
+pub(super) fn only_sequence(request: Option<&Object>) -> Option<String> {
+    match request?.value("stop_sequences")?.as_array()?.as_slice() {
+        [one] => one.as_str().map(str::to_owned),
+        _ => None,
+    }
+}
+
 impl<'a> Stop<'a> {
-    /// `refusal`: what the model said in place of an answer.
-    pub(super) fn of(finish: Option<&str>, called: bool, refusal: Option<&'a str>) -> Self {
+    pub(super) fn of(ended: &Ended<'a>) -> Self {
+        let Ended { finish, native, sequence, called, refusal } = *ended;
         let refusal = refusal.filter(|text| !text.is_empty());
         let stop_reason = match finish {
+            Some("length") if native == Some("model_context_window_exceeded") => {
+                "model_context_window_exceeded"
+            }
             Some("length") => "max_tokens",
             Some("content_filter") => "refusal",
             _ if refusal.is_some() => "refusal",
+            Some("stop") if native == Some("stop_sequence") => "stop_sequence",
             Some("tool_calls" | "function_call") => "tool_use",
             _ if called => "tool_use",
             _ => "end_turn",
@@ -191,6 +240,7 @@ impl<'a> Stop<'a> {
             category: None,
             explanation: refusal,
         });
-        Self { stop_reason, stop_sequence: None, stop_details }
+        let stop_sequence = sequence.filter(|_| stop_reason == "stop_sequence");
+        Self { stop_reason, stop_sequence, stop_details }
     }
 }

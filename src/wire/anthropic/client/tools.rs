@@ -65,13 +65,15 @@ pub(super) fn tools(raw: &str) -> Result<Option<String>, Failure> {
         let tool: Tool<'_> = read(&param, tool.get())?;
         debug_assert!(tool.kind.is_none_or(|kind| *kind == *"custom"));
         let name = short(&tool.name);
+        // Anthropic's strict tools may leave a property out; OpenAI's may not.
+        let strict = tool.strict.filter(|strict| !strict || has_closed_schema(tool.input_schema));
         let tool = Written {
             kind: "function",
             function: Function {
                 name: &name,
                 description: tool.description.as_deref().filter(|text| !text.is_empty()),
                 parameters: tool.input_schema,
-                strict: tool.strict,
+                strict,
             },
             cache_control: tool.cache_control.filter(|raw| raw.get() != "null"),
         };
@@ -138,6 +140,11 @@ pub(super) fn response_format(param: &str, format: &Object) -> Result<Option<Val
     }
     described["schema"] = schema;
     Ok(Some(json!({"type": "json_schema", "json_schema": described})))
+}
+
+fn has_closed_schema(raw: Option<Raw<'_>>) -> bool {
+    let schema = raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
+    schema.is_some_and(|schema| is_closed(&schema))
 }
 
 /// Whether every object in a schema names all its properties as required and allows no other.

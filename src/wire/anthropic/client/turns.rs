@@ -36,7 +36,9 @@ pub(super) fn messages(
     let mut out = Out::default();
     if let Some(raw) = system {
         let raw: Raw<'_> = read("system", raw)?;
-        out.said("system", parts(&Place::system("system"), raw)?);
+        let mut said = parts(&Place::system("system"), raw)?;
+        said.retain(|part| !matches!(part, Part::Text { text, .. } if is_billing_note(text)));
+        out.said("system", said);
     }
     let last = turns.len().saturating_sub(1);
     for (at, raw) in turns.into_iter().enumerate() {
@@ -59,6 +61,12 @@ pub(super) fn messages(
         }
     }
     Ok(out.finish())
+}
+
+/// What Claude Code tells Anthropic of its accounts, as a block of the system prompt. There is a hash
+/// in it, so before every other prompt it would keep providers from finding the rest in their caches.
+fn is_billing_note(text: &str) -> bool {
+    text.starts_with("x-anthropic-billing-header:")
 }
 
 #[derive(Default)]

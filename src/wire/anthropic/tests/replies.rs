@@ -42,6 +42,20 @@ fn every_stop_reason_has_its_finish_reason() {
 }
 
 #[test]
+fn what_openai_has_no_word_for_stands_beside_the_finish_reason() {
+    let text = json!([{"type": "text", "text": "a"}]);
+    let mut stopped = message(&text, "stop_sequence");
+    stopped["stop_sequence"] = "END".into();
+    let stopped = &read(&stopped)["choices"][0];
+    assert_eq!(stopped["native_finish_reason"], "stop_sequence");
+    assert_eq!(stopped["stop_sequence"], "END");
+    let full = choice(&text, "model_context_window_exceeded");
+    assert_eq!(full["native_finish_reason"], "model_context_window_exceeded");
+    let usual = choice(&text, "end_turn");
+    assert_eq!(usual.get("native_finish_reason").or_else(|| usual.get("stop_sequence")), None);
+}
+
+#[test]
 fn tool_calls_keep_the_order_and_the_spelling_of_their_input() {
     let body = r#"{"id":"msg_1","model":"m","content":[
         {"type":"text","text":"Look:"},

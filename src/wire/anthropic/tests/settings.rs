@@ -440,6 +440,10 @@ fn an_effort_is_adaptive_thinking_or_a_budget() {
     let body = ask(&json!({"reasoning_effort": "high"}));
     assert_eq!(refusal(OLDEST, &body).0, "reasoning_effort");
     assert_eq!(send_with(&body, &dropping(OLDEST)).get("thinking"), None);
+    let wish = json!({"reasoning_effort": "medium",
+        "thinking": {"type": "enabled", "budget_tokens": 8_192}});
+    assert_eq!(sent(OLDEST, &wish).get("thinking"), None);
+    assert_eq!(sent(OLD, &wish)["thinking"], wish["thinking"]);
     assert_eq!(refusal(NEW, &ask(&json!({"reasoning_effort": "huge"}))).0, "reasoning_effort");
     let object = json!({"reasoning_effort": {"effort": "low", "summary": "auto"}});
     assert_eq!(sent(NEW, &object)["output_config"], json!({"effort": "low"}));

@@ -69,6 +69,23 @@ fn efforts_are_said_in_each_models_words() {
 }
 
 #[test]
+fn a_wish_to_think_is_granted_where_that_can_be() {
+    let wish = json!({"reasoning_effort": "high",
+        "thinking": {"type": "enabled", "budget_tokens": 2000}, "max_tokens": 9000});
+    for model in [LLAMA, NOVA] {
+        let body = sent(to(model), wish.clone()).unwrap();
+        assert_eq!(body.get("additionalModelRequestFields"), None, "{model}");
+    }
+    let claude = sent(With::default(), wish).unwrap()["additionalModelRequestFields"].take();
+    assert_eq!(claude["thinking"]["budget_tokens"], 2000);
+    let off = json!({"thinking": {"type": "disabled"}});
+    for model in [LLAMA, NOVA, "amazon.nova-2-lite-v1:0"] {
+        let body = sent(to(model), off.clone()).unwrap();
+        assert_eq!(body.get("additionalModelRequestFields"), None, "{model}");
+    }
+}
+
+#[test]
 fn the_choice_among_tools_is_said_as_far_as_it_can_be() {
     let choose = |with, choice: Value| {
         sent(with, json!({"tools": [tool("f"), tool("g")], "tool_choice": choice}))
@@ -155,6 +172,18 @@ fn converses_own_fields_stand_where_it_has_them() {
     own["additionalModelRequestFields"]["anthropic_beta"] = json!(["context-1m"]);
     own.insert("messages".into(), json!([{"role": "user", "content": [{"text": "hi"}]}]));
     assert_eq!(sent(With::default(), fields).unwrap(), expected);
+}
+
+#[test]
+fn betas_of_anthropics_are_for_claude() {
+    let fields = || json!({"betas": ["interleaved-thinking-2025-05-14"]});
+    let claude = sent(With::default(), fields()).unwrap();
+    let named = &claude["additionalModelRequestFields"]["anthropic_beta"];
+    assert_eq!(*named, json!(["interleaved-thinking-2025-05-14"]));
+    for model in [NOVA, LLAMA, "openai.gpt-oss-120b-1:0"] {
+        let other = sent(to(model), fields()).unwrap();
+        assert_eq!(other.get("additionalModelRequestFields"), None, "{model}");
+    }
 }
 
 #[test]

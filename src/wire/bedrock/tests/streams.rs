@@ -154,6 +154,30 @@ fn ending_frames(reason: &str) -> Vec<u8> {
 }
 
 #[test]
+fn a_stop_sequence_is_named_beside_the_reason() {
+    let last = |stop: &Value| {
+        let mut stream = StreamTranslator::new(StreamOptions::default(), &ORIGIN);
+        let mut out = Vec::new();
+        let frames = [delta(0, &json!({"text": "x"})), event("messageStop", stop)].concat();
+        stream.push(frames.into(), &mut out);
+        assert_eq!(stream.finish(&mut out), Ending::Complete);
+        let text = String::from_utf8(out.concat()).unwrap();
+        let last = text.split("\n\n").filter_map(|event| event.strip_prefix("data: {")).last();
+        let chunk: Value = serde_json::from_str(&format!("{{{}", last.unwrap())).unwrap();
+        chunk["choices"][0].clone()
+    };
+    let stopped = last(&json!({"stopReason": "stop_sequence",
+        "additionalModelResponseFields": {"stop_sequence": "END"}}));
+    assert_eq!(
+        stopped,
+        json!({"index": 0, "delta": {}, "finish_reason": "stop",
+            "native_finish_reason": "stop_sequence", "stop_sequence": "END"})
+    );
+    let usual = last(&json!({"stopReason": "end_turn", "additionalModelResponseFields": null}));
+    assert_eq!(usual, json!({"index": 0, "delta": {}, "finish_reason": "stop"}));
+}
+
+#[test]
 fn an_answer_by_our_own_tool_is_text() {
     let (deltas, ..) = run(&[
         tool(0, "_json_output"),
@@ -319,6 +343,9 @@ fn reasons_for_the_end_are_told_and_lost_answers_are_failures() {
         let reply = reply(body.to_string().into(), 1, &ORIGIN).unwrap();
         let reply: Value = serde_json::from_slice(&reply.body).unwrap();
         assert_eq!(reply["choices"][0]["finish_reason"], told, "{reason}");
+        let more = ["stop_sequence", "model_context_window_exceeded"].contains(&reason);
+        let native = reply["choices"][0].get("native_finish_reason");
+        assert_eq!(native, more.then(|| json!(reason)).as_ref(), "{reason}");
     }
     let (_, progress, ending, _) =
         run(&[event("messageStart", &json!({"role": "assistant"})), ending("malformed_tool_use")]);

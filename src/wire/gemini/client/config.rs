@@ -1,6 +1,7 @@
 //! `generationConfig`, as canonical parameters.
 
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::read::{Message, camel, integer, list, number, word};
@@ -16,6 +17,9 @@ const SCHEMA_NAME: &str = "response";
 
 /// Budgets of thinking and the efforts that come nearest: OpenAI's clients, too, get these budgets.
 const EFFORTS: [(i64, &str); 3] = [(1_024, "low"), (8_192, "medium"), (i64::MAX, "high")];
+
+/// The smallest budget that every provider takes which counts thinking in tokens.
+const LEAST_BUDGET: i64 = 1_024;
 
 #[derive(Serialize)]
 struct Format<'a> {
@@ -67,7 +71,11 @@ pub(super) fn write(
             "responseMimeType" | "responseSchema" | "responseJsonSchema"
             // An older spelling of the latter.
             | "_responseJsonSchema" | "ResponseJsonSchema" => {}
-            "thinkingConfig" => thinking(&place, raw, draft)?,
+            "thinkingConfig" => {
+                let most = config.get("maxOutputTokens");
+                let most = most.map(|raw| integer(&format!("{param}.maxOutputTokens"), raw));
+                thinking(&place, raw, most.transpose()?, draft)?;
+            }
             "responseModalities" => modalities(&place, raw, draft, obstacle)?,
             // How to look at media and how to speak; nothing that a text would be other without.
             "mediaResolution" | "speechConfig" | "audioTimestamp" | "imageConfig"
@@ -128,8 +136,18 @@ fn format(
 }
 
 /// How hard to think. A budget of -1 and none at all leave it to the model.
-fn thinking(param: &str, raw: Raw<'_>, draft: &mut Draft) -> Result<(), Failure> {
+///
+/// It is said twice, as an effort and in Anthropic's words: so providers that count thinking in
+/// tokens get the client's number, and all can tell a client's wish from an effort that it demands.
+/// `most`: of the whole answer, which the budget has to leave room in.
+fn thinking(
+    param: &str,
+    raw: Raw<'_>,
+    most: Option<i64>,
+    draft: &mut Draft,
+) -> Result<(), Failure> {
     let config = Message::read(param, raw.get())?;
+    let mut tokens = None;
     let effort = if let Some((written, raw)) = config.find("thinkingLevel") {
         let place = format!("{param}.{written}");
         match &*word(&place, raw)? {
@@ -148,14 +166,24 @@ fn thinking(param: &str, raw: Raw<'_>, draft: &mut Draft) -> Result<(), Failure>
         match integer(&format!("{param}.{written}"), raw)? {
             0 => Some("none"),
             ..0 => None,
-            budget => EFFORTS.iter().find(|(most, _)| budget <= *most).map(|(_, effort)| *effort),
+            budget => {
+                let fits = budget >= LEAST_BUDGET && most.is_none_or(|most| budget < most);
+                tokens = fits.then_some(budget);
+                EFFORTS.iter().find(|(most, _)| budget <= *most).map(|(_, effort)| *effort)
+            }
         }
     } else {
         None
     };
-    if let Some(effort) = effort {
-        draft.set("reasoning_effort", effort);
-    }
+    let Some(effort) = effort else { return Ok(()) };
+    draft.set("reasoning_effort", effort);
+    let thinking = match (effort, tokens) {
+        ("none", _) => json!({"type": "disabled"}),
+        (_, Some(tokens)) => json!({"type": "enabled", "budget_tokens": tokens}),
+        // Without `display` some models send no text of their thinking.
+        (_, None) => json!({"type": "adaptive", "display": "summarized"}),
+    };
+    draft.set("thinking", &thinking);
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::media;
+use super::names::fitted;
 use super::read::{Message as Fields, camel, list, standard_base64, word};
 use crate::failure::Failure;
 use crate::wire::chat::{Call, CallFunction, ExtraContent, Message, Part, Raw};
@@ -129,7 +130,8 @@ impl<'a> Conversation<'a> {
     ) -> Result<(), Failure> {
         let result = Fields::read(param, raw.get())?;
         let id = result.text(param, "id")?.filter(|id| !id.is_empty());
-        let name = result.text(param, "name")?.unwrap_or_default();
+        let written = result.text(param, "name")?.unwrap_or_default();
+        let name = fitted(written.clone());
         let open = |call: &&mut Pending<'a>| !call.answered;
         let found = match &id {
             Some(id) if self.calls.iter().any(|call| call.id == *id) => {
@@ -144,7 +146,7 @@ impl<'a> Conversation<'a> {
             }
             None => {
                 let message = format!(
-                    "`{param}`: there is no call of the function {name:?} before this result"
+                    "`{param}`: there is no call of the function {written:?} before this result"
                 );
                 obstacle.content(invalid(param, message));
                 id.unwrap_or_else(|| name.clone())
@@ -257,6 +259,7 @@ impl<'a> Conversation<'a> {
         let call = Fields::read(param, raw.get())?;
         let name = call.text(param, "name")?.filter(|name| !name.is_empty());
         let name = name.ok_or_else(|| missing(&format!("{param}.name")))?;
+        let name = fitted(name);
         let id = call.text(param, "id")?.filter(|id| !id.is_empty());
         let id = id.unwrap_or_else(|| Cow::Owned(format!("call_{turn}_{place}")));
         let args = match call.find("args") {

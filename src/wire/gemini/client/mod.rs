@@ -15,6 +15,7 @@ mod config;
 mod contents;
 mod embed;
 mod media;
+mod names;
 pub mod native;
 mod read;
 mod reply;

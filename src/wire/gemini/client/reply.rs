@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use super::names::Names;
 use super::request::includes_thoughts;
 use super::write::{
     Candidate, Content, FunctionCall, LogprobsResult, Part, PromptFeedback, Response, citations,
@@ -26,11 +27,14 @@ pub fn reply(body: &[u8], telling: &Telling<'_>) -> Result<Bytes, Failure> {
     }
     let completion = Completion::read(body)?;
     let usage = completion.usage.and_then(|raw| read_usage(raw.get()));
+    let names = Names::of(telling.request);
     let thoughts = telling.request.is_some_and(includes_thoughts);
     let refused = refused_prompt(&completion.choices, usage.as_ref());
     let candidates = match &refused {
         Some(_) => Vec::new(),
-        None => completion.choices.iter().map(|answer| candidate(answer, thoughts)).collect(),
+        None => {
+            completion.choices.iter().map(|answer| candidate(answer, thoughts, &names)).collect()
+        }
     };
     let (id, model) = (&*completion.id, &*completion.model);
     let response = Response {
@@ -63,7 +67,7 @@ fn refused_prompt<'a>(choices: &'a [Answer<'_>], usage: Option<&Usage>) -> Optio
     (silent && filtered).then(|| turn.refusal.as_deref().filter(|text| !text.is_empty()))
 }
 
-fn candidate<'a>(answer: &'a Answer<'_>, thoughts: bool) -> Candidate<'a> {
+fn candidate<'a>(answer: &'a Answer<'_>, thoughts: bool, names: &'a Names) -> Candidate<'a> {
     let turn = &answer.message;
     let mut finish = (finish_reason(answer.finish_reason.as_deref()), None);
     let mut parts = Vec::new();
@@ -86,7 +90,7 @@ fn candidate<'a>(answer: &'a Answer<'_>, thoughts: bool) -> Candidate<'a> {
     for call in turn.tool_calls.iter().flatten() {
         let Some(function) = &call.function else { continue };
         let id = call.id.as_deref().map(Cow::Borrowed);
-        let name = Cow::Borrowed(&*function.name.0);
+        let name = Cow::Borrowed(names.original(&function.name.0));
         match FunctionCall::new(id, name, function.arguments.as_deref()) {
             Some(written) => {
                 let signature = self::signature(call.extra_content.as_ref());

@@ -11,6 +11,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::super::StreamTranslator;
+use super::names::Names;
 use super::reply::signature;
 use super::request::includes_thoughts;
 use super::write::{
@@ -35,6 +36,7 @@ pub struct Stream {
     splitter: Splitter,
     frames: Framing,
     thoughts: bool,
+    names: Names,
     id: String,
     model: String,
     candidates: Vec<Gathered>,
@@ -85,6 +87,7 @@ impl Stream {
             splitter: Splitter::new(),
             frames: Framing { array: telling.array, begun: false, closed: false },
             thoughts: telling.request.is_some_and(includes_thoughts),
+            names: Names::of(telling.request),
             id: telling.request_id.to_owned(),
             model: telling.model.to_owned(),
             candidates: Vec::new(),
@@ -193,6 +196,7 @@ impl Stream {
         }
         self.ended = true;
         let gathered = std::mem::take(&mut self.candidates);
+        let names = std::mem::take(&mut self.names);
         let usage = self.usage;
         let blocked = match gathered.as_slice() {
             [only] if self.silent && usage.is_none_or(|usage| usage.output_tokens == 0) => {
@@ -202,7 +206,7 @@ impl Stream {
         };
         let candidates = match &blocked {
             Some(_) => Vec::new(),
-            None => gathered.iter().map(Gathered::last_words).collect(),
+            None => gathered.iter().map(|gathered| gathered.last_words(&names)).collect(),
         };
         self.write(candidates, blocked, usage.map(Into::into), out);
         self.frames.close(out);
@@ -364,7 +368,7 @@ impl Gathered {
 
     /// The candidate of the last frame. It always has a part: the SDKs take a content without one
     /// for a broken answer and leave the whole turn out of the history of a chat.
-    fn last_words(&self) -> Candidate<'_> {
+    fn last_words<'g>(&'g self, names: &'g Names) -> Candidate<'g> {
         let mut finish = (finish_reason(self.finish.as_deref()), None);
         let mut parts = Vec::new();
         if !self.refusal.is_empty() {
@@ -372,7 +376,11 @@ impl Gathered {
         }
         for call in &self.calls {
             let id = call.id.as_deref().map(Cow::Borrowed);
-            match FunctionCall::gathered(id, Cow::Borrowed(&call.name), &call.arguments) {
+            match FunctionCall::gathered(
+                id,
+                Cow::Borrowed(names.original(&call.name)),
+                &call.arguments,
+            ) {
                 Some(written) => {
                     let signature = call.signature.as_deref().map(Cow::Borrowed);
                     parts.push(Part::call(written).signed(signature));

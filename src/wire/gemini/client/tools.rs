@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::names::fitted;
 use super::read::{Message, camel, list, word};
 use super::schema::json_schema;
 use crate::failure::Failure;
@@ -125,6 +126,7 @@ impl<'a> Tooling<'a> {
             return Ok(());
         }
         // Who may call only some functions is shown only those: every provider understands that.
+        let allowed: Vec<_> = allowed.into_iter().map(|name| Text(fitted(name.0))).collect();
         self.tools.retain(|tool| allowed.iter().any(|name| **name == *tool.function.name));
         if self.tools.is_empty() {
             let message = format!("`{param}.allowedFunctionNames` names no declared function");
@@ -151,5 +153,6 @@ fn declaration<'a>(param: &str, raw: Raw<'a>) -> Result<Tool<'a>, Failure> {
         (None, None) => None,
     };
     let description = declared.text(param, "description")?;
+    let name = fitted(name);
     Ok(Tool { kind: "function", function: Function { name, description, parameters } })
 }

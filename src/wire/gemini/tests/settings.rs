@@ -77,6 +77,11 @@ fn thinking_is_told_in_the_words_of_the_generation() {
             json!({"thinkingBudget": 5}),
         ),
         ("gemini-2.0-flash", json!({"reasoning_effort": "none"}), Value::Null),
+        (
+            "gemini-2.0-flash",
+            json!({"reasoning_effort": "low", "thinking": {"type": "enabled", "budget_tokens": 2000}}),
+            Value::Null,
+        ),
     ] {
         let config = config(model, &parameters);
         let thinking = config.get("thinkingConfig").cloned().unwrap_or_default();

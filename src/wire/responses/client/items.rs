@@ -5,19 +5,20 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::sealed;
+use super::{freeform, sealed};
 use crate::failure::Failure;
 use crate::wire::chat::{AudioData, FileData, ImageUrl, Part, Raw};
 use crate::wire::fields::{Text, missing, mistyped, read};
 
 /// Types of items that have a counterpart.
-const KNOWN: [&str; 6] = [
+const KNOWN: [&str; 7] = [
     "message",
     "function_call",
     "function_call_output",
     "custom_tool_call",
     "custom_tool_call_output",
     "reasoning",
+    "image_generation_call",
 ];
 
 pub(super) fn is_known(kind: &str) -> bool {
@@ -42,6 +43,11 @@ struct Written<'a> {
     input: Option<Raw<'a>>,
     #[serde(borrow, default)]
     output: Option<Raw<'a>>,
+    /// Of an image that was generated: base64.
+    #[serde(borrow, default)]
+    result: Option<Raw<'a>>,
+    #[serde(borrow, default)]
+    output_format: Option<Raw<'a>>,
     #[serde(borrow, default)]
     summary: Option<Vec<WrittenPart<'a>>>,
     #[serde(borrow, default)]
@@ -122,19 +128,12 @@ struct Call<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Called<'a> {
     Function { function: Function<'a> },
-    Custom { custom: Custom<'a> },
 }
 
 #[derive(Serialize)]
 struct Function<'a> {
     name: Text<'a>,
     arguments: Cow<'a, str>,
-}
-
-#[derive(Serialize)]
-struct Custom<'a> {
-    name: Text<'a>,
-    input: Cow<'a, str>,
 }
 
 impl<'a> Message<'a> {
@@ -208,12 +207,11 @@ impl<'a> Turns<'a> {
                 let need = |name: &str| missing(&format!("{param}.{name}"));
                 let id = item.call_id.ok_or_else(|| need("call_id"))?;
                 let name = item.name.ok_or_else(|| need("name"))?;
-                let what = if is_function {
-                    let arguments = plain(item.arguments, "{}");
-                    Called::Function { function: Function { name, arguments } }
-                } else {
-                    Called::Custom { custom: Custom { name, input: plain(item.input, "") } }
+                let arguments = match is_function {
+                    true => plain(item.arguments, "{}"),
+                    false => Cow::Owned(freeform::arguments(&plain(item.input, ""))),
                 };
+                let what = Called::Function { function: Function { name, arguments } };
                 let call = Call { id, what, extra_content: item.extra_content };
                 self.turn().tool_calls.push(call);
                 Ok(())
@@ -226,8 +224,31 @@ impl<'a> Turns<'a> {
                 self.push(Message { role, content, tool_call_id: Some(id), ..Message::default() });
                 Ok(())
             }
+            "image_generation_call" => {
+                self.image(item);
+                Ok(())
+            }
             _ => Ok(()),
         }
+    }
+
+    /// An image that the assistant made: shown by the user, because only users show images.
+    fn image(&mut self, item: Written<'a>) {
+        let calls = self.turn.as_ref().is_some_and(|turn| !turn.tool_calls.is_empty());
+        // Nothing may stand between calls and their results.
+        let data = plain(item.result, "");
+        if data.is_empty() || calls {
+            return;
+        }
+        let format = plain(item.output_format, "png");
+        let url = Text(Cow::Owned(format!("data:image/{format};base64,{data}")));
+        let image_url = ImageUrl { url, detail: None, format: None };
+        let lead = Cow::Borrowed("The image that you generated:");
+        let content = content(vec![
+            Part::Text { text: lead, cache_control: None },
+            Part::ImageUrl { image_url, cache_control: None },
+        ]);
+        self.push(Message { role: "user".into(), content, ..Message::default() });
     }
 
     fn message(&mut self, param: &str, item: Written<'a>) -> Result<(), Failure> {

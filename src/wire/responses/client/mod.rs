@@ -4,6 +4,7 @@
 //! conversation is sent whole each time, and reasoning comes back sealed in its item.
 
 mod echo;
+mod freeform;
 mod items;
 mod obstacle;
 mod output;

@@ -21,9 +21,10 @@ struct Kind<'a> {
 }
 
 /// Why a request cannot go to a provider without a Responses API; `None` if it can. Another
-/// deployment may be able to serve it.
+/// deployment may be able to serve it. `drops`: tools that run at OpenAI may be left out, as
+/// [`super::request`] does.
 #[must_use]
-pub fn obstacle(body: &Object) -> Option<Failure> {
+pub fn obstacle(body: &Object, drops: bool) -> Option<Failure> {
     if body.is_set("previous_response_id") {
         return Some(refusal(
             "previous_response_id",
@@ -42,7 +43,8 @@ pub fn obstacle(body: &Object) -> Option<Failure> {
         let message = "The provider of this model cannot make a response in the background.";
         return Some(refusal("background", "background_not_supported", message));
     }
-    tools(body).or_else(|| choice(body)).or_else(|| input(body))
+    let tool = if drops { None } else { tools(body).or_else(|| choice(body)) };
+    tool.or_else(|| input(body))
 }
 
 fn tools(body: &Object) -> Option<Failure> {
@@ -53,7 +55,8 @@ fn tools(body: &Object) -> Option<Failure> {
     });
     let (at, kind) = foreign?;
     let message = format!(
-        "The tool `{}` runs at OpenAI; the provider of this model has none of that type.",
+        "The tool `{}` runs at OpenAI; the provider of this model has none of that type. Leave it \
+         out, or set `drop_params` to have it dropped.",
         kind.0
     );
     Some(refusal(&format!("tools[{at}]"), "unsupported_tool", message))

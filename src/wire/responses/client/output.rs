@@ -32,12 +32,23 @@ pub(super) enum Item<'a> {
         call_id: &'a str,
         name: &'a str,
         input: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        extra_content: Option<&'a RawValue>,
     },
     Reasoning {
         id: &'a str,
         summary: &'a [Part<'a>],
         #[serde(skip_serializing_if = "Option::is_none")]
         encrypted_content: Option<&'a str>,
+    },
+    ImageGenerationCall {
+        id: &'a str,
+        status: &'static str,
+        /// Base64.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        result: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        output_format: Option<&'a str>,
     },
 }
 
@@ -82,6 +93,7 @@ pub(super) enum IdOf {
     Function,
     Custom,
     Reasoning,
+    Image,
 }
 
 /// The id of an item: its type's prefix, the stem of the response's id, the number of the item.
@@ -91,6 +103,7 @@ pub(super) fn id(of: IdOf, stem: &str, index: u64) -> String {
         IdOf::Function => "fc",
         IdOf::Custom => "ctc",
         IdOf::Reasoning => "rs",
+        IdOf::Image => "ig",
     };
     format!("{prefix}_{stem}_{index}")
 }
@@ -123,6 +136,12 @@ pub(super) fn token_logprobs(wrapped: Option<Raw<'_>>) -> Vec<Box<RawValue>> {
     }
     let read = |raw: Raw<'_>| serde_json::from_str::<Wrapped>(raw.get()).ok()?.content;
     wrapped.and_then(read).unwrap_or_default()
+}
+
+/// An image that was generated: its format and its base64. `None`: it is behind an address.
+pub(super) fn image_data(url: &str) -> Option<(Option<&str>, &str)> {
+    let (head, data) = url.strip_prefix("data:")?.split_once(";base64,")?;
+    Some((head.strip_prefix("image/"), data))
 }
 
 /// What a provider wants to see again, as JSON.

@@ -5,11 +5,11 @@ use serde_json::value::RawValue;
 
 use super::echo::{Echo, Says, Status, stem};
 use super::output::{
-    IdOf, Item, Part, extra, flat_annotation, id, sealed_in, summary_in, token_logprobs,
+    IdOf, Item, Part, extra, flat_annotation, id, image_data, sealed_in, summary_in, token_logprobs,
 };
-use super::sealed;
+use super::{freeform, sealed};
 use crate::failure::Failure;
-use crate::wire::chat::{Completion, Turn, arguments, read_usage};
+use crate::wire::chat::{Completion, Turn, arguments, image_url, read_usage};
 use crate::wire::client::Telling;
 use crate::wire::fields::Text;
 use crate::wire::responses::failure::garbage;
@@ -27,7 +27,8 @@ pub fn reply(body: &Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
         return Err(garbage("the provider's reply has no choices"));
     };
     let status = Status::of(answer.finish_reason.as_deref());
-    let output = items(answer.message, &token_logprobs(answer.logprobs), status, &stem);
+    let free = freeform::names(telling.request);
+    let output = items(answer.message, &token_logprobs(answer.logprobs), status, &stem, &free);
     let usage = completion.usage.and_then(|raw| read_usage(raw.get()));
     let model = if completion.model.is_empty() { telling.model } else { &*completion.model };
     let mut out = Vec::with_capacity(body.len() + 512);
@@ -83,6 +84,7 @@ fn items(
     logprobs: &[Box<RawValue>],
     status: Status,
     stem: &str,
+    free: &[String],
 ) -> Vec<Box<RawValue>> {
     let mut items = Vec::new();
     let place = |items: &Vec<Box<RawValue>>| items.len() as u64;
@@ -102,7 +104,9 @@ fn items(
     let calls = turn.tool_calls.unwrap_or_default();
     let text = turn.content.as_deref().unwrap_or_default();
     let refusal = turn.refusal.as_deref().filter(|text| !text.is_empty());
-    if !text.is_empty() || refusal.is_some() || calls.is_empty() {
+    let images = turn.images.unwrap_or_default();
+    let images: Vec<String> = images.iter().filter_map(|raw| image_url(raw)).collect();
+    if !text.is_empty() || refusal.is_some() || (calls.is_empty() && images.is_empty()) {
         let annotations = turn.annotations.unwrap_or_default();
         let annotations: Vec<_> =
             annotations.iter().filter_map(|raw| flat_annotation(raw)).collect();
@@ -116,6 +120,22 @@ fn items(
         let status = if calls.is_empty() { status.word() } else { "completed" };
         items.push(Item::Message { id: &id, status, role: "assistant", content: &content }.raw());
     }
+    for url in images {
+        let index = place(&items);
+        items.push(match image_data(&url) {
+            Some((output_format, data)) => {
+                let id = id(IdOf::Image, stem, index);
+                let (status, result) = ("completed", Some(data));
+                Item::ImageGenerationCall { id: &id, status, result, output_format }.raw()
+            }
+            None => {
+                let text = &format!("![image]({url})");
+                let content = [Part::OutputText { text, annotations: &[], logprobs: &[] }.raw()];
+                let (id, role) = (id(IdOf::Message, stem, index), "assistant");
+                Item::Message { id: &id, status: "completed", role, content: &content }.raw()
+            }
+        });
+    }
     for call in calls {
         let call_id = call.id.unwrap_or_default();
         let index = place(&items);
@@ -126,9 +146,22 @@ fn items(
             let extra = extra(call.extra_content.as_ref());
             // What was cut off is no JSON.
             let is_whole = serde_json::from_str::<&RawValue>(&text).is_ok();
+            let status = if is_whole { "completed" } else { status.word() };
+            if free.iter().any(|name| **name == *function.name) {
+                let item = Item::CustomToolCall {
+                    id: &id(IdOf::Custom, stem, index),
+                    status,
+                    call_id: &call_id,
+                    name: &function.name,
+                    input: &freeform::input(&text),
+                    extra_content: extra.as_deref(),
+                };
+                items.push(item.raw());
+                continue;
+            }
             let item = Item::FunctionCall {
                 id: &id(IdOf::Function, stem, index),
-                status: if is_whole { "completed" } else { status.word() },
+                status,
                 call_id: &call_id,
                 name: &function.name,
                 arguments: &text,
@@ -144,6 +177,7 @@ fn items(
                 call_id: &call_id,
                 name: text("name").unwrap_or_default(),
                 input: text("input").unwrap_or_default(),
+                extra_content: None,
             };
             items.push(item.raw());
         }

@@ -33,8 +33,9 @@ const PASSED: [&str; 15] = [
 /// Parameters that are read under other names, or that say how a provider's own Responses API is
 /// to work. Without one, all of these are as their defaults are; what cannot be so is refused by
 /// [`super::obstacle`].
-const READ: [&str; 20] = [
+const READ: [&str; 21] = [
     "background",
+    "client_metadata",
     "context_management",
     "conversation",
     "include",
@@ -96,7 +97,10 @@ pub fn request(body: &Object) -> Result<Object, Failure> {
         out.set("tools", &tools);
     }
     // Clients send `auto` with every request; the chat API takes no choice where there are no tools.
-    let chooses = |raw: &&str| !tools.is_empty() || !matches!(*raw, "\"auto\"" | "\"none\"");
+    // Of those that run at the provider none is left.
+    let hosted = tools.is_empty() && set(body, "tools").is_some_and(|raw| raw.contains('{'));
+    let is_idle = |raw: &str| matches!(raw, "\"auto\"" | "\"none\"");
+    let chooses = |raw: &&str| !tools.is_empty() || !(hosted || is_idle(raw));
     if let Some(raw) = set(body, "tool_choice").filter(chooses)
         && let Some(choice) = tools::choice(raw)?
     {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::freeform;
 use crate::failure::Failure;
 use crate::wire::chat::{FunctionTool, Raw};
 use crate::wire::fields::{Text, missing, read};
@@ -26,7 +27,7 @@ struct Written<'a> {
     cache_control: Option<Raw<'a>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Format<'a> {
     #[serde(borrow, default, rename = "type")]
     kind: Option<Text<'a>>,
@@ -45,34 +46,9 @@ pub(super) enum Nested<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<Raw<'a>>,
     },
-    Custom {
-        custom: CustomTool<'a>,
-    },
 }
 
-#[derive(Serialize)]
-pub(super) struct CustomTool<'a> {
-    name: Text<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<Text<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    format: Option<NestedFormat<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum NestedFormat<'a> {
-    Text,
-    Grammar { grammar: Grammar<'a> },
-}
-
-#[derive(Serialize)]
-struct Grammar<'a> {
-    syntax: Text<'a>,
-    definition: Text<'a>,
-}
-
-/// The tools that run at the client. Others are for [`super::obstacle`] to refuse.
+/// The tools that run at the client, all of them as functions. Others are for [`super::obstacle`] to refuse.
 ///
 /// # Errors
 /// A tool has no name, or is not an object.
@@ -96,13 +72,25 @@ pub(super) fn tools(raw: &str) -> Result<Vec<Nested<'_>>, Failure> {
                 FunctionTool { name, description, parameters, strict, cache_control: None };
             Nested::Function { function, cache_control: tool.cache_control }
         } else {
-            let format = tool.format.map(|format| match (format.syntax, format.definition) {
+            let format = tool.format.unwrap_or_default();
+            let grammar = match (format.syntax, format.definition) {
                 (Some(syntax), Some(definition)) if format.kind.as_deref() == Some("grammar") => {
-                    NestedFormat::Grammar { grammar: Grammar { syntax, definition } }
+                    Some(format!(
+                        "`input` has to follow this {} grammar:\n{}",
+                        syntax.0, definition.0
+                    ))
                 }
-                _ => NestedFormat::Text,
-            });
-            Nested::Custom { custom: CustomTool { name, description, format } }
+                _ => None,
+            };
+            // Nobody holds the model to the grammar, so it has to read it.
+            let description = match (description, grammar) {
+                (Some(said), Some(grammar)) => Some(Text::from(format!("{}\n\n{grammar}", said.0))),
+                (said, grammar) => said.or_else(|| grammar.map(Text::from)),
+            };
+            let parameters = freeform::parameters();
+            let function =
+                FunctionTool { name, description, parameters, strict: None, cache_control: None };
+            Nested::Function { function, cache_control: tool.cache_control }
         });
     }
     Ok(tools)
@@ -136,7 +124,6 @@ pub(super) enum NestedChoice<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum NamedChoice<'a> {
     Function { function: Name<'a> },
-    Custom { custom: Name<'a> },
 }
 
 #[derive(Serialize)]
@@ -160,7 +147,12 @@ pub(super) fn choice(raw: &str) -> Result<Option<NestedChoice<'_>>, Failure> {
     }
     let written: WrittenChoice<'_> = read("tool_choice", raw)?;
     if written.kind.as_deref() == Some("allowed_tools") {
-        let tools = written.tools.into_iter().flatten().filter_map(named).collect();
+        let listed = written.tools.unwrap_or_default();
+        let any = !listed.is_empty();
+        let tools: Vec<NamedChoice<'_>> = listed.into_iter().filter_map(named).collect();
+        if any && tools.is_empty() {
+            return Ok(None);
+        }
         let mode = written.mode.unwrap_or_else(|| "auto".into());
         let allowed_tools = Allowed { mode, tools };
         return Ok(Some(NestedChoice::Allowed { kind: "allowed_tools", allowed_tools }));
@@ -174,8 +166,7 @@ pub(super) fn choice(raw: &str) -> Result<Option<NestedChoice<'_>>, Failure> {
 fn named(written: WrittenChoice<'_>) -> Option<NamedChoice<'_>> {
     let name = Name { name: written.name?.0 };
     match written.kind.as_deref() {
-        Some("function") => Some(NamedChoice::Function { function: name }),
-        Some("custom") => Some(NamedChoice::Custom { custom: name }),
+        Some("function" | "custom") => Some(NamedChoice::Function { function: name }),
         _ => None,
     }
 }

@@ -54,7 +54,7 @@ fn items_become_messages() {
              "thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "s"}],
              "tool_calls": [
                 {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
-                {"id": "c2", "type": "custom", "custom": {"name": "g", "input": "x"}}]},
+                {"id": "c2", "type": "function", "function": {"name": "g", "arguments": "{\"input\":\"x\"}"}}]},
             {"role": "tool", "tool_call_id": "c1", "content": "one"},
             {"role": "tool", "tool_call_id": "c2", "content": [
                 {"type": "image_url", "image_url": {"url": "data:y"}}]},
@@ -72,7 +72,8 @@ fn settings_become_nested() {
         "text": {"verbosity": "low", "format":
             {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": true}},
         "tools": [{"type": "function", "name": "f", "parameters": {}, "strict": null},
-                  {"type": "custom", "name": "g", "format": {"type": "text"}},
+                  {"type": "custom", "name": "g", "description": "d", "format":
+                    {"type": "grammar", "syntax": "lark", "definition": "start: x"}},
                   {"type": "web_search"}],
         "tool_choice": {"type": "function", "name": "f"}, "fallbacks": ["x"], "temperature": null,
         "include": ["message.output_text.logprobs"], "top_logprobs": 2,
@@ -86,7 +87,11 @@ fn settings_become_nested() {
             "response_format": {"type": "json_schema", "json_schema":
                 {"name": "n", "schema": {"type": "object"}, "strict": true}},
             "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}},
-                      {"type": "custom", "custom": {"name": "g", "format": {"type": "text"}}}],
+                      {"type": "function", "function": {"name": "g",
+                        "description": "d\n\n`input` has to follow this lark grammar:\nstart: x",
+                        "parameters": {"type": "object", "required": ["input"],
+                            "additionalProperties": false, "properties": {"input":
+                            {"type": "string", "description": "The whole input of the tool, as plain text."}}}}}],
             "tool_choice": {"type": "function", "function": {"name": "f"}}, "fallbacks": ["x"],
             "logprobs": true, "top_logprobs": 2,
         })
@@ -100,7 +105,8 @@ fn what_clients_always_send_is_left_out_where_the_chat_api_refuses_it() {
         "tool_choice": "auto", "parallel_tool_calls": false, "top_logprobs": 5, "include": [],
         "truncation": "auto", "max_tool_calls": 3, "reasoning": {"summary": "auto"},
         "stream_options": {"include_obfuscation": false}, "previous_response_id": null,
-        "max_output_tokens": null, "background": false, "store": true});
+        "max_output_tokens": null, "background": false, "store": true,
+        "client_metadata": {"session": "s"}});
     assert_eq!(canonical(&idle), plain);
     let tool = json!([{"type": "function", "name": "f", "parameters": null}]);
     let chosen = canonical(&json!({"model": "m", "input": "hi", "tools": tool,
@@ -149,6 +155,55 @@ fn probabilities_are_told_as_the_api_has_them() {
     assert_eq!(of("response.output_text.done"), [json!([token])]);
     let last = &told.last().unwrap().1["response"]["output"][0]["content"][0];
     assert_eq!(last["logprobs"], json!([token]));
+}
+
+#[test]
+fn an_image_that_was_generated_is_an_item_and_can_be_sent_back() {
+    let asked = object(&json!({"model": "public", "input": "hi"}));
+    let image = |url: &str| json!({"type": "image_url", "index": 0, "image_url": {"url": url}});
+    let images = json!([image("data:image/webp;base64,AAAA"), image("https://h/a.png")]);
+    let body = json!({"id": "chatcmpl-1", "object": "o", "created": 1, "model": "m", "choices": [{
+        "index": 0, "finish_reason": "stop",
+        "message": {"role": "assistant", "content": null, "images": images}}]});
+    let told = reply(&Bytes::from(body.to_string()), &telling(&asked)).unwrap();
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    let item = &told["output"][0];
+    assert_eq!(
+        *item,
+        json!({"type": "image_generation_call", "id": item["id"], "status": "completed",
+               "result": "AAAA", "output_format": "webp"})
+    );
+    assert!(item["id"].as_str().unwrap().starts_with("ig_"));
+    assert_eq!(told["output"][1]["content"][0]["text"], "![image](https://h/a.png)");
+    assert_eq!(told["output"].as_array().unwrap().len(), 2);
+
+    let mut stream = Events::new(&telling(&asked));
+    let chunk = |choice: Value| {
+        let chunk = json!({"id": "chatcmpl-1", "model": "m", "choices": [choice]});
+        Bytes::from(format!("data: {chunk}\n\n"))
+    };
+    let mut out = vec![
+        chunk(json!({"index": 0, "delta": {"images": images}})),
+        chunk(json!({"index": 0, "delta": {}, "finish_reason": "stop"})),
+        Bytes::from_static(b"data: [DONE]\n\n"),
+    ];
+    stream.pass(&mut out);
+    let all = events(&out.concat());
+    let last = &all.last().unwrap().1["response"];
+    assert_eq!(last["output"][0], *item, "streamed or not");
+    assert_eq!(last["output"].as_array().unwrap().len(), 2);
+    let done = all.iter().find(|(name, _)| name == "response.output_item.done").unwrap();
+    assert_eq!(done.1["item"], *item);
+
+    let again = json!({"model": "m", "input": [item, {"role": "user", "content": "Make it red."}]});
+    assert_eq!(obstacle(&object(&again), false).map(|refusal| refusal.message), None);
+    let url = "data:image/webp;base64,AAAA";
+    assert_eq!(
+        canonical(&again)["messages"][0],
+        json!({"role": "user", "content": [
+            {"type": "text", "text": "The image that you generated:"},
+            {"type": "image_url", "image_url": {"url": url}}]})
+    );
 }
 
 #[test]
@@ -204,13 +259,36 @@ fn what_needs_state_or_hosted_tools_is_an_obstacle() {
             "input[0].content unsupported_value",
         ),
     ] {
-        let failure = obstacle(&object(&body)).unwrap();
+        let failure = obstacle(&object(&body), false).unwrap();
         assert_eq!((blamed(&failure).as_str(), failure.telling().status), (told, 400), "{body}");
         assert!(failure.blameless, "another deployment may serve it");
     }
     let fine = json!({"input": [{"role": "user", "content": "x"}, {"type": "reasoning"}],
         "store": true, "background": false, "previous_response_id": null, "tool_choice": "auto"});
-    assert!(obstacle(&object(&fine)).is_none());
+    assert!(obstacle(&object(&fine), false).is_none());
+}
+
+#[test]
+fn hosted_tools_are_dropped_where_that_is_wished() {
+    let search = json!({"type": "web_search", "external_web_access": false});
+    let own = json!({"type": "function", "name": "f", "parameters": {}});
+    for choice in [
+        json!("required"),
+        json!({"type": "web_search"}),
+        json!({"type": "allowed_tools", "mode": "required", "tools": [{"type": "web_search"}]}),
+    ] {
+        let body = json!({"model": "m", "input": "hi", "tools": [search], "tool_choice": choice});
+        assert_eq!(obstacle(&object(&body), true).map(|it| it.message), None, "{body}");
+        assert!(obstacle(&object(&body), false).is_some(), "{body}");
+        let left = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+        assert_eq!(canonical(&body), left);
+    }
+    let body = canonical(&json!({"model": "m", "input": "hi", "tools": [search, own],
+        "tool_choice": "required"}));
+    assert_eq!(body["tools"].as_array().unwrap().len(), 1);
+    assert_eq!(body["tool_choice"], "required");
+    let stored = json!({"previous_response_id": "r", "tools": [search]});
+    assert!(obstacle(&object(&stored), true).is_some(), "this cannot be left out");
 }
 
 #[test]
@@ -586,4 +664,43 @@ fn a_request_over_several_lines_is_repeated_in_one() {
         );
         assert_eq!(event["response"]["metadata"], json!({"a": "b"}));
     }
+}
+
+#[test]
+fn a_function_that_stands_for_free_text_is_told_as_such() {
+    let request = object(&json!({"tools": [{"type": "custom", "name": "apply_patch"},
+        {"type": "function", "name": "f"}]}));
+    let call = |name: &str, arguments: &str| json!({"id": "c1", "type": "function", "function": {"name": name, "arguments": arguments}});
+    let calls = [call("apply_patch", "{\"input\":\"*** A\\n\"}"), call("f", "{}")];
+    let body = json!({"id": "chatcmpl-1", "model": "m", "choices": [{"index": 0,
+        "finish_reason": "tool_calls", "message": {"role": "assistant", "tool_calls": calls}}]});
+    let whole = reply(&Bytes::from(body.to_string()), &telling(&request)).unwrap();
+    let whole: Value = serde_json::from_slice(&whole).unwrap();
+    assert_eq!(whole["output"][0]["type"], "custom_tool_call");
+    assert_eq!(whole["output"][0]["input"], "*** A\n");
+    assert_eq!(whole["output"][1]["type"], "function_call");
+
+    let mut stream = Events::new(&telling(&request));
+    let piece = |call: Value| {
+        let chunk = json!({"id": "chatcmpl-1", "model": "m", "choices": [{"index": 0,
+            "delta": {"tool_calls": [call]}}]});
+        format!("data: {chunk}\n\n")
+    };
+    let mut text = piece(json!({"index": 0, "id": "c1", "type": "function",
+        "function": {"name": "apply_patch", "arguments": ""}}));
+    for part in ["{\"inp", "ut\":\"*** A", "\\n\"}"] {
+        text += &piece(json!({"index": 0, "function": {"arguments": part}}));
+    }
+    let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]});
+    text += &format!("data: {end}\n\ndata: [DONE]\n\n");
+    let mut out = vec![Bytes::from(text)];
+    stream.pass(&mut out);
+    let told = events(&out.concat());
+    let of = |kind: &str| told.iter().filter(|(name, _)| name == kind).collect::<Vec<_>>();
+    let deltas = of("response.custom_tool_call_input.delta");
+    assert_eq!((deltas.len(), &deltas[0].1["delta"]), (1, &json!("*** A\n")));
+    assert_eq!(of("response.custom_tool_call_input.done")[0].1["input"], "*** A\n");
+    assert!(of("response.function_call_arguments.delta").is_empty());
+    let (_, last) = told.last().unwrap();
+    assert_eq!(last["response"]["output"], json!([whole["output"][0]]));
 }

@@ -1,12 +1,13 @@
 use serde_json::{Value, json};
 
 use super::{blamed, object, options};
+use crate::dialect::{ModelRules, Quirks, Refused, Values};
 use crate::wire::RequestOptions;
 use crate::wire::fields::Fields;
-use crate::wire::responses::{need, reply, request};
+use crate::wire::responses::{Owner, need, reply, request};
 
 fn sent(body: &Value) -> Value {
-    let body = request(&object(body), &options("gpt-5.6-terra")).unwrap();
+    let body = request(&object(body), &options("gpt-5.6-terra"), None).unwrap();
     serde_json::from_slice(&body).unwrap()
 }
 
@@ -62,6 +63,34 @@ fn a_tool_loop_becomes_items() {
 }
 
 #[test]
+fn sealed_reasoning_goes_back_to_who_sealed_it_only() {
+    let (one, two) = (Some(Owner::of("one")), Some(Owner::of("two")));
+    let sealed = json!({"type": "reasoning", "id": "rs", "summary": [], "encrypted_content": "gA"});
+    let response = json!({"id": "r", "status": "completed", "output": [sealed,
+        {"type": "message", "id": "m", "content": [{"type": "output_text", "text": "hi"}]}]});
+    let told = reply(response.to_string().into(), 1, one).unwrap();
+    let told: Value = serde_json::from_slice(&told.body).unwrap();
+    let message = &told["choices"][0]["message"];
+    let shown = message["reasoning_items"][0]["encrypted_content"].as_str().unwrap();
+    assert!(shown.starts_with("tg1."), "{shown}");
+    let sent = |owner, items: &Value| {
+        let body = object(&json!({"messages": [
+            {"role": "assistant", "content": "hi", "reasoning_items": items}]}));
+        let body = request(&body, &options("gpt-5"), owner).unwrap();
+        serde_json::from_slice::<Value>(&body).unwrap()["input"].clone()
+    };
+    let said = json!({"type": "message", "role": "assistant", "content": "hi"});
+    let opened = json!({"type": "reasoning", "summary": [], "encrypted_content": "gA"});
+    assert_eq!(sent(one, &message["reasoning_items"]), json!([opened, said]));
+    assert_eq!(sent(two, &message["reasoning_items"]), json!([said]));
+    let nobodys = json!([sealed]);
+    assert_eq!(sent(two, &nobodys), json!([opened, said]), "a client brings it from elsewhere");
+    let others = json!([{"type": "reasoning", "summary": [],
+        "encrypted_content": "tollgate.thinking_blocks:[]"}]);
+    assert_eq!(sent(one, &others), json!([said]));
+}
+
+#[test]
 fn settings_become_flat() {
     let body = sent(&json!({
         "messages": [], "max_tokens": 5, "reasoning_effort": "none", "verbosity": "low",
@@ -103,15 +132,94 @@ fn what_the_api_lacks_is_refused_or_dropped() {
         ("audio", json!({"voice": "v"})),
     ] {
         let body = object(&json!({"messages": [], (name): value}));
-        let refused = request(&body, &options("gpt-5.6-terra")).unwrap_err();
+        let refused = request(&body, &options("gpt-5.6-terra"), None).unwrap_err();
         assert_eq!(blamed(&refused), format!("{name} unsupported_parameter"));
         let dropping = RequestOptions { drop_params: true, ..options("gpt-5.6-terra") };
-        let sent: Value = serde_json::from_slice(&request(&body, &dropping).unwrap()).unwrap();
+        let sent: Value =
+            serde_json::from_slice(&request(&body, &dropping, None).unwrap()).unwrap();
         assert_eq!(sent.get(name), None);
     }
     let body = object(&json!({"messages": [{"role": "tool", "content": "x"}]}));
-    let refused = request(&body, &options("gpt-6")).unwrap_err();
+    let refused = request(&body, &options("gpt-6"), None).unwrap_err();
     assert_eq!(blamed(&refused), "messages[0].tool_call_id missing_required_parameter");
+}
+
+/// What OpenAI's models refuse, as the table of providers has it.
+const REFUSED: &[Refused] = &[
+    Refused {
+        params: &["temperature"],
+        values: Values::Except(&["1"]),
+        reasoning: true,
+        instead: None,
+    },
+    Refused {
+        params: &["top_k", "thinking"],
+        values: Values::Any,
+        reasoning: false,
+        instead: None,
+    },
+    Refused {
+        params: &["reasoning_effort"],
+        values: Values::Only(&["\"none\""]),
+        reasoning: false,
+        instead: Some("\"minimal\""),
+    },
+];
+const RULES: &[ModelRules] =
+    &[ModelRules { models: &["gpt-5"], except: &[], refused: REFUSED, nameless: false }];
+
+#[test]
+fn a_model_refuses_here_what_it_refuses_on_the_chat_api() {
+    let quirks = Quirks { rules: RULES, ..Quirks::default() };
+    let strict = RequestOptions { quirks, ..options("gpt-5") };
+    let written = |body: Value, options: &RequestOptions<'_>| {
+        let written = request(&object(&body), options, None).map_err(|failure| blamed(&failure))?;
+        Ok::<Value, String>(serde_json::from_slice(&written).unwrap())
+    };
+    let told = [
+        ("temperature", json!(0.3), "unsupported_value"),
+        ("top_k", json!(5), "unsupported_parameter"),
+    ];
+    for (name, value, code) in told {
+        let body = json!({"messages": [], (name): value});
+        assert_eq!(written(body.clone(), &strict), Err(format!("{name} {code}")));
+        let dropping = RequestOptions { drop_params: true, ..strict };
+        assert_eq!(written(body.clone(), &dropping).unwrap().get(name), None);
+        let allowed = [Box::from(name)];
+        let allowing = RequestOptions { allowed: &allowed, ..strict };
+        assert_eq!(written(body, &allowing).unwrap()[name], value);
+    }
+    // Without an effort gpt-5.2 does not reason.
+    let newer = RequestOptions { model_hint: "gpt-5.2", ..strict };
+    let body = json!({"messages": [], "temperature": 0.3});
+    assert_eq!(written(body, &newer).unwrap()["temperature"], json!(0.3));
+    let body = json!({"messages": [], "temperature": 0.3, "reasoning": {"effort": "high"}});
+    assert_eq!(written(body, &newer), Err("temperature unsupported_value".to_owned()));
+    let modifying = RequestOptions { modify_params: true, ..strict };
+    let body = json!({"messages": [], "reasoning_effort": "none"});
+    assert_eq!(written(body, &modifying).unwrap()["reasoning"]["effort"], "minimal");
+}
+
+#[test]
+fn what_anthropics_clients_say_of_thinking_is_the_effort() {
+    for (thinking, effort, sent) in [
+        (json!({"type": "enabled", "budget_tokens": 4096}), json!("high"), json!("high")),
+        (json!({"type": "adaptive"}), json!("max"), json!("xhigh")),
+        (json!({"type": "disabled"}), Value::Null, Value::Null),
+    ] {
+        let quirks = Quirks { rules: RULES, ..Quirks::default() };
+        let options = RequestOptions { quirks, ..options("gpt-5.1") };
+        let body = json!({"messages": [], "thinking": thinking, "reasoning_effort": effort});
+        let body: Value =
+            serde_json::from_slice(&request(&object(&body), &options, None).unwrap()).unwrap();
+        assert_eq!((body.get("thinking"), &body["reasoning"]["effort"]), (None, &sent), "{body}");
+    }
+    let body = object(
+        &json!({"messages": [], "thinking": {"type": "adaptive"}, "reasoning_effort": "low"}),
+    );
+    let body: Value =
+        serde_json::from_slice(&request(&body, &options("gpt-4o"), None).unwrap()).unwrap();
+    assert_eq!((body.get("thinking"), body.get("reasoning")), (None, None));
 }
 
 #[test]
@@ -148,7 +256,7 @@ fn a_whole_response_becomes_a_completion() {
             "input_tokens_details": {"cached_tokens": 4},
             "output_tokens_details": {"reasoning_tokens": 2}},
     });
-    let read = reply(response.to_string().into(), 1).unwrap();
+    let read = reply(response.to_string().into(), 1, None).unwrap();
     let usage = read.usage.unwrap();
     assert_eq!((usage.cache_read_tokens, usage.reasoning_tokens), (4, 2));
     let told: Value = serde_json::from_slice(&read.body).unwrap();
@@ -169,11 +277,11 @@ fn a_whole_response_becomes_a_completion() {
     ] {
         let body = json!({"id": "r", "status": status, "incomplete_details": {"reason": reason},
             "output": []});
-        let told = reply(body.to_string().into(), 1).unwrap();
+        let told = reply(body.to_string().into(), 1, None).unwrap();
         let told: Value = serde_json::from_slice(&told.body).unwrap();
         assert_eq!(told["choices"][0]["finish_reason"], finish);
     }
     for body in ["{}", "[]", "<html>", r#"{"status":"cancelled"}"#, r#"{"status":"queued"}"#] {
-        assert!(reply(body.into(), 1).is_err(), "{body}");
+        assert!(reply(body.into(), 1, None).is_err(), "{body}");
     }
 }

@@ -4,11 +4,14 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, FailureClass};
-use crate::wire::responses::Bridge;
+use crate::wire::responses::{Bridge, Owner};
 use crate::wire::{Ending, StreamOptions, Translate};
 
 fn run(list: &[Value]) -> (Vec<Value>, Option<Failure>, Ending) {
-    let mut bridge = Bridge::new(StreamOptions { show_usage: true, ..StreamOptions::default() });
+    let mut bridge = Bridge::new(
+        StreamOptions { show_usage: true, ..StreamOptions::default() },
+        Some(Owner::of("one")),
+    );
     let mut out = Vec::new();
     let text: String = list.iter().map(|event| format!("data: {event}\n\n")).collect();
     let failure = bridge.push(Bytes::from(text), &mut out).failure;
@@ -129,7 +132,7 @@ fn an_image_that_was_generated_is_shown() {
     ]);
     assert_eq!(deltas(&chunks)[1]["images"], json!([image]));
     let whole = json!({"id": "r", "model": "m", "status": "completed", "output": [item]});
-    let whole = crate::wire::responses::reply(Bytes::from(whole.to_string()), 1).unwrap();
+    let whole = crate::wire::responses::reply(Bytes::from(whole.to_string()), 1, None).unwrap();
     let whole: Value = serde_json::from_slice(&whole.body).unwrap();
     assert_eq!(whole["choices"][0]["message"]["images"], json!([image]));
 }
@@ -155,4 +158,18 @@ fn responses_that_wait_or_stop_early_are_told_as_what_they_are() {
         {"code": "misalignment_policy_violation", "message": "m"}}});
     let (_, failure, _) = run(&[queued, refused]);
     assert_eq!(failure.unwrap().class, FailureClass::ContentPolicy);
+}
+
+#[test]
+fn sealed_reasoning_names_who_sealed_it() {
+    let item = json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gA"});
+    let (chunks, failure, _) = run(&[
+        json!({"type": "response.created", "response": {"id": "r", "model": "m"}}),
+        json!({"type": "response.output_item.done", "output_index": 0, "item": item}),
+    ]);
+    assert!(failure.is_none());
+    let deltas = deltas(&chunks);
+    let told =
+        deltas.iter().find_map(|delta| delta["reasoning_items"][0]["encrypted_content"].as_str());
+    assert_eq!(told, Some(&*format!("tg1.{}.gA", Owner::of("one"))));
 }

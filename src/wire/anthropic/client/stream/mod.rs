@@ -17,17 +17,17 @@ use block::{Block, Json, Kind};
 use event::{Delta, Event, StartUsage, Started, begin, delta, write};
 
 use super::names::LongNames;
-use super::reply::{Stop, message_id, minted_tool_id, sealed};
+use super::reply::{Ended, Stop, image_told, message_id, minted_tool_id, only_sequence, sealed};
 use super::sealed::Sealed;
 use crate::usage::{BYTES_PER_TOKEN, Usage};
 use crate::wire::StreamOptions;
 use crate::wire::Translate as _;
 use crate::wire::anthropic::names::tool_id;
 use crate::wire::anthropic::stream::StreamTranslator;
-use crate::wire::chat::{CallPiece, Piece, PieceDelta, Raw, UNREADABLE, read_usage};
+use crate::wire::chat::{CallPiece, Piece, PieceDelta, Raw, UNREADABLE, image_url, read_usage};
 use crate::wire::client::{ClientStream, Telling};
 use crate::wire::fields::Text;
-use crate::wire::sse::Splitter;
+use crate::wire::sse::{self, Splitter};
 
 /// What may wait behind a block that is not finished. A provider that sends more has begun calls
 /// that it does not finish.
@@ -51,6 +51,9 @@ pub struct MessageStream {
     waiting: usize,
     tools: usize,
     finish: Option<String>,
+    native: Option<String>,
+    /// The stop sequence, as the provider tells it or as the only one of the request.
+    sequence: Option<String>,
     refusal: String,
     usage: Option<Usage>,
     text_bytes: u64,
@@ -80,6 +83,8 @@ impl MessageStream {
             waiting: 0,
             tools: 0,
             finish: None,
+            native: None,
+            sequence: only_sequence(telling.request),
             refusal: String::new(),
             usage: None,
             text_bytes: 0,
@@ -113,8 +118,12 @@ impl MessageStream {
             if let Some(delta) = choice.delta {
                 self.delta(delta, out);
             }
+            if let Some(Text(sequence)) = choice.stop_sequence {
+                self.sequence = Some(sequence.into_owned());
+            }
             if let Some(Text(reason)) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
                 self.finish = Some(reason.into_owned());
+                self.native = choice.native_finish_reason.map(|Text(word)| word.into_owned());
             }
         }
     }
@@ -166,6 +175,10 @@ impl MessageStream {
         }
         if let Some(Text(refusal)) = delta.refusal {
             self.refusal.push_str(&refusal);
+        }
+        for url in delta.images.into_iter().flatten().filter_map(image_url) {
+            self.push(Kind::Text);
+            self.add(|kind| *kind == Kind::Text, || Kind::Text, &image_told(&url), out);
         }
         for call in delta.tool_calls.into_iter().flatten() {
             self.call(call, out);
@@ -315,7 +328,13 @@ impl MessageStream {
             output_tokens: self.text_bytes / BYTES_PER_TOKEN,
             ..Usage::default()
         });
-        let stop = Stop::of(self.finish.as_deref(), self.tools > 0, Some(&self.refusal));
+        let stop = Stop::of(&Ended {
+            finish: self.finish.as_deref(),
+            native: self.native.as_deref(),
+            sequence: self.sequence.as_deref(),
+            called: self.tools > 0,
+            refusal: Some(&self.refusal),
+        });
         write("message_delta", &Event::MessageDelta { delta: stop, usage: usage.into() }, out);
         write("message_stop", &Event::MessageStop {}, out);
     }
@@ -363,19 +382,7 @@ fn is_text(data: &[u8]) -> bool {
 
 impl ClientStream for MessageStream {
     fn pass(&mut self, events: &mut Vec<Bytes>) {
-        let mut out = Vec::new();
-        let mut splitter = Splitter::new();
-        for bytes in events.drain(..) {
-            splitter.push(bytes);
-            while let Ok(Some(event)) = splitter.next_event() {
-                if let Some(data) = splitter.fields(&event).data {
-                    self.event(data.trim_ascii(), &mut out);
-                }
-            }
-        }
-        if !out.is_empty() {
-            events.push(out.into());
-        }
+        sse::rewrite(events, |data, out| self.event(data, out));
     }
 
     fn fail(&mut self, problem: &Bytes, _code: &str, _message: &str) -> Bytes {

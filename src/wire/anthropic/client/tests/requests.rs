@@ -23,7 +23,7 @@ fn parameters_have_openais_names() {
         "system": [{"type": "text", "text": "s", "cache_control": marker}],
         "metadata": {"user_id": "u", "tags": ["t"]}, "num_retries": 0, "fallbacks": ["b"],
         "messages": [{"role": "user", "content": "hi"}],
-        "tools": [{"name": "f", "input_schema": {"type": "object"}, "strict": true,
+        "tools": [{"name": "f", "input_schema": {"type": "object"}, "strict": false,
                    "cache_control": marker, "eager_input_streaming": true}],
         "tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": true},
         "output_config": {"effort": "high", "format": {"type": "json_schema", "schema":
@@ -43,7 +43,7 @@ fn parameters_have_openais_names() {
                 {"role": "user", "content": "hi"},
             ],
             "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"},
-                       "strict": true}, "cache_control": marker}],
+                       "strict": false}, "cache_control": marker}],
             "tool_choice": {"type": "function", "function": {"name": "f"}},
             "parallel_tool_calls": false,
             "reasoning_effort": "high",
@@ -52,6 +52,41 @@ fn parameters_have_openais_names() {
                 "required": ["a"], "additionalProperties": false}}},
         })
     );
+}
+
+#[test]
+fn tools_stay_strict_where_their_schema_is_closed() {
+    let strict = |schema: Value| {
+        let tool = json!({"name": "f", "input_schema": schema, "strict": true});
+        let request = canonical(&json!({"model": "m", "messages": [], "tools": [tool]}));
+        assert_eq!(request["tools"][0]["function"]["parameters"], schema);
+        request["tools"][0]["function"]["strict"].clone()
+    };
+    let of = |required: Value| {
+        json!({"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}},
+            "required": required, "additionalProperties": false})
+    };
+    assert_eq!(strict(of(json!(["a", "b"]))), json!(true));
+    assert_eq!(strict(of(json!(["a"]))), Value::Null);
+    let nested = json!({"type": "object", "properties": {"o": of(json!(["a"]))},
+        "required": ["o"], "additionalProperties": false});
+    assert_eq!(strict(nested), Value::Null);
+}
+
+#[test]
+fn the_note_of_an_agent_to_anthropics_accounts_stays_there() {
+    let request = canonical(&json!({"model": "m", "messages": [{"role": "user", "content": "hi"}],
+    "system": [
+        {"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1; cch=3f1a2;"},
+        {"type": "text", "text": "You are an agent.", "cache_control": {"type": "ephemeral"}},
+        {"type": "text", "text": "Do not send x-anthropic-billing-header: it is internal."},
+    ]}));
+    let system = &request["messages"][0];
+    assert_eq!(system["role"], "system");
+    let texts = system["content"].as_array().unwrap().iter().map(|part| part["text"].as_str());
+    let texts: Vec<_> = texts.map(Option::unwrap).collect();
+    let kept = "Do not send x-anthropic-billing-header: it is internal.";
+    assert_eq!(texts, ["You are an agent.", kept]);
 }
 
 #[test]

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{accumulated, events, telling};
-use crate::wire::anthropic::client::MessageStream;
+use crate::wire::anthropic::client::{self, MessageStream};
 use crate::wire::client::ClientStream;
+use crate::wire::{Origin, bedrock};
 
 fn chunk(delta: Value) -> Value {
     json!({"id": "chatcmpl-1", "model": "m", "choices": [{"index": 0, "delta": delta}]})
@@ -35,6 +36,29 @@ fn stream(chunks: &[Value]) -> Vec<Bytes> {
         all.append(&mut events);
     }
     all
+}
+
+#[test]
+fn an_image_is_told_in_words() {
+    let image = |url: &str| json!({"type": "image_url", "index": 0, "image_url": {"url": url}});
+    let images = json!([image("data:image/png;base64,AAAA"), image("https://h/a.png")]);
+    let chunks =
+        [chunk(json!({"content": "Look:"})), chunk(json!({"images": images})), finish("stop")];
+    let streamed = accumulated(&stream(&chunks));
+    let completion = json!({"id": "chatcmpl-1", "object": "o", "created": 1, "model": "m",
+        "choices": [{"index": 0, "finish_reason": "stop",
+                     "message": {"role": "assistant", "content": "Look:", "images": images}}]});
+    let body = Bytes::from(completion.to_string());
+    let whole = client::reply(&body, &telling(None)).unwrap();
+    let whole: Value = serde_json::from_slice(&whole).unwrap();
+    for message in [streamed, whole] {
+        let texts: Vec<_> =
+            message["content"].as_array().unwrap().iter().map(|b| &b["text"]).collect();
+        assert_eq!(texts.len(), 3, "{message}");
+        assert_eq!((texts[0], texts[2]), (&json!("Look:"), &json!("![image](https://h/a.png)")));
+        let said = texts[1].as_str().unwrap();
+        assert!(said.contains("generated an image") && !said.contains("AAAA"), "{said}");
+    }
 }
 
 #[test]
@@ -119,6 +143,53 @@ fn a_refusal_and_a_silent_reply_end_as_they_should() {
     assert_eq!(refused["stop_details"]["explanation"], "no");
     let silent = accumulated(&stream(&[finish("length")]));
     assert_eq!((&silent["stop_reason"], &silent["content"]), (&json!("max_tokens"), &json!([])));
+}
+
+#[test]
+fn the_stop_sequence_and_a_full_window_keep_their_names() {
+    let ended = |finish: &str, native: &str, sequence: Option<&str>| {
+        let mut last = self::finish(finish);
+        last["choices"][0]["native_finish_reason"] = native.into();
+        last["choices"][0]["stop_sequence"] = sequence.into();
+        let message = accumulated(&stream(&[chunk(json!({"content": "a"})), last]));
+        (message["stop_reason"].clone(), message["stop_sequence"].clone())
+    };
+    for (finish, native, sequence, told) in [
+        ("stop", "stop_sequence", Some("END"), (json!("stop_sequence"), json!("END"))),
+        ("stop", "stop_sequence", None, (json!("stop_sequence"), Value::Null)),
+        ("stop", "end_turn", Some("END"), (json!("end_turn"), Value::Null)),
+        (
+            "length",
+            "model_context_window_exceeded",
+            None,
+            (json!("model_context_window_exceeded"), Value::Null),
+        ),
+        ("length", "max_tokens", None, (json!("max_tokens"), Value::Null)),
+    ] {
+        assert_eq!(ended(finish, native, sequence), told, "{native} {sequence:?}");
+    }
+}
+
+/// From Bedrock's frames to Anthropic's events and messages: what Converse tells is told.
+#[test]
+fn a_stop_sequence_at_converse_is_one_for_anthropics_clients() {
+    let asked = |stops: Value| super::object(&json!({"stop_sequences": stops}));
+    let (one, two) = (asked(json!(["END"])), asked(json!(["END", "X"])));
+    for (request, fields, told) in [
+        (&one, Value::Null, json!("END")),
+        (&two, Value::Null, Value::Null),
+        (&two, json!({"stop_sequence": "X"}), json!("X")),
+        (&two, json!({"stop_sequence": 1}), Value::Null),
+    ] {
+        let reply = json!({"output": {"message": {"content": [{"text": "x"}]}},
+            "stopReason": "stop_sequence", "additionalModelResponseFields": fields});
+        let origin = Origin { model: "m", ..Origin::default() };
+        let reply = bedrock::reply(reply.to_string().into(), 1, &origin).unwrap();
+        let message = client::reply(&reply.body, &telling(Some(request))).unwrap();
+        let message: Value = serde_json::from_slice(&message).unwrap();
+        assert_eq!(message["stop_reason"], "stop_sequence");
+        assert_eq!(message["stop_sequence"], told, "{fields}");
+    }
 }
 
 #[test]

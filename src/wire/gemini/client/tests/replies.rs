@@ -37,6 +37,61 @@ fn a_reply_is_told_in_googles_words() {
 }
 
 #[test]
+fn names_that_only_google_takes_come_back_as_they_were() {
+    let long = "long_".repeat(20);
+    let names = ["mcp.server.tool:x", "plain_name-1", &long];
+    let declared = names.map(|name| json!({"name": name}));
+    let asked = json!({
+        "contents": [
+            {"role": "user", "parts": [{"text": "hi"}]},
+            {"role": "model", "parts": [{"functionCall": {"name": names[0], "args": {}}}]},
+            {"role": "user", "parts": [{"functionResponse": {"name": names[0], "response": {}}}]},
+        ],
+        "tools": [{"functionDeclarations": [declared[0], declared[1]]},
+                  {"function_declarations": [declared[2]]}],
+        "toolConfig": {"functionCallingConfig": {"mode": "AUTO", "allowedFunctionNames": names}},
+    });
+    let sent = meaning(&asked);
+    let sent_names: Vec<String> = (0..3)
+        .map(|at| sent["tools"][at]["function"]["name"].as_str().unwrap().to_owned())
+        .collect();
+    for name in &sent_names {
+        let taken = |b: u8| b.is_ascii_alphanumeric() || b"_-".contains(&b);
+        assert!(name.len() <= 64 && name.bytes().all(taken), "{name}");
+    }
+    assert!(sent_names[0].starts_with("mcp_server_tool_x_"), "{}", sent_names[0]);
+    assert_eq!(sent_names[1], names[1]);
+    let call = &sent["messages"][1]["tool_calls"][0];
+    assert_eq!(call["function"]["name"], sent_names[0]);
+    assert_eq!(sent["messages"][2]["tool_call_id"], call["id"]);
+    assert_eq!(sent["messages"][2]["name"], sent_names[0]);
+
+    for (at, name) in names.iter().enumerate() {
+        let call = json!({"id": "1", "function": {"name": sent_names[at], "arguments": "{}"}});
+        let seen = told(&completion(&json!({"tool_calls": [call]}), "stop"), &asked.to_string());
+        let part = &seen["candidates"][0]["content"]["parts"][0];
+        assert_eq!(part["functionCall"]["name"], *name);
+        let seen = told_in_a_stream(&sent_names[at], &asked);
+        assert_eq!(seen, *name);
+    }
+}
+
+/// How a call of a function is named in a stream.
+fn told_in_a_stream(name: &str, asked: &Value) -> String {
+    let asked = object(asked);
+    let mut stream = Stream::new(&Telling { request: Some(&asked), ..Telling::default() });
+    let call = json!({"index": 0, "id": "1", "function": {"name": name, "arguments": "{}"}});
+    let chunk = json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]},
+        "finish_reason": "tool_calls"}]});
+    let mut events = vec![format!("data: {chunk}\n\ndata: [DONE]\n\n").into()];
+    crate::wire::client::ClientStream::pass(&mut stream, &mut events);
+    let text = String::from_utf8(events.concat()).unwrap();
+    let frame: Value = serde_json::from_str(text.trim().strip_prefix("data: ").unwrap()).unwrap();
+    let part = &frame["candidates"][0]["content"]["parts"][0];
+    part["functionCall"]["name"].as_str().unwrap().to_owned()
+}
+
+#[test]
 fn finish_reasons_are_googles() {
     for (reason, expected) in [
         ("stop", "STOP"),

@@ -24,6 +24,7 @@ fn parameters_have_their_canonical_names_in_both_spellings() {
         "temperature": 0.5, "top_p": 0.9, "top_k": 40, "max_completion_tokens": 100, "n": 2,
         "stop": ["x"], "seed": 7, "presence_penalty": 0.1, "frequency_penalty": 0.2,
         "logprobs": true, "top_logprobs": 3, "reasoning_effort": "low",
+        "thinking": {"type": "adaptive", "display": "summarized"},
         "service_tier": "default", "num_retries": 2,
     });
     let camel = json!({
@@ -56,20 +57,27 @@ fn parameters_have_their_canonical_names_in_both_spellings() {
 }
 
 #[test]
-fn thinking_becomes_an_effort() {
-    for (config, effort) in [
-        (json!({"thinkingBudget": 0}), json!("none")),
-        (json!({"thinkingBudget": -1}), Value::Null),
-        (json!({"thinkingBudget": 1024}), json!("low")),
-        (json!({"thinkingBudget": 1025}), json!("medium")),
-        (json!({"thinkingBudget": 24576}), json!("high")),
-        (json!({"thinkingLevel": "MINIMAL"}), json!("minimal")),
-        (json!({"thinkingLevel": "XHIGH"}), json!("xhigh")),
-        (json!({"includeThoughts": true}), Value::Null),
+fn thinking_becomes_an_effort_and_keeps_its_budget() {
+    let tokens = |budget: u64| json!({"type": "enabled", "budget_tokens": budget});
+    let free = json!({"type": "adaptive", "display": "summarized"});
+    for (config, effort, thinking) in [
+        (json!({"thinkingBudget": 0}), json!("none"), json!({"type": "disabled"})),
+        (json!({"thinkingBudget": -1}), Value::Null, Value::Null),
+        (json!({"thinkingBudget": 512}), json!("low"), free.clone()),
+        (json!({"thinkingBudget": 1024}), json!("low"), tokens(1024)),
+        (json!({"thinkingBudget": 1025}), json!("medium"), tokens(1025)),
+        (json!({"thinkingBudget": 24576}), json!("high"), tokens(24576)),
+        (json!({"thinkingLevel": "MINIMAL"}), json!("minimal"), free.clone()),
+        (json!({"thinkingLevel": "XHIGH"}), json!("xhigh"), free.clone()),
+        (json!({"includeThoughts": true}), Value::Null, Value::Null),
     ] {
         let body = json!({"contents": "hi", "generationConfig": {"thinkingConfig": config}});
         assert_eq!(meaning(&body)["reasoning_effort"], effort, "{config}");
+        assert_eq!(meaning(&body)["thinking"], thinking, "{config}");
     }
+    let config = json!({"thinkingConfig": {"thinkingBudget": 8192}, "maxOutputTokens": 8192});
+    let body = json!({"contents": "hi", "generationConfig": config});
+    assert_eq!(meaning(&body)["thinking"], free, "there is no room for an answer");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::State;
 use crate::wire::chat::{CallPiece, Raw};
 use crate::wire::responses::client::output::{IdOf, Item, Part, extra, id, raw, sealed_in};
-use crate::wire::responses::client::sealed;
+use crate::wire::responses::client::{freeform, sealed};
 
 /// The item that texts go to.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ pub(super) enum Kind {
     Function,
     Custom,
     Reasoning,
+    Image,
 }
 
 impl Kind {
@@ -31,6 +32,7 @@ impl Kind {
             Self::Function => IdOf::Function,
             Self::Custom => IdOf::Custom,
             Self::Reasoning => IdOf::Reasoning,
+            Self::Image => IdOf::Image,
         };
         id(of, stem, number)
     }
@@ -51,6 +53,12 @@ struct PartEvent<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     summary_index: Option<u64>,
     part: &'a RawValue,
+}
+
+#[derive(Serialize)]
+struct ImageEvent<'a> {
+    item_id: &'a str,
+    output_index: u64,
 }
 
 /// A fragment or a whole text; which field it has, its type says.
@@ -303,6 +311,26 @@ impl Reasoning {
     }
 }
 
+/// Tells an image, which comes whole.
+pub(super) fn image(format: Option<&str>, data: &str, state: &mut State, out: &mut Vec<u8>) {
+    let (number, id) = state.begin(Kind::Image);
+    let item = |status, result| {
+        let output_format = format.filter(|_| status == "completed");
+        Item::ImageGenerationCall { id: &id, status, result, output_format }.raw()
+    };
+    let begun = item("in_progress", None);
+    let added = ItemEvent { output_index: number, item: &begun };
+    state.emit("response.output_item.added", &added, out);
+    for kind in ["in_progress", "generating", "completed"] {
+        let event = ImageEvent { item_id: &id, output_index: number };
+        state.emit(&format!("response.image_generation_call.{kind}"), &event, out);
+    }
+    let whole = item("completed", Some(data));
+    let done = ItemEvent { output_index: number, item: &whole };
+    state.emit("response.output_item.done", &done, out);
+    state.finished(number, whole);
+}
+
 /// A tool call, by the number that the chat API gives it.
 #[derive(Debug)]
 pub(super) struct Call {
@@ -310,6 +338,8 @@ pub(super) struct Call {
     pub(super) number: u64,
     id: String,
     custom: bool,
+    /// It is a function to the model: its text is in the arguments, and told when they are whole.
+    wrapped: bool,
     call_id: String,
     name: String,
     text: String,
@@ -319,9 +349,10 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn begin(piece: &CallPiece<'_>, state: &mut State, out: &mut Vec<u8>) -> Self {
-        let custom = piece.custom.is_some();
-        let (number, id) = state.begin(if custom { Kind::Custom } else { Kind::Function });
         let function = piece.function.as_ref().and_then(|function| function.name.as_deref());
+        let wrapped = function.is_some_and(|name| state.free.iter().any(|free| *free == *name));
+        let custom = piece.custom.is_some() || wrapped;
+        let (number, id) = state.begin(if custom { Kind::Custom } else { Kind::Function });
         let name = piece.custom.as_ref().and_then(|custom| custom.name.as_deref());
         let name = name.or(function).unwrap_or_default().to_owned();
         let call_id = piece.id.as_deref().filter(|id| !id.is_empty());
@@ -333,6 +364,7 @@ impl Call {
             number,
             id,
             custom,
+            wrapped,
             call_id,
             name,
             text: String::new(),
@@ -350,15 +382,18 @@ impl Call {
 
     fn raw(&self, status: &'static str) -> Box<RawValue> {
         let Self { id, call_id, name, .. } = self;
+        let extra_content = self.extra.as_deref();
         match self.custom {
-            true => Item::CustomToolCall { id, status, call_id, name, input: &self.text },
+            true => {
+                Item::CustomToolCall { id, status, call_id, name, input: &self.text, extra_content }
+            }
             false => Item::FunctionCall {
                 id,
                 status,
                 call_id,
                 name,
                 arguments: &self.text,
-                extra_content: self.extra.as_deref(),
+                extra_content,
             },
         }
         .raw()
@@ -377,6 +412,12 @@ impl Call {
         }
         state.kept += text.len();
         self.text.push_str(text);
+        if !self.wrapped {
+            self.tell(text, state, out);
+        }
+    }
+
+    fn tell(&self, text: &str, state: &mut State, out: &mut Vec<u8>) {
         let event = TextEvent { delta: Some(text), ..self.text_event() };
         let kind = match self.custom {
             true => "response.custom_tool_call_input.delta",
@@ -398,6 +439,12 @@ impl Call {
     pub(super) fn close(&mut self, status: &'static str, state: &mut State, out: &mut Vec<u8>) {
         if std::mem::replace(&mut self.closed, true) {
             return;
+        }
+        if self.wrapped {
+            self.text = freeform::input(&self.text);
+            if !self.text.is_empty() {
+                self.tell(&self.text, state, out);
+            }
         }
         let whole = Some(&*self.text);
         if self.custom {

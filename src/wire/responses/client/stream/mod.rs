@@ -10,11 +10,12 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use self::item::{Call, Kind, Message, Open, Reasoning};
+use self::item::{Call, Kind, Message, Open, Reasoning, image};
 use super::echo::{Echo, Problem, Says, Status, stem};
-use super::output::{flat_annotation, token_logprobs};
+use super::freeform;
+use super::output::{flat_annotation, image_data, token_logprobs};
 use crate::usage::Usage;
-use crate::wire::chat::{CallPiece, Piece, PieceDelta, UNREADABLE, read_usage};
+use crate::wire::chat::{CallPiece, Piece, PieceDelta, UNREADABLE, image_url, read_usage};
 use crate::wire::client::{ClientStream, Telling};
 use crate::wire::responses::event::kind;
 use crate::wire::responses::reply::BETWEEN;
@@ -36,6 +37,8 @@ pub struct Events {
 #[derive(Debug)]
 pub(super) struct State {
     echo: Echo,
+    /// Tools that take free text, which are functions to the model.
+    free: Vec<String>,
     request_id: String,
     stem: String,
     id: String,
@@ -77,6 +80,7 @@ impl Events {
             heard: None,
             state: State {
                 echo: Echo::of(telling),
+                free: freeform::names(telling.request),
                 request_id: telling.request_id.to_owned(),
                 stem: String::new(),
                 id: String::new(),
@@ -280,9 +284,21 @@ impl State {
                 self.annotate(annotation, out);
             }
         }
+        for url in delta.images.into_iter().flatten().filter_map(image_url) {
+            self.image(&url, out);
+        }
         for piece in delta.tool_calls.into_iter().flatten() {
             self.call(piece, out);
         }
+    }
+
+    fn image(&mut self, url: &str, out: &mut Vec<u8>) {
+        let Some((format, data)) = image_data(url) else {
+            return self.say(&format!("![image]({url})"), &[], false, out);
+        };
+        self.kept += data.len();
+        self.close_open(out);
+        image(format, data, self, out);
     }
 
     /// The reasoning item that is open; begins one if there is none.

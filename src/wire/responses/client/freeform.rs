@@ -1,0 +1,88 @@
+//! Tools that take free text, where there are functions only: a function of one string.
+//!
+//! What the model calls is a function to it and free text to the client, which says in its request
+//! which tools are of this kind; nothing is remembered for it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::wire::chat::Raw;
+use crate::wire::fields::Text;
+use crate::wire::json::Object;
+
+const PARAMETERS: &str = r#"{"type":"object","properties":{"input":{"type":"string","description":"The whole input of the tool, as plain text."}},"required":["input"],"additionalProperties":false}"#;
+
+/// What such a function takes.
+pub(super) fn parameters() -> Option<Raw<'static>> {
+    serde_json::from_str(PARAMETERS).ok()
+}
+
+/// The names of these tools in a client's request.
+pub(super) fn names(request: Option<&Object>) -> Vec<String> {
+    #[derive(Default, Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow, default, rename = "type")]
+        kind: Option<Text<'a>>,
+        #[serde(borrow, default)]
+        name: Option<Text<'a>>,
+    }
+
+    let tools = request.and_then(|request| request.raw("tools"));
+    let tools: Vec<Raw<'_>> =
+        tools.and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
+    let read = |raw: Raw<'_>| -> Option<String> {
+        let tool: Named<'_> = serde_json::from_str(raw.get()).ok()?;
+        tool.kind.filter(|kind| &**kind == "custom")?;
+        tool.name.map(|name| name.0.into_owned())
+    };
+    tools.into_iter().filter_map(read).collect()
+}
+
+/// The arguments that hold a text.
+pub(super) fn arguments(input: &str) -> String {
+    #[derive(Serialize)]
+    struct Arguments<'a> {
+        input: &'a str,
+    }
+    serde_json::to_string(&Arguments { input }).unwrap_or_default()
+}
+
+/// The text in the arguments of a call. Models that do not keep to the schema write it under another
+/// name, or as it is.
+pub(super) fn input(arguments: &str) -> String {
+    let only = |fields: serde_json::Map<String, Value>| match fields.len() {
+        1 => fields.into_iter().next().map(|(_, value)| value),
+        _ => None,
+    };
+    let value = match serde_json::from_str(arguments) {
+        Ok(Value::Object(mut fields)) => fields.remove("input").or_else(|| only(fields)),
+        Ok(value) => Some(value),
+        Err(_) => None,
+    };
+    match value {
+        Some(Value::String(text)) => text,
+        _ => arguments.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_goes_there_and_back() {
+        let patch = "*** Begin Patch\n+ \"é\" \\ \u{1}\n*** End Patch";
+        assert_eq!(input(&arguments(patch)), patch);
+        assert!(parameters().is_some());
+        for (written, read) in [
+            (r#"{"patch":"x"}"#, "x"),
+            (r#""x""#, "x"),
+            ("x", "x"),
+            (r#"{"input":"x","more":1}"#, "x"),
+            (r#"{"a":"x","b":"y"}"#, r#"{"a":"x","b":"y"}"#),
+            (r#"{"input":"cut of"#, r#"{"input":"cut of"#),
+        ] {
+            assert_eq!(input(written), read, "{written}");
+        }
+    }
+}
