@@ -11,6 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::bedrock;
+use super::dots::ambiguity;
 use super::media::{self, Sending, Stored};
 use super::native::{self, Native, anthropic_headers, version_in_force};
 use crate::catalog::{Deployment, PriceBook};
@@ -121,6 +122,7 @@ pub fn request<'a>(
     call: &Call<'_>,
 ) -> Result<Outgoing<'a>, Failure> {
     let whole = deployment.target.paths[call.endpoint.index()].as_deref();
+    let whole = whole.filter(|_| !completes_by_chat(deployment, body, call));
     let streamed = deployment.target.stream_path.as_deref();
     let streamed = streamed.filter(|_| call.stream && call.endpoint == Endpoint::Chat);
     let Some(template) = streamed.or(whole) else {
@@ -271,6 +273,24 @@ pub fn request<'a>(
     }
 }
 
+/// Whether a text is wanted of a model that is known to chat only. What comes after the text
+/// (`suffix`) is asked of no chat: whoever sends it knows the server better.
+fn completes_by_chat(deployment: &Deployment, body: &Object, call: &Call<'_>) -> bool {
+    const MODE: &str = "chat";
+    if call.endpoint != Endpoint::Completions || body.is_set("suffix") {
+        return false;
+    }
+    match deployment.info.mode.as_deref() {
+        Some(mode) => mode == MODE,
+        None => {
+            deployment.is_wildcard()
+                && PriceBook::built_in()
+                    .get(&deployment.provider, call.model)
+                    .is_some_and(|listed| listed.mode.as_deref() == Some(MODE))
+        }
+    }
+}
+
 /// A text completion of a provider that only chats: `Reading::api` says so of its answer.
 fn as_chat<'a>(
     deployment: &'a Deployment,
@@ -332,9 +352,12 @@ fn path<'a>(template: &'a str, model: &str) -> Result<Cow<'a, str>, Failure> {
     if !template.contains(MODEL_PLACE) {
         return Ok(Cow::Borrowed(template));
     }
-    if matches!(model, "" | "." | "..") {
-        let message = format!("{model:?} is not a model");
-        return Err(Failure::new(FailureClass::BadRequest, message));
+    // Its place is a part of the path, which must stay the one that the operator means.
+    let problem = if model.is_empty() { Some("is empty") } else { ambiguity(model) };
+    if let Some(problem) = problem {
+        let message = format!("{model:?} is not a model: the name {problem}");
+        let param = Some("model".into());
+        return Err(Failure { param, ..Failure::new(FailureClass::BadRequest, message) });
     }
     let segment = utf8_percent_encode(model, SEGMENT).to_string();
     Ok(Cow::Owned(template.replacen(MODEL_PLACE, &segment, 1)))
@@ -448,12 +471,12 @@ mod tests {
     #[test]
     fn a_clients_model_does_not_lead_to_another_path() {
         let deployment = deployment("azure", "*", &[]);
-        for model in ["..", ".", ""] {
+        for model in ["..", ".", "", "../..", "../../x", "a/../../b", "a%2F..%2Fb", "a\\..\\b"] {
             let refused = request(&deployment, &chat(), &call(model, Endpoint::Chat)).unwrap_err();
             assert_eq!(refused.class, FailureClass::BadRequest);
         }
-        let outgoing = request(&deployment, &chat(), &call("../x?y#z", Endpoint::Chat)).unwrap();
-        assert!(outgoing.path.starts_with("/openai/deployments/..%2Fx%3Fy%23z/"), "{outgoing:?}");
+        let outgoing = request(&deployment, &chat(), &call("x/y?z#..a", Endpoint::Chat)).unwrap();
+        assert!(outgoing.path.starts_with("/openai/deployments/x%2Fy%3Fz%23..a/"), "{outgoing:?}");
     }
 
     #[test]
