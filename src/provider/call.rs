@@ -13,13 +13,13 @@ use serde_json::value::RawValue;
 use super::bedrock;
 use super::media::{self, Sending, Stored};
 use super::native::{self, Native, anthropic_headers, version_in_force};
-use crate::catalog::{Deployment, PriceBook};
+use crate::catalog::{Capability, Deployment, PriceBook};
 use crate::dialect::{ClientDialect, Dialect, Endpoint};
 use crate::failure::{Failure, FailureClass};
 use crate::wire::anthropic::native as messages_native;
 use crate::wire::fields::invalid;
 use crate::wire::form::Form;
-use crate::wire::json::Object;
+use crate::wire::json::{Edits, Object};
 use crate::wire::{self, RequestOptions};
 
 /// What stands for the model in a deployment's path.
@@ -49,6 +49,12 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
+    /// See [`RequestOptions::hints`].
+    fn has_hints(&self) -> bool {
+        let dialect = self.native.map(|native| native.dialect);
+        matches!(dialect, Some(ClientDialect::Anthropic | ClientDialect::Gemini))
+    }
+
     /// How the request is written for a deployment, as far as the call and the configuration say.
     pub(super) fn options(&self, deployment: &'a Deployment) -> RequestOptions<'a> {
         RequestOptions {
@@ -61,6 +67,7 @@ impl<'a> Call<'a> {
             drop: &deployment.drop_params,
             allowed: &deployment.allowed_params,
             drop_params: self.drop_params,
+            hints: self.has_hints(),
             modify_params: self.modify_params,
             max_output_tokens: None,
             model_hint: deployment.info.base_model.as_deref().unwrap_or(self.model),
@@ -197,6 +204,8 @@ pub fn request<'a>(
     let passed = call.native.filter(|_| deployment.dialect == Dialect::Bedrock);
     let passed = passed.and_then(|it| native::for_converse(it, body, &options));
     let body = passed.as_ref().unwrap_or(body);
+    let unthinking = without_thinking(deployment, body, call, options.model_hint);
+    let body = unthinking.as_ref().unwrap_or(body);
     let marked = if call.endpoint == Endpoint::Chat { marks(body) } else { None };
     let body = marked.as_ref().unwrap_or(body);
     match deployment.dialect {
@@ -269,6 +278,36 @@ pub fn request<'a>(
             Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
     }
+}
+
+/// A conversation without the client's wish that the model think, where it is one and the model is
+/// known not to. The other dialects know their models themselves.
+fn without_thinking(
+    deployment: &Deployment,
+    body: &Object,
+    call: &Call<'_>,
+    model: &str,
+) -> Option<Object> {
+    const WISHES: [&str; 2] = ["reasoning_effort", "thinking"];
+    let by_book = matches!(deployment.dialect, Dialect::OpenAi | Dialect::Azure | Dialect::Cohere);
+    let wished = WISHES.iter().any(|name| body.is_set(name));
+    if !(by_book && wished && call.endpoint == Endpoint::Chat && call.has_hints()) {
+        return None;
+    }
+    let thinks = deployment.info.capabilities.get(Capability::Reasoning).or_else(|| {
+        let book = PriceBook::built_in();
+        let listed = book.get(&deployment.provider, model)?;
+        let is_described = listed.supports("function_calling").is_some()
+            || listed.supports("tool_choice").is_some()
+            || listed.supports("web_search").is_some();
+        is_described.then(|| listed.supports("reasoning") == Some(true))
+    });
+    if thinks != Some(false) {
+        return None;
+    }
+    let mut edits = Edits::new();
+    WISHES.iter().for_each(|name| edits.remove(*name));
+    Object::parse(body.edit(&edits)).ok()
 }
 
 /// A text completion of a provider that only chats: `Reading::api` says so of its answer.

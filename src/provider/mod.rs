@@ -414,6 +414,8 @@ fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 #[cfg(test)]
+mod foreign_tests;
+#[cfg(test)]
 mod listing;
 #[cfg(test)]
 mod sample;

@@ -69,6 +69,13 @@ pub(super) fn request<'a>(
         if !needed(deployment, body, call, &options) {
             return Ok(None);
         }
+        // What is only said in the client's own dialect cannot be said here either, but for a search.
+        let obstacle = call.native.map(|native| native.obstacle);
+        if let Some(refusal) = obstacle.and_then(|it| it.refusal_beside_search(call.drop_params)) {
+            return Err(refusal.clone());
+        }
+        let searching = obstacle.and_then(|obstacle| obstacle.with_search(body));
+        let body = searching.as_ref().unwrap_or(body);
         let reading = Reading { api: Endpoint::Responses, native: None };
         let body = responses::request(body, &options, Some(Owner::of(&deployment.id)))?;
         return Ok(Some(outgoing(Cow::Borrowed(path), body, reading)));
@@ -129,6 +136,10 @@ fn needed(
         return false;
     }
     if deployment.responses == ResponsesApi::Always || deployment.info.mode.as_deref() == MODE {
+        return true;
+    }
+    // The chat API lets only models search that do nothing else.
+    if call.native.is_some_and(|native| native.obstacle.searches()) {
         return true;
     }
     match responses::need(options.model_hint) {

@@ -80,8 +80,9 @@ pub(super) fn thinking(
     options: &RequestOptions<'_>,
     takes_disabled: bool,
 ) {
-    let is_wish = params.is_set("thinking") && params.is_set("reasoning_effort");
+    let effort = params.is_set("reasoning_effort");
     // Both are there in a translated request only, and say the same.
+    let is_wish = effort && (options.is_hint("reasoning_effort") || params.is_set("thinking"));
     if is_wish {
         params.change("thinking", None);
         let hint = options.model_hint;
