@@ -204,6 +204,8 @@ pub fn request<'a>(
     let passed = call.native.filter(|_| deployment.dialect == Dialect::Bedrock);
     let passed = passed.and_then(|it| native::for_converse(it, body, &options));
     let body = passed.as_ref().unwrap_or(body);
+    let searching = call.native.and_then(|it| native::for_search(it, deployment, body));
+    let body = searching.as_ref().unwrap_or(body);
     let unthinking = without_thinking(deployment, body, call, options.model_hint);
     let body = unthinking.as_ref().unwrap_or(body);
     let marked = if call.endpoint == Endpoint::Chat { marks(body) } else { None };

@@ -234,3 +234,34 @@ fn the_sampling_of_geminis_clients_is_a_hint() {
     let stop = gemini(&json!({"generationConfig": {"stopSequences": ["a"]}}));
     assert!(told("openai/gpt-5", GEMINI, &stop, false).is_err());
 }
+
+#[test]
+fn codexs_search_in_the_web_is_claudes_and_geminis() {
+    let search = json!({"type": "web_search", "external_web_access": false,
+        "user_location": {"type": "approximate", "city": "Rome"}});
+    let body = json!({"model": "m", "input": "hi", "max_output_tokens": 99, "tools": [search],
+        "tool_choice": {"type": "web_search"}});
+    let client = ClientDialect::Responses;
+    let (sent, _) = told("anthropic/claude-haiku-4-5", client, &body, false).unwrap();
+    let expected = json!([{"type": "web_search_20250305", "name": "web_search",
+        "user_location": {"type": "approximate", "city": "Rome"}}]);
+    assert_eq!(sent["tools"], expected);
+    assert_eq!(sent["tool_choice"], json!({"type": "tool", "name": "web_search"}));
+    let (sent, _) = told("gemini/gemini-2.5-flash", client, &body, false).unwrap();
+    assert_eq!(sent["tools"], json!([{"googleSearch": {}}]));
+
+    let mut filtered = body.clone();
+    filtered["tools"][0]["filters"] = json!({"allowed_domains": ["a.com"]});
+    let (sent, _) = told("anthropic/claude-haiku-4-5", client, &filtered, false).unwrap();
+    assert_eq!(sent["tools"][0]["allowed_domains"], json!(["a.com"]));
+    for (upstream, body) in [
+        ("gemini/gemini-2.5-flash", &filtered),
+        ("openai/gpt-4o", &body),
+        ("bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0", &body),
+    ] {
+        let refused = told(upstream, client, body, false).expect_err(upstream);
+        assert_eq!(refused.code.as_deref(), Some("unsupported_tool"), "{upstream}");
+        let (sent, _) = told(upstream, client, body, true).unwrap();
+        assert_eq!((sent.get("tools"), sent.get("web_search_options")), (None, None), "{upstream}");
+    }
+}

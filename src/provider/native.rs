@@ -144,6 +144,30 @@ pub(super) fn for_converse(
     wire::anthropic::client::for_converse(native.body, header, body, options, passes)
 }
 
+/// Whether the search in the web that a client of the Responses API asks for is one that a provider
+/// without that API has, too.
+pub(super) fn searches(native: Native<'_>, deployment: &Deployment) -> bool {
+    native.dialect == ClientDialect::Responses
+        && match deployment.dialect {
+            Dialect::Anthropic => true,
+            // It searches everywhere.
+            Dialect::Gemini => !native.obstacle.is_filtered_search(),
+            _ => false,
+        }
+}
+
+/// The canonical request with the search that was asked for, for a provider that has one.
+pub(super) fn for_search(
+    native: Native<'_>,
+    deployment: &Deployment,
+    body: &Object,
+) -> Option<Object> {
+    if !searches(native, deployment) {
+        return None;
+    }
+    native.obstacle.with_search(body)
+}
+
 /// Why a client's request cannot go to a provider of another dialect than the client's.
 pub(super) fn refusal(
     native: Native<'_>,
@@ -151,6 +175,9 @@ pub(super) fn refusal(
     model: &str,
     drop_params: bool,
 ) -> Option<Failure> {
+    if searches(native, deployment) {
+        return native.obstacle.refusal_beside_search(drop_params).cloned();
+    }
     let refusal = native.obstacle.refusal(drop_params)?;
     if deployment.dialect != Dialect::Bedrock || native.dialect != ClientDialect::Anthropic {
         return Some(refusal.clone());

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::azure;
 use super::call::{Call, Outgoing, Reading};
+use super::native;
 use super::table::is_openais;
 use super::url::BaseUrl;
 use super::{Sending, Vendor, Written, filled};
@@ -102,10 +103,13 @@ pub(super) fn request<'a>(
             let message = "the provider of this model has no Responses API of its own";
             Err(Failure::new(FailureClass::NotFound, message))
         }
-        (None, None) => match responses::client::obstacle(native.body, call.drop_params) {
-            Some(obstacle) => Err(obstacle),
-            None => Ok(None),
-        },
+        (None, None) => {
+            let searches = native::searches(native, deployment);
+            match responses::client::obstacle(native.body, call.drop_params, searches) {
+                Some(obstacle) => Err(obstacle),
+                None => Ok(None),
+            }
+        }
     }
 }
 

@@ -104,6 +104,12 @@ impl Obstacle {
         self.search.is_some()
     }
 
+    /// Whether only some of the web is to be searched.
+    #[must_use]
+    pub fn is_filtered_search(&self) -> bool {
+        self.search.as_deref().is_some_and(|search| search.options.get("filters").is_some())
+    }
+
     /// The canonical request with the search that was asked for in it; `None`: there was none.
     #[must_use]
     pub fn with_search(&self, canonical: &Object) -> Option<Object> {
@@ -180,7 +186,7 @@ pub fn request(
             Ok(Canonical { body: messages::request(body)?, obstacle: messages::unserved(body) })
         }
         ClientDialect::Gemini => gemini::client::request(body, asked),
-        ClientDialect::Responses => super::responses::client::request(body).map(Into::into),
+        ClientDialect::Responses => super::responses::client::request(body),
     }
 }
 

@@ -6,11 +6,13 @@
 mod echo;
 mod freeform;
 mod items;
+mod names;
 mod obstacle;
 mod output;
 mod reply;
 mod request;
 mod sealed;
+mod shell;
 mod stream;
 mod tools;
 
