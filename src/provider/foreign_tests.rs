@@ -26,13 +26,21 @@ fn at(upstream: &str) -> Deployment {
 }
 
 /// What a client's request becomes: the body and the betas.
-pub(super) fn told(
+fn told(
     upstream: &str,
     client: ClientDialect,
     body: &Value,
     drop_params: bool,
 ) -> Result<(Value, String), Failure> {
-    let deployment = at(upstream);
+    told_at(&at(upstream), client, body, drop_params)
+}
+
+fn told_at(
+    deployment: &Deployment,
+    client: ClientDialect,
+    body: &Value,
+    drop_params: bool,
+) -> Result<(Value, String), Failure> {
     let own = Object::parse(body.to_string().into()).unwrap();
     let asked = Asked { model: Some("m"), ..Asked::default() };
     let canonical = wire::client::request(client, &own, asked)?;
@@ -54,7 +62,7 @@ pub(super) fn told(
         form: None,
         stored: None,
     };
-    let outgoing = request(&deployment, &canonical.body, &call)?;
+    let outgoing = request(deployment, &canonical.body, &call)?;
     let betas = outgoing.headers.iter().find(|(name, _)| name == "anthropic-beta");
     let betas = betas.map(|(_, value): &(_, HeaderValue)| value.to_str().unwrap().to_owned());
     Ok((serde_json::from_slice(&outgoing.body).unwrap(), betas.unwrap_or_default()))
@@ -263,5 +271,37 @@ fn codexs_search_in_the_web_is_claudes_and_geminis() {
         assert_eq!(refused.code.as_deref(), Some("unsupported_tool"), "{upstream}");
         let (sent, _) = told(upstream, client, body, true).unwrap();
         assert_eq!((sent.get("tools"), sent.get("web_search_options")), (None, None), "{upstream}");
+    }
+}
+
+#[test]
+fn a_marker_of_the_whole_request_goes_to_who_takes_it() {
+    let body = chat(&json!({"max_tokens": 9, "cache_control": {"type": "ephemeral"}}));
+    for (upstream, kept) in [
+        ("openai/gpt-4o", false),
+        ("openai/responses/gpt-5", false),
+        ("gemini/gemini-2.5-flash", false),
+        ("bedrock/amazon.nova-pro-v1:0", false),
+        ("bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0", false),
+        ("cohere/command-a-03-2025", false),
+        ("ollama_chat/llama3.2", false),
+        ("openrouter/anthropic/claude-haiku-4.5", true),
+        ("anthropic/claude-haiku-4-5", true),
+    ] {
+        let (sent, _) = told(upstream, ClientDialect::OpenAi, &body, false).expect(upstream);
+        assert_eq!(sent.to_string().contains("cache_control"), kept, "{upstream} {sent}");
+    }
+}
+
+#[test]
+fn beta_features_are_named_to_who_has_them() {
+    for (provider, expected) in [("anthropic", "x-1"), ("azure_ai", "x-1"), ("deepseek", "")] {
+        let copy = Deployment {
+            dialect: crate::dialect::Dialect::Anthropic,
+            ..deployment(provider, "claude-haiku-4-5", &[])
+        };
+        let body = messages(&json!({"betas": ["x-1"]}));
+        let (_, betas) = told_at(&copy, ANTHROPIC, &body, false).unwrap();
+        assert_eq!(betas, expected, "{provider}");
     }
 }

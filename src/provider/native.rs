@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue};
 
+use super::anthropic;
 use super::call::{Outgoing, Reading};
 use crate::catalog::Deployment;
 use crate::dialect::{ClientDialect, Dialect, Endpoint};
@@ -216,7 +217,8 @@ fn beta_header(deployment: &Deployment, betas: &[String]) -> Option<(HeaderName,
         .map(|list| list.split(',').map(str::trim).collect())
         .unwrap_or_default();
     let own = features.len();
-    for beta in betas {
+    let is_copy = anthropic::is_copy(&deployment.provider);
+    for beta in betas.iter().filter(|_| !is_copy) {
         if !features.contains(&beta.as_str()) {
             features.push(beta);
         }

@@ -307,6 +307,7 @@ fn fate(name: &str) -> Fate {
         | "prompt_cache_key"
         | "prompt_cache_retention"
         | "prompt_cache_options"
+        | "cache_control"
         | "prediction" => Fate::Ignored,
         "n" | "seed" | "logprobs" | "top_logprobs" | "logit_bias" | "presence_penalty"
         | "frequency_penalty" | "modalities" | "audio" | "verbosity" | "moderation" => {

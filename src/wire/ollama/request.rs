@@ -190,6 +190,7 @@ fn fate(name: &str) -> Fate {
         | "stream_options"
         | "prompt_cache_key"
         | "prompt_cache_retention"
+        | "cache_control"
         | "prediction"
         | "service_tier"
         | "metadata"

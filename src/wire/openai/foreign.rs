@@ -70,6 +70,9 @@ pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) {
     {
         draft.edits.set_raw("tools", changed.to_vec());
     }
+    if !options.quirks.cache_markers && draft.is_set("cache_control") {
+        draft.edits.remove("cache_control");
+    }
     thinking(draft, options, options.quirks.takes_thinking);
 }
 

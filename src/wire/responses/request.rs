@@ -56,7 +56,8 @@ const LACKING: [(&str, &[&str]); 9] = [
 ];
 
 /// Parameters that are read under other names below.
-const READ: [&str; 19] = [
+const READ: [&str; 20] = [
+    "cache_control",
     "extra_body",
     "function_call",
     "functions",
