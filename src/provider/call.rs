@@ -182,6 +182,8 @@ pub fn request<'a>(
             Outgoing { path, headers: Vec::new(), body: body_to_come, reading, sending: None };
         return media::request(deployment, outgoing, body, call, &options);
     }
+    let gathered = thoughts(deployment, body, call);
+    let body = gathered.as_ref().unwrap_or(body);
     if let Some(outgoing) = super::responses::request(deployment, body, call, &options)? {
         return Ok(outgoing);
     }
@@ -280,6 +282,25 @@ pub fn request<'a>(
             Ok(Outgoing { path, headers: Vec::new(), body, reading, sending: None })
         }
     }
+}
+
+/// The conversation of a chat client with its thoughts where all translators look for them, unless the
+/// provider reads them as they stand.
+fn thoughts(deployment: &Deployment, body: &Object, call: &Call<'_>) -> Option<Object> {
+    if call.endpoint != Endpoint::Chat || call.native.is_some() {
+        return None;
+    }
+    let (dialect, quirks) = (deployment.dialect, deployment.quirks);
+    if dialect == Dialect::Anthropic || dialect == Dialect::Bedrock && quirks.invoke {
+        return None;
+    }
+    wire::chat::gather_thoughts(body, |part| {
+        let is_list = part.raw("thinking").is_some_and(|raw| raw.starts_with('['));
+        match dialect {
+            Dialect::Cohere => !is_list && part.is_set("thinking") && !part.is_set("signature"),
+            _ => quirks.mistral && is_list,
+        }
+    })
 }
 
 /// A conversation without the client's wish that the model think, where it is one and the model is

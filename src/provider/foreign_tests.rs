@@ -305,3 +305,68 @@ fn beta_features_are_named_to_who_has_them() {
         assert_eq!(betas, expected, "{provider}");
     }
 }
+
+#[test]
+fn thoughts_among_the_parts_go_to_claude_alone() {
+    let thought = json!({"type": "thinking", "thinking": "hm", "signature": "sig=="});
+    let hidden = json!({"type": "redacted_thinking", "data": "ZGF0YQ=="});
+    let said = json!({"type": "text", "text": "hello"});
+    let body = json!({"max_tokens": 9, "messages": [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": [thought, hidden, said]},
+        {"role": "user", "content": "b"}]});
+    for upstream in [
+        "openai/gpt-4o",
+        "openai/responses/gpt-5",
+        "mistral/mistral-large-2411",
+        "gemini/gemini-2.5-flash",
+        "cohere/command-a-03-2025",
+        "ollama_chat/llama3.2",
+        "groq/llama-3.3-70b-versatile",
+        "bedrock/amazon.nova-pro-v1:0",
+        "bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        "anthropic/claude-sonnet-4-5",
+    ] {
+        let (sent, _) = told(upstream, ClientDialect::OpenAi, &body, false).expect(upstream);
+        let text = sent.to_string();
+        let is_claude = upstream.contains("claude");
+        assert_eq!(
+            (text.contains("sig=="), text.contains("ZGF0YQ==")),
+            (is_claude, is_claude),
+            "{text}"
+        );
+        assert!(text.contains("hello"), "{text}");
+        assert!(is_claude || !text.contains("thinking"), "{text}");
+    }
+    // Mistral's own are a list of texts, and stay there.
+    let own = json!({"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]});
+    let body = json!({"messages": [{"role": "user", "content": "a"},
+        {"role": "assistant", "content": [own, said]}, {"role": "user", "content": "b"}]});
+    let (sent, _) =
+        told("mistral/magistral-medium-2509", ClientDialect::OpenAi, &body, false).unwrap();
+    assert_eq!(sent["messages"][1]["content"][0], own);
+    let (sent, _) = told("openai/gpt-4o", ClientDialect::OpenAi, &body, false).unwrap();
+    assert_eq!(sent["messages"][1]["content"], json!([said]));
+}
+
+#[test]
+fn a_result_without_its_call_is_refused_before_claude() {
+    let body = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "a"},
+        {"role": "tool", "tool_call_id": "c", "content": "r"}]});
+    let refused =
+        told("anthropic/claude-haiku-4-5", ClientDialect::OpenAi, &body, false).unwrap_err();
+    assert!(refused.message.contains("answers no call"), "{}", refused.message);
+    let body = json!({"model": "m", "input": [{"role": "user", "content": "a"},
+        {"type": "function_call_output", "call_id": "c", "output": "r"}]});
+    assert!(told("anthropic/claude-haiku-4-5", ClientDialect::Responses, &body, false).is_err());
+}
+
+#[test]
+fn who_is_known_by_an_address_is_not_named_to_claude() {
+    for (user, named) in [("a@b.c", false), ("u@example.com", false), ("u-1@host", true)] {
+        let body = chat(&json!({"max_tokens": 9, "user": user}));
+        let (sent, _) =
+            told("anthropic/claude-haiku-4-5", ClientDialect::OpenAi, &body, false).unwrap();
+        assert_eq!(sent.get("metadata").is_some(), named, "{user}");
+    }
+}

@@ -428,7 +428,7 @@ impl<'a> Metadata<'a> {
 fn is_email(user: &str) -> bool {
     user.split_once('@').is_some_and(|(name, host)| {
         let ending = host.rsplit_once('.').map_or("", |(_, ending)| ending);
-        !name.is_empty() && ending.len() >= 2 && ending.bytes().all(|b| b.is_ascii_alphabetic())
+        !name.is_empty() && !ending.is_empty() && ending.bytes().all(|b| b.is_ascii_alphabetic())
     })
 }
 
