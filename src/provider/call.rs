@@ -208,6 +208,16 @@ pub fn request<'a>(
     let body = passed.as_ref().unwrap_or(body);
     let searching = call.native.and_then(|it| native::for_search(it, deployment, body));
     let body = searching.as_ref().unwrap_or(body);
+    // Only OpenAI's models have tools that take free text.
+    let lacks_freeform = match deployment.dialect {
+        Dialect::OpenAi => deployment.quirks.mistral,
+        Dialect::Azure | Dialect::Custom => false,
+        _ => true,
+    };
+    let bridged = (lacks_freeform && call.endpoint == Endpoint::Chat)
+        .then(|| wire::freeform::as_functions(body))
+        .flatten();
+    let body = bridged.as_ref().unwrap_or(body);
     let unthinking = without_thinking(deployment, body, call, options.model_hint);
     let body = unthinking.as_ref().unwrap_or(body);
     let marked = if call.endpoint == Endpoint::Chat { marks(body) } else { None };

@@ -370,3 +370,34 @@ fn who_is_known_by_an_address_is_not_named_to_claude() {
         assert_eq!(sent.get("metadata").is_some(), named, "{user}");
     }
 }
+
+#[test]
+fn a_chat_clients_tool_of_free_text_is_a_function_elsewhere() {
+    let custom = json!({"type": "custom", "custom": {"name": "patch", "description": "Patches.",
+        "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: X"}}}});
+    let call =
+        json!({"id": "call_123456", "type": "custom", "custom": {"name": "patch", "input": "+ a"}});
+    let body = json!({"max_tokens": 9, "tools": [custom],
+        "tool_choice": {"type": "custom", "custom": {"name": "patch"}},
+        "messages": [{"role": "user", "content": "a"},
+            {"role": "assistant", "content": null, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "call_123456", "content": "done"}]});
+    for upstream in [
+        "anthropic/claude-haiku-4-5",
+        "gemini/gemini-2.5-flash",
+        "bedrock/us.anthropic.claude-haiku-4-5-20251001-v1:0",
+        "mistral/mistral-large-2411",
+        "cohere/command-a-03-2025",
+    ] {
+        let (sent, _) = told(upstream, ClientDialect::OpenAi, &body, false).expect(upstream);
+        let text = sent.to_string();
+        assert!(text.contains("lark grammar") && text.contains("patch"), "{text}");
+        assert!(!text.contains("\"custom\""), "{text}");
+    }
+    let (sent, _) =
+        told("anthropic/claude-haiku-4-5", ClientDialect::OpenAi, &body, false).unwrap();
+    assert_eq!(sent["messages"][1]["content"][0]["input"], json!({"input": "+ a"}));
+    assert_eq!(sent["tool_choice"]["name"], "patch");
+    let (sent, _) = told("openai/gpt-5", ClientDialect::OpenAi, &body, false).unwrap();
+    assert_eq!(sent["tools"][0], custom);
+}

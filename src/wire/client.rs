@@ -14,6 +14,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::anthropic::client as messages;
+use super::freeform::{self, FreeformStream};
 use super::gemini;
 use super::json::{Edits, Object};
 use crate::dialect::ClientDialect;
@@ -199,7 +200,7 @@ pub fn reply(dialect: ClientDialect, body: Bytes, telling: &Telling<'_>) -> Resu
         ClientDialect::Responses => super::responses::client::reply(&body, telling),
         ClientDialect::Anthropic => messages::reply(&body, telling),
         ClientDialect::Gemini => gemini::client::reply(&body, telling),
-        ClientDialect::OpenAi => Ok(body),
+        ClientDialect::OpenAi => Ok(freeform::reply(body, &freeform::names(telling.request))),
     }
 }
 
@@ -214,13 +215,15 @@ pub fn count(dialect: ClientDialect, tokens: u64) -> Bytes {
     }
 }
 
-/// The stream of a reply; `None` for clients that read canonical chunks.
+/// The stream of a reply; `None` for clients that read canonical chunks as they are.
 #[must_use]
 pub fn stream(dialect: ClientDialect, telling: &Telling<'_>) -> Option<Box<dyn ClientStream>> {
     match dialect {
         ClientDialect::Responses => Some(Box::new(super::responses::client::Events::new(telling))),
         ClientDialect::Anthropic => Some(Box::new(messages::MessageStream::new(telling))),
         ClientDialect::Gemini => Some(Box::new(gemini::client::Stream::new(telling))),
-        ClientDialect::OpenAi => None,
+        ClientDialect::OpenAi => {
+            FreeformStream::new(telling).map(|stream| Box::new(stream) as Box<dyn ClientStream>)
+        }
     }
 }

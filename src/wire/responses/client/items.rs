@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::names::{Names, fitted};
-use super::{freeform, sealed, shell};
+use super::{sealed, shell};
 use crate::failure::Failure;
 use crate::wire::chat::{AudioData, FileData, ImageUrl, Part, Raw};
 use crate::wire::fields::{Text, missing, mistyped, read};
+use crate::wire::freeform;
 
 /// Types of items that have a counterpart, or that tell nothing a model would miss.
 const KNOWN: [&str; 19] = [

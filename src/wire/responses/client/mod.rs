@@ -4,7 +4,6 @@
 //! conversation is sent whole each time, and reasoning comes back sealed in its item.
 
 mod echo;
-mod freeform;
 mod items;
 mod names;
 mod obstacle;

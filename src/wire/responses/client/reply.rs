@@ -8,11 +8,12 @@ use super::names::{Kind, Names};
 use super::output::{
     IdOf, Item, Part, extra, flat_annotation, id, image_data, sealed_in, summary_in, token_logprobs,
 };
-use super::{freeform, sealed, shell};
+use super::{sealed, shell};
 use crate::failure::Failure;
 use crate::wire::chat::{Completion, Turn, arguments, image_url, read_usage};
 use crate::wire::client::Telling;
 use crate::wire::fields::Text;
+use crate::wire::freeform;
 use crate::wire::responses::failure::garbage;
 use crate::wire::responses::reply::BETWEEN;
 

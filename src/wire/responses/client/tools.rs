@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::names::Names;
-use super::{freeform, shell};
+use super::shell;
 use crate::failure::Failure;
 use crate::wire::chat::{FunctionTool, Raw};
 use crate::wire::client::Search;
 use crate::wire::fields::{Text, missing, read};
+use crate::wire::freeform;
 use crate::wire::json::Object;
 
 #[derive(Deserialize)]

@@ -5,9 +5,10 @@ use serde_json::value::RawValue;
 
 use super::State;
 use crate::wire::chat::{CallPiece, Raw};
+use crate::wire::freeform;
 use crate::wire::responses::client::names::Kind as ToolKind;
 use crate::wire::responses::client::output::{IdOf, Item, Part, extra, id, raw, sealed_in};
-use crate::wire::responses::client::{freeform, sealed, shell};
+use crate::wire::responses::client::{sealed, shell};
 
 /// The item that texts go to.
 #[derive(Debug)]

@@ -1,7 +1,11 @@
 //! Tools that take free text, where there are functions only: a function of one string.
 //!
 //! What the model calls is a function to it and free text to the client, which says in its request
-//! which tools are of this kind; nothing is remembered for it.
+//! which tools are of this kind; nothing is remembered for it. Clients of the Responses API are told in
+//! `wire/responses/client`, chat clients here.
+
+mod reply;
+mod request;
 
 use std::borrow::Cow;
 
@@ -10,6 +14,9 @@ use serde_json::Value;
 
 use crate::wire::chat::Raw;
 use crate::wire::fields::Text;
+
+pub use reply::{FreeformStream, reply};
+pub use request::{as_functions, names};
 
 const PARAMETERS: &str = r#"{"type":"object","properties":{"input":{"type":"string","description":"The whole input of the tool, as plain text."}},"required":["input"],"additionalProperties":false}"#;
 
@@ -28,12 +35,12 @@ pub(in crate::wire) fn description<'a>(
 }
 
 /// What such a function takes.
-pub(super) fn parameters() -> Option<Raw<'static>> {
+pub(in crate::wire) fn parameters() -> Option<Raw<'static>> {
     serde_json::from_str(PARAMETERS).ok()
 }
 
 /// The arguments that hold a text.
-pub(super) fn arguments(input: &str) -> String {
+pub(in crate::wire) fn arguments(input: &str) -> String {
     #[derive(Serialize)]
     struct Arguments<'a> {
         input: &'a str,
@@ -43,7 +50,7 @@ pub(super) fn arguments(input: &str) -> String {
 
 /// The text in the arguments of a call. Models that do not keep to the schema write it under another
 /// name, or as it is.
-pub(super) fn input(arguments: &str) -> String {
+pub(in crate::wire) fn input(arguments: &str) -> String {
     let only = |fields: serde_json::Map<String, Value>| match fields.len() {
         1 => fields.into_iter().next().map(|(_, value)| value),
         _ => None,
