@@ -99,7 +99,7 @@ pub struct Call {
     pub needs: OnceLock<Needs>,
     /// What of the Responses API it asks for, if not for a response.
     pub resource: Option<Resource>,
-    /// The deployment that keeps what the call is about: no other can serve it.
+    /// The account that keeps what the call is about: no deployment of another can serve it.
     pub owner: Option<DeploymentId>,
 }
 

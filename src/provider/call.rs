@@ -11,15 +11,17 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::bedrock;
+use super::canonical;
+use super::dots::ambiguity;
 use super::media::{self, Sending, Stored};
 use super::native::{self, Native, anthropic_headers, version_in_force};
-use crate::catalog::{Capability, Deployment, PriceBook};
+use crate::catalog::{Deployment, PriceBook};
 use crate::dialect::{ClientDialect, Dialect, Endpoint};
 use crate::failure::{Failure, FailureClass};
 use crate::wire::anthropic::native as messages_native;
 use crate::wire::fields::invalid;
 use crate::wire::form::Form;
-use crate::wire::json::{Edits, Object};
+use crate::wire::json::Object;
 use crate::wire::{self, RequestOptions};
 
 /// What stands for the model in a deployment's path.
@@ -50,7 +52,7 @@ pub struct Call<'a> {
 
 impl<'a> Call<'a> {
     /// See [`RequestOptions::hints`].
-    fn has_hints(&self) -> bool {
+    pub(super) fn has_hints(&self) -> bool {
         let dialect = self.native.map(|native| native.dialect);
         matches!(dialect, Some(ClientDialect::Anthropic | ClientDialect::Gemini))
     }
@@ -128,6 +130,7 @@ pub fn request<'a>(
     call: &Call<'_>,
 ) -> Result<Outgoing<'a>, Failure> {
     let whole = deployment.target.paths[call.endpoint.index()].as_deref();
+    let whole = whole.filter(|_| !completes_by_chat(deployment, body, call));
     let streamed = deployment.target.stream_path.as_deref();
     let streamed = streamed.filter(|_| call.stream && call.endpoint == Endpoint::Chat);
     let Some(template) = streamed.or(whole) else {
@@ -182,7 +185,7 @@ pub fn request<'a>(
             Outgoing { path, headers: Vec::new(), body: body_to_come, reading, sending: None };
         return media::request(deployment, outgoing, body, call, &options);
     }
-    let gathered = thoughts(deployment, body, call);
+    let gathered = canonical::thoughts(deployment, body, call);
     let body = gathered.as_ref().unwrap_or(body);
     if let Some(outgoing) = super::responses::request(deployment, body, call, &options)? {
         return Ok(outgoing);
@@ -208,17 +211,9 @@ pub fn request<'a>(
     let body = passed.as_ref().unwrap_or(body);
     let searching = call.native.and_then(|it| native::for_search(it, deployment, body));
     let body = searching.as_ref().unwrap_or(body);
-    // Only OpenAI's models have tools that take free text.
-    let lacks_freeform = match deployment.dialect {
-        Dialect::OpenAi => deployment.quirks.mistral,
-        Dialect::Azure | Dialect::Custom => false,
-        _ => true,
-    };
-    let bridged = (lacks_freeform && call.endpoint == Endpoint::Chat)
-        .then(|| wire::freeform::as_functions(body))
-        .flatten();
+    let bridged = canonical::functions(deployment, body, call);
     let body = bridged.as_ref().unwrap_or(body);
-    let unthinking = without_thinking(deployment, body, call, options.model_hint);
+    let unthinking = canonical::without_thinking(deployment, body, call, options.model_hint);
     let body = unthinking.as_ref().unwrap_or(body);
     let marked = if call.endpoint == Endpoint::Chat { marks(body) } else { None };
     let body = marked.as_ref().unwrap_or(body);
@@ -294,53 +289,22 @@ pub fn request<'a>(
     }
 }
 
-/// The conversation of a chat client with its thoughts where all translators look for them, unless the
-/// provider reads them as they stand.
-fn thoughts(deployment: &Deployment, body: &Object, call: &Call<'_>) -> Option<Object> {
-    if call.endpoint != Endpoint::Chat || call.native.is_some() {
-        return None;
+/// Whether a text is wanted of a model that is known to chat only. What comes after the text
+/// (`suffix`) is asked of no chat: whoever sends it knows the server better.
+fn completes_by_chat(deployment: &Deployment, body: &Object, call: &Call<'_>) -> bool {
+    const MODE: &str = "chat";
+    if call.endpoint != Endpoint::Completions || body.is_set("suffix") {
+        return false;
     }
-    let (dialect, quirks) = (deployment.dialect, deployment.quirks);
-    if dialect == Dialect::Anthropic || dialect == Dialect::Bedrock && quirks.invoke {
-        return None;
-    }
-    wire::chat::gather_thoughts(body, |part| {
-        let is_list = part.raw("thinking").is_some_and(|raw| raw.starts_with('['));
-        match dialect {
-            Dialect::Cohere => !is_list && part.is_set("thinking") && !part.is_set("signature"),
-            _ => quirks.mistral && is_list,
+    match deployment.info.mode.as_deref() {
+        Some(mode) => mode == MODE,
+        None => {
+            deployment.is_wildcard()
+                && PriceBook::built_in()
+                    .get(&deployment.provider, call.model)
+                    .is_some_and(|listed| listed.mode.as_deref() == Some(MODE))
         }
-    })
-}
-
-/// A conversation without the client's wish that the model think, where it is one and the model is
-/// known not to. The other dialects know their models themselves.
-fn without_thinking(
-    deployment: &Deployment,
-    body: &Object,
-    call: &Call<'_>,
-    model: &str,
-) -> Option<Object> {
-    const WISHES: [&str; 2] = ["reasoning_effort", "thinking"];
-    let by_book = matches!(deployment.dialect, Dialect::OpenAi | Dialect::Azure | Dialect::Cohere);
-    let wished = WISHES.iter().any(|name| body.is_set(name));
-    if !(by_book && wished && call.endpoint == Endpoint::Chat && call.has_hints()) {
-        return None;
     }
-    let thinks = deployment.info.capabilities.get(Capability::Reasoning).or_else(|| {
-        let book = PriceBook::built_in();
-        let listed = book.get(&deployment.provider, model)?;
-        let is_described = listed.supports("function_calling").is_some()
-            || listed.supports("tool_choice").is_some()
-            || listed.supports("web_search").is_some();
-        is_described.then(|| listed.supports("reasoning") == Some(true))
-    });
-    if thinks != Some(false) {
-        return None;
-    }
-    let mut edits = Edits::new();
-    WISHES.iter().for_each(|name| edits.remove(*name));
-    Object::parse(body.edit(&edits)).ok()
 }
 
 /// A text completion of a provider that only chats: `Reading::api` says so of its answer.
@@ -404,9 +368,12 @@ fn path<'a>(template: &'a str, model: &str) -> Result<Cow<'a, str>, Failure> {
     if !template.contains(MODEL_PLACE) {
         return Ok(Cow::Borrowed(template));
     }
-    if matches!(model, "" | "." | "..") {
-        let message = format!("{model:?} is not a model");
-        return Err(Failure::new(FailureClass::BadRequest, message));
+    // Its place is a part of the path, which must stay the one that the operator means.
+    let problem = if model.is_empty() { Some("is empty") } else { ambiguity(model) };
+    if let Some(problem) = problem {
+        let message = format!("{model:?} is not a model: the name {problem}");
+        let param = Some("model".into());
+        return Err(Failure { param, ..Failure::new(FailureClass::BadRequest, message) });
     }
     let segment = utf8_percent_encode(model, SEGMENT).to_string();
     Ok(Cow::Owned(template.replacen(MODEL_PLACE, &segment, 1)))
@@ -520,12 +487,12 @@ mod tests {
     #[test]
     fn a_clients_model_does_not_lead_to_another_path() {
         let deployment = deployment("azure", "*", &[]);
-        for model in ["..", ".", ""] {
+        for model in ["..", ".", "", "../..", "../../x", "a/../../b", "a%2F..%2Fb", "a\\..\\b"] {
             let refused = request(&deployment, &chat(), &call(model, Endpoint::Chat)).unwrap_err();
             assert_eq!(refused.class, FailureClass::BadRequest);
         }
-        let outgoing = request(&deployment, &chat(), &call("../x?y#z", Endpoint::Chat)).unwrap();
-        assert!(outgoing.path.starts_with("/openai/deployments/..%2Fx%3Fy%23z/"), "{outgoing:?}");
+        let outgoing = request(&deployment, &chat(), &call("x/y?z#..a", Endpoint::Chat)).unwrap();
+        assert!(outgoing.path.starts_with("/openai/deployments/x%2Fy%3Fz%23..a/"), "{outgoing:?}");
     }
 
     #[test]

@@ -78,11 +78,11 @@ pub(super) fn request<'a>(
         let searching = obstacle.and_then(|obstacle| obstacle.with_search(body));
         let body = searching.as_ref().unwrap_or(body);
         let reading = Reading { api: Endpoint::Responses, native: None };
-        let body = responses::request(body, &options, Some(Owner::of(&deployment.id)))?;
+        let body = responses::request(body, &options, Some(Owner::of(&deployment.account)))?;
         return Ok(Some(outgoing(Cow::Borrowed(path), body, reading)));
     };
     let reading = Reading { api: Endpoint::Responses, native: Some(ClientDialect::Responses) };
-    let owner = Owner::of(&deployment.id);
+    let owner = Owner::of(&deployment.account);
     match (path, native.resource) {
         (Some(path), Some(resource)) => {
             let body = match resource.is_stored() {
@@ -162,7 +162,7 @@ fn needed(
 /// What the client is to get of a reply about something that was made before.
 #[must_use]
 pub fn stored(deployment: &Deployment, body: Bytes) -> Bytes {
-    responses::stored(body, Owner::of(&deployment.id))
+    responses::stored(body, Owner::of(&deployment.account))
 }
 
 /// Reads a reply of the Responses API.
@@ -172,7 +172,7 @@ pub(super) fn reply(
     body: Bytes,
     created: u64,
 ) -> Result<Reply, Failure> {
-    let owner = Some(Owner::of(&deployment.id));
+    let owner = Some(Owner::of(&deployment.account));
     match reading.native {
         Some(_) => responses::native_reply(body, owner),
         None => responses::reply(body, created, owner),

@@ -182,6 +182,22 @@ fn what_cannot_be_said_is_told_with_its_place() {
 }
 
 #[test]
+fn turns_in_which_nothing_was_said_are_left_out() {
+    let said = turns(
+        "command-a-03-2025",
+        &json!([
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": "", "tool_calls": []},
+            {"role": "assistant", "content": null},
+            {"role": "user", "content": "well?"},
+        ]),
+    );
+    let roles: Vec<_> =
+        said.unwrap().as_array().unwrap().iter().map(|turn| turn["role"].clone()).collect();
+    assert_eq!(roles, ["user", "user"]);
+}
+
+#[test]
 fn images_of_tools_are_shown_by_the_user() {
     let image = json!({"type": "image_url", "image_url": {"url": "http://h/a.png"}});
     let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}});
