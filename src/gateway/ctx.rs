@@ -119,7 +119,7 @@ impl Call {
     /// What the client is told besides what a provider says.
     pub fn telling<'a>(&'a self, request_id: &'a str, created: u64) -> Telling<'a> {
         Telling {
-            request: self.native.as_ref(),
+            request: self.native.as_ref().or(Some(&self.body)),
             created,
             model: &self.model,
             request_id,

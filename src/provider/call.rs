@@ -11,6 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::bedrock;
+use super::canonical;
 use super::dots::ambiguity;
 use super::media::{self, Sending, Stored};
 use super::native::{self, Native, anthropic_headers, version_in_force};
@@ -50,6 +51,12 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
+    /// See [`RequestOptions::hints`].
+    pub(super) fn has_hints(&self) -> bool {
+        let dialect = self.native.map(|native| native.dialect);
+        matches!(dialect, Some(ClientDialect::Anthropic | ClientDialect::Gemini))
+    }
+
     /// How the request is written for a deployment, as far as the call and the configuration say.
     pub(super) fn options(&self, deployment: &'a Deployment) -> RequestOptions<'a> {
         RequestOptions {
@@ -62,6 +69,7 @@ impl<'a> Call<'a> {
             drop: &deployment.drop_params,
             allowed: &deployment.allowed_params,
             drop_params: self.drop_params,
+            hints: self.has_hints(),
             modify_params: self.modify_params,
             max_output_tokens: None,
             model_hint: deployment.info.base_model.as_deref().unwrap_or(self.model),
@@ -177,6 +185,8 @@ pub fn request<'a>(
             Outgoing { path, headers: Vec::new(), body: body_to_come, reading, sending: None };
         return media::request(deployment, outgoing, body, call, &options);
     }
+    let gathered = canonical::thoughts(deployment, body, call);
+    let body = gathered.as_ref().unwrap_or(body);
     if let Some(outgoing) = super::responses::request(deployment, body, call, &options)? {
         return Ok(outgoing);
     }
@@ -199,6 +209,12 @@ pub fn request<'a>(
     let passed = call.native.filter(|_| deployment.dialect == Dialect::Bedrock);
     let passed = passed.and_then(|it| native::for_converse(it, body, &options));
     let body = passed.as_ref().unwrap_or(body);
+    let searching = call.native.and_then(|it| native::for_search(it, deployment, body));
+    let body = searching.as_ref().unwrap_or(body);
+    let bridged = canonical::functions(deployment, body, call);
+    let body = bridged.as_ref().unwrap_or(body);
+    let unthinking = canonical::without_thinking(deployment, body, call, options.model_hint);
+    let body = unthinking.as_ref().unwrap_or(body);
     let marked = if call.endpoint == Endpoint::Chat { marks(body) } else { None };
     let body = marked.as_ref().unwrap_or(body);
     match deployment.dialect {

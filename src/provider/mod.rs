@@ -10,6 +10,7 @@ mod anthropic;
 mod azure;
 mod bedrock;
 mod call;
+mod canonical;
 mod classify;
 mod cloud;
 mod cohere;
@@ -415,6 +416,8 @@ fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
+#[cfg(test)]
+mod foreign_tests;
 #[cfg(test)]
 mod listing;
 #[cfg(test)]

@@ -13,6 +13,7 @@ const PLAIN: RequestOptions<'static> = RequestOptions {
     drop: &[],
     allowed: &[],
     drop_params: false,
+    hints: false,
     modify_params: false,
     max_output_tokens: None,
     model_hint: "gpt-4o",

@@ -3,6 +3,7 @@
 mod replies;
 mod requests;
 mod streams;
+mod tools;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use crate::wire::json::Object;
 use crate::wire::responses::client::{Events, request};
 
 fn canonical(body: &Value) -> Value {
-    serde_json::from_slice(request(&object(body)).unwrap().bytes()).unwrap()
+    serde_json::from_slice(request(&object(body)).unwrap().body.bytes()).unwrap()
 }
 
 fn telling(request: &Object) -> Telling<'_> {

@@ -275,7 +275,7 @@ fn an_image_that_was_generated_is_an_item_and_can_be_sent_back() {
     assert_eq!(done.1["item"], *item);
 
     let again = json!({"model": "m", "input": [item, {"role": "user", "content": "Make it red."}]});
-    assert_eq!(obstacle(&object(&again), false).map(|refusal| refusal.message), None);
+    assert_eq!(obstacle(&object(&again), false, false).map(|refusal| refusal.message), None);
     let url = "data:image/webp;base64,AAAA";
     assert_eq!(
         canonical(&again)["messages"][0],

@@ -156,13 +156,13 @@ fn what_needs_state_or_hosted_tools_is_an_obstacle() {
             "input[0].content unsupported_value",
         ),
     ] {
-        let failure = obstacle(&object(&body), false).unwrap();
+        let failure = obstacle(&object(&body), false, false).unwrap();
         assert_eq!((blamed(&failure).as_str(), failure.telling().status), (told, 400), "{body}");
         assert!(failure.blameless, "another deployment may serve it");
     }
     let fine = json!({"input": [{"role": "user", "content": "x"}, {"type": "reasoning"}],
         "store": true, "background": false, "previous_response_id": null, "tool_choice": "auto"});
-    assert!(obstacle(&object(&fine), false).is_none());
+    assert!(obstacle(&object(&fine), false, false).is_none());
 }
 
 #[test]
@@ -175,8 +175,8 @@ fn hosted_tools_are_dropped_where_that_is_wished() {
         json!({"type": "allowed_tools", "mode": "required", "tools": [{"type": "web_search"}]}),
     ] {
         let body = json!({"model": "m", "input": "hi", "tools": [search], "tool_choice": choice});
-        assert_eq!(obstacle(&object(&body), true).map(|it| it.message), None, "{body}");
-        assert!(obstacle(&object(&body), false).is_some(), "{body}");
+        assert_eq!(obstacle(&object(&body), true, false).map(|it| it.message), None, "{body}");
+        assert!(obstacle(&object(&body), false, false).is_some(), "{body}");
         let left = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
         assert_eq!(canonical(&body), left);
     }
@@ -185,5 +185,5 @@ fn hosted_tools_are_dropped_where_that_is_wished() {
     assert_eq!(body["tools"].as_array().unwrap().len(), 1);
     assert_eq!(body["tool_choice"], "required");
     let stored = json!({"previous_response_id": "r", "tools": [search]});
-    assert!(obstacle(&object(&stored), true).is_some(), "this cannot be left out");
+    assert!(obstacle(&object(&stored), true, false).is_some(), "this cannot be left out");
 }
