@@ -224,7 +224,7 @@ mod tests {
         let copy = Quirks { imitates: true, ..Quirks::NONE };
         let fitted = |text: &str| corrected(text.as_bytes(), copy).map(|it| it.to_vec());
         let deepseeks = r#"{"prompt_tokens":9,"completion_tokens":null,"total_tokens":12,"prompt_cache_hit_tokens":4}"#;
-        let told: serde_json::Value = serde_json::from_slice(&fitted(deepseeks).unwrap()).unwrap();
+        let told: Value = serde_json::from_slice(&fitted(deepseeks).unwrap()).unwrap();
         assert_eq!(told["completion_tokens"], 3);
         assert_eq!(told["prompt_tokens_details"]["cached_tokens"], 4);
         assert_eq!(fitted(r#"{"prompt_tokens":9,"total_tokens":9}"#), None, "of embeddings");

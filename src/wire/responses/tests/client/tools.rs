@@ -89,7 +89,7 @@ fn the_tools_of_a_namespace_are_functions_there_and_back() {
     input.push(json!({"type": "function_call_output", "call_id": "c0", "output": "0"}));
     input.push(json!({"type": "function_call_output", "call_id": "c1", "output": "1"}));
     input.push(json!({"type": "local_shell_call_output", "call_id": "c2", "output": "2"}));
-    let mut again = asked.clone();
+    let mut again = asked;
     again["input"] = input.into();
     assert_eq!(obstacle(&object(&again), false, false).map(|it| it.message), None);
     let sent = canonical(&again);
