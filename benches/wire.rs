@@ -87,6 +87,7 @@ fn request_with_another_model(bencher: Bencher<'_, '_>, size: usize) {
         drop: &[],
         allowed: &[],
         drop_params: false,
+        hints: false,
         modify_params: false,
         max_output_tokens: None,
         model_hint: "gpt-4o-mini",

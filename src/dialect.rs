@@ -191,6 +191,7 @@ impl Quirks {
         max_tokens_only: false,
         no_stream_options: false,
         mistral: false,
+        voyage: false,
         strip_strict_and_names: false,
         null_content_with_tool_calls: false,
         reasoning_outside_completion: false,
@@ -235,6 +236,8 @@ pub struct Quirks {
     /// Mistral's spellings: `random_seed`, tool choice `any`, nine-letter tool ids, no `user`, no
     /// `name` on messages.
     pub mistral: bool,
+    /// Voyage's spellings of what is asked of embeddings.
+    pub voyage: bool,
     /// Refuses `strict` in tool definitions and `name` on messages (xAI).
     pub strip_strict_and_names: bool,
     /// Refuses `content: ""` beside tool calls: `null` is sent (DeepSeek).

@@ -21,6 +21,9 @@ pub type DeploymentId = Arc<str>;
 #[derive(Clone, Debug)]
 pub struct Deployment {
     pub id: DeploymentId,
+    /// The same for all that ask one provider, at one address, with one credential: one of their
+    /// ids. What the provider keeps for one of them, all of them can use. Set by the catalog.
+    pub account: DeploymentId,
     /// `model_name`: the group this deployment belongs to. May hold a `*`.
     pub group: Arc<str>,
     /// LiteLLM's name of the provider: `openai`, `azure`, `groq`.

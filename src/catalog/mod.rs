@@ -9,6 +9,7 @@
 //! What a client's request for a name means can differ: requests for some names are divided among
 //! several (see [`Spread`]).
 
+mod account;
 mod capability;
 mod deployment;
 mod fleet;
@@ -115,7 +116,8 @@ impl Catalog {
     /// Orders the deployments into groups and makes every name known. An alias whose targets do
     /// not exist is left out; `config` reports it.
     #[must_use]
-    pub fn build(deployments: Vec<Deployment>, aliases: Vec<Alias>) -> Self {
+    pub fn build(mut deployments: Vec<Deployment>, aliases: Vec<Alias>) -> Self {
+        account::name(&mut deployments);
         let deployments: Vec<_> = deployments.into_iter().map(Arc::new).collect();
         let mut catalog = Self {
             groups: group(&deployments),

@@ -23,6 +23,7 @@ pub fn deployment(line: &str) -> Deployment {
         passes_through: false,
         mapping: None,
         id: Arc::from(id),
+        account: Arc::from(id),
         group: Arc::from(group),
         provider: Arc::from(provider),
         dialect: Dialect::OpenAi,

@@ -86,6 +86,7 @@ pub(super) fn build(
         provider::responses_api(vendor, &written, &target, model)
     });
     let deployment = Deployment {
+        account: Arc::clone(&draft.id),
         id: draft.id,
         group: draft.group,
         provider: match &draft.custom {
@@ -130,6 +131,7 @@ pub(super) fn passed(
     let (target, dialect) = provider::plain_target(url, headers)?;
     Ok(Deployment {
         id: format!("pass-through {path}").into(),
+        account: format!("pass-through {path}").into(),
         group: path.into(),
         provider: PASSED.into(),
         dialect,

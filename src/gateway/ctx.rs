@@ -99,7 +99,7 @@ pub struct Call {
     pub needs: OnceLock<Needs>,
     /// What of the Responses API it asks for, if not for a response.
     pub resource: Option<Resource>,
-    /// The deployment that keeps what the call is about: no other can serve it.
+    /// The account that keeps what the call is about: no deployment of another can serve it.
     pub owner: Option<DeploymentId>,
 }
 
@@ -119,7 +119,7 @@ impl Call {
     /// What the client is told besides what a provider says.
     pub fn telling<'a>(&'a self, request_id: &'a str, created: u64) -> Telling<'a> {
         Telling {
-            request: self.native.as_ref(),
+            request: self.native.as_ref().or(Some(&self.body)),
             created,
             model: &self.model,
             request_id,

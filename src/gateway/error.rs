@@ -360,7 +360,7 @@ fn unfit_message(model: &str, out: Out) -> String {
         ),
         Out::NotOwner => format!(
             "The previous response, or a file that the request names, is not kept at `{model}`: it can \
-             only be used under the name of a model whose deployment keeps it."
+             only be used under the name of a model of the account that keeps it."
         ),
         Out::OtherRegion => {
             format!("No deployment of `{model}` is in a region that the request may go to.")

@@ -26,8 +26,10 @@ use crate::snapshot::Traffic;
 use crate::upstream::{Connection, Heads, Opened, Pool, Upstreams};
 
 /// Headers of every request; what stands later in a request's list replaces them.
-static HEADERS: [(HeaderName, HeaderValue); 2] = [
+static HEADERS: [(HeaderName, HeaderValue); 3] = [
     (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+    // Without it any coding may come, and what comes has to be read.
+    (header::ACCEPT_ENCODING, HeaderValue::from_static("identity")),
     (header::USER_AGENT, HeaderValue::from_static(concat!("tollgate/", env!("CARGO_PKG_VERSION")))),
 ];
 

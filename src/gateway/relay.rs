@@ -220,7 +220,12 @@ impl<'r> Relay<'r> {
             if content_is_out && !self.may_resume(call) {
                 return End::Broken(GatewayError::Upstream(Box::new(failure)));
             }
-            last = Some(failure);
+            // A deployment that cannot be asked for this says nothing of why the others did not serve
+            // it: what they said can be tried again, a refusal cannot.
+            let is_refusal = failure.blameless && failure.class == FailureClass::BadRequest;
+            if last.is_none() || !is_refusal {
+                last = Some(failure);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
-//! Responses that a provider keeps: which deployment made one, and calls about it.
+//! Responses that a provider keeps: in which account one is, and calls about it.
 //!
 //! The id says who made it (`wire::responses`), so nothing is remembered here. What is asked of a
-//! response can be answered by its deployment alone.
+//! response can be answered by a deployment of its account alone.
 
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ pub(super) fn understand(
     query: Option<&str>,
 ) -> Result<Call, GatewayError> {
     let made = Made::read(id);
-    let owner = made.and_then(|made| deployment(&ctx.snapshot.catalog, made.by));
+    let owner = made.and_then(|made| account(&ctx.snapshot.catalog, made.by));
     let (Some(made), Some(owner)) = (made, owner) else { return Err(unknown(id)) };
     let streams = action == Action::Retrieve
         && query.is_some_and(|query| query.split('&').any(|pair| pair == "stream=true"));
@@ -63,7 +63,7 @@ pub(super) fn understand(
     })
 }
 
-/// The deployment that made the response that a request goes on from; `None`: it goes on from
+/// The account that has the response that a request goes on from; `None`: it goes on from
 /// none, or from one that was not made through a gateway.
 ///
 /// # Errors
@@ -76,14 +76,14 @@ pub(super) fn owner(
         return Ok(None);
     };
     let Some(made) = Made::read(&id) else { return Ok(None) };
-    deployment(catalog, made.by).map(Some).ok_or_else(|| GatewayError::BadBody {
+    account(catalog, made.by).map(Some).ok_or_else(|| GatewayError::BadBody {
         message: format!("Previous response with id '{id}' not found."),
         param: Some("previous_response_id"),
         code: "previous_response_not_found",
     })
 }
 
-/// A conversation with the provider's own ids of the files that it names, and the deployment that keeps
+/// A conversation with the provider's own ids of the files that it names, and the account that keeps
 /// them; `None`: it names none that were uploaded through a gateway.
 ///
 /// # Errors
@@ -95,7 +95,6 @@ pub(super) fn files(
     let Some(id) = wire::stored::named(&body) else { return Ok((body, None)) };
     let mut all = catalog.deployments().iter();
     let owner = all.find(|deployment| *deployment.id == *id.deployment);
-    let owner = owner.map(|deployment| Arc::clone(&deployment.id));
     let owner = owner.ok_or_else(|| GatewayError::BadBody {
         message:
             "The deployment that keeps the file in `file_id` is not configured any more: upload \
@@ -104,12 +103,12 @@ pub(super) fn files(
         param: Some("file_id"),
         code: "file_not_found",
     })?;
-    Ok((wire::stored::with_own_ids(&body, &owner), Some(owner)))
+    Ok((wire::stored::with_own_ids(&body, &owner.id), Some(Arc::clone(&owner.account))))
 }
 
-fn deployment(catalog: &Catalog, owner: Owner) -> Option<DeploymentId> {
+fn account(catalog: &Catalog, owner: Owner) -> Option<DeploymentId> {
     let mut all = catalog.deployments().iter();
-    all.find(|deployment| Owner::of(&deployment.id) == owner).map(|it| Arc::clone(&it.id))
+    all.find(|deployment| Owner::of(&deployment.id) == owner).map(|it| Arc::clone(&it.account))
 }
 
 fn unknown(id: &str) -> GatewayError {

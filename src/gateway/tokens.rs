@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::ctx::Call;
 use super::needs;
 use crate::catalog::{Catalog, Deployment};
-use crate::dialect::{Dialect, Endpoint};
+use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::routing::Needs;
 use crate::tokens::{Counted, Encoding, INLINE_TEXT_BYTES, Prompt};
@@ -71,13 +71,16 @@ pub(super) async fn count_for(
 }
 
 /// A request for embeddings whose input is tokens, with the texts that they stand for: only OpenAI's own
-/// models, and servers that copy its API, read its tokens.
+/// models read its tokens. A server that copies its API has models of others.
 pub(super) async fn as_texts<'b>(
     call: &Call,
     deployment: &Deployment,
     body: Cow<'b, Object>,
 ) -> Cow<'b, Object> {
-    let reads_tokens = matches!(deployment.dialect, Dialect::OpenAi | Dialect::Azure);
+    let hint = deployment.info.base_model.as_deref().unwrap_or(&deployment.model);
+    let is_openais =
+        matches!(&*deployment.provider, "openai" | "azure") && !deployment.quirks.imitates;
+    let reads_tokens = is_openais || Encoding::of(hint).is_some();
     if call.endpoint != Endpoint::Embeddings || reads_tokens || !crate::tokens::has_tokens(&body) {
         return body;
     }

@@ -118,8 +118,8 @@ pub fn stream(
 ) -> StreamRelay {
     if reading.api == Endpoint::Responses {
         return StreamRelay::Translated(match reading.native {
-            Some(_) => Box::new(NativeStream::new(Some(Owner::of(&deployment.id)))),
-            None => Box::new(Bridge::new(options, Some(Owner::of(&deployment.id)))),
+            Some(_) => Box::new(NativeStream::new(Some(Owner::of(&deployment.account)))),
+            None => Box::new(Bridge::new(options, Some(Owner::of(&deployment.account)))),
         });
     }
     // The chunks of text completions are like those of a chat, where a dialect has both.

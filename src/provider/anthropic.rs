@@ -5,8 +5,8 @@ use http::{HeaderName, header};
 
 use super::azure::is_foundry;
 use super::url::BaseUrl;
-use super::{Cloud, Headers, Layout, TargetProblem, Vendor, Written, filled};
-use crate::dialect::Endpoint;
+use super::{Cloud, Headers, Layout, TargetProblem, Vendor, Written, filled, vendor};
+use crate::dialect::{Dialect, Endpoint};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Azure AI Foundry asks for its own header besides.
@@ -33,6 +33,13 @@ pub(super) fn layout(vendor: &Vendor, base: &BaseUrl) -> Layout {
 /// and others have one beside that which copies OpenAI's.
 pub(super) fn is_copied(base: &BaseUrl) -> bool {
     base.path.ends_with("/anthropic") || base.path.contains("/anthropic/")
+}
+
+/// Whether a provider only copies Anthropic's API: it knows none of the beta features.
+pub(super) fn is_copy(provider: &str) -> bool {
+    // Claude in Azure's catalogue is served by Anthropic.
+    provider != "azure_ai"
+        && vendor(provider).is_some_and(|vendor| vendor.dialect == Dialect::OpenAi)
 }
 
 pub(super) fn authenticate(

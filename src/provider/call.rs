@@ -11,6 +11,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::bedrock;
+use super::canonical;
+use super::dots::ambiguity;
 use super::media::{self, Sending, Stored};
 use super::native::{self, Native, anthropic_headers, version_in_force};
 use crate::catalog::{Deployment, PriceBook};
@@ -49,6 +51,12 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
+    /// See [`RequestOptions::hints`].
+    pub(super) fn has_hints(&self) -> bool {
+        let dialect = self.native.map(|native| native.dialect);
+        matches!(dialect, Some(ClientDialect::Anthropic | ClientDialect::Gemini))
+    }
+
     /// How the request is written for a deployment, as far as the call and the configuration say.
     pub(super) fn options(&self, deployment: &'a Deployment) -> RequestOptions<'a> {
         RequestOptions {
@@ -61,6 +69,7 @@ impl<'a> Call<'a> {
             drop: &deployment.drop_params,
             allowed: &deployment.allowed_params,
             drop_params: self.drop_params,
+            hints: self.has_hints(),
             modify_params: self.modify_params,
             max_output_tokens: None,
             model_hint: deployment.info.base_model.as_deref().unwrap_or(self.model),
@@ -121,6 +130,7 @@ pub fn request<'a>(
     call: &Call<'_>,
 ) -> Result<Outgoing<'a>, Failure> {
     let whole = deployment.target.paths[call.endpoint.index()].as_deref();
+    let whole = whole.filter(|_| !completes_by_chat(deployment, body, call));
     let streamed = deployment.target.stream_path.as_deref();
     let streamed = streamed.filter(|_| call.stream && call.endpoint == Endpoint::Chat);
     let Some(template) = streamed.or(whole) else {
@@ -175,6 +185,8 @@ pub fn request<'a>(
             Outgoing { path, headers: Vec::new(), body: body_to_come, reading, sending: None };
         return media::request(deployment, outgoing, body, call, &options);
     }
+    let gathered = canonical::thoughts(deployment, body, call);
+    let body = gathered.as_ref().unwrap_or(body);
     if let Some(outgoing) = super::responses::request(deployment, body, call, &options)? {
         return Ok(outgoing);
     }
@@ -197,6 +209,12 @@ pub fn request<'a>(
     let passed = call.native.filter(|_| deployment.dialect == Dialect::Bedrock);
     let passed = passed.and_then(|it| native::for_converse(it, body, &options));
     let body = passed.as_ref().unwrap_or(body);
+    let searching = call.native.and_then(|it| native::for_search(it, deployment, body));
+    let body = searching.as_ref().unwrap_or(body);
+    let bridged = canonical::functions(deployment, body, call);
+    let body = bridged.as_ref().unwrap_or(body);
+    let unthinking = canonical::without_thinking(deployment, body, call, options.model_hint);
+    let body = unthinking.as_ref().unwrap_or(body);
     let marked = if call.endpoint == Endpoint::Chat { marks(body) } else { None };
     let body = marked.as_ref().unwrap_or(body);
     match deployment.dialect {
@@ -271,6 +289,24 @@ pub fn request<'a>(
     }
 }
 
+/// Whether a text is wanted of a model that is known to chat only. What comes after the text
+/// (`suffix`) is asked of no chat: whoever sends it knows the server better.
+fn completes_by_chat(deployment: &Deployment, body: &Object, call: &Call<'_>) -> bool {
+    const MODE: &str = "chat";
+    if call.endpoint != Endpoint::Completions || body.is_set("suffix") {
+        return false;
+    }
+    match deployment.info.mode.as_deref() {
+        Some(mode) => mode == MODE,
+        None => {
+            deployment.is_wildcard()
+                && PriceBook::built_in()
+                    .get(&deployment.provider, call.model)
+                    .is_some_and(|listed| listed.mode.as_deref() == Some(MODE))
+        }
+    }
+}
+
 /// A text completion of a provider that only chats: `Reading::api` says so of its answer.
 fn as_chat<'a>(
     deployment: &'a Deployment,
@@ -332,9 +368,12 @@ fn path<'a>(template: &'a str, model: &str) -> Result<Cow<'a, str>, Failure> {
     if !template.contains(MODEL_PLACE) {
         return Ok(Cow::Borrowed(template));
     }
-    if matches!(model, "" | "." | "..") {
-        let message = format!("{model:?} is not a model");
-        return Err(Failure::new(FailureClass::BadRequest, message));
+    // Its place is a part of the path, which must stay the one that the operator means.
+    let problem = if model.is_empty() { Some("is empty") } else { ambiguity(model) };
+    if let Some(problem) = problem {
+        let message = format!("{model:?} is not a model: the name {problem}");
+        let param = Some("model".into());
+        return Err(Failure { param, ..Failure::new(FailureClass::BadRequest, message) });
     }
     let segment = utf8_percent_encode(model, SEGMENT).to_string();
     Ok(Cow::Owned(template.replacen(MODEL_PLACE, &segment, 1)))
@@ -448,12 +487,12 @@ mod tests {
     #[test]
     fn a_clients_model_does_not_lead_to_another_path() {
         let deployment = deployment("azure", "*", &[]);
-        for model in ["..", ".", ""] {
+        for model in ["..", ".", "", "../..", "../../x", "a/../../b", "a%2F..%2Fb", "a\\..\\b"] {
             let refused = request(&deployment, &chat(), &call(model, Endpoint::Chat)).unwrap_err();
             assert_eq!(refused.class, FailureClass::BadRequest);
         }
-        let outgoing = request(&deployment, &chat(), &call("../x?y#z", Endpoint::Chat)).unwrap();
-        assert!(outgoing.path.starts_with("/openai/deployments/..%2Fx%3Fy%23z/"), "{outgoing:?}");
+        let outgoing = request(&deployment, &chat(), &call("x/y?z#..a", Endpoint::Chat)).unwrap();
+        assert!(outgoing.path.starts_with("/openai/deployments/x%2Fy%3Fz%23..a/"), "{outgoing:?}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::table::{
     MAX_TOKENS_NORMALISE, MAX_TOKENS_ONLY, NO_STREAM_OPTIONS, NORMALISE, OPENAI, PLAIN, Support,
     Vendor, hosted, not_yet, own_server,
 };
+use crate::dialect::Quirks;
 
 const DATAROBOT: Vendor = Vendor {
     base_vars: &["DATAROBOT_ENDPOINT"],
@@ -42,7 +43,7 @@ const VOYAGE: Vendor = Vendor {
         "voyage",
         "VOYAGE",
         "https://api.voyageai.com/v1",
-        PLAIN,
+        Quirks { voyage: true, ..PLAIN },
         "VOYAGE_AI_API_KEY",
         "VOYAGE_AI_TOKEN"
     )

@@ -39,6 +39,8 @@ pub fn wanted(deployment: &Deployment, body: &Object, call: &Call<'_>) -> Option
         // Anthropic fetches over TLS only. In its own words its clients say what they mean.
         Dialect::Anthropic => is_plain(&remote.url),
         Dialect::Gemini => gemini::needs_data(remote, hint, vertex),
+        // Claude's own words, by whomever.
+        Dialect::Bedrock if deployment.quirks.invoke => true,
         Dialect::Bedrock => matches!(remote.shape, Shape::Image | Shape::File),
         // It knows images only.
         Dialect::Ollama => remote.shape == Shape::Image,

@@ -10,12 +10,14 @@ mod anthropic;
 mod azure;
 mod bedrock;
 mod call;
+mod canonical;
 mod classify;
 mod cloud;
 mod cohere;
 mod compatible;
 mod continuation;
 mod custom;
+mod dots;
 mod fetched;
 mod gemini;
 mod media;
@@ -47,6 +49,7 @@ pub use call::{Call, Outgoing, Reading, request};
 pub use classify::{cannot_count, class_of, classify, is_for_client, reclassify};
 pub use cloud::{Cloud, CloudOptions};
 pub use continuation::continuation;
+pub use dots::ambiguity;
 pub use fetched::{Wanted, wanted};
 pub use media::{Action, Sending, Stored};
 pub use metered::Passed;
@@ -413,6 +416,8 @@ fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)
 }
 
+#[cfg(test)]
+mod foreign_tests;
 #[cfg(test)]
 mod listing;
 #[cfg(test)]

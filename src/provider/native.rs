@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use http::{HeaderName, HeaderValue};
 
+use super::anthropic;
 use super::call::{Outgoing, Reading};
 use crate::catalog::Deployment;
 use crate::dialect::{ClientDialect, Dialect, Endpoint};
@@ -144,6 +145,30 @@ pub(super) fn for_converse(
     wire::anthropic::client::for_converse(native.body, header, body, options, passes)
 }
 
+/// Whether the search in the web that a client of the Responses API asks for is one that a provider
+/// without that API has, too.
+pub(super) fn searches(native: Native<'_>, deployment: &Deployment) -> bool {
+    native.dialect == ClientDialect::Responses
+        && match deployment.dialect {
+            Dialect::Anthropic => true,
+            // It searches everywhere.
+            Dialect::Gemini => !native.obstacle.is_filtered_search(),
+            _ => false,
+        }
+}
+
+/// The canonical request with the search that was asked for, for a provider that has one.
+pub(super) fn for_search(
+    native: Native<'_>,
+    deployment: &Deployment,
+    body: &Object,
+) -> Option<Object> {
+    if !searches(native, deployment) {
+        return None;
+    }
+    native.obstacle.with_search(body)
+}
+
 /// Why a client's request cannot go to a provider of another dialect than the client's.
 pub(super) fn refusal(
     native: Native<'_>,
@@ -151,6 +176,9 @@ pub(super) fn refusal(
     model: &str,
     drop_params: bool,
 ) -> Option<Failure> {
+    if searches(native, deployment) {
+        return native.obstacle.refusal_beside_search(drop_params).cloned();
+    }
     let refusal = native.obstacle.refusal(drop_params)?;
     if deployment.dialect != Dialect::Bedrock || native.dialect != ClientDialect::Anthropic {
         return Some(refusal.clone());
@@ -189,7 +217,8 @@ fn beta_header(deployment: &Deployment, betas: &[String]) -> Option<(HeaderName,
         .map(|list| list.split(',').map(str::trim).collect())
         .unwrap_or_default();
     let own = features.len();
-    for beta in betas {
+    let is_copy = anthropic::is_copy(&deployment.provider);
+    for beta in betas.iter().filter(|_| !is_copy) {
         if !features.contains(&beta.as_str()) {
             features.push(beta);
         }

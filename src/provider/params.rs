@@ -122,11 +122,14 @@ pub(super) const OPENAI: &[ModelRules] = &[
     },
 ];
 
-pub(super) const GROQ: &[ModelRules] = &[ModelRules {
-    refused: &[never(&["logprobs", "top_logprobs", "logit_bias", "top_k"]), ONE_CHOICE],
-    nameless: true,
-    ..EVERYWHERE
-}];
+pub(super) const GROQ: &[ModelRules] = &[
+    ModelRules {
+        refused: &[never(&["logprobs", "top_logprobs", "logit_bias", "top_k"]), ONE_CHOICE],
+        nameless: true,
+        ..EVERYWHERE
+    },
+    ModelRules { models: &["gpt-oss"], refused: &[NOT_NONE, TOO_LITTLE, TOO_MUCH], ..EVERYWHERE },
+];
 
 /// Its schema is closed. `user`, `store` and the like are left out by its spellings already.
 pub(super) const MISTRAL: &[ModelRules] = &[ModelRules {
@@ -239,6 +242,7 @@ mod tests {
             drop: met.dropped,
             allowed: met.allowed,
             drop_params: met.drop,
+            hints: false,
             modify_params: met.modify,
             max_output_tokens: None,
             model_hint: model,

@@ -29,7 +29,10 @@ pub fn passed_path<'a>(root: &str, rest: &'a str, verbatim: bool) -> Cow<'a, str
         return Cow::Borrowed(rest);
     }
     let (before, last) = root.rsplit_once('/').unwrap_or(("", root));
-    if is_version(last) && rest.split('/').nth(1).is_some_and(is_version) {
+    // Google's uploads have their version behind what they are.
+    let is_transfer = |segment: &&str| matches!(*segment, "upload" | "download" | "resumable");
+    let version = rest.split('/').skip(1).find(|segment| !is_transfer(segment));
+    if is_version(last) && version.is_some_and(is_version) {
         return Cow::Owned(format!("{before}{rest}"));
     }
     Cow::Owned(format!("{root}{rest}"))
@@ -209,6 +212,10 @@ mod tests {
             ("/openai", "/openai/deployments/m/chat", "/openai/deployments/m/chat"),
             ("/openai", "/deployments/m/chat", "/openai/deployments/m/chat"),
             ("/v1", "/v1x", "/v1/v1x"),
+            ("/v1beta", "/upload/v1beta/files", "/upload/v1beta/files"),
+            ("/v1beta", "/resumable/upload/v1/files", "/resumable/upload/v1/files"),
+            ("/x/v1beta", "/upload/v1beta/files", "/x/upload/v1beta/files"),
+            ("/v1", "/upload/files", "/v1/upload/files"),
             ("/v1", "", "/v1"),
             ("", "", "/"),
         ] {

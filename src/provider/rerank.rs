@@ -7,8 +7,8 @@ use crate::wire::rerank::Form;
 /// Providers whose rerank API is not beside their others, or not in the common form: where it is
 /// below the host, and in which form. `{root}` stands for what their other APIs are under.
 const UNCOMMON: [(&str, &str, Form); 9] = [
-    ("cohere", "/v2/rerank", Form::CohereV2),
-    ("cohere_chat", "/v2/rerank", Form::CohereV2),
+    ("cohere", IN_LAYOUT, Form::CohereV2),
+    ("cohere_chat", IN_LAYOUT, Form::CohereV2),
     ("azure_ai", "/v1/rerank", Form::Common),
     ("voyage", "{root}/rerank", Form::Voyage),
     ("huggingface", "/rerank", Form::TextEmbeddingsInference),

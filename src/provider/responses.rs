@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::azure;
 use super::call::{Call, Outgoing, Reading};
+use super::native;
 use super::table::is_openais;
 use super::url::BaseUrl;
 use super::{Sending, Vendor, Written, filled};
@@ -69,12 +70,19 @@ pub(super) fn request<'a>(
         if !needed(deployment, body, call, &options) {
             return Ok(None);
         }
+        // What is only said in the client's own dialect cannot be said here either, but for a search.
+        let obstacle = call.native.map(|native| native.obstacle);
+        if let Some(refusal) = obstacle.and_then(|it| it.refusal_beside_search(call.drop_params)) {
+            return Err(refusal.clone());
+        }
+        let searching = obstacle.and_then(|obstacle| obstacle.with_search(body));
+        let body = searching.as_ref().unwrap_or(body);
         let reading = Reading { api: Endpoint::Responses, native: None };
-        let body = responses::request(body, &options, Some(Owner::of(&deployment.id)))?;
+        let body = responses::request(body, &options, Some(Owner::of(&deployment.account)))?;
         return Ok(Some(outgoing(Cow::Borrowed(path), body, reading)));
     };
     let reading = Reading { api: Endpoint::Responses, native: Some(ClientDialect::Responses) };
-    let owner = Owner::of(&deployment.id);
+    let owner = Owner::of(&deployment.account);
     match (path, native.resource) {
         (Some(path), Some(resource)) => {
             let body = match resource.is_stored() {
@@ -95,10 +103,13 @@ pub(super) fn request<'a>(
             let message = "the provider of this model has no Responses API of its own";
             Err(Failure::new(FailureClass::NotFound, message))
         }
-        (None, None) => match responses::client::obstacle(native.body, call.drop_params) {
-            Some(obstacle) => Err(obstacle),
-            None => Ok(None),
-        },
+        (None, None) => {
+            let searches = native::searches(native, deployment);
+            match responses::client::obstacle(native.body, call.drop_params, searches) {
+                Some(obstacle) => Err(obstacle),
+                None => Ok(None),
+            }
+        }
     }
 }
 
@@ -131,6 +142,10 @@ fn needed(
     if deployment.responses == ResponsesApi::Always || deployment.info.mode.as_deref() == MODE {
         return true;
     }
+    // The chat API lets only models search that do nothing else.
+    if call.native.is_some_and(|native| native.obstacle.searches()) {
+        return true;
+    }
     match responses::need(options.model_hint) {
         Need::Nothing => {
             // What a wildcard calls is in the price book, if anywhere.
@@ -147,7 +162,7 @@ fn needed(
 /// What the client is to get of a reply about something that was made before.
 #[must_use]
 pub fn stored(deployment: &Deployment, body: Bytes) -> Bytes {
-    responses::stored(body, Owner::of(&deployment.id))
+    responses::stored(body, Owner::of(&deployment.account))
 }
 
 /// Reads a reply of the Responses API.
@@ -157,7 +172,7 @@ pub(super) fn reply(
     body: Bytes,
     created: u64,
 ) -> Result<Reply, Failure> {
-    let owner = Some(Owner::of(&deployment.id));
+    let owner = Some(Owner::of(&deployment.account));
     match reading.native {
         Some(_) => responses::native_reply(body, owner),
         None => responses::reply(body, created, owner),

@@ -11,10 +11,12 @@
 use std::fmt;
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use super::anthropic::client as messages;
+use super::freeform::{self, FreeformStream};
 use super::gemini;
-use super::json::Object;
+use super::json::{Edits, Object};
 use crate::dialect::ClientDialect;
 use crate::failure::Failure;
 
@@ -48,6 +50,23 @@ impl From<Object> for Canonical {
 pub struct Obstacle {
     content: Option<Box<Failure>>,
     parameter: Option<Box<Failure>>,
+    search: Option<Box<Search>>,
+}
+
+/// A search in the web, as the client's own dialect asks for it: some providers of other dialects have
+/// one, too.
+#[derive(Clone, Debug)]
+pub struct Search {
+    /// What the canonical form calls `web_search_options`.
+    pub options: Value,
+    /// The most searches of one answer.
+    pub most: Option<u64>,
+    /// The canonical `tool_choice`, where the choice is about the search.
+    pub choice: Option<Value>,
+    /// What it means for a provider that has no search.
+    pub refusal: Failure,
+    /// It may be left out where that is allowed.
+    pub may_drop: bool,
 }
 
 impl Obstacle {
@@ -61,11 +80,50 @@ impl Obstacle {
         self.parameter.get_or_insert_with(|| Box::new(failure));
     }
 
+    /// The web is to be searched.
+    pub fn search(&mut self, search: Search) {
+        self.search.get_or_insert_with(|| Box::new(search));
+    }
+
     /// Why the request cannot go to a provider of another dialect.
     #[must_use]
     pub fn refusal(&self, drop_params: bool) -> Option<&Failure> {
+        let search = self.search.as_deref().filter(|search| !(drop_params && search.may_drop));
+        self.refusal_beside_search(drop_params).or_else(|| search.map(|search| &search.refusal))
+    }
+
+    /// The same for a provider that searches the web.
+    #[must_use]
+    pub fn refusal_beside_search(&self, drop_params: bool) -> Option<&Failure> {
         let parameter = self.parameter.as_deref().filter(|_| !drop_params);
         self.content.as_deref().or(parameter)
+    }
+
+    /// Whether the web is to be searched.
+    #[must_use]
+    pub const fn searches(&self) -> bool {
+        self.search.is_some()
+    }
+
+    /// Whether only some of the web is to be searched.
+    #[must_use]
+    pub fn is_filtered_search(&self) -> bool {
+        self.search.as_deref().is_some_and(|search| search.options.get("filters").is_some())
+    }
+
+    /// The canonical request with the search that was asked for in it; `None`: there was none.
+    #[must_use]
+    pub fn with_search(&self, canonical: &Object) -> Option<Object> {
+        let search = self.search.as_deref()?;
+        let mut edits = Edits::new();
+        edits.set("web_search_options", &search.options);
+        if let Some(most) = &search.most {
+            edits.set("max_tool_calls", most);
+        }
+        if let Some(choice) = search.choice.as_ref().filter(|_| !canonical.is_set("tool_choice")) {
+            edits.set("tool_choice", choice);
+        }
+        Object::parse(canonical.edit(&edits)).ok()
     }
 }
 
@@ -129,7 +187,7 @@ pub fn request(
             Ok(Canonical { body: messages::request(body)?, obstacle: messages::unserved(body) })
         }
         ClientDialect::Gemini => gemini::client::request(body, asked),
-        ClientDialect::Responses => super::responses::client::request(body).map(Into::into),
+        ClientDialect::Responses => super::responses::client::request(body),
     }
 }
 
@@ -142,7 +200,7 @@ pub fn reply(dialect: ClientDialect, body: Bytes, telling: &Telling<'_>) -> Resu
         ClientDialect::Responses => super::responses::client::reply(&body, telling),
         ClientDialect::Anthropic => messages::reply(&body, telling),
         ClientDialect::Gemini => gemini::client::reply(&body, telling),
-        ClientDialect::OpenAi => Ok(body),
+        ClientDialect::OpenAi => Ok(freeform::reply(body, &freeform::names(telling.request))),
     }
 }
 
@@ -157,13 +215,15 @@ pub fn count(dialect: ClientDialect, tokens: u64) -> Bytes {
     }
 }
 
-/// The stream of a reply; `None` for clients that read canonical chunks.
+/// The stream of a reply; `None` for clients that read canonical chunks as they are.
 #[must_use]
 pub fn stream(dialect: ClientDialect, telling: &Telling<'_>) -> Option<Box<dyn ClientStream>> {
     match dialect {
         ClientDialect::Responses => Some(Box::new(super::responses::client::Events::new(telling))),
         ClientDialect::Anthropic => Some(Box::new(messages::MessageStream::new(telling))),
         ClientDialect::Gemini => Some(Box::new(gemini::client::Stream::new(telling))),
-        ClientDialect::OpenAi => None,
+        ClientDialect::OpenAi => {
+            FreeformStream::new(telling).map(|stream| Box::new(stream) as Box<dyn ClientStream>)
+        }
     }
 }

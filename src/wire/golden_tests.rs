@@ -248,6 +248,7 @@ fn requests_become_what_the_provider_expects() {
             drop: &[],
             allowed: &[],
             drop_params: false,
+            hints: false,
             modify_params: false,
             max_output_tokens: None,
             model_hint: &model,

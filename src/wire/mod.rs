@@ -23,6 +23,7 @@ pub mod custom;
 pub mod embeddings;
 pub mod fields;
 pub mod form;
+pub mod freeform;
 pub mod gemini;
 pub mod json;
 mod lines;

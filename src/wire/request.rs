@@ -24,6 +24,9 @@ pub struct RequestOptions<'a> {
     pub allowed: &'a [Box<str>],
     /// Leave out what the model is known to refuse, instead of letting it refuse.
     pub drop_params: bool,
+    /// The client speaks a dialect in which models are told other things than in the canonical one:
+    /// how it wants the answer made (see [`HINTS`]) is a wish, which not every model can grant.
+    pub hints: bool,
     /// Repair what the model is known to refuse.
     pub modify_params: bool,
     /// What the model can generate at most, where a format needs the number.
@@ -31,6 +34,32 @@ pub struct RequestOptions<'a> {
     /// The model by which capabilities are judged: the base model where `model` is only a
     /// deployment's name.
     pub model_hint: &'a str,
+}
+
+/// Parameters that say how an answer is to be made, not which. Programs that speak Anthropic's or
+/// Google's dialect send some with every request, and their users cannot change them.
+const HINTS: [&str; 7] = [
+    "frequency_penalty",
+    "presence_penalty",
+    "reasoning_effort",
+    "seed",
+    "temperature",
+    "top_k",
+    "top_p",
+];
+
+impl RequestOptions<'_> {
+    /// Whether a parameter that the model refuses is left out in silence.
+    #[must_use]
+    pub fn leaves_out(&self, name: &str) -> bool {
+        self.drop_params || self.is_hint(name)
+    }
+
+    /// Whether a parameter is only a wish of the client's.
+    #[must_use]
+    pub fn is_hint(&self, name: &str) -> bool {
+        self.hints && HINTS.contains(&name)
+    }
 }
 
 /// Fields of a request that are for the gateway, with those LiteLLM's clients send. Providers

@@ -170,6 +170,7 @@ mod tests {
             drop: &[],
             allowed: &[],
             drop_params: false,
+            hints: false,
             modify_params: false,
             max_output_tokens: None,
             model_hint: model,

@@ -86,7 +86,8 @@ fn a_reason_of_a_text_completion_is_openais() {
     let body = json!({"id": "c", "object": "text_completion", "created": 1, "model": "m",
         "choices": [{"index": 0, "text": "a", "finish_reason": "eos"}]});
     let server = upstream::openai().replies(json(&body)).start();
-    let gateway = gateway::with(group("own").deployment(&server)).start();
+    let completing = openai(&server).info("mode: completion");
+    let gateway = gateway::with(group("own").deployment(completing)).start();
     let asked = gateway.client().post("/v1/completions");
     let reply = asked.json(&json!({"model": "own", "prompt": "hi"})).send();
     assert_eq!(reply.json()["choices"][0]["finish_reason"], "stop");

@@ -579,6 +579,6 @@ fn google_that_breaks_off_is_told_and_another_provider_takes_over_before() {
     search["tools"] = json!([{"googleSearch": {}}]);
     let before = spare.requests().len();
     let refused = generate(&client, "flash", &search);
-    assert_eq!(refused.status, 400, "{}", refused.body_text());
+    assert_eq!(refused.status, 503, "it can be asked again: {}", refused.body_text());
     assert_eq!(spare.requests().len(), before);
 }

@@ -79,6 +79,8 @@ fn what_is_passed_is_metered() {
     // With a mount before it the path is the provider's own; without, it is the gateway's.
     let reply = client.post("/openai_passthrough/v1/chat/completions").json(&body).send();
     assert_eq!(reply.text(), "hello");
+    let coding = upstream.last_request().header("accept-encoding").map(str::to_owned);
+    assert_eq!(coding.as_deref(), Some("identity"), "what is packed cannot be metered");
     let line = gateway.logged(reply.request_id());
     assert_eq!(line["route"], "pass-through");
     assert_eq!(

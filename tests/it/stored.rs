@@ -245,6 +245,7 @@ fn a_conversation_that_names_a_file_goes_where_it_is_kept() {
             .deployment(openai(&other).id("other").with("weight: 1000")),
     )
     .and(group("else").deployment(openai(&other).id("else")))
+    .and(group("same").deployment(openai(&keeper).model("openai/gpt-4o").id("same")))
     .start();
     let client = gateway.client();
     let fields = [("purpose", "user_data"), ("model", "keeper")];
@@ -262,6 +263,10 @@ fn a_conversation_that_names_a_file_goes_where_it_is_kept() {
     assert_eq!(sent.path, "/v1/chat/completions");
     assert_eq!(sent.json()["messages"][0]["content"][0]["file"]["file_id"], "file-abc");
     assert!(other.requests().is_empty(), "it does not have the file");
+    let _whatever_it_answers = ask("same").send();
+    let sent = keeper.last_request().json();
+    assert_eq!(sent["model"], "gpt-4o", "another model of the account that has it");
+    assert_eq!(sent["messages"][0]["content"][0]["file"]["file_id"], "file-abc");
     let refused = ask("else").send();
     assert!((400..500).contains(&refused.status), "{}", refused.body_text());
     assert!(other.requests().is_empty());

@@ -720,7 +720,8 @@ fn a_finished_stream_always_ends_with_done() {
 #[test]
 fn text_completions_stream_too() {
     let upstream = upstream::openai().replies(chat("one two")).start();
-    let gateway = gateway::with(group("gpt").deployment(&upstream)).start();
+    let completing = openai(&upstream).info("mode: completion");
+    let gateway = gateway::with(group("gpt").deployment(completing)).start();
     let body = json!({"model": "gpt", "prompt": "hi"});
 
     let stream = gateway.client().post("/v1/completions").json(&body).stream();

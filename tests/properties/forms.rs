@@ -25,6 +25,7 @@ pub(crate) fn holds(input: &[u8]) {
             drop: &[],
             allowed: &[],
             drop_params: false,
+            hints: false,
             modify_params: false,
             max_output_tokens: None,
             model_hint: "another",

@@ -83,8 +83,8 @@ pub(super) fn request(
             head.remove_header(&name);
         }
     }
-    // What comes back has to be read for its usage.
-    head.remove_header(&header::ACCEPT_ENCODING);
+    // What comes back has to be read for its usage; without the header any coding may come.
+    set(head, header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     head.remove_header("sec-websocket-extensions");
     subprotocols(head);
     let authority = authority.unwrap_or(&deployment.target.authority).clone();

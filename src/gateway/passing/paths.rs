@@ -1,59 +1,25 @@
-//! Paths that would lead out of what stands behind a mount: `..`, however it is written.
+//! Paths that would lead out of what stands behind a mount.
 //!
-//! The target's own path is the operator's word on what its key may be used for. Servers differ in
-//! how often they decode a path and in what they take for a slash, so a path is judged by everything
-//! that one of them could read in it. What passes is sent as the client wrote it.
-
-use percent_encoding::percent_decode;
+//! The target's own path is the operator's word on what its key may be used for. What passes is sent
+//! as the client wrote it.
 
 use crate::gateway::error::GatewayError;
-
-/// How often a path may be encoded. Nobody needs more, and each time has to be looked at.
-const ENCODINGS_MAX: usize = 4;
+use crate::provider;
 
 /// Refuses what stands behind a mount's path where it may be read as another path.
 ///
 /// # Errors
 /// It has a dot segment or a control character, or is no text.
 pub(super) fn check(rest: &str) -> Result<(), GatewayError> {
-    let mut plain = rest.as_bytes().to_vec();
-    for _ in 0..=ENCODINGS_MAX {
-        if let Some(problem) = problem(&plain) {
-            return Err(refused(problem));
-        }
-        let decoded: Vec<u8> = percent_decode(&plain).collect();
-        if decoded == plain {
-            return Ok(());
-        }
-        plain = decoded;
-    }
-    Err(refused("is encoded too many times"))
-}
-
-/// What is wrong with a path that is decoded as far as a server may have done it.
-fn problem(path: &[u8]) -> Option<&'static str> {
-    // A server that is lax with UTF-8 reads dots and slashes in what is none.
-    let Ok(path) = std::str::from_utf8(path) else { return Some("is not UTF-8 when decoded") };
-    if path.bytes().any(|byte| byte.is_ascii_control()) {
-        return Some("has a control character");
-    }
-    let climbs = path.split(['/', '\\']).any(|segment| {
-        // Some servers cut parameters off first, and some read a query in what was encoded.
-        let name = segment.split([';', '?', '#']).next().unwrap_or(segment);
-        matches!(name.trim(), "." | "..")
-    });
-    climbs.then_some("has a segment `.` or `..`, plain or encoded")
-}
-
-fn refused(problem: &str) -> GatewayError {
-    GatewayError::BadBody {
+    let Some(problem) = provider::ambiguity(rest) else { return Ok(()) };
+    Err(GatewayError::BadBody {
         message: format!(
             "The path {problem}: a server could read it as another path than the one that is \
              passed on. Write it without."
         ),
         param: None,
         code: "invalid_path",
-    }
+    })
 }
 
 #[cfg(test)]

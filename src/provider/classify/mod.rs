@@ -263,6 +263,4 @@ fn words_for_clients(class: FailureClass, [kind, code, param]: Words) -> Words {
 }
 
 #[cfg(test)]
-mod anthropic_tests;
-#[cfg(test)]
 mod tests;

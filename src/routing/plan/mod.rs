@@ -69,7 +69,7 @@ pub struct Ask<'a> {
     pub region: Option<Box<str>>,
     /// What the request names in `metadata.capabilities`.
     pub capabilities: Vec<Box<str>>,
-    /// The only deployment that can serve it: it keeps what the request is about.
+    /// The account whose deployments alone can serve it: there is what the request is about.
     pub pin: Option<DeploymentId>,
     /// Every random choice of this request follows from it.
     pub seed: u64,

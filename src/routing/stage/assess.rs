@@ -97,7 +97,7 @@ impl Stage {
         if context.skip.contains(&index) {
             return Err(Out::Failed);
         }
-        if context.wants.pin.as_ref().is_some_and(|pin| *pin != candidate.deployment.id) {
+        if context.wants.pin.as_ref().is_some_and(|pin| *pin != candidate.deployment.account) {
             return Err(Out::NotOwner);
         }
         if self.above.is_some_and(|above| candidate.order <= above) {

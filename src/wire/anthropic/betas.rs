@@ -48,15 +48,16 @@ const AT_AMAZON: [&str; 19] = [
     "tool-search-tool-2025-10-19",
 ];
 
-/// Amazon's own name of a feature, for the one that has another there.
-const AMAZON_ALIAS: (&str, &str) = ("advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19");
+/// The name of a feature in the clouds, for the one that has another there.
+const ALIAS: (&str, &str) = ("advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19");
 
 /// The features that Claude has at Vertex AI, by the start of their names; the search in the web is
 /// behind one there.
-const AT_GOOGLE: [&str; 8] = [
+const AT_GOOGLE: [&str; 9] = [
     "computer-use-",
     "context-1m-",
     "context-management-",
+    "effort-",
     "interleaved-thinking-",
     "output-128k-",
     "token-efficient-tools-",
@@ -85,13 +86,16 @@ pub(super) fn at_amazon(header: &str, fields: &Fields<'_>) -> Vec<String> {
 
 /// Amazon's name of a beta, if Claude has it there.
 pub(super) fn known_at_amazon(beta: &str) -> Option<&'static str> {
-    let name = if beta == AMAZON_ALIAS.0 { AMAZON_ALIAS.1 } else { beta };
+    let name = if beta == ALIAS.0 { ALIAS.1 } else { beta };
     AT_AMAZON.into_iter().find(|known| *known == name)
 }
 
 /// What of the betas of a request Claude at Google is to know. `tools`: the types of its tools.
 pub(super) fn at_google(betas: &mut Vec<String>, tools: &[String]) {
-    betas.retain(|beta| is_of(&AT_GOOGLE, beta));
+    let known = betas.iter().map(|beta| if beta == ALIAS.0 { ALIAS.1 } else { beta });
+    let mut named = Vec::new();
+    known.filter(|beta| is_of(&AT_GOOGLE, beta)).for_each(|beta| add(&mut named, beta));
+    *betas = named;
     if tools.iter().any(|kind| kind.starts_with("web_search_")) {
         add_feature(betas, WEB_SEARCH.0, WEB_SEARCH.1);
     }

@@ -4,13 +4,14 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use memchr::memmem;
 use serde_json::Value;
 
 use super::betas;
 use super::request::VERSION;
 use crate::failure::{Failure, FailureClass};
 use crate::wire::fields::invalid;
-use crate::wire::json::{Edits, Object, elements};
+use crate::wire::json::{Edits, Object, elements, map_elements};
 
 /// What Vertex AI calls the first version.
 const VERTEX_VERSION: &str = "vertex-2023-10-16";
@@ -39,6 +40,7 @@ pub fn bedrock(body: Bytes, betas: &[String]) -> Result<Bytes, Failure> {
     if !known.is_empty() {
         edits.set("anthropic_beta", &known);
     }
+    leave_out(&body, &known, &mut edits);
     if !body.is_set("anthropic_version") {
         edits.set("anthropic_version", BEDROCK_VERSION);
     }
@@ -65,6 +67,8 @@ pub fn vertex(
     let tools = body.slice("tools").map(|tools| elements(&tools)).unwrap_or_default();
     let kinds = tools.iter().filter_map(|tool| tool.str("type").map(Cow::into_owned));
     betas::at_google(betas, &kinds.collect::<Vec<_>>());
+    let known: Vec<&str> = betas.iter().map(String::as_str).collect();
+    leave_out(&body, &known, &mut edits);
     // They go into the header.
     edits.remove("betas");
     if !body.is_set("anthropic_version") {
@@ -72,6 +76,61 @@ pub fn vertex(
         edits.set("anthropic_version", version);
     }
     Ok(body.edit(&edits))
+}
+
+/// Hints of how Anthropic itself is to serve a request, which no host knows.
+const OF_ANTHROPIC: [&str; 3] = ["cache_control", "speed", "inference_geo"];
+
+/// Hints in a tool, and the beta feature that a host knows them by, if it has them at all.
+const OF_TOOLS: [(&str, Option<&str>); 3] = [
+    ("eager_input_streaming", None),
+    ("input_examples", Some("tool-examples-")),
+    ("defer_loading", Some("tool-search-tool-")),
+];
+
+/// Takes out what a host refuses and what changes no answer: `betas` are those that it is told.
+fn leave_out(body: &Object, betas: &[&str], edits: &mut Edits<'_>) {
+    OF_ANTHROPIC.into_iter().for_each(|name| edits.remove(name));
+    for name in ["system", "messages"] {
+        if let Some(list) = body.slice(name).filter(|list| list.starts_with(b"["))
+            && memmem::find(&list, b"\"scope\"").is_some()
+            && let Some(changed) = map_elements(&list, without_scope)
+        {
+            edits.set_raw(name, changed.to_vec());
+        }
+    }
+    let is_known = |feature: &str| betas.iter().any(|beta| beta.starts_with(feature));
+    let unknown = OF_TOOLS.iter().filter(|(_, feature)| !feature.is_some_and(is_known));
+    let unknown: Vec<&str> = unknown.map(|(name, _)| *name).collect();
+    let fitted = |tool: &Object| {
+        let mut edits = scope_edits(tool);
+        unknown.iter().for_each(|name| edits.remove(*name));
+        tool.changed(&edits)
+    };
+    if let Some(changed) = body.slice("tools").and_then(|tools| map_elements(&tools, fitted)) {
+        edits.set_raw("tools", changed.to_vec());
+    }
+}
+
+/// A message or a block without the scope of its cache markers, and of those within it.
+fn without_scope(object: &Object) -> Option<Bytes> {
+    let mut edits = scope_edits(object);
+    if let Some(content) = object.slice("content").filter(|content| content.starts_with(b"["))
+        && let Some(changed) = map_elements(&content, without_scope)
+    {
+        edits.set_raw("content", changed.to_vec());
+    }
+    object.changed(&edits)
+}
+
+fn scope_edits(object: &Object) -> Edits<'static> {
+    let mut edits = Edits::new();
+    let mut scope = Edits::new();
+    scope.remove("scope");
+    if let Some(marker) = object.object("cache_control").and_then(|it| it.changed(&scope)) {
+        edits.set_raw("cache_control", marker.to_vec());
+    }
+    edits
 }
 
 /// The request, unless it asks a host to fetch something.
@@ -131,7 +190,7 @@ mod tests {
             (
                 "[]",
                 &["claude-code-20250219", "context-1m-2025-08-07", "effort-2025-11-24"],
-                &["context-1m-2025-08-07"],
+                &["context-1m-2025-08-07", "effort-2025-11-24"],
             ),
         ] {
             let body = Bytes::from(format!(r#"{{"messages":[],"tools":{tools}}}"#));
@@ -167,6 +226,48 @@ mod tests {
             "interleaved-thinking-2025-05-14",
         ]);
         assert_eq!(sent(&betas), expected);
+    }
+
+    #[test]
+    fn what_a_host_refuses_and_no_answer_needs_is_left_out() {
+        let body = r#"{"max_tokens":1,"speed":"fast","inference_geo":"us","cache_control":{"type":"ephemeral"},
+            "output_config":{"effort":"low"},
+            "system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral","scope":"global"}}],
+            "messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":[
+                {"type":"text","text":"x","cache_control":{"scope":"global","type":"ephemeral"}}]}]}],
+            "tools":[{"name":"f","input_schema":{"scope":1},"eager_input_streaming":true,
+                "input_examples":[{}],"defer_loading":true}]}"#;
+        let seen = |sent: &Value| {
+            let marker = serde_json::json!({"type": "ephemeral"});
+            assert_eq!(sent["system"][0]["cache_control"], marker);
+            assert_eq!(
+                sent.pointer("/messages/0/content/0/content/0/cache_control"),
+                Some(&marker)
+            );
+            assert_eq!(sent["output_config"]["effort"], "low");
+            assert_eq!(sent["tools"][0]["input_schema"]["scope"], 1);
+            for name in OF_ANTHROPIC {
+                assert_eq!(sent.get(name), None, "{name}");
+            }
+            let tool = sent["tools"][0].as_object().unwrap();
+            OF_TOOLS.map(|(name, _)| tool.contains_key(name))
+        };
+        let bytes = Bytes::from_static(body.as_bytes());
+        let at_amazon = |betas: &[&str]| {
+            let betas: Vec<String> = betas.iter().map(|beta| (*beta).to_owned()).collect();
+            serde_json::from_slice::<Value>(&bedrock(bytes.clone(), &betas).unwrap()).unwrap()
+        };
+        let named = ["fast-mode-2026-02-01", "prompt-caching-scope-2026-01-05"];
+        assert_eq!(seen(&at_amazon(&named)), [false; 3]);
+        let named = ["advanced-tool-use-2025-11-20", "tool-examples-2025-10-29"];
+        assert_eq!(seen(&at_amazon(&named)), [false, true, true]);
+        let mut betas =
+            ["effort-2025-11-24", "fast-mode-2026-02-01", "advanced-tool-use-2025-11-20"]
+                .map(str::to_owned)
+                .to_vec();
+        let sent = vertex(bytes.clone(), "2023-06-01", false, &mut betas).unwrap();
+        assert_eq!(seen(&serde_json::from_slice(&sent).unwrap()), [false, false, true]);
+        assert_eq!(betas, ["effort-2025-11-24", "tool-search-tool-2025-10-19"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::content::{Block, Raw, ResultContent, Speaker, Typed, blocks, thinking};
 use super::models::Capabilities;
 use super::names::{tool_id, tool_name};
-use super::repair::{answer_every_call, settle_ends};
+use super::repair::{answer_every_call, check_results, settle_ends};
 use crate::failure::Failure;
 use crate::wire::fields::{Text, invalid, missing, read};
 
@@ -113,6 +113,8 @@ pub(super) fn translate<'a>(
     let mut conversation = builder.finish();
     if modify {
         answer_every_call(&mut conversation.turns);
+    } else {
+        check_results(&conversation.turns)?;
     }
     settle_ends(&mut conversation, model, modify)?;
     Ok(conversation)

@@ -65,6 +65,33 @@ pub(super) fn answer_every_call(turns: &mut Vec<Turn<'_>>) {
     }
 }
 
+/// Finds a result that answers no call of the turn before it. The API refuses it, and told in its own
+/// turn it would stand before what the user said.
+///
+/// # Errors
+/// There is one.
+pub(super) fn check_results(turns: &[Turn<'_>]) -> Result<(), Failure> {
+    let mut called: Vec<&str> = Vec::new();
+    for turn in turns {
+        match turn.role {
+            Role::System => {}
+            Role::Assistant => called = turn.content.iter().filter_map(Block::calling).collect(),
+            Role::User => {
+                let mut answered = turn.content.iter().filter_map(Block::answered);
+                if let Some(id) = answered.find(|id| !called.contains(id)) {
+                    let message = format!(
+                        "`messages`: the tool result for {id:?} answers no call of the assistant's \
+                         message before it; leave it out, or set `modify_params` to have it dropped"
+                    );
+                    return Err(invalid("messages", message));
+                }
+                called.clear();
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Makes the first turn the user's, and the last one something that the model can answer.
 pub(super) fn settle_ends(
     conversation: &mut Conversation<'_>,

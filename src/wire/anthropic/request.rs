@@ -105,7 +105,7 @@ impl<'a> Body<'a> {
         options: &RequestOptions<'a>,
         model: &Capabilities,
     ) -> Result<Self, Failure> {
-        let passed = Passed::of(fields, options.drop_params)?;
+        let passed = Passed::of(fields, options)?;
         let Some(messages) = fields.raw("messages") else {
             return Err(missing("messages"));
         };
@@ -119,6 +119,7 @@ impl<'a> Body<'a> {
             resumes: resumes(&conversation.turns),
             provider: PROVIDER,
             drop_params: options.drop_params,
+            hints: options.hints,
         };
         let thinking = Thinking::of(fields, around)?;
         let default_limit = options.max_output_tokens.unwrap_or(model.max_output_tokens);
@@ -127,7 +128,7 @@ impl<'a> Body<'a> {
             if default_limit < least { least + ANSWER_TOKENS } else { default_limit }
         });
         let sampling = {
-            let pair = Pair::of(options.drop_params, Pair::Refused);
+            let pair = Pair::of(options.leaves_out("top_p"), Pair::Refused);
             Sampling::of(fields, model, thinking.is_on(), pair)?
         };
 
@@ -198,13 +199,13 @@ impl<'a> Passed<'a> {
     ///
     /// # Errors
     /// A parameter that asks for what Anthropic cannot do, unless it may be dropped.
-    fn of(fields: &Fields<'a>, drop_params: bool) -> Result<Self, Failure> {
+    fn of(fields: &Fields<'a>, options: &RequestOptions<'_>) -> Result<Self, Failure> {
         let mut passed = Vec::new();
         for (name, raw) in fields.iter() {
             match fate(name) {
                 Fate::Translated | Fate::Ignored => {}
                 Fate::Unsupported => {
-                    if !drop_params && !asks_nothing(name, raw) {
+                    if !options.leaves_out(name) && !asks_nothing(name, raw) {
                         return Err(unsupported(PROVIDER, name));
                     }
                 }
@@ -427,7 +428,7 @@ impl<'a> Metadata<'a> {
 fn is_email(user: &str) -> bool {
     user.split_once('@').is_some_and(|(name, host)| {
         let ending = host.rsplit_once('.').map_or("", |(_, ending)| ending);
-        !name.is_empty() && ending.len() >= 2 && ending.bytes().all(|b| b.is_ascii_alphabetic())
+        !name.is_empty() && !ending.is_empty() && ending.bytes().all(|b| b.is_ascii_alphabetic())
     })
 }
 

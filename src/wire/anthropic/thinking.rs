@@ -80,6 +80,8 @@ pub(in crate::wire) struct Around<'b> {
     /// How refusals name the provider.
     pub(in crate::wire) provider: &'static str,
     pub(in crate::wire) drop_params: bool,
+    /// An effort alone says how hard the model is to work, not that it is to think.
+    pub(in crate::wire) hints: bool,
 }
 
 impl<'a> Thinking<'a> {
@@ -92,6 +94,10 @@ impl<'a> Thinking<'a> {
             Some(native) => Self::native(native, effort, fields.is_default("thinking"), around)?,
             None => match effort {
                 None => Self::default(),
+                Some(effort) if around.hints => Self {
+                    effort: model.adaptive_thinking.then(|| known(effort, model)),
+                    ..Self::default()
+                },
                 Some(_) if !model.thinks() && !around.drop_params && effort != Some("none") => {
                     return Err(unsupported(around.provider, "reasoning_effort"));
                 }

@@ -41,12 +41,13 @@ pub(super) fn finish_reason(stop_reason: &str, tools: bool) -> &'static str {
     }
 }
 
-/// Whether the model's words made no sense to Bedrock.
-pub(super) fn is_malformed(stop_reason: &str) -> bool {
-    stop_reason.starts_with("malformed_")
+/// Whether the model's words made no sense to Bedrock, and the answer is lost with them: a call of a
+/// tool always is, what was said before it does not stand for it.
+pub(super) fn is_lost(stop_reason: &str, is_empty: bool) -> bool {
+    stop_reason == "malformed_tool_use" || is_empty && stop_reason.starts_with("malformed_")
 }
 
-/// The answer was lost, and nothing of it is there to be shown.
+/// The answer was lost.
 pub(super) fn malformed(stop_reason: &str) -> Failure {
     garbage(format!("the model's answer could not be read ({stop_reason})"))
 }
@@ -68,7 +69,7 @@ pub fn reply(body: Bytes, created: u64, origin: &Origin<'_>) -> Result<Reply, Fa
             .add(block.map_err(|_| garbage("a block of the provider's reply cannot be read"))?)?;
     }
     let stop_reason = reply.stop_reason.as_deref().unwrap_or_default();
-    if is_malformed(stop_reason) && answer.is_empty() {
+    if is_lost(stop_reason, answer.is_empty()) {
         return Err(malformed(stop_reason));
     }
     let usage = reply.usage.as_ref().map(Written::usage);

@@ -110,7 +110,7 @@ impl<'a> Body<'a> {
         options: &RequestOptions<'a>,
         model: &Model,
     ) -> Result<Self, Failure> {
-        let mut additional = own_fields(fields, options.drop_params, model)?;
+        let mut additional = own_fields(fields, options, model)?;
         let Some(messages) = fields.raw("messages") else {
             return Err(missing("messages"));
         };
@@ -124,7 +124,6 @@ impl<'a> Body<'a> {
         let mut output_config = object(fields, "outputConfig")?;
         let resumes = resumes(&conversation);
         let forced = tooling.is_forced();
-        let drop_params = options.drop_params;
         let thinks = match model.reasoning {
             Reasoning::Claude => {
                 let around = Around {
@@ -133,7 +132,8 @@ impl<'a> Body<'a> {
                     forced,
                     resumes,
                     provider: PROVIDER,
-                    drop_params,
+                    drop_params: options.drop_params,
+                    hints: options.hints,
                 };
                 let thinking = Thinking::of(fields, around)?;
                 if let Some(config) = &thinking.config {
@@ -144,12 +144,12 @@ impl<'a> Body<'a> {
                 }
                 thinking.is_on()
             }
-            other => reason(other, fields, drop_params, &mut additional, &mut output_config)?,
+            other => reason(other, fields, options, &mut additional, &mut output_config)?,
         };
         // What the client says itself of both is Converse's to judge: its `inferenceConfig` takes the
         // pair, and answers with a 400 for a model that does not. The direct API's rule is for what the
         // client did not ask for; `drop_params` leaves `top_p` out.
-        let pair = Pair::of(drop_params, Pair::Sent);
+        let pair = Pair::of(options.leaves_out("top_p"), Pair::Sent);
         let sampling = Sampling::of(fields, &model.facts, thinks && model.claude, pair)?;
         let mut inference = Map::new();
         inference.extend(max_tokens.map(|most| ("maxTokens".to_owned(), most.into())));
@@ -162,7 +162,9 @@ impl<'a> Body<'a> {
             for (name, value) in shares {
                 inference.extend(value.as_ref().map(|raw| (name.to_owned(), value_of(raw))));
             }
-            if let Some(top_k) = sampling.top_k {
+            // Models that are known and not named here have no such field.
+            let takes = model.claude || model.is_nova() || model.reasoning == Reasoning::Effort;
+            if let Some(top_k) = sampling.top_k.filter(|_| takes || !options.hints) {
                 match model.is_nova() {
                     true => additional.insert("inferenceConfig".to_owned(), json!({"topK": top_k})),
                     false => additional.insert("top_k".to_owned(), value_of(top_k)),
@@ -226,7 +228,7 @@ fn object(fields: &Fields<'_>, name: &str) -> Result<Map<String, Value>, Failure
 /// A parameter that asks for what Converse cannot do, unless it may be dropped.
 fn own_fields(
     fields: &Fields<'_>,
-    drop_params: bool,
+    options: &RequestOptions<'_>,
     model: &Model,
 ) -> Result<Map<String, Value>, Failure> {
     let mut passed = Map::new();
@@ -234,7 +236,7 @@ fn own_fields(
         match fate(name) {
             Fate::Translated | Fate::Ignored => {}
             Fate::Unsupported if asks_nothing(name, raw) => {}
-            Fate::Unsupported if drop_params => {}
+            Fate::Unsupported if options.leaves_out(name) => {}
             Fate::Unsupported => return Err(unsupported(PROVIDER, name)),
             // Claude's is judged where its thinking is.
             Fate::Thinking if model.reasoning == Reasoning::Claude => {}
@@ -305,6 +307,7 @@ fn fate(name: &str) -> Fate {
         | "prompt_cache_key"
         | "prompt_cache_retention"
         | "prompt_cache_options"
+        | "cache_control"
         | "prediction" => Fate::Ignored,
         "n" | "seed" | "logprobs" | "top_logprobs" | "logit_bias" | "presence_penalty"
         | "frequency_penalty" | "modalities" | "audio" | "verbosity" | "moderation" => {
@@ -319,7 +322,7 @@ fn fate(name: &str) -> Fate {
 fn reason(
     way: Reasoning,
     fields: &Fields<'_>,
-    drop_params: bool,
+    options: &RequestOptions<'_>,
     additional: &mut Map<String, Value>,
     output_config: &mut Map<String, Value>,
 ) -> Result<bool, Failure> {
@@ -339,6 +342,13 @@ fn reason(
             additional.insert("reasoningConfig".to_owned(), config);
         }
         Reasoning::OpenAi => {
+            // The open models know three efforts.
+            let open = options.hints && options.model_hint.contains("gpt-oss");
+            let effort = match effort {
+                "none" | "minimal" if open => "low",
+                "xhigh" | "max" if open => "high",
+                effort => effort,
+            };
             additional.insert(PARAM.to_owned(), effort.into());
         }
         Reasoning::Effort if off => {}
@@ -346,7 +356,9 @@ fn reason(
             let effort = if effort == "minimal" { "low" } else { effort };
             output_config.entry("effort").or_insert_with(|| effort.into());
         }
-        Reasoning::None | Reasoning::Claude if off || drop_params => return Ok(false),
+        Reasoning::None | Reasoning::Claude if off || options.leaves_out(PARAM) => {
+            return Ok(false);
+        }
         // Said twice, by clients of other APIs: a wish, which not every model can grant.
         Reasoning::None | Reasoning::Claude if fields.raw("thinking").is_some() => {
             return Ok(false);

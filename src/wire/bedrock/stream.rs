@@ -14,7 +14,7 @@ use super::event::{
     BlockDelta, BlockStart, BlockStop, MessageStop, Metadata, ReasoningDelta, parse,
 };
 use super::frame::{Decoder, Frame};
-use super::reply::{Additional, finish_reason, id_of, is_malformed, malformed};
+use super::reply::{Additional, finish_reason, id_of, is_lost, malformed};
 use super::usage::{Written, shown};
 use crate::failure::Failure;
 use crate::usage::Usage;
@@ -344,7 +344,8 @@ impl State {
     fn message_stop(&mut self, event: MessageStop<'_>) -> Result<(), Failure> {
         let reason = &*event.stop_reason;
         self.close_block();
-        if is_malformed(reason) && self.writer.text_bytes() == 0 && self.tools + self.images == 0 {
+        let is_empty = self.writer.text_bytes() == 0 && self.tools + self.images == 0;
+        if is_lost(reason, is_empty) {
             return Err(malformed(reason));
         }
         let sequence = event.additional_model_response_fields.and_then(Additional::stop_sequence);

@@ -20,6 +20,15 @@ where
     Ok(serde_json::from_str(raw.get()).unwrap_or_default())
 }
 
+/// A list; `null` is an empty one. Unlike the rest, one that cannot be read is not taken for nothing.
+pub(super) fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
 /// A whole number; a fraction is cut off.
 pub(super) fn number<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where

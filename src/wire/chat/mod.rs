@@ -21,6 +21,9 @@
 //! | `stop_sequence` | choice | the sequence that ended the answer, where the provider tells |
 //! | `images`, `audio` | assistant message, delta | what was generated besides text: `{"type": "image_url", "index", "image_url"}`, OpenAI's `{"id", "data", ...}` |
 //!
+//! Clients that replay Anthropic's content have its blocks of reasoning among the parts:
+//! [`gather_thoughts`] puts them where the table says.
+//!
 //! A message has its reasoning first, then its text, then its calls. Blocks of reasoning that a model of
 //! Anthropic's put between these keep their own order, but not their places.
 //!
@@ -36,6 +39,7 @@ mod loose;
 mod message;
 mod part;
 mod piece;
+mod thoughts;
 mod tool;
 mod usage;
 mod writer;
@@ -52,6 +56,7 @@ pub use part::{AudioData, FileData, Foreign, ImageUrl, Part, parts};
 pub use piece::{
     CallPiece, CustomPiece, FunctionPiece, Piece, PieceChoice, PieceDelta, UNREADABLE,
 };
+pub use thoughts::gather_thoughts;
 pub use tool::{Choice, Format, FunctionTool, Schema, Tools};
 pub use usage::{Shown, read_usage};
 pub use writer::Writer;

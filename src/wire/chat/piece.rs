@@ -19,7 +19,7 @@ pub struct Piece<'a> {
     /// The tier that served it.
     #[serde(borrow, default)]
     pub service_tier: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "loose::list")]
     pub choices: Vec<PieceChoice<'a>>,
     /// For [`super::read_usage`].
     #[serde(borrow, default)]

@@ -64,6 +64,18 @@ impl Writer {
         self.finish_written
     }
 
+    /// The name of the reply.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Unix time of the request, in seconds.
+    #[must_use]
+    pub const fn created(&self) -> u64 {
+        self.options.created
+    }
+
     /// Names the reply, before anything of it is written.
     pub fn name(&mut self, id: String) {
         if !self.started {

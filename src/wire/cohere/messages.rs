@@ -101,7 +101,7 @@ pub(super) fn translate<'a>(raw: &'a str, reasons: bool) -> Result<Vec<Turn<'a>>
         if !matches!(&*message.role.0, "tool" | "function") {
             show(&mut shown, &mut turns);
         }
-        turns.push(turn(&param, message, reasons, &mut shown)?);
+        turns.extend(turn(&param, message, reasons, &mut shown)?);
     }
     show(&mut shown, &mut turns);
     Ok(turns)
@@ -116,12 +116,13 @@ fn show<'a>(shown: &mut Vec<Piece<'a>>, turns: &mut Vec<Turn<'a>>) {
     }
 }
 
+/// `None`: the assistant said and did nothing in it.
 fn turn<'a>(
     param: &str,
     message: Message<'a>,
     reasons: bool,
     shown: &mut Vec<Piece<'a>>,
-) -> Result<Turn<'a>, Failure> {
+) -> Result<Option<Turn<'a>>, Failure> {
     let speaker = match &*message.role.0 {
         "system" | "developer" => Speaker::System,
         "user" => Speaker::User,
@@ -141,7 +142,7 @@ fn turn<'a>(
         }
     }
     let Message { reasoning_content, tool_calls, function_call, tool_call_id, name, .. } = message;
-    Ok(match speaker {
+    Ok(Some(match speaker {
         Speaker::System => Turn::System { content: content(pieces) },
         Speaker::User => Turn::User { content: content(pieces) },
         Speaker::Tool => {
@@ -171,10 +172,13 @@ fn turn<'a>(
                     pieces.insert(0, Piece::Thinking { thinking: reasoning.0 });
                 }
             }
-            let content = (!pieces.is_empty() || calls.is_empty()).then(|| content(pieces));
+            if pieces.is_empty() && calls.is_empty() {
+                return Ok(None);
+            }
+            let content = (!pieces.is_empty()).then(|| content(pieces));
             Turn::Assistant { content, tool_plan, tool_calls: calls }
         }
-    })
+    }))
 }
 
 /// The parts of a message's content, without those that say nothing. `shown`: images of a tool.

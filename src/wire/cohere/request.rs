@@ -74,7 +74,7 @@ struct Body<'a> {
 
 impl<'a> Body<'a> {
     fn translate(fields: &Fields<'a>, options: &RequestOptions<'a>) -> Result<Self, Failure> {
-        let passed = Passed::of(fields, options.drop_params)?;
+        let passed = Passed::of(fields, options)?;
         let Some(messages) = fields.raw("messages") else {
             return Err(missing("messages"));
         };
@@ -114,7 +114,7 @@ struct Passed<'a>(Vec<(&'a str, Raw<'a>)>);
 impl<'a> Passed<'a> {
     /// # Errors
     /// A parameter asks for what Cohere cannot do, unless it may be dropped.
-    fn of(fields: &Fields<'a>, drop_params: bool) -> Result<Self, Failure> {
+    fn of(fields: &Fields<'a>, options: &RequestOptions<'_>) -> Result<Self, Failure> {
         let mut passed = Vec::new();
         for (name, raw) in fields.iter() {
             match fate(name) {
@@ -123,7 +123,7 @@ impl<'a> Passed<'a> {
                 Fate::Unsupported if name == "n" => {
                     return Err(impossible(name, "`n`: Cohere gives one answer per request"));
                 }
-                Fate::Unsupported if drop_params => {}
+                Fate::Unsupported if options.leaves_out(name) => {}
                 Fate::Unsupported => return Err(unsupported(PROVIDER, name)),
                 Fate::Passed => passed.push((name, read(name, raw)?)),
             }
@@ -177,6 +177,7 @@ fn fate(name: &str) -> Fate {
         | "stream_options"
         | "prompt_cache_key"
         | "prompt_cache_retention"
+        | "cache_control"
         | "prediction"
         | "service_tier"
         | "metadata"

@@ -80,7 +80,7 @@ pub fn reply(body: Bytes, mapping: &Mapping, model: &str, created: u64) -> Resul
         return Err(failure);
     }
     let scope = Scope::of([("body", &body[..])]);
-    let Said { text, reasoning, calls, finish, id, model: named, usage, failure } =
+    let Said { text, reasoning, mut calls, finish, id, model: named, usage, failure } =
         mapped(map, &scope)?;
     if let Some(failure) = failure {
         return Err(failure);
@@ -90,6 +90,8 @@ pub fn reply(body: Bytes, mapping: &Mapping, model: &str, created: u64) -> Resul
     }
     let finish = read::finish_reason(finish.as_deref(), !calls.is_empty());
     let model = named.as_deref().unwrap_or(model);
+    let id = reply_id(id.as_deref(), &body, created);
+    calls.iter_mut().enumerate().for_each(|(place, call)| call.identify(&id, place));
     let calls: Vec<_> = calls.iter().map(read::ToolCall::call).collect();
     let text = text.filter(|text| !text.is_empty() || calls.is_empty());
     let turn = Turn {
@@ -99,7 +101,7 @@ pub fn reply(body: Bytes, mapping: &Mapping, model: &str, created: u64) -> Resul
         tool_calls: (!calls.is_empty()).then_some(calls),
         ..Turn::default()
     };
-    let mut completion = Completion::new(reply_id(id.as_deref(), &body), model, created);
+    let mut completion = Completion::new(id, model, created);
     completion.choices.push(Answer {
         index: 0,
         message: turn,
@@ -134,8 +136,8 @@ pub fn error_message(mapping: &Mapping, body: &[u8]) -> Option<String> {
     }
 }
 
-/// The provider's id of a reply, or one that follows from its bytes.
-fn reply_id(id: Option<&str>, bytes: &[u8]) -> String {
+/// The provider's id of a reply, or one that follows from its bytes and its time.
+fn reply_id(id: Option<&str>, bytes: &[u8], created: u64) -> String {
     use std::hash::Hasher;
     match id.filter(|id| !id.is_empty()) {
         Some(id) if id.starts_with("chatcmpl-") => id.to_owned(),
@@ -143,6 +145,7 @@ fn reply_id(id: Option<&str>, bytes: &[u8]) -> String {
         None => {
             let mut hasher = std::hash::DefaultHasher::new();
             hasher.write(bytes);
+            hasher.write_u64(created);
             format!("chatcmpl-{:016x}", hasher.finish())
         }
     }

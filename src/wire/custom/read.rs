@@ -30,6 +30,7 @@ pub(super) struct Said {
 #[derive(Debug)]
 pub(super) struct ToolCall {
     pub(super) index: Option<u32>,
+    /// Empty if the provider gave none.
     pub(super) id: String,
     pub(super) name: String,
     /// JSON text.
@@ -37,19 +38,26 @@ pub(super) struct ToolCall {
 }
 
 impl ToolCall {
-    fn of(value: &Value, place: usize) -> Self {
+    fn of(value: &Value) -> Self {
         let function = value.get("function").unwrap_or(value);
         let text = |value: Option<&Value>| match value {
             Some(Value::String(text)) => text.clone(),
             None | Some(Value::Null) => String::new(),
             Some(other) => other.to_string(),
         };
-        let id = text(value.get("id"));
         Self {
             index: value.get("index").and_then(Value::as_u64).and_then(|at| at.try_into().ok()),
-            id: if id.is_empty() { format!("call_{place}") } else { id },
+            id: text(value.get("id")),
             name: text(function.get("name")),
             arguments: text(function.get("arguments")),
+        }
+    }
+
+    /// Gives the call an id if the provider gave it none: one that no other reply has, because
+    /// clients pair calls and results of a whole conversation by it.
+    pub(super) fn identify(&mut self, reply: &str, place: usize) {
+        if self.id.is_empty() {
+            self.id = format!("call_{}_{place}", reply.trim_start_matches("chatcmpl-"));
         }
     }
 
@@ -91,9 +99,7 @@ pub(super) fn mapped(map: &Response, scope: &Scope) -> Result<Said, Failure> {
         other => Some(Failure::new(FailureClass::Server, other.to_string())),
     };
     let calls = match value(&map.tool_calls)? {
-        Value::Array(calls) => {
-            calls.iter().enumerate().map(|(at, call)| ToolCall::of(call, at)).collect()
-        }
+        Value::Array(calls) => calls.iter().map(ToolCall::of).collect(),
         _ => Vec::new(),
     };
     let (input, output) = (count(&map.input_tokens)?, count(&map.output_tokens)?);

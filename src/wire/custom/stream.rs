@@ -109,12 +109,12 @@ impl State {
     }
 
     fn say(&mut self, said: Said, data: &[u8]) -> Result<(), Failure> {
-        let Said { text, reasoning, calls, finish, id, model, usage, failure } = said;
+        let Said { text, reasoning, mut calls, finish, id, model, usage, failure } = said;
         if let Some(failure) = failure {
             return Err(failure);
         }
         if !std::mem::replace(&mut self.named, true) {
-            self.writer.name(reply_id(id.as_deref(), data));
+            self.writer.name(reply_id(id.as_deref(), data, self.writer.created()));
             if let Some(model) = &model {
                 self.writer.model(model);
             }
@@ -122,7 +122,7 @@ impl State {
         }
         self.writer.reasoning(reasoning.as_deref().unwrap_or_default());
         self.writer.text(text.as_deref().unwrap_or_default());
-        for call in &calls {
+        for call in &mut calls {
             // Without an index each piece with a name is a call of its own.
             let next = u32::try_from(self.calls.len()).unwrap_or(u32::MAX);
             let index = call.index.unwrap_or(next);
@@ -135,6 +135,7 @@ impl State {
                     return Err(garbage("the provider's stream has too many tool calls"));
                 }
                 None => {
+                    call.identify(self.writer.id(), self.calls.len());
                     self.calls.push(index);
                     self.writer.tool_call(next, &call.id, &call.name, &call.arguments);
                 }

@@ -66,6 +66,7 @@ fn a_request_is_what_the_template_says() {
         drop: &[],
         allowed: &[],
         drop_params: false,
+        hints: false,
         modify_params: false,
         max_output_tokens: None,
         model_hint: "own",
@@ -94,6 +95,7 @@ fn plain() -> RequestOptions<'static> {
         drop: &[],
         allowed: &[],
         drop_params: false,
+        hints: false,
         modify_params: false,
         max_output_tokens: None,
         model_hint: "own",
@@ -224,6 +226,23 @@ fn a_reply_is_read_where_the_mapping_looks() {
     let message = error_message(&map, br#"{"problem":{"text":"too long"}}"#);
     assert_eq!(message.as_deref(), Some("too long"));
     assert_eq!(error_message(&map, b"<html>"), None);
+}
+
+#[test]
+fn calls_without_an_id_get_one_that_no_other_reply_has() {
+    let map = mapping(Framing::Lines, None);
+    let body = r#"{"calls":[{"name":"f","arguments":{}},{"name":"f","arguments":{}}]}"#;
+    let ids = |created: u64| {
+        let read = reply(Bytes::from(body), &map, "m", created).unwrap();
+        let answer: Value = serde_json::from_slice(&read.body).unwrap();
+        let calls = answer["choices"][0]["message"]["tool_calls"].as_array().unwrap().clone();
+        calls.iter().map(|call| call["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let mut all = [ids(7), ids(8)].concat();
+    assert!(all.iter().all(|id| id.starts_with("call_")), "{all:?}");
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 4);
 }
 
 /// What a client gets of a stream that is read in pieces of this size.

@@ -29,6 +29,7 @@ fn options(model: &str) -> RequestOptions<'_> {
         drop: &[],
         allowed: &[],
         drop_params: false,
+        hints: false,
         modify_params: false,
         max_output_tokens: None,
         model_hint: model,

@@ -128,7 +128,7 @@ impl<'a> GenerationConfig<'a> {
         config.logprobs(fields)?;
         config.format(fields, model, functions && !model.tools_with_json, options.drop_params)?;
         config.modalities(fields)?;
-        if let Some(thinking) = thinking::config(fields, model, options.drop_params)? {
+        if let Some(thinking) = thinking::config(fields, model, options)? {
             config.set("thinkingConfig", &thinking);
         }
         config.written(fields)?;

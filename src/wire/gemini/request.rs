@@ -311,6 +311,7 @@ fn fate(name: &str, vertex: bool) -> Fate {
         | "prompt_cache_key"
         | "prompt_cache_retention"
         | "prompt_cache_options"
+        | "cache_control"
         | "prediction"
         | "user"
         | "safety_identifier"

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::PROVIDER;
 use super::models::{Capabilities, Thinks};
 use crate::failure::Failure;
+use crate::wire::RequestOptions;
 use crate::wire::fields::{Fields, Text, invalid, read, unsupported};
 
 /// Efforts from none to most, with the budgets that Google's own API for OpenAI's clients gives
@@ -62,14 +63,14 @@ struct Reasoning<'a> {
 pub(super) fn config(
     fields: &Fields<'_>,
     model: &Capabilities,
-    drop_params: bool,
+    options: &RequestOptions<'_>,
 ) -> Result<Option<Config>, Failure> {
     let Some((param, wanted)) = wanted(fields)? else { return Ok(None) };
     // Said twice, by clients of other APIs: a wish, which not every model can grant.
     let is_wish = fields.raw("thinking").is_some() && fields.raw("reasoning_effort").is_some();
     let rests = matches!(wanted, Wanted::Effort("none") | Wanted::Tokens(0));
     Ok(match model.thinks {
-        Thinks::No if rests || is_wish || drop_params => None,
+        Thinks::No if rests || is_wish || options.leaves_out("reasoning_effort") => None,
         Thinks::No => return Err(unsupported(PROVIDER, param)),
         Thinks::Budget { least, can_rest } => {
             let most = if can_rest { MOST } else { MOST_OF_PRO };

@@ -61,7 +61,7 @@ impl<'a> Body<'a> {
         let Some(messages) = fields.raw("messages") else {
             return Err(missing("messages"));
         };
-        let Sorted { top, options: sampling } = Sorted::of(fields, options.drop_params)?;
+        let Sorted { top, options: sampling } = Sorted::of(fields, options)?;
         let hint = options.model.unwrap_or(options.model_hint);
         Ok(Self {
             model: options.model,
@@ -85,7 +85,7 @@ struct Sorted<'a> {
 impl<'a> Sorted<'a> {
     /// # Errors
     /// A parameter asks for what Ollama cannot do, unless it may be dropped.
-    fn of(fields: &Fields<'a>, drop_params: bool) -> Result<Self, Failure> {
+    fn of(fields: &Fields<'a>, request: &RequestOptions<'_>) -> Result<Self, Failure> {
         let (mut top, mut options) = (Vec::new(), Vec::new());
         if let Some(limit) = limit(fields)? {
             options.push(("num_predict", made(&limit)));
@@ -101,7 +101,7 @@ impl<'a> Sorted<'a> {
                 Fate::Unsupported if name == "n" => {
                     return Err(impossible(name, "`n`: Ollama gives one answer per request"));
                 }
-                Fate::Unsupported if drop_params => {}
+                Fate::Unsupported if request.leaves_out(name) => {}
                 Fate::Unsupported => return Err(unsupported(PROVIDER, name)),
                 Fate::Top => top.push((name, Cow::Borrowed(read(name, raw)?))),
                 Fate::Option => options.push((name, Cow::Borrowed(read(name, raw)?))),
@@ -190,6 +190,7 @@ fn fate(name: &str) -> Fate {
         | "stream_options"
         | "prompt_cache_key"
         | "prompt_cache_retention"
+        | "cache_control"
         | "prediction"
         | "service_tier"
         | "metadata"

@@ -70,6 +70,9 @@ pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) {
     {
         draft.edits.set_raw("tools", changed.to_vec());
     }
+    if !options.quirks.cache_markers && draft.is_set("cache_control") {
+        draft.edits.remove("cache_control");
+    }
     thinking(draft, options, options.quirks.takes_thinking);
 }
 
@@ -80,8 +83,9 @@ pub(super) fn thinking(
     options: &RequestOptions<'_>,
     takes_disabled: bool,
 ) {
-    let is_wish = params.is_set("thinking") && params.is_set("reasoning_effort");
+    let effort = params.is_set("reasoning_effort");
     // Both are there in a translated request only, and say the same.
+    let is_wish = effort && (options.is_hint("reasoning_effort") || params.is_set("thinking"));
     if is_wish {
         params.change("thinking", None);
         let hint = options.model_hint;

@@ -195,9 +195,18 @@ fn part_for_mistral(part: &Object) -> Option<Bytes> {
     if let Some(data) = part.object("input_audio").and_then(|audio| audio.slice("data")) {
         edits.set_raw("input_audio", data.to_vec());
     }
-    if let Some(id) = part.object("file").and_then(|file| file.slice("file_id")) {
+    let file = part.object("file");
+    let told = |name: &str| file.as_ref()?.slice(name).filter(|raw| raw[..] != b"null"[..]);
+    if let Some(id) = told("file_id") {
         edits.remove("file");
         edits.set_raw("file_id", id.to_vec());
+    } else if let Some(data) = told("file_data") {
+        edits.remove("file");
+        edits.set("type", "document_url");
+        edits.set_raw("document_url", data.to_vec());
+        if let Some(name) = told("filename") {
+            edits.set_raw("document_name", name.to_vec());
+        }
     }
     part.changed(&edits)
 }

@@ -1,6 +1,7 @@
 //! What Mistral spells otherwise than OpenAI, outside of messages. Its schema is closed: what it does
 //! not know is refused.
 
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::request::Draft;
@@ -8,7 +9,7 @@ use crate::dialect::Endpoint;
 use crate::failure::Failure;
 use crate::wire::RequestOptions;
 use crate::wire::fields::unsupported;
-use crate::wire::json::{Object, elements};
+use crate::wire::json::{Edits, Object, elements};
 
 /// Parameters that change nothing in what is answered, and that it does not know.
 const UNKNOWN: [&str; 7] = [
@@ -53,7 +54,9 @@ fn tools(draft: &mut Draft<'_>, options: &RequestOptions<'_>) -> Result<(), Fail
     let all = elements(&written);
     let (custom, mut kept): (Vec<&Object>, Vec<&Object>) =
         all.iter().partition(|tool| tool.str("type").as_deref() == Some("custom"));
-    if custom.is_empty() && allowed.is_none() {
+    let lacks = |tool: &&Object| tool.object("function").is_some_and(|it| !it.is_set("parameters"));
+    let is_whole = !all.iter().any(|tool| lacks(&tool));
+    if custom.is_empty() && allowed.is_none() && is_whole {
         return Ok(());
     }
     if !custom.is_empty() && !options.drop_params {
@@ -70,9 +73,21 @@ fn tools(draft: &mut Draft<'_>, options: &RequestOptions<'_>) -> Result<(), Fail
         draft.edits.remove("tool_choice");
         return Ok(());
     }
-    let texts: Vec<&[u8]> = kept.iter().map(|tool| &tool.bytes()[..]).collect();
+    let kept: Vec<Bytes> = kept.into_iter().map(with_parameters).collect();
+    let texts: Vec<&[u8]> = kept.iter().map(|tool| &tool[..]).collect();
     draft.edits.set_raw("tools", [b"[", &texts.join(&b","[..])[..], b"]"].concat());
     Ok(())
+}
+
+/// A function that takes nothing has to say so.
+fn with_parameters(tool: &Object) -> Bytes {
+    let function = tool.object("function").filter(|function| !function.is_set("parameters"));
+    let Some(function) = function else { return tool.bytes().clone() };
+    let mut parameters = Edits::new();
+    parameters.set_raw("parameters", &br#"{"type":"object","properties":{}}"#[..]);
+    let mut edits = Edits::new();
+    edits.set_raw("function", function.edit(&parameters).to_vec());
+    tool.edit(&edits)
 }
 
 /// A choice among some of the tools.

@@ -5,6 +5,8 @@
 //! its own), finish reasons OpenAI does not have, tool calls that lack parts, content as a list, and
 //! reasoning under another name.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
@@ -134,7 +136,7 @@ impl Normalise {
         choices: &mut Vec<Value>,
         object: &Object,
     ) -> Result<Vec<Value>, Failure> {
-        let seed = object.str("id").unwrap_or_default();
+        let seed = seed(object);
         let mut ends = Vec::new();
         let mut repeated = Vec::new();
         for (place, choice) in choices.iter_mut().enumerate() {
@@ -199,6 +201,13 @@ impl Normalise {
         edits.remove("x_groq");
         self.usage = Some(event(&object.edit(&edits)));
     }
+}
+
+/// What tells a reply from all others, for ids that are made up: its id, or else its time.
+pub(super) fn seed(reply: &Object) -> Cow<'_, str> {
+    let id = reply.str("id").filter(|id| !id.is_empty());
+    let created = || String::from_utf8_lossy(reply.raw_bytes("created").unwrap_or_default());
+    id.unwrap_or_else(created)
 }
 
 /// Brings the choices of a whole reply to OpenAI's form. True if something changed.

@@ -79,19 +79,21 @@ impl Params for Changes<'_> {
 }
 
 /// What is to be changed in a chat request before it is put into another of OpenAI's formats: its
-/// models refuse there what they refuse here. `reasons`: the model will, asked for this effort.
+/// models refuse there what they refuse here, but for what it says in other words (`translated`).
+/// `reasons`: the model will, asked for this effort.
 ///
 /// # Errors
 /// As [`adapt`].
 pub(in crate::wire) fn changes(
     fields: &Fields<'_>,
     options: &RequestOptions<'_>,
+    translated: &[&str],
     reasons: impl FnOnce(Option<&[u8]>) -> bool,
 ) -> Result<Vec<Change>, Failure> {
     let mut changes = Changes { fields, list: Vec::new() };
     foreign::thinking(&mut changes, options, false);
     let reasons = reasons(changes.raw("reasoning_effort"));
-    judge(&mut changes, options, reasons)?;
+    judge(&mut changes, options, reasons, translated)?;
     Ok(changes.list)
 }
 
@@ -104,7 +106,7 @@ pub(super) fn adapt(
     options: &RequestOptions<'_>,
     reasons: bool,
 ) -> Result<(), Failure> {
-    judge(draft, options, reasons)?;
+    judge(draft, options, reasons, &[])?;
     let model = base_name(options);
     if options.quirks.rules.iter().any(|rule| rule.nameless && is_about(rule, model)) {
         take_names_out(draft);
@@ -116,11 +118,12 @@ fn judge(
     params: &mut impl Params,
     options: &RequestOptions<'_>,
     reasons: bool,
+    translated: &[&str],
 ) -> Result<(), Failure> {
     let model = base_name(options);
     for rule in options.quirks.rules.iter().filter(|rule| is_about(rule, model)) {
         for refused in rule.refused.iter().filter(|refused| reasons || !refused.reasoning) {
-            for param in refused.params {
+            for param in refused.params.iter().filter(|param| !translated.contains(param)) {
                 fit(params, options, model, refused, param)?;
             }
         }
@@ -157,9 +160,10 @@ fn fit(
         params.change(param, None);
         return Ok(());
     }
-    match refused.instead.filter(|_| options.modify_params) {
+    let repairs = options.modify_params || options.is_hint(param);
+    match refused.instead.filter(|_| repairs) {
         Some(instead) => params.change(param, Some(instead)),
-        None if options.drop_params => params.change(param, None),
+        None if options.leaves_out(param) => params.change(param, None),
         None if refused.values == Values::Any => return Err(fields::unsupported(model, param)),
         None => {
             let value = String::from_utf8_lossy(value);

@@ -52,7 +52,7 @@ pub fn reply(body: Bytes, quirks: Quirks, endpoint: Endpoint) -> Result<Reply, F
         && quirks.is_normalised()
         && object.slice("choices").is_some_and(|choices| normalise::may_depart(&choices))
         && let Some(Value::Array(mut choices)) = object.value("choices")
-        && normalise::reply(&mut choices, &object.str("id").unwrap_or_default())?
+        && normalise::reply(&mut choices, &normalise::seed(&object))?
     {
         edits.set("choices", &choices);
     }

@@ -58,18 +58,33 @@ pub(in crate::wire) fn read(usage: &[u8], quirks: Quirks) -> Option<Usage> {
     })
 }
 
-/// A usage object in OpenAI's convention, in which `completion_tokens` includes reasoning; `None`
-/// if it follows that already.
+/// A usage object in OpenAI's convention, in which `completion_tokens` is always told and includes
+/// reasoning, and what was read from the cache stands in the details; `None` if it follows that
+/// already.
 pub(super) fn corrected(usage: &[u8], quirks: Quirks) -> Option<Bytes> {
-    if !quirks.reasoning_outside_completion {
+    if !quirks.reasoning_outside_completion && !quirks.is_normalised() {
         return None;
     }
     let counts = Counts::scan(usage).ok()?;
-    let missing = counts.missing_reasoning();
+    let read = read(usage, quirks)?;
+    let is_told = counts.completion.unwrap_or_default() == read.output_tokens;
+    let cached = counts.cache_hit.filter(|_| counts.input.cached.is_none());
+    if is_told && cached.is_none() {
+        return None;
+    }
     let object = Object::parse(Bytes::copy_from_slice(usage)).ok()?;
     let mut edits = Edits::new();
-    edits.set("completion_tokens", &(counts.completion.unwrap_or_default() + missing));
-    (missing > 0).then(|| object.edit(&edits))
+    if !is_told {
+        edits.set("completion_tokens", &read.output_tokens);
+    }
+    if let Some(cached) = cached {
+        let details = object.object("prompt_tokens_details");
+        let details = details.or_else(|| Object::parse(Bytes::from_static(b"{}")).ok())?;
+        let mut added = Edits::new();
+        added.set("cached_tokens", &cached);
+        edits.set_raw("prompt_tokens_details", details.edit(&added).to_vec());
+    }
+    Some(object.edit(&edits))
 }
 
 impl Counts {
@@ -206,6 +221,13 @@ mod tests {
         assert_eq!(corrected(&correct, quirks), None, "corrected once");
         assert_eq!(read(&usage, quirks).unwrap().output_tokens, 25);
         assert_eq!(corrected(text.as_bytes(), Quirks::default()), None);
+        let copy = Quirks { imitates: true, ..Quirks::NONE };
+        let fitted = |text: &str| corrected(text.as_bytes(), copy).map(|it| it.to_vec());
+        let deepseeks = r#"{"prompt_tokens":9,"completion_tokens":null,"total_tokens":12,"prompt_cache_hit_tokens":4}"#;
+        let told: Value = serde_json::from_slice(&fitted(deepseeks).unwrap()).unwrap();
+        assert_eq!(told["completion_tokens"], 3);
+        assert_eq!(told["prompt_tokens_details"]["cached_tokens"], 4);
+        assert_eq!(fitted(r#"{"prompt_tokens":9,"total_tokens":9}"#), None, "of embeddings");
     }
 
     #[test]

@@ -9,16 +9,16 @@ use std::fmt;
 const MARK: &str = "resp_tg";
 const DIGITS: usize = 16;
 
-/// Who made a response: a hash of a deployment's id.
+/// Who made a response: a hash of an account's name, which is a deployment's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Owner(u64);
 
 impl Owner {
-    /// The deployment with this id. The same in every process (FNV-1a).
+    /// The account of this name. The same in every process (FNV-1a).
     #[must_use]
-    pub fn of(deployment: &str) -> Self {
+    pub fn of(account: &str) -> Self {
         let mut sum = 0xcbf2_9ce4_8422_2325_u64;
-        for byte in deployment.bytes() {
+        for byte in account.bytes() {
             sum = (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
         Self(sum)

@@ -43,7 +43,7 @@ const PASSED: [&str; 19] = [
 ];
 
 /// Parameters of the chat API that the Responses API lacks, with the values that ask for nothing.
-const LACKING: [(&str, &[&str]); 10] = [
+const LACKING: [(&str, &[&str]); 9] = [
     ("audio", &[]),
     ("frequency_penalty", &["0", "0.0"]),
     ("logit_bias", &["{}"]),
@@ -53,11 +53,11 @@ const LACKING: [(&str, &[&str]); 10] = [
     ("presence_penalty", &["0", "0.0"]),
     ("seed", &[]),
     ("stop", &["[]", "\"\""]),
-    ("web_search_options", &[]),
 ];
 
 /// Parameters that are read under other names below.
-const READ: [&str; 18] = [
+const READ: [&str; 20] = [
+    "cache_control",
     "extra_body",
     "function_call",
     "functions",
@@ -76,6 +76,7 @@ const READ: [&str; 18] = [
     "tool_choice",
     "tools",
     "verbosity",
+    tools::SEARCH_OPTIONS,
 ];
 
 /// Sampling parameters that a reasoning model refuses.
@@ -105,7 +106,7 @@ pub fn request(
     if !tools.is_empty() {
         out.set("tools", &tools);
     }
-    if let Some(choice) = tools::choice(&fields, &custom)? {
+    if let Some(choice) = tools::choice(&fields, &tools, &custom)? {
         out.set("tool_choice", &choice);
     }
     if let Some(text) = tools::text(&fields)? {
@@ -138,14 +139,13 @@ pub fn request(
             out.set("stream_options", &serde_json::json!({"include_obfuscation": wanted}));
         }
     }
-    let drops_sampling = options.drop_params && is_reasoning;
     for (name, raw) in fields.iter() {
         if let Some((name, harmless)) = LACKING.iter().find(|(known, _)| *known == name) {
-            if !options.drop_params && !harmless.contains(&raw) {
+            if !options.leaves_out(name) && !harmless.contains(&raw) {
                 return Err(unsupported("OpenAI's Responses API and its", name));
             }
         } else if name == "metadata" && !is_pairs(raw)
-            || drops_sampling && SAMPLING.contains(&name)
+            || is_reasoning && SAMPLING.contains(&name) && options.leaves_out(name)
             || READ.contains(&name)
             || is_own(name)
         {
@@ -170,7 +170,7 @@ struct Changed {
 
 impl Changed {
     fn of(fields: &Fields<'_>, options: &RequestOptions<'_>) -> Result<Self, Failure> {
-        let changes = openai::param_changes(fields, options, |effort| {
+        let changes = openai::param_changes(fields, options, &[tools::SEARCH_OPTIONS], |effort| {
             // What a client wrote for this API counts first, as below.
             let written = fields.read::<Value>("reasoning").ok().flatten();
             let written = written.as_ref().and_then(|it| it.get("effort")).map(Value::to_string);

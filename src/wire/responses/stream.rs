@@ -96,6 +96,8 @@ struct State {
     calls: Vec<OpenCall>,
     /// Images that were shown.
     images: u32,
+    /// An event told something of the answer.
+    told: bool,
     /// Items of which something was shown, by their number.
     shown: Vec<u64>,
     /// Fragments of the text part that is open came.
@@ -134,6 +136,7 @@ impl State {
             started: false,
             calls: Vec::new(),
             images: 0,
+            told: false,
             shown: Vec::new(),
             fragments: false,
             messages: 0,
@@ -194,9 +197,17 @@ impl State {
         }
         let event: Event<'_> = serde_json::from_slice(data)
             .map_err(|_| garbage("the provider sent an event that cannot be read"))?;
+        self.told |= !matches!(
+            &*kind,
+            "response.created"
+                | "response.in_progress"
+                | "response.queued"
+                | "response.completed"
+                | "response.incomplete"
+        );
         match &*kind {
             "response.created" | "response.in_progress" | "response.queued" => {
-                self.begin(response(&event)?, out);
+                self.begin(&response(&event)?, out);
             }
             "response.output_item.added" => self.item_added(&event, out)?,
             "response.output_item.done" => self.item_done(&event, out)?,
@@ -249,7 +260,7 @@ impl State {
         Ok(())
     }
 
-    fn begin(&mut self, response: Response<'_>, out: &mut Vec<u8>) {
+    fn begin(&mut self, response: &Response<'_>, out: &mut Vec<u8>) {
         if self.started {
             return;
         }
@@ -443,8 +454,15 @@ impl State {
         let response = response(event)?;
         let usage = response.usage;
         self.usage = usage.and_then(|raw| read_usage(raw.get().as_bytes(), Quirks::default()));
+        self.begin(&response, out);
+        if !self.told {
+            // Servers that only look like a stream send the whole response at once.
+            for (output_index, item) in (0..).zip(response.output.iter().copied()) {
+                let done = Event { output_index, item: Some(item), ..Event::default() };
+                self.item_done(&done, out)?;
+            }
+        }
         let reason = response.finish_reason(!self.calls.is_empty());
-        self.begin(response, out);
         self.write(&Delta::Nothing {}, Some(reason), out);
         if let (true, Some(usage)) = (self.options.show_usage, &self.usage) {
             self.chunk().with_usage(Shown::of(usage, true)).write(out);

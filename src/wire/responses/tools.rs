@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::wire::chat::{Choice, Format, Raw, Tools};
@@ -28,9 +29,37 @@ pub(super) enum Tool<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         format: Option<FlatFormat<'a>>,
     },
+    /// The search in the web.
+    WebSearch(WebSearch<'a>),
     /// One that runs at the provider.
     #[serde(untagged)]
     Hosted(Raw<'a>),
+}
+
+/// What the chat API calls `web_search_options`; there the place lies one level deeper.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct WebSearch<'a> {
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    search_context_size: Option<Raw<'a>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user_location: Option<Value>,
+    /// Which domains to search; the chat API has no such field, others have.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    filters: Option<Raw<'a>>,
+}
+
+/// The parameter that asks for a search, and the name by which a choice refers to it.
+pub(super) const SEARCH_OPTIONS: &str = "web_search_options";
+const SEARCH: &str = "web_search";
+
+fn web_search<'a>(fields: &Fields<'a>) -> Result<Option<Tool<'a>>, Failure> {
+    let Some(mut search) = fields.read::<WebSearch<'a>>(SEARCH_OPTIONS)? else { return Ok(None) };
+    if let Some(Value::Object(location)) = &mut search.user_location
+        && let Some(Value::Object(place)) = location.remove("approximate")
+    {
+        location.extend(place.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+    Ok(Some(Tool::WebSearch(search)))
 }
 
 /// What a custom tool takes.
@@ -98,6 +127,7 @@ pub(super) fn tools<'a>(fields: &Fields<'a>) -> Result<(Vec<Tool<'a>>, Vec<Text<
             }),
         });
     }
+    tools.extend(web_search(fields)?);
     Ok((tools, custom))
 }
 
@@ -111,6 +141,10 @@ pub(super) enum FlatChoice<'a> {
         kind: &'static str,
         name: Cow<'a, str>,
     },
+    Hosted {
+        #[serde(rename = "type")]
+        kind: &'static str,
+    },
     Allowed {
         #[serde(rename = "type")]
         kind: &'static str,
@@ -119,14 +153,24 @@ pub(super) enum FlatChoice<'a> {
     },
 }
 
-/// Reads the choice; `custom` are the names of tools that take free text.
+/// Reads the choice among `tools`; `custom` are the names of those that take free text.
 pub(super) fn choice<'a>(
     fields: &Fields<'a>,
+    tools: &[Tool<'a>],
     custom: &[Text<'a>],
 ) -> Result<Option<FlatChoice<'a>>, Failure> {
+    let is_function = |wanted: &str| {
+        tools.iter().any(|tool| matches!(tool, Tool::Function { name, .. } if name.0 == wanted))
+    };
+    let searches = tools.iter().any(|tool| matches!(tool, Tool::WebSearch(_)));
     let named = |name: Cow<'a, str>| {
-        let is_custom = custom.iter().any(|known| known.0 == name);
-        FlatChoice::Named { kind: if is_custom { "custom" } else { "function" }, name }
+        if custom.iter().any(|known| known.0 == name) {
+            FlatChoice::Named { kind: "custom", name }
+        } else if searches && name == SEARCH && !is_function(&name) {
+            FlatChoice::Hosted { kind: SEARCH }
+        } else {
+            FlatChoice::Named { kind: "function", name }
+        }
     };
     Ok(Choice::of(fields)?.map(|choice| match choice {
         Choice::Auto => FlatChoice::Word("auto"),

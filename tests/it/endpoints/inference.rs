@@ -58,7 +58,8 @@ fn chat_completions_are_served_under_every_path() {
 #[test]
 fn text_completions_are_served() {
     let upstream = upstream::openai().replies(chat("hello")).start();
-    let gateway = gateway::with(group("gpt").deployment(&upstream)).start();
+    let completing = openai(&upstream).model("openai/gpt-3.5-turbo-instruct");
+    let gateway = gateway::with(group("gpt").deployment(completing)).start();
     let client = gateway.client();
 
     for (path, model) in [
@@ -77,11 +78,31 @@ fn text_completions_are_served() {
 }
 
 #[test]
+fn a_model_that_is_known_to_chat_only_is_not_asked_for_completions() {
+    let upstream = upstream::openai().replies(chat("hello")).start();
+    let gateway = gateway::with(group("gpt").deployment(&upstream))
+        .and(group("server").deployment(openai(&upstream).info("mode: completion")))
+        .start();
+    let ask = |model: &str, more: Value| {
+        let mut body = json!({"model": model, "prompt": "hi", "max_tokens": 5});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let reply = gateway.client().post("/v1/completions").json(&body).send();
+        assert_eq!(reply.json()["choices"][0]["text"], "hello", "{}", reply.body_text());
+        upstream.last_request().path
+    };
+    assert_eq!(ask("gpt", json!({})), "/v1/chat/completions");
+    assert_eq!(ask("gpt", json!({"suffix": "after"})), "/v1/completions");
+    assert_eq!(ask("server", json!({})), "/v1/completions", "the operator knows better");
+}
+
+#[test]
 fn prompts_of_every_form_pass_as_they_are() {
     let upstream = upstream::openai().replies(chat("hello")).start();
     let claude = upstream::anthropic().replies(chat("hello")).start();
     let gateway = gateway::with(
-        group("gpt").deployment(anthropic(&claude).order(1)).deployment(openai(&upstream).order(2)),
+        group("gpt")
+            .deployment(anthropic(&claude).order(1))
+            .deployment(openai(&upstream).model("openai/gpt-3.5-turbo-instruct").order(2)),
     )
     .start();
     for prompt in [json!("a"), json!(["a", "b"]), json!([1, 2, 3]), json!([[1, 2], [3]])] {
@@ -90,7 +111,7 @@ fn prompts_of_every_form_pass_as_they_are() {
         let reply = gateway.client().post("/v1/completions").json(&body).send();
         assert_eq!(reply.status, 200, "{prompt}: {}", reply.body_text());
         let mut expected = body;
-        expected["model"] = json!("gpt-4o-mini");
+        expected["model"] = json!("gpt-3.5-turbo-instruct");
         assert_eq!(upstream.last_request().json(), expected);
     }
     assert_eq!(claude.request_count(), 0, "Claude has no words for these");
@@ -101,6 +122,27 @@ fn prompts_of_every_form_pass_as_they_are() {
         stream.events.iter().filter_map(|event| event["choices"][0]["text"].as_str()).collect();
     assert_eq!((text.as_str(), claude.request_count()), ("hello", 1), "Claude chats");
     assert!(gateway.logged(stream.request_id())["usage"]["output_tokens"].as_u64() > Some(0));
+}
+
+#[test]
+fn tokens_of_openai_are_not_sent_to_models_of_others() {
+    let upstream = upstream::openai().start();
+    let at = |model: &str| openai(&upstream).model(model);
+    let gateway = gateway::with(group("own").deployment(at("openai/bge-m3")))
+        .and(group("vllm").deployment(at("hosted_vllm/bge-m3")))
+        .and(group("openais").deployment(at("openai/text-embedding-3-small")))
+        .start();
+    for (model, sent) in [
+        ("own", json!(["hello world", "hi"])),
+        ("vllm", json!(["hello world", "hi"])),
+        ("openais", json!([[15339, 1917], [6151]])),
+    ] {
+        let body = json!({"model": model, "input": [[15339, 1917], [6151]]});
+        let reply = gateway.client().post("/v1/embeddings").json(&body).send();
+        assert_eq!(reply.status, 200, "{}", reply.body_text());
+        assert_eq!(upstream.last_request().json()["input"], sent, "{model}");
+        assert_eq!(upstream.last_request().header("accept-encoding"), Some("identity"));
+    }
 }
 
 #[test]

@@ -160,6 +160,23 @@ fn fallbacks_of_fallbacks_are_followed_and_no_group_is_asked_twice() {
 }
 
 #[test]
+fn a_group_that_has_no_words_for_the_request_does_not_hide_why_the_others_failed() {
+    let first = failing(status(503));
+    let claude = upstream::anthropic().start();
+    let gateway = gateway::with(group("main").deployment(&first))
+        .and(group("claude").deployment(anthropic(&claude)))
+        .router("num_retries: 0\nfallbacks: [{main: [claude]}]\ndisable_cooldowns: true")
+        .start();
+    let ask =
+        |model: &str| gateway.client().ask(model, "hi").set("logit_bias", json!({"1": 1})).send();
+    let reply = ask("main");
+    assert_eq!(reply.status, 503, "it can be asked again: {}", reply.body_text());
+    assert!(!reply.body_text().contains("logit_bias"));
+    assert_eq!((first.request_count(), claude.request_count()), (1, 0));
+    assert_eq!(ask("claude").status, 400, "there it is the only thing to be said");
+}
+
+#[test]
 fn max_fallbacks_bounds_them() {
     let world = World::with_router(status(500), "fallbacks: {main: [a, b, c]}\nmax_fallbacks: 2");
     let [a, b, c] = &world.healthy;

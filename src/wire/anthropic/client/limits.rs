@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::wire::client::Obstacle;
+use serde_json::{Map, Value, json};
+
+use crate::failure::Failure;
+use crate::wire::client::{Obstacle, Search};
 use crate::wire::fields::impossible;
 use crate::wire::json::{Object, elements};
 
@@ -32,10 +35,39 @@ pub fn unserved_but(body: &Object, passes: impl Fn(&str) -> bool) -> Obstacle {
             let param = format!("tools.{at}");
             let message =
                 format!("{param}: tools of type `{kind}` are Anthropic's own, {ELSEWHERE}");
-            obstacle.parameter(impossible(&param, message));
+            let refusal = impossible(&param, message);
+            match kind.starts_with("web_search_") {
+                true => obstacle.search(search(body, tool, refusal)),
+                false => obstacle.parameter(refusal),
+            }
         }
     }
     obstacle
+}
+
+/// The search in the web that a tool of Anthropic's asks for.
+fn search(body: &Object, tool: &Object, refusal: Failure) -> Search {
+    let mut options = Map::new();
+    let mut filters = Map::new();
+    for name in ["allowed_domains", "blocked_domains"] {
+        filters.extend(tool.value(name).filter(|it| !it.is_null()).map(|it| (name.to_owned(), it)));
+    }
+    if !filters.is_empty() {
+        options.insert("filters".to_owned(), filters.into());
+    }
+    if let Some(Value::Object(mut place)) = tool.value("user_location") {
+        place.remove("type");
+        let location = json!({"type": "approximate", "approximate": place});
+        options.insert("user_location".to_owned(), location);
+    }
+    let choice = body.object("tool_choice").and_then(|choice| {
+        let kind = choice.str("type")?;
+        let is_it = kind == "tool" && choice.str("name") == tool.str("name");
+        let name = json!({"type": "function", "function": {"name": "web_search"}});
+        if is_it { Some(name) } else { (kind == "any").then(|| json!("required")) }
+    });
+    let most = tool.raw("max_uses").and_then(|raw| raw.parse().ok());
+    Search { options: options.into(), most, choice, refusal, may_drop: true }
 }
 
 /// The type of a tool that is not the client's own function.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::tools::{self, Choice};
+use super::tools::{self, Choice, Functions};
 use super::turns;
 use crate::failure::{Failure, FailureClass};
 use crate::wire::fields::{Text, missing, read};
@@ -36,7 +36,7 @@ pub fn request(body: &Object) -> Result<Object, Failure> {
     }
     let Some(messages) = set("messages") else { return Err(missing("messages")) };
     out.raw("messages", &turns::messages(set("system"), messages, set("cache_control"))?);
-    let mut has_tools = false;
+    let mut functions = Functions::default();
     for (name, raw) in body.iter().filter(|(_, raw)| *raw != "null") {
         match name {
             "model" | "messages" | "system" | "cache_control" | "tool_choice" => {}
@@ -47,9 +47,9 @@ pub fn request(body: &Object) -> Result<Object, Failure> {
                 }
             }
             "tools" => {
-                if let Some(tools) = tools::tools(raw)? {
-                    has_tools = true;
-                    out.raw("tools", &tools);
+                functions = tools::tools(raw)?;
+                if !functions.is_empty() {
+                    out.raw("tools", &functions.list);
                 }
             }
             "stream" => {
@@ -88,9 +88,11 @@ pub fn request(body: &Object) -> Result<Object, Failure> {
             _ => out.raw(name, raw),
         }
     }
-    if let (true, Some(raw)) = (has_tools, set("tool_choice")) {
-        let Choice { choice, one_at_a_time } = Choice::of(raw)?;
-        out.put("tool_choice", &choice);
+    if let (false, Some(raw)) = (functions.is_empty(), set("tool_choice")) {
+        let Choice { choice, one_at_a_time } = Choice::of(raw, &functions)?;
+        if let Some(choice) = choice {
+            out.put("tool_choice", &choice);
+        }
         if one_at_a_time {
             out.raw("parallel_tool_calls", "false");
         }

@@ -46,9 +46,23 @@ struct Function<'a> {
     strict: Option<bool>,
 }
 
-/// The client's own functions, as JSON text; `None` if there are none. Anthropic's own tools are
-/// left out: whether that may be is decided where the provider is known.
-pub(super) fn tools(raw: &str) -> Result<Option<String>, Failure> {
+/// The client's own functions.
+#[derive(Default)]
+pub(super) struct Functions {
+    /// As a JSON list.
+    pub(super) list: String,
+    names: Vec<String>,
+}
+
+impl Functions {
+    pub(super) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+}
+
+/// The client's own functions. Anthropic's own tools are left out: whether that may be is decided
+/// where the provider is known.
+pub(super) fn tools(raw: &str) -> Result<Functions, Failure> {
     #[derive(Deserialize)]
     struct Kind<'a> {
         #[serde(borrow, default, rename = "type")]
@@ -56,6 +70,7 @@ pub(super) fn tools(raw: &str) -> Result<Option<String>, Failure> {
     }
 
     let mut written = Vec::new();
+    let mut names = Vec::new();
     for (at, tool) in read::<Vec<Raw<'_>>>("tools", raw)?.into_iter().enumerate() {
         let param = format!("tools.{at}");
         let kind: Kind<'_> = read(&param, tool.get())?;
@@ -78,19 +93,20 @@ pub(super) fn tools(raw: &str) -> Result<Option<String>, Failure> {
             cache_control: tool.cache_control.filter(|raw| raw.get() != "null"),
         };
         written.push(serde_json::to_string(&tool).unwrap_or_default());
+        names.push(name.into_owned());
     }
-    Ok((!written.is_empty()).then(|| format!("[{}]", written.join(","))))
+    Ok(Functions { list: format!("[{}]", written.join(",")), names })
 }
 
 /// The choice among tools.
 pub(super) struct Choice {
-    /// OpenAI's word or object.
-    pub(super) choice: Value,
+    /// OpenAI's word or object; `None`: it is about a tool of Anthropic's, and goes with it.
+    pub(super) choice: Option<Value>,
     pub(super) one_at_a_time: bool,
 }
 
 impl Choice {
-    pub(super) fn of(raw: &str) -> Result<Self, Failure> {
+    pub(super) fn of(raw: &str, functions: &Functions) -> Result<Self, Failure> {
         #[derive(Deserialize)]
         struct Written<'a> {
             #[serde(borrow, rename = "type")]
@@ -103,12 +119,14 @@ impl Choice {
 
         let written: Written<'_> = read("tool_choice", raw)?;
         let choice = match &*written.kind {
-            "auto" => json!("auto"),
-            "any" => json!("required"),
-            "none" => json!("none"),
+            "auto" => Some(json!("auto")),
+            "any" => Some(json!("required")),
+            "none" => Some(json!("none")),
             "tool" => {
                 let name = written.name.ok_or_else(|| missing("tool_choice.name"))?;
-                json!({"type": "function", "function": {"name": short(&name)}})
+                let name = short(&name);
+                let is_known = functions.names.iter().any(|known| **known == *name);
+                is_known.then(|| json!({"type": "function", "function": {"name": name}}))
             }
             _ => {
                 let message = "tool_choice.type: it is one of `auto`, `any`, `tool` and `none`.";

@@ -32,6 +32,7 @@ fn sent(body: &Value, defaults: &Value, overrides: &Value) -> Value {
         drop: &[],
         allowed: &[],
         drop_params: false,
+        hints: false,
         modify_params: false,
         max_output_tokens: Some(64_000),
         model_hint: OLD,

@@ -21,6 +21,17 @@ pub(in crate::wire::anthropic) struct WebSearch<'a> {
     max_uses: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_location: Option<Location<'a>>,
+    #[serde(flatten)]
+    filters: Filters<'a>,
+}
+
+/// Of the Responses API; Anthropic has them in the tool itself.
+#[derive(Debug, Default, Deserialize, Serialize)]
+struct Filters<'a> {
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    allowed_domains: Option<Vec<Text<'a>>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    blocked_domains: Option<Vec<Text<'a>>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -49,6 +60,8 @@ pub(super) struct WebSearchOptions<'a> {
     search_context_size: Option<Text<'a>>,
     #[serde(borrow)]
     user_location: Option<UserLocation<'a>>,
+    #[serde(borrow)]
+    filters: Option<Filters<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -66,6 +79,7 @@ impl<'a> WebSearchOptions<'a> {
             kind: "web_search_20250305",
             name: NAME,
             max_uses: known.map(|(_, uses)| *uses),
+            filters: self.filters.unwrap_or_default(),
             user_location: place.map(|place| Location { kind: "approximate", place }),
         }
     }

@@ -45,6 +45,7 @@ impl With<'_> {
             drop: &[],
             allowed: &[],
             drop_params: self.drop_params,
+            hints: false,
             modify_params: self.modify_params,
             max_output_tokens: None,
             model_hint: self.model,

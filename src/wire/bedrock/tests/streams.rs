@@ -347,10 +347,16 @@ fn reasons_for_the_end_are_told_and_lost_answers_are_failures() {
         let native = reply["choices"][0].get("native_finish_reason");
         assert_eq!(native, more.then(|| json!(reason)).as_ref(), "{reason}");
     }
-    let (_, progress, ending, _) =
-        run(&[event("messageStart", &json!({"role": "assistant"})), ending("malformed_tool_use")]);
-    assert_eq!((progress.failure.unwrap().class, ending), (FailureClass::Server, Ending::Cut));
+    let lost = ending("malformed_tool_use");
+    let (_, progress, how, _) =
+        run(&[event("messageStart", &json!({"role": "assistant"})), lost.clone()]);
+    assert_eq!((progress.failure.unwrap().class, how), (FailureClass::Server, Ending::Cut));
     let body = json!({"output": {"message": {"content": []}}, "stopReason": "malformed_tool_use"});
+    assert!(reply(body.to_string().into(), 1, &ORIGIN).is_err());
+    let (_, progress, ..) = run(&[delta(0, &json!({"text": "x"})), lost]);
+    assert!(progress.failure.is_some(), "a call that was lost is no answer");
+    let body = json!({"output": {"message": {"content": [{"text": "x"}]}},
+        "stopReason": "malformed_tool_use"});
     assert!(reply(body.to_string().into(), 1, &ORIGIN).is_err());
 }
 

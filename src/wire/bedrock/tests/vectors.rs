@@ -24,6 +24,7 @@ fn options(model: &str, drop_params: bool) -> RequestOptions<'_> {
         drop: &[],
         allowed: &[],
         drop_params,
+        hints: false,
         modify_params: false,
         max_output_tokens: None,
         model_hint: model,

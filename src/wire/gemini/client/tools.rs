@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
+use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::names::fitted;
@@ -10,7 +11,7 @@ use super::read::{Message, camel, list, word};
 use super::schema::json_schema;
 use crate::failure::Failure;
 use crate::wire::chat::Raw;
-use crate::wire::client::Obstacle;
+use crate::wire::client::{Obstacle, Search};
 use crate::wire::fields::{Text, impossible, invalid, missing, read};
 
 /// The functions of a request, and whether the model must call one.
@@ -72,7 +73,18 @@ impl<'a> Tooling<'a> {
                     let message = format!(
                         "`{place}` is a tool that runs at Google: no other provider's model has it"
                     );
-                    obstacle.content(impossible(&place, message));
+                    let refusal = impossible(&place, message);
+                    let is_plain = camel(written) == "googleSearch" && raw.get() == "{}";
+                    match is_plain {
+                        true => obstacle.search(Search {
+                            options: json!({}),
+                            most: None,
+                            choice: None,
+                            refusal,
+                            may_drop: false,
+                        }),
+                        false => obstacle.content(refusal),
+                    }
                     continue;
                 }
                 for (place, raw) in list(&place, raw)? {

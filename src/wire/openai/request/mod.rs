@@ -35,6 +35,9 @@ pub fn request(body: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Fai
     if options.quirks.mistral {
         mistral::respell(&mut draft, options)?;
     }
+    if options.quirks.voyage && options.endpoint == Endpoint::Embeddings {
+        respell_for_voyage(&mut draft);
+    }
     draft.ask_for_stream(options);
     for path in options.drop {
         drop_path(body, &mut draft.edits, path)?;
@@ -44,6 +47,15 @@ pub fn request(body: &Object, options: &RequestOptions<'_>) -> Result<Bytes, Fai
         None => draft.edits.remove("model"),
     }
     Ok(body.edit(&draft.edits))
+}
+
+/// Vectors of numbers are what it gives unasked; it knows the word for base64 only.
+fn respell_for_voyage(draft: &mut Draft<'_>) {
+    draft.rename("dimensions", "output_dimension");
+    draft.edits.remove("user");
+    if draft.raw("encoding_format") != Some(b"\"base64\"") {
+        draft.edits.remove("encoding_format");
+    }
 }
 
 /// The client's body and what is to be changed in it.

@@ -13,6 +13,7 @@ const PLAIN: RequestOptions<'static> = RequestOptions {
     drop: &[],
     allowed: &[],
     drop_params: false,
+    hints: false,
     modify_params: false,
     max_output_tokens: None,
     model_hint: "gpt-4o",
@@ -228,7 +229,8 @@ fn mistral_gets_its_own_spellings() {
         seen,
         json!({
             "model": "m", "stream": true, "random_seed": 3, "max_tokens": 9, "tool_choice": "any",
-            "tools": [{"type": "function", "function": {"name": "f"}}],
+            "tools": [{"type": "function", "function": {
+                "name": "f", "parameters": {"type": "object", "properties": {}}}}],
             "messages": [
                 {"role": "system", "content": "s"},
                 {"role": "user", "content": [
@@ -418,8 +420,15 @@ fn mistral_has_functions_only_and_no_list_of_allowed_ones() {
     let body = json!({"model": "gpt-4o", "messages": [], "tools": [tool("f"), tool("g")],
         "tool_choice": {"type": "allowed_tools", "allowed_tools": {
             "mode": "required", "tools": [tool("g")]}}});
+    let whole = |name: &str| {
+        let mut tool = tool(name);
+        tool["function"]["parameters"] = json!({"type": "object", "properties": {}});
+        tool
+    };
     let seen = tree(&body, &MISTRAL);
-    assert_eq!((&seen["tools"], &seen["tool_choice"]), (&json!([tool("g")]), &json!("any")));
+    assert_eq!((&seen["tools"], &seen["tool_choice"]), (&json!([whole("g")]), &json!("any")));
+    let plain = json!({"model": "gpt-4o", "messages": [], "tools": [tool("f")]});
+    assert_eq!(tree(&plain, &MISTRAL)["tools"], json!([whole("f")]), "it must say what it takes");
     let body = json!({"model": "gpt-4o", "messages": [],
         "tools": [{"type": "custom", "custom": {"name": "c"}}, tool("f")],
         "tool_choice": {"type": "custom", "custom": {"name": "c"}}});
@@ -428,5 +437,31 @@ fn mistral_has_functions_only_and_no_list_of_allowed_ones() {
     assert_eq!(refused.class, FailureClass::BadRequest);
     assert!(refused.message.contains("custom"), "{}", refused.message);
     let seen = tree(&body, &RequestOptions { drop_params: true, ..MISTRAL });
-    assert_eq!(seen, json!({"model": "gpt-4o", "messages": [], "tools": [tool("f")]}));
+    assert_eq!(seen, json!({"model": "gpt-4o", "messages": [], "tools": [whole("f")]}));
+}
+
+#[test]
+fn documents_have_mistrals_words() {
+    let part = json!({"type": "file", "file": {
+        "file_data": "data:application/pdf;base64,eA==", "filename": "a.pdf"}});
+    let body = json!({"model": "gpt-4o", "messages": [{"role": "user", "content": [part]}]});
+    let document = json!({"type": "document_url",
+        "document_url": "data:application/pdf;base64,eA==", "document_name": "a.pdf"});
+    assert_eq!(tree(&body, &MISTRAL)["messages"][0]["content"], json!([document]));
+    assert_eq!(tree(&body, &PLAIN), body);
+}
+
+#[test]
+fn vectors_are_asked_for_in_voyages_words() {
+    let quirks = Quirks { voyage: true, ..Quirks::NONE };
+    let options = RequestOptions { quirks, endpoint: Endpoint::Embeddings, ..PLAIN };
+    let ask = |more: Value| {
+        let mut body = json!({"model": "gpt-4o", "input": "a", "dimensions": 8, "user": "u"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        tree(&body, &options)
+    };
+    let asked = json!({"model": "gpt-4o", "input": "a", "output_dimension": 8});
+    assert_eq!(ask(json!({})), asked);
+    assert_eq!(ask(json!({"encoding_format": "float"})), asked);
+    assert_eq!(ask(json!({"encoding_format": "base64"}))["encoding_format"], "base64");
 }

@@ -232,7 +232,7 @@ impl<R: Rewrite> Tally<R> {
             .likeness
             .scan(data)
             .map_err(|_| server_failure("the provider sent an event that is not JSON"))?;
-        if chunk.error {
+        if chunk.error || fields.name == Some(b"error") {
             return Err(failure_in(data));
         }
         if let Some(span) = &chunk.usage {
@@ -285,8 +285,11 @@ fn failure_in(data: &[u8]) -> Failure {
         let choices = whole.get("choices")?.as_array()?;
         choices.iter().find_map(ErrorBody::of).or_else(|| ErrorBody::of(whole.get("x_groq")?))
     };
+    // An event that is named so may be the error itself.
+    let itself = || ErrorBody::of(&serde_json::json!({"error": whole}));
     ErrorBody::of(&whole)
         .or_else(nested)
+        .or_else(itself)
         .map_or_else(|| server_failure("the provider sent an error"), ErrorBody::into_failure)
 }
 

@@ -122,6 +122,13 @@ fn an_error_after_content_leaves_the_content() {
 }
 
 #[test]
+fn an_event_that_is_named_error_is_one_whatever_is_in_it() {
+    let seen = relay(SHOWN, "event: error\ndata: {\"message\":\"boom\"}\n\n");
+    assert_eq!(seen.last.failure.map(|failure| failure.message).as_deref(), Some("boom"));
+    assert!(seen.text.is_empty());
+}
+
+#[test]
 fn every_shape_of_an_error_in_a_stream_is_seen() {
     for (error, message) in [
         (r#"{"code":"c","error":"text"}"#, "text"),

@@ -5,14 +5,28 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{freeform, sealed};
+use super::names::{Names, fitted};
+use super::{sealed, shell};
 use crate::failure::Failure;
 use crate::wire::chat::{AudioData, FileData, ImageUrl, Part, Raw};
 use crate::wire::fields::{Text, missing, mistyped, read};
+use crate::wire::freeform;
 
-/// Types of items that have a counterpart.
-const KNOWN: [&str; 7] = [
+/// Types of items that have a counterpart, or that tell nothing a model would miss.
+const KNOWN: [&str; 19] = [
     "message",
+    "apply_patch_call",
+    "apply_patch_call_output",
+    "code_interpreter_call",
+    "file_search_call",
+    "ghost_snapshot",
+    "local_shell_call",
+    "local_shell_call_output",
+    "mcp_call",
+    "mcp_list_tools",
+    "shell_call",
+    "shell_call_output",
+    "web_search_call",
     "function_call",
     "function_call_output",
     "custom_tool_call",
@@ -34,9 +48,31 @@ struct Written<'a> {
     #[serde(borrow, default)]
     content: Option<Raw<'a>>,
     #[serde(borrow, default)]
+    id: Option<Text<'a>>,
+    #[serde(borrow, default)]
     call_id: Option<Text<'a>>,
     #[serde(borrow, default)]
     name: Option<Text<'a>>,
+    /// Of a tool of an MCP server that runs at the client.
+    #[serde(borrow, default)]
+    namespace: Option<Text<'a>>,
+    /// Of one that ran at the provider.
+    #[serde(borrow, default)]
+    server_label: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    error: Option<Raw<'a>>,
+    /// What a shell is to run, and what is to be done to a file.
+    #[serde(borrow, default)]
+    action: Option<Raw<'a>>,
+    #[serde(borrow, default)]
+    operation: Option<Raw<'a>>,
+    /// What an interpreter ran, and what came of it.
+    #[serde(borrow, default)]
+    code: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    outputs: Option<Raw<'a>>,
+    #[serde(borrow, default)]
+    status: Option<Raw<'a>>,
     #[serde(borrow, default)]
     arguments: Option<Raw<'a>>,
     #[serde(borrow, default)]
@@ -145,8 +181,8 @@ impl<'a> Message<'a> {
 
 /// Messages that are being put together: what the assistant did in one turn is one message there
 /// and several items here.
-#[derive(Default)]
 pub(super) struct Turns<'a> {
+    names: &'a Names,
     messages: Vec<Message<'a>>,
     /// What the assistant did last, if nothing followed it.
     turn: Option<Message<'a>>,
@@ -154,6 +190,11 @@ pub(super) struct Turns<'a> {
 }
 
 impl<'a> Turns<'a> {
+    /// `names`: of the tools that the client has now.
+    pub(super) const fn new(names: &'a Names) -> Self {
+        Self { names, messages: Vec::new(), turn: None, parts: Vec::new() }
+    }
+
     pub(super) fn push(&mut self, message: Message<'a>) {
         self.close();
         self.messages.push(message);
@@ -207,21 +248,47 @@ impl<'a> Turns<'a> {
                 let need = |name: &str| missing(&format!("{param}.{name}"));
                 let id = item.call_id.ok_or_else(|| need("call_id"))?;
                 let name = item.name.ok_or_else(|| need("name"))?;
+                let name = match item.namespace {
+                    Some(namespace) => self.names.called(&namespace, &name).into(),
+                    None => name,
+                };
                 let arguments = match is_function {
                     true => plain(item.arguments, "{}"),
                     false => Cow::Owned(freeform::arguments(&plain(item.input, ""))),
                 };
-                let what = Called::Function { function: Function { name, arguments } };
-                let call = Call { id, what, extra_content: item.extra_content };
-                self.turn().tool_calls.push(call);
+                self.call(id, name, arguments, item.extra_content);
                 Ok(())
             }
             "function_call_output" | "custom_tool_call_output" => {
                 let id = item.call_id.ok_or_else(|| missing(&format!("{param}.call_id")))?;
                 let output = parts(&format!("{param}.output"), item.output)?;
-                let content = content(output).or(Some(Content::Text(Cow::Borrowed(""))));
-                let role = "tool".into();
-                self.push(Message { role, content, tool_call_id: Some(id), ..Message::default() });
+                self.result(id, output);
+                Ok(())
+            }
+            kind @ ("local_shell_call" | "shell_call" | "apply_patch_call") => {
+                let id =
+                    item.call_id.or(item.id).ok_or_else(|| missing(&format!("{param}.call_id")))?;
+                let (name, arguments) = match kind {
+                    "apply_patch_call" => ("apply_patch", plain(item.operation, "{}")),
+                    "shell_call" => ("shell", plain(item.action, "{}")),
+                    _ => (shell::TOOL, shell::arguments(item.action).into()),
+                };
+                self.call(id, name.into(), arguments, None);
+                Ok(())
+            }
+            "local_shell_call_output" | "shell_call_output" | "apply_patch_call_output" => {
+                let id =
+                    item.call_id.or(item.id).ok_or_else(|| missing(&format!("{param}.call_id")))?;
+                let said = item.output.filter(|raw| raw.get() != "null").or(item.status);
+                self.result(id, vec![Part::Text { text: plain(said, ""), cache_control: None }]);
+                Ok(())
+            }
+            "mcp_call" => {
+                self.ran_at_server(item);
+                Ok(())
+            }
+            "code_interpreter_call" => {
+                self.interpreted(&item);
                 Ok(())
             }
             "image_generation_call" => {
@@ -230,6 +297,53 @@ impl<'a> Turns<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    fn call(
+        &mut self,
+        id: Text<'a>,
+        name: Text<'a>,
+        arguments: Cow<'a, str>,
+        extra_content: Option<Raw<'a>>,
+    ) {
+        let what = Called::Function { function: Function { name, arguments } };
+        self.turn().tool_calls.push(Call { id, what, extra_content });
+    }
+
+    fn result(&mut self, id: Text<'a>, output: Vec<Part<'a>>) {
+        let content = content(output).or(Some(Content::Text(Cow::Borrowed(""))));
+        let role = "tool".into();
+        self.push(Message { role, content, tool_call_id: Some(id), ..Message::default() });
+    }
+
+    /// A call of an MCP server that the provider made itself: a call and its result. One that came to
+    /// nothing is left out.
+    fn ran_at_server(&mut self, item: Written<'a>) {
+        let set = |raw: Option<Raw<'a>>| raw.filter(|raw| raw.get() != "null");
+        let said = set(item.output).or_else(|| set(item.error));
+        let (Some(id), Some(name), Some(said)) = (item.id, item.name, said) else { return };
+        let server = item.server_label.unwrap_or_default();
+        self.call(id.clone(), fitted(&server, &name).into(), plain(item.arguments, "{}"), None);
+        self.result(id, vec![Part::Text { text: plain(Some(said), ""), cache_control: None }]);
+    }
+
+    /// Code that ran at the provider, and what it printed: words of the assistant's.
+    fn interpreted(&mut self, item: &Written<'a>) {
+        #[derive(Deserialize)]
+        struct Output<'a> {
+            #[serde(borrow, default)]
+            logs: Option<Text<'a>>,
+        }
+        let Some(code) = item.code.as_deref().filter(|code| !code.is_empty()) else { return };
+        let read = |raw: Raw<'a>| serde_json::from_str::<Vec<Output<'a>>>(raw.get()).ok();
+        let outputs = item.outputs.and_then(read).unwrap_or_default();
+        let mut text = format!("```python\n{code}\n```");
+        for logs in outputs.into_iter().filter_map(|output| output.logs) {
+            text.push_str(&format!("\n```\n{}\n```", &*logs));
+        }
+        self.next_turn();
+        self.turn();
+        self.parts.push(Part::Text { text: text.into(), cache_control: None });
     }
 
     /// An image that the assistant made: shown by the user, because only users show images.

@@ -4,13 +4,14 @@
 //! conversation is sent whole each time, and reasoning comes back sealed in its item.
 
 mod echo;
-mod freeform;
 mod items;
+mod names;
 mod obstacle;
 mod output;
 mod reply;
 mod request;
 mod sealed;
+mod shell;
 mod stream;
 mod tools;
 

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 
 use super::items::is_known;
+use super::shell;
+use super::tools::is_search;
 use crate::failure::{Failure, FailureClass};
 use crate::wire::chat::Raw;
 use crate::wire::fields::Text;
@@ -22,9 +24,9 @@ struct Kind<'a> {
 
 /// Why a request cannot go to a provider without a Responses API; `None` if it can. Another
 /// deployment may be able to serve it. `drops`: tools that run at OpenAI may be left out, as
-/// [`super::request`] does.
+/// [`super::request`] does. `searches`: the provider has a search in the web of its own.
 #[must_use]
-pub fn obstacle(body: &Object, drops: bool) -> Option<Failure> {
+pub fn obstacle(body: &Object, drops: bool, searches: bool) -> Option<Failure> {
     if body.is_set("previous_response_id") {
         return Some(refusal(
             "previous_response_id",
@@ -43,29 +45,43 @@ pub fn obstacle(body: &Object, drops: bool) -> Option<Failure> {
         let message = "The provider of this model cannot make a response in the background.";
         return Some(refusal("background", "background_not_supported", message));
     }
-    let tool = if drops { None } else { tools(body).or_else(|| choice(body)) };
+    let is_served = |kind: &str| searches && is_search(kind);
+    let tool = match drops {
+        true => None,
+        false => tools(body, is_served).or_else(|| choice(body, is_served)),
+    };
     tool.or_else(|| input(body))
 }
 
-fn tools(body: &Object) -> Option<Failure> {
+fn tools(body: &Object, is_served: impl Fn(&str) -> bool) -> Option<Failure> {
     let tools = list(body.raw("tools")?);
-    let foreign = tools.iter().enumerate().find_map(|(at, raw)| {
+    tools.iter().enumerate().find_map(|(at, raw)| {
         let kind = kind_of(raw).kind?;
-        (!matches!(&*kind, "function" | "custom")).then_some((at, kind))
-    });
-    let (at, kind) = foreign?;
-    let message = format!(
-        "The tool `{}` runs at OpenAI; the provider of this model has none of that type. Leave it \
-         out, or set `drop_params` to have it dropped.",
-        kind.0
-    );
-    Some(refusal(&format!("tools[{at}]"), "unsupported_tool", message))
+        let is_clients = matches!(&*kind, "function" | "custom" | "namespace" | shell::TOOL);
+        (!is_clients && !is_served(&kind)).then(|| no_tool(&format!("tools[{at}]"), &kind))
+    })
 }
 
-fn choice(body: &Object) -> Option<Failure> {
+/// The refusal of a tool that the provider has not.
+pub(super) fn no_tool(param: &str, kind: &str) -> Failure {
+    // These run at the client, but the model has to know them.
+    let of_models = ["apply_patch", "shell", "computer", "tool_search"];
+    let why = match of_models.iter().any(|start| kind.starts_with(start)) {
+        true => "is known to OpenAI's models only",
+        false => "runs at OpenAI",
+    };
+    let message = format!(
+        "The tool `{kind}` {why}; the provider of this model has none of that type. Leave it out, \
+         or set `drop_params` to have it dropped."
+    );
+    refusal(param, "unsupported_tool", message)
+}
+
+fn choice(body: &Object, is_served: impl Fn(&str) -> bool) -> Option<Failure> {
     let raw = body.raw("tool_choice").filter(|raw| raw.starts_with('{'))?;
     let kind = serde_json::from_str::<Kind<'_>>(raw).ok()?.kind?;
-    if matches!(&*kind, "function" | "custom" | "allowed_tools") {
+    let is_clients = matches!(&*kind, "function" | "custom" | "allowed_tools" | shell::TOOL);
+    if is_clients || is_served(&kind) {
         return None;
     }
     let message = format!("The provider of this model has no tools of the type `{}`.", kind.0);

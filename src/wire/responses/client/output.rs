@@ -20,6 +20,8 @@ pub(super) enum Item<'a> {
         id: &'a str,
         status: &'static str,
         call_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        namespace: Option<&'a str>,
         name: &'a str,
         arguments: &'a str,
         /// What Google wants to see again. SDKs keep fields that they do not know.
@@ -30,8 +32,18 @@ pub(super) enum Item<'a> {
         id: &'a str,
         status: &'static str,
         call_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        namespace: Option<&'a str>,
         name: &'a str,
         input: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        extra_content: Option<&'a RawValue>,
+    },
+    LocalShellCall {
+        id: &'a str,
+        status: &'static str,
+        call_id: &'a str,
+        action: &'a RawValue,
         #[serde(skip_serializing_if = "Option::is_none")]
         extra_content: Option<&'a RawValue>,
     },
@@ -92,6 +104,7 @@ pub(super) enum IdOf {
     Message,
     Function,
     Custom,
+    Shell,
     Reasoning,
     Image,
 }
@@ -102,6 +115,7 @@ pub(super) fn id(of: IdOf, stem: &str, index: u64) -> String {
         IdOf::Message => "msg",
         IdOf::Function => "fc",
         IdOf::Custom => "ctc",
+        IdOf::Shell => "lsh",
         IdOf::Reasoning => "rs",
         IdOf::Image => "ig",
     };

@@ -4,14 +4,16 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::echo::{Echo, Says, Status, stem};
+use super::names::{Kind, Names};
 use super::output::{
     IdOf, Item, Part, extra, flat_annotation, id, image_data, sealed_in, summary_in, token_logprobs,
 };
-use super::{freeform, sealed};
+use super::{sealed, shell};
 use crate::failure::Failure;
 use crate::wire::chat::{Completion, Turn, arguments, image_url, read_usage};
 use crate::wire::client::Telling;
 use crate::wire::fields::Text;
+use crate::wire::freeform;
 use crate::wire::responses::failure::garbage;
 use crate::wire::responses::reply::BETWEEN;
 
@@ -27,8 +29,8 @@ pub fn reply(body: &Bytes, telling: &Telling<'_>) -> Result<Bytes, Failure> {
         return Err(garbage("the provider's reply has no choices"));
     };
     let status = Status::of(answer.finish_reason.as_deref());
-    let free = freeform::names(telling.request);
-    let output = items(answer.message, &token_logprobs(answer.logprobs), status, &stem, &free);
+    let names = Names::of(telling.request);
+    let output = items(answer.message, &token_logprobs(answer.logprobs), status, &stem, &names);
     let usage = completion.usage.and_then(|raw| read_usage(raw.get()));
     let model = if completion.model.is_empty() { telling.model } else { &*completion.model };
     let mut out = Vec::with_capacity(body.len() + 512);
@@ -84,7 +86,7 @@ fn items(
     logprobs: &[Box<RawValue>],
     status: Status,
     stem: &str,
-    free: &[String],
+    names: &Names,
 ) -> Vec<Box<RawValue>> {
     let mut items = Vec::new();
     let place = |items: &Vec<Box<RawValue>>| items.len() as u64;
@@ -147,27 +149,42 @@ fn items(
             // What was cut off is no JSON.
             let is_whole = serde_json::from_str::<&RawValue>(&text).is_ok();
             let status = if is_whole { "completed" } else { status.word() };
-            if free.iter().any(|name| **name == *function.name) {
-                let item = Item::CustomToolCall {
-                    id: &id(IdOf::Custom, stem, index),
-                    status,
-                    call_id: &call_id,
-                    name: &function.name,
-                    input: &freeform::input(&text),
-                    extra_content: extra.as_deref(),
-                };
-                items.push(item.raw());
-                continue;
-            }
-            let item = Item::FunctionCall {
-                id: &id(IdOf::Function, stem, index),
-                status,
-                call_id: &call_id,
-                name: &function.name,
-                arguments: &text,
-                extra_content: extra.as_deref(),
-            };
-            items.push(item.raw());
+            let tool = names.find(&function.name);
+            let namespace = tool.and_then(|tool| tool.namespace.as_deref());
+            let name = tool.map_or(&*function.name, |tool| &*tool.name);
+            let (call_id, extra_content) = (&*call_id, extra.as_deref());
+            items.push(match tool.map(|tool| tool.kind) {
+                Some(Kind::Custom) => {
+                    let (id, input) = (&*id(IdOf::Custom, stem, index), &*freeform::input(&text));
+                    Item::CustomToolCall {
+                        id,
+                        status,
+                        call_id,
+                        namespace,
+                        name,
+                        input,
+                        extra_content,
+                    }
+                    .raw()
+                }
+                Some(Kind::Shell) => {
+                    let (id, action) = (&*id(IdOf::Shell, stem, index), &*shell::action(&text));
+                    Item::LocalShellCall { id, status, call_id, action, extra_content }.raw()
+                }
+                None | Some(Kind::Function) => {
+                    let (id, arguments) = (&*id(IdOf::Function, stem, index), &*text);
+                    Item::FunctionCall {
+                        id,
+                        status,
+                        call_id,
+                        namespace,
+                        name,
+                        arguments,
+                        extra_content,
+                    }
+                    .raw()
+                }
+            });
         } else if let Some(raw) = call.custom {
             let custom: serde_json::Value = serde_json::from_str(raw.get()).unwrap_or_default();
             let text = |name: &str| custom.get(name).and_then(|text| text.as_str());
@@ -175,6 +192,7 @@ fn items(
                 id: &id(IdOf::Custom, stem, index),
                 status: "completed",
                 call_id: &call_id,
+                namespace: None,
                 name: text("name").unwrap_or_default(),
                 input: text("input").unwrap_or_default(),
                 extra_content: None,

@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::items::{Message, Turns};
+use super::names::Names;
 use super::tools;
 use crate::failure::Failure;
 use crate::wire::chat::{Raw, Schema};
+use crate::wire::client::Canonical;
 use crate::wire::fields::{Text, invalid, missing, mistyped, read};
 use crate::wire::json::{Object, quoted};
 
@@ -89,10 +91,12 @@ struct Reasoning<'a> {
 ///
 /// # Errors
 /// It is wrong; `param` names what the client wrote.
-pub fn request(body: &Object) -> Result<Object, Failure> {
+pub fn request(body: &Object) -> Result<Canonical, Failure> {
     let mut out = Out(String::with_capacity(body.bytes().len() + 64));
-    out.set("messages", &messages(body)?);
-    let tools = set(body, "tools").map(tools::tools).transpose()?.unwrap_or_default();
+    let names = Names::of(Some(body));
+    out.set("messages", &messages(body, &names)?);
+    let tools = set(body, "tools").map(|raw| tools::tools(raw, &names)).transpose()?;
+    let tools = tools.unwrap_or_default();
     if !tools.is_empty() {
         out.set("tools", &tools);
     }
@@ -102,7 +106,7 @@ pub fn request(body: &Object) -> Result<Object, Failure> {
     let is_idle = |raw: &str| matches!(raw, "\"auto\"" | "\"none\"");
     let chooses = |raw: &&str| !tools.is_empty() || !(hosted || is_idle(raw));
     if let Some(raw) = set(body, "tool_choice").filter(chooses)
-        && let Some(choice) = tools::choice(raw)?
+        && let Some(choice) = tools::choice(raw, &names)?
     {
         out.set("tool_choice", &choice);
     }
@@ -140,16 +144,21 @@ pub fn request(body: &Object) -> Result<Object, Failure> {
             out.raw(name, raw);
         }
     }
-    Object::parse(out.close())
-        .map_err(|broken| invalid("input", format!("The request cannot be read: {broken}")))
+    let canonical = Object::parse(out.close())
+        .map_err(|broken| invalid("input", format!("The request cannot be read: {broken}")))?;
+    let mut canonical = Canonical::from(canonical);
+    if let Some(search) = tools::search(body) {
+        canonical.obstacle.search(search);
+    }
+    Ok(canonical)
 }
 
 fn set<'a>(body: &'a Object, name: &str) -> Option<&'a str> {
     body.raw(name).filter(|raw| *raw != "null")
 }
 
-fn messages(body: &Object) -> Result<Vec<Message<'_>>, Failure> {
-    let mut turns = Turns::default();
+fn messages<'a>(body: &'a Object, names: &'a Names) -> Result<Vec<Message<'a>>, Failure> {
+    let mut turns = Turns::new(names);
     if let Some(raw) = set(body, "instructions") {
         let text: Text<'_> = read("instructions", raw)?;
         if !text.is_empty() {

@@ -29,6 +29,7 @@ pub(super) fn options(model: &'static str) -> RequestOptions<'static> {
         drop: &[],
         allowed: &[],
         drop_params: false,
+        hints: false,
         modify_params: false,
         max_output_tokens: None,
         model_hint: model,

@@ -28,6 +28,21 @@ fn deltas(chunks: &[Value]) -> Vec<Value> {
 }
 
 #[test]
+fn a_stream_that_is_one_event_is_told_whole() {
+    let message = json!({"type": "message", "content": [{"type": "output_text", "text": "one"}]});
+    let call = json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"});
+    let (chunks, failure, ending) = run(&[json!({"type": "response.completed", "response": {
+        "id": "r", "model": "m", "status": "completed", "output": [message, call]}})]);
+    assert_eq!((failure, ending), (None, Ending::Complete));
+    let deltas = deltas(&chunks);
+    assert_eq!(deltas[1], json!({"content": "one"}));
+    assert_eq!(deltas[2]["tool_calls"][0]["function"]["name"], "f");
+    let ends: Vec<_> =
+        chunks.iter().filter_map(|it| it["choices"][0]["finish_reason"].as_str()).collect();
+    assert_eq!(ends, ["tool_calls"]);
+}
+
+#[test]
 fn what_came_without_fragments_is_told_whole() {
     let (chunks, failure, ending) = run(&[
         json!({"type": "response.created", "response": {"id": "r", "model": "m"}}),

@@ -32,6 +32,7 @@ fn options<'a>(
         drop,
         allowed: &[],
         drop_params: false,
+        hints: false,
         modify_params: false,
         max_output_tokens: None,
         model_hint: "gemini-3-flash",

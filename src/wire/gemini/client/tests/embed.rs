@@ -109,6 +109,7 @@ fn google_itself_is_asked_in_the_clients_own_words() {
             drop: &["title".into()],
             allowed: &[],
             drop_params: false,
+            hints: false,
             modify_params: false,
             max_output_tokens: None,
             model_hint: "own",

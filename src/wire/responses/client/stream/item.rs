@@ -5,8 +5,10 @@ use serde_json::value::RawValue;
 
 use super::State;
 use crate::wire::chat::{CallPiece, Raw};
+use crate::wire::freeform;
+use crate::wire::responses::client::names::Kind as ToolKind;
 use crate::wire::responses::client::output::{IdOf, Item, Part, extra, id, raw, sealed_in};
-use crate::wire::responses::client::{freeform, sealed};
+use crate::wire::responses::client::{sealed, shell};
 
 /// The item that texts go to.
 #[derive(Debug)]
@@ -21,6 +23,7 @@ pub(super) enum Kind {
     Message,
     Function,
     Custom,
+    Shell,
     Reasoning,
     Image,
 }
@@ -31,6 +34,7 @@ impl Kind {
             Self::Message => IdOf::Message,
             Self::Function => IdOf::Function,
             Self::Custom => IdOf::Custom,
+            Self::Shell => IdOf::Shell,
             Self::Reasoning => IdOf::Reasoning,
             Self::Image => IdOf::Image,
         };
@@ -340,7 +344,10 @@ pub(super) struct Call {
     custom: bool,
     /// It is a function to the model: its text is in the arguments, and told when they are whole.
     wrapped: bool,
+    /// It is a function to the model and a command to the client, who is told of it when it is whole.
+    shell: bool,
     call_id: String,
+    namespace: Option<String>,
     name: String,
     text: String,
     extra: Option<Box<RawValue>>,
@@ -350,11 +357,19 @@ pub(super) struct Call {
 impl Call {
     pub(super) fn begin(piece: &CallPiece<'_>, state: &mut State, out: &mut Vec<u8>) -> Self {
         let function = piece.function.as_ref().and_then(|function| function.name.as_deref());
-        let wrapped = function.is_some_and(|name| state.free.iter().any(|free| *free == *name));
+        let tool = function.and_then(|name| state.names.find(name));
+        let wrapped = tool.is_some_and(|tool| tool.kind == ToolKind::Custom);
+        let shell = tool.is_some_and(|tool| tool.kind == ToolKind::Shell);
+        let namespace = tool.and_then(|tool| tool.namespace.clone());
+        let function = tool.map(|tool| &*tool.name).or(function);
         let custom = piece.custom.is_some() || wrapped;
-        let (number, id) = state.begin(if custom { Kind::Custom } else { Kind::Function });
         let name = piece.custom.as_ref().and_then(|custom| custom.name.as_deref());
         let name = name.or(function).unwrap_or_default().to_owned();
+        let (number, id) = state.begin(match (custom, shell) {
+            (true, _) => Kind::Custom,
+            (_, true) => Kind::Shell,
+            _ => Kind::Function,
+        });
         let call_id = piece.id.as_deref().filter(|id| !id.is_empty());
         // A call without an id could not be answered.
         let call_id = call_id.map_or_else(|| format!("call_{id}"), str::to_owned);
@@ -365,32 +380,49 @@ impl Call {
             id,
             custom,
             wrapped,
+            shell,
             call_id,
+            namespace,
             name,
             text: String::new(),
             extra: None,
             closed: false,
         };
-        let item = call.raw("in_progress");
-        state.emit(
-            "response.output_item.added",
-            &ItemEvent { output_index: number, item: &item },
-            out,
-        );
+        if !shell {
+            call.added(state, out);
+        }
         call
+    }
+
+    fn added(&self, state: &mut State, out: &mut Vec<u8>) {
+        let item = self.raw("in_progress");
+        let event = ItemEvent { output_index: self.number, item: &item };
+        state.emit("response.output_item.added", &event, out);
     }
 
     fn raw(&self, status: &'static str) -> Box<RawValue> {
         let Self { id, call_id, name, .. } = self;
         let extra_content = self.extra.as_deref();
+        let namespace = self.namespace.as_deref();
+        if self.shell {
+            let action = &*shell::action(&self.text);
+            return Item::LocalShellCall { id, status, call_id, action, extra_content }.raw();
+        }
         match self.custom {
-            true => {
-                Item::CustomToolCall { id, status, call_id, name, input: &self.text, extra_content }
-            }
+            true => Item::CustomToolCall {
+                id,
+                status,
+                call_id,
+                namespace,
+                name,
+                input: &self.text,
+                extra_content,
+            },
             false => Item::FunctionCall {
                 id,
                 status,
                 call_id,
+                namespace,
                 name,
                 arguments: &self.text,
                 extra_content,
@@ -412,7 +444,7 @@ impl Call {
         }
         state.kept += text.len();
         self.text.push_str(text);
-        if !self.wrapped {
+        if !self.wrapped && !self.shell {
             self.tell(text, state, out);
         }
     }
@@ -447,7 +479,9 @@ impl Call {
             }
         }
         let whole = Some(&*self.text);
-        if self.custom {
+        if self.shell {
+            self.added(state, out);
+        } else if self.custom {
             let event = TextEvent { input: whole, ..self.text_event() };
             state.emit("response.custom_tool_call_input.done", &event, out);
         } else {

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use self::item::{Call, Kind, Message, Open, Reasoning, image};
 use super::echo::{Echo, Problem, Says, Status, stem};
-use super::freeform;
+use super::names::Names;
 use super::output::{flat_annotation, image_data, token_logprobs};
 use crate::usage::Usage;
 use crate::wire::chat::{CallPiece, Piece, PieceDelta, UNREADABLE, image_url, read_usage};
@@ -37,8 +37,8 @@ pub struct Events {
 #[derive(Debug)]
 pub(super) struct State {
     echo: Echo,
-    /// Tools that take free text, which are functions to the model.
-    free: Vec<String>,
+    /// The client's tools that are functions to the model.
+    names: Names,
     request_id: String,
     stem: String,
     id: String,
@@ -80,7 +80,7 @@ impl Events {
             heard: None,
             state: State {
                 echo: Echo::of(telling),
-                free: freeform::names(telling.request),
+                names: Names::of(telling.request),
                 request_id: telling.request_id.to_owned(),
                 stem: String::new(),
                 id: String::new(),

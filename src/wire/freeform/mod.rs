@@ -1,45 +1,46 @@
 //! Tools that take free text, where there are functions only: a function of one string.
 //!
 //! What the model calls is a function to it and free text to the client, which says in its request
-//! which tools are of this kind; nothing is remembered for it.
+//! which tools are of this kind; nothing is remembered for it. Clients of the Responses API are told in
+//! `wire/responses/client`, chat clients here.
 
-use serde::{Deserialize, Serialize};
+mod reply;
+mod request;
+
+use std::borrow::Cow;
+
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::wire::chat::Raw;
 use crate::wire::fields::Text;
-use crate::wire::json::Object;
+
+pub use reply::{FreeformStream, reply};
+pub use request::{as_functions, names};
 
 const PARAMETERS: &str = r#"{"type":"object","properties":{"input":{"type":"string","description":"The whole input of the tool, as plain text."}},"required":["input"],"additionalProperties":false}"#;
 
+/// What the model is told of a tool: what the client says, and the grammar (its syntax and its rules).
+/// Nobody holds the model to that, so it has to read it.
+pub(in crate::wire) fn description<'a>(
+    said: Option<Text<'a>>,
+    grammar: Option<(Cow<'a, str>, Cow<'a, str>)>,
+) -> Option<Text<'a>> {
+    let rules = grammar
+        .map(|(syntax, rules)| format!("`input` has to follow this {syntax} grammar:\n{rules}"));
+    match (said, rules) {
+        (Some(said), Some(rules)) => Some(Text::from(format!("{}\n\n{rules}", said.0))),
+        (said, rules) => said.or_else(|| rules.map(Text::from)),
+    }
+}
+
 /// What such a function takes.
-pub(super) fn parameters() -> Option<Raw<'static>> {
+pub(in crate::wire) fn parameters() -> Option<Raw<'static>> {
     serde_json::from_str(PARAMETERS).ok()
 }
 
-/// The names of these tools in a client's request.
-pub(super) fn names(request: Option<&Object>) -> Vec<String> {
-    #[derive(Default, Deserialize)]
-    struct Named<'a> {
-        #[serde(borrow, default, rename = "type")]
-        kind: Option<Text<'a>>,
-        #[serde(borrow, default)]
-        name: Option<Text<'a>>,
-    }
-
-    let tools = request.and_then(|request| request.raw("tools"));
-    let tools: Vec<Raw<'_>> =
-        tools.and_then(|raw| serde_json::from_str(raw).ok()).unwrap_or_default();
-    let read = |raw: Raw<'_>| -> Option<String> {
-        let tool: Named<'_> = serde_json::from_str(raw.get()).ok()?;
-        tool.kind.filter(|kind| &**kind == "custom")?;
-        tool.name.map(|name| name.0.into_owned())
-    };
-    tools.into_iter().filter_map(read).collect()
-}
-
 /// The arguments that hold a text.
-pub(super) fn arguments(input: &str) -> String {
+pub(in crate::wire) fn arguments(input: &str) -> String {
     #[derive(Serialize)]
     struct Arguments<'a> {
         input: &'a str,
@@ -49,7 +50,7 @@ pub(super) fn arguments(input: &str) -> String {
 
 /// The text in the arguments of a call. Models that do not keep to the schema write it under another
 /// name, or as it is.
-pub(super) fn input(arguments: &str) -> String {
+pub(in crate::wire) fn input(arguments: &str) -> String {
     let only = |fields: serde_json::Map<String, Value>| match fields.len() {
         1 => fields.into_iter().next().map(|(_, value)| value),
         _ => None,

@@ -1,0 +1,27 @@
+//! Errors as providers write them, row by row.
+
+mod anthropic;
+mod classes;
+mod shapes;
+
+use super::*;
+
+fn headers(list: &[(&'static str, &'static str)]) -> HeaderMap {
+    let pairs = list
+        .iter()
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+    pairs.collect()
+}
+
+fn read(status: u16, body: &str) -> Failure {
+    classify_response(status, &HeaderMap::new(), body.as_bytes(), SystemTime::UNIX_EPOCH)
+}
+
+/// `{"error": {"message": .., "type": .., "code": ..}}`, leaving out what is empty.
+fn openai_error(message: &str, kind: &str, code: &str) -> String {
+    let text = |text: &str| if text.is_empty() { Value::Null } else { Value::from(text) };
+    serde_json::json!({
+        "error": {"message": message, "type": text(kind), "param": null, "code": text(code)}
+    })
+    .to_string()
+}
