@@ -12,8 +12,8 @@ use http::HeaderMap;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{ClientDialect, Problem, Shared, admit, request_id};
-use crate::keys::Caller;
+use super::{ClientDialect, Problem, Shared, admit, forbidden, request_id};
+use crate::keys::Role;
 use crate::telemetry::rfc3339;
 
 /// What an operator may do to the running process.
@@ -74,7 +74,8 @@ impl LastReload {
 
 pub(super) async fn reload(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     match admit(&shared.source.access(), &headers) {
-        Ok(Caller::Master | Caller::Anonymous) => {}
+        Ok(caller) if caller.role() == Role::ProxyAdmin => {}
+        Ok(_) => return forbidden(&headers),
         Err(refusal) => return refusal,
     }
     let Some(operations) = shared.operations.clone() else {

@@ -31,7 +31,7 @@ use tower::ServiceExt;
 
 pub use self::config::Operations;
 pub use self::problem::{ClientDialect, Problem};
-use crate::keys::{self, Access};
+use crate::keys::{self, Access, Role};
 use crate::telemetry::{DeploymentState, Metrics};
 
 /// The header that names a request, in both directions.
@@ -252,8 +252,10 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
 
 /// `POST /routing/explain`: the body is a request as it would be sent to a model.
 async fn explain(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    if let Err(refusal) = admit(&shared.source.access(), &headers) {
-        return refusal;
+    match admit(&shared.source.access(), &headers) {
+        Ok(caller) if matches!(caller.role(), Role::ProxyAdmin | Role::ProxyAdminViewer) => {}
+        Ok(_) => return forbidden(&headers),
+        Err(refusal) => return refusal,
     }
     let json = [(CONTENT_TYPE, "application/json")];
     match shared.source.explain(&headers, body) {
@@ -299,6 +301,20 @@ fn no_entry(error: &keys::AuthError, headers: &HeaderMap, dialect: ClientDialect
     let mut refusal = problem.response(dialect);
     refusal.headers_mut().insert(http::header::WWW_AUTHENTICATE, auth::CHALLENGE);
     refusal
+}
+
+/// The answer to a caller who is known and may not do this.
+pub(crate) fn forbidden(headers: &HeaderMap) -> Response {
+    let problem = Problem {
+        status: 403,
+        kind: "auth_error",
+        code: "forbidden",
+        message: "The role of this key's user does not allow this.",
+        param: None,
+        request_id: request_id(headers),
+        telling: None,
+    };
+    problem.response(ClientDialect::OpenAi)
 }
 
 async fn unknown_route(method: Method, uri: Uri, headers: HeaderMap) -> Response {
