@@ -224,7 +224,7 @@ impl Refusal {
 
     /// Of two reasons the one that the client has to wait for longer; money comes first.
     #[must_use]
-    pub(super) fn graver(self, other: Self) -> Self {
+    pub fn graver(self, other: Self) -> Self {
         let weight = |refusal: &Self| match &refusal.why {
             Why::Budget { .. } => (3, Duration::ZERO),
             Why::Unknown => (2, Duration::ZERO),

@@ -52,6 +52,11 @@ pub trait Held: fmt::Debug + Send + Sync {
     /// What is left of the limits of requests and tokens.
     fn rooms(&self) -> &[Room];
 
+    /// What each claim had spent before, in their order; empty where nobody asks.
+    fn spent(&self) -> &[Usd] {
+        &[]
+    }
+
     /// Replaces what was held by what was really used.
     fn settle(self: Box<Self>, spent: Spent, now: Moment);
 }
@@ -93,17 +98,24 @@ pub trait Counters: fmt::Debug + Send + Sync + 'static {
         now: Moment,
     ) -> Result<Box<dyn Held>, Stop>;
 
-    /// Takes over what the ledger knows. Accounts that are known already keep what they have.
-    async fn learn(&self, known: &[Known], now: Moment) -> Result<(), Stop>;
+    /// Takes over what the ledger knows. Accounts that are known already keep what they have, but for
+    /// guesses: those are asked for again soon.
+    async fn learn(&self, known: &[Known], is_guess: bool) -> Result<(), Stop>;
 
-    /// Forgets what was spent: an operator has changed it.
-    async fn forget(&self, scope: &Scope) -> Result<(), Stop>;
+    /// Adds a cost that nobody holds anything for.
+    fn pay(&self, claims: &Claims, cost: Usd);
+
+    /// Forgets what an account has spent: an operator has changed it.
+    fn forget(&self, key: &Key);
 
     /// How many gateways share the counters, this one included; at least 1.
     fn gateways(&self) -> u32;
 
     /// Whether they answer.
     fn is_well(&self) -> bool;
+
+    /// How often they went away so far.
+    fn episode(&self) -> u64;
 }
 
 /// Levels of a budget of which somebody is told, beside the soft budget.

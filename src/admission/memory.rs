@@ -8,14 +8,15 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use hashbrown::HashTable;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use super::claim::{Claim, Claims, Key, Moment, Need, Refusal, Room, Spent, Why};
-use super::counters::{Crossed, Held, Known, Stop, Terms, Watch};
-use crate::limits::{Cost, Dimension, Limit, Log, Over, Taken, Used};
+use super::counters::{Counters, Crossed, Held, Known, Stop, Terms, Watch};
+use crate::limits::{Dimension, Limit, Log, Over, Taken, Used};
 use crate::money::Usd;
 use crate::spend::{Account, Budget, Period, Scope};
 
@@ -182,19 +183,19 @@ impl Memory {
     }
 
     /// Takes over what the ledger knows.
-    pub fn learn(&self, known: &[Known], now: Moment) {
+    pub fn learn(&self, known: &[Known], now_ms: u64) {
         for Known { key, term, spent, settled } in known {
             let cell = self.cell_of(key);
             let mut state = cell.state.lock();
-            state.touched_ms = now.ms;
+            state.touched_ms = state.touched_ms.max(now_ms);
             match &mut state.account {
                 Some(entry) => {
                     entry.account.learn(*term, *spent, *settled);
-                    entry.asked_ms = now.ms;
+                    entry.asked_ms = now_ms;
                 }
                 empty => {
                     let account = Account::new(*term, *spent);
-                    *empty = Some(Entry { account, asked_ms: now.ms, ration: None });
+                    *empty = Some(Entry { account, asked_ms: now_ms, ration: None });
                 }
             }
         }
@@ -236,22 +237,6 @@ impl Memory {
         drop(state);
         for crossed in Crossed::levels(claim, before, before.plus(cost), resets) {
             self.watch.crossed(crossed);
-        }
-    }
-
-    /// Forgets what a scope has spent, so that the ledger is asked again. What is held stays.
-    pub fn forget(&self, scope: &Scope) {
-        for shard in &self.shards {
-            for cell in shard.read().iter().filter(|cell| cell.key.scope == *scope) {
-                let mut state = cell.state.lock();
-                if let Some(entry) = &mut state.account {
-                    // The next request asks.
-                    entry.asked_ms = 0;
-                }
-                if state.account.as_ref().is_some_and(|entry| entry.account.is_idle()) {
-                    state.account = None;
-                }
-            }
         }
     }
 
@@ -494,9 +479,53 @@ impl Drop for Hold {
     }
 }
 
-/// Nothing is reserved of tokens where the limit counts none.
-impl From<Cost> for Need {
-    fn from(tokens: Cost) -> Self {
-        Self { tokens, most: Usd::ZERO }
+#[async_trait]
+impl Counters for Memory {
+    async fn take(
+        &self,
+        claims: &Claims,
+        need: &Need,
+        terms: &Terms<'_>,
+        now: Moment,
+    ) -> Result<Box<dyn Held>, Stop> {
+        Self::take(self, claims, need, terms, now).map(|hold| Box::new(hold) as Box<dyn Held>)
+    }
+
+    async fn learn(&self, known: &[Known], _is_guess: bool) -> Result<(), Stop> {
+        Self::learn(self, known, 0);
+        Ok(())
+    }
+
+    fn pay(&self, claims: &Claims, cost: Usd) {
+        for claim in claims.as_slice() {
+            let cell = self.cell(claim);
+            let mut state = cell.state.lock();
+            if let Some(entry) = &mut state.account {
+                entry.account.settle(Usd::ZERO, cost);
+            }
+        }
+    }
+
+    fn forget(&self, key: &Key) {
+        let found = self.find(self.hash(&key.scope, key.period), &key.scope, key.period);
+        let Some(cell) = found else { return };
+        let mut state = cell.state.lock();
+        match &mut state.account {
+            // What is held has to stay; the next request asks for the rest.
+            Some(entry) if !entry.account.is_idle() => entry.asked_ms = 0,
+            account => *account = None,
+        }
+    }
+
+    fn gateways(&self) -> u32 {
+        1
+    }
+
+    fn is_well(&self) -> bool {
+        true
+    }
+
+    fn episode(&self) -> u64 {
+        0
     }
 }

@@ -122,7 +122,7 @@ impl Policy {
     }
 
     fn of_principal(&self, principal: &Principal, group: Option<&str>, claims: &mut Vec<Claim>) {
-        let Principal { key, user, team, organisation, .. } = principal;
+        let Principal { key, team, organisation, .. } = principal;
         if let Some(organisation) = organisation {
             let id = organisation.organization_id.as_str();
             let mut claim = Claim::new(Scope::new(ScopeKind::Organisation, id));
@@ -143,17 +143,17 @@ impl Policy {
             claim.name = Some(member.user_id.as_str().into());
             claims.push(claim);
         }
-        if let Some(id) = user.as_ref().map(|user| &user.user_id).or(key.user_id.as_ref()) {
+        if let Some(id) = principal.user_id() {
             claims.push(self.of_user(id, principal));
         }
-        let hash: Arc<str> = key.token.to_string().into();
-        let mut claim = Claim::new(Scope::new(ScopeKind::Key, Arc::clone(&hash)));
+        let hash = principal.hash();
+        let mut claim = Claim::new(Scope::new(ScopeKind::Key, Arc::clone(hash)));
         claim.take(&key.allowance);
         claim.parallel = claim.parallel.or(self.key_parallel);
         claim.name = Some(key_name(key));
         claims.push(claim);
         if let Some(group) = group {
-            claims.extend(of_model(key, &hash, group));
+            claims.extend(of_model(key, hash, group));
         }
     }
 
@@ -167,7 +167,7 @@ impl Policy {
         if !is_admin {
             claim.take_budget(self.user);
         }
-        if principal.team.is_some() || principal.key.team_id.is_some() {
+        if principal.team_id().is_some() {
             // As in LiteLLM: what a team's key spends is the team's money.
             (claim.max_budget, claim.soft_budget) = (None, None);
         }

@@ -73,7 +73,7 @@ fn take(memory: &Memory, claims: &Claims, need: &Need, ms: u64) -> Result<Hold, 
                 spent: Usd::ZERO,
                 settled: Usd::ZERO,
             });
-            memory.learn(&known.collect::<Vec<_>>(), moment(ms));
+            memory.learn(&known.collect::<Vec<_>>(), ms);
             take(memory, claims, need, ms)
         }
         Err(Stop::Away) => panic!("memory is never away"),
