@@ -9,10 +9,14 @@ mod anthropic_models;
 pub mod auth;
 pub mod config;
 pub mod cors;
+mod fault;
+mod form;
+mod gate;
 mod health;
 mod landing;
 mod models;
 mod problem;
+pub mod rights;
 pub mod routes;
 
 use std::sync::Arc;
@@ -30,8 +34,11 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use tower::ServiceExt;
 
 pub use self::config::Operations;
+pub(crate) use self::gate::Operator;
 pub use self::problem::{ClientDialect, Problem};
-use crate::keys::{self, Access, Role};
+use crate::books;
+use crate::keys::{self, Access, Directory};
+use crate::spend::Ledger;
 use crate::telemetry::{DeploymentState, Metrics};
 
 /// The header that names a request, in both directions.
@@ -86,6 +93,14 @@ pub struct DeploymentHealth {
     pub well: Option<bool>,
 }
 
+/// Where the routes find what outlives the process.
+#[derive(Clone)]
+pub struct Stores {
+    pub directory: Arc<dyn Directory>,
+    pub ledger: Arc<dyn Ledger>,
+    pub books: Arc<books::State>,
+}
+
 /// The routes, ready to answer. Cheap to clone.
 #[derive(Clone)]
 pub struct Admin {
@@ -96,6 +111,7 @@ pub(crate) struct Shared {
     source: Arc<dyn Source>,
     /// `None`: the process cannot be operated from here.
     operations: Option<Arc<dyn Operations>>,
+    stores: Stores,
     metrics: Arc<Metrics>,
     /// Unix time of the start: `created` of every model.
     started: u64,
@@ -104,8 +120,14 @@ pub(crate) struct Shared {
 impl Admin {
     /// `started` is the Unix time of the start, in seconds.
     #[must_use]
-    pub fn new(source: Arc<dyn Source>, metrics: Arc<Metrics>, started: u64) -> Self {
-        Self { router: router(Arc::new(Shared { source, operations: None, metrics, started })) }
+    pub fn new(
+        source: Arc<dyn Source>,
+        stores: Stores,
+        metrics: Arc<Metrics>,
+        started: u64,
+    ) -> Self {
+        let shared = Shared { source, operations: None, stores, metrics, started };
+        Self { router: router(Arc::new(shared)) }
     }
 
     /// The same, with routes by which the process is operated.
@@ -113,11 +135,12 @@ impl Admin {
     pub fn operated(
         source: Arc<dyn Source>,
         operations: Arc<dyn Operations>,
+        stores: Stores,
         metrics: Arc<Metrics>,
         started: u64,
     ) -> Self {
-        let operations = Some(operations);
-        Self { router: router(Arc::new(Shared { source, operations, metrics, started })) }
+        let shared = Shared { source, operations: Some(operations), stores, metrics, started };
+        Self { router: router(Arc::new(shared)) }
     }
 
     /// Answers as if there were no such path.
@@ -200,6 +223,7 @@ fn router(shared: Arc<Shared>) -> Router {
     router
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), gate::enter))
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), across_origins))
         .with_state(shared)
 }
@@ -224,12 +248,6 @@ async fn across_origins(
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let access = shared.source.access();
-    if access.require_auth_for_metrics
-        && let Err(refusal) = admit(&access, &headers)
-    {
-        return refusal;
-    }
     // The page of a thousand busy deployments takes tens of milliseconds to write; no request may
     // wait behind it.
     match tokio::task::spawn_blocking(move || shared.metrics.render()).await {
@@ -252,11 +270,6 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
 
 /// `POST /routing/explain`: the body is a request as it would be sent to a model.
 async fn explain(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    match admit(&shared.source.access(), &headers) {
-        Ok(caller) if matches!(caller.role(), Role::ProxyAdmin | Role::ProxyAdminViewer) => {}
-        Ok(_) => return forbidden(&headers),
-        Err(refusal) => return refusal,
-    }
     let json = [(CONTENT_TYPE, "application/json")];
     match shared.source.explain(&headers, body) {
         Ok(explained) => (json, explained).into_response(),
@@ -265,27 +278,6 @@ async fn explain(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
             (status, json, body).into_response()
         }
     }
-}
-
-/// Lets the request pass or says why not.
-#[expect(clippy::result_large_err, reason = "the refusal is the response, made once per refusal")]
-pub(crate) fn admit(access: &Access, headers: &HeaderMap) -> Result<keys::Caller, Response> {
-    let candidates = auth::candidates(headers, access.key_header.as_ref());
-    keys::authorise(access, candidates)
-        .map_err(|error| no_entry(&error, headers, ClientDialect::OpenAi))
-}
-
-/// The same for a client of Google's, whose key may stand in the query.
-#[expect(clippy::result_large_err, reason = "the refusal is the response, made once per refusal")]
-fn admit_google(
-    access: &Access,
-    headers: &HeaderMap,
-    query: Option<&str>,
-) -> Result<keys::Caller, Response> {
-    let key = auth::google_key(headers, query);
-    let candidates = auth::candidates(headers, access.key_header.as_ref());
-    keys::authorise(access, candidates.chain(key.as_deref()))
-        .map_err(|error| no_entry(&error, headers, ClientDialect::Gemini))
 }
 
 fn no_entry(error: &keys::AuthError, headers: &HeaderMap, dialect: ClientDialect) -> Response {
@@ -301,20 +293,6 @@ fn no_entry(error: &keys::AuthError, headers: &HeaderMap, dialect: ClientDialect
     let mut refusal = problem.response(dialect);
     refusal.headers_mut().insert(http::header::WWW_AUTHENTICATE, auth::CHALLENGE);
     refusal
-}
-
-/// The answer to a caller who is known and may not do this.
-pub(crate) fn forbidden(headers: &HeaderMap) -> Response {
-    let problem = Problem {
-        status: 403,
-        kind: "auth_error",
-        code: "forbidden",
-        message: "The role of this key's user does not allow this.",
-        param: None,
-        request_id: request_id(headers),
-        telling: None,
-    };
-    problem.response(ClientDialect::OpenAi)
 }
 
 async fn unknown_route(method: Method, uri: Uri, headers: HeaderMap) -> Response {
