@@ -43,8 +43,6 @@ pub struct Known {
     pub key: Key,
     pub term: Option<Term>,
     pub spent: Usd,
-    /// What the counters had settled when the ledger was asked.
-    pub settled: Usd,
 }
 
 /// What a request holds of its claims. Dropped without being settled, it gives all of it back.

@@ -50,7 +50,7 @@ fn paying(kind: ScopeKind, id: &str, max: f64) -> Claim {
 
 fn memory() -> (Memory, Arc<Told>) {
     let told = Arc::new(Told::default());
-    (Memory::new(Arc::clone(&told) as _), told)
+    (Memory::new(Arc::clone(&told) as _, None), told)
 }
 
 fn tokens(input: u64, output: u64) -> Need {
@@ -71,7 +71,6 @@ fn take(memory: &Memory, claims: &Claims, need: &Need, ms: u64) -> Result<Hold, 
                 key,
                 term: None,
                 spent: Usd::ZERO,
-                settled: Usd::ZERO,
             });
             memory.learn(&known.collect::<Vec<_>>(), ms);
             take(memory, claims, need, ms)

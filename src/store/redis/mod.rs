@@ -293,7 +293,7 @@ impl Counters for Redis {
     async fn learn(&self, known: &[Known], is_guess: bool) -> Result<(), Stop> {
         let mut call = self.scripts.learn.prepare_invoke();
         call.arg(KEPT_MS).arg(if is_guess { GUESS_MS.to_string() } else { String::new() });
-        for Known { key, term, spent, .. } in known {
+        for Known { key, term, spent } in known {
             let start = term.and_then(|term| u64::try_from(term.start.as_millisecond()).ok());
             call.key(self.key(key)).arg(text(start)).arg(spent.pico());
         }
