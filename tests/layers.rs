@@ -32,9 +32,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("routing", &["limits", "catalog", "failure", "dialect", "usage", "money"]),
     ("keys", &["secret", "patience"]),
     ("spend", &["keys", "usage", "money"]),
-    ("store", &["keys", "spend", "secret"]),
+    ("admission", &["limits", "keys", "spend", "usage", "money"]),
+    ("store", &["admission", "limits", "keys", "spend", "money", "secret", "patience"]),
+    ("quota", &["admission", "spend", "money", "secret", "patience"]),
     ("books", &["keys", "spend", "store"]),
-    ("snapshot", &["edge", "catalog", "routing", "keys", "secret", "store"]),
+    ("snapshot", &["edge", "catalog", "routing", "keys", "secret", "store", "admission", "quota"]),
     ("upstream", &["snapshot", "catalog", "failure", "patience"]),
     ("fetch", &["snapshot", "patience"]),
     ("identity", &["catalog", "failure", "secret", "patience"]),
@@ -59,6 +61,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
+            "admission",
+            "quota",
             "mapping",
             "edge",
             "patience",
@@ -87,6 +91,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "admission", "quota", "spend",
             "mapping", "edge", "snapshot", "store", "provider", "routing", "keys", "catalog",
             "secret", "money", "failure", "dialect", "usage",
         ],
@@ -125,6 +130,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "identity",
             "telemetry",
             "store",
+            "quota",
         ],
     ),
     (
@@ -145,6 +151,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "routing",
             "books",
             "store",
+            "quota",
+            "admission",
             "keys",
             "spend",
             "mock",

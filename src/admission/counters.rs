@@ -55,6 +55,9 @@ pub trait Held: fmt::Debug + Send + Sync {
         &[]
     }
 
+    /// What the key itself had spent before, if it has a budget.
+    fn key_spent(&self) -> Option<Usd>;
+
     /// Replaces what was held by what was really used.
     fn settle(self: Box<Self>, spent: Spent, now: Moment);
 }

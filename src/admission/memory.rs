@@ -18,7 +18,7 @@ use super::claim::{Claim, Claims, Key, Moment, Need, Refusal, Room, Spent, Why};
 use super::counters::{Counters, Crossed, Held, Known, Stop, Terms, Watch};
 use crate::limits::{Dimension, Limit, Log, Over, Taken, Used};
 use crate::money::Usd;
-use crate::spend::{Account, Budget, Period, Scope};
+use crate::spend::{Account, Budget, Period, Scope, ScopeKind};
 
 /// So many that threads seldom meet.
 const SHARDS: usize = 64;
@@ -74,6 +74,7 @@ struct Entry {
 pub struct Hold {
     places: Vec<Place>,
     rooms: Vec<Room>,
+    key_spent: Option<Usd>,
     watch: Arc<dyn Watch>,
 }
 
@@ -123,7 +124,7 @@ impl Memory {
             });
         }
         let mut hold =
-            Hold { places: Vec::new(), rooms: Vec::new(), watch: Arc::clone(&self.watch) };
+            Hold { places: Vec::new(), rooms: Vec::new(), key_spent: None, watch: Arc::clone(&self.watch) };
         let mut amounts = Vec::with_capacity(claims.len());
         let mut locked: Vec<MutexGuard<'_, State>> = Vec::with_capacity(claims.len());
         for place in &places {
@@ -161,6 +162,9 @@ impl Memory {
         for ((claim, state), amount) in claims.iter().zip(&mut locked).zip(amounts) {
             if let Some(entry) = &mut state.account {
                 entry.account.hold(amount);
+                if claim.scope.kind == ScopeKind::Key && claim.pays() {
+                    hold.key_spent = Some(entry.account.sum());
+                }
             }
             if claim.parallel.is_some() {
                 state.parallel += 1;
@@ -464,15 +468,27 @@ impl Hold {
             entry.account.settle(place.amount, cost);
             let after = entry.account;
             drop(state);
-            let Some((claim, (_, now))) = place.claim.zip(spent) else { continue };
+            let Some(claim) = place.claim else { continue };
             if cost != Usd::ZERO {
-                let sum = |mut account: Account| {
-                    account.spent(None, now.at, &TimeZone::UTC)
-                };
-                let crossed = Crossed::levels(&claim, sum(before), sum(after), after.resets());
+                let (before, sum) = (before.sum(), after.sum());
+                let crossed = Crossed::levels(&claim, before, sum, after.resets());
                 crossed.for_each(|crossed| self.watch.crossed(crossed));
             }
         }
+    }
+
+    /// Is in flight no more, although it is not known yet what it used.
+    pub fn leave(&mut self) {
+        for place in self.places.iter_mut().filter(|place| place.parallel) {
+            place.parallel = false;
+            place.cell.state.lock().parallel -= 1;
+        }
+    }
+
+    /// As [`Held::key_spent`].
+    #[must_use]
+    pub fn key_spent(&self) -> Option<Usd> {
+        self.key_spent
     }
 
     /// As [`Held::rooms`].
@@ -504,6 +520,10 @@ fn give_back(log: &mut Log, taken: Taken, spent: Option<(Spent, Moment)>) {
 impl Held for Hold {
     fn rooms(&self) -> &[Room] {
         &self.rooms
+    }
+
+    fn key_spent(&self) -> Option<Usd> {
+        self.key_spent
     }
 
     fn settle(self: Box<Self>, spent: Spent, now: Moment) {

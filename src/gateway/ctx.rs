@@ -20,6 +20,7 @@ use crate::failure::FailureClass;
 use crate::keys::Caller;
 use crate::money::Usd;
 use crate::provider::{Action, Native, Reading, Stored};
+use crate::quota::Ticket;
 use crate::routing::{self, Ask, Fallback, Needs, Settings};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Counted, Metrics};
@@ -52,6 +53,10 @@ pub struct RequestCtx {
     /// The status that was sent; `None` if the client left before.
     pub status: Option<u16>,
     pub client_gone: bool,
+    /// What it holds of limits and budgets.
+    pub(super) ticket: Ticket,
+    /// Its provider's budget has paid.
+    pub(super) charged: bool,
     /// Held while a stream is open.
     pub open_stream: Option<Counted>,
     pub in_flight: Option<InFlight>,
@@ -88,6 +93,8 @@ pub struct Call {
     pub class_fallbacks: Vec<(FailureClass, Vec<Fallback>)>,
     pub disable_fallbacks: bool,
     pub tags: Vec<Box<str>>,
+    /// Whom the client serves with it.
+    pub end_user: Option<Arc<str>>,
     /// The end of the whole request.
     pub deadline: Instant,
     /// The client's own bound (`timeout`, `x-litellm-timeout`) of one attempt.
@@ -317,6 +324,8 @@ impl RequestCtx {
             error: None,
             status: None,
             client_gone: false,
+            ticket: Ticket::Free,
+            charged: false,
             open_stream: None,
             in_flight: None,
         }

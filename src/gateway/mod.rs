@@ -24,9 +24,11 @@ mod needs;
 mod opening;
 mod overflow;
 mod passing;
+mod payer;
 mod preface;
 mod pump;
 mod queue;
+mod quota;
 mod refusal;
 mod relay;
 mod remember;
@@ -65,6 +67,7 @@ use crate::edge;
 use crate::fetch::Fetcher;
 use crate::identity::Identities;
 use crate::keys::{Directory, KeyRing};
+use crate::quota::Quota;
 use crate::recall::Memory;
 use crate::routing;
 use crate::snapshot::Snapshot;
@@ -99,6 +102,8 @@ pub struct Gateway {
     pub keys: Arc<KeyRing>,
     /// What was spent.
     pub ledger: Arc<dyn Ledger>,
+    /// Limits and budgets.
+    pub quota: Arc<Quota>,
     /// Answers everything that is not inference.
     pub admin: Admin,
     /// Whom this listener is for.
@@ -271,6 +276,8 @@ impl ProxyHttp for Gateway {
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut RequestCtx) {
         passing::finish(self, session, ctx);
+        let reached = !ctx.relayed.attempts.is_empty();
+        ctx.settle_quota(self, reached);
         settle::settle(self, session, ctx);
     }
 
@@ -315,6 +322,8 @@ impl Gateway {
         }
         checked?;
         ctx.in_flight = Some(admit::enter(self, ctx).await?);
+        let group = ctx.passing.as_ref().and_then(|passing| passing.group());
+        quota::enter_passing(self, ctx, group.as_deref()).await?;
         Ok(true)
     }
 
@@ -352,7 +361,10 @@ impl Gateway {
                     }
                     _ => intake::understand(ctx, &head.headers, query, asked, body)?,
                 };
-                ctx.call = Some(Arc::new(call));
+                let call = Arc::new(call);
+                // Refused or not, the log says what it was.
+                ctx.call = Some(Arc::clone(&call));
+                quota::enter(self, ctx, &call).await?;
                 Ok(false)
             }
         }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::admission::{Claims, Counters, Held, Hold, Moment, Room, Spent};
+use crate::money::Usd;
 
 /// What a request holds.
 #[derive(Debug, Default)]
@@ -27,6 +28,25 @@ impl Ticket {
             Self::Free => &[],
             Self::Here(hold) | Self::Alone { hold, .. } => hold.rooms(),
             Self::There(held) => held.rooms(),
+        }
+    }
+
+    /// Is in flight no more, although it is not known yet what it used. Shared places are given back
+    /// when it is settled.
+    pub fn leave(&mut self) {
+        match self {
+            Self::Here(hold) | Self::Alone { hold, .. } => hold.leave(),
+            Self::Free | Self::There(_) => {}
+        }
+    }
+
+    /// What the key itself had spent before, if it has a budget.
+    #[must_use]
+    pub fn key_spent(&self) -> Option<Usd> {
+        match self {
+            Self::Free => None,
+            Self::Here(hold) | Self::Alone { hold, .. } => hold.key_spent(),
+            Self::There(held) => held.key_spent(),
         }
     }
 

@@ -101,6 +101,12 @@ impl Account {
         self.spent
     }
 
+    /// What was spent in the period that was last looked at.
+    #[must_use]
+    pub const fn sum(&self) -> Usd {
+        self.spent
+    }
+
     /// What was settled here so far.
     #[must_use]
     pub const fn settled(&self) -> Usd {

@@ -13,7 +13,7 @@ mod top;
 
 pub(crate) use deployment::{BODY_PARAMETERS, ENTRY, LITELLM_PARAMS, MODEL_INFO, is_price};
 pub(crate) use general::GENERAL_SETTINGS;
-pub(crate) use limits::{API_BASE, CIRCUIT_BREAKER, PASS_THROUGH, RATE_LIMIT};
+pub(crate) use limits::{API_BASE, BUDGET, CIRCUIT_BREAKER, PASS_THROUGH, RATE_LIMIT};
 pub(crate) use litellm::{CACHE_PARAMS, LITELLM_SETTINGS};
 pub(crate) use router::{
     ALLOWED_FAILS_POLICY, CUSTOM_ROUTING, HEDGING, RETRY_POLICY, ROUTER, ROUTER_SETTINGS,
@@ -118,7 +118,7 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 24] = [
+pub const TABLES: [&Table; 25] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
@@ -137,6 +137,7 @@ pub const TABLES: [&Table; 24] = [
     &API_BASE,
     &CIRCUIT_BREAKER,
     &RATE_LIMIT,
+    &BUDGET,
     &PASS_THROUGH,
     &FALLBACK_CONFIG,
     &CREDENTIAL,

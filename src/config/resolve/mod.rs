@@ -21,6 +21,7 @@ mod mounts;
 mod names;
 mod params;
 mod providers;
+mod quota;
 mod rate_limits;
 mod regions;
 mod router;
@@ -94,6 +95,9 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let edge = edge::edge(&mut sections);
     let logs = general::logs(&mut sections, context);
     let store = store::store(&mut sections, context);
+    let admission = quota::policy(&mut sections);
+    let redis = quota::redis(&mut sections, context);
+    let alerts = quota::alerts(&mut sections, context);
     let defaults = router::attempt_defaults(&mut sections);
     let prices = deployments::prices(&mut sections, context);
     let longest = router::max_retry_after(&mut sections);
@@ -164,6 +168,9 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         checks,
         logs,
         store,
+        admission,
+        redis,
+        alerts,
         warnings,
     })
 }

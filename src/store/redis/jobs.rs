@@ -89,7 +89,7 @@ impl Redis {
                     }
                 }
                 () = self.jobs.more.notified() => {}
-                () = changes() => {}
+                () = changes.next() => {}
             }
         }
     }

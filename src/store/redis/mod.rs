@@ -32,6 +32,7 @@ use crate::admission::{
 use crate::limits::{Dimension, Used};
 use crate::money::Usd;
 use crate::secret::Secret;
+use crate::spend::ScopeKind;
 
 /// How long what a request holds outlives the last sign of its gateway.
 const LEASE_MS: u64 = 60_000;
@@ -58,6 +59,14 @@ pub struct RedisPlace {
 }
 
 impl RedisPlace {
+    /// Whether it can be a place.
+    ///
+    /// # Errors
+    /// Why not; without what is secret.
+    pub fn check(&self) -> Result<(), String> {
+        self.client().map(drop)
+    }
+
     fn client(&self) -> Result<Client, String> {
         // The text of the error may hold the URL, and with it the password.
         let unreadable = |_| "the URL of Redis cannot be read".to_owned();
@@ -406,6 +415,12 @@ impl Held for Lease {
 
     fn spent(&self) -> &[Usd] {
         &self.spent
+    }
+
+    fn key_spent(&self) -> Option<Usd> {
+        let mut claims = self.claims.as_slice().iter();
+        let at = claims.position(|claim| claim.scope.kind == ScopeKind::Key && claim.pays())?;
+        self.spent.get(at).copied()
     }
 
     fn settle(mut self: Box<Self>, spent: Spent, _now: Moment) {
