@@ -164,7 +164,7 @@ async fn make(
         true => {
             // Its bounds are the user's.
             let own = ["key", "key_alias", "duration", "models", "aliases", "key_type"];
-            Some(keys::issue_first(&desk, &form.only(&own), &user, &mut draft).await?)
+            Some(keys::issue_first(&desk, &operator, &form.only(&own), &user, &mut draft).await?)
         }
         false => None,
     };

@@ -67,6 +67,12 @@ async fn apply(
             let message = "Only who made this key, or an admin, may change it.";
             return Err(Fault::forbidden(message.to_owned()).about("key"));
         }
+        // Who has blocked a key, or put it into a team, did not do it for its user to undo.
+        let moved = key.team_id != before.team_id || key.organization_id != before.organization_id;
+        if !by_admin && (moved || key.blocked != before.blocked) {
+            let message = "Only an admin may move a key to another team, block and unblock it.";
+            return Err(Fault::forbidden(message.to_owned()).about("key"));
+        }
         if key.user_id != before.user_id {
             let message = "Only proxy admins may give a key to another user.";
             return Err(Fault::forbidden(message.to_owned()).about("user_id"));
