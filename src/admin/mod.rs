@@ -39,7 +39,7 @@ pub use self::config::Operations;
 pub(crate) use self::gate::Operator;
 pub use self::problem::{ClientDialect, Problem};
 use crate::books;
-use crate::keys::{self, Access, Directory, Issuing, KeyRing};
+use crate::keys::{self, Access, Caller, Directory, Issuing, KeyRing};
 use crate::spend::Ledger;
 use crate::telemetry::{DeploymentState, Metrics};
 
@@ -57,10 +57,11 @@ pub trait Source: Send + Sync + 'static {
     /// Who may call, as the configuration in force says.
     fn access(&self) -> Access;
     /// The models that can be asked for, in the order of the configuration; no hidden aliases.
-    fn models(&self) -> Vec<Model>;
+    /// Of those that a key cannot call, none.
+    fn models(&self, caller: &Caller) -> Vec<Model>;
     /// The model that a request by this name would be for, by any of its names: a wildcard's
     /// match, an alias, a deployment's id. `None` if such a request would be refused.
-    fn model(&self, name: &str) -> Option<Model>;
+    fn model(&self, name: &str, caller: &Caller) -> Option<Model>;
     /// What the traffic so far says of each model group.
     fn groups(&self) -> Vec<GroupHealth>;
     /// What new keys, users and teams are to be like.

@@ -15,7 +15,7 @@ use super::page::Page;
 use super::spent::{self, Payer};
 use super::{Desk, Draft, Fault, Form, Operator, allowance};
 use crate::keys::record::{EndUser, Kind};
-use crate::keys::{Entry, Filter};
+use crate::keys::{Caller, Entry, Filter};
 use crate::spend::{Scope, ScopeKind};
 
 /// The most end users of one request.
@@ -84,7 +84,7 @@ async fn read(desk: &Desk, form: &Form, user: &mut EndUser) -> Result<(), Fault>
     }
     if form.has("default_model")
         && let Some(model) = &user.default_model
-        && desk.source.model(model).is_none()
+        && desk.source.model(model, &Caller::Master).is_none()
     {
         let message = format!(
             "Default Model not on proxy! Configure via `/model/new` or config.yaml. \
