@@ -91,9 +91,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "admission", "quota", "spend",
-            "mapping", "edge", "snapshot", "store", "provider", "routing", "keys", "catalog",
-            "secret", "money", "failure", "dialect", "usage",
+            "admission", "quota",
+            "mapping", "edge", "snapshot", "store", "provider", "routing", "keys", "spend",
+            "catalog", "secret", "money", "failure", "dialect", "usage",
         ],
     ),
     ("mock", &["dialect", "failure"]),

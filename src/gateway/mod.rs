@@ -4,6 +4,7 @@
 //! `admit` (may it be), `relay` (the attempts; `exchange` talks to an upstream, `pump` moves a
 //! stream) and `settle` (what it was). Pages and health checks are handed to the `admin` router.
 
+mod access;
 mod admin;
 mod admit;
 mod connection;
@@ -24,7 +25,6 @@ mod needs;
 mod opening;
 mod overflow;
 mod passing;
-mod payer;
 mod preface;
 mod pump;
 mod queue;
@@ -209,10 +209,10 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         ctx: &mut RequestCtx,
     ) -> pingora_core::Result<()> {
-        passing::received(ctx, body.as_ref())
+        passing::received(ctx, body.as_ref(), end_of_stream)
     }
 
     fn fail_to_connect(
@@ -320,7 +320,11 @@ impl Gateway {
         if needs_key {
             ctx.caller = Some(admit::caller(self, ctx, head, ctx.dialect).await?);
         }
+        access::check_path(ctx.caller.as_ref(), head.uri.path())?;
         checked?;
+        if let (Some(passing), Some(caller)) = (&mut ctx.passing, &ctx.caller) {
+            passing.watch(caller, head)?;
+        }
         ctx.in_flight = Some(admit::enter(self, ctx).await?);
         let group = ctx.passing.as_ref().and_then(|passing| passing.group());
         quota::enter_passing(self, ctx, group.as_deref()).await?;
@@ -349,21 +353,24 @@ impl Gateway {
             Route::Inference(asked) => {
                 // The key is checked before a byte of the body is read.
                 ctx.caller = Some(admit::caller(self, ctx, head, asked.dialect).await?);
+                access::check_path(ctx.caller.as_ref(), &path)?;
                 ctx.in_flight = Some(admit::enter(self, ctx).await?);
                 let traffic = &ctx.snapshot.traffic;
                 let (limit, silence) = (traffic.max_request_bytes, traffic.client_body_timeout);
                 let body = intake::read_body(session, limit, silence).await?;
                 let head = session.req_header();
                 let query = head.uri.query().unwrap_or_default();
-                let call = match asked.part {
+                let mut call = match asked.part {
                     Some(stored::Named::Response { id, action }) => {
                         stored::understand(ctx, &head.headers, id, action, head.uri.query())?
                     }
                     _ => intake::understand(ctx, &head.headers, query, asked, body)?,
                 };
+                let allowed = access::apply(self, ctx, &head.headers, &mut call).await;
+                // Refused or not, the log says what was asked for.
                 let call = Arc::new(call);
-                // Refused or not, the log says what it was.
                 ctx.call = Some(Arc::clone(&call));
+                allowed?;
                 quota::enter(self, ctx, &call).await?;
                 Ok(false)
             }

@@ -6,15 +6,13 @@ use std::sync::Arc;
 use memchr::memmem;
 
 use super::Gateway;
-use super::ctx::{Call, RequestCtx};
+use super::ctx::{Call, Payers, RequestCtx};
 use super::error::GatewayError;
-use super::payer;
 use super::tokens;
 use crate::admission::{Claim, Claims, Need, Policy, Refusal, Spent, Who, Why};
 use crate::catalog::{Deployment, Picture, Price, PriceBook, Resolved};
 use crate::dialect::Endpoint;
 use crate::keys::Caller;
-use crate::keys::record::{EndUser, Tag};
 use crate::money::Usd;
 use crate::routing::Needs;
 use crate::spend::{Scope, ScopeKind};
@@ -50,7 +48,7 @@ pub(super) async fn enter(
     let snapshot = Arc::clone(&ctx.snapshot);
     let resolved = snapshot.catalog.asked(&call.model);
     let group = resolved.as_ref().map_or(&*call.model, |resolved| &resolved.group);
-    let claims = claims(gateway, ctx, Some(group), call.end_user.as_deref(), &call.tags).await;
+    let claims = claims(ctx, Some(group), Some(call));
     if claims.is_empty() {
         return Ok(());
     }
@@ -73,7 +71,7 @@ pub(super) async fn enter_passing(
     group: Option<&str>,
 ) -> Result<(), GatewayError> {
     let snapshot = Arc::clone(&ctx.snapshot);
-    let claims = claims(gateway, ctx, group, None, &[]).await;
+    let claims = claims(ctx, group, None);
     take(gateway, ctx, claims, &Need::default(), &snapshot.admission).await
 }
 
@@ -105,36 +103,18 @@ async fn take(
 }
 
 /// What a request takes part of.
-async fn claims(
-    gateway: &Gateway,
-    ctx: &RequestCtx,
-    group: Option<&str>,
-    end_user: Option<&str>,
-    tags: &[Box<str>],
-) -> Claims {
+fn claims(ctx: &RequestCtx, group: Option<&str>, call: Option<&Call>) -> Claims {
     let Some(caller) = &ctx.caller else { return Claims::default() };
-    let record = match end_user {
-        Some(id) => end_user_record(gateway, ctx, id).await,
-        None => None,
-    };
-    let mut found: Vec<(Arc<str>, Option<Arc<Tag>>)> = Vec::new();
-    for name in tags.iter().filter_map(|tag| payer::name(tag)).take(TAGS_MAX) {
-        let tag = tag_record(gateway, ctx, &name).await;
-        found.push((name, tag));
-    }
-    let end_user = end_user.map(|id| (id, record.as_deref()));
-    ctx.snapshot.admission.claims(&Who { caller, group, end_user, tags: &found })
-}
-
-async fn end_user_record(gateway: &Gateway, ctx: &RequestCtx, id: &str) -> Option<Arc<EndUser>> {
-    let ring = &ctx.snapshot.access.ring;
-    // While the directory is away, whom nobody knows has the default.
-    gateway.keys.end_user(id, ring, ctx.started).await.ok().flatten()
-}
-
-async fn tag_record(gateway: &Gateway, ctx: &RequestCtx, name: &str) -> Option<Arc<Tag>> {
-    let ring = &ctx.snapshot.access.ring;
-    gateway.keys.tag(name, ring, ctx.started).await.ok().flatten()
+    let none = Payers::default();
+    let payers = call.map_or(&none, |call| &call.payers);
+    let end_user = call.and_then(|call| call.end_user.as_deref());
+    let tags = call.into_iter().flat_map(|call| &call.tags).take(TAGS_MAX).map(|tag| {
+        let record = payers.tags.iter().find(|record| record.name == **tag);
+        (Arc::from(&**tag), record.map(Arc::clone))
+    });
+    let tags: Vec<_> = tags.collect();
+    let end_user = end_user.map(|id| (id, payers.end_user.as_deref()));
+    ctx.snapshot.admission.claims(&Who { caller, group, end_user, tags: &tags })
 }
 
 /// What a call needs: its tokens, and the most that it may cost at the dearest deployment that may

@@ -16,6 +16,7 @@ mod fetching;
 mod fleet;
 mod general;
 mod implied;
+mod issuing;
 mod models;
 mod mounts;
 mod names;
@@ -98,6 +99,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let admission = quota::policy(&mut sections);
     let redis = quota::redis(&mut sections, context);
     let alerts = quota::alerts(&mut sections, context);
+    let issuing = Arc::new(issuing::issuing(&mut sections, context));
     let defaults = router::attempt_defaults(&mut sections);
     let prices = deployments::prices(&mut sections, context);
     let longest = router::max_retry_after(&mut sections);
@@ -162,6 +164,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         routing,
         rules,
         access,
+        issuing,
         traffic,
         fetching,
         edge,
