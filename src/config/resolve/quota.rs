@@ -1,6 +1,6 @@
 //! Limits and budgets of whoever calls, where they are shared, and who is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -96,6 +96,12 @@ pub(super) fn policy(sections: &mut Sections<'_>) -> Policy {
     }
 }
 
+/// The providers that have a budget.
+pub(super) fn providers(policy: &Policy) -> HashSet<&'static str> {
+    let vendors = policy.providers.keys().filter_map(|name| provider::vendor(name));
+    vendors.map(|vendor| vendor.name).collect()
+}
+
 fn dollars(section: &mut Section<'_>, name: &'static str) -> Option<Usd> {
     let At { value, spot } = section.number(name)?;
     let amount = Usd::from_dollars(value);
@@ -139,7 +145,9 @@ fn budgets(
         section.finish();
         match max {
             Some(max) if is_known(entry) => {
-                budgets.insert(entry.key.clone(), Budget { max, period });
+                // A provider may be known by several names.
+                let name = provider::vendor(&entry.key).map_or(&*entry.key, |vendor| vendor.name);
+                budgets.insert(name.into(), Budget { max, period });
             }
             Some(_) => {}
             None => {
