@@ -24,7 +24,7 @@ use crate::store::redis::RedisPlace;
 const EXCEEDED_STATUS: u16 = 422;
 const REDIS_PORT: u16 = 6_379;
 /// An operation of Redis takes a fraction of a millisecond; a request must not hang on it.
-const REDIS_TIMEOUT: Duration = Duration::from_millis(250);
+const REDIS_TIMEOUT: Duration = Duration::from_millis(500);
 /// LiteLLM's.
 const ALERT_REPEAT: Duration = Duration::from_secs(86_400);
 

@@ -6,13 +6,17 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::harness::redis::Redis;
 
+/// Longer than a machine that runs two hundred clients beside it leaves Redis waiting.
+const PATIENCE: u32 = 3;
+
 /// Two gateways that share keys, limits and budgets.
 fn two(provider: &Upstream, redis: &Redis, more: &str) -> [Gateway; 2] {
     let database = postgres::database();
     let gateways = [(); 2].map(|()| {
         priced(provider)
             .litellm(&format!(
-                "cache_params: {{type: redis, host: 127.0.0.1, port: {}, namespace: test}}",
+                "cache_params: {{type: redis, host: 127.0.0.1, port: {}, namespace: test, \
+                 socket_timeout: {PATIENCE}}}",
                 redis.port()
             ))
             .general(&format!("database_url: \"{database}\"\n{more}"))
@@ -99,13 +103,15 @@ fn while_redis_is_paused_each_holds_its_part_and_nobody_hangs() {
     let began = Instant::now();
     let clients = holders(&gateways, &limited);
     let served = answered(&clients, 80);
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    let longest = Duration::from_secs(u64::from(PATIENCE) * 10);
+    assert!(began.elapsed() < longest, "a few wait, and then nobody: {:?}", began.elapsed());
     assert_eq!(served, 40, "twenty each");
     for gateway in &gateways {
         assert_eq!(mode(gateway), "alone");
     }
     let spent = answered(&holders(&gateways, &poor), 40);
-    assert!((16..=18).contains(&spent), "what was left, by halves: {spent}");
+    // One of them has not heard of the last reply of the other.
+    assert!((17..=19).contains(&spent), "what was left, by halves: {spent}");
     redis.resume();
     for gateway in &gateways {
         eventually("Redis is found again", || mode(gateway) == "shared");
@@ -123,7 +129,7 @@ fn a_redis_that_was_stopped_is_found_again() {
     let clients = holders(&gateways, &limited);
     assert_eq!(answered(&clients, 4), 4);
     redis.stop();
-    assert_eq!(answered(&clients, 30), 10, "five each");
+    assert_eq!(answered(&clients, 30), 6, "five each, and two of them before");
     redis.restart();
     for gateway in &gateways {
         eventually("Redis is found again", || mode(gateway) == "shared");
