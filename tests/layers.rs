@@ -76,6 +76,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "routing",
             "keys",
             "spend",
+            "books",
             "catalog",
             "usage",
             "money",

@@ -15,7 +15,7 @@ use super::error::GatewayError;
 use super::refusal::HeadProblem;
 use super::route::Asked;
 use super::stored::{self, Named};
-use super::{forms, hints};
+use super::{forms, hints, payer};
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::FailureClass;
 use crate::patience::within;
@@ -170,6 +170,7 @@ pub(super) fn understand(
             (canonical.body, Some(body), canonical.obstacle)
         }
     };
+    let end_user = payer::end_user(headers, native.as_ref().unwrap_or(&body));
     let owner = stored::owner(&ctx.snapshot.catalog, native.as_ref())?.or(keeper);
     let model = match path_model {
         Some(model) => model.into_owned(),
@@ -240,6 +241,7 @@ pub(super) fn understand(
             || flag(&body, "disable_fallbacks", "`disable_fallbacks` must be true or false.")?,
         stored: kept_call,
         tags: tags(&body, headers)?,
+        end_user: end_user,
         deadline: ctx.started + traffic.total_timeout,
         timeout: seconds("timeout", "x-litellm-timeout")?,
         stream_timeout: seconds("stream_timeout", "x-litellm-stream-timeout")?,

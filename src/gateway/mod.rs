@@ -9,6 +9,7 @@ mod admit;
 mod connection;
 mod ctx;
 mod decide;
+mod entry;
 pub mod error;
 mod estimate;
 pub(crate) mod exchange;
@@ -24,6 +25,7 @@ mod needs;
 mod opening;
 mod overflow;
 mod passing;
+mod payer;
 mod preface;
 mod pump;
 mod queue;
@@ -53,6 +55,7 @@ use tokio::sync::Semaphore;
 pub use self::admin::View;
 use self::connection::Connection;
 use self::ctx::RequestCtx;
+use self::entry::Entry;
 use self::error::{ClientDialect, GatewayError};
 use self::passing::Passing;
 pub use self::preface::AnyHttp;
@@ -61,6 +64,7 @@ use self::refusal::HeadProblem;
 use self::route::Route;
 pub use self::shadow::room as shadow_room;
 use crate::admin::Admin;
+use crate::books::Books;
 use crate::edge;
 use crate::fetch::Fetcher;
 use crate::identity::Identities;
@@ -97,6 +101,8 @@ pub struct Gateway {
     pub directory: Arc<dyn Directory>,
     /// What was spent.
     pub ledger: Arc<dyn Ledger>,
+    /// Where requests write down what they spend.
+    pub books: Arc<Books>,
     /// Answers everything that is not inference.
     pub admin: Admin,
     /// Whom this listener is for.
@@ -236,6 +242,11 @@ impl ProxyHttp for Gateway {
         ctx: &mut RequestCtx,
     ) -> pingora_core::Result<Option<Duration>> {
         passing::sent(session, ctx, body, end_of_stream);
+        if end_of_stream {
+            // Before the last piece goes out.
+            passing::finish(self, session, ctx);
+            ctx.entry_over();
+        }
         Ok(None)
     }
 
@@ -293,6 +304,19 @@ impl From<GatewayError> for Refusal {
 }
 
 impl Gateway {
+    /// Begins the request's entry in the books.
+    fn take_down(&self, ctx: &mut RequestCtx, head: &RequestHeader) -> Result<(), GatewayError> {
+        if ctx.snapshot.spending.fails_closed && self.books.state().is_blocked() {
+            return Err(GatewayError::Unrecorded);
+        }
+        let mut entry = Entry::new(self, ctx, head.uri.path(), &head.headers);
+        if let Some(passing) = &ctx.passing {
+            entry.passes(passing.asked());
+        }
+        ctx.entry = Some(Box::new(entry));
+        Ok(())
+    }
+
     /// Whether the request is one that is passed as it is. Then it is admitted.
     async fn pass_in(&self, session: &Session, ctx: &mut RequestCtx) -> Result<bool, Refusal> {
         let head = session.req_header();
@@ -309,7 +333,9 @@ impl Gateway {
         if passing.needs_key() {
             ctx.caller = Some(admit::caller(&ctx.snapshot.access, head, ctx.dialect)?);
         }
-        passing.check()?;
+        let check = passing.check();
+        self.take_down(ctx, head)?;
+        check?;
         ctx.in_flight = Some(admit::enter(self, ctx).await?);
         Ok(true)
     }
@@ -336,6 +362,7 @@ impl Gateway {
             Route::Inference(asked) => {
                 // The key is checked before a byte of the body is read.
                 ctx.caller = Some(admit::caller(&ctx.snapshot.access, head, asked.dialect)?);
+                self.take_down(ctx, head)?;
                 ctx.in_flight = Some(admit::enter(self, ctx).await?);
                 let traffic = &ctx.snapshot.traffic;
                 let (limit, silence) = (traffic.max_request_bytes, traffic.client_body_timeout);
@@ -348,6 +375,9 @@ impl Gateway {
                     }
                     _ => intake::understand(ctx, &head.headers, query, asked, body)?,
                 };
+                if let Some(entry) = &mut ctx.entry {
+                    entry.calls(&call, settle::group_asked(&ctx.snapshot, &call.model));
+                }
                 ctx.call = Some(Arc::new(call));
                 Ok(false)
             }

@@ -30,11 +30,11 @@ pub use self::directory::{
     Audit, AuditFilter, Change, Changed, Directory, Entry, Filter, StoreError, Stored, fetch, read,
 };
 pub use self::hash::{KeyHash, masked};
+pub use self::identify::{AuthError, Moment, identify};
 pub use self::issuing::{
     Beyond, Issuing, KeyBounds, KeyDefaults, TeamDefaults, UserDefaults, new_key,
 };
 pub use self::lifetime::{NoLifetime, expiry};
-pub use self::identify::{AuthError, Moment, identify};
 pub use self::principal::{Budgets, Caller, Principal};
 pub use self::ring::KeyRing;
 pub use self::role::Role;

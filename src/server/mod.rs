@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use crate::admin::{Admin, Stores};
 use crate::background::{Background, Once, Upgrader};
-use crate::books;
+use crate::books::{self, Books, Count, Level, Link};
 use crate::checks::HealthChecks;
 use crate::config;
 use crate::edge::handover::Predecessor;
@@ -35,9 +35,10 @@ use crate::reload::{Known, Reload};
 use crate::routing;
 use crate::snapshot::Snapshot;
 use crate::spend::Ledger;
+use crate::store::journal::Journal;
 use crate::store::{Database, Store};
 use crate::telemetry::access_log::Sink;
-use crate::telemetry::metrics::names;
+use crate::telemetry::metrics::{Scrape, names};
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Upstreams;
 
@@ -165,11 +166,18 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         known: Mutex::new(known),
         reloaded: watch::Sender::new(None),
     });
-    let books = Arc::<books::State>::default();
+    let books = {
+        let journal = Journal::new(&snapshot.load().store.journal);
+        Arc::new(Books::new(journal, Arc::default()))
+    };
+    let folder = snapshot.load().store.journal.clone();
+    let writer = books::Writer::new(Arc::clone(&books), Arc::clone(&ledger), folder);
+    let state = Arc::clone(books.state());
+    metrics.on_scrape(move |scrape| spending(scrape, &state));
     let stores = Stores {
         directory: Arc::clone(&directory),
         ledger: Arc::clone(&ledger),
-        books: Arc::clone(&books),
+        books: Arc::clone(books.state()),
     };
     let operations = Arc::clone(&reload) as _;
     let admin = Admin::operated(view, operations, stores, Arc::clone(&metrics), since);
@@ -188,6 +196,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         shadows: shadow_room(),
         directory,
         ledger,
+        books: Arc::clone(&books),
         admin,
         audience: Audience::Everybody,
     };
@@ -243,7 +252,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let background = Background {
         health_checks,
         store,
-        books,
+        books: Arc::clone(books.state()),
         addresses,
         greet: options.greet,
         reload,
@@ -257,7 +266,13 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         lifecycle: lifecycle.clone(),
         upgrader,
         access_log,
-        once: Mutex::new(Some(Once { log_writer, log_sink, demo: options.demo, predecessor })),
+        once: Mutex::new(Some(Once {
+            log_writer,
+            log_sink,
+            spend_writer: writer,
+            demo: options.demo,
+            predecessor,
+        })),
     };
     let mut background = background_service("background", background);
     background.threads = Some(1);
@@ -332,6 +347,23 @@ fn certificate(
             let CertificateFiles { certificate, key } = files;
             Err(StartError::Tls { certificate, key, cause })
         }
+    }
+}
+
+/// What waits for the database, and what became of it.
+fn spending(scrape: &mut Scrape, state: &books::State) {
+    let up = f64::from(u8::from(state.link() != Link::Down));
+    scrape.value(&names::DATABASE_UP, &[], up);
+    scrape.value(&names::JOURNAL_BLOCKED, &[], f64::from(u8::from(state.is_blocked())));
+    for (family, level) in [
+        (&names::SPEND_PENDING_BYTES, Level::PendingBytes),
+        (&names::SPEND_PENDING_RECORDS, Level::PendingRecords),
+        (&names::SPEND_LAG, Level::LagSeconds),
+    ] {
+        scrape.value(family, &[], state.level(level) as f64);
+    }
+    for count in Count::ALL {
+        scrape.value(&names::SPEND_RECORDS, &[count.word()], state.count(count) as f64);
     }
 }
 

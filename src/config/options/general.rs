@@ -120,23 +120,44 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         later("store_model_in_db", "deployments are read from this file"),
         later("supported_db_objects", NO_DATABASE),
         later("proxy_config_reload_interval_seconds", NO_DATABASE),
-        later("store_prompts_in_spend_logs", NO_SPEND),
-        later("disable_spend_logs", NO_SPEND),
-        later("disable_spend_updates", NO_SPEND),
-        later("disable_error_logs", NO_SPEND),
+        later("store_prompts_in_spend_logs", "prompts are never stored"),
+        on(
+            "disable_spend_logs",
+            Kind::Flag,
+            "false",
+            "keep the rows of the ledger for a day only; sums and reports stay",
+        ),
+        on("disable_error_logs", Kind::Flag, "false", "no rows of failures that cost nothing"),
+        ignored("disable_spend_updates", "sums are made of the rows, in the same transaction"),
+        on(
+            "fail_closed_spend_logging",
+            Kind::Flag,
+            "false",
+            "serve nobody while the disk takes no record of what is spent",
+        ),
         later("disable_reset_budget", NO_BUDGET),
         later("disable_budget_reservation", NO_BUDGET),
         later("fail_closed_budget_enforcement", NO_BUDGET),
         later("fail_closed_rate_limit_enforcement", "no limit per key is held"),
-        later("proxy_batch_write_at", NO_SPEND),
+        on("proxy_batch_write_at", Kind::Seconds, "1", "how often the database gets new rows"),
         later("proxy_budget_rescheduler_min_time", NO_BUDGET),
         later("proxy_budget_rescheduler_max_time", NO_BUDGET),
-        later("use_redis_transaction_buffer", NO_REDIS),
+        ignored("use_redis_transaction_buffer", "each gateway has a journal on its disk"),
         later("coordination_redis", NO_REDIS),
-        later("maximum_spend_logs_retention_period", NO_SPEND),
-        later("maximum_spend_logs_retention_interval", NO_SPEND),
-        later("maximum_spend_logs_cleanup_cron", NO_SPEND),
-        later("use_spend_logs_partitioning", NO_SPEND),
+        on(
+            "maximum_spend_logs_retention_period",
+            Kind::Text,
+            "",
+            "how old a row of the ledger may become: `90d`; default: no bound",
+        ),
+        on(
+            "maximum_spend_logs_retention_interval",
+            Kind::Text,
+            "1d",
+            "how often older rows are removed",
+        ),
+        ignored("maximum_spend_logs_cleanup_cron", "rows are removed by the interval"),
+        ignored("use_spend_logs_partitioning", "rows are removed in small steps"),
         later("max_parallel_requests", "no limit per key; set `global_max_parallel_requests`"),
         later("token_rate_limit_type", "no limit per key is held"),
         later("max_file_size_mb", "the files API is not served"),
@@ -209,7 +230,6 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
 
 const DATABASE_PATIENCE: &str = "the database gets 10 seconds for each operation";
 const NO_DATABASE: &str = "nothing is stored in a database";
-const NO_SPEND: &str = "spend is in the access log and the metrics, not in a database";
 const NO_BUDGET: &str = "no budget is held";
 const NO_REDIS: &str = "nothing is shared through Redis; each gateway keeps its own state";
 const NO_KEYS: &str = "only the master key opens the gateway";

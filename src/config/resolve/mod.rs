@@ -25,6 +25,7 @@ mod rate_limits;
 mod regions;
 mod router;
 mod rules;
+mod spending;
 mod store;
 mod strategies;
 mod vendor;
@@ -94,6 +95,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let edge = edge::edge(&mut sections);
     let logs = general::logs(&mut sections, context);
     let store = store::store(&mut sections, context);
+    let spending = spending::spending(&mut sections.general);
     let defaults = router::attempt_defaults(&mut sections);
     let prices = deployments::prices(&mut sections, context);
     let longest = router::max_retry_after(&mut sections);
@@ -164,6 +166,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         checks,
         logs,
         store,
+        spending,
         warnings,
     })
 }

@@ -80,6 +80,8 @@ pub(super) struct Passing {
     said: Frames,
     /// The provider said that all is well.
     succeeded: bool,
+    /// What it came to is taken down.
+    is_finished: bool,
 }
 
 impl Passing {
@@ -132,6 +134,7 @@ impl Passing {
             cut: None,
             said: Frames::default(),
             succeeded: false,
+            is_finished: false,
         }))
     }
 
