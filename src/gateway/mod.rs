@@ -68,7 +68,7 @@ use crate::books::Books;
 use crate::edge;
 use crate::fetch::Fetcher;
 use crate::identity::Identities;
-use crate::keys::Directory;
+use crate::keys::{Directory, KeyRing};
 use crate::recall::Memory;
 use crate::routing;
 use crate::snapshot::Snapshot;
@@ -99,6 +99,8 @@ pub struct Gateway {
     pub shadows: Arc<Semaphore>,
     /// Keys, users, teams.
     pub directory: Arc<dyn Directory>,
+    /// What is known of keys, users, teams, end users and tags.
+    pub keys: Arc<KeyRing>,
     /// What was spent.
     pub ledger: Arc<dyn Ledger>,
     /// Where requests write down what they spend.
@@ -325,17 +327,18 @@ impl Gateway {
         }
         if passing::is_realtime(head.uri.path()) {
             // Before anything is told of a model.
-            ctx.caller = Some(admit::caller(&ctx.snapshot.access, head, ctx.dialect)?);
+            ctx.caller = Some(admit::caller(self, ctx, head, ctx.dialect).await?);
         }
         let Some(passing) = Passing::of(ctx, head)? else { return Ok(false) };
         // Refused or not, the log says what it was.
-        let passing = ctx.passing.insert(Box::new(passing));
-        if passing.needs_key() {
-            ctx.caller = Some(admit::caller(&ctx.snapshot.access, head, ctx.dialect)?);
+        let passing = Box::new(passing);
+        let (needs_key, checked) = (passing.needs_key(), passing.check());
+        ctx.passing = Some(passing);
+        if needs_key {
+            ctx.caller = Some(admit::caller(self, ctx, head, ctx.dialect).await?);
         }
-        let check = passing.check();
         self.take_down(ctx, head)?;
-        check?;
+        checked?;
         ctx.in_flight = Some(admit::enter(self, ctx).await?);
         Ok(true)
     }
@@ -361,7 +364,7 @@ impl Gateway {
             }
             Route::Inference(asked) => {
                 // The key is checked before a byte of the body is read.
-                ctx.caller = Some(admit::caller(&ctx.snapshot.access, head, asked.dialect)?);
+                ctx.caller = Some(admit::caller(self, ctx, head, asked.dialect).await?);
                 self.take_down(ctx, head)?;
                 ctx.in_flight = Some(admit::enter(self, ctx).await?);
                 let traffic = &ctx.snapshot.traffic;
