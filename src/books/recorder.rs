@@ -126,6 +126,11 @@ impl Books {
         Ok(())
     }
 
+    /// Whether no request has begun that is not over.
+    pub(super) fn is_idle(&self) -> bool {
+        self.open.iter().all(|shard| shard.lock().is_empty())
+    }
+
     /// What waits in memory, at most so much. It stays there until [`Self::spared`].
     pub(super) fn spare(&self, events_max: usize) -> Vec<SpendEvent> {
         self.spare.lock().iter().take(events_max).cloned().collect()

@@ -127,6 +127,10 @@ impl Writer {
         let last = tokio::time::timeout(LAST_WORDS, self.move_all()).await;
         if !matches!(last, Ok(Ok(()))) {
             tracing::warn!("not all that was spent is in the database: the journal keeps it");
+        } else if self.books.is_idle()
+            && let Err(error) = self.reader.retire()
+        {
+            tracing::debug!(%error, "what was taken over of the journal is left");
         }
         sync(&self.books).await;
     }

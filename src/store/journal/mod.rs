@@ -187,6 +187,23 @@ impl Journal {
         fs::remove_file(oldest.path)
     }
 
+    /// Removes everything of this process, if all of it was taken over up to here; says whether it
+    /// was. What is appended afterwards begins anew.
+    fn retire(&self, taken: u64) -> io::Result<bool> {
+        let mut segments = self.segments.lock();
+        let [only] = segments.own.make_contiguous() else { return Ok(false) };
+        if only.bytes > taken {
+            return Ok(false);
+        }
+        fs::remove_file(&only.path)?;
+        segments.own.clear();
+        if let Some((owner, lock)) = segments.owner.take() {
+            fs::remove_file(lock_of(&self.folder, &owner.to_string()))?;
+            drop(lock);
+        }
+        Ok(true)
+    }
+
     /// Whether a process of this name is this one.
     fn is_own(&self, name: &str) -> bool {
         let segments = self.segments.lock();

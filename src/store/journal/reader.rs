@@ -146,6 +146,21 @@ impl Reader {
         removed
     }
 
+    /// Removes what is there of this process, if all of it was taken over: there is nothing to tell
+    /// whoever comes next.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn retire(&mut self) -> io::Result<()> {
+        let taken = self.own.as_ref().map(Reading::taken);
+        if let Some(taken) = taken
+            && self.journal.retire(taken)?
+        {
+            self.own = None;
+        }
+        Ok(())
+    }
+
     /// Bytes that wait to be taken over, those of other processes included.
     ///
     /// # Errors

@@ -61,6 +61,23 @@ fn records_come_in_their_order_and_segments_go_when_they_were_taken_over() {
 }
 
 #[test]
+fn who_ends_with_nothing_to_tell_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = small(folder.path());
+    let mut reader = Reader::new(Arc::clone(&journal));
+    append(&journal, 0..3);
+    reader.retire().unwrap();
+    assert_eq!(all(&mut reader), numbers(0..3));
+    append(&journal, 3..4);
+    reader.retire().unwrap();
+    assert_eq!(all(&mut reader), numbers(3..4), "what was not taken over stays");
+    reader.retire().unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    append(&journal, 4..5);
+    assert_eq!(all(&mut reader), numbers(4..5));
+}
+
+#[test]
 fn what_was_not_taken_over_is_read_again() {
     let folder = tempfile::tempdir().unwrap();
     let journal = small(folder.path());
@@ -77,10 +94,11 @@ fn what_a_process_leaves_is_found_by_the_next_and_not_before() {
     let folder = tempfile::tempdir().unwrap();
     let before = small(folder.path());
     append(&before, 0..10);
-    let mut reader = Reader::new(small(folder.path()));
+    let own = small(folder.path());
+    let mut reader = Reader::new(Arc::clone(&own));
     assert!(!reader.adopt().unwrap(), "it is still being written");
     drop(before);
-    append(&reader.journal, 10..12);
+    append(&own, 10..12);
     let mut other = Reader::new(small(folder.path()));
     assert!(reader.adopt().unwrap());
     assert!(!other.adopt().unwrap(), "all of it belongs to who was first");
