@@ -5,9 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::admission;
 use crate::catalog::{Catalog, PriceBook};
 use crate::edge;
 pub use crate::keys::Access;
+use crate::keys::Issuing;
+use crate::quota;
 use crate::routing;
 use crate::store;
 
@@ -21,6 +24,8 @@ pub struct Snapshot {
     /// What is decided by name, before the catalog is asked.
     pub rules: routing::rules::Rules,
     pub access: Access,
+    /// What new keys, users and teams are to be like.
+    pub issuing: Arc<Issuing>,
     pub traffic: Traffic,
     pub fetching: Fetching,
     /// Shared, because each connection asks for it.
@@ -30,6 +35,12 @@ pub struct Snapshot {
     /// Where keys and spend are kept; looked at when the process starts.
     pub store: store::Settings,
     pub spending: Spending,
+    /// Limits and budgets.
+    pub admission: admission::Policy,
+    /// Where limits and budgets are shared; looked at when the process starts.
+    pub redis: Option<store::redis::RedisPlace>,
+    /// Who is told of budgets that are nearly used up.
+    pub alerts: quota::alerts::Settings,
     /// What `check` warned about, one line each.
     pub warnings: Vec<Arc<str>>,
 }

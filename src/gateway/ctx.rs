@@ -19,8 +19,10 @@ use crate::catalog::{DeploymentId, Picture, PriceBook};
 use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
 use crate::keys::Caller;
+use crate::keys::record::{EndUser, Tag};
 use crate::money::Usd;
 use crate::provider::{Action, Native, Reading, Stored};
+use crate::quota::Ticket;
 use crate::routing::{self, Ask, Fallback, Needs, Settings};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Counted, Metrics};
@@ -55,6 +57,10 @@ pub struct RequestCtx {
     pub client_gone: bool,
     /// What the books are to hear of it; set once it is known who calls.
     pub(super) entry: Option<Box<Entry>>,
+    /// What it holds of limits and budgets.
+    pub(super) ticket: Ticket,
+    /// Its provider's budget has paid.
+    pub(super) charged: bool,
     /// Held while a stream is open.
     pub open_stream: Option<Counted>,
     pub in_flight: Option<InFlight>,
@@ -80,6 +86,10 @@ pub struct Call {
     pub array: bool,
     /// Whose call it is.
     pub caller: Option<Caller>,
+    /// Who the client calls for, as it says.
+    pub end_user: Option<Box<str>>,
+    /// What is known of the end user and of the request's tags, where there are records.
+    pub payers: Payers,
     /// Headers that go to a provider of the client's dialect.
     pub forwarded: Vec<(HeaderName, HeaderValue)>,
     pub stream: bool,
@@ -91,8 +101,6 @@ pub struct Call {
     pub class_fallbacks: Vec<(FailureClass, Vec<Fallback>)>,
     pub disable_fallbacks: bool,
     pub tags: Vec<Box<str>>,
-    /// Whom the client serves with it.
-    pub end_user: Option<Arc<str>>,
     /// The end of the whole request.
     pub deadline: Instant,
     /// The client's own bound (`timeout`, `x-litellm-timeout`) of one attempt.
@@ -106,6 +114,13 @@ pub struct Call {
     pub resource: Option<Resource>,
     /// The deployment that keeps what the call is about: no other can serve it.
     pub owner: Option<DeploymentId>,
+}
+
+/// Who, besides the caller, has limits or a budget that a call counts on.
+#[derive(Clone, Debug, Default)]
+pub struct Payers {
+    pub end_user: Option<Arc<EndUser>>,
+    pub tags: Vec<Arc<Tag>>,
 }
 
 impl Call {
@@ -330,6 +345,8 @@ impl RequestCtx {
             status: None,
             client_gone: false,
             entry: None,
+            ticket: Ticket::Free,
+            charged: false,
             open_stream: None,
             in_flight: None,
         }

@@ -83,7 +83,7 @@ impl Entry {
         event.model = shortened(&call.model).into();
         event.group = group;
         event.stream = call.stream;
-        event.end_user = call.end_user.clone();
+        event.end_user = call.end_user.as_deref().and_then(payer::name);
         event.tags = tags(&call.tags);
         event.metadata = payer::metadata(call.native.as_ref().unwrap_or(&call.body));
     }

@@ -10,12 +10,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_proxy::Session;
 use serde_json::Value;
 
-use super::ctx::{Call, RequestCtx};
+use super::ctx::{Call, Payers, RequestCtx};
 use super::error::GatewayError;
 use super::refusal::HeadProblem;
 use super::route::Asked;
 use super::stored::{self, Named};
-use super::{forms, hints, payer};
+use super::{forms, hints};
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::FailureClass;
 use crate::patience::within;
@@ -170,7 +170,6 @@ pub(super) fn understand(
             (canonical.body, Some(body), canonical.obstacle)
         }
     };
-    let end_user = payer::end_user(headers, native.as_ref().unwrap_or(&body));
     let owner = stored::owner(&ctx.snapshot.catalog, native.as_ref())?.or(keeper);
     let model = match path_model {
         Some(model) => model.into_owned(),
@@ -220,6 +219,8 @@ pub(super) fn understand(
     };
     Ok(Call {
         caller: ctx.caller.clone(),
+        end_user: None,
+        payers: Payers::default(),
         endpoint,
         dialect,
         native,
@@ -241,7 +242,6 @@ pub(super) fn understand(
             || flag(&body, "disable_fallbacks", "`disable_fallbacks` must be true or false.")?,
         stored: kept_call,
         tags: tags(&body, headers)?,
-        end_user: end_user,
         deadline: ctx.started + traffic.total_timeout,
         timeout: seconds("timeout", "x-litellm-timeout")?,
         stream_timeout: seconds("stream_timeout", "x-litellm-stream-timeout")?,

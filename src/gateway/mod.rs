@@ -4,6 +4,7 @@
 //! `admit` (may it be), `relay` (the attempts; `exchange` talks to an upstream, `pump` moves a
 //! stream) and `settle` (what it was). Pages and health checks are handed to the `admin` router.
 
+mod access;
 mod admin;
 mod admit;
 mod connection;
@@ -29,6 +30,7 @@ mod payer;
 mod preface;
 mod pump;
 mod queue;
+mod quota;
 mod refusal;
 mod relay;
 mod remember;
@@ -69,6 +71,7 @@ use crate::edge;
 use crate::fetch::Fetcher;
 use crate::identity::Identities;
 use crate::keys::{Directory, KeyRing};
+use crate::quota::Quota;
 use crate::recall::Memory;
 use crate::routing;
 use crate::snapshot::Snapshot;
@@ -105,6 +108,8 @@ pub struct Gateway {
     pub ledger: Arc<dyn Ledger>,
     /// Where requests write down what they spend.
     pub books: Arc<Books>,
+    /// Limits and budgets.
+    pub quota: Arc<Quota>,
     /// Answers everything that is not inference.
     pub admin: Admin,
     /// Whom this listener is for.
@@ -210,10 +215,10 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         ctx: &mut RequestCtx,
     ) -> pingora_core::Result<()> {
-        passing::received(ctx, body.as_ref())
+        passing::received(ctx, body.as_ref(), end_of_stream)
     }
 
     fn fail_to_connect(
@@ -282,6 +287,8 @@ impl ProxyHttp for Gateway {
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut RequestCtx) {
         passing::finish(self, session, ctx);
+        let reached = !ctx.relayed.attempts.is_empty();
+        ctx.settle_quota(self, reached);
         settle::settle(self, session, ctx);
     }
 
@@ -338,8 +345,14 @@ impl Gateway {
             ctx.caller = Some(admit::caller(self, ctx, head, ctx.dialect).await?);
         }
         self.take_down(ctx, head)?;
+        access::check_path(ctx.caller.as_ref(), head.uri.path())?;
         checked?;
+        if let (Some(passing), Some(caller)) = (&mut ctx.passing, &ctx.caller) {
+            passing.watch(caller, head)?;
+        }
         ctx.in_flight = Some(admit::enter(self, ctx).await?);
+        let group = ctx.passing.as_ref().and_then(|passing| passing.group());
+        quota::enter_passing(self, ctx, group.as_deref()).await?;
         Ok(true)
     }
 
@@ -366,22 +379,29 @@ impl Gateway {
                 // The key is checked before a byte of the body is read.
                 ctx.caller = Some(admit::caller(self, ctx, head, asked.dialect).await?);
                 self.take_down(ctx, head)?;
+                access::check_path(ctx.caller.as_ref(), &path)?;
                 ctx.in_flight = Some(admit::enter(self, ctx).await?);
                 let traffic = &ctx.snapshot.traffic;
                 let (limit, silence) = (traffic.max_request_bytes, traffic.client_body_timeout);
                 let body = intake::read_body(session, limit, silence).await?;
                 let head = session.req_header();
                 let query = head.uri.query().unwrap_or_default();
-                let call = match asked.part {
+                let mut call = match asked.part {
                     Some(stored::Named::Response { id, action }) => {
                         stored::understand(ctx, &head.headers, id, action, head.uri.query())?
                     }
                     _ => intake::understand(ctx, &head.headers, query, asked, body)?,
                 };
+                let allowed = access::apply(self, ctx, &head.headers, &mut call).await;
+                // Refused or not, log and ledger say what was asked for.
+                let call = Arc::new(call);
+                ctx.call = Some(Arc::clone(&call));
+                let group = settle::group_asked(&ctx.snapshot, &call.model);
                 if let Some(entry) = &mut ctx.entry {
-                    entry.calls(&call, settle::group_asked(&ctx.snapshot, &call.model));
+                    entry.calls(&call, group);
                 }
-                ctx.call = Some(Arc::new(call));
+                allowed?;
+                quota::enter(self, ctx, &call).await?;
                 Ok(false)
             }
         }

@@ -1,13 +1,10 @@
-//! For whom a client asks, and what it wants its request to be found by.
+//! What a client wants its request to be found by.
 
 use std::sync::Arc;
 
 use http::HeaderMap;
 
 use crate::wire::json::Object;
-
-/// LiteLLM's headers for the end user.
-const END_USER_HEADERS: [&str; 2] = ["x-litellm-end-user-id", "x-litellm-customer-id"];
 
 /// LiteLLM's headers for what belongs together.
 const SESSION_HEADERS: [&str; 3] =
@@ -31,20 +28,6 @@ pub(super) fn name(written: &str) -> Option<Arc<str>> {
     Some(if name.contains('\0') { name.replace('\0', "\u{fffd}").into() } else { name.into() })
 }
 
-/// The end user: what a header says, `user`, or what other dialects have in its place.
-pub(super) fn end_user(headers: &HeaderMap, body: &Object) -> Option<Arc<str>> {
-    let header = |header| headers.get(header)?.to_str().ok().and_then(name);
-    let within =
-        |field: &str, inner: &str| body.object(field)?.str(inner).as_deref().and_then(name);
-    END_USER_HEADERS
-        .into_iter()
-        .find_map(header)
-        .or_else(|| body.str("user").as_deref().and_then(name))
-        .or_else(|| within("litellm_metadata", "user"))
-        .or_else(|| within("metadata", "user_id"))
-        .or_else(|| body.str("safety_identifier").as_deref().and_then(name))
-}
-
 /// What belongs together by the client's word.
 pub(super) fn session(headers: &HeaderMap) -> Option<Arc<str>> {
     let header = |header| headers.get(header)?.to_str().ok().and_then(name);
@@ -66,22 +49,6 @@ mod tests {
 
     fn object(body: &str) -> Object {
         Object::parse(Bytes::copy_from_slice(body.as_bytes())).unwrap()
-    }
-
-    #[test]
-    fn an_end_user_is_found_wherever_clients_write_it() {
-        let mut headers = HeaderMap::new();
-        for body in [
-            r#"{"user":"ada"}"#,
-            r#"{"litellm_metadata":{"user":"ada"}}"#,
-            r#"{"metadata":{"user_id":" ada "}}"#,
-            r#"{"safety_identifier":"ada","user":""}"#,
-        ] {
-            assert_eq!(end_user(&headers, &object(body)).as_deref(), Some("ada"), "{body}");
-        }
-        assert_eq!(end_user(&headers, &object(r#"{"user":3}"#)), None);
-        headers.insert("x-litellm-customer-id", "bob".parse().unwrap());
-        assert_eq!(end_user(&headers, &object(r#"{"user":"ada"}"#)).as_deref(), Some("bob"));
     }
 
     #[test]

@@ -233,10 +233,12 @@ impl<'a, 'r> Pump<'a, 'r> {
                 self.relay.served_by(self.attempt);
             }
             if ends {
-                // Before the end goes out: whoever has the whole of a reply has a row.
+                // Before the end goes out: whoever has the whole of a reply has a row, and its next
+                // request may follow at once.
                 self.relay.ctx.status.get_or_insert(200);
                 Box::pin(self.settle(stream.usage(), stream.text_bytes())).await;
                 self.relay.ctx.entry_over();
+                self.relay.ctx.ticket.leave();
             } else {
                 let call = self.call;
                 self.relay.ctx.entry_begun(|| Self::guess(call, stream.text_bytes()));

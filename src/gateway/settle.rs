@@ -41,7 +41,7 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
             .get(http::header::USER_AGENT)
             .map(|value| ClientText::from_bytes(value.as_bytes())),
         caller: ctx.caller.clone(),
-        end_user: ctx.call.as_ref().and_then(|call| call.end_user.as_deref().map(ClientText::new)),
+        end_user: ctx.call.as_ref().and_then(|call| call.end_user.as_deref()).map(ClientText::new),
         disconnected: ctx.client_gone,
     };
     record.bytes_in = session.body_bytes_read() as u64;
@@ -126,7 +126,9 @@ pub(super) fn error_of(ctx: &RequestCtx) -> Option<ErrorRecord> {
             .then(|| ErrorRecord { class: "client_closed", code: "client_closed".into() });
     };
     let class = match error {
-        GatewayError::Key(_) => "key",
+        GatewayError::Key(_) | GatewayError::RouteDenied { .. } => "key",
+        GatewayError::ModelDenied { .. } => "model_access",
+        GatewayError::EndUserBlocked { .. } => "end_user",
         GatewayError::BadHead(_) => HEAD_ERROR,
         GatewayError::BodyTooLarge { .. }
         | GatewayError::BodyIncomplete { .. }
@@ -138,6 +140,7 @@ pub(super) fn error_of(ctx: &RequestCtx) -> Option<ErrorRecord> {
         GatewayError::NoTaggedDeployment { .. } => "tags",
         GatewayError::DeploymentsFull { .. } => "deployments_full",
         GatewayError::DeploymentsLimited { .. } => "deployments_limited",
+        GatewayError::NoRoom(no_room) => no_room.code(),
         GatewayError::GatewayFull => "gateway_full",
         GatewayError::Overloaded => "overloaded",
         GatewayError::Unrecorded => "unrecorded",

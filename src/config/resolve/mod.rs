@@ -16,11 +16,13 @@ mod fetching;
 mod fleet;
 mod general;
 mod implied;
+mod issuing;
 mod models;
 mod mounts;
 mod names;
 mod params;
 mod providers;
+mod quota;
 mod rate_limits;
 mod regions;
 mod router;
@@ -96,6 +98,10 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let logs = general::logs(&mut sections, context);
     let store = store::store(&mut sections, context);
     let spending = spending::spending(&mut sections.general);
+    let admission = quota::policy(&mut sections);
+    let redis = quota::redis(&mut sections, context);
+    let alerts = quota::alerts(&mut sections, context);
+    let issuing = Arc::new(issuing::issuing(&mut sections, context));
     let defaults = router::attempt_defaults(&mut sections);
     let prices = deployments::prices(&mut sections, context);
     let longest = router::max_retry_after(&mut sections);
@@ -160,6 +166,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         routing,
         rules,
         access,
+        issuing,
         traffic,
         fetching,
         edge,
@@ -167,6 +174,9 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         logs,
         store,
         spending,
+        admission,
+        redis,
+        alerts,
         warnings,
     })
 }
