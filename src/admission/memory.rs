@@ -149,8 +149,13 @@ impl Memory {
                 claim: None,
             });
         }
-        let mut hold =
-            Hold { places: Vec::new(), rooms: Vec::new(), key_spent: None, quiet: false, watch: Arc::clone(&self.watch) };
+        let mut hold = Hold {
+            places: Vec::new(),
+            rooms: Vec::new(),
+            key_spent: None,
+            quiet: false,
+            watch: Arc::clone(&self.watch),
+        };
         let mut amounts = Vec::with_capacity(claims.len());
         let mut locked: Vec<MutexGuard<'_, State>> = Vec::with_capacity(claims.len());
         for place in &places {

@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use crate::books::{self, Link};
+use crate::books;
 use crate::checks::HealthChecks;
 use crate::edge::handover::Predecessor;
 use crate::edge::{Address, Connections, Lifecycle};
@@ -93,6 +93,7 @@ pub(crate) struct Background {
 pub(crate) struct Once {
     pub log_writer: Writer,
     pub log_sink: Sink,
+    pub spend_writer: books::Writer,
     pub demo: Option<Demo>,
     /// The process that this one takes over from.
     pub predecessor: Option<Predecessor>,
@@ -168,15 +169,7 @@ impl Background {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            let answer = self.store.ping().await;
-            let before = self.books.heard(answer.is_ok());
-            match answer {
-                Err(error) if before != Link::Down => {
-                    tracing::warn!(%error, "requests are served on; keys and spend wait for it");
-                }
-                Ok(()) if before == Link::Down => tracing::info!("the database is back"),
-                Ok(()) | Err(_) => {}
-            }
+            self.books.heard(&self.store.ping().await);
         }
     }
 
@@ -222,6 +215,18 @@ impl BackgroundService for Background {
             // An error means that the sender is gone: the same end.
             drop(until_drained.wait_for(|drained| *drained).await);
         });
+        let mut until_the_end = is_drained.clone();
+        let pace = || {
+            let spending = self.reload.snapshot.load().spending;
+            books::Pace {
+                batch_every: spending.batch_every,
+                keep: spending.keep,
+                forget_every: spending.forget_every,
+            }
+        };
+        let keeping = once.spend_writer.run(pace, async move {
+            drop(until_the_end.wait_for(|drained| *drained).await);
+        });
         let demonstrating = async {
             if let Some(demo) = once.demo
                 && let Err(error) = demo.serve(is_drained).await
@@ -260,7 +265,7 @@ impl BackgroundService for Background {
                 () = self.identities.keep() => {}
             }
         };
-        if let (Err(error), (), ()) = tokio::join!(logging, demonstrating, working) {
+        if let (Err(error), (), (), ()) = tokio::join!(logging, keeping, demonstrating, working) {
             tracing::error!(%error, "the access log was not written");
         }
         end(0);

@@ -230,8 +230,7 @@ fn dearest(price: &Price, usage: Usage, call: &Call) -> Usd {
         memmem::find(written, b"\"cache_control\"").is_some()
     });
     let written = if caches { usage.input_tokens } else { 0 };
-    let cached =
-        Usage { cache_write_tokens: written, cache_write_1h_tokens: written, ..reasoned };
+    let cached = Usage { cache_write_tokens: written, cache_write_1h_tokens: written, ..reasoned };
     plain.max(price.cost(&reasoned)).max(price.cost(&cached))
 }
 
@@ -346,7 +345,9 @@ impl NoRoom {
                 descriptor(scope.kind),
                 scope.id,
                 self.limit().unwrap_or_default(),
-                self.resets().map_or_else(String::new, |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()),
+                self.resets().map_or_else(String::new, |at| at
+                    .strftime("%Y-%m-%d %H:%M:%S UTC")
+                    .to_string()),
             ),
             Why::Parallel { limit } => format!(
                 "Rate limit exceeded for {}: {}. Limit type: max_parallel_requests. Current limit: \
@@ -357,7 +358,9 @@ impl NoRoom {
             Why::Budget { max, spent, held, .. } => {
                 let told = match scope.kind {
                     ScopeKind::User => {
-                        format!("ExceededBudget: User={who} over budget. Spend={spent}, Budget={max}")
+                        format!(
+                            "ExceededBudget: User={who} over budget. Spend={spent}, Budget={max}"
+                        )
                     }
                     ScopeKind::EndUser => format!(
                         "ExceededBudget: End User={who} over budget. Spend={spent}, Budget={max}"
@@ -380,9 +383,11 @@ impl NoRoom {
                     held => format!("{told}. Held for requests under way: {held}"),
                 }
             }
-            Why::Unknown => "Rate limit enforcement unavailable: what was used is not known now. Try \
+            Why::Unknown => {
+                "Rate limit enforcement unavailable: what was used is not known now. Try \
                              again shortly."
-                .into(),
+                    .into()
+            }
         }
     }
 }

@@ -101,8 +101,12 @@ impl Alerts {
     async fn post(&self, client: &reqwest::Client, url: &Secret, body: &Value) -> bool {
         let mut pause = PAUSE;
         for attempt in 1..=ATTEMPTS {
-            let why = match client.post(url.expose()).header("content-type", "application/json")
-                .body(body.to_string()).send().await
+            let why = match client
+                .post(url.expose())
+                .header("content-type", "application/json")
+                .body(body.to_string())
+                .send()
+                .await
             {
                 Ok(answer) if answer.status().is_success() => return true,
                 Ok(answer) => answer.status().to_string(),
@@ -185,10 +189,9 @@ fn text(crossed: &Crossed) -> String {
             "Soft budget crossed: {who} has spent ${spent} of a soft budget of ${}",
             soft.unwrap_or_default()
         ),
-        Level::Percent(100) => format!(
-            "Budget crossed: {who} has spent ${spent} of ${}",
-            max.unwrap_or_default()
-        ),
+        Level::Percent(100) => {
+            format!("Budget crossed: {who} has spent ${spent} of ${}", max.unwrap_or_default())
+        }
         Level::Percent(share) => format!(
             "{share}% threshold crossed: {who} has spent ${spent} of ${}",
             max.unwrap_or_default()
@@ -207,9 +210,7 @@ fn event(crossed: &Crossed, text: &str) -> Value {
         Level::Percent(100) => "budget_crossed",
         Level::Percent(_) => "threshold_crossed",
     };
-    let id = |kind: ScopeKind| {
-        (crossed.scope.kind == kind).then(|| crossed.scope.id.to_string())
-    };
+    let id = |kind: ScopeKind| (crossed.scope.kind == kind).then(|| crossed.scope.id.to_string());
     json!({
         "event": event,
         "event_group": group(crossed.scope.kind),

@@ -341,12 +341,7 @@ impl Quota {
 
     /// What of a budget is used, for people. Asks the ledger where nobody is counted yet; nothing
     /// spent, if it does not answer.
-    pub async fn usage(
-        &self,
-        scope: &Scope,
-        budget: Option<Budget>,
-        zone: &TimeZone,
-    ) -> Usage {
+    pub async fn usage(&self, scope: &Scope, budget: Option<Budget>, zone: &TimeZone) -> Usage {
         let period: Option<Period> = budget.and_then(|budget| budget.period);
         let now = Timestamp::now();
         let resets = term(period, now, zone).map(|term| term.end);

@@ -17,10 +17,10 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::admission::Counters;
 use crate::admin::{Admin, Stores};
+use crate::admission::Counters;
 use crate::background::{Background, Once, Upgrader};
-use crate::books;
+use crate::books::{self, Books, Count, Level, Link};
 use crate::checks::HealthChecks;
 use crate::config;
 use crate::edge::handover::Predecessor;
@@ -32,16 +32,17 @@ use crate::gateway::{AnyHttp, Audience, Gateway, View, shadow_room};
 use crate::identity::Identities;
 use crate::keys::{Directory, KeyRing};
 use crate::mock::Demo;
-use crate::reload::{Known, Reload};
 use crate::quota::{Mode, Quota};
 use crate::quota::alerts::Alerts;
+use crate::reload::{Known, Reload};
 use crate::routing;
 use crate::snapshot::Snapshot;
 use crate::spend::Ledger;
+use crate::store::journal::Journal;
 use crate::store::redis::Redis;
 use crate::store::{self, Database, Store};
 use crate::telemetry::access_log::Sink;
-use crate::telemetry::metrics::names;
+use crate::telemetry::metrics::{Scrape, names};
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Upstreams;
 
@@ -154,8 +155,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let is_shared = matches!(snapshot.store.place, store::Place::Postgres { .. });
     let refresh = is_shared.then_some(BUDGET_REFRESH);
     let watch = Arc::clone(&alerts) as _;
-    let quota =
-        Arc::new(Quota::new(Arc::clone(&ledger), counters, watch, refresh, Instant::now()));
+    let quota = Arc::new(Quota::new(Arc::clone(&ledger), counters, watch, refresh, Instant::now()));
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
 
     let view = Arc::new(View {
@@ -201,12 +201,19 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         known: Mutex::new(known),
         reloaded: watch::Sender::new(None),
     });
-    let books = Arc::<books::State>::default();
+    let books = {
+        let journal = Journal::new(&snapshot.load().store.journal);
+        Arc::new(Books::new(journal, Arc::default()))
+    };
+    let folder = snapshot.load().store.journal.clone();
+    let writer = books::Writer::new(Arc::clone(&books), Arc::clone(&ledger), folder);
+    let state = Arc::clone(books.state());
+    metrics.on_scrape(move |scrape| spending(scrape, &state));
     let stores = Stores {
         keys: Arc::clone(&keys),
         directory: Arc::clone(&directory),
         ledger: Arc::clone(&ledger),
-        books: Arc::clone(&books),
+        books: Arc::clone(books.state()),
     };
     let operations = Arc::clone(&reload) as _;
     let admin = Admin::operated(view, operations, stores, Arc::clone(&metrics), since);
@@ -226,6 +233,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         keys: Arc::clone(&keys),
         directory,
         ledger,
+        books: Arc::clone(&books),
         quota: Arc::clone(&quota),
         admin,
         audience: Audience::Everybody,
@@ -284,7 +292,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         health_checks,
         store,
         keys,
-        books,
+        books: Arc::clone(books.state()),
         addresses,
         greet: options.greet,
         reload,
@@ -303,7 +311,13 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         redis,
         alerts,
         outbox,
-        once: Mutex::new(Some(Once { log_writer, log_sink, demo: options.demo, predecessor })),
+        once: Mutex::new(Some(Once {
+            log_writer,
+            log_sink,
+            spend_writer: writer,
+            demo: options.demo,
+            predecessor,
+        })),
     };
     let mut background = background_service("background", background);
     background.threads = Some(1);
@@ -415,6 +429,23 @@ fn certificate(
             let CertificateFiles { certificate, key } = files;
             Err(StartError::Tls { certificate, key, cause })
         }
+    }
+}
+
+/// What waits for the database, and what became of it.
+fn spending(scrape: &mut Scrape, state: &books::State) {
+    let up = f64::from(u8::from(state.link() != Link::Down));
+    scrape.value(&names::DATABASE_UP, &[], up);
+    scrape.value(&names::JOURNAL_BLOCKED, &[], f64::from(u8::from(state.is_blocked())));
+    for (family, level) in [
+        (&names::SPEND_PENDING_BYTES, Level::PendingBytes),
+        (&names::SPEND_PENDING_RECORDS, Level::PendingRecords),
+        (&names::SPEND_LAG, Level::LagSeconds),
+    ] {
+        scrape.value(family, &[], state.level(level) as f64);
+    }
+    for count in Count::ALL {
+        scrape.value(&names::SPEND_RECORDS, &[count.word()], state.count(count) as f64);
     }
 }
 

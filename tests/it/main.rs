@@ -45,6 +45,7 @@ mod routing;
 mod seeds;
 mod shadow;
 mod smoke;
+mod spend;
 mod stored;
 mod stores;
 mod streaming;

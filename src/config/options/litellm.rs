@@ -78,7 +78,12 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
             "`type: redis`: limits and budgets are shared there; no reply is cached yet",
         ),
         on("max_budget", Kind::Number, "", "US dollars that all traffic may cost; 0: no bound"),
-        on("budget_duration", Kind::Text, "", "period of `max_budget`: `30d`, `1mo`, `weekly`, ..."),
+        on(
+            "budget_duration",
+            Kind::Text,
+            "",
+            "period of `max_budget`: `30d`, `1mo`, `weekly`, ...",
+        ),
         on(
             "budget_exceeded_status_code",
             Kind::Count,

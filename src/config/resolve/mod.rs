@@ -27,6 +27,7 @@ mod rate_limits;
 mod regions;
 mod router;
 mod rules;
+mod spending;
 mod store;
 mod strategies;
 mod vendor;
@@ -96,6 +97,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let edge = edge::edge(&mut sections);
     let logs = general::logs(&mut sections, context);
     let store = store::store(&mut sections, context);
+    let spending = spending::spending(&mut sections.general);
     let mut admission = quota::policy(&mut sections);
     let redis = quota::redis(&mut sections, context);
     if redis.is_some() {
@@ -176,6 +178,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         checks,
         logs,
         store,
+        spending,
         admission,
         redis,
         alerts,

@@ -46,7 +46,8 @@ pub(super) fn policy(sections: &mut Sections<'_>) -> Policy {
     let status = status.and_then(|At { value, spot }| {
         let status = u16::try_from(value).ok().filter(|status| (400..600).contains(status));
         if status.is_none() {
-            let message = format!("`budget_exceeded_status_code` must be 400 to 599, found {value}");
+            let message =
+                format!("`budget_exceeded_status_code` must be 400 to 599, found {value}");
             problems.push(Finding::error(spot, message));
         }
         status
@@ -70,8 +71,7 @@ pub(super) fn policy(sections: &mut Sections<'_>) -> Policy {
         zone: zone.unwrap_or(TimeZone::UTC),
         // As in LiteLLM, nothing is how one says that there is none.
         proxy: max.filter(|max| *max != Usd::ZERO).map(|max| Budget { max, period }),
-        end_user: dollars(litellm, "max_end_user_budget")
-            .map(|max| Budget { max, period: None }),
+        end_user: dollars(litellm, "max_end_user_budget").map(|max| Budget { max, period: None }),
         tags: budgets(litellm.entry("tag_budget_config"), problems, |_| true),
         providers: budgets(sections.router.entry("provider_budget_config"), problems, |entry| {
             let known = provider::vendor(&entry.key).is_some();
@@ -130,15 +130,15 @@ fn budgets(
     let mut budgets = BTreeMap::new();
     let Some(entry) = entry else { return budgets };
     let Some(entries) = entry.node.map() else {
-        let message =
-            format!("`{}` must be a mapping, found {}", entry.key, entry.node.found(""));
+        let message = format!("`{}` must be a mapping, found {}", entry.key, entry.node.found(""));
         let help = "write a name and its budget: `openai: {budget_limit: 100, time_period: 30d}`";
         problems.push(Finding::error(entry.value_spot(), message).help(help));
         return budgets;
     };
     for entry in entries {
         let mut section = Section::new(&BUDGET, &entry.node, entry.spot, problems);
-        let max = first([dollars(&mut section, "budget_limit"), dollars(&mut section, "max_budget")]);
+        let max =
+            first([dollars(&mut section, "budget_limit"), dollars(&mut section, "max_budget")]);
         let period =
             first([period(&mut section, "time_period"), period(&mut section, "budget_duration")]);
         let spot = section.spot;
@@ -168,10 +168,8 @@ pub(super) fn redis(sections: &mut Sections<'_>, context: &Context<'_>) -> Optio
     let is_redis = kind.is_none_or(|at| at.value == "redis");
     let url = first([params.text("url"), router.text("redis_url")]);
     let host = first([params.text("host"), router.text("redis_host")]);
-    let port = first([
-        params.count("port", u16::MAX.into()),
-        router.count("redis_port", u16::MAX.into()),
-    ]);
+    let port =
+        first([params.count("port", u16::MAX.into()), router.count("redis_port", u16::MAX.into())]);
     let password = first([params.text("password"), router.text("redis_password")]);
     let db = first([params.count("db", 1_000), router.count("redis_db", 1_000)]);
     let username = params.text("username");
@@ -271,7 +269,8 @@ pub(super) fn alerts(sections: &mut Sections<'_>, context: &Context<'_>) -> aler
                     let first = budgets.node.list().and_then(|list| list.first());
                     first.map_or_else(|| budgets.node.text(), |first| first.text())
                 });
-                let found = own.map(str::to_owned).or_else(|| variable(context.env, "SLACK_WEBHOOK_URL"));
+                let found =
+                    own.map(str::to_owned).or_else(|| variable(context.env, "SLACK_WEBHOOK_URL"));
                 settings.slack = url(found, spot, value);
             }
             "webhook" => {

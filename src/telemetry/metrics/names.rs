@@ -212,6 +212,21 @@ families! {
     CONFIG_RELOADED = "tollgate_config_last_reload_timestamp_seconds", Kind::Gauge, &[],
         "When the configuration was last read, in seconds since 1970.";
 
+    // What was spent, on its way to the database.
+    SPEND_RECORDS = "tollgate_spend_records_total", Kind::ScrapeCounter, &["result"],
+        "What became of records of spend: appended, written, known, interrupted, failed_batches, \
+refused, unjournaled, lost, damaged_bytes.";
+    SPEND_PENDING_RECORDS = "tollgate_spend_pending_records", Kind::ScrapeGauge, &[],
+        "Requests of this process that are in its journal and not in the database yet.";
+    SPEND_PENDING_BYTES = "tollgate_spend_pending_bytes", Kind::ScrapeGauge, &[],
+        "Bytes of the journal that the database does not have yet.";
+    SPEND_LAG = "tollgate_spend_lag_seconds", Kind::ScrapeGauge, &[],
+        "Since when something waits for the database, in seconds; 0 if nothing does.";
+    JOURNAL_BLOCKED = "tollgate_spend_journal_blocked", Kind::ScrapeGauge, &[],
+        "Whether the disk takes no records of spend: they wait in memory.";
+    DATABASE_UP = "tollgate_database_up", Kind::ScrapeGauge, &[],
+        "Whether the database answers.";
+
     // The process, under the names that every Prometheus client uses.
     PROCESS_START = "process_start_time_seconds", Kind::Gauge, &[],
         "When the process started, in seconds since 1970.";
