@@ -14,6 +14,7 @@ mod form;
 mod gate;
 mod health;
 mod landing;
+mod manage;
 mod models;
 mod problem;
 pub mod rights;
@@ -31,13 +32,14 @@ use axum::routing::{any, get, post};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
+use jiff::tz::TimeZone;
 use tower::ServiceExt;
 
 pub use self::config::Operations;
 pub(crate) use self::gate::Operator;
 pub use self::problem::{ClientDialect, Problem};
 use crate::books;
-use crate::keys::{self, Access, Caller, Directory, KeyRing};
+use crate::keys::{self, Access, Caller, Directory, Issuing, KeyRing};
 use crate::spend::Ledger;
 use crate::telemetry::{DeploymentState, Metrics};
 
@@ -62,6 +64,10 @@ pub trait Source: Send + Sync + 'static {
     fn model(&self, name: &str, caller: &Caller) -> Option<Model>;
     /// What the traffic so far says of each model group.
     fn groups(&self) -> Vec<GroupHealth>;
+    /// What new keys, users and teams are to be like.
+    fn issuing(&self) -> Arc<Issuing>;
+    /// The calendar of budgets.
+    fn zone(&self) -> TimeZone;
     /// The process is about to end: no new work should be sent here.
     fn draining(&self) -> bool;
     /// What would become of a request now, without calling anyone; or status and body of the error
@@ -223,6 +229,7 @@ fn router(shared: Arc<Shared>) -> Router {
         }
     }
     router
+        .merge(manage::router(&shared))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), gate::enter))

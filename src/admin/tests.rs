@@ -42,6 +42,14 @@ impl Source for Fixed {
         self.groups.clone()
     }
 
+    fn issuing(&self) -> Arc<Issuing> {
+        Arc::default()
+    }
+
+    fn zone(&self) -> TimeZone {
+        TimeZone::UTC
+    }
+
     fn draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderValue, Request};
+use jiff::tz::TimeZone;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
@@ -17,7 +18,7 @@ use super::{Audience, Gateway};
 use crate::admin::routes;
 use crate::admin::{DeploymentHealth, GroupHealth, Model, Source};
 use crate::catalog::Resolved;
-use crate::keys::{Access, Caller};
+use crate::keys::{Access, Caller, Issuing};
 use crate::routing::{self, Health};
 use crate::snapshot::Snapshot;
 use crate::telemetry::DeploymentState;
@@ -95,6 +96,14 @@ impl View {
 impl Source for View {
     fn access(&self) -> Access {
         self.snapshot.load().access.clone()
+    }
+
+    fn issuing(&self) -> Arc<Issuing> {
+        Arc::clone(&self.snapshot.load().issuing)
+    }
+
+    fn zone(&self) -> TimeZone {
+        TimeZone::UTC
     }
 
     fn models(&self, caller: &Caller) -> Vec<Model> {

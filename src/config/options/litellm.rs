@@ -95,8 +95,8 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
         later("budget_rollover", NO_BUDGET),
         later("timezone", NO_BUDGET),
         later("max_user_budget", NO_BUDGET),
-        later("max_internal_user_budget", NO_BUDGET),
-        later("internal_user_budget_duration", NO_BUDGET),
+        on("max_internal_user_budget", Kind::Number, "", "USD for users whose record has no budget"),
+        on("internal_user_budget_duration", Kind::Text, "", "the period of that budget: `30d`"),
         later("max_end_user_budget", NO_BUDGET),
         later("max_end_user_budget_id", NO_BUDGET),
         later("max_ui_session_budget", NO_BUDGET),
@@ -105,15 +105,33 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
         later("block_requests_for_models_without_pricing", NO_BUDGET),
         later("cost_discount_config", "costs are the price book's"),
         later("cost_margin_config", "costs are the price book's"),
-        later("default_internal_user_params", NO_KEYS),
-        later("default_team_params", NO_KEYS),
-        later("default_team_settings", NO_KEYS),
-        later("default_key_generate_params", NO_KEYS),
-        later("upperbound_key_generate_params", NO_KEYS),
+        on(
+            "default_key_generate_params",
+            Kind::Map,
+            "{}",
+            "what a new key is like where its request says nothing",
+        ),
+        on("upperbound_key_generate_params", Kind::Map, "{}", "the most that a key gets"),
+        on(
+            "default_internal_user_params",
+            Kind::Map,
+            "{}",
+            "what a new internal user is like where the request says nothing",
+        ),
+        on(
+            "default_team_params",
+            Kind::Map,
+            "{}",
+            "what a new team is like where its request says nothing",
+        ),
+        later("default_team_settings", NO_CALLBACK),
         later("key_generation_settings", NO_KEYS),
         later("key_alias_pattern", NO_KEYS),
         later("public_model_groups", "the list of models asks for a key"),
-        later("store_audit_logs", "no audit log is stored"),
+        ignored(
+            "store_audit_logs",
+            "every change by the management routes is kept in the audit log",
+        ),
         later("priority_reservation", "requests are served as they come"),
         later("priority_reservation_settings", "requests are served as they come"),
         later("disable_end_user_cost_tracking", "costs are not kept by end user"),
@@ -180,7 +198,7 @@ pub(crate) const CACHE_PARAMS: Table = Table {
 
 const NO_CACHE: &str = "no reply is cached; every request goes to a provider";
 const NO_BUDGET: &str = "no budget is held";
-const NO_KEYS: &str = "only the master key opens the gateway";
+const NO_KEYS: &str = "every key is made as it is asked for";
 const NO_CALLBACK: &str = "no callback is called";
 const ALL_METRICS: &str = "every metric is served, with a bound on its labels";
 const NO_DIALECT_CHOICE: &str = "the endpoint and the provider decide which API is called";
