@@ -27,15 +27,20 @@ use crate::edge::{Address, Connections, Lifecycle};
 use crate::identity::Identities;
 use crate::keys::KeyRing;
 use crate::mock::Demo;
+use crate::gateway::look_after_providers;
 use crate::quota::Quota;
 use crate::quota::alerts::{Alerts, Outbox};
 use crate::reload::Reload;
+use crate::routing::Rates;
 use crate::store::Store;
 use crate::store::redis::Redis;
 use crate::telemetry::AccessLog;
 use crate::telemetry::access_log::{Sink, Writer};
 use crate::upstream::Upstreams;
 pub(crate) use upgrade::Upgrader;
+
+/// How often the budgets of providers are looked at.
+const BUDGETS_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the names of upstreams are looked up again, and their idle connections looked at.
 const UPKEEP_EVERY: Duration = Duration::from_secs(30);
@@ -76,6 +81,7 @@ pub(crate) struct Background {
     pub books: Arc<books::State>,
     pub access_log: AccessLog,
     pub quota: Arc<Quota>,
+    pub rates: Arc<Rates>,
     pub redis: Option<Arc<Redis>>,
     pub alerts: Arc<Alerts>,
     pub outbox: Outbox,
@@ -131,6 +137,16 @@ impl Background {
         }
     }
 
+    async fn look_after_providers(&self) {
+        let mut tick = tokio::time::interval(BUDGETS_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let snapshot = self.reload.snapshot.load();
+            look_after_providers(&self.quota, &self.rates, &snapshot.admission);
+        }
+    }
+
     /// Limits and budgets, and who is told of them.
     async fn keep_quota(&self) {
         let snapshot = || self.reload.snapshot.load();
@@ -142,6 +158,7 @@ impl Background {
         tokio::join!(
             self.quota.keep(|| snapshot().admission.zone.clone()),
             self.alerts.run(&self.outbox, || snapshot().alerts.clone()),
+            self.look_after_providers(),
             shared,
         );
     }

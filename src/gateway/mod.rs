@@ -62,6 +62,7 @@ use self::error::{ClientDialect, GatewayError};
 use self::passing::Passing;
 pub use self::preface::AnyHttp;
 pub use self::queue::Queue;
+pub use self::quota::look_after_providers;
 use self::refusal::HeadProblem;
 use self::route::Route;
 pub use self::shadow::room as shadow_room;

@@ -32,7 +32,7 @@ use crate::gateway::{AnyHttp, Audience, Gateway, View, shadow_room};
 use crate::identity::Identities;
 use crate::keys::{Directory, KeyRing};
 use crate::mock::Demo;
-use crate::quota::Quota;
+use crate::quota::{Mode, Quota};
 use crate::quota::alerts::Alerts;
 use crate::reload::{Known, Reload};
 use crate::routing;
@@ -162,6 +162,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         snapshot: Arc::clone(&snapshot),
         routing: Arc::clone(&routing),
         draining: Arc::clone(&draining),
+        quota: Arc::clone(&quota),
     });
     let counted = Arc::clone(&keys);
     metrics.on_scrape(move |scrape| {
@@ -219,7 +220,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let gateway = Gateway {
         snapshot: Arc::clone(&snapshot),
         routing: Arc::clone(&routing),
-        rates,
+        rates: Arc::clone(&rates),
         upstreams: Arc::clone(&upstreams),
         identities: Arc::clone(&identities),
         metrics,
@@ -238,6 +239,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         audience: Audience::Everybody,
     };
 
+    tell_quota(&gateway.metrics, &quota, redis.as_ref(), &alerts);
     let beat = Arc::new(AtomicU64::new(0));
     let lifecycle = Lifecycle::new();
     let settings = Arc::clone(&gateway.snapshot);
@@ -305,6 +307,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         upgrader,
         access_log,
         quota,
+        rates,
         redis,
         alerts,
         outbox,
@@ -322,6 +325,43 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
 
     server.run(RunArgs { shutdown_signal: Box::new(ShutdownSignals(lifecycle)) });
     Ok(())
+}
+
+/// What the metrics say of limits and budgets.
+fn tell_quota(
+    metrics: &Metrics,
+    quota: &Arc<Quota>,
+    redis: Option<&Arc<Redis>>,
+    alerts: &Arc<Alerts>,
+) {
+    let (quota, redis, alerts) = (Arc::clone(quota), redis.cloned(), Arc::clone(alerts));
+    metrics.on_scrape(move |scrape| {
+        let counts = &quota.counts;
+        // As floats, which is what Prometheus counts in.
+        let number = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
+        for (result, count) in [
+            ("admitted", &counts.admitted),
+            ("rate_limited", &counts.rate_limited),
+            ("parallel_limited", &counts.parallel_limited),
+            ("over_budget", &counts.over_budget),
+            ("unavailable", &counts.unavailable),
+        ] {
+            scrape.value(&names::LIMIT_DECISIONS, &[result], number(count));
+        }
+        scrape.value(&names::LIMITS_ALONE, &[], number(&counts.alone));
+        scrape.value(&names::LIMITS_UNKNOWN, &[], number(&counts.unknown));
+        scrape.value(&names::LIMITED, &[], quota.counted() as f64);
+        if let Some(redis) = &redis {
+            let is_shared = quota.mode() == Mode::Shared;
+            scrape.value(&names::LIMITS_SHARED, &[], f64::from(u8::from(is_shared)));
+            scrape.value(&names::GATEWAYS, &[], f64::from(quota.gateways()));
+            scrape.value(&names::REDIS_FAILURES, &[], redis.failures() as f64);
+            scrape.value(&names::REDIS_WAITING, &[], redis.waiting() as f64);
+        }
+        for (result, count) in ["sent", "failed", "dropped"].into_iter().zip(alerts.counts()) {
+            scrape.value(&names::ALERTS, &[result], count as f64);
+        }
+    });
 }
 
 /// The signals that end the process, and its replacement by another. In every case requests in

@@ -35,6 +35,7 @@ mod nginx;
 mod passing;
 mod process;
 mod providers;
+mod quota;
 mod realtime;
 mod records;
 mod refusals;

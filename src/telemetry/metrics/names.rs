@@ -187,6 +187,26 @@ families! {
         "Reloads of the configuration: success, unchanged or failure.";
     CONFIG_RELOAD_OK = "tollgate_config_last_reload_successful", Kind::Gauge, &[],
         "1 if the configuration in force is the one in the file, 0 if the last reload failed.";
+    // Limits and budgets of whoever calls.
+    LIMIT_DECISIONS = "tollgate_limit_decisions_total", Kind::ScrapeCounter, &["result"],
+        "Requests that a limit or a budget decided about: `admitted`, `rate_limited`, ...";
+    LIMITS_ALONE = "tollgate_limits_alone_total", Kind::ScrapeCounter, &[],
+        "Requests decided about without Redis, because it was away.";
+    LIMITS_UNKNOWN = "tollgate_limits_unknown_spend_total", Kind::ScrapeCounter, &[],
+        "Times that the database did not say what a budget had spent.";
+    LIMITED = "tollgate_limits_counted", Kind::ScrapeGauge, &[],
+        "Keys, teams and others that are counted in memory.";
+    LIMITS_SHARED = "tollgate_limits_shared", Kind::ScrapeGauge, &[],
+        "1 while limits and budgets are shared through Redis, 0 while it is away.";
+    GATEWAYS = "tollgate_gateways", Kind::ScrapeGauge, &[],
+        "Gateways that share the same Redis, as last heard.";
+    REDIS_FAILURES = "tollgate_redis_failures_total", Kind::ScrapeCounter, &[],
+        "Operations of Redis that failed or came too late.";
+    REDIS_WAITING = "tollgate_redis_waiting", Kind::ScrapeGauge, &[],
+        "Settlements that wait for Redis.";
+    ALERTS = "tollgate_budget_alerts_total", Kind::ScrapeCounter, &["result"],
+        "Alerts of budgets: `sent`, `failed` or `dropped`.";
+
     CONFIG_LOADED = "tollgate_config_last_reload_success_timestamp_seconds", Kind::Gauge, &[],
         "When the configuration was last read without an error, in seconds since 1970.";
     CONFIG_RELOADED = "tollgate_config_last_reload_timestamp_seconds", Kind::Gauge, &[],
