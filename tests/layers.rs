@@ -32,7 +32,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("routing", &["limits", "catalog", "failure", "dialect", "usage", "money"]),
     ("keys", &["secret"]),
     ("spend", &["keys", "usage", "money"]),
-    ("store", &["keys", "spend", "secret"]),
+    ("store", &["keys", "spend", "secret", "money"]),
     ("snapshot", &["edge", "catalog", "routing", "keys", "secret"]),
     ("upstream", &["snapshot", "catalog", "failure", "patience"]),
     ("fetch", &["snapshot", "patience"]),
@@ -119,7 +119,23 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
         ],
     ),
-    ("cli", &["edge", "server", "gateway", "config", "mock", "telemetry", "snapshot", "routing"]),
+    (
+        "cli",
+        &[
+            "edge",
+            "server",
+            "gateway",
+            "config",
+            "mock",
+            "telemetry",
+            "snapshot",
+            "routing",
+            "store",
+            "spend",
+            "keys",
+            "secret",
+        ],
+    ),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -15,9 +15,9 @@ use crate::keys::StoreError;
 use crate::spend::{Appended, Columns, Ledger, Line, Query, Report, Scope, ScopeKind, SpendEvent};
 
 /// The quarters of an hour in which sums are kept.
-const QUARTER_US: i64 = 15 * 60 * 1_000_000;
+pub(super) const QUARTER_US: i64 = 15 * 60 * 1_000_000;
 /// The quarter that stands for all of them.
-const EVER: i64 = -1;
+pub(super) const EVER: i64 = -1;
 /// The most rows that are removed at once.
 const FORGET_AT_ONCE: i64 = 2_000;
 

@@ -6,6 +6,7 @@
 //! ledger.rs           rows and sums of what was spent: implements `spend::Ledger`
 //! reports.rs          what the ledger answers
 //! values.rs           rows of values in SQL
+//! litellm/             what a LiteLLM proxy keeps, brought over
 //! Journal (journal.rs) what is on disk before the database has it
 //! ```
 //!
@@ -14,6 +15,7 @@
 
 pub mod journal;
 mod ledger;
+pub mod litellm;
 mod records;
 mod reports;
 mod values;

@@ -38,6 +38,7 @@ mod realtime;
 mod records;
 mod refusals;
 mod reload;
+mod reports;
 mod responses;
 mod routing;
 mod seeds;

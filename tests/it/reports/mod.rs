@@ -1,0 +1,3 @@
+//! What operators ask of what was spent, and what they bring along.
+
+mod import;
