@@ -9,10 +9,12 @@ mod anthropic_models;
 pub mod auth;
 pub mod config;
 pub mod cors;
+mod gate;
 mod health;
 mod landing;
 mod models;
 mod problem;
+pub mod rights;
 pub mod routes;
 
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use tower::ServiceExt;
 
 pub use self::config::Operations;
+pub(crate) use self::gate::Operator;
 pub use self::problem::{ClientDialect, Problem};
 use crate::keys::{self, Access};
 use crate::telemetry::{DeploymentState, Metrics};
@@ -200,6 +203,7 @@ fn router(shared: Arc<Shared>) -> Router {
     router
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), gate::enter))
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), across_origins))
         .with_state(shared)
 }
@@ -224,12 +228,6 @@ async fn across_origins(
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let access = shared.source.access();
-    if access.require_auth_for_metrics
-        && let Err(refusal) = admit(&access, &headers)
-    {
-        return refusal;
-    }
     // The page of a thousand busy deployments takes tens of milliseconds to write; no request may
     // wait behind it.
     match tokio::task::spawn_blocking(move || shared.metrics.render()).await {
@@ -252,9 +250,6 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
 
 /// `POST /routing/explain`: the body is a request as it would be sent to a model.
 async fn explain(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    if let Err(refusal) = admit(&shared.source.access(), &headers) {
-        return refusal;
-    }
     let json = [(CONTENT_TYPE, "application/json")];
     match shared.source.explain(&headers, body) {
         Ok(explained) => (json, explained).into_response(),
@@ -263,27 +258,6 @@ async fn explain(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
             (status, json, body).into_response()
         }
     }
-}
-
-/// Lets the request pass or says why not.
-#[expect(clippy::result_large_err, reason = "the refusal is the response, made once per refusal")]
-pub(crate) fn admit(access: &Access, headers: &HeaderMap) -> Result<keys::Caller, Response> {
-    let candidates = auth::candidates(headers, access.key_header.as_ref());
-    keys::authorise(access, candidates)
-        .map_err(|error| no_entry(&error, headers, ClientDialect::OpenAi))
-}
-
-/// The same for a client of Google's, whose key may stand in the query.
-#[expect(clippy::result_large_err, reason = "the refusal is the response, made once per refusal")]
-fn admit_google(
-    access: &Access,
-    headers: &HeaderMap,
-    query: Option<&str>,
-) -> Result<keys::Caller, Response> {
-    let key = auth::google_key(headers, query);
-    let candidates = auth::candidates(headers, access.key_header.as_ref());
-    keys::authorise(access, candidates.chain(key.as_deref()))
-        .map_err(|error| no_entry(&error, headers, ClientDialect::Gemini))
 }
 
 fn no_entry(error: &keys::AuthError, headers: &HeaderMap, dialect: ClientDialect) -> Response {

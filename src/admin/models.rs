@@ -12,9 +12,7 @@ use http::{HeaderMap, Uri};
 use serde::{Deserialize, Serialize};
 
 use super::anthropic_models as anthropic;
-use super::{
-    ClientDialect, Model, Problem, Shared, admit, admit_google, auth, request_id, shortened,
-};
+use super::{ClientDialect, Model, Problem, Shared, auth, request_id, shortened};
 
 #[derive(Serialize)]
 struct List<'a> {
@@ -49,12 +47,9 @@ pub(super) async fn list(
     headers: HeaderMap,
 ) -> Response {
     if auth::is_googles(&headers, uri.query()) {
-        return google_list(shared, page, uri, headers).await;
+        return google_list(shared, page, headers).await;
     }
     let State(shared) = shared;
-    if let Err(refusal) = admit(&shared.source.access(), &headers) {
-        return refusal;
-    }
     let models = shared.source.models();
     if anthropic::is_client(&headers) {
         return anthropic::list(&models, shared.started, &uri, &headers);
@@ -71,12 +66,9 @@ pub(super) async fn one(
     headers: HeaderMap,
 ) -> Response {
     if auth::is_googles(&headers, uri.query()) {
-        return google_one(shared, name, uri, headers).await;
+        return google_one(shared, name, headers).await;
     }
     let State(shared) = shared;
-    if let Err(refusal) = admit(&shared.source.access(), &headers) {
-        return refusal;
-    }
     // A name that is no text cannot be that of a model.
     let name = name.map(|Path(name)| name).unwrap_or_default();
     let anthropics = anthropic::is_client(&headers);
@@ -146,12 +138,8 @@ pub(super) struct Page {
 pub(super) async fn google_list(
     State(shared): State<Arc<Shared>>,
     page: Result<Query<Page>, QueryRejection>,
-    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(refusal) = admit_google(&shared.source.access(), &headers, uri.query()) {
-        return refusal;
-    }
     let wrong = |param| google_problem(400, "invalid_value", param, &headers);
     let Ok(Query(page)) = page else { return wrong("pageSize") };
     let start = match page.page_token.as_str() {
@@ -173,12 +161,8 @@ pub(super) async fn google_list(
 pub(super) async fn google_one(
     State(shared): State<Arc<Shared>>,
     name: Result<Path<String>, PathRejection>,
-    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(refusal) = admit_google(&shared.source.access(), &headers, uri.query()) {
-        return refusal;
-    }
     let name = name.map(|Path(name)| name).unwrap_or_default();
     match shared.source.model(&name) {
         Some(model) => Json(GoogleEntry::of(&model)).into_response(),

@@ -1,0 +1,113 @@
+//! The one way in: finds out who calls, and whether that caller may enter the route.
+//!
+//! Every route is behind it; a route takes the caller from the request ([`Operator`]) and never looks
+//! at a key itself. What of all records a caller may see or change is decided by the routes.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::request::Parts;
+use http::{HeaderMap, Method, Uri};
+
+use super::rights::{Right, right};
+use super::{ClientDialect, Problem, Shared, auth, no_entry, request_id};
+use crate::keys::{self, AuthError, Caller, Role};
+
+/// Who has entered a route.
+#[derive(Clone, Debug)]
+pub(crate) struct Operator(pub Caller);
+
+impl Operator {
+    /// What the caller may manage; `None` is a key without a user, which may nothing.
+    pub(crate) fn role(&self) -> Option<Role> {
+        match &self.0 {
+            // Without a master key, only this machine is served.
+            Caller::Master | Caller::Anonymous => Some(Role::ProxyAdmin),
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Operator {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        // Without the gate nobody has entered.
+        let entered = parts.extensions.get::<Self>().cloned();
+        entered.ok_or_else(|| no_entry(&AuthError::Missing, &parts.headers, ClientDialect::OpenAi))
+    }
+}
+
+/// Lets a request pass to its route, or says why not.
+pub(super) async fn enter(
+    State(shared): State<Arc<Shared>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let needed = right(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
+    // Asking which methods there are is open, as it is to browsers.
+    if needed == Right::Open || *request.method() == Method::OPTIONS {
+        return next.run(request).await;
+    }
+    let dialect = dialect(request.uri(), request.headers());
+    match identify(&shared, request.headers(), request.uri(), needed).await {
+        Err(error) => no_entry(&error, request.headers(), dialect),
+        Ok(Some(operator)) if !needed.is_given_to(operator.role()) => {
+            not_allowed(&operator, request.uri(), request.headers())
+        }
+        Ok(operator) => {
+            if let Some(operator) = operator {
+                request.extensions_mut().insert(operator);
+            }
+            next.run(request).await
+        }
+    }
+}
+
+/// Who calls; `None` where nobody has to say so.
+async fn identify(
+    shared: &Shared,
+    headers: &HeaderMap,
+    uri: &Uri,
+    needed: Right,
+) -> Result<Option<Operator>, AuthError> {
+    let access = shared.source.access();
+    if needed == Right::Metrics && !access.require_auth_for_metrics {
+        return Ok(None);
+    }
+    let candidates = auth::candidates(headers, access.key_header.as_ref());
+    let googles = match dialect(uri, headers) {
+        ClientDialect::Gemini => auth::google_key(headers, uri.query()),
+        ClientDialect::OpenAi | ClientDialect::Responses | ClientDialect::Anthropic => None,
+    };
+    let caller = keys::authorise(&access, candidates.chain(googles.as_deref()))?;
+    Ok(Some(Operator(caller)))
+}
+
+/// Whose words a client expects: Google's SDKs ask for models below `/v1` too.
+fn dialect(uri: &Uri, headers: &HeaderMap) -> ClientDialect {
+    let path = uri.path();
+    let models = ["/models", "/v1/models"].iter().any(|prefix| path.starts_with(prefix));
+    let googles = path.starts_with("/v1beta/") || models && auth::is_googles(headers, uri.query());
+    if googles { ClientDialect::Gemini } else { ClientDialect::OpenAi }
+}
+
+/// LiteLLM's words for it, but for the user's id.
+fn not_allowed(operator: &Operator, uri: &Uri, headers: &HeaderMap) -> Response {
+    let role = operator.role().map_or("none", Role::word);
+    let message = format!(
+        "user not allowed to access this route, role= {role}. Trying to access: {}",
+        super::shortened(uri.path())
+    );
+    let problem = Problem {
+        status: 403,
+        kind: "auth_error",
+        code: "not_allowed",
+        message: &message,
+        param: None,
+        request_id: request_id(headers),
+        telling: None,
+    };
+    problem.response(dialect(uri, headers))
+}
