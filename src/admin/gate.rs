@@ -11,9 +11,11 @@ use axum::response::Response;
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
 
+use super::fault::Fault;
 use super::rights::{Right, right};
-use super::{ClientDialect, Problem, Shared, auth, no_entry, request_id};
-use crate::keys::{self, AuthError, Caller, Role};
+use super::{ClientDialect, Problem, REQUEST_ID, Shared, auth, no_entry, request_id};
+use crate::keys::record::{Member, MemberRole, Team};
+use crate::keys::{self, AuthError, Caller, Principal, Role};
 
 /// Who has entered a route.
 #[derive(Clone, Debug)]
@@ -25,7 +27,67 @@ impl Operator {
         match &self.0 {
             // Without a master key, only this machine is served.
             Caller::Master | Caller::Anonymous => Some(Role::ProxyAdmin),
+            Caller::Key(principal) => principal.user.as_ref().map(|user| user.user_role),
         }
+    }
+
+    /// The caller's key with all that is known of it; the master key is none.
+    pub(crate) fn principal(&self) -> Option<&Principal> {
+        self.0.principal().map(Arc::as_ref)
+    }
+
+    /// The user whose key it is.
+    pub(crate) fn user_id(&self) -> Option<&str> {
+        self.principal()?.user_id()
+    }
+
+    /// The hash of the caller's key.
+    pub(crate) fn key_hash(&self) -> Option<&str> {
+        self.principal().map(|principal| &**principal.hash())
+    }
+
+    /// Who it is, for histories and the audit log: a user's id, a key's alias, or `master`.
+    pub(crate) fn name(&self) -> &str {
+        match &self.0 {
+            Caller::Anonymous | Caller::Master => self.0.owner(),
+            Caller::Key(principal) => principal.user_id().unwrap_or_else(|| principal.name()),
+        }
+    }
+
+    /// Whether it sees what is not its own.
+    pub(crate) fn sees_all(&self) -> bool {
+        Right::SeeAll.is_given_to(self.role())
+    }
+
+    /// Whether it may change what is not its own.
+    pub(crate) fn changes_all(&self) -> bool {
+        Right::ChangeAll.is_given_to(self.role())
+    }
+
+    /// Whether it manages an organisation.
+    pub(crate) fn leads(&self, organisation: Option<&str>) -> bool {
+        let user = self.principal().and_then(|principal| principal.user.as_ref());
+        let own = user.filter(|user| user.user_role == Role::OrgAdmin);
+        let own = own.and_then(|user| user.organization_id.as_deref());
+        own.is_some() && own == organisation
+    }
+
+    /// Whether it manages a team: as the team's admin, or as its organisation's.
+    pub(crate) fn runs(&self, team: &Team) -> bool {
+        let is_admin = |member: &Member| {
+            member.role == MemberRole::Admin && self.user_id() == Some(member.user_id.as_str())
+        };
+        // A key without a user's record has no rights, whatever a team says of its user's name.
+        let has_user = self.role().is_some();
+        has_user && team.members.iter().any(is_admin) || self.leads(team.organization_id.as_deref())
+    }
+
+    /// Whether its user is in a team, or its key is one of the team's.
+    pub(crate) fn is_in(&self, team: &Team) -> bool {
+        let user_id = self.user_id();
+        let is_user = |member: &Member| user_id == Some(member.user_id.as_str());
+        let of_key = self.principal().and_then(Principal::team_id);
+        of_key == Some(team.team_id.as_str()) || team.members.iter().any(is_user) || self.runs(team)
     }
 }
 
@@ -60,7 +122,12 @@ pub(super) async fn enter(
             if let Some(operator) = operator {
                 request.extensions_mut().insert(operator);
             }
-            next.run(request).await
+            let id = request.headers().get(REQUEST_ID).cloned();
+            let mut answer = next.run(request).await;
+            match answer.extensions_mut().remove::<Fault>() {
+                Some(fault) => fault.response(id.as_ref().and_then(|id| id.to_str().ok())),
+                None => answer,
+            }
         }
     }
 }

@@ -9,6 +9,8 @@ mod anthropic_models;
 pub mod auth;
 pub mod config;
 pub mod cors;
+mod fault;
+mod form;
 mod gate;
 mod health;
 mod landing;

@@ -75,8 +75,8 @@ pub struct Call {
     pub obstacle: Obstacle,
     /// A stream is wanted as one JSON array.
     pub array: bool,
-    /// Whose call it is: see [`Caller::owner`].
-    pub tenant: &'static str,
+    /// Whose call it is.
+    pub caller: Option<Caller>,
     /// Headers that go to a provider of the client's dialect.
     pub forwarded: Vec<(HeaderName, HeaderValue)>,
     pub stream: bool,
@@ -104,6 +104,11 @@ pub struct Call {
 }
 
 impl Call {
+    /// Whose what is kept for the call is: see [`Caller::owner`].
+    pub fn tenant(&self) -> &str {
+        self.caller.as_ref().map_or("", Caller::owner)
+    }
+
     /// The call as its client wrote it, if not canonically.
     pub fn native(&self) -> Option<Native<'_>> {
         let body = self.native.as_ref()?;

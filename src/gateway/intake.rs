@@ -18,7 +18,6 @@ use super::stored::{self, Named};
 use super::{forms, hints};
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::FailureClass;
-use crate::keys::Caller;
 use crate::patience::within;
 use crate::routing::Fallback;
 use crate::wire::client::Obstacle;
@@ -219,7 +218,7 @@ pub(super) fn understand(
         _ => forwarded(headers),
     };
     Ok(Call {
-        tenant: ctx.caller.map_or("", Caller::owner),
+        caller: ctx.caller.clone(),
         endpoint,
         dialect,
         native,

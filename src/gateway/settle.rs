@@ -11,10 +11,9 @@ use super::ctx::RequestCtx;
 use super::error::GatewayError;
 use super::passing;
 use super::route::Route as GatewayRoute;
-use crate::keys::Caller;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{
-    Client, ClientText, Durations, ErrorRecord, KeyKind, RequestRecord, Route, Served, class_name,
+    Client, ClientText, Durations, ErrorRecord, RequestRecord, Route, Served, class_name,
 };
 
 /// The status of a request whose client left before it had one; nginx made it known.
@@ -40,11 +39,8 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
             .headers
             .get(http::header::USER_AGENT)
             .map(|value| ClientText::from_bytes(value.as_bytes())),
-        key: match ctx.caller {
-            Some(Caller::Master) => KeyKind::Master,
-            Some(Caller::Anonymous) | None => KeyKind::None,
-        },
-        key_alias: None,
+        caller: ctx.caller.clone(),
+        end_user: None,
         disconnected: ctx.client_gone,
     };
     record.bytes_in = session.body_bytes_read() as u64;

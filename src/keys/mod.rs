@@ -7,11 +7,16 @@
 //! KeyHash (hash.rs)         what of a key is kept
 //! records (record.rs)       keys, users, teams, ... as stored and as shown
 //! Role (role.rs)            what a user may manage
+//! Principal (principal.rs)  a key's record joined with its user's, team's and organisation's
+//! Issuing (issuing.rs)      what new keys, users and teams are like, and how long they last (lifetime.rs)
 //! Directory (directory.rs)  the port behind which the records are kept
 //! ```
 
 mod directory;
 mod hash;
+mod issuing;
+mod lifetime;
+mod principal;
 pub mod record;
 mod role;
 
@@ -22,6 +27,11 @@ pub use self::directory::{
     Audit, AuditFilter, Change, Changed, Directory, Entry, Filter, StoreError, Stored, fetch, read,
 };
 pub use self::hash::{KeyHash, masked};
+pub use self::issuing::{
+    Beyond, Issuing, KeyBounds, KeyDefaults, TeamDefaults, UserDefaults, new_key,
+};
+pub use self::lifetime::{NoLifetime, expiry};
+pub use self::principal::{Budgets, Caller, Principal};
 pub use self::role::Role;
 use crate::secret::Secret;
 
@@ -35,26 +45,6 @@ pub struct Access {
     pub require_auth_for_metrics: bool,
     /// Origins that browsers may call from; `*` stands for all.
     pub cors_origins: Vec<Box<str>>,
-}
-
-/// Who is calling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Caller {
-    /// No key is configured, so everybody who reaches the listener may call.
-    Anonymous,
-    /// The holder of the master key.
-    Master,
-}
-
-impl Caller {
-    /// Whose what is kept for this caller is: callers with the same name share it.
-    #[must_use]
-    pub const fn owner(self) -> &'static str {
-        match self {
-            Self::Anonymous => "anonymous",
-            Self::Master => "master",
-        }
-    }
 }
 
 /// Why a caller is turned away. The texts never repeat what the caller sent.

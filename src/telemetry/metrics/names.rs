@@ -1,10 +1,9 @@
 //! Every metric: its name, what it says, its labels. There is no metric that is not in this list.
 //!
 //! Names and labels that begin with `litellm_` are LiteLLM's, so that its dashboards keep working.
-//! Counters are listed as they are exported, with `_total`. Labels that LiteLLM fills and that name
-//! something Tollgate does not have yet (`team`, `user`, `end_user`), and those whose values every
-//! client can invent (`client_ip`, `user_agent`), are left out: to PromQL a missing label and an
-//! empty one are the same.
+//! Counters are listed as they are exported, with `_total`. Labels whose values
+//! every client can invent (`end_user`, `client_ip`, `user_agent`) are left out: to PromQL a missing
+//! label and an empty one are the same.
 
 /// What a family counts.
 #[derive(Clone, Copy, Debug)]
@@ -48,10 +47,28 @@ const DEPLOYMENT: &[&str] = &["litellm_model_name", "model_id", "api_base", "api
 const DEPLOYMENT_IN_GROUP: &[&str] =
     &["requested_model", "litellm_model_name", "model_id", "api_base", "api_provider"];
 const ANSWERED: &[&str] = &["requested_model", "model", "model_id", "api_provider"];
-const ANSWERED_TO_KEY: &[&str] =
-    &["requested_model", "model", "model_id", "api_provider", "api_key_alias"];
-const FALLBACK: &[&str] =
-    &["requested_model", "fallback_model", "api_key_alias", "exception_status", "exception_class"];
+const ANSWERED_TO_KEY: &[&str] = &[
+    "requested_model",
+    "model",
+    "model_id",
+    "api_provider",
+    "hashed_api_key",
+    "api_key_alias",
+    "team",
+    "team_alias",
+    "user",
+];
+const FALLBACK: &[&str] = &[
+    "requested_model",
+    "fallback_model",
+    "hashed_api_key",
+    "api_key_alias",
+    "team",
+    "team_alias",
+    "user",
+    "exception_status",
+    "exception_class",
+];
 
 macro_rules! families {
     ($($constant:ident = $name:literal, $kind:expr, $labels:expr, $help:literal;)*) => {
@@ -68,10 +85,10 @@ macro_rules! families {
 families! {
     // Requests, as clients see them.
     REQUESTS = "litellm_proxy_total_requests_metric_total", Kind::Counter,
-        &["requested_model", "model_id", "api_provider", "api_key_alias", "route", "status_code"],
+        &["requested_model", "model_id", "api_provider", "hashed_api_key", "api_key_alias", "team", "team_alias", "user", "route", "status_code"],
         "Inference requests, by the status that the client got.";
     FAILED_REQUESTS = "litellm_proxy_failed_requests_metric_total", Kind::Counter,
-        &["requested_model", "api_key_alias", "route", "exception_status", "exception_class"],
+        &["requested_model", "hashed_api_key", "api_key_alias", "team", "team_alias", "user", "route", "exception_status", "exception_class"],
         "Inference requests whose client did not get the whole of a successful reply.";
     REQUEST_LATENCY = "litellm_request_total_latency_metric", Kind::Seconds(REQUEST_SECONDS),
         ANSWERED, "From a request's first byte to its reply's last, in seconds.";
