@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod background;
+pub mod books;
 pub mod catalog;
 pub mod checks;
 pub mod cli;

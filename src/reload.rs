@@ -27,7 +27,12 @@ use crate::telemetry::{Metrics, ReloadResult};
 use crate::upstream::Upstreams;
 
 /// Options that are looked at while the process starts, and not again.
-const NEEDS_RESTART: [&str; 7] = [
+const NEEDS_RESTART: [&str; 12] = [
+    "database",
+    "environment_variables.DATABASE_URL",
+    "general_settings.database_connection_pool_limit",
+    "general_settings.database_disable_prepared_statements",
+    "general_settings.database_url",
     "general_settings.listen",
     "litellm_settings.json_logs",
     "litellm_settings.log_file_path",

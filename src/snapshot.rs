@@ -9,6 +9,7 @@ use crate::catalog::{Catalog, PriceBook};
 use crate::edge;
 pub use crate::keys::Access;
 use crate::routing;
+use crate::store;
 
 /// Everything that the configuration file says, resolved.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub edge: Arc<edge::Settings>,
     pub checks: Checks,
     pub logs: Logs,
+    /// Where keys and spend are kept; looked at when the process starts.
+    pub store: store::Settings,
     /// What `check` warned about, one line each.
     pub warnings: Vec<Arc<str>>,
 }

@@ -33,7 +33,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("keys", &["secret"]),
     ("spend", &["keys", "usage", "money"]),
     ("store", &["keys", "spend", "secret", "money"]),
-    ("snapshot", &["edge", "catalog", "routing", "keys", "secret"]),
+    ("books", &["keys", "spend", "store"]),
+    ("snapshot", &["edge", "catalog", "routing", "keys", "secret", "store"]),
     ("upstream", &["snapshot", "catalog", "failure", "patience"]),
     ("fetch", &["snapshot", "patience"]),
     ("identity", &["catalog", "failure", "secret", "patience"]),
@@ -41,7 +42,20 @@ const LAYERS: &[(&str, &[&str])] = &[
         "telemetry",
         &["snapshot", "routing", "catalog", "keys", "usage", "money", "failure", "dialect"],
     ),
-    ("admin", &["telemetry", "snapshot", "routing", "catalog", "keys", "failure", "dialect"]),
+    (
+        "admin",
+        &[
+            "telemetry",
+            "snapshot",
+            "routing",
+            "catalog",
+            "keys",
+            "spend",
+            "books",
+            "failure",
+            "dialect",
+        ],
+    ),
     (
         "gateway",
         &[
@@ -61,6 +75,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "snapshot",
             "routing",
             "keys",
+            "spend",
             "catalog",
             "usage",
             "money",
@@ -72,8 +87,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "mapping", "edge", "snapshot", "provider", "routing", "keys", "catalog", "secret",
-            "money", "failure", "dialect", "usage",
+            "mapping", "edge", "snapshot", "store", "provider", "routing", "keys", "catalog",
+            "secret", "money", "failure", "dialect", "usage",
         ],
     ),
     ("mock", &["dialect", "failure"]),
@@ -98,7 +113,20 @@ const LAYERS: &[(&str, &[&str])] = &[
             "catalog", "dialect", "failure", "patience",
         ],
     ),
-    ("background", &["checks", "edge", "reload", "mock", "upstream", "identity", "telemetry"]),
+    (
+        "background",
+        &[
+            "books",
+            "checks",
+            "edge",
+            "reload",
+            "mock",
+            "upstream",
+            "identity",
+            "telemetry",
+            "store",
+        ],
+    ),
     (
         "server",
         &[
@@ -115,6 +143,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "fetch",
             "snapshot",
             "routing",
+            "books",
+            "store",
+            "keys",
+            "spend",
             "mock",
             "config",
         ],

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{GroupHealth, Shared};
+use crate::books::Link;
 use crate::telemetry::DeploymentState;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -76,8 +77,12 @@ pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     } else {
         (StatusCode::OK, Status::Healthy)
     };
-    // LiteLLM's wording for a proxy without a database.
-    let mut body = json!({"status": status, "db": "Not connected", "version": VERSION});
+    // LiteLLM's words. Requests are served without the database, so it makes nobody unready.
+    let db = match shared.stores.books.link() {
+        Link::Up => "connected",
+        Link::Unknown | Link::Down => "Not connected",
+    };
+    let mut body = json!({"status": status, "db": db, "version": VERSION});
     // A failed reload leaves the process as able as before, so it stays ready; but it is to be seen.
     let last = shared.operations.as_ref().and_then(|operations| operations.last_reload());
     if let Some(last) = last {

@@ -36,7 +36,9 @@ use tower::ServiceExt;
 pub use self::config::Operations;
 pub(crate) use self::gate::Operator;
 pub use self::problem::{ClientDialect, Problem};
-use crate::keys::{self, Access};
+use crate::books;
+use crate::keys::{self, Access, Directory};
+use crate::spend::Ledger;
 use crate::telemetry::{DeploymentState, Metrics};
 
 /// The header that names a request, in both directions.
@@ -91,6 +93,14 @@ pub struct DeploymentHealth {
     pub well: Option<bool>,
 }
 
+/// Where the routes find what outlives the process.
+#[derive(Clone)]
+pub struct Stores {
+    pub directory: Arc<dyn Directory>,
+    pub ledger: Arc<dyn Ledger>,
+    pub books: Arc<books::State>,
+}
+
 /// The routes, ready to answer. Cheap to clone.
 #[derive(Clone)]
 pub struct Admin {
@@ -101,6 +111,7 @@ pub(crate) struct Shared {
     source: Arc<dyn Source>,
     /// `None`: the process cannot be operated from here.
     operations: Option<Arc<dyn Operations>>,
+    stores: Stores,
     metrics: Arc<Metrics>,
     /// Unix time of the start: `created` of every model.
     started: u64,
@@ -109,8 +120,14 @@ pub(crate) struct Shared {
 impl Admin {
     /// `started` is the Unix time of the start, in seconds.
     #[must_use]
-    pub fn new(source: Arc<dyn Source>, metrics: Arc<Metrics>, started: u64) -> Self {
-        Self { router: router(Arc::new(Shared { source, operations: None, metrics, started })) }
+    pub fn new(
+        source: Arc<dyn Source>,
+        stores: Stores,
+        metrics: Arc<Metrics>,
+        started: u64,
+    ) -> Self {
+        let shared = Shared { source, operations: None, stores, metrics, started };
+        Self { router: router(Arc::new(shared)) }
     }
 
     /// The same, with routes by which the process is operated.
@@ -118,11 +135,12 @@ impl Admin {
     pub fn operated(
         source: Arc<dyn Source>,
         operations: Arc<dyn Operations>,
+        stores: Stores,
         metrics: Arc<Metrics>,
         started: u64,
     ) -> Self {
-        let operations = Some(operations);
-        Self { router: router(Arc::new(Shared { source, operations, metrics, started })) }
+        let shared = Shared { source, operations: Some(operations), stores, metrics, started };
+        Self { router: router(Arc::new(shared)) }
     }
 
     /// Answers as if there were no such path.

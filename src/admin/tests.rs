@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::secret::Secret;
+use crate::store::{Database, Place};
 
 /// Two groups, the second with one deployment resting, and a key.
 #[derive(Default)]
@@ -73,7 +74,11 @@ fn guarded() -> Access {
 
 fn admin(source: Fixed) -> Admin {
     let metrics = Arc::new(Metrics::new("1.2.3", SystemTime::UNIX_EPOCH));
-    Admin::new(Arc::new(source), metrics, 1_700_000_000)
+    // A file that is never made: there is nothing in it.
+    let database = Arc::new(Database::new(Place::File("/nonexistent/t.db".into())));
+    let stores =
+        Stores { directory: Arc::clone(&database) as _, ledger: database, books: Arc::default() };
+    Admin::new(Arc::new(source), stores, metrics, 1_700_000_000)
 }
 
 struct Answer {

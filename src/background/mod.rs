@@ -18,13 +18,16 @@ use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
+use crate::books::{self, Link};
 use crate::checks::HealthChecks;
 use crate::edge::handover::Predecessor;
 use crate::edge::{Address, Connections, Lifecycle};
 use crate::identity::Identities;
 use crate::mock::Demo;
 use crate::reload::Reload;
+use crate::store::Store;
 use crate::telemetry::AccessLog;
 use crate::telemetry::access_log::{Sink, Writer};
 use crate::upstream::Upstreams;
@@ -32,6 +35,9 @@ pub(crate) use upgrade::Upgrader;
 
 /// How often the names of upstreams are looked up again, and their idle connections looked at.
 const UPKEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// How often the database is asked whether it is there.
+const PING_EVERY: Duration = Duration::from_secs(5);
 
 /// How long the listener may take to accept its first connection.
 const LISTEN_MAX: Duration = Duration::from_secs(10);
@@ -57,6 +63,9 @@ pub(crate) struct Background {
     pub draining: Arc<AtomicBool>,
     pub lifecycle: Lifecycle,
     pub upgrader: Arc<Upgrader>,
+    /// Driven by this service: its operations run on this runtime.
+    pub store: Arc<Store>,
+    pub books: Arc<books::State>,
     pub access_log: AccessLog,
     /// Taken when the service starts.
     pub once: Mutex<Option<Once>>,
@@ -109,6 +118,24 @@ impl Background {
         }
     }
 
+    /// Knows whether the database answers.
+    async fn watch_store(&self) {
+        let mut tick = tokio::time::interval(PING_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let answer = self.store.ping().await;
+            let before = self.books.heard(answer.is_ok());
+            match answer {
+                Err(error) if before != Link::Down => {
+                    tracing::warn!(%error, "requests are served on; keys and spend wait for it");
+                }
+                Ok(()) if before == Link::Down => tracing::info!("the database is back"),
+                Ok(()) | Err(_) => {}
+            }
+        }
+    }
+
     async fn on_hangup(&self, hangup: std::io::Result<tokio::signal::unix::Signal>) {
         match hangup {
             Ok(mut hangup) => {
@@ -127,6 +154,7 @@ impl Background {
 impl BackgroundService for Background {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let _watch = PanicWatch;
+        self.store.drive();
         // Registered first of all: until then these signals would end the process.
         let hangup = signal(SignalKind::hangup());
         let user_signal = signal(SignalKind::user_defined2());
@@ -151,6 +179,7 @@ impl BackgroundService for Background {
                     self.keep_up(),
                     self.health_checks.run(),
                     self.on_hangup(hangup),
+                    self.watch_store(),
                     files::reload_on_change(Arc::clone(&self.reload)),
                     self.upgrader.on_signal(user_signal),
                     self.upgrader.on_control(),

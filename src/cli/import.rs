@@ -3,7 +3,7 @@
 //! Reads LiteLLM's database and writes to the one of the configuration; the gateway may run meanwhile.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -150,18 +150,17 @@ fn written(report: &Report, from: &str, to: &str, how: Import) -> String {
     text
 }
 
-/// Where Tollgate's own database is.
+/// Where Tollgate's own database is: as the gateway itself finds it.
 fn place(arguments: &FromLitellm) -> Result<Place, ExitCode> {
-    let Some(file) = &arguments.config else {
-        return Ok(Place::File("tollgate.db".into()));
+    let loaded = match &arguments.config {
+        Some(file) => config::load(file, &ProcessEnv),
+        None => config::load_text(Path::new("(no file)"), "model_list: []", &ProcessEnv),
     };
-    let loaded = config::load(file, &ProcessEnv);
-    let (report, code) = config::report(&loaded.problems, false, false);
     match loaded.snapshot {
-        Some(_) => Ok(Place::File("tollgate.db".into())),
+        Some(snapshot) => Ok(snapshot.store.place),
         None => {
-            complain(&report);
-            Err(ExitCode::from(if code == 0 { BAD_CONFIG } else { code }))
+            complain(&config::report(&loaded.problems, false, false).0);
+            Err(ExitCode::from(BAD_CONFIG))
         }
     }
 }

@@ -11,17 +11,19 @@ use super::options::{TABLES, Verdict};
 use super::*;
 use crate::catalog::{Caps, Deployment, Mount};
 use crate::routing::{self, Fallback};
+use crate::store::Place;
 use crate::usage::{Units, Usage};
 
 /// Stands for every secret in the test files; no report may show it.
 const SECRET: &str = "hunter2";
+
+const DATABASE_URL: &str = "postgresql://litellm:hunter2@localhost/from-env";
 
 fn env() -> BTreeMap<String, String> {
     let names = [
         "ANTHROPIC_API_KEY",
         "AZURE_API_KEY_SECONDARY",
         "COHERE_API_KEY",
-        "DATABASE_URL",
         "LANGFUSE_PUBLIC_KEY",
         "LANGFUSE_SECRET_KEY",
         "LITELLM_MASTER_KEY",
@@ -32,6 +34,7 @@ fn env() -> BTreeMap<String, String> {
     ];
     let mut env: BTreeMap<String, String> =
         names.iter().map(|name| ((*name).to_owned(), format!("{SECRET}-{name}"))).collect();
+    env.insert("DATABASE_URL".to_owned(), DATABASE_URL.to_owned());
     env.insert("EMPTY".to_owned(), String::new());
     env
 }
@@ -319,7 +322,7 @@ fn the_default_id_changes_with_what_is_called_and_not_with_the_order_of_writing(
 /// The snapshot in a form that people can compare: what differs from the defaults of a type is
 /// written out, addresses are shown without what the provider table adds to them.
 fn describe(snapshot: &Snapshot) -> String {
-    let Snapshot { catalog, routing, access, traffic, fetching, edge, logs, .. } = snapshot;
+    let Snapshot { catalog, routing, access, traffic, fetching, edge, logs, store, .. } = snapshot;
     let mut out = String::new();
     for deployment in catalog.deployments() {
         describe_deployment(deployment, &mut out);
@@ -417,6 +420,11 @@ fn describe(snapshot: &Snapshot) -> String {
         writeln!(out, "{:?}, heeds checks {:?}", routing.breaker, routing.heeds_checks).unwrap();
     }
     writeln!(out, "{access:?}\n{traffic:?}\n{logs:?}").unwrap();
+    let is_usual = matches!(&store.place, Place::Postgres { url, connections: 10 }
+        if url.expose() == DATABASE_URL);
+    if !is_usual {
+        writeln!(out, "{store:?}").unwrap();
+    }
     if **edge != crate::edge::Settings::default() {
         writeln!(out, "{edge:?}").unwrap();
     }

@@ -64,9 +64,11 @@ use crate::admin::Admin;
 use crate::edge;
 use crate::fetch::Fetcher;
 use crate::identity::Identities;
+use crate::keys::Directory;
 use crate::recall::Memory;
 use crate::routing;
 use crate::snapshot::Snapshot;
+use crate::spend::Ledger;
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Upstreams;
 
@@ -91,6 +93,10 @@ pub struct Gateway {
     pub memory: Arc<Memory>,
     /// Room for copies of requests: see [`shadow_room`].
     pub shadows: Arc<Semaphore>,
+    /// Keys, users, teams.
+    pub directory: Arc<dyn Directory>,
+    /// What was spent.
+    pub ledger: Arc<dyn Ledger>,
     /// Answers everything that is not inference.
     pub admin: Admin,
     /// Whom this listener is for.

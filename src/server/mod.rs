@@ -17,8 +17,9 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Stores};
 use crate::background::{Background, Once, Upgrader};
+use crate::books;
 use crate::checks::HealthChecks;
 use crate::config;
 use crate::edge::handover::Predecessor;
@@ -28,10 +29,13 @@ use crate::edge::{
 };
 use crate::gateway::{AnyHttp, Audience, Gateway, View, shadow_room};
 use crate::identity::Identities;
+use crate::keys::Directory;
 use crate::mock::Demo;
 use crate::reload::{Known, Reload};
 use crate::routing;
 use crate::snapshot::Snapshot;
+use crate::spend::Ledger;
+use crate::store::{Database, Store};
 use crate::telemetry::access_log::Sink;
 use crate::telemetry::metrics::names;
 use crate::telemetry::{AccessLog, Metrics};
@@ -127,6 +131,9 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let log_sink = log_sink(&snapshot)?;
     let in_flight = Arc::new(AtomicUsize::new(0));
     let draining = Arc::new(AtomicBool::new(false));
+    let store = Arc::new(Store::new(Database::new(snapshot.store.place.clone())));
+    let directory = Arc::clone(&store) as Arc<dyn Directory>;
+    let ledger = Arc::clone(&store) as Arc<dyn Ledger>;
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
 
     let view = Arc::new(View {
@@ -158,7 +165,14 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         known: Mutex::new(known),
         reloaded: watch::Sender::new(None),
     });
-    let admin = Admin::operated(view, Arc::clone(&reload) as _, Arc::clone(&metrics), since);
+    let books = Arc::<books::State>::default();
+    let stores = Stores {
+        directory: Arc::clone(&directory),
+        ledger: Arc::clone(&ledger),
+        books: Arc::clone(&books),
+    };
+    let operations = Arc::clone(&reload) as _;
+    let admin = Admin::operated(view, operations, stores, Arc::clone(&metrics), since);
     let gateway = Gateway {
         snapshot: Arc::clone(&snapshot),
         routing: Arc::clone(&routing),
@@ -172,6 +186,8 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         fetcher: Arc::default(),
         memory: Arc::default(),
         shadows: shadow_room(),
+        directory,
+        ledger,
         admin,
         audience: Audience::Everybody,
     };
@@ -226,6 +242,8 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     };
     let background = Background {
         health_checks,
+        store,
+        books,
         addresses,
         greet: options.greet,
         reload,

@@ -101,15 +101,20 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
             "false",
             "do not warn of a well-known master key",
         ),
-        later("database_url", NO_DATABASE),
-        later("database_connection_pool_limit", NO_DATABASE),
-        later("database_connection_timeout", NO_DATABASE),
-        later("database_connect_timeout", NO_DATABASE),
-        later("database_socket_timeout", NO_DATABASE),
-        later("database_max_idle_connection_lifetime", NO_DATABASE),
-        later("database_extra_connection_params", NO_DATABASE),
-        later("database_disable_prepared_statements", NO_DATABASE),
-        later("database_type", NO_DATABASE),
+        on("database_url", Kind::Secret, "$DATABASE_URL", "PostgreSQL for keys and spend"),
+        on("database_connection_pool_limit", Kind::Count, "10", "connections to PostgreSQL"),
+        on(
+            "database_disable_prepared_statements",
+            Kind::Flag,
+            "false",
+            "for a pooler that hands out connections by transaction",
+        ),
+        ignored("database_connection_timeout", DATABASE_PATIENCE),
+        ignored("database_connect_timeout", DATABASE_PATIENCE),
+        ignored("database_socket_timeout", DATABASE_PATIENCE),
+        ignored("database_max_idle_connection_lifetime", "a connection may idle for 5 minutes"),
+        ignored("database_extra_connection_params", "write them into `database_url`"),
+        ignored("database_type", "the URL tells it"),
         later("allow_requests_on_db_unavailable", NO_DATABASE),
         ignored("disable_prisma_schema_update", "Prisma is not used"),
         later("store_model_in_db", "deployments are read from this file"),
@@ -202,6 +207,7 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
     ],
 };
 
+const DATABASE_PATIENCE: &str = "the database gets 10 seconds for each operation";
 const NO_DATABASE: &str = "nothing is stored in a database";
 const NO_SPEND: &str = "spend is in the access log and the metrics, not in a database";
 const NO_BUDGET: &str = "no budget is held";

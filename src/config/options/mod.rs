@@ -20,7 +20,7 @@ pub(crate) use router::{
     ROUTING_GROUP, STRATEGY_ARGS,
 };
 pub(crate) use top::{
-    CREDENTIAL, CUSTOM_PROVIDER, FALLBACK_CONFIG, RESPONSE_MAPPING, STREAM_MAPPING, TOP,
+    CREDENTIAL, CUSTOM_PROVIDER, DATABASE, FALLBACK_CONFIG, RESPONSE_MAPPING, STREAM_MAPPING, TOP,
 };
 
 /// One option of one section.
@@ -118,7 +118,7 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 23] = [
+pub const TABLES: [&Table; 24] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
@@ -133,6 +133,7 @@ pub const TABLES: [&Table; 23] = [
     &LITELLM_SETTINGS,
     &CACHE_PARAMS,
     &GENERAL_SETTINGS,
+    &DATABASE,
     &API_BASE,
     &CIRCUIT_BREAKER,
     &RATE_LIMIT,

@@ -25,6 +25,7 @@ mod rate_limits;
 mod regions;
 mod router;
 mod rules;
+mod store;
 mod strategies;
 mod vendor;
 mod weights;
@@ -92,6 +93,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let fetching = fetching::fetching(&mut sections, context);
     let edge = edge::edge(&mut sections);
     let logs = general::logs(&mut sections, context);
+    let store = store::store(&mut sections, context);
     let defaults = router::attempt_defaults(&mut sections);
     let prices = deployments::prices(&mut sections, context);
     let longest = router::max_retry_after(&mut sections);
@@ -161,6 +163,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         edge,
         checks,
         logs,
+        store,
         warnings,
     })
 }
