@@ -1,6 +1,7 @@
 //! Tollgate: an edge proxy for LLM APIs, built on Pingora.
 
 pub mod admin;
+pub mod admission;
 pub mod background;
 pub mod books;
 pub mod catalog;

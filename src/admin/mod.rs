@@ -13,9 +13,11 @@ mod fault;
 mod form;
 mod gate;
 mod health;
+pub mod insight;
 mod landing;
 mod models;
 mod problem;
+mod reports;
 pub mod rights;
 pub mod routes;
 
@@ -34,6 +36,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use tower::ServiceExt;
 
 pub use self::config::Operations;
+use self::insight::Insight;
 pub(crate) use self::gate::Operator;
 pub use self::problem::{ClientDialect, Problem};
 use crate::books;
@@ -51,7 +54,7 @@ const SERVER_METHODS: &str = "GET, HEAD, POST, OPTIONS";
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What the routes need to know. Asked anew for each request, so a reload is seen at once.
-pub trait Source: Send + Sync + 'static {
+pub trait Source: Insight {
     /// Who may call, as the configuration in force says.
     fn access(&self) -> Access;
     /// The models that can be asked for, in the order of the configuration; no hidden aliases.
@@ -220,7 +223,13 @@ fn router(shared: Arc<Shared>) -> Router {
             router = router.route(&format!("{under}{path}"), any(refuse));
         }
     }
+    let reports = Arc::new(reports::Reports {
+        directory: Arc::clone(&shared.stores.directory),
+        ledger: Arc::clone(&shared.stores.ledger),
+        source: Arc::clone(&shared.source),
+    });
     router
+        .merge(reports::router(reports))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), gate::enter))

@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use super::record::{Allowance, BudgetRecord, Key, Member, Organisation, Team, User};
+use super::identify::AuthError;
+use super::record::{Allowance, BudgetRecord, Key, Kind, Member, Organisation, Team, User};
 use super::role::Role;
 
 /// Budgets by their ids.
@@ -107,6 +109,46 @@ impl Principal {
         organisation_of(&self.key, self.user.as_ref(), self.team.as_ref())
     }
 
+    /// The records that this one is made of, beside the key's, whether they are there or not.
+    pub(super) fn links(&self) -> impl Iterator<Item = (Kind, &str)> {
+        let budget = |allowance: &'_ Allowance| allowance.budget_id.as_deref();
+        let user = self.user.as_ref().map(|user| &user.allowance);
+        let team = self.team.as_ref().map(|team| &team.allowance);
+        let organisation = self.organisation.as_ref().map(|of| &of.allowance);
+        let member = self.member().map(|member| &member.allowance);
+        let allowances = [Some(&self.key.allowance), user, team, organisation, member];
+        let budgets = allowances.into_iter().flatten().filter_map(budget);
+        let owners = [
+            (Kind::User, self.user_id()),
+            (Kind::Team, self.team_id()),
+            (Kind::Organisation, self.organisation_id()),
+        ];
+        let owners = owners.into_iter().filter_map(|(kind, id)| Some((kind, id?)));
+        owners.chain(budgets.map(|id| (Kind::Budget, id)))
+    }
+
+    /// Why the key opens nothing, if so.
+    ///
+    /// # Errors
+    /// Expired, or blocked: itself, its team or its user.
+    pub fn check(&self, now: SystemTime) -> Result<(), AuthError> {
+        if let Some(expires) = self.key.expires
+            && SystemTime::from(expires) <= now
+        {
+            return Err(AuthError::Expired(expires));
+        }
+        if self.key.blocked {
+            return Err(AuthError::Blocked);
+        }
+        if self.team.as_ref().is_some_and(|team| team.blocked) {
+            return Err(AuthError::TeamBlocked);
+        }
+        if self.user.as_ref().is_some_and(|user| user.blocked) {
+            return Err(AuthError::UserBlocked);
+        }
+        Ok(())
+    }
+
     /// What the key's user may manage.
     #[must_use]
     pub fn role(&self) -> Role {
@@ -129,6 +171,14 @@ pub(super) fn organisation_of<'a>(
 impl Allowance {
     fn budget<'a>(&self, budgets: &'a Budgets) -> Option<&'a BudgetRecord> {
         budgets.get(self.budget_id.as_ref()?)
+    }
+
+    /// Takes from a default what it does not say itself.
+    pub(super) fn default_to(&mut self, default: &Self) {
+        if self.max_budget.is_none() && default.max_budget.is_some() {
+            self.max_budget = default.max_budget;
+            self.budget_duration.clone_from(&default.budget_duration);
+        }
     }
 
     /// Takes from the budget that it names what it does not say itself.

@@ -101,6 +101,13 @@ impl Ledger for Database {
         patiently(async { reports::search(self.pool().await?, query).await }).await
     }
 
+    async fn count_found(&self, query: &Query, most: u64) -> Result<u64, StoreError> {
+        if !self.is_made() {
+            return Ok(0);
+        }
+        patiently(async { reports::count_found(self.pool().await?, query, most).await }).await
+    }
+
     async fn report(&self, report: &Report) -> Result<Vec<Line>, StoreError> {
         if !self.is_made() {
             return Ok(Vec::new());

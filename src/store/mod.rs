@@ -9,6 +9,7 @@
 //! reports.rs          what the ledger answers
 //! values.rs           rows of values in SQL
 //! litellm/             what a LiteLLM proxy keeps, brought over
+//! redis/              counters that gateways share: implements `admission::Counters`
 //! Journal (journal.rs) what is on disk before the database has it
 //! ```
 //!
@@ -21,6 +22,7 @@ mod ledger;
 pub mod litellm;
 mod place;
 mod records;
+pub mod redis;
 mod reports;
 mod values;
 
