@@ -181,7 +181,7 @@ impl Reload {
         known.contents = (files == known.files).then_some(before);
         known.files = files;
         let Some(new) = loaded.snapshot else { return Err(Refusal::of(&loaded.problems)) };
-        if new.access.master_key.is_none() && !self.loopback {
+        if !new.access.is_guarded() && !self.loopback {
             let problem = "it has no master key, and the gateway listens on more than loopback";
             return Err(problem.to_owned().into());
         }

@@ -30,7 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("routing", &["limits", "catalog", "failure", "dialect", "usage", "money"]),
-    ("keys", &["secret"]),
+    ("keys", &["secret", "patience"]),
     ("spend", &["keys", "usage", "money"]),
     ("store", &["keys", "spend", "secret", "money"]),
     ("books", &["keys", "spend", "store"]),

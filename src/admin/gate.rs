@@ -15,7 +15,7 @@ use super::fault::Fault;
 use super::rights::{Right, right};
 use super::{ClientDialect, Problem, REQUEST_ID, Shared, auth, no_entry, request_id};
 use crate::keys::record::{Member, MemberRole, Team};
-use crate::keys::{self, AuthError, Caller, Principal, Role};
+use crate::keys::{self, AuthError, Caller, Moment, Principal, Role};
 
 /// Who has entered a route.
 #[derive(Clone, Debug)]
@@ -143,12 +143,13 @@ async fn identify(
     if needed == Right::Metrics && !access.require_auth_for_metrics {
         return Ok(None);
     }
-    let candidates = auth::candidates(headers, access.key_header.as_ref());
     let googles = match dialect(uri, headers) {
         ClientDialect::Gemini => auth::google_key(headers, uri.query()),
         ClientDialect::OpenAi | ClientDialect::Responses | ClientDialect::Anthropic => None,
     };
-    let caller = keys::authorise(&access, candidates.chain(googles.as_deref()))?;
+    let candidates =
+        || auth::candidates(headers, access.key_header.as_ref()).chain(googles.as_deref());
+    let caller = keys::identify(&access, &shared.stores.keys, candidates, Moment::now()).await?;
     Ok(Some(Operator(caller)))
 }
 

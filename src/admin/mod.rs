@@ -40,7 +40,7 @@ use self::insight::Insight;
 pub(crate) use self::gate::Operator;
 pub use self::problem::{ClientDialect, Problem};
 use crate::books;
-use crate::keys::{self, Access, Directory};
+use crate::keys::{self, Access, Directory, KeyRing};
 use crate::spend::Ledger;
 use crate::telemetry::{DeploymentState, Metrics};
 
@@ -99,6 +99,7 @@ pub struct DeploymentHealth {
 /// Where the routes find what outlives the process.
 #[derive(Clone)]
 pub struct Stores {
+    pub keys: Arc<KeyRing>,
     pub directory: Arc<dyn Directory>,
     pub ledger: Arc<dyn Ledger>,
     pub books: Arc<books::State>,
@@ -291,16 +292,18 @@ async fn explain(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
 
 fn no_entry(error: &keys::AuthError, headers: &HeaderMap, dialect: ClientDialect) -> Response {
     let problem = Problem {
-        status: 401,
+        status: error.status(),
         kind: error.kind(),
         code: error.code(),
         message: &error.to_string(),
-        param: None,
+        param: error.param(),
         request_id: request_id(headers),
         telling: None,
     };
     let mut refusal = problem.response(dialect);
-    refusal.headers_mut().insert(http::header::WWW_AUTHENTICATE, auth::CHALLENGE);
+    if error.status() == 401 {
+        refusal.headers_mut().insert(http::header::WWW_AUTHENTICATE, auth::CHALLENGE);
+    }
     refusal
 }
 

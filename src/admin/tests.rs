@@ -76,8 +76,9 @@ fn admin(source: Fixed) -> Admin {
     let metrics = Arc::new(Metrics::new("1.2.3", SystemTime::UNIX_EPOCH));
     // A file that is never made: there is nothing in it.
     let database = Arc::new(Database::new(Place::File("/nonexistent/t.db".into())));
-    let stores =
-        Stores { directory: Arc::clone(&database) as _, ledger: database, books: Arc::default() };
+    let keys = keys::sample::empty_ring();
+    let directory = Arc::clone(&keys) as _;
+    let stores = Stores { keys, directory, ledger: database, books: Arc::default() };
     Admin::new(Arc::new(source), stores, metrics, 1_700_000_000)
 }
 

@@ -25,6 +25,7 @@ use crate::checks::HealthChecks;
 use crate::edge::handover::Predecessor;
 use crate::edge::{Address, Connections, Lifecycle};
 use crate::identity::Identities;
+use crate::keys::KeyRing;
 use crate::mock::Demo;
 use crate::reload::Reload;
 use crate::store::Store;
@@ -38,6 +39,9 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// How often the database is asked whether it is there.
 const PING_EVERY: Duration = Duration::from_secs(5);
+
+/// How often the database is asked which keys were changed elsewhere.
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 
 /// How long the listener may take to accept its first connection.
 const LISTEN_MAX: Duration = Duration::from_secs(10);
@@ -65,6 +69,7 @@ pub(crate) struct Background {
     pub upgrader: Arc<Upgrader>,
     /// Driven by this service: its operations run on this runtime.
     pub store: Arc<Store>,
+    pub keys: Arc<KeyRing>,
     pub books: Arc<books::State>,
     pub access_log: AccessLog,
     /// Taken when the service starts.
@@ -136,6 +141,19 @@ impl Background {
         }
     }
 
+    /// Hears of records that were changed elsewhere.
+    async fn follow_changes(&self) {
+        let mut tick = tokio::time::interval(FOLLOW_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            // That it is away is told by those who watch it.
+            if let Err(error) = self.keys.catch_up(Instant::now()).await {
+                tracing::debug!(%error, "changes of keys are not heard of");
+            }
+        }
+    }
+
     async fn on_hangup(&self, hangup: std::io::Result<tokio::signal::unix::Signal>) {
         match hangup {
             Ok(mut hangup) => {
@@ -180,6 +198,7 @@ impl BackgroundService for Background {
                     self.health_checks.run(),
                     self.on_hangup(hangup),
                     self.watch_store(),
+                    self.follow_changes(),
                     files::reload_on_change(Arc::clone(&self.reload)),
                     self.upgrader.on_signal(user_signal),
                     self.upgrader.on_control(),

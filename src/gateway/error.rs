@@ -58,7 +58,7 @@ impl GatewayError {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::Key(_) => 401,
+            Self::Key(error) => error.status(),
             Self::BadHead(problem) => problem.status(),
             Self::UnknownModel { .. } => 404,
             Self::NoTaggedDeployment { .. } | Self::NoneFits { .. } => 400,
@@ -197,8 +197,8 @@ impl GatewayError {
             Self::BadBody { param, .. } => *param,
             Self::UnknownModel { .. } => Some("model"),
             Self::Upstream(failure) => failure.param.as_deref(),
-            Self::Key(_)
-            | Self::BadHead(_)
+            Self::Key(error) => error.param(),
+            Self::BadHead(_)
             | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
             | Self::AllCooling { .. }
@@ -220,9 +220,10 @@ impl GatewayError {
             Self::AllCooling { retry_after, .. } | Self::DeploymentsLimited { retry_after, .. } => {
                 Some(*retry_after)
             }
-            Self::DeploymentsFull { .. } | Self::GatewayFull | Self::Overloaded => {
-                Some(Duration::from_secs(1))
-            }
+            Self::DeploymentsFull { .. }
+            | Self::GatewayFull
+            | Self::Overloaded
+            | Self::Key(AuthError::Unavailable) => Some(Duration::from_secs(1)),
             Self::Upstream(failure) => failure.retry_after.or_else(|| {
                 // SDKs retry these at once otherwise; a second is what the providers ask for.
                 matches!(failure.class, FailureClass::Overloaded).then_some(Duration::from_secs(1))

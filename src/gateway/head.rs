@@ -99,8 +99,10 @@ pub(super) fn error(
         headers.insert(RETRY_AFTER_MS, millis.into());
     }
     match error {
-        GatewayError::Key(_) => {
-            headers.insert(header::WWW_AUTHENTICATE, auth::CHALLENGE);
+        GatewayError::Key(error) => {
+            if error.status() == 401 {
+                headers.insert(header::WWW_AUTHENTICATE, auth::CHALLENGE);
+            }
         }
         GatewayError::Upstream(failure) => {
             let said = failure.should_retry;

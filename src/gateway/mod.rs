@@ -65,7 +65,7 @@ use crate::admin::Admin;
 use crate::edge;
 use crate::fetch::Fetcher;
 use crate::identity::Identities;
-use crate::keys::Directory;
+use crate::keys::{Directory, KeyRing};
 use crate::recall::Memory;
 use crate::routing;
 use crate::snapshot::Snapshot;
@@ -96,6 +96,8 @@ pub struct Gateway {
     pub shadows: Arc<Semaphore>,
     /// Keys, users, teams.
     pub directory: Arc<dyn Directory>,
+    /// What is known of keys, users, teams, end users and tags.
+    pub keys: Arc<KeyRing>,
     /// What was spent.
     pub ledger: Arc<dyn Ledger>,
     /// Answers everything that is not inference.
@@ -302,15 +304,17 @@ impl Gateway {
         }
         if passing::is_realtime(head.uri.path()) {
             // Before anything is told of a model.
-            ctx.caller = Some(admit::caller(&ctx.snapshot.access, head, ctx.dialect)?);
+            ctx.caller = Some(admit::caller(self, ctx, head, ctx.dialect).await?);
         }
         let Some(passing) = Passing::of(ctx, head)? else { return Ok(false) };
         // Refused or not, the log says what it was.
-        let passing = ctx.passing.insert(Box::new(passing));
-        if passing.needs_key() {
-            ctx.caller = Some(admit::caller(&ctx.snapshot.access, head, ctx.dialect)?);
+        let passing = Box::new(passing);
+        let (needs_key, checked) = (passing.needs_key(), passing.check());
+        ctx.passing = Some(passing);
+        if needs_key {
+            ctx.caller = Some(admit::caller(self, ctx, head, ctx.dialect).await?);
         }
-        passing.check()?;
+        checked?;
         ctx.in_flight = Some(admit::enter(self, ctx).await?);
         Ok(true)
     }
@@ -336,7 +340,7 @@ impl Gateway {
             }
             Route::Inference(asked) => {
                 // The key is checked before a byte of the body is read.
-                ctx.caller = Some(admit::caller(&ctx.snapshot.access, head, asked.dialect)?);
+                ctx.caller = Some(admit::caller(self, ctx, head, asked.dialect).await?);
                 ctx.in_flight = Some(admit::enter(self, ctx).await?);
                 let traffic = &ctx.snapshot.traffic;
                 let (limit, silence) = (traffic.max_request_bytes, traffic.client_body_timeout);

@@ -105,26 +105,35 @@ pub struct Moment {
     pub time: SystemTime,
 }
 
-/// Decides by the keys that a request carries, in any order; one that fits is enough.
+impl Moment {
+    /// Now.
+    #[must_use]
+    pub fn now() -> Self {
+        Self { instant: Instant::now(), time: SystemTime::now() }
+    }
+}
+
+/// Decides by the keys that a request carries (`candidates` lists them anew each time it is called), in
+/// any order; one that fits is enough.
 ///
 /// SDKs often send a placeholder in one header and the real key in another, so a wrong candidate
 /// does not spoil a right one.
 ///
 /// # Errors
 /// If keys are asked for and none of the candidates is one.
-pub async fn identify<'a>(
+pub async fn identify<'a, I: Iterator<Item = &'a [u8]>>(
     access: &Access,
     ring: &KeyRing,
-    candidates: impl Iterator<Item = &'a [u8]> + Clone,
+    candidates: impl Fn() -> I,
     now: Moment,
 ) -> Result<Caller, AuthError> {
     if let Some(master_key) = &access.master_key
-        && candidates.clone().any(|candidate| master_key.matches(candidate))
+        && candidates().any(|candidate| master_key.matches(candidate))
     {
         return Ok(Caller::Master);
     }
     let mut verdict = AuthError::Missing;
-    for candidate in candidates {
+    for candidate in candidates() {
         let refusal = match find(access, ring, candidate, now).await {
             Ok(caller) => return Ok(caller),
             Err(refusal) => refusal,
@@ -158,10 +167,9 @@ async fn find(
     let hash = KeyHash::of(candidate);
     let holder = match access.static_keys.get(&hash) {
         Some(holder) => Some(holder.clone()),
-        None if is_virtual => ring
-            .find(hash, &access.ring, now.instant)
-            .await
-            .map_err(|_| AuthError::Unavailable)?,
+        None if is_virtual => {
+            ring.find(hash, &access.ring, now.instant).await.map_err(|_| AuthError::Unavailable)?
+        }
         None => return Err(AuthError::Malformed),
     };
     let holder = holder.ok_or(AuthError::Unknown)?;
@@ -188,7 +196,7 @@ mod tests {
     async fn asked(access: &Access, ring: &KeyRing, keys: &[&str]) -> Result<Caller, AuthError> {
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let now = Moment { instant: Instant::now(), time };
-        identify(access, ring, keys.iter().map(|key| key.as_bytes()), now).await
+        identify(access, ring, || keys.iter().map(|key| key.as_bytes()), now).await
     }
 
     fn ring(keys: &[serde_json::Value]) -> KeyRing {
@@ -248,7 +256,7 @@ mod tests {
         records.go_away();
         let ring = KeyRing::new(Arc::new(records), 10);
         let holder = Arc::new(principal("user-key-123", &json!({"key_alias": "team-a"})));
-        let static_keys = HashMap::from([(holder.key.token, Arc::clone(&holder))]);
+        let static_keys = Arc::new(HashMap::from([(holder.key.token, Arc::clone(&holder))]));
         let access = Access { static_keys, ..Access::default() };
         assert_eq!(asked(&access, &ring, &["user-key-123"]).await, Ok(Caller::Key(holder)));
         assert_eq!(asked(&access, &ring, &[]).await, Err(AuthError::Missing));

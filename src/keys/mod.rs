@@ -11,49 +11,70 @@
 //! Issuing (issuing.rs)      what new keys, users and teams are like, and how long they last (lifetime.rs)
 //! KeyRing (ring/)           what of them is in memory
 //! identify (identify.rs)    which caller a request's keys make, or why none
-//! access (access.rs)        which models and routes a caller may use
 //! Directory (directory.rs)  the port behind which the records are kept
 //! ```
 
 mod directory;
 mod hash;
+mod identify;
 mod issuing;
 mod lifetime;
 mod principal;
 pub mod record;
+pub mod ring;
 mod role;
+#[cfg(test)]
+pub(crate) mod sample;
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use http::HeaderName;
-use thiserror::Error;
 
 pub use self::directory::{
     Audit, AuditFilter, Change, Changed, Directory, Entry, Filter, StoreError, Stored, fetch, read,
 };
 pub use self::hash::{KeyHash, masked};
+pub use self::identify::{AuthError, Moment, identify};
 pub use self::issuing::{
     Beyond, Issuing, KeyBounds, KeyDefaults, TeamDefaults, UserDefaults, new_key,
 };
 pub use self::lifetime::{NoLifetime, expiry};
-pub use self::identify::{AuthError, Moment, identify};
 pub use self::principal::{Budgets, Caller, Principal};
 pub use self::ring::KeyRing;
 pub use self::role::Role;
 use crate::secret::Secret;
 
 /// The rules in force.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Access {
     /// `None`: no key is asked for, and the gateway listens on loopback only.
     pub master_key: Option<Secret>,
     /// A further header that may carry the key (`litellm_key_header_name`).
     pub key_header: Option<HeaderName>,
     /// Keys of the configuration file, by their hashes.
-    pub static_keys: HashMap<KeyHash, Arc<Principal>>,
+    pub static_keys: Arc<HashMap<KeyHash, Arc<Principal>>>,
     /// How long what is known of other keys is believed.
     pub ring: Arc<ring::Settings>,
+    /// How many keys are kept in memory; a restart makes it new.
+    pub ring_capacity: u64,
     pub require_auth_for_metrics: bool,
     /// Origins that browsers may call from; `*` stands for all.
     pub cors_origins: Vec<Box<str>>,
+}
+
+impl Default for Access {
+    fn default() -> Self {
+        Self {
+            master_key: None,
+            key_header: None,
+            static_keys: Arc::default(),
+            ring: Arc::default(),
+            ring_capacity: ring::KEYS_MAX,
+            require_auth_for_metrics: false,
+            cors_origins: Vec::new(),
+        }
+    }
 }
 
 impl Access {

@@ -111,13 +111,12 @@ impl Principal {
 
     /// The records that this one is made of, beside the key's, whether they are there or not.
     pub(super) fn links(&self) -> impl Iterator<Item = (Kind, &str)> {
-        let budget = |allowance: &'_ Allowance| allowance.budget_id.as_deref();
         let user = self.user.as_ref().map(|user| &user.allowance);
         let team = self.team.as_ref().map(|team| &team.allowance);
         let organisation = self.organisation.as_ref().map(|of| &of.allowance);
         let member = self.member().map(|member| &member.allowance);
         let allowances = [Some(&self.key.allowance), user, team, organisation, member];
-        let budgets = allowances.into_iter().flatten().filter_map(budget);
+        let budgets = allowances.into_iter().flatten().filter_map(|of| of.budget_id.as_deref());
         let owners = [
             (Kind::User, self.user_id()),
             (Kind::Team, self.team_id()),

@@ -107,7 +107,9 @@ impl Directory for Records {
         self.answer().await?;
         let kept = self.kept.lock();
         let of_kind = kept.iter().filter(|((of, _), _)| *of == kind);
-        Ok(of_kind.map(|((_, id), record)| Stored { id: id.clone(), record: record.clone() }).collect())
+        Ok(of_kind
+            .map(|((_, id), record)| Stored { id: id.clone(), record: record.clone() })
+            .collect())
     }
 
     async fn count(&self, kind: Kind, _: &Filter) -> Result<u64, StoreError> {

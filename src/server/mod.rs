@@ -29,7 +29,7 @@ use crate::edge::{
 };
 use crate::gateway::{AnyHttp, Audience, Gateway, View, shadow_room};
 use crate::identity::Identities;
-use crate::keys::Directory;
+use crate::keys::{Directory, KeyRing};
 use crate::mock::Demo;
 use crate::reload::{Known, Reload};
 use crate::routing;
@@ -133,6 +133,9 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let draining = Arc::new(AtomicBool::new(false));
     let store = Arc::new(Store::new(Database::new(snapshot.store.place.clone())));
     let directory = Arc::clone(&store) as Arc<dyn Directory>;
+    let keys = Arc::new(KeyRing::new(directory, snapshot.access.ring_capacity));
+    // What is changed by way of the ring, it knows at once.
+    let directory = Arc::clone(&keys) as Arc<dyn Directory>;
     let ledger = Arc::clone(&store) as Arc<dyn Ledger>;
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
 
@@ -140,6 +143,19 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         snapshot: Arc::clone(&snapshot),
         routing: Arc::clone(&routing),
         draining: Arc::clone(&draining),
+    });
+    let counted = Arc::clone(&keys);
+    metrics.on_scrape(move |scrape| {
+        let stats = counted.stats();
+        scrape.value(&names::KEYS_KNOWN, &[], stats.size as f64);
+        for (result, count) in [
+            ("hit", stats.hits),
+            ("miss", stats.misses),
+            ("stale", stats.stale),
+            ("failure", stats.failures),
+        ] {
+            scrape.value(&names::KEY_LOOKUPS, &[result], count as f64);
+        }
     });
     let scraped = Arc::clone(&view);
     metrics.on_scrape(move |scrape| {
@@ -167,6 +183,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     });
     let books = Arc::<books::State>::default();
     let stores = Stores {
+        keys: Arc::clone(&keys),
         directory: Arc::clone(&directory),
         ledger: Arc::clone(&ledger),
         books: Arc::clone(&books),
@@ -186,6 +203,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         fetcher: Arc::default(),
         memory: Arc::default(),
         shadows: shadow_room(),
+        keys: Arc::clone(&keys),
         directory,
         ledger,
         admin,
@@ -243,6 +261,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let background = Background {
         health_checks,
         store,
+        keys,
         books,
         addresses,
         greet: options.greet,
@@ -289,7 +308,7 @@ impl ShutdownSignalWatch for ShutdownSignals {
 
 /// Where to listen: on this machine only if nobody has to show a key.
 fn places(snapshot: &Snapshot, options: &Options) -> Result<Vec<ListenAt>, StartError> {
-    let guarded = snapshot.access.master_key.is_some();
+    let guarded = snapshot.access.is_guarded();
     if !guarded {
         tracing::warn!(
             "NO MASTER KEY IS SET: everybody who reaches this gateway can use it. \

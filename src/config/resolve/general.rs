@@ -94,6 +94,7 @@ pub(super) fn access(sections: &mut Sections<'_>, context: &Context<'_>, fragmen
         key_header,
         require_auth_for_metrics: metrics.is_some_and(|at| at.value),
         cors_origins: origins(&mut sections.general),
+        ..Access::default()
     }
 }
 

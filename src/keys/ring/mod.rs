@@ -27,7 +27,7 @@ use rustc_hash::FxBuildHasher;
 use tokio::sync::Semaphore;
 
 use self::shelf::Shelf;
-use super::directory::{Changed, Directory, StoreError, fetch};
+use super::directory::{Directory, StoreError, fetch};
 use super::hash::KeyHash;
 use super::principal::{Budgets, Principal, organisation_of};
 use super::record::{
@@ -143,7 +143,9 @@ impl<R> Known<R> {
     /// It may be answered because nobody can be asked.
     fn outlasts(&self, settings: &Settings, now: Instant) -> bool {
         let known = matches!(self.answer, Ok(Some(_)));
-        known && now.saturating_duration_since(self.read) < settings.age.saturating_add(settings.grace)
+        known
+            && now.saturating_duration_since(self.read)
+                < settings.age.saturating_add(settings.grace)
     }
 
     /// The same, for a little longer.
@@ -346,11 +348,7 @@ impl KeyRing {
         }
     }
 
-    async fn budget(
-        &self,
-        allowance: &Allowance,
-        budgets: &mut Budgets,
-    ) -> Result<(), StoreError> {
+    async fn budget(&self, allowance: &Allowance, budgets: &mut Budgets) -> Result<(), StoreError> {
         if let Some(id) = &allowance.budget_id
             && !budgets.contains_key(id)
             && let Some(budget) = fetch::<BudgetRecord>(&*self.directory, id).await?

@@ -36,7 +36,7 @@ impl Allowed for Tag {
 }
 
 pub(super) struct Shelf<R: Allowed> {
-    records: Cache<Box<str>, Known<R>, FxBuildHasher>,
+    records: Cache<String, Known<R>, FxBuildHasher>,
     /// Whether there are any, and until when that is believed.
     any: RwLock<Option<(bool, Instant)>>,
 }

@@ -23,8 +23,7 @@ impl Bench {
         let records = Arc::new(Records::default());
         key.iter().for_each(|key| records.put(key));
         let ring = KeyRing::new(Arc::<Records>::clone(&records), 100);
-        let bench =
-            Self { records, ring, settings: Arc::default(), now: Instant::now() };
+        let bench = Self { records, ring, settings: Arc::default(), now: Instant::now() };
         bench.ring.catch_up(bench.now).await.unwrap();
         bench
     }
@@ -53,8 +52,11 @@ impl Bench {
 async fn a_key_is_looked_up_once_with_all_that_belongs_to_it() {
     let more = json!({"user_id": "u", "team_id": "t", "budget_id": "b"});
     let bench = Bench::new(Some(key(KEY, &more))).await;
-    let (records, team) = (&bench.records, json!({"team_id": "t", "organization_id": "o",
-        "members_with_roles": [{"user_id": "u", "role": "admin"}, {"user_id": "other"}]}));
+    let (records, team) = (
+        &bench.records,
+        json!({"team_id": "t", "organization_id": "o",
+        "members_with_roles": [{"user_id": "u", "role": "admin"}, {"user_id": "other"}]}),
+    );
     records.set(Kind::Team, "t", Some(team));
     records.set(Kind::User, "u", Some(json!({"user_id": "u", "user_role": "org_admin"})));
     records.set(Kind::Organisation, "o", Some(json!({"organization_id": "o"})));

@@ -169,6 +169,10 @@ families! {
         "Body bytes written to clients of inference.";
     ACCESS_LOG_DROPPED = "tollgate_access_log_dropped_total", Kind::Counter, &[],
         "Access-log lines lost because the queue was full or the file could not be written.";
+    KEYS_KNOWN = "tollgate_known_keys", Kind::ScrapeGauge, &[],
+        "Virtual keys that are kept in memory, those included that are known not to exist.";
+    KEY_LOOKUPS = "tollgate_key_lookups_total", Kind::ScrapeCounter, &["result"],
+        "Virtual keys asked for: hit, miss (the database is asked), stale (it is away) or failure.";
     SERIES_OVERFLOW = "tollgate_metric_series_overflow_total", Kind::Counter, &[],
         "Records counted under `other` because the bound on series was reached.";
     CONNECTIONS = "tollgate_connections_total", Kind::ScrapeCounter, &[],
