@@ -24,6 +24,7 @@ pub mod provider;
 pub mod recall;
 pub mod reload;
 pub mod routing;
+pub mod seal;
 pub mod secret;
 pub mod server;
 pub mod snapshot;

@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("usage", &[]),
     ("money", &[]),
     ("secret", &[]),
+    ("seal", &["secret"]),
     ("failure", &[]),
     ("dialect", &[]),
     ("patience", &[]),

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use crate::catalog::Price;
+use crate::keys::Principal;
 use crate::spend::Term;
 
 /// Asked anew for each request, as [`super::Source`] is.
@@ -21,6 +22,8 @@ pub trait Insight: Send + Sync + 'static {
     /// What all traffic may cost, in US dollars.
     fn max_budget(&self) -> Option<f64>;
     fn provider_budgets(&self) -> Vec<ProviderBudget>;
+    /// Whether the holder of a key may ask for a model group.
+    fn may_use(&self, principal: &Principal, group: &str) -> bool;
     /// In the order of the configuration.
     fn deployments(&self) -> Vec<DeploymentInfo>;
 }

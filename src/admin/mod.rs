@@ -9,6 +9,8 @@ mod anthropic_models;
 pub mod auth;
 pub mod config;
 pub mod cors;
+mod counter;
+mod deployments;
 mod fault;
 mod form;
 mod gate;
@@ -36,8 +38,8 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use tower::ServiceExt;
 
 pub use self::config::Operations;
-use self::insight::Insight;
 pub(crate) use self::gate::Operator;
+use self::insight::Insight;
 pub use self::problem::{ClientDialect, Problem};
 use crate::books;
 use crate::keys::{self, Access, Directory, KeyRing};
@@ -196,6 +198,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/health/readiness", get(health::ready))
         .route("/config/reload", post(config::reload))
         .route("/routing/explain", post(explain))
+        .route("/utils/token_counter", post(counter::count))
         .route("/metrics", get(metrics))
         .route("/metrics/", get(metrics));
     for prefix in ["", "/v1"] {
@@ -229,8 +232,15 @@ fn router(shared: Arc<Shared>) -> Router {
         ledger: Arc::clone(&shared.stores.ledger),
         source: Arc::clone(&shared.source),
     });
+    let deployments = Arc::new(deployments::Deployments {
+        directory: Arc::clone(&shared.stores.directory),
+        source: Arc::clone(&shared.source),
+        operations: shared.operations.clone(),
+        turn: tokio::sync::Mutex::default(),
+    });
     router
         .merge(reports::router(reports))
+        .merge(deployments::router(deployments))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), gate::enter))

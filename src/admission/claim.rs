@@ -124,9 +124,7 @@ impl Claim {
     /// Whether it bounds or watches anything.
     #[must_use]
     pub const fn is_none(&self) -> bool {
-        self.limit.is_none()
-            && self.parallel.is_none()
-            && !self.pays()
+        self.limit.is_none() && self.parallel.is_none() && !self.pays()
     }
 
     /// Whether it has an account: for a budget, or to see when the soft one is passed.

@@ -135,11 +135,12 @@ impl Crossed {
         let max = claim.max_budget;
         let shares = LEVELS.into_iter().rev();
         let share = max.and_then(|max| {
-            let mut shares = shares
-                .filter(|share| passes(Usd::from_pico(max.pico() / 100 * u64::from(*share))));
+            let mut shares =
+                shares.filter(|share| passes(Usd::from_pico(max.pico() / 100 * u64::from(*share))));
             shares.next().map(Level::Percent)
         });
-        let (scope, name, soft_budget) = (claim.scope.clone(), claim.name.clone(), claim.soft_budget);
+        let (scope, name, soft_budget) =
+            (claim.scope.clone(), claim.name.clone(), claim.soft_budget);
         [soft, share].into_iter().flatten().map(move |level| Self {
             scope: scope.clone(),
             name: name.clone(),

@@ -428,9 +428,7 @@ impl Hold {
             drop(state);
             let Some((claim, (_, now))) = place.claim.zip(spent) else { continue };
             if cost != Usd::ZERO {
-                let sum = |mut account: Account| {
-                    account.spent(None, now.at, &TimeZone::UTC)
-                };
+                let sum = |mut account: Account| account.spent(None, now.at, &TimeZone::UTC);
                 let crossed = Crossed::levels(&claim, sum(before), sum(after), after.resets());
                 crossed.for_each(|crossed| self.watch.crossed(crossed));
             }

@@ -27,8 +27,7 @@ fn usd(dollars: f64) -> Usd {
     Usd::from_dollars(dollars).unwrap()
 }
 
-const TERMS: Terms<'static> =
-    Terms { zone: &TimeZone::UTC, reserves: true, share: 1, episode: 0 };
+const TERMS: Terms<'static> = Terms { zone: &TimeZone::UTC, reserves: true, share: 1, episode: 0 };
 
 fn moment(ms: u64) -> Moment {
     let start: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
@@ -291,12 +290,10 @@ fn levels_are_told_once_when_they_are_passed() {
             hold.settle(settled(0, dollars), moment(0));
         }
     }
-    let levels: Vec<_> = told.0.lock().iter().map(|crossed| (crossed.level, crossed.spent)).collect();
-    let expected = [
-        (Level::Soft, usd(6.0)),
-        (Level::Percent(85), usd(8.6)),
-        (Level::Percent(100), usd(10.3)),
-    ];
+    let levels: Vec<_> =
+        told.0.lock().iter().map(|crossed| (crossed.level, crossed.spent)).collect();
+    let expected =
+        [(Level::Soft, usd(6.0)), (Level::Percent(85), usd(8.6)), (Level::Percent(100), usd(10.3))];
     assert_eq!(levels, expected);
 }
 

@@ -12,6 +12,7 @@ use crate::admin::insight::{
 };
 use crate::catalog::{Deployment, PriceBook};
 use crate::dialect::Endpoint;
+use crate::keys::Principal;
 use crate::tokens::{Encoding, Prompt};
 use crate::usage::BYTES_PER_TOKEN;
 use crate::wire::json::Object;
@@ -63,11 +64,28 @@ impl Insight for View {
         Vec::new()
     }
 
+    fn may_use(&self, principal: &Principal, group: &str) -> bool {
+        let of_team = principal.team.as_ref().map_or(&[][..], |team| &team.models);
+        let listed = |models: &[String]| models.is_empty() || names(models, group);
+        let own = &principal.key.models;
+        let as_team = own.iter().any(|name| name == "all-team-models");
+        listed(of_team) && (as_team || listed(own))
+    }
+
     fn deployments(&self) -> Vec<DeploymentInfo> {
         let snapshot = self.snapshot.load();
         let deployments = snapshot.catalog.deployments().iter();
         deployments.map(|deployment| shown(deployment, &snapshot.prices)).collect()
     }
+}
+
+/// Whether a list of models names a group: itself, or a wildcard that it fits.
+fn names(models: &[String], group: &str) -> bool {
+    models.iter().any(|name| {
+        let all = matches!(name.as_str(), "*" | "all-proxy-models");
+        let begins = name.strip_suffix('*').is_some_and(|start| group.starts_with(start));
+        all || begins || name == group
+    })
 }
 
 /// A deployment in LiteLLM's words. Credentials are in headers, which are not shown.

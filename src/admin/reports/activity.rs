@@ -241,8 +241,7 @@ impl Days {
         for line in reports.report(span, &by, part).await? {
             let day = self.0.entry(named(&line, 0).to_owned()).or_default();
             add(&mut day.all, &line.columns);
-            let parts =
-                [&mut day.models, &mut day.providers, &mut day.keys, &mut day.entities];
+            let parts = [&mut day.models, &mut day.providers, &mut day.keys, &mut day.entities];
             for (at, sums) in parts.into_iter().enumerate().take(by.len() - 1) {
                 add(sums.entry(named(&line, at + 1).to_owned()).or_default(), &line.columns);
             }
@@ -272,7 +271,10 @@ impl Days {
                     "key_alias": key.and_then(|key| key.key_alias.as_deref()),
                     "team_id": key.and_then(|key| key.team_id.as_deref()),
                 });
-                keys.insert(hash.clone(), json!({"metrics": metrics(columns), "metadata": metadata}));
+                keys.insert(
+                    hash.clone(),
+                    json!({"metrics": metrics(columns), "metadata": metadata}),
+                );
             }
             let mut entities = Map::new();
             for (id, columns) in &day.entities {

@@ -6,9 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::{Value, json};
 
+use super::super::Source;
 use super::super::fault::Fault;
 use super::super::form::Form;
-use super::super::Source;
 use super::super::insight::Counting;
 use super::{Reports, dollars};
 use crate::money::Usd;
@@ -78,7 +78,8 @@ pub(super) async fn estimate(
         "margin_cost_per_request": 0.0,
         "provider": source.priced(&model).map(|priced| priced.provider),
     });
-    for (prefix, name) in [("daily", "num_requests_per_day"), ("monthly", "num_requests_per_month")] {
+    for (prefix, name) in [("daily", "num_requests_per_day"), ("monthly", "num_requests_per_month")]
+    {
         // In floating point: a product may be more than pico-dollars hold.
         let times = |cost: Usd, count: u64| dollars(cost.pico()) * count as f64;
         let count = count(name)?;

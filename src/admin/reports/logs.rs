@@ -14,8 +14,8 @@ use super::super::fault::Fault;
 use super::super::form::Form;
 use super::sight::Part;
 use super::{Reports, dollars, named, span};
-use crate::keys::record::{Key, Team};
 use crate::keys::fetch;
+use crate::keys::record::{Key, Team};
 use crate::spend::{Grouping, Query, SpendEvent};
 
 /// Rows of an answer that has no pages.

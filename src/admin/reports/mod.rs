@@ -48,12 +48,7 @@ pub(super) struct Reports {
 
 impl Reports {
     /// Sums over a time of what may be seen.
-    async fn report(
-        &self,
-        span: Span,
-        by: &[Grouping],
-        part: &Part,
-    ) -> Result<Vec<Line>, Fault> {
+    async fn report(&self, span: Span, by: &[Grouping], part: &Part) -> Result<Vec<Line>, Fault> {
         let Part { key, user, team } = part.clone();
         let report = Report { span, by: by.to_vec(), key, user, team };
         Ok(self.ledger.report(&report).await?)
@@ -124,7 +119,7 @@ fn named(line: &Line, at: usize) -> &str {
 }
 
 /// The routes.
-pub(super) fn router(reports: Arc<Reports>) -> Router {
+pub(super) fn router<S: Clone + Send + Sync + 'static>(reports: Arc<Reports>) -> Router<S> {
     Router::new()
         .route("/spend/logs", get(logs::logs))
         .route("/spend/logs/v2", get(logs::paged))

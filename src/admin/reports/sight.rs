@@ -5,9 +5,9 @@ use super::super::Operator;
 use super::super::fault::Fault;
 use super::super::form::Form;
 use super::Reports;
+use crate::keys::record::Kind;
 use crate::keys::record::{Key, Team};
 use crate::keys::{Filter, KeyHash, fetch, read};
-use crate::keys::record::Kind;
 
 /// Whose requests are meant: those that fit all that is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -47,7 +47,8 @@ pub(super) fn last_days() -> Span {
 
 /// The same where both must be given.
 pub(super) fn required(form: &Form) -> Result<Span, Fault> {
-    let missing = || Fault::value("start_date", "Please provide start_date and end_date".to_owned());
+    let missing =
+        || Fault::value("start_date", "Please provide start_date and end_date".to_owned());
     match (form.has("start_date"), form.has("end_date")) {
         (true, true) => given(form)?.ok_or_else(missing),
         _ => Err(missing()),
@@ -62,7 +63,9 @@ fn moment(form: &Form, name: &str) -> Result<Option<(i64, i64)>, Fault> {
         return Ok(None);
     }
     read(text).map(Some).ok_or_else(|| {
-        let message = format!("{name} must be a day such as 2026-01-31, or a time of UTC such as 2026-01-31 12:00:00");
+        let message = format!(
+            "{name} must be a day such as 2026-01-31, or a time of UTC such as 2026-01-31 12:00:00"
+        );
         Fault::value(name, message)
     })
 }
@@ -105,9 +108,15 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for wrong in ["2026-02-30", "yesterday", "2026-1-1", "%F0%9F%92%A9%F0%9F%92%A9", "-9999-01-01"] {
+        for wrong in
+            ["2026-02-30", "yesterday", "2026-1-1", "%F0%9F%92%A9%F0%9F%92%A9", "-9999-01-01"]
+        {
             let fault = span(&format!("start_date={wrong}&end_date=2026-01-01")).unwrap_err();
-            assert_eq!((fault.status, fault.param.as_deref()), (400, Some("start_date")), "{wrong}");
+            assert_eq!(
+                (fault.status, fault.param.as_deref()),
+                (400, Some("start_date")),
+                "{wrong}"
+            );
         }
         assert!(span("start_date=2026-02-01&end_date=2026-01-01").is_err());
     }

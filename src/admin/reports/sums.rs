@@ -198,9 +198,9 @@ pub(super) async fn models(
     let part = reports.sight(&operator, Part::asked(&form)?).await?;
     let lines = reports.report(span::recent(&form)?, &[Grouping::Model], &part).await?;
     let shown = dearest(lines, limit(&form, LISTED)?);
-    let shown = shown.iter().map(|line| {
-        json!({"model": named(line, 0), "total_spend": dollars(line.columns.cost_pico)})
-    });
+    let shown = shown.iter().map(
+        |line| json!({"model": named(line, 0), "total_spend": dollars(line.columns.cost_pico)}),
+    );
     Ok(Json(shown.collect()))
 }
 
@@ -214,9 +214,9 @@ pub(super) async fn providers(
     let part = reports.sight(&operator, Part::asked(&form)?).await?;
     let lines = reports.report(span::recent(&form)?, &[Grouping::Provider], &part).await?;
     let shown = dearest(lines, usize::MAX);
-    let shown = shown.iter().map(|line| {
-        json!({"provider": named(line, 0), "spend": dollars(line.columns.cost_pico)})
-    });
+    let shown = shown
+        .iter()
+        .map(|line| json!({"provider": named(line, 0), "spend": dollars(line.columns.cost_pico)}));
     Ok(Json(shown.collect()))
 }
 
@@ -234,7 +234,8 @@ pub(super) async fn teams(
     for line in &lines {
         let id = named(line, 1);
         let alias = names.team(&reports, id).await?.and_then(|team| team.team_alias.clone());
-        let name = alias.unwrap_or_else(|| if id.is_empty() { "Unassigned".into() } else { id.into() });
+        let name =
+            alias.unwrap_or_else(|| if id.is_empty() { "Unassigned".into() } else { id.into() });
         let day = days.entry(named(line, 0).to_owned()).or_default();
         day.insert(name.clone(), json!(dollars(line.columns.cost_pico)));
         *totals.entry(name).or_default() += line.columns.cost_pico;
@@ -245,7 +246,8 @@ pub(super) async fn teams(
     });
     let mut dearest: Vec<_> = totals.iter().collect();
     dearest.sort_by_key(|(_, pico)| std::cmp::Reverse(**pico));
-    let sums = dearest.iter().map(|(name, pico)| json!({"team_id": name, "total_spend": dollars(**pico)}));
+    let sums =
+        dearest.iter().map(|(name, pico)| json!({"team_id": name, "total_spend": dollars(**pico)}));
     Ok(Json(json!({
         "daily_spend": daily.collect::<Vec<_>>(),
         "teams": totals.keys().collect::<Vec<_>>(),

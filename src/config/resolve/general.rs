@@ -48,6 +48,9 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 const TOOL_CALL_MEMORY: Duration = Duration::from_secs(3_600);
 
+/// Holds what credentials in the database are sealed with.
+const SALT_VAR: &str = "LITELLM_SALT_KEY";
+
 /// Largest body that an option may allow, in megabytes.
 const BODY_MB_MAX: f64 = 2_048.0;
 
@@ -90,6 +93,12 @@ pub(super) fn access(sections: &mut Sections<'_>, context: &Context<'_>, fragmen
         sections.litellm.flag("require_auth_for_metrics_endpoint"),
     ]);
     Access {
+        salt: context
+            .env
+            .var(SALT_VAR)
+            .filter(|salt| !salt.is_empty())
+            .or_else(|| key.clone())
+            .map(Secret::new),
         master_key: key.map(Secret::new),
         key_header,
         require_auth_for_metrics: metrics.is_some_and(|at| at.value),

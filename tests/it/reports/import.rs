@@ -7,6 +7,7 @@ use tollgate::spend::{Ledger as _, Scope, ScopeKind};
 use tollgate::store::litellm::{Import, Litellm, Report, Tally, bring_over};
 use tollgate::store::{Database, Place};
 
+use crate::harness::gateway::TOLLGATE;
 use crate::harness::postgres;
 
 /// A database as a LiteLLM proxy leaves it, with three keys in it.
@@ -210,4 +211,43 @@ fn older_schemas_are_read_and_other_databases_refused() {
         assert_eq!(report.tallies[4].1.new, 1, "{report:?}");
         assert_eq!(spent(&database, ScopeKind::Key, &token).await, 1.5);
     });
+}
+
+#[test]
+fn the_command_says_what_it_did_and_shows_no_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = litellm();
+    let command = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(TOLLGATE);
+        command.env_clear().env("STATE_DIRECTORY", folder.path());
+        command.args(["import", "litellm", "--database-url", &url]).args(arguments);
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        text
+    };
+    let dry = command(&["--dry-run"]);
+    assert!(dry.contains("A dry run: nothing was written."), "{dry}");
+    assert!(!folder.path().join("tollgate.db").exists());
+    let done = command(&[]);
+    for part in
+        ["keys", "spend of teams: 20.250000 US dollars added", "Not as it was in LiteLLM", "Done."]
+    {
+        assert!(done.contains(part), "{part}: {done}");
+    }
+    let again = command(&[]);
+    assert!(again.contains("nothing is changed"), "{again}");
+    for text in [dry, done, again] {
+        assert!(
+            !text.contains(&hash("sk-ci-0123456789abcdef")) && !text.contains("sk-ci"),
+            "{text}"
+        );
+    }
+    let wrong = "postgresql://u:hunter2@127.0.0.1:1/none";
+    let mut command = std::process::Command::new(TOLLGATE);
+    command.env_clear().env("STATE_DIRECTORY", folder.path());
+    let output = command.args(["import", "litellm", "--database-url", wrong]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("LiteLLM's database") && !told.contains("hunter2"), "{told}");
 }
