@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::catalog::{Catalog, PriceBook};
 use crate::edge;
 pub use crate::keys::Access;
+use crate::keys::Issuing;
 use crate::routing;
 use crate::store;
 
@@ -21,6 +22,8 @@ pub struct Snapshot {
     /// What is decided by name, before the catalog is asked.
     pub rules: routing::rules::Rules,
     pub access: Access,
+    /// What new keys, users and teams are to be like.
+    pub issuing: Arc<Issuing>,
     pub traffic: Traffic,
     pub fetching: Fetching,
     /// Shared, because each connection asks for it.

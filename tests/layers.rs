@@ -88,8 +88,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "mapping", "edge", "snapshot", "store", "provider", "routing", "keys", "catalog",
-            "secret", "money", "failure", "dialect", "usage",
+            "mapping", "edge", "snapshot", "store", "provider", "routing", "keys", "spend",
+            "catalog", "secret", "money", "failure", "dialect", "usage",
         ],
     ),
     ("mock", &["dialect", "failure"]),

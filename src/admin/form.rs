@@ -95,7 +95,7 @@ impl Form {
         match serde_json::from_slice(body) {
             Ok(Value::Object(fields)) => {
                 let form = Self { fields };
-                form.refuse()?;
+                form.refuse_of(REFUSED)?;
                 Ok(form)
             }
             Ok(_) => Err(Fault::body(422, "The body must be a JSON object.")),
@@ -123,7 +123,7 @@ impl Form {
         }
     }
 
-    fn refuse(&self) -> Result<(), Fault> {
+    fn refuse_of(&self, names: &[&'static str]) -> Result<(), Fault> {
         let says = |value: &Value| match value {
             Value::Null | Value::Bool(false) => false,
             Value::Array(list) => !list.is_empty(),
@@ -131,7 +131,7 @@ impl Form {
             Value::String(text) => !text.is_empty(),
             Value::Bool(true) | Value::Number(_) => true,
         };
-        let refused = REFUSED.iter().find(|name| self.fields.get(**name).is_some_and(says));
+        let refused = names.iter().find(|name| self.fields.get(**name).is_some_and(says));
         match refused {
             None => Ok(()),
             Some(name) => Err(Fault::value(
@@ -139,6 +139,24 @@ impl Form {
                 format!("{name} is not supported: it would be accepted and bound nothing"),
             )),
         }
+    }
+
+    /// Refuses fields that would be accepted here and bound nothing.
+    pub(super) fn unsupported(&self, names: &[&'static str]) -> Result<(), Fault> {
+        self.refuse_of(names)
+    }
+
+    /// A form of some of the fields.
+    pub(super) fn only(&self, names: &[&str]) -> Self {
+        let fields = names
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), self.fields.get(*name)?.clone())));
+        Self { fields: fields.collect() }
+    }
+
+    /// Whether there are fields beyond these.
+    pub(super) fn says_more_than(&self, names: &[&str]) -> bool {
+        self.fields.keys().any(|name| !names.contains(&name.as_str()))
     }
 
     /// Whether anything, null included, is given.

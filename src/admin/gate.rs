@@ -14,6 +14,7 @@ use http::{HeaderMap, Method, Uri};
 use super::fault::Fault;
 use super::rights::{Right, right};
 use super::{ClientDialect, Problem, REQUEST_ID, Shared, auth, no_entry, request_id};
+use crate::keys::access::Area;
 use crate::keys::record::{Member, MemberRole, Team};
 use crate::keys::{self, AuthError, Caller, Moment, Principal, Role};
 
@@ -118,6 +119,11 @@ pub(super) async fn enter(
         Ok(Some(operator)) if !needed.is_given_to(operator.role()) => {
             not_allowed(&operator, request.uri(), request.headers())
         }
+        Ok(Some(Operator(caller)))
+            if !caller.opens(request.uri().path(), area(needed, &request)) =>
+        {
+            not_opened(request.uri(), request.headers())
+        }
         Ok(operator) => {
             if let Some(operator) = operator {
                 request.extensions_mut().insert(operator);
@@ -151,6 +157,35 @@ async fn identify(
         || auth::candidates(headers, access.key_header.as_ref()).chain(googles.as_deref());
     let caller = keys::identify(&access, &shared.stores.keys, candidates, Moment::now()).await?;
     Ok(Some(Operator(caller)))
+}
+
+/// The family of paths that a route belongs to.
+fn area(needed: Right, request: &Request) -> Area {
+    let path = request.uri().path();
+    let path = path.strip_prefix("/v1beta").or_else(|| path.strip_prefix("/v1")).unwrap_or(path);
+    match needed {
+        _ if path == "/models" || path.starts_with("/models/") => Area::Models,
+        Right::Open | Right::Metrics | Right::AnyKey | Right::SeeOwn | Right::SeeAll => Area::Info,
+        Right::ChangeOwn | Right::ChangeAll => Area::Management,
+    }
+}
+
+/// The key is for other paths.
+fn not_opened(uri: &Uri, headers: &HeaderMap) -> Response {
+    let message = format!(
+        "Virtual key is not allowed to call this route. Tried to call route: {}",
+        super::shortened(uri.path())
+    );
+    let problem = Problem {
+        status: 403,
+        kind: "auth_error",
+        code: "route_not_allowed",
+        message: &message,
+        param: None,
+        request_id: request_id(headers),
+        telling: None,
+    };
+    problem.response(dialect(uri, headers))
 }
 
 /// Whose words a client expects: Google's SDKs ask for models below `/v1` too.

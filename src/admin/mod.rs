@@ -17,6 +17,7 @@ mod gate;
 mod health;
 pub mod insight;
 mod landing;
+mod manage;
 mod models;
 mod problem;
 mod reports;
@@ -35,6 +36,7 @@ use axum::routing::{any, get, post};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
+use jiff::tz::TimeZone;
 use tower::ServiceExt;
 
 pub use self::config::Operations;
@@ -42,7 +44,7 @@ pub(crate) use self::gate::Operator;
 use self::insight::Insight;
 pub use self::problem::{ClientDialect, Problem};
 use crate::books;
-use crate::keys::{self, Access, Directory, KeyRing};
+use crate::keys::{self, Access, Caller, Directory, Issuing, KeyRing};
 use crate::spend::Ledger;
 use crate::telemetry::{DeploymentState, Metrics};
 
@@ -60,12 +62,17 @@ pub trait Source: Insight {
     /// Who may call, as the configuration in force says.
     fn access(&self) -> Access;
     /// The models that can be asked for, in the order of the configuration; no hidden aliases.
-    fn models(&self) -> Vec<Model>;
+    /// Of those that a key cannot call, none.
+    fn models(&self, caller: &Caller) -> Vec<Model>;
     /// The model that a request by this name would be for, by any of its names: a wildcard's
     /// match, an alias, a deployment's id. `None` if such a request would be refused.
-    fn model(&self, name: &str) -> Option<Model>;
+    fn model(&self, name: &str, caller: &Caller) -> Option<Model>;
     /// What the traffic so far says of each model group.
     fn groups(&self) -> Vec<GroupHealth>;
+    /// What new keys, users and teams are to be like.
+    fn issuing(&self) -> Arc<Issuing>;
+    /// The calendar of budgets.
+    fn zone(&self) -> TimeZone;
     /// The process is about to end: no new work should be sent here.
     fn draining(&self) -> bool;
     /// What would become of a request now, without calling anyone; or status and body of the error
@@ -241,6 +248,7 @@ fn router(shared: Arc<Shared>) -> Router {
     router
         .merge(reports::router(reports))
         .merge(deployments::router(deployments))
+        .merge(manage::router(&shared))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), gate::enter))

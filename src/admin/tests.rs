@@ -23,14 +23,14 @@ impl Source for Fixed {
         self.access.clone()
     }
 
-    fn models(&self) -> Vec<Model> {
+    fn models(&self, _: &Caller) -> Vec<Model> {
         ["gpt-4o", "openai/*", "meta/llama/3"]
             .map(|name| Model { name: name.into(), owned_by: "openai".into() })
             .into()
     }
 
-    fn model(&self, name: &str) -> Option<Model> {
-        let listed = self.models().into_iter().find(|model| *model.name == *name);
+    fn model(&self, name: &str, caller: &Caller) -> Option<Model> {
+        let listed = self.models(caller).into_iter().find(|model| *model.name == *name);
         let matched = || {
             let name = name.strip_prefix("openai/").map(|_| name.into())?;
             Some(Model { name, owned_by: "openai".into() })
@@ -40,6 +40,14 @@ impl Source for Fixed {
 
     fn groups(&self) -> Vec<GroupHealth> {
         self.groups.clone()
+    }
+
+    fn issuing(&self) -> Arc<Issuing> {
+        Arc::default()
+    }
+
+    fn zone(&self) -> TimeZone {
+        TimeZone::UTC
     }
 
     fn draining(&self) -> bool {

@@ -188,6 +188,8 @@ pub struct ModelInfo {
     pub max_input_tokens: Option<u64>,
     pub max_output_tokens: Option<u64>,
     pub capabilities: Capabilities,
+    /// Names under which keys may be given it along with others (`access_groups`).
+    pub access_groups: Vec<Arc<str>>,
     /// What the operator says it is good at (`metadata.capabilities`).
     pub names: Vec<Box<str>>,
     /// What the operator expects a reply to take (`metadata.latency`), until it was measured.

@@ -18,6 +18,7 @@ use crate::catalog::{DeploymentId, Picture, PriceBook};
 use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
 use crate::keys::Caller;
+use crate::keys::record::{EndUser, Tag};
 use crate::money::Usd;
 use crate::provider::{Action, Native, Reading, Stored};
 use crate::routing::{self, Ask, Fallback, Needs, Settings};
@@ -77,6 +78,10 @@ pub struct Call {
     pub array: bool,
     /// Whose call it is.
     pub caller: Option<Caller>,
+    /// Who the client calls for, as it says.
+    pub end_user: Option<Box<str>>,
+    /// What is known of the end user and of the request's tags, where there are records.
+    pub payers: Payers,
     /// Headers that go to a provider of the client's dialect.
     pub forwarded: Vec<(HeaderName, HeaderValue)>,
     pub stream: bool,
@@ -101,6 +106,13 @@ pub struct Call {
     pub resource: Option<Resource>,
     /// The deployment that keeps what the call is about: no other can serve it.
     pub owner: Option<DeploymentId>,
+}
+
+/// Who, besides the caller, has limits or a budget that a call counts on.
+#[derive(Clone, Debug, Default)]
+pub struct Payers {
+    pub end_user: Option<Arc<EndUser>>,
+    pub tags: Vec<Arc<Tag>>,
 }
 
 impl Call {

@@ -14,6 +14,7 @@ pub use crate::admin::ClientDialect;
 use crate::admin::{Problem, shortened};
 use crate::failure::{Failure, FailureClass};
 use crate::keys::AuthError;
+use crate::keys::access::Owner;
 use crate::routing::Out;
 
 /// Why a request was not answered as asked.
@@ -21,6 +22,12 @@ use crate::routing::Out;
 pub enum GatewayError {
     /// No key came with the request, or none of ours.
     Key(AuthError),
+    /// The model is not one that the caller may call.
+    ModelDenied { owner: Owner, model: String },
+    /// The key does not open this path.
+    RouteDenied { path: String },
+    /// Whom the client calls for is blocked.
+    EndUserBlocked { id: String },
     /// The head is not one of a request that is served.
     BadHead(HeadProblem),
     /// The body is larger than `max_request_size_mb`.
@@ -59,6 +66,9 @@ impl GatewayError {
     pub fn status(&self) -> u16 {
         match self {
             Self::Key(error) => error.status(),
+            Self::ModelDenied { .. } | Self::RouteDenied { .. } => 403,
+            // LiteLLM's.
+            Self::EndUserBlocked { .. } => 400,
             Self::BadHead(problem) => problem.status(),
             Self::UnknownModel { .. } => 404,
             Self::NoTaggedDeployment { .. } | Self::NoneFits { .. } => 400,
@@ -94,6 +104,9 @@ impl GatewayError {
     pub fn code(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
             Self::Key(error) => error.code(),
+            Self::ModelDenied { .. } => "model_access_denied",
+            Self::RouteDenied { .. } => "route_not_allowed",
+            Self::EndUserBlocked { .. } => "end_user_blocked",
             Self::BadHead(problem) => problem.code(),
             Self::BodyTooLarge { .. } => "request_too_large",
             Self::BodyIncomplete { .. } => "request_incomplete",
@@ -124,6 +137,9 @@ impl GatewayError {
     pub fn kind(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
             Self::Key(error) => error.kind(),
+            Self::ModelDenied { owner, .. } => owner.denial(),
+            Self::RouteDenied { .. } => "auth_error",
+            Self::EndUserBlocked { .. } => "invalid_request_error",
             Self::BadHead(_)
             | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
@@ -147,6 +163,19 @@ impl GatewayError {
     pub fn message(&self) -> Cow<'_, str> {
         Cow::Owned(match self {
             Self::Key(error) => error.to_string(),
+            Self::ModelDenied { owner, model } => format!(
+                "{} not allowed to access model. Tried to access {}. GET /v1/models lists the models \
+                 that this key may call.",
+                owner.word(),
+                shortened(model)
+            ),
+            Self::RouteDenied { path } => format!(
+                "Virtual key is not allowed to call this route. Tried to call route: {}",
+                shortened(path)
+            ),
+            Self::EndUserBlocked { id } => {
+                format!("User blocked from making LLM API Calls. User={}", shortened(id))
+            }
             Self::BadHead(problem) => return Cow::Borrowed(problem.message()),
             Self::BodyTooLarge { limit_bytes } => {
                 format!("The request body is larger than the limit of {limit_bytes} bytes.")
@@ -195,10 +224,12 @@ impl GatewayError {
     pub fn param(&self) -> Option<&str> {
         match self {
             Self::BadBody { param, .. } => *param,
-            Self::UnknownModel { .. } => Some("model"),
+            Self::UnknownModel { .. } | Self::ModelDenied { .. } => Some("model"),
+            Self::EndUserBlocked { .. } => Some("user"),
             Self::Upstream(failure) => failure.param.as_deref(),
             Self::Key(error) => error.param(),
-            Self::BadHead(_)
+            Self::RouteDenied { .. }
+            | Self::BadHead(_)
             | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
             | Self::AllCooling { .. }
@@ -229,6 +260,9 @@ impl GatewayError {
                 matches!(failure.class, FailureClass::Overloaded).then_some(Duration::from_secs(1))
             }),
             Self::Key(_)
+            | Self::ModelDenied { .. }
+            | Self::RouteDenied { .. }
+            | Self::EndUserBlocked { .. }
             | Self::BadHead(_)
             | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }

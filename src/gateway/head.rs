@@ -115,7 +115,10 @@ pub(super) fn error(
         GatewayError::BadHead(HeadProblem::NoUpgrade) => {
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
-        GatewayError::BadHead(_)
+        GatewayError::ModelDenied { .. }
+        | GatewayError::RouteDenied { .. }
+        | GatewayError::EndUserBlocked { .. }
+        | GatewayError::BadHead(_)
         | GatewayError::BodyTooLarge { .. }
         | GatewayError::BodyIncomplete { .. }
         | GatewayError::BadBody { .. }

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_proxy::Session;
 use serde_json::Value;
 
-use super::ctx::{Call, RequestCtx};
+use super::ctx::{Call, Payers, RequestCtx};
 use super::error::GatewayError;
 use super::refusal::HeadProblem;
 use super::route::Asked;
@@ -219,6 +219,8 @@ pub(super) fn understand(
     };
     Ok(Call {
         caller: ctx.caller.clone(),
+        end_user: None,
+        payers: Payers::default(),
         endpoint,
         dialect,
         native,

@@ -4,6 +4,7 @@
 //! `admit` (may it be), `relay` (the attempts; `exchange` talks to an upstream, `pump` moves a
 //! stream) and `settle` (what it was). Pages and health checks are handed to the `admin` router.
 
+mod access;
 mod admin;
 mod admit;
 mod connection;
@@ -205,10 +206,10 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         ctx: &mut RequestCtx,
     ) -> pingora_core::Result<()> {
-        passing::received(ctx, body.as_ref())
+        passing::received(ctx, body.as_ref(), end_of_stream)
     }
 
     fn fail_to_connect(
@@ -314,7 +315,11 @@ impl Gateway {
         if needs_key {
             ctx.caller = Some(admit::caller(self, ctx, head, ctx.dialect).await?);
         }
+        access::check_path(ctx.caller.as_ref(), head.uri.path())?;
         checked?;
+        if let (Some(passing), Some(caller)) = (&mut ctx.passing, &ctx.caller) {
+            passing.watch(caller, head)?;
+        }
         ctx.in_flight = Some(admit::enter(self, ctx).await?);
         Ok(true)
     }
@@ -341,19 +346,23 @@ impl Gateway {
             Route::Inference(asked) => {
                 // The key is checked before a byte of the body is read.
                 ctx.caller = Some(admit::caller(self, ctx, head, asked.dialect).await?);
+                access::check_path(ctx.caller.as_ref(), &path)?;
                 ctx.in_flight = Some(admit::enter(self, ctx).await?);
                 let traffic = &ctx.snapshot.traffic;
                 let (limit, silence) = (traffic.max_request_bytes, traffic.client_body_timeout);
                 let body = intake::read_body(session, limit, silence).await?;
                 let head = session.req_header();
                 let query = head.uri.query().unwrap_or_default();
-                let call = match asked.part {
+                let mut call = match asked.part {
                     Some(stored::Named::Response { id, action }) => {
                         stored::understand(ctx, &head.headers, id, action, head.uri.query())?
                     }
                     _ => intake::understand(ctx, &head.headers, query, asked, body)?,
                 };
+                let allowed = access::apply(self, ctx, &head.headers, &mut call).await;
+                // Refused or not, the log says what was asked for.
                 ctx.call = Some(Arc::new(call));
+                allowed?;
                 Ok(false)
             }
         }

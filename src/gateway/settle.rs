@@ -40,7 +40,7 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
             .get(http::header::USER_AGENT)
             .map(|value| ClientText::from_bytes(value.as_bytes())),
         caller: ctx.caller.clone(),
-        end_user: None,
+        end_user: ctx.call.as_ref().and_then(|call| call.end_user.as_deref()).map(ClientText::new),
         disconnected: ctx.client_gone,
     };
     record.bytes_in = session.body_bytes_read() as u64;
@@ -125,7 +125,9 @@ fn error_of(ctx: &RequestCtx) -> Option<ErrorRecord> {
             .then(|| ErrorRecord { class: "client_closed", code: "client_closed".into() });
     };
     let class = match error {
-        GatewayError::Key(_) => "key",
+        GatewayError::Key(_) | GatewayError::RouteDenied { .. } => "key",
+        GatewayError::ModelDenied { .. } => "model_access",
+        GatewayError::EndUserBlocked { .. } => "end_user",
         GatewayError::BadHead(_) => HEAD_ERROR,
         GatewayError::BodyTooLarge { .. }
         | GatewayError::BodyIncomplete { .. }

@@ -69,6 +69,25 @@ pub struct Beyond {
     pub max: String,
 }
 
+impl Allowance {
+    /// Takes from another what it does not say itself.
+    pub fn complete(&mut self, other: &Self) {
+        self.max_budget = self.max_budget.or(other.max_budget);
+        self.soft_budget = self.soft_budget.or(other.soft_budget);
+        self.rpm_limit = self.rpm_limit.or(other.rpm_limit);
+        self.tpm_limit = self.tpm_limit.or(other.tpm_limit);
+        self.max_parallel_requests = self.max_parallel_requests.or(other.max_parallel_requests);
+        for (own, default) in [
+            (&mut self.budget_duration, &other.budget_duration),
+            (&mut self.budget_id, &other.budget_id),
+        ] {
+            if own.is_none() {
+                own.clone_from(default);
+            }
+        }
+    }
+}
+
 impl KeyBounds {
     /// Fills in the bounds where an allowance says nothing.
     pub fn fill_in(&self, allowance: &mut Allowance) {

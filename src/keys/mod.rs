@@ -11,9 +11,11 @@
 //! Issuing (issuing.rs)      what new keys, users and teams are like, and how long they last (lifetime.rs)
 //! KeyRing (ring/)           what of them is in memory
 //! identify (identify.rs)    which caller a request's keys make, or why none
+//! access (access.rs)        which models and routes a caller may use
 //! Directory (directory.rs)  the port behind which the records are kept
 //! ```
 
+pub mod access;
 mod directory;
 mod hash;
 mod identify;
@@ -60,6 +62,8 @@ pub struct Access {
     pub ring: Arc<ring::Settings>,
     /// How many keys are kept in memory; a restart makes it new.
     pub ring_capacity: u64,
+    /// Headers that name the end user, beside LiteLLM's.
+    pub end_user_headers: Vec<HeaderName>,
     pub require_auth_for_metrics: bool,
     /// Origins that browsers may call from; `*` stands for all.
     pub cors_origins: Vec<Box<str>>,
@@ -74,6 +78,7 @@ impl Default for Access {
             static_keys: Arc::default(),
             ring: Arc::default(),
             ring_capacity: ring::KEYS_MAX,
+            end_user_headers: Vec::new(),
             require_auth_for_metrics: false,
             cors_origins: Vec::new(),
         }

@@ -26,6 +26,8 @@ pub struct Principal {
     pub organisation: Option<Organisation>,
     /// The key's hash as text, by which its requests are counted and kept apart.
     hash: Arc<str>,
+    /// There is a model that it may not call.
+    pub(super) restricted: bool,
     /// The place of the key's user among the team's members.
     member: Option<usize>,
 }
@@ -58,7 +60,10 @@ impl Principal {
         let is_user = |member: &Member| user_id.is_some_and(|id| member.user_id == id);
         let member = team.as_ref().and_then(|team| team.members.iter().position(is_user));
         let hash = key.token.to_string().into();
-        Self { key, user, team, organisation, hash, member }
+        let restricted = false;
+        let mut made = Self { key, user, team, organisation, hash, restricted, member };
+        made.restricted = made.is_short_of_models();
+        made
     }
 
     /// The key's hash: 64 hexadecimal digits.

@@ -25,6 +25,7 @@ mod gemini_client;
 mod hedging;
 mod limits;
 mod loose;
+mod manage;
 mod matrix;
 mod media;
 mod messages;

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::fault::Fault;
-use super::{Desk, Operator};
+use super::{Desk, Fault, Operator};
 use crate::keys::record::{History, Record};
 use crate::keys::{Audit, Change, Entry};
 
@@ -64,17 +63,20 @@ impl Draft {
     }
 
     pub(super) fn delete<R: Record>(&mut self, record: &R) -> Result<(), Fault> {
-        self.remove("deleted", record)
+        self.changes.push(Change::Delete(R::KIND, record.id().into_owned()));
+        self.note("deleted", record.id(), Some(record), None)
     }
 
-    /// Removes a record of which another takes the place.
-    pub(super) fn remove<R: Record>(
+    /// Replaces a record by one with another id: one change to whoever reads the audit log.
+    pub(super) fn rename<R: Record>(
         &mut self,
         action: &'static str,
-        record: &R,
+        before: &R,
+        after: &R,
     ) -> Result<(), Fault> {
-        self.changes.push(Change::Delete(R::KIND, record.id().into_owned()));
-        self.note(action, record.id(), Some(record), None)
+        self.changes.push(Change::Delete(R::KIND, before.id().into_owned()));
+        self.changes.push(Change::Insert(R::KIND, Entry::of(after)?));
+        self.note(action, after.id(), Some(before), Some(after))
     }
 
     fn note<R: Record>(

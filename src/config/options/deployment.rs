@@ -196,7 +196,7 @@ pub(crate) const MODEL_INFO: Table = Table {
         on("order", Kind::Count, "", "as in `litellm_params`"),
         on("weight", Kind::Number, "", "as in `litellm_params`"),
         on("tags", Kind::List, "[]", "as in `litellm_params`"),
-        later("access_groups", "every key may use every group"),
+        on("access_groups", Kind::List, "[]", "names by which keys and teams may be given it"),
         later("team_id", "every key may use every group"),
         later("team_public_model_name", "the group is called by its `model_name`"),
         later("tier", "free and paid deployments are chosen alike"),

@@ -6,6 +6,7 @@
 
 mod deployment;
 mod general;
+mod issuing;
 mod limits;
 mod litellm;
 mod router;
@@ -13,6 +14,7 @@ mod top;
 
 pub(crate) use deployment::{BODY_PARAMETERS, ENTRY, LITELLM_PARAMS, MODEL_INFO, is_price};
 pub(crate) use general::GENERAL_SETTINGS;
+pub(crate) use issuing::{KEY_BOUNDS, KEY_DEFAULTS, TEAM_DEFAULTS, USER_DEFAULTS};
 pub(crate) use limits::{API_BASE, CIRCUIT_BREAKER, PASS_THROUGH, RATE_LIMIT};
 pub(crate) use litellm::{CACHE_PARAMS, LITELLM_SETTINGS};
 pub(crate) use router::{
@@ -118,7 +120,7 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 24] = [
+pub const TABLES: [&Table; 28] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
@@ -132,6 +134,10 @@ pub const TABLES: [&Table; 24] = [
     &ROUTER,
     &LITELLM_SETTINGS,
     &CACHE_PARAMS,
+    &KEY_DEFAULTS,
+    &KEY_BOUNDS,
+    &USER_DEFAULTS,
+    &TEAM_DEFAULTS,
     &GENERAL_SETTINGS,
     &DATABASE,
     &API_BASE,

@@ -16,6 +16,7 @@ mod fetching;
 mod fleet;
 mod general;
 mod implied;
+mod issuing;
 mod models;
 mod mounts;
 mod names;
@@ -94,6 +95,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let edge = edge::edge(&mut sections);
     let logs = general::logs(&mut sections, context);
     let store = store::store(&mut sections, context);
+    let issuing = Arc::new(issuing::issuing(&mut sections, context));
     let defaults = router::attempt_defaults(&mut sections);
     let prices = deployments::prices(&mut sections, context);
     let longest = router::max_retry_after(&mut sections);
@@ -158,6 +160,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         routing,
         rules,
         access,
+        issuing,
         traffic,
         fetching,
         edge,
