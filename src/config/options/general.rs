@@ -115,7 +115,12 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         ignored("database_max_idle_connection_lifetime", "a connection may idle for 5 minutes"),
         ignored("database_extra_connection_params", "write them into `database_url`"),
         ignored("database_type", "the URL tells it"),
-        later("allow_requests_on_db_unavailable", NO_DATABASE),
+        on(
+            "allow_requests_on_db_unavailable",
+            Kind::Flag,
+            "false",
+            "known keys serve on for a day, and not ten minutes, without the database",
+        ),
         ignored("disable_prisma_schema_update", "Prisma is not used"),
         later("store_model_in_db", "deployments are read from this file"),
         later("supported_db_objects", NO_DATABASE),
@@ -141,10 +146,16 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         later("token_rate_limit_type", "no limit per key is held"),
         later("max_file_size_mb", "the files API is not served"),
         ignored("cancel_on_disconnect", "a request always ends when its client goes away"),
-        later("user_api_key_cache_ttl", NO_KEYS),
-        later("user_api_key_cache_max_size", NO_KEYS),
-        later("user_header_name", "requests are not counted by user"),
-        later("user_header_mappings", "requests are not counted by user"),
+        on("user_api_key_cache_ttl", Kind::Seconds, "60", "how long a virtual key is believed"),
+        on("user_api_key_cache_max_size", Kind::Count, "100000", "virtual keys kept in memory"),
+        on(
+            "invalid_virtual_key_cache_ttl",
+            Kind::Seconds,
+            "5",
+            "how long it is remembered that there is no such key",
+        ),
+        on("user_header_name", Kind::Text, "", "a header that names the end user"),
+        on("user_header_mappings", Kind::List, "", "the same: those whose role is `customer`"),
         later("custom_auth", NO_KEYS),
         later("custom_auth_run_common_checks", NO_KEYS),
         later("enable_jwt_auth", NO_KEYS),
@@ -190,7 +201,7 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         later("infer_model_from_keys", "only the models of this file are served"),
         later("enforce_user_param", "requests without `user` are served"),
         later("enforced_params", "requests are not checked for further parameters"),
-        later("enforce_fallback_model_access", "every key may use every group"),
+        later("enforce_fallback_model_access", "groups that the file falls back to serve every key"),
         ignored("expose_fallback_errors_to_caller", "the client sees the last error"),
         later("forward_client_headers_to_llm_api", "the client's own headers stay here"),
         later("forward_openai_org_id", "the client's own headers stay here"),
@@ -212,6 +223,6 @@ const NO_DATABASE: &str = "nothing is stored in a database";
 const NO_SPEND: &str = "spend is in the access log and the metrics, not in a database";
 const NO_BUDGET: &str = "no budget is held";
 const NO_REDIS: &str = "nothing is shared through Redis; each gateway keeps its own state";
-const NO_KEYS: &str = "only the master key opens the gateway";
+const NO_KEYS: &str = "keys are the master key, those of `key_settings` and virtual ones";
 const NO_ALERT: &str = "no alert is sent; alert on `/metrics`";
 const ALL_ROUTES: &str = "every path is served to everyone who has the key";

@@ -95,8 +95,8 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
         later("budget_rollover", NO_BUDGET),
         later("timezone", NO_BUDGET),
         later("max_user_budget", NO_BUDGET),
-        later("max_internal_user_budget", NO_BUDGET),
-        later("internal_user_budget_duration", NO_BUDGET),
+        on("max_internal_user_budget", Kind::Number, "", "USD for users whose record has no budget"),
+        on("internal_user_budget_duration", Kind::Text, "", "the period of that budget: `30d`"),
         later("max_end_user_budget", NO_BUDGET),
         later("max_end_user_budget_id", NO_BUDGET),
         later("max_ui_session_budget", NO_BUDGET),
@@ -198,7 +198,7 @@ pub(crate) const CACHE_PARAMS: Table = Table {
 
 const NO_CACHE: &str = "no reply is cached; every request goes to a provider";
 const NO_BUDGET: &str = "no budget is held";
-const NO_KEYS: &str = "only the master key opens the gateway";
+const NO_KEYS: &str = "every key is made as it is asked for";
 const NO_CALLBACK: &str = "no callback is called";
 const ALL_METRICS: &str = "every metric is served, with a bound on its labels";
 const NO_DIALECT_CHOICE: &str = "the endpoint and the provider decide which API is called";

@@ -7,6 +7,7 @@
 mod deployment;
 mod general;
 mod issuing;
+mod keys;
 mod limits;
 mod litellm;
 mod router;
@@ -15,6 +16,7 @@ mod top;
 pub(crate) use deployment::{BODY_PARAMETERS, ENTRY, LITELLM_PARAMS, MODEL_INFO, is_price};
 pub(crate) use general::GENERAL_SETTINGS;
 pub(crate) use issuing::{KEY_BOUNDS, KEY_DEFAULTS, TEAM_DEFAULTS, USER_DEFAULTS};
+pub(crate) use keys::{KEY, KEY_BUDGET, KEY_RATE_LIMIT};
 pub(crate) use limits::{API_BASE, CIRCUIT_BREAKER, PASS_THROUGH, RATE_LIMIT};
 pub(crate) use litellm::{CACHE_PARAMS, LITELLM_SETTINGS};
 pub(crate) use router::{
@@ -120,7 +122,7 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 28] = [
+pub const TABLES: [&Table; 31] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
@@ -146,6 +148,9 @@ pub const TABLES: [&Table; 28] = [
     &PASS_THROUGH,
     &FALLBACK_CONFIG,
     &CREDENTIAL,
+    &KEY,
+    &KEY_RATE_LIMIT,
+    &KEY_BUDGET,
     &CUSTOM_PROVIDER,
     &RESPONSE_MAPPING,
     &STREAM_MAPPING,

@@ -31,7 +31,7 @@ pub(crate) const TOP: Table = Table {
         ),
         on("router", Kind::Map, "", "another spelling of `router_settings`"),
         on("database", Kind::Map, "", "where keys and spend are kept; default: an SQLite file"),
-        later("key_settings", "these keys are refused; only the master key opens the gateway"),
+        on("key_settings", Kind::List, "[]", "keys with limits and budgets, without a database"),
         later("callback_settings", "no callback is called"),
         later("guardrails", "no guardrail looks at requests or replies"),
         later("policies", "no policy is applied"),

@@ -129,10 +129,6 @@ fn read_condition<'a>(entry: &'a Entry, problems: &Problems) -> Option<(Conditio
     };
     match Condition::parse(text) {
         Ok(condition) => {
-            if let Some((at, width)) = condition.asks_for_team() {
-                let message = "`team` is always missing: no key belongs to a team in this version";
-                problems.push(Finding::warning(entry.node.spot, message).part(at, width));
-            }
             Some((condition, text))
         }
         Err(malformed) => {

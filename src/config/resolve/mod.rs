@@ -17,6 +17,7 @@ mod fleet;
 mod general;
 mod implied;
 mod issuing;
+mod keys;
 mod models;
 mod mounts;
 mod names;
