@@ -4,6 +4,7 @@
 
 mod drain;
 mod files;
+mod models;
 mod systemd;
 mod upgrade;
 
@@ -245,6 +246,7 @@ impl BackgroundService for Background {
                     self.keep_quota(),
                     self.follow_changes(),
                     files::reload_on_change(Arc::clone(&self.reload)),
+                    models::follow(Arc::clone(&self.reload), Arc::clone(&self.store) as _),
                     self.upgrader.on_signal(user_signal),
                     self.upgrader.on_control(),
                     systemd::watchdog(&self.beat),

@@ -25,7 +25,7 @@ impl Directory for KeyRing {
     async fn change(&self, changes: Vec<Change>, audit: Vec<Audit>) -> Result<(), StoreError> {
         let named = changes.iter().map(|change| match change {
             Change::Insert(kind, entry) | Change::Put(kind, entry) => (*kind, entry.id.clone()),
-            Change::Delete(kind, id) => (*kind, id.clone()),
+            Change::Delete(kind, id) | Change::Expect { kind, id, .. } => (*kind, id.clone()),
         });
         let named: Vec<_> = named.collect();
         let changed = self.directory.change(changes, audit).await;
@@ -36,6 +36,10 @@ impl Directory for KeyRing {
 
     async fn audits(&self, filter: &AuditFilter) -> Result<Vec<Audit>, StoreError> {
         self.directory.audits(filter).await
+    }
+
+    async fn count_audits(&self, filter: &AuditFilter) -> Result<u64, StoreError> {
+        self.directory.count_audits(filter).await
     }
 
     async fn changed_since(&self, revision: Option<i64>) -> Result<Vec<Changed>, StoreError> {
