@@ -62,3 +62,20 @@ fn a_conversation_is_opened_only_with_a_model_that_the_key_may_call() {
     assert_eq!(asked.status, 403, "{}", asked.body_text());
     assert!(provider.requests().is_empty());
 }
+
+#[test]
+fn endpoints_of_the_operators_own_need_no_model_but_may_not_name_another() {
+    let target = upstream::openai().replies(chat("found")).start();
+    let gateway = gateway::with(group("gpt").deployment(openai(&target)))
+        .general(&format!(
+            "pass_through_endpoints: [{{path: /search, target: \"{}/v1/chat/completions\"}}]",
+            target.url()
+        ))
+        .master_key(MASTER)
+        .start();
+    let (client, _) = holder(&gateway, &json!({"models": ["gpt"]}));
+    let asks = |body: &serde_json::Value| client.post("/search").json(body).send().status;
+    assert_eq!(asks(&json!({"query": "x"})), 200);
+    assert_eq!(asks(&body("gpt")), 200);
+    assert_eq!(asks(&body("o3")), 403);
+}
