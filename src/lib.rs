@@ -1,6 +1,7 @@
 //! Tollgate: an edge proxy for LLM APIs, built on Pingora.
 
 pub mod admin;
+pub mod admission;
 pub mod background;
 pub mod books;
 pub mod catalog;
@@ -20,6 +21,7 @@ pub mod mock;
 pub mod money;
 mod patience;
 pub mod provider;
+pub mod quota;
 pub mod recall;
 pub mod reload;
 pub mod routing;

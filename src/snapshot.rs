@@ -5,10 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::admission;
 use crate::catalog::{Catalog, PriceBook};
 use crate::edge;
 pub use crate::keys::Access;
 use crate::keys::Issuing;
+use crate::quota;
 use crate::routing;
 use crate::store;
 
@@ -32,6 +34,12 @@ pub struct Snapshot {
     pub logs: Logs,
     /// Where keys and spend are kept; looked at when the process starts.
     pub store: store::Settings,
+    /// Limits and budgets.
+    pub admission: admission::Policy,
+    /// Where limits and budgets are shared; looked at when the process starts.
+    pub redis: Option<store::redis::RedisPlace>,
+    /// Who is told of budgets that are nearly used up.
+    pub alerts: quota::alerts::Settings,
     /// What `check` warned about, one line each.
     pub warnings: Vec<Arc<str>>,
 }

@@ -27,8 +27,11 @@ use crate::edge::{Address, Connections, Lifecycle};
 use crate::identity::Identities;
 use crate::keys::KeyRing;
 use crate::mock::Demo;
+use crate::quota::Quota;
+use crate::quota::alerts::{Alerts, Outbox};
 use crate::reload::Reload;
 use crate::store::Store;
+use crate::store::redis::Redis;
 use crate::telemetry::AccessLog;
 use crate::telemetry::access_log::{Sink, Writer};
 use crate::upstream::Upstreams;
@@ -72,6 +75,10 @@ pub(crate) struct Background {
     pub keys: Arc<KeyRing>,
     pub books: Arc<books::State>,
     pub access_log: AccessLog,
+    pub quota: Arc<Quota>,
+    pub redis: Option<Arc<Redis>>,
+    pub alerts: Arc<Alerts>,
+    pub outbox: Outbox,
     /// Taken when the service starts.
     pub once: Mutex<Option<Once>>,
 }
@@ -121,6 +128,21 @@ impl Background {
             self.upstreams.sweep();
             self.upstreams.refresh().await;
         }
+    }
+
+    /// Limits and budgets, and who is told of them.
+    async fn keep_quota(&self) {
+        let snapshot = || self.reload.snapshot.load();
+        let shared = async {
+            if let Some(redis) = &self.redis {
+                redis.run().await;
+            }
+        };
+        tokio::join!(
+            self.quota.keep(|| snapshot().admission.zone.clone()),
+            self.alerts.run(&self.outbox, || snapshot().alerts.clone()),
+            shared,
+        );
     }
 
     /// Knows whether the database answers.
@@ -198,6 +220,7 @@ impl BackgroundService for Background {
                     self.health_checks.run(),
                     self.on_hangup(hangup),
                     self.watch_store(),
+                    self.keep_quota(),
                     self.follow_changes(),
                     files::reload_on_change(Arc::clone(&self.reload)),
                     self.upgrader.on_signal(user_signal),

@@ -103,7 +103,7 @@ impl Source for View {
     }
 
     fn zone(&self) -> TimeZone {
-        TimeZone::UTC
+        self.snapshot.load().admission.zone.clone()
     }
 
     fn models(&self, caller: &Caller) -> Vec<Model> {

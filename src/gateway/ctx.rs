@@ -21,6 +21,7 @@ use crate::keys::Caller;
 use crate::keys::record::{EndUser, Tag};
 use crate::money::Usd;
 use crate::provider::{Action, Native, Reading, Stored};
+use crate::quota::Ticket;
 use crate::routing::{self, Ask, Fallback, Needs, Settings};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Counted, Metrics};
@@ -53,6 +54,10 @@ pub struct RequestCtx {
     /// The status that was sent; `None` if the client left before.
     pub status: Option<u16>,
     pub client_gone: bool,
+    /// What it holds of limits and budgets.
+    pub(super) ticket: Ticket,
+    /// Its provider's budget has paid.
+    pub(super) charged: bool,
     /// Held while a stream is open.
     pub open_stream: Option<Counted>,
     pub in_flight: Option<InFlight>,
@@ -329,6 +334,8 @@ impl RequestCtx {
             error: None,
             status: None,
             client_gone: false,
+            ticket: Ticket::Free,
+            charged: false,
             open_stream: None,
             in_flight: None,
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::overflow;
+pub use super::quota::NoRoom;
 use super::refusal::HeadProblem;
 pub use crate::admin::ClientDialect;
 use crate::admin::{Problem, shortened};
@@ -50,6 +51,8 @@ pub enum GatewayError {
     NoneFits { model: String, out: Out },
     /// Tags were sent, and no deployment takes them.
     NoTaggedDeployment { model: String },
+    /// A limit or a budget of the key, its team or somebody else who pays has no room.
+    NoRoom(NoRoom),
     /// The gateway has its `global_max_parallel_requests` in flight.
     GatewayFull,
     /// As many requests are in flight, and wait, as may; or the wait was too long.
@@ -80,6 +83,7 @@ impl GatewayError {
             | Self::DeploymentsFull { .. }
             | Self::DeploymentsLimited { .. }
             | Self::GatewayFull => 429,
+            Self::NoRoom(no_room) => no_room.status(),
             Self::Overloaded => 503,
             Self::Deadline { .. } => 504,
             Self::Internal => 500,
@@ -125,6 +129,7 @@ impl GatewayError {
                 _ => "no_deployment_with_capability",
             },
             Self::NoTaggedDeployment { .. } => "no_deployment_for_tags",
+            Self::NoRoom(no_room) => no_room.code(),
             Self::GatewayFull => "gateway_at_max_parallel_requests",
             Self::Overloaded => "gateway_overloaded",
             Self::Deadline { .. } => "request_timeout",
@@ -152,6 +157,7 @@ impl GatewayError {
             | Self::DeploymentsFull { .. }
             | Self::DeploymentsLimited { .. }
             | Self::GatewayFull => "rate_limit_error",
+            Self::NoRoom(no_room) => no_room.kind(),
             Self::Overloaded => "overloaded_error",
             Self::Deadline { .. } => "timeout_error",
             Self::Internal => "internal_server_error",
@@ -203,6 +209,7 @@ impl GatewayError {
             Self::NoTaggedDeployment { model } => {
                 format!("No deployment of `{model}` takes requests with these tags.")
             }
+            Self::NoRoom(no_room) => no_room.message(),
             Self::GatewayFull => {
                 "The gateway has as many requests in flight as it may. Try again shortly.".into()
             }
@@ -237,6 +244,7 @@ impl GatewayError {
             | Self::DeploymentsLimited { .. }
             | Self::NoneFits { .. }
             | Self::NoTaggedDeployment { .. }
+            | Self::NoRoom(_)
             | Self::GatewayFull
             | Self::Overloaded
             | Self::Deadline { .. }
@@ -251,6 +259,7 @@ impl GatewayError {
             Self::AllCooling { retry_after, .. } | Self::DeploymentsLimited { retry_after, .. } => {
                 Some(*retry_after)
             }
+            Self::NoRoom(no_room) => no_room.wait(),
             Self::DeploymentsFull { .. }
             | Self::GatewayFull
             | Self::Overloaded

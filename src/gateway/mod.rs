@@ -28,6 +28,7 @@ mod passing;
 mod preface;
 mod pump;
 mod queue;
+mod quota;
 mod refusal;
 mod relay;
 mod remember;
@@ -66,6 +67,7 @@ use crate::edge;
 use crate::fetch::Fetcher;
 use crate::identity::Identities;
 use crate::keys::{Directory, KeyRing};
+use crate::quota::Quota;
 use crate::recall::Memory;
 use crate::routing;
 use crate::snapshot::Snapshot;
@@ -100,6 +102,8 @@ pub struct Gateway {
     pub keys: Arc<KeyRing>,
     /// What was spent.
     pub ledger: Arc<dyn Ledger>,
+    /// Limits and budgets.
+    pub quota: Arc<Quota>,
     /// Answers everything that is not inference.
     pub admin: Admin,
     /// Whom this listener is for.
@@ -272,6 +276,8 @@ impl ProxyHttp for Gateway {
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut RequestCtx) {
         passing::finish(self, session, ctx);
+        let reached = !ctx.relayed.attempts.is_empty();
+        ctx.settle_quota(self, reached);
         settle::settle(self, session, ctx);
     }
 
@@ -320,6 +326,8 @@ impl Gateway {
             passing.watch(caller, head)?;
         }
         ctx.in_flight = Some(admit::enter(self, ctx).await?);
+        let group = ctx.passing.as_ref().and_then(|passing| passing.group());
+        quota::enter_passing(self, ctx, group.as_deref()).await?;
         Ok(true)
     }
 
@@ -360,8 +368,10 @@ impl Gateway {
                 };
                 let allowed = access::apply(self, ctx, &head.headers, &mut call).await;
                 // Refused or not, the log says what was asked for.
-                ctx.call = Some(Arc::new(call));
+                let call = Arc::new(call);
+                ctx.call = Some(Arc::clone(&call));
                 allowed?;
+                quota::enter(self, ctx, &call).await?;
                 Ok(false)
             }
         }

@@ -207,6 +207,10 @@ impl<'a, 'r> Pump<'a, 'r> {
             if ends && !native && reading.api == Endpoint::Chat && stream.usage().is_none() {
                 Box::pin(self.tell_estimate(stream.text_bytes(), events)).await;
             }
+            if ends {
+                // Before the client knows: its next request may follow at once.
+                self.relay.ctx.ticket.leave();
+            }
             match (self.write(headers, events, native, ends).await, batch.failure) {
                 (Written::ClientGone, _) => return Pumped::ClientGone,
                 (Written::Out, Some(failure)) => return Pumped::Broken(failure),

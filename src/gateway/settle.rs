@@ -139,6 +139,7 @@ fn error_of(ctx: &RequestCtx) -> Option<ErrorRecord> {
         GatewayError::NoTaggedDeployment { .. } => "tags",
         GatewayError::DeploymentsFull { .. } => "deployments_full",
         GatewayError::DeploymentsLimited { .. } => "deployments_limited",
+        GatewayError::NoRoom(no_room) => no_room.code(),
         GatewayError::GatewayFull => "gateway_full",
         GatewayError::Overloaded => "overloaded",
         GatewayError::Deadline { .. } => "deadline",

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -18,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admin::{Admin, Stores};
+use crate::admission::Counters;
 use crate::background::{Background, Once, Upgrader};
 use crate::books;
 use crate::checks::HealthChecks;
@@ -31,11 +32,14 @@ use crate::gateway::{AnyHttp, Audience, Gateway, View, shadow_room};
 use crate::identity::Identities;
 use crate::keys::{Directory, KeyRing};
 use crate::mock::Demo;
+use crate::quota::Quota;
+use crate::quota::alerts::Alerts;
 use crate::reload::{Known, Reload};
 use crate::routing;
 use crate::snapshot::Snapshot;
 use crate::spend::Ledger;
-use crate::store::{Database, Store};
+use crate::store::redis::Redis;
+use crate::store::{self, Database, Store};
 use crate::telemetry::access_log::Sink;
 use crate::telemetry::metrics::names;
 use crate::telemetry::{AccessLog, Metrics};
@@ -84,7 +88,12 @@ pub enum StartError {
     Upstream(String),
     #[error("cannot write the access log {path}: {cause}")]
     AccessLog { path: Box<str>, cause: io::Error },
+    #[error("cannot use Redis: {0}")]
+    Redis(String),
 }
+
+/// How often it is asked what other gateways have spent that share the database.
+const BUDGET_REFRESH: Duration = Duration::from_secs(10);
 
 /// The longest time that Pingora waits after the signal to stop. `Background` ends the process
 /// before that, when the last request is done or its own bound is reached.
@@ -137,6 +146,15 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     // What is changed by way of the ring, it knows at once.
     let directory = Arc::clone(&keys) as Arc<dyn Directory>;
     let ledger = Arc::clone(&store) as Arc<dyn Ledger>;
+    let (alerts, outbox) = Alerts::new();
+    let redis = snapshot.redis.as_ref().map(|place| Redis::new(place, Arc::clone(&alerts) as _));
+    let redis = redis.transpose().map_err(StartError::Redis)?;
+    let counters = redis.clone().map(|redis| redis as Arc<dyn Counters>);
+    // Nobody else writes to a file of this machine.
+    let is_shared = matches!(snapshot.store.place, store::Place::Postgres { .. });
+    let refresh = is_shared.then_some(BUDGET_REFRESH);
+    let watch = Arc::clone(&alerts) as _;
+    let quota = Arc::new(Quota::new(Arc::clone(&ledger), counters, watch, refresh, Instant::now()));
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
 
     let view = Arc::new(View {
@@ -206,6 +224,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         keys: Arc::clone(&keys),
         directory,
         ledger,
+        quota: Arc::clone(&quota),
         admin,
         audience: Audience::Everybody,
     };
@@ -276,6 +295,10 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         lifecycle: lifecycle.clone(),
         upgrader,
         access_log,
+        quota,
+        redis,
+        alerts,
+        outbox,
         once: Mutex::new(Some(Once { log_writer, log_sink, demo: options.demo, predecessor })),
     };
     let mut background = background_service("background", background);

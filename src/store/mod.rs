@@ -8,6 +8,7 @@
 //! ledger.rs           rows and sums of what was spent: implements `spend::Ledger`
 //! reports.rs          what the ledger answers
 //! values.rs           rows of values in SQL
+//! redis/              counters that gateways share: implements `admission::Counters`
 //! Journal (journal.rs) what is on disk before the database has it
 //! ```
 //!
@@ -19,6 +20,7 @@ pub mod journal;
 mod ledger;
 mod place;
 mod records;
+pub mod redis;
 mod reports;
 mod values;
 

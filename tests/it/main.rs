@@ -26,6 +26,7 @@ mod hedging;
 mod keys;
 mod limits;
 mod loose;
+mod manage;
 mod matrix;
 mod media;
 mod messages;

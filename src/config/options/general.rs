@@ -129,21 +129,46 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         later("disable_spend_logs", NO_SPEND),
         later("disable_spend_updates", NO_SPEND),
         later("disable_error_logs", NO_SPEND),
-        later("disable_reset_budget", NO_BUDGET),
-        later("disable_budget_reservation", NO_BUDGET),
-        later("fail_closed_budget_enforcement", NO_BUDGET),
-        later("fail_closed_rate_limit_enforcement", "no limit per key is held"),
+        on(
+            "disable_budget_reservation",
+            Kind::Flag,
+            "false",
+            "do not hold the most that a call may cost; many at once may overspend",
+        ),
+        on(
+            "fail_closed_budget_enforcement",
+            Kind::Flag,
+            "false",
+            "refuse while nobody knows what a budget has spent",
+        ),
+        on(
+            "fail_closed_rate_limit_enforcement",
+            Kind::Flag,
+            "false",
+            "refuse while Redis is away, instead of counting alone",
+        ),
+        later("disable_reset_budget", "budgets start anew with each period"),
         later("proxy_batch_write_at", NO_SPEND),
-        later("proxy_budget_rescheduler_min_time", NO_BUDGET),
-        later("proxy_budget_rescheduler_max_time", NO_BUDGET),
-        later("use_redis_transaction_buffer", NO_REDIS),
-        later("coordination_redis", NO_REDIS),
+        ignored("proxy_budget_rescheduler_min_time", "budgets start anew on time"),
+        ignored("proxy_budget_rescheduler_max_time", "budgets start anew on time"),
+        later("use_redis_transaction_buffer", "spend is in a journal until the database has it"),
+        later("coordination_redis", "write `cache_params` under `litellm_settings`"),
         later("maximum_spend_logs_retention_period", NO_SPEND),
         later("maximum_spend_logs_retention_interval", NO_SPEND),
         later("maximum_spend_logs_cleanup_cron", NO_SPEND),
         later("use_spend_logs_partitioning", NO_SPEND),
-        later("max_parallel_requests", "no limit per key; set `global_max_parallel_requests`"),
-        later("token_rate_limit_type", "no limit per key is held"),
+        on(
+            "max_parallel_requests",
+            Kind::Count,
+            "",
+            "requests in flight of each key that says nothing itself",
+        ),
+        on(
+            "token_rate_limit_type",
+            Kind::Text,
+            "total",
+            "tokens that limits count: `total`, `input` or `output`",
+        ),
         later("max_file_size_mb", "the files API is not served"),
         ignored("cancel_on_disconnect", "a request always ends when its client goes away"),
         on("user_api_key_cache_ttl", Kind::Seconds, "60", "how long a virtual key is believed"),
@@ -191,10 +216,20 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         ignored("health_check_details", "`/health` names no deployment"),
         ignored("use_shared_health_check", "one process checks for all its threads"),
         later("model_list_healthy_only", "every group is listed"),
-        later("alerting", NO_ALERT),
-        later("alert_types", NO_ALERT),
-        later("alert_to_webhook_url", NO_ALERT),
-        later("alerting_args", NO_ALERT),
+        on(
+            "alerting",
+            Kind::List,
+            "[]",
+            "who is told of budgets: `webhook` ($WEBHOOK_URL), `slack` ($SLACK_WEBHOOK_URL)",
+        ),
+        on("alert_types", Kind::List, "[budget_alerts]", "of what; only `budget_alerts` are sent"),
+        on("alert_to_webhook_url", Kind::Map, "{}", "Slack's URL by type: `budget_alerts: ...`"),
+        on(
+            "alerting_args",
+            Kind::Map,
+            "{}",
+            "`budget_alert_ttl`: seconds until a budget without periods is told again",
+        ),
         later("alerting_threshold", NO_ALERT),
         later("spend_report_frequency", NO_ALERT),
         later("completion_model", "clients name the model"),
@@ -224,8 +259,6 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
 const DATABASE_PATIENCE: &str = "the database gets 10 seconds for each operation";
 const NO_DATABASE: &str = "nothing is stored in a database";
 const NO_SPEND: &str = "spend is in the access log and the metrics, not in a database";
-const NO_BUDGET: &str = "no budget is held";
-const NO_REDIS: &str = "nothing is shared through Redis; each gateway keeps its own state";
 const NO_KEYS: &str = "keys are the master key, those of `key_settings` and virtual ones";
 const NO_ALERT: &str = "no alert is sent; alert on `/metrics`";
 const ALL_ROUTES: &str = "every path is served to everyone who has the key";

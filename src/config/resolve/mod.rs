@@ -23,6 +23,7 @@ mod mounts;
 mod names;
 mod params;
 mod providers;
+mod quota;
 mod rate_limits;
 mod regions;
 mod router;
@@ -96,6 +97,9 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let edge = edge::edge(&mut sections);
     let logs = general::logs(&mut sections, context);
     let store = store::store(&mut sections, context);
+    let admission = quota::policy(&mut sections);
+    let redis = quota::redis(&mut sections, context);
+    let alerts = quota::alerts(&mut sections, context);
     let issuing = Arc::new(issuing::issuing(&mut sections, context));
     let defaults = router::attempt_defaults(&mut sections);
     let prices = deployments::prices(&mut sections, context);
@@ -168,6 +172,9 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         checks,
         logs,
         store,
+        admission,
+        redis,
+        alerts,
         warnings,
     })
 }

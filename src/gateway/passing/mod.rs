@@ -189,6 +189,14 @@ impl Passing {
         }
     }
 
+    /// The model group, where it is one that clients know.
+    pub(super) fn group(&self) -> Option<Arc<str>> {
+        match &self.way {
+            Way::Mount { .. } => None,
+            Way::Realtime(realtime) => Some(realtime.model.as_ref().into()),
+        }
+    }
+
     /// Whether the body has to be known before anything is sent: a deployment that may serve wants a
     /// signature over it.
     pub(super) fn is_signed(&self) -> bool {

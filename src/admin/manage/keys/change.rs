@@ -67,6 +67,12 @@ async fn apply(
             let message = "Only who made this key, or an admin, may change it.";
             return Err(Fault::forbidden(message.to_owned()).about("key"));
         }
+        // Who has blocked a key, or put it into a team, did not do it for its user to undo.
+        let moved = key.team_id != before.team_id || key.organization_id != before.organization_id;
+        if !by_admin && (moved || key.blocked != before.blocked) {
+            let message = "Only an admin may move a key to another team, block and unblock it.";
+            return Err(Fault::forbidden(message.to_owned()).about("key"));
+        }
         if key.user_id != before.user_id {
             let message = "Only proxy admins may give a key to another user.";
             return Err(Fault::forbidden(message.to_owned()).about("user_id"));
@@ -123,7 +129,7 @@ pub(super) async fn update(
 
 async fn update_one(desk: &Desk, operator: &Operator, form: &Form) -> Result<Key, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(operator);
+    let mut draft = Draft::by(desk, operator).await?;
     let before = named_key(desk, operator, form).await?;
     let mut key = apply(desk, operator, form, &before, draft.at).await?;
     draft.touch(&mut key.history);
@@ -181,7 +187,7 @@ pub(super) async fn delete(
         let message = format!("keys or key_aliases must name 1 to {KEYS_MAX} keys");
         return Err(Fault::value("keys", message));
     }
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let mut seen = std::collections::BTreeSet::new();
     for named in &keys {
         let key = own_key(&desk, &operator, named).await?;
@@ -234,7 +240,7 @@ async fn set_blocked(
         let message = "Only an admin of the key's team or of the proxy may block and unblock it.";
         return Err(Fault::forbidden(message.to_owned()).about("key"));
     }
-    let mut draft = Draft::by(operator);
+    let mut draft = Draft::by(desk, operator).await?;
     let mut key = before.clone();
     key.blocked = blocked;
     draft.touch(&mut key.history);
@@ -278,7 +284,7 @@ async fn replace(
         }
     }
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(operator);
+    let mut draft = Draft::by(desk, operator).await?;
     let before = own_key(desk, operator, named).await?;
     let secret = make::secret(desk, form, "new_key").await?;
     // What a blank form changes needs no right beyond that to the key itself.
@@ -349,7 +355,7 @@ pub(super) async fn reset_spend(
         let message = "Only an admin of the key's team or of the proxy may reset its spend.";
         return Err(Fault::forbidden(message.to_owned()).about("key"));
     }
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let payer = Payer { scope: scope(&key), allowance: &key.allowance };
     let standing = spent::standing(&desk, payer, draft.at).await?;
     if reset_to > standing.spend {

@@ -50,7 +50,7 @@ async fn answer(
     request: Request,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(operator);
+    let mut draft = Draft::by(desk, operator).await?;
     let issued = issue(desk, operator, form, request, &mut draft).await?;
     draft.make(desk).await?;
     let spent = form.dollars("spend")?.value().filter(|spent| *spent > 0.0);
@@ -101,6 +101,7 @@ async fn issue(
 /// Drafts the key of a user who is made together with it: whoever makes the user may.
 pub(in super::super) async fn issue_first(
     desk: &Desk,
+    operator: &Operator,
     form: &Form,
     user: &User,
     draft: &mut Draft,
@@ -109,6 +110,7 @@ pub(in super::super) async fn issue_first(
     let mut key = fields::blank(KeyHash::of(secret.as_bytes()));
     key.key_name = masked(&secret);
     fields::read(form, &mut key, draft.at)?;
+    check_rights(operator, form, &key)?;
     key.user_id = Some(user.user_id.clone());
     bound(desk, &mut key, draft.at)?;
     finish(desk, key, secret, draft).await
