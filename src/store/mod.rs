@@ -8,6 +8,7 @@
 //! ledger.rs           rows and sums of what was spent: implements `spend::Ledger`
 //! reports.rs          what the ledger answers
 //! values.rs           rows of values in SQL
+//! litellm/             what a LiteLLM proxy keeps, brought over
 //! redis/              counters that gateways share: implements `admission::Counters`
 //! Journal (journal.rs) what is on disk before the database has it
 //! ```
@@ -18,6 +19,7 @@
 mod handle;
 pub mod journal;
 mod ledger;
+pub mod litellm;
 mod place;
 mod records;
 pub mod redis;
@@ -112,10 +114,9 @@ impl Database {
                 let pool = pool.max_connections(SQLITE_CONNECTIONS);
                 let pool = pool.after_connect(|connection, _| {
                     Box::pin(async move {
-                        // A commit is in the file's log, and on the disk at the next checkpoint:
-                        // what a crash of the machine takes is still in the journal.
+                        // A commit is on the disk: the journal lets go of it then.
                         let pragmas = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
-                                       PRAGMA synchronous = NORMAL";
+                                       PRAGMA synchronous = FULL";
                         connection.execute(pragmas).await.map(drop)
                     })
                 });
