@@ -34,6 +34,7 @@ pub struct Snapshot {
     pub logs: Logs,
     /// Where keys and spend are kept; looked at when the process starts.
     pub store: store::Settings,
+    pub spending: Spending,
     /// Limits and budgets.
     pub admission: admission::Policy,
     /// Where limits and budgets are shared; looked at when the process starts.
@@ -98,6 +99,21 @@ pub struct Checks {
     pub at_once: usize,
     /// A rate limit or a timeout leaves the last result as it was.
     pub ignores_transient: bool,
+}
+
+/// What becomes of what requests spend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spending {
+    /// How often the database gets what is new.
+    pub batch_every: Duration,
+    /// How old a row may become; `None` for no bound.
+    pub keep: Option<Duration>,
+    /// How often older rows are removed.
+    pub forget_every: Duration,
+    /// Requests that failed and cost nothing have rows, too.
+    pub keeps_errors: bool,
+    /// Requests are refused while the disk takes no record of them.
+    pub fails_closed: bool,
 }
 
 /// What is written to the log.

@@ -80,6 +80,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "routing",
             "keys",
             "spend",
+            "books",
             "catalog",
             "usage",
             "money",

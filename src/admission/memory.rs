@@ -75,6 +75,8 @@ pub struct Hold {
     places: Vec<Place>,
     rooms: Vec<Room>,
     key_spent: Option<Usd>,
+    /// Somebody else tells of levels.
+    quiet: bool,
     watch: Arc<dyn Watch>,
 }
 
@@ -112,6 +114,30 @@ impl Memory {
         terms: &Terms<'_>,
         now: Moment,
     ) -> Result<Hold, Stop> {
+        self.decide(claims, need, terms, now, false)
+    }
+
+    /// Takes down what others have let in, whether there is room for it here or not: so that this
+    /// process knows its own part when it has to decide alone. Tells nobody of levels.
+    #[must_use]
+    pub fn follow(
+        &self,
+        claims: &Claims,
+        need: &Need,
+        terms: &Terms<'_>,
+        now: Moment,
+    ) -> Option<Hold> {
+        self.decide(claims, need, terms, now, true).ok()
+    }
+
+    fn decide(
+        &self,
+        claims: &Claims,
+        need: &Need,
+        terms: &Terms<'_>,
+        now: Moment,
+        forced: bool,
+    ) -> Result<Hold, Stop> {
         let claims = claims.as_slice();
         let mut places: Vec<Place> = Vec::with_capacity(claims.len());
         for claim in claims {
@@ -127,6 +153,7 @@ impl Memory {
             places: Vec::new(),
             rooms: Vec::new(),
             key_spent: None,
+            quiet: false,
             watch: Arc::clone(&self.watch),
         };
         let mut amounts = Vec::with_capacity(claims.len());
@@ -137,7 +164,7 @@ impl Memory {
         let (mut unknown, mut refusal) = (Vec::new(), None::<Refusal>);
         for (claim, state) in claims.iter().zip(&mut locked) {
             state.touched_ms = now.ms;
-            if state.account.as_mut().is_some_and(|entry| entry.is_due(now.ms)) {
+            if state.account.as_mut().is_some_and(|entry| entry.is_due(now.ms)) && !forced {
                 let mut due = self.due.lock();
                 if due.len() < DUE_MAX {
                     due.push(claim.key());
@@ -145,6 +172,7 @@ impl Memory {
             }
             match state.look(claim, need, terms, now) {
                 Ok(amount) => amounts.push(amount),
+                Err(_) if forced => amounts.push(need.most),
                 Err(Look::Unknown) => unknown.push(claim.key()),
                 Err(Look::Over(why)) => {
                     let (scope, name) = (claim.scope.clone(), claim.name.clone());
@@ -197,6 +225,7 @@ impl Memory {
             place.claim = claim.pays().then(|| Box::new(claim.clone()));
         }
         hold.places = places;
+        hold.quiet = forced;
         Ok(hold)
     }
 
@@ -473,7 +502,7 @@ impl Hold {
             let after = entry.account;
             drop(state);
             let Some(claim) = place.claim else { continue };
-            if cost != Usd::ZERO {
+            if cost != Usd::ZERO && !self.quiet {
                 let (before, sum) = (before.sum(), after.sum());
                 let crossed = Crossed::levels(&claim, before, sum, after.resets());
                 crossed.for_each(|crossed| self.watch.crossed(crossed));

@@ -57,6 +57,8 @@ pub enum GatewayError {
     GatewayFull,
     /// As many requests are in flight, and wait, as may; or the wait was too long.
     Overloaded,
+    /// What is spent cannot be written down, and may not be spent then.
+    Unrecorded,
     /// The whole request took longer than `request_timeout`.
     Deadline { after: Duration },
     /// The gateway broke; the log has the reason under the request id.
@@ -84,7 +86,7 @@ impl GatewayError {
             | Self::DeploymentsLimited { .. }
             | Self::GatewayFull => 429,
             Self::NoRoom(no_room) => no_room.status(),
-            Self::Overloaded => 503,
+            Self::Overloaded | Self::Unrecorded => 503,
             Self::Deadline { .. } => 504,
             Self::Internal => 500,
         }
@@ -132,6 +134,7 @@ impl GatewayError {
             Self::NoRoom(no_room) => no_room.code(),
             Self::GatewayFull => "gateway_at_max_parallel_requests",
             Self::Overloaded => "gateway_overloaded",
+            Self::Unrecorded => "spend_not_recorded",
             Self::Deadline { .. } => "request_timeout",
             Self::Internal => "internal_error",
         })
@@ -159,6 +162,7 @@ impl GatewayError {
             | Self::GatewayFull => "rate_limit_error",
             Self::NoRoom(no_room) => no_room.kind(),
             Self::Overloaded => "overloaded_error",
+            Self::Unrecorded => "service_unavailable_error",
             Self::Deadline { .. } => "timeout_error",
             Self::Internal => "internal_server_error",
         })
@@ -216,6 +220,10 @@ impl GatewayError {
             Self::Overloaded => {
                 "The gateway has more requests than it can serve. Try again shortly.".into()
             }
+            Self::Unrecorded => {
+                "The gateway cannot write down what requests cost, and serves none meanwhile."
+                    .into()
+            }
             Self::Deadline { after } => format!(
                 "The request was not finished within its limit of {} seconds.",
                 after.as_secs_f64()
@@ -247,6 +255,7 @@ impl GatewayError {
             | Self::NoRoom(_)
             | Self::GatewayFull
             | Self::Overloaded
+            | Self::Unrecorded
             | Self::Deadline { .. }
             | Self::Internal => None,
         }
@@ -263,6 +272,7 @@ impl GatewayError {
             Self::DeploymentsFull { .. }
             | Self::GatewayFull
             | Self::Overloaded
+            | Self::Unrecorded
             | Self::Key(AuthError::Unavailable) => Some(Duration::from_secs(1)),
             Self::Upstream(failure) => failure.retry_after.or_else(|| {
                 // SDKs retry these at once otherwise; a second is what the providers ask for.

@@ -140,6 +140,7 @@ pub(super) fn error(
         | GatewayError::NoTaggedDeployment { .. }
         | GatewayError::GatewayFull
         | GatewayError::Overloaded
+        | GatewayError::Unrecorded
         | GatewayError::Deadline { .. }
         | GatewayError::Internal => {}
     }

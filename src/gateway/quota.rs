@@ -2,7 +2,9 @@
 //! takes, measured before the call and settled after it.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use jiff::tz::TimeZone;
 use memchr::memmem;
 
 use super::Gateway;
@@ -14,8 +16,9 @@ use crate::catalog::{Deployment, Picture, Price, PriceBook, Resolved};
 use crate::dialect::Endpoint;
 use crate::keys::Caller;
 use crate::money::Usd;
-use crate::routing::Needs;
-use crate::spend::{Scope, ScopeKind};
+use crate::quota::Quota;
+use crate::routing::{Needs, Rates};
+use crate::spend::{Budget, Scope, ScopeKind};
 use crate::usage::{ESTIMATE_ERROR, Usage};
 use crate::wire;
 
@@ -25,6 +28,9 @@ const LONGEST_REPLY: u64 = 4_096;
 const TAGS_MAX: usize = 64;
 /// Replies that one request may ask for; more are the provider's to refuse.
 const REPLIES_MAX: u64 = 128;
+
+/// How long a provider whose budget is used up is passed over before that is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(3_600);
 
 /// A refusal, and how it is told.
 #[derive(Debug)]
@@ -244,17 +250,40 @@ impl RequestCtx {
                 self.relayed.served_by.as_ref().and_then(|by| provider(policy, &by.deployment))
             {
                 gateway.quota.charge(&claim, cost, &policy.zone);
+                close(&gateway.quota, &gateway.rates, &claim, &policy.zone);
             }
         }
     }
 }
 
+/// Has the deployments of a provider passed over whose budget is used up, or called again.
+fn close(quota: &Quota, rates: &Rates, claim: &Claim, zone: &TimeZone) {
+    let until = quota.is_used_up(claim, zone).map(|resets| {
+        let now = jiff::Timestamp::now();
+        let left = resets.map(|resets| resets.duration_since(now).unsigned_abs());
+        // Without a period it is looked at again, in case that more is allowed.
+        Instant::now() + left.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)
+    });
+    rates.spent(&claim.scope.id, until);
+}
+
+/// Looks after the budgets of providers: once now, to be called every second.
+pub fn look_after_providers(quota: &Quota, rates: &Rates, policy: &Policy) {
+    for (name, budget) in &policy.providers {
+        close(quota, rates, &of_provider(name, budget), &policy.zone);
+    }
+}
+
 /// The budget of a deployment's provider.
-pub(super) fn provider(policy: &Policy, deployment: &Deployment) -> Option<Claim> {
+fn provider(policy: &Policy, deployment: &Deployment) -> Option<Claim> {
     let budget = policy.providers.get(&*deployment.provider)?;
-    let mut claim = Claim::new(Scope::new(ScopeKind::Provider, Arc::clone(&deployment.provider)));
+    Some(of_provider(&deployment.provider, budget))
+}
+
+fn of_provider(name: &str, budget: &Budget) -> Claim {
+    let mut claim = Claim::new(Scope::new(ScopeKind::Provider, name));
     (claim.max_budget, claim.period) = (Some(budget.max), budget.period);
-    Some(claim)
+    claim
 }
 
 impl NoRoom {

@@ -262,7 +262,8 @@ impl Quota {
         match taken {
             Ok(held) => {
                 self.remember(&claims, held.spent(), policy);
-                Ok(Ticket::There(held))
+                let own = self.memory.follow(&claims, need, &terms, self.now());
+                Ok(Ticket::There { held, own })
             }
             Err(Stop::Refused(refusal)) => Err(refusal),
             Err(Stop::Unknown(_) | Stop::Away) => {

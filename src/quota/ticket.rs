@@ -14,8 +14,8 @@ pub enum Ticket {
     Free,
     /// Of the counters of this process.
     Here(Hold),
-    /// Of the shared ones.
-    There(Box<dyn Held>),
+    /// Of the shared ones, and what this process keeps of it for the time when they are away.
+    There { held: Box<dyn Held>, own: Option<Hold> },
     /// Of this process, in place of the shared ones: they are told what it cost when they are back.
     Alone { hold: Hold, claims: Claims, shared: Arc<dyn Counters> },
 }
@@ -27,7 +27,7 @@ impl Ticket {
         match self {
             Self::Free => &[],
             Self::Here(hold) | Self::Alone { hold, .. } => hold.rooms(),
-            Self::There(held) => held.rooms(),
+            Self::There { held, .. } => held.rooms(),
         }
     }
 
@@ -36,7 +36,7 @@ impl Ticket {
     pub fn leave(&mut self) {
         match self {
             Self::Here(hold) | Self::Alone { hold, .. } => hold.leave(),
-            Self::Free | Self::There(_) => {}
+            Self::Free | Self::There { .. } => {}
         }
     }
 
@@ -46,7 +46,7 @@ impl Ticket {
         match self {
             Self::Free => None,
             Self::Here(hold) | Self::Alone { hold, .. } => hold.key_spent(),
-            Self::There(held) => held.key_spent(),
+            Self::There { held, .. } => held.key_spent(),
         }
     }
 
@@ -55,7 +55,12 @@ impl Ticket {
         match self {
             Self::Free => {}
             Self::Here(hold) => hold.settle(spent, now),
-            Self::There(held) => held.settle(spent, now),
+            Self::There { held, own } => {
+                held.settle(spent, now);
+                if let Some(own) = own {
+                    own.settle(spent, now);
+                }
+            }
             Self::Alone { hold, claims, shared } => {
                 hold.settle(spent, now);
                 shared.pay(&claims, spent.cost);

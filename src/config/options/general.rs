@@ -125,10 +125,21 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         later("store_model_in_db", "deployments are read from this file"),
         later("supported_db_objects", NO_DATABASE),
         later("proxy_config_reload_interval_seconds", NO_DATABASE),
-        later("store_prompts_in_spend_logs", NO_SPEND),
-        later("disable_spend_logs", NO_SPEND),
-        later("disable_spend_updates", NO_SPEND),
-        later("disable_error_logs", NO_SPEND),
+        later("store_prompts_in_spend_logs", "prompts are never stored"),
+        on(
+            "disable_spend_logs",
+            Kind::Flag,
+            "false",
+            "keep the rows of the ledger for a day only; sums and reports stay",
+        ),
+        on("disable_error_logs", Kind::Flag, "false", "no rows of failures that cost nothing"),
+        ignored("disable_spend_updates", "sums are made of the rows, in the same transaction"),
+        on(
+            "fail_closed_spend_logging",
+            Kind::Flag,
+            "false",
+            "serve nobody while the disk takes no record of what is spent",
+        ),
         on(
             "disable_budget_reservation",
             Kind::Flag,
@@ -148,15 +159,25 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
             "refuse while Redis is away, instead of counting alone",
         ),
         later("disable_reset_budget", "budgets start anew with each period"),
-        later("proxy_batch_write_at", NO_SPEND),
+        on("proxy_batch_write_at", Kind::Seconds, "1", "how often the database gets new rows"),
         ignored("proxy_budget_rescheduler_min_time", "budgets start anew on time"),
         ignored("proxy_budget_rescheduler_max_time", "budgets start anew on time"),
-        later("use_redis_transaction_buffer", "spend is in a journal until the database has it"),
+        ignored("use_redis_transaction_buffer", "each gateway has a journal on its disk"),
         later("coordination_redis", "write `cache_params` under `litellm_settings`"),
-        later("maximum_spend_logs_retention_period", NO_SPEND),
-        later("maximum_spend_logs_retention_interval", NO_SPEND),
-        later("maximum_spend_logs_cleanup_cron", NO_SPEND),
-        later("use_spend_logs_partitioning", NO_SPEND),
+        on(
+            "maximum_spend_logs_retention_period",
+            Kind::Text,
+            "",
+            "how old a row of the ledger may become: `90d`; default: no bound",
+        ),
+        on(
+            "maximum_spend_logs_retention_interval",
+            Kind::Text,
+            "1d",
+            "how often older rows are removed",
+        ),
+        ignored("maximum_spend_logs_cleanup_cron", "rows are removed by the interval"),
+        ignored("use_spend_logs_partitioning", "rows are removed in small steps"),
         on(
             "max_parallel_requests",
             Kind::Count,
@@ -258,7 +279,6 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
 
 const DATABASE_PATIENCE: &str = "the database gets 10 seconds for each operation";
 const NO_DATABASE: &str = "nothing is stored in a database";
-const NO_SPEND: &str = "spend is in the access log and the metrics, not in a database";
 const NO_KEYS: &str = "keys are the master key, those of `key_settings` and virtual ones";
 const NO_ALERT: &str = "no alert is sent; alert on `/metrics`";
 const ALL_ROUTES: &str = "every path is served to everyone who has the key";

@@ -191,7 +191,7 @@ pub(crate) const CACHE_PARAMS: Table = Table {
         on("db", Kind::Count, "0", "which of its databases"),
         on("ssl", Kind::Flag, "false", "TLS, with the system's authorities"),
         on("namespace", Kind::Text, "", "what all its keys begin with"),
-        on("socket_timeout", Kind::Seconds, "0.25", "an operation; then the gateway counts alone"),
+        on("socket_timeout", Kind::Seconds, "0.5", "an operation; then the gateway counts alone"),
         later("ttl", NO_CACHE),
         later("mode", NO_CACHE),
         later("supported_call_types", NO_CACHE),

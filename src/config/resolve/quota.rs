@@ -1,6 +1,6 @@
 //! Limits and budgets of whoever calls, where they are shared, and who is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -24,7 +24,7 @@ use crate::store::redis::RedisPlace;
 const EXCEEDED_STATUS: u16 = 422;
 const REDIS_PORT: u16 = 6_379;
 /// An operation of Redis takes a fraction of a millisecond; a request must not hang on it.
-const REDIS_TIMEOUT: Duration = Duration::from_millis(250);
+const REDIS_TIMEOUT: Duration = Duration::from_millis(500);
 /// LiteLLM's.
 const ALERT_REPEAT: Duration = Duration::from_secs(86_400);
 
@@ -96,6 +96,12 @@ pub(super) fn policy(sections: &mut Sections<'_>) -> Policy {
     }
 }
 
+/// The providers that have a budget.
+pub(super) fn providers(policy: &Policy) -> HashSet<&'static str> {
+    let vendors = policy.providers.keys().filter_map(|name| provider::vendor(name));
+    vendors.map(|vendor| vendor.name).collect()
+}
+
 fn dollars(section: &mut Section<'_>, name: &'static str) -> Option<Usd> {
     let At { value, spot } = section.number(name)?;
     let amount = Usd::from_dollars(value);
@@ -139,7 +145,9 @@ fn budgets(
         section.finish();
         match max {
             Some(max) if is_known(entry) => {
-                budgets.insert(entry.key.clone(), Budget { max, period });
+                // A provider may be known by several names.
+                let name = provider::vendor(&entry.key).map_or(&*entry.key, |vendor| vendor.name);
+                budgets.insert(name.into(), Budget { max, period });
             }
             Some(_) => {}
             None => {

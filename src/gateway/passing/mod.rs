@@ -86,6 +86,8 @@ pub(super) struct Passing {
     said: Frames,
     /// The provider said that all is well.
     succeeded: bool,
+    /// What it came to is taken down.
+    is_finished: bool,
 }
 
 impl Passing {
@@ -144,6 +146,7 @@ impl Passing {
             cut: None,
             said: Frames::default(),
             succeeded: false,
+            is_finished: false,
         }))
     }
 
