@@ -25,6 +25,7 @@ pub mod quota;
 pub mod recall;
 pub mod reload;
 pub mod routing;
+pub mod seal;
 pub mod secret;
 pub mod server;
 pub mod snapshot;

@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("usage", &[]),
     ("money", &[]),
     ("secret", &[]),
+    ("seal", &["secret"]),
     ("failure", &[]),
     ("dialect", &[]),
     ("patience", &[]),
@@ -173,7 +174,23 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
         ],
     ),
-    ("cli", &["edge", "server", "gateway", "config", "mock", "telemetry", "snapshot", "routing"]),
+    (
+        "cli",
+        &[
+            "edge",
+            "server",
+            "gateway",
+            "config",
+            "mock",
+            "telemetry",
+            "snapshot",
+            "routing",
+            "store",
+            "spend",
+            "keys",
+            "secret",
+        ],
+    ),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -9,14 +9,18 @@ mod anthropic_models;
 pub mod auth;
 pub mod config;
 pub mod cors;
+mod counter;
+mod deployments;
 mod fault;
 mod form;
 mod gate;
 mod health;
+pub mod insight;
 mod landing;
 mod manage;
 mod models;
 mod problem;
+mod reports;
 pub mod rights;
 pub mod routes;
 
@@ -37,6 +41,7 @@ use tower::ServiceExt;
 
 pub use self::config::Operations;
 pub(crate) use self::gate::Operator;
+use self::insight::Insight;
 pub use self::problem::{ClientDialect, Problem};
 use crate::books;
 use crate::keys::{self, Access, Caller, Directory, Issuing, KeyRing};
@@ -53,7 +58,7 @@ const SERVER_METHODS: &str = "GET, HEAD, POST, OPTIONS";
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What the routes need to know. Asked anew for each request, so a reload is seen at once.
-pub trait Source: Send + Sync + 'static {
+pub trait Source: Insight {
     /// Who may call, as the configuration in force says.
     fn access(&self) -> Access;
     /// The models that can be asked for, in the order of the configuration; no hidden aliases.
@@ -213,6 +218,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/health/readiness", get(health::ready))
         .route("/config/reload", post(config::reload))
         .route("/routing/explain", post(explain))
+        .route("/utils/token_counter", post(counter::count))
         .route("/metrics", get(metrics))
         .route("/metrics/", get(metrics));
     for prefix in ["", "/v1"] {
@@ -241,7 +247,20 @@ fn router(shared: Arc<Shared>) -> Router {
             router = router.route(&format!("{under}{path}"), any(refuse));
         }
     }
+    let reports = Arc::new(reports::Reports {
+        directory: Arc::clone(&shared.stores.directory),
+        ledger: Arc::clone(&shared.stores.ledger),
+        source: Arc::clone(&shared.source),
+    });
+    let deployments = Arc::new(deployments::Deployments {
+        directory: Arc::clone(&shared.stores.directory),
+        source: Arc::clone(&shared.source),
+        operations: shared.operations.clone(),
+        turn: tokio::sync::Mutex::default(),
+    });
     router
+        .merge(reports::router(reports))
+        .merge(deployments::router(deployments))
         .merge(manage::router(&shared))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)

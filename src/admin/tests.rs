@@ -59,6 +59,33 @@ impl Source for Fixed {
     }
 }
 
+#[async_trait::async_trait]
+impl insight::Insight for Fixed {
+    fn priced(&self, _: &str) -> Option<insight::Priced> {
+        None
+    }
+
+    async fn count(&self, counting: insight::Counting) -> insight::TokenCount {
+        insight::TokenCount { tokens: 1, model: counting.model, tabled: false }
+    }
+
+    fn max_budget(&self) -> Option<f64> {
+        None
+    }
+
+    fn provider_budgets(&self) -> Vec<insight::ProviderBudget> {
+        Vec::new()
+    }
+
+    fn may_use(&self, _: &keys::Principal, _: &str) -> bool {
+        true
+    }
+
+    fn deployments(&self) -> Vec<insight::DeploymentInfo> {
+        Vec::new()
+    }
+}
+
 fn group(name: &str, states: &[DeploymentState]) -> GroupHealth {
     let deployments = states
         .iter()

@@ -4,6 +4,7 @@
 
 mod drain;
 mod files;
+mod models;
 mod systemd;
 mod upgrade;
 
@@ -24,10 +25,10 @@ use crate::books;
 use crate::checks::HealthChecks;
 use crate::edge::handover::Predecessor;
 use crate::edge::{Address, Connections, Lifecycle};
+use crate::gateway::look_after_providers;
 use crate::identity::Identities;
 use crate::keys::KeyRing;
 use crate::mock::Demo;
-use crate::gateway::look_after_providers;
 use crate::quota::Quota;
 use crate::quota::alerts::{Alerts, Outbox};
 use crate::reload::Reload;
@@ -245,6 +246,7 @@ impl BackgroundService for Background {
                     self.keep_quota(),
                     self.follow_changes(),
                     files::reload_on_change(Arc::clone(&self.reload)),
+                    models::follow(Arc::clone(&self.reload), Arc::clone(&self.store) as _),
                     self.upgrader.on_signal(user_signal),
                     self.upgrader.on_control(),
                     systemd::watchdog(&self.beat),

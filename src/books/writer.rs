@@ -233,7 +233,8 @@ impl Writer {
         }
         if batch.lost + unread > 0 {
             self.state().add(Count::DamagedBytes, batch.lost + unread);
-            tracing::error!(
+            // Mostly the beginning of a record whose writer was killed within it.
+            tracing::warn!(
                 bytes = batch.lost + unread,
                 folder = %self.folder.display(),
                 "a part of the journal is damaged; its file is kept, and ends in `.damaged`"

@@ -20,6 +20,7 @@ mod forms;
 mod head;
 mod hedged;
 mod hints;
+mod insight;
 mod intake;
 mod judge;
 mod needs;

@@ -115,6 +115,9 @@ pub struct Filter {
 pub struct AuditFilter {
     pub kind: Option<Kind>,
     pub id: Option<String>,
+    /// Who did it.
+    pub by: Option<String>,
+    pub action: Option<String>,
     pub skip: u64,
     /// Zero: a hundred.
     pub limit: u64,
@@ -145,6 +148,9 @@ pub trait Directory: Send + Sync + 'static {
 
     /// Newest first.
     async fn audits(&self, filter: &AuditFilter) -> Result<Vec<Audit>, StoreError>;
+
+    /// How many there are; `skip` and `limit` of the filter do not count.
+    async fn count_audits(&self, filter: &AuditFilter) -> Result<u64, StoreError>;
 
     /// What was changed since a revision, oldest first, and at most a thousand; `None` asks only for
     /// the latest. This is how gateways that share a database hear of each other's changes.

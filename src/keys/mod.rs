@@ -52,6 +52,8 @@ use crate::secret::Secret;
 pub struct Access {
     /// `None`: no key is asked for, and the gateway listens on loopback only.
     pub master_key: Option<Secret>,
+    /// What credentials are sealed with in the database: `LITELLM_SALT_KEY`, else the master key.
+    pub salt: Option<Secret>,
     /// A further header that may carry the key (`litellm_key_header_name`).
     pub key_header: Option<HeaderName>,
     /// Keys of the configuration file, by their hashes.
@@ -71,6 +73,7 @@ impl Default for Access {
     fn default() -> Self {
         Self {
             master_key: None,
+            salt: None,
             key_header: None,
             static_keys: Arc::default(),
             ring: Arc::default(),

@@ -32,8 +32,8 @@ use crate::gateway::{AnyHttp, Audience, Gateway, View, shadow_room};
 use crate::identity::Identities;
 use crate::keys::{Directory, KeyRing};
 use crate::mock::Demo;
-use crate::quota::{Mode, Quota};
 use crate::quota::alerts::Alerts;
+use crate::quota::{Mode, Quota};
 use crate::reload::{Known, Reload};
 use crate::routing;
 use crate::snapshot::Snapshot;
@@ -199,6 +199,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         certificate: certificate.clone(),
         loopback: sockets.iter().all(|socket| socket.address.is_local()),
         known: Mutex::new(known),
+        added: Mutex::default(),
         reloaded: watch::Sender::new(None),
     });
     let books = {

@@ -82,6 +82,11 @@ impl Directory for Store {
         self.run(|database| async move { database.audits(&filter).await }).await
     }
 
+    async fn count_audits(&self, filter: &AuditFilter) -> Result<u64, StoreError> {
+        let filter = filter.clone();
+        self.run(|database| async move { database.count_audits(&filter).await }).await
+    }
+
     async fn changed_since(&self, revision: Option<i64>) -> Result<Vec<Changed>, StoreError> {
         self.run(|database| async move { database.changed_since(revision).await }).await
     }
@@ -112,6 +117,11 @@ impl Ledger for Store {
     async fn search(&self, query: &Query) -> Result<Vec<SpendEvent>, StoreError> {
         let query = query.clone();
         self.run(|database| async move { database.search(&query).await }).await
+    }
+
+    async fn count_found(&self, query: &Query, most: u64) -> Result<u64, StoreError> {
+        let query = query.clone();
+        self.run(|database| async move { database.count_found(&query, most).await }).await
     }
 
     async fn report(&self, report: &Report) -> Result<Vec<Line>, StoreError> {

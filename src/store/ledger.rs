@@ -15,9 +15,9 @@ use crate::keys::StoreError;
 use crate::spend::{Appended, Columns, Ledger, Line, Query, Report, Scope, ScopeKind, SpendEvent};
 
 /// The quarters of an hour in which sums are kept.
-const QUARTER_US: i64 = 15 * 60 * 1_000_000;
+pub(super) const QUARTER_US: i64 = 15 * 60 * 1_000_000;
 /// The quarter that stands for all of them.
-const EVER: i64 = -1;
+pub(super) const EVER: i64 = -1;
 /// The most rows that are removed at once.
 const FORGET_AT_ONCE: i64 = 2_000;
 
@@ -99,6 +99,13 @@ impl Ledger for Database {
             return Ok(Vec::new());
         }
         patiently(async { reports::search(self.pool().await?, query).await }).await
+    }
+
+    async fn count_found(&self, query: &Query, most: u64) -> Result<u64, StoreError> {
+        if !self.is_made() {
+            return Ok(0);
+        }
+        patiently(async { reports::count_found(self.pool().await?, query, most).await }).await
     }
 
     async fn report(&self, report: &Report) -> Result<Vec<Line>, StoreError> {

@@ -8,6 +8,7 @@
 //! ledger.rs           rows and sums of what was spent: implements `spend::Ledger`
 //! reports.rs          what the ledger answers
 //! values.rs           rows of values in SQL
+//! litellm/             what a LiteLLM proxy keeps, brought over
 //! redis/              counters that gateways share: implements `admission::Counters`
 //! Journal (journal.rs) what is on disk before the database has it
 //! ```
@@ -18,6 +19,7 @@
 mod handle;
 pub mod journal;
 mod ledger;
+pub mod litellm;
 mod place;
 mod records;
 pub mod redis;

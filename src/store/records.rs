@@ -179,17 +179,7 @@ impl Directory for Database {
             return Ok(Vec::new());
         }
         patiently(async {
-            let about = [
-                ("kind", filter.kind.map(|kind| kind.word().to_owned())),
-                ("record_id", filter.id.clone()),
-            ];
-            let (mut conditions, mut values) = (String::new(), Vec::new());
-            for (column, value) in about {
-                let Some(value) = value else { continue };
-                values.push(value);
-                let word = if values.len() == 1 { "WHERE" } else { "AND" };
-                conditions += &format!(" {word} {column} = ${}", values.len());
-            }
+            let (conditions, values) = about(filter);
             let limit = if filter.limit == 0 { AUDITS_SHOWN } else { filter.limit };
             let statement = sql(format!(
                 "SELECT at_us, changed_by, by_key, action, kind, record_id, before, after \
@@ -199,6 +189,21 @@ impl Directory for Database {
             let statement = values.into_iter().fold(statement, Query::bind);
             let rows = statement.fetch_all(self.pool().await?).await;
             rows.map_err(|error| failed(&error))?.iter().map(audit).collect()
+        })
+        .await
+    }
+
+    async fn count_audits(&self, filter: &AuditFilter) -> Result<u64, StoreError> {
+        if !self.is_made() {
+            return Ok(0);
+        }
+        patiently(async {
+            let (conditions, values) = about(filter);
+            let statement = sql(format!("SELECT COUNT(*) FROM tollgate_audit_log{conditions}"));
+            let statement = values.into_iter().fold(statement, Query::bind);
+            let row = statement.fetch_one(self.pool().await?).await;
+            let count: i64 = row.and_then(|row| row.try_get(0)).map_err(|error| failed(&error))?;
+            Ok(count.unsigned_abs())
         })
         .await
     }
@@ -234,6 +239,24 @@ impl Directory for Database {
         })
         .await
     }
+}
+
+/// What a filter asks of an audit entry, with the values to compare with.
+fn about(filter: &AuditFilter) -> (String, Vec<String>) {
+    let columns = [
+        ("kind", filter.kind.map(|kind| kind.word().to_owned())),
+        ("record_id", filter.id.clone()),
+        ("changed_by", filter.by.clone()),
+        ("action", filter.action.clone()),
+    ];
+    let (mut conditions, mut values) = (String::new(), Vec::new());
+    for (column, value) in columns {
+        let Some(value) = value else { continue };
+        values.push(value);
+        let word = if values.len() == 1 { "WHERE" } else { "AND" };
+        conditions += &format!(" {word} {column} = ${}", values.len());
+    }
+    (conditions, values)
 }
 
 fn audit(row: &AnyRow) -> Result<Audit, StoreError> {

@@ -52,7 +52,8 @@ impl Conditions {
     }
 }
 
-pub(super) async fn search(pool: &AnyPool, query: &Query) -> Result<Vec<SpendEvent>, StoreError> {
+/// What a query asks of a row.
+fn conditions(query: &Query) -> Conditions {
     let mut conditions = Conditions::default();
     if let Some(span) = query.span {
         conditions.add("started_us >=", Value::Number(span.from_us));
@@ -84,6 +85,33 @@ pub(super) async fn search(pool: &AnyPool, query: &Query) -> Result<Vec<SpendEve
         Some(false) => conditions.plain("status < 400 AND error IS NULL"),
         None => {}
     }
+    let pico = |pico: u64| Value::Number(i64::try_from(pico).unwrap_or(i64::MAX));
+    if let Some(least) = query.min_cost_pico {
+        conditions.add("cost_pico >=", pico(least));
+    }
+    if let Some(most) = query.max_cost_pico {
+        conditions.add("cost_pico <=", pico(most));
+    }
+    conditions
+}
+
+pub(super) async fn count_found(
+    pool: &AnyPool,
+    query: &Query,
+    most: u64,
+) -> Result<u64, StoreError> {
+    let conditions = conditions(query);
+    let statement = format!(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM tollgate_spend_log{} LIMIT {most}) AS found",
+        conditions.sql
+    );
+    let row = conditions.bind(statement).fetch_one(pool).await;
+    let count = row.and_then(|row| row.try_get::<i64, _>(0)).map_err(|error| failed(&error))?;
+    Ok(count.unsigned_abs())
+}
+
+pub(super) async fn search(pool: &AnyPool, query: &Query) -> Result<Vec<SpendEvent>, StoreError> {
+    let conditions = conditions(query);
     let limit = if query.limit == 0 { ROWS } else { query.limit };
     let statement = format!(
         "SELECT event FROM tollgate_spend_log{} ORDER BY started_us DESC, request_id DESC \

@@ -40,6 +40,7 @@ mod realtime;
 mod records;
 mod refusals;
 mod reload;
+mod reports;
 mod responses;
 mod routing;
 mod seeds;

@@ -49,6 +49,9 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 const TOOL_CALL_MEMORY: Duration = Duration::from_secs(3_600);
 
+/// Holds what credentials in the database are sealed with.
+const SALT_VAR: &str = "LITELLM_SALT_KEY";
+
 /// Largest body that an option may allow, in megabytes.
 const BODY_MB_MAX: f64 = 2_048.0;
 
@@ -92,9 +95,11 @@ pub(super) fn access(sections: &mut Sections<'_>, context: &Context<'_>, fragmen
         sections.litellm.flag("require_auth_for_metrics_endpoint"),
     ]);
     let master_key = key.map(Secret::new);
+    let salt = context.env.var(SALT_VAR).filter(|salt| !salt.is_empty()).map(Secret::new);
     let static_keys = Arc::new(keys::static_keys(sections, master_key.as_ref()));
     let (ring, ring_capacity) = keys::ring(sections);
     Access {
+        salt: salt.or_else(|| master_key.clone()),
         end_user_headers: keys::end_user_headers(sections),
         master_key,
         static_keys,

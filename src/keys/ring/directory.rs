@@ -38,6 +38,10 @@ impl Directory for KeyRing {
         self.directory.audits(filter).await
     }
 
+    async fn count_audits(&self, filter: &AuditFilter) -> Result<u64, StoreError> {
+        self.directory.count_audits(filter).await
+    }
+
     async fn changed_since(&self, revision: Option<i64>) -> Result<Vec<Changed>, StoreError> {
         self.directory.changed_since(revision).await
     }

@@ -32,7 +32,8 @@ fn mailbox() -> (String, Arc<Mutex<Vec<Value>>>) {
             if turn > 0 {
                 inbox.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
             }
-            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let answer =
+                format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
             reader.get_mut().write_all(answer.as_bytes()).unwrap();
         }
     });

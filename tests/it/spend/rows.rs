@@ -52,10 +52,6 @@ fn whatever_is_asked_for_has_one_row() {
     called("/v1/images/generations", json!({"model": "i", "prompt": "a cat"}));
     called("/v1/audio/speech", json!({"model": "s", "input": "hi", "voice": "alloy"}));
     called("/v1/rerank", json!({"model": "r", "query": "q", "documents": ["a"]}));
-    called(
-        "/openai_passthrough/v1/chat/completions",
-        json!({"model": "gpt-4o-mini", "messages": asked}),
-    );
     let spoken =
         form(client.post("/v1/audio/transcriptions"), &[("model", "w")], Some(("file", &[1; 90])));
     ids.push((spoken.send().request_id().to_owned(), "/v1/audio/transcriptions".into()));
@@ -77,6 +73,27 @@ fn whatever_is_asked_for_has_one_row() {
     assert_eq!(books.rows().len(), ids.len(), "and no other has one");
     let all: u64 = books.rows().iter().map(|row| row.cost_pico).sum();
     assert_eq!(books.spent(), all);
+}
+
+#[test]
+fn what_is_passed_as_it_is_has_a_row() {
+    let replies = chat("hello").usage(11, 7);
+    let upstream = upstream::openai().replies(replies).start();
+    let deployment = openai(&upstream).model("gpt-4o-mini").with(PRICES);
+    let gateway = gateway::with(group("gpt").deployment(deployment)).start();
+    let (client, books) = (gateway.client(), Books::of(&gateway));
+    let body = json!({"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]});
+    let path = "/openai_passthrough/v1/chat/completions";
+    let whole = client.post(path).json(&body).send();
+    let streamed = client.post(path).json(&body).set("stream", true).stream();
+    assert_eq!(streamed.text(), "hello");
+    for id in [whole.request_id(), streamed.request_id()] {
+        let row = books.row(id);
+        assert_eq!((&*row.route, row.status, &row.error), (path, 200, &None), "{row:?}");
+        assert_eq!(row.deployment.is_some(), true);
+        assert_eq!(row.upstream_model.as_deref(), Some("gpt-4o-mini"));
+    }
+    assert_eq!(books.row(whole.request_id()).cost_pico, COST);
 }
 
 #[test]

@@ -50,7 +50,11 @@ fn usd(dollars: f64) -> Usd {
 }
 
 /// A decision, as far as it has to be the same.
-async fn decide(counters: &dyn Counters, claims: &Claims, need: &Need) -> Result<Box<dyn Held>, Why> {
+async fn decide(
+    counters: &dyn Counters,
+    claims: &Claims,
+    need: &Need,
+) -> Result<Box<dyn Held>, Why> {
     for _ in 0..3 {
         match counters.take(claims, need, &TERMS, now()).await {
             Ok(held) => return Ok(held),
