@@ -95,7 +95,12 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
         later("budget_rollover", NO_BUDGET),
         later("timezone", NO_BUDGET),
         later("max_user_budget", NO_BUDGET),
-        on("max_internal_user_budget", Kind::Number, "", "USD for users whose record has no budget"),
+        on(
+            "max_internal_user_budget",
+            Kind::Number,
+            "",
+            "USD for users whose record has no budget",
+        ),
         on("internal_user_budget_duration", Kind::Text, "", "the period of that budget: `30d`"),
         later("max_end_user_budget", NO_BUDGET),
         later("max_end_user_budget_id", NO_BUDGET),

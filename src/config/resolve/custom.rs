@@ -128,9 +128,7 @@ fn read_condition<'a>(entry: &'a Entry, problems: &Problems) -> Option<(Conditio
         return None;
     };
     match Condition::parse(text) {
-        Ok(condition) => {
-            Some((condition, text))
-        }
+        Ok(condition) => Some((condition, text)),
         Err(malformed) => {
             problems.push(finding(entry.node.spot, malformed));
             None

@@ -178,7 +178,9 @@ pub(super) fn ring(sections: &mut Sections<'_>) -> (Settings, u64) {
         grace: if long { LONG_GRACE } else { GRACE },
         user_defaults: Allowance {
             max_budget,
-            budget_duration: duration.map(|at| at.value.to_owned()).filter(|_| max_budget.is_some()),
+            budget_duration: duration
+                .map(|at| at.value.to_owned())
+                .filter(|_| max_budget.is_some()),
             ..Allowance::default()
         },
     };
