@@ -21,6 +21,7 @@ pub mod mock;
 pub mod money;
 mod patience;
 pub mod provider;
+pub mod quota;
 pub mod recall;
 pub mod reload;
 pub mod routing;

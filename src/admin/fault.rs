@@ -80,7 +80,7 @@ impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Conflict(message) => {
-                Self::new(409, "bad_request_error", "already_exists", message)
+                Self::new(409, "bad_request_error", "conflict", message)
             }
             StoreError::Unavailable(cause) => {
                 tracing::warn!(%cause, "a management request found no database");

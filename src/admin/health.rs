@@ -11,7 +11,7 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{GroupHealth, Shared};
+use super::{GroupHealth, LimitsHealth, Shared};
 use crate::books::Link;
 use crate::telemetry::DeploymentState;
 
@@ -38,6 +38,8 @@ struct Summary {
     healthy_endpoints: usize,
     unhealthy_endpoints: usize,
     groups: BTreeMap<Arc<str>, GroupSummary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<LimitsHealth>,
 }
 
 #[derive(Debug, Serialize)]
@@ -60,7 +62,12 @@ struct GroupSummary {
 /// long as the process serves: restarting it would not heal a provider.
 pub(super) async fn summary(State(shared): State<Arc<Shared>>) -> Response {
     let draining = shared.source.draining();
-    let summary = summarise(&shared.source.groups(), draining);
+    let mut summary = summarise(&shared.source.groups(), draining);
+    summary.limits = shared.source.limits();
+    let alone = summary.limits.is_some_and(|limits| limits.counted == "alone");
+    if alone && summary.status == Status::Healthy {
+        summary.status = Status::Degraded;
+    }
     let code = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     (code, Json(summary)).into_response()
 }
@@ -111,6 +118,7 @@ fn summarise(groups: &[GroupHealth], draining: bool) -> Summary {
         healthy_endpoints: deployments - cooling,
         unhealthy_endpoints: cooling,
         groups,
+        limits: None,
     }
 }
 

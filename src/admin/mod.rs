@@ -74,6 +74,10 @@ pub trait Source: Insight {
     fn issuing(&self) -> Arc<Issuing>;
     /// The calendar of budgets.
     fn zone(&self) -> TimeZone;
+    /// Who counts limits and budgets; `None`: nobody else takes part in it.
+    fn limits(&self) -> Option<LimitsHealth> {
+        None
+    }
     /// The process is about to end: no new work should be sent here.
     fn draining(&self) -> bool;
     /// What would become of a request now, without calling anyone; or status and body of the error
@@ -87,6 +91,15 @@ pub struct Model {
     pub name: Arc<str>,
     /// LiteLLM says `openai` for every model; a provider's name says more where there is one only.
     pub owned_by: Arc<str>,
+}
+
+/// Who counts limits and budgets that several gateways share.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct LimitsHealth {
+    /// `shared`, or `alone` while Redis is away.
+    pub counted: &'static str,
+    /// As far as was last heard.
+    pub gateways: u32,
 }
 
 /// Passive health of one model group.

@@ -99,7 +99,26 @@ pub const KEPT_UNDER: [&str; 2] = ["/v1", ""];
 /// own. What load balancers and clients ask for is not.
 #[must_use]
 pub fn is_for_operators(path: &str) -> bool {
-    matches!(path, "/" | "/health" | "/metrics" | "/metrics/") || path.starts_with("/config/")
+    const MANAGED: [&str; 12] = [
+        "/config/",
+        "/key/",
+        "/v2/key/",
+        "/user/",
+        "/v2/user/",
+        "/team/",
+        "/v2/team/",
+        "/customer/",
+        "/end_user/",
+        "/budget/",
+        "/organization/",
+        "/tag/",
+    ];
+    match path {
+        "/" | "/health" | "/metrics" | "/metrics/" => true,
+        // A client may ask what its own key is.
+        "/key/info" | "/key/health" => false,
+        _ => MANAGED.iter().any(|prefix| path.starts_with(prefix)),
+    }
 }
 
 /// A line of the landing page.
@@ -111,7 +130,7 @@ pub struct Listed {
 }
 
 /// What a person should know of; other spellings of the same paths are left out.
-pub const LISTED: [Listed; 31] = [
+pub const LISTED: [Listed; 38] = [
     post("/v1/chat/completions", "Chat completions"),
     post("/openai/deployments/{model}/chat/completions", "Chat completions, as Azure's SDK asks"),
     post("/v1beta/models/{model}:generateContent", "Google's generateContent"),
@@ -143,6 +162,13 @@ pub const LISTED: [Listed; 31] = [
     fetch("/health/readiness", "Whether the process takes requests"),
     fetch("/metrics", "Metrics for Prometheus"),
     post("/config/reload", "Read the configuration file again"),
+    post("/key/generate", "Make a key; also update, delete, block, regenerate, info, list"),
+    post("/user/new", "Make a user; also update, delete, info, list"),
+    post("/team/new", "Make a team; also update, delete, block, member_add, info, list"),
+    post("/customer/new", "Make an end user; also update, delete, block, info, list"),
+    post("/organization/new", "Make an organization; also update, delete, member_add, info, list"),
+    post("/budget/new", "Make a shared budget; also update, delete, info, list"),
+    post("/tag/new", "Describe a tag; also update, delete, info, list"),
 ];
 
 const fn post(path: &'static str, what: &'static str) -> Listed {

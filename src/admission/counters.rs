@@ -43,8 +43,6 @@ pub struct Known {
     pub key: Key,
     pub term: Option<Term>,
     pub spent: Usd,
-    /// What the counters had settled when the ledger was asked.
-    pub settled: Usd,
 }
 
 /// What a request holds of its claims. Dropped without being settled, it gives all of it back.
@@ -56,6 +54,9 @@ pub trait Held: fmt::Debug + Send + Sync {
     fn spent(&self) -> &[Usd] {
         &[]
     }
+
+    /// What the key itself had spent before, if it has a budget.
+    fn key_spent(&self) -> Option<Usd>;
 
     /// Replaces what was held by what was really used.
     fn settle(self: Box<Self>, spent: Spent, now: Moment);

@@ -18,14 +18,16 @@ use super::claim::{Claim, Claims, Key, Moment, Need, Refusal, Room, Spent, Why};
 use super::counters::{Counters, Crossed, Held, Known, Stop, Terms, Watch};
 use crate::limits::{Dimension, Limit, Log, Over, Taken, Used};
 use crate::money::Usd;
-use crate::spend::{Account, Budget, Period, Scope};
+use crate::spend::{Account, Budget, Period, Scope, ScopeKind};
 
 /// So many that threads seldom meet.
 const SHARDS: usize = 64;
 /// How long counters that nobody asks for are kept: longer than a window is.
 const KEPT_MS: u64 = 120_000;
-/// After this time what others have spent is asked for again.
-const STALE_MS: u64 = 10_000;
+/// What was on its way to the ledger when it was first asked is there by then.
+const CONFIRM_MS: u64 = 5_000;
+/// Accounts that wait to be asked for; the others ask when they are next needed.
+const DUE_MAX: usize = 10_000;
 
 /// The counters.
 #[derive(Debug)]
@@ -33,6 +35,10 @@ pub struct Memory {
     shards: Box<[RwLock<HashTable<Arc<Cell>>>]>,
     hasher: RandomState,
     watch: Arc<dyn Watch>,
+    /// How often the ledger is asked again: others may write to it. `None`: once more, and never again.
+    refresh_ms: Option<u64>,
+    /// Accounts to ask the ledger for.
+    due: Mutex<Vec<Key>>,
 }
 
 /// The counters of one scope.
@@ -55,7 +61,10 @@ struct State {
 #[derive(Debug)]
 struct Entry {
     account: Account,
-    asked_ms: u64,
+    /// When the ledger is asked again.
+    next_ms: u64,
+    /// What was settled when it was last asked, and the time before.
+    settled: [Usd; 2],
     /// The most that may be spent during an episode in which this process is on its own.
     ration: Option<(u64, Usd)>,
 }
@@ -65,9 +74,10 @@ struct Entry {
 pub struct Hold {
     places: Vec<Place>,
     rooms: Vec<Room>,
+    key_spent: Option<Usd>,
+    /// Somebody else tells of levels.
+    quiet: bool,
     watch: Arc<dyn Watch>,
-    /// Accounts whose sums are old: to be asked for again, by nobody who waits.
-    pub stale: Vec<Key>,
 }
 
 #[derive(Debug)]
@@ -81,10 +91,16 @@ struct Place {
 }
 
 impl Memory {
+    /// No counters yet. `refresh`: how often the ledger is asked again, if others write to it.
     #[must_use]
-    pub fn new(watch: Arc<dyn Watch>) -> Self {
-        let shards = std::iter::repeat_with(RwLock::default).take(SHARDS).collect();
-        Self { shards, hasher: RandomState::new(), watch }
+    pub fn new(watch: Arc<dyn Watch>, refresh: Option<Duration>) -> Self {
+        Self {
+            shards: std::iter::repeat_with(RwLock::default).take(SHARDS).collect(),
+            hasher: RandomState::new(),
+            watch,
+            refresh_ms: refresh.and_then(|every| u64::try_from(every.as_millis()).ok()),
+            due: Mutex::default(),
+        }
     }
 
     /// Takes what the claims ask for, of all or of none.
@@ -97,6 +113,30 @@ impl Memory {
         need: &Need,
         terms: &Terms<'_>,
         now: Moment,
+    ) -> Result<Hold, Stop> {
+        self.decide(claims, need, terms, now, false)
+    }
+
+    /// Takes down what others have let in, whether there is room for it here or not: so that this
+    /// process knows its own part when it has to decide alone. Tells nobody of levels.
+    #[must_use]
+    pub fn follow(
+        &self,
+        claims: &Claims,
+        need: &Need,
+        terms: &Terms<'_>,
+        now: Moment,
+    ) -> Option<Hold> {
+        self.decide(claims, need, terms, now, true).ok()
+    }
+
+    fn decide(
+        &self,
+        claims: &Claims,
+        need: &Need,
+        terms: &Terms<'_>,
+        now: Moment,
+        forced: bool,
     ) -> Result<Hold, Stop> {
         let claims = claims.as_slice();
         let mut places: Vec<Place> = Vec::with_capacity(claims.len());
@@ -112,8 +152,9 @@ impl Memory {
         let mut hold = Hold {
             places: Vec::new(),
             rooms: Vec::new(),
+            key_spent: None,
+            quiet: false,
             watch: Arc::clone(&self.watch),
-            stale: Vec::new(),
         };
         let mut amounts = Vec::with_capacity(claims.len());
         let mut locked: Vec<MutexGuard<'_, State>> = Vec::with_capacity(claims.len());
@@ -123,8 +164,15 @@ impl Memory {
         let (mut unknown, mut refusal) = (Vec::new(), None::<Refusal>);
         for (claim, state) in claims.iter().zip(&mut locked) {
             state.touched_ms = now.ms;
+            if state.account.as_mut().is_some_and(|entry| entry.is_due(now.ms)) && !forced {
+                let mut due = self.due.lock();
+                if due.len() < DUE_MAX {
+                    due.push(claim.key());
+                }
+            }
             match state.look(claim, need, terms, now) {
                 Ok(amount) => amounts.push(amount),
+                Err(_) if forced => amounts.push(need.most),
                 Err(Look::Unknown) => unknown.push(claim.key()),
                 Err(Look::Over(why)) => {
                     let (scope, name) = (claim.scope.clone(), claim.name.clone());
@@ -146,10 +194,8 @@ impl Memory {
         for ((claim, state), amount) in claims.iter().zip(&mut locked).zip(amounts) {
             if let Some(entry) = &mut state.account {
                 entry.account.hold(amount);
-                if now.ms.saturating_sub(entry.asked_ms) >= STALE_MS {
-                    // One request in all of that time asks.
-                    entry.asked_ms = now.ms;
-                    hold.stale.push(claim.key());
+                if claim.scope.kind == ScopeKind::Key && claim.pays() {
+                    hold.key_spent = Some(entry.account.sum());
                 }
             }
             if claim.parallel.is_some() {
@@ -179,35 +225,53 @@ impl Memory {
             place.claim = claim.pays().then(|| Box::new(claim.clone()));
         }
         hold.places = places;
+        hold.quiet = forced;
         Ok(hold)
     }
 
     /// Takes over what the ledger knows.
     pub fn learn(&self, known: &[Known], now_ms: u64) {
-        for Known { key, term, spent, settled } in known {
+        for Known { key, term, spent } in known {
             let cell = self.cell_of(key);
             let mut state = cell.state.lock();
             state.touched_ms = state.touched_ms.max(now_ms);
             match &mut state.account {
                 Some(entry) => {
-                    entry.account.learn(*term, *spent, *settled);
-                    entry.asked_ms = now_ms;
+                    let recent = entry.account.settled().minus(entry.settled[1]);
+                    entry.account.learn(*term, *spent, recent);
+                    entry.next_ms =
+                        self.refresh_ms.map_or(u64::MAX, |every| now_ms.saturating_add(every));
                 }
                 empty => {
+                    let next_ms = now_ms.saturating_add(CONFIRM_MS);
                     let account = Account::new(*term, *spent);
-                    *empty = Some(Entry { account, asked_ms: now_ms, ration: None });
+                    let settled = [Usd::ZERO; 2];
+                    *empty = Some(Entry { account, next_ms, settled, ration: None });
                 }
             }
         }
     }
 
-    /// What was settled on an account so far: to be asked before the ledger is, for [`Known`].
+    /// Accounts that the ledger should be asked for again. To be called every second or so, by somebody
+    /// whom nobody waits for.
     #[must_use]
-    pub fn settled(&self, key: &Key) -> Usd {
+    pub fn due(&self) -> Vec<Key> {
+        std::mem::take(&mut self.due.lock())
+    }
+
+    /// Has an account asked for that nobody waits for.
+    pub fn want(&self, key: Key) {
+        let mut due = self.due.lock();
+        if due.len() < DUE_MAX && !due.contains(&key) {
+            due.push(key);
+        }
+    }
+
+    /// Whether an account is not known yet.
+    #[must_use]
+    pub fn is_unknown(&self, key: &Key) -> bool {
         let found = self.find(self.hash(&key.scope, key.period), &key.scope, key.period);
-        let Some(cell) = found else { return Usd::ZERO };
-        let state = cell.state.lock();
-        state.account.as_ref().map_or(Usd::ZERO, |entry| entry.account.settled())
+        found.is_none_or(|cell| cell.state.lock().account.is_none())
     }
 
     /// What a budget has spent, and when it starts anew; `None`: nobody asked for it yet.
@@ -368,6 +432,17 @@ impl State {
 }
 
 impl Entry {
+    /// Whether the ledger is to be asked; true once for each time.
+    fn is_due(&mut self, now_ms: u64) -> bool {
+        let due = now_ms >= self.next_ms;
+        if due {
+            // Asked again by the next one, if nobody answers for so long.
+            self.next_ms = now_ms.saturating_add(2 * CONFIRM_MS);
+            self.settled = [self.account.settled(), self.settled[0]];
+        }
+        due
+    }
+
     /// The most that this process may bring the spending to while it is on its own: its part of what
     /// was left when that began.
     fn ration(&mut self, budget: &Budget, terms: &Terms<'_>, now: Moment) -> Usd {
@@ -426,13 +501,27 @@ impl Hold {
             entry.account.settle(place.amount, cost);
             let after = entry.account;
             drop(state);
-            let Some((claim, (_, now))) = place.claim.zip(spent) else { continue };
-            if cost != Usd::ZERO {
-                let sum = |mut account: Account| account.spent(None, now.at, &TimeZone::UTC);
-                let crossed = Crossed::levels(&claim, sum(before), sum(after), after.resets());
+            let Some(claim) = place.claim else { continue };
+            if cost != Usd::ZERO && !self.quiet {
+                let (before, sum) = (before.sum(), after.sum());
+                let crossed = Crossed::levels(&claim, before, sum, after.resets());
                 crossed.for_each(|crossed| self.watch.crossed(crossed));
             }
         }
+    }
+
+    /// Is in flight no more, although it is not known yet what it used.
+    pub fn leave(&mut self) {
+        for place in self.places.iter_mut().filter(|place| place.parallel) {
+            place.parallel = false;
+            place.cell.state.lock().parallel -= 1;
+        }
+    }
+
+    /// As [`Held::key_spent`].
+    #[must_use]
+    pub fn key_spent(&self) -> Option<Usd> {
+        self.key_spent
     }
 
     /// As [`Held::rooms`].
@@ -464,6 +553,10 @@ fn give_back(log: &mut Log, taken: Taken, spent: Option<(Spent, Moment)>) {
 impl Held for Hold {
     fn rooms(&self) -> &[Room] {
         &self.rooms
+    }
+
+    fn key_spent(&self) -> Option<Usd> {
+        self.key_spent
     }
 
     fn settle(self: Box<Self>, spent: Spent, now: Moment) {
@@ -510,7 +603,7 @@ impl Counters for Memory {
         let mut state = cell.state.lock();
         match &mut state.account {
             // What is held has to stay; the next request asks for the rest.
-            Some(entry) if !entry.account.is_idle() => entry.asked_ms = 0,
+            Some(entry) if !entry.account.is_idle() => entry.next_ms = 0,
             account => *account = None,
         }
     }

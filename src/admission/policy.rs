@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::claim::{Claim, Claims};
 use crate::keys::record::{Allowance, EndUser, Key, ModelBudget, Tag};
-use crate::keys::{Caller, Principal, Role};
+use crate::keys::{Caller, Principal};
 use crate::limits::{Cost, Limit};
 use crate::money::Usd;
 use crate::spend::{Budget, Scope, ScopeKind};
@@ -24,8 +24,6 @@ pub struct Policy {
     pub zone: TimeZone,
     /// Of all traffic together.
     pub proxy: Option<Budget>,
-    /// Of each user whose record has none.
-    pub user: Option<Budget>,
     /// Of each end user whose record has none.
     pub end_user: Option<Budget>,
     /// By the name of the tag.
@@ -74,7 +72,6 @@ impl Default for Policy {
         Self {
             zone: TimeZone::UTC,
             proxy: None,
-            user: None,
             end_user: None,
             tags: BTreeMap::new(),
             providers: BTreeMap::new(),
@@ -144,7 +141,7 @@ impl Policy {
             claims.push(claim);
         }
         if let Some(id) = principal.user_id() {
-            claims.push(self.of_user(id, principal));
+            claims.push(of_user(id, principal));
         }
         let hash = principal.hash();
         let mut claim = Claim::new(Scope::new(ScopeKind::Key, Arc::clone(hash)));
@@ -155,23 +152,6 @@ impl Policy {
         if let Some(group) = group {
             claims.extend(of_model(key, hash, group));
         }
-    }
-
-    fn of_user(&self, id: &str, principal: &Principal) -> Claim {
-        let mut claim = Claim::new(Scope::new(ScopeKind::User, id));
-        let user = principal.user.as_ref();
-        if let Some(user) = user {
-            claim.take(&user.allowance);
-        }
-        let is_admin = user.is_some_and(|user| user.user_role == Role::ProxyAdmin);
-        if !is_admin {
-            claim.take_budget(self.user);
-        }
-        if principal.team_id().is_some() {
-            // As in LiteLLM: what a team's key spends is the team's money.
-            (claim.max_budget, claim.soft_budget) = (None, None);
-        }
-        claim
     }
 
     /// What limits of tokens reserve for a request.
@@ -194,6 +174,20 @@ impl Policy {
             Counts::Output => usage.output_tokens,
         }
     }
+}
+
+/// What a key's user allows, if the money is theirs.
+fn of_user(id: &str, principal: &Principal) -> Claim {
+    let mut claim = Claim::new(Scope::new(ScopeKind::User, id));
+    let user = principal.user.as_ref();
+    if let Some(user) = user {
+        claim.take(&user.allowance);
+    }
+    if principal.team_id().is_some() {
+        // As in LiteLLM: what a team's key spends is the team's money.
+        (claim.max_budget, claim.soft_budget) = (None, None);
+    }
+    claim
 }
 
 /// What a key may use of one model group.

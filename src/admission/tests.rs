@@ -49,7 +49,7 @@ fn paying(kind: ScopeKind, id: &str, max: f64) -> Claim {
 
 fn memory() -> (Memory, Arc<Told>) {
     let told = Arc::new(Told::default());
-    (Memory::new(Arc::clone(&told) as _), told)
+    (Memory::new(Arc::clone(&told) as _, None), told)
 }
 
 fn tokens(input: u64, output: u64) -> Need {
@@ -66,12 +66,7 @@ fn take(memory: &Memory, claims: &Claims, need: &Need, ms: u64) -> Result<Hold, 
         Ok(hold) => Ok(hold),
         Err(Stop::Refused(refusal)) => Err(*refusal),
         Err(Stop::Unknown(keys)) => {
-            let known = keys.into_iter().map(|key| Known {
-                key,
-                term: None,
-                spent: Usd::ZERO,
-                settled: Usd::ZERO,
-            });
+            let known = keys.into_iter().map(|key| Known { key, term: None, spent: Usd::ZERO });
             memory.learn(&known.collect::<Vec<_>>(), ms);
             take(memory, claims, need, ms)
         }

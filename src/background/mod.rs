@@ -21,19 +21,27 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use crate::books::{self, Link};
+use crate::books;
 use crate::checks::HealthChecks;
 use crate::edge::handover::Predecessor;
 use crate::edge::{Address, Connections, Lifecycle};
+use crate::gateway::look_after_providers;
 use crate::identity::Identities;
 use crate::keys::KeyRing;
 use crate::mock::Demo;
+use crate::quota::Quota;
+use crate::quota::alerts::{Alerts, Outbox};
 use crate::reload::Reload;
+use crate::routing::Rates;
 use crate::store::Store;
+use crate::store::redis::Redis;
 use crate::telemetry::AccessLog;
 use crate::telemetry::access_log::{Sink, Writer};
 use crate::upstream::Upstreams;
 pub(crate) use upgrade::Upgrader;
+
+/// How often the budgets of providers are looked at.
+const BUDGETS_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the names of upstreams are looked up again, and their idle connections looked at.
 const UPKEEP_EVERY: Duration = Duration::from_secs(30);
@@ -73,6 +81,11 @@ pub(crate) struct Background {
     pub keys: Arc<KeyRing>,
     pub books: Arc<books::State>,
     pub access_log: AccessLog,
+    pub quota: Arc<Quota>,
+    pub rates: Arc<Rates>,
+    pub redis: Option<Arc<Redis>>,
+    pub alerts: Arc<Alerts>,
+    pub outbox: Outbox,
     /// Taken when the service starts.
     pub once: Mutex<Option<Once>>,
 }
@@ -81,6 +94,7 @@ pub(crate) struct Background {
 pub(crate) struct Once {
     pub log_writer: Writer,
     pub log_sink: Sink,
+    pub spend_writer: books::Writer,
     pub demo: Option<Demo>,
     /// The process that this one takes over from.
     pub predecessor: Option<Predecessor>,
@@ -124,21 +138,39 @@ impl Background {
         }
     }
 
+    async fn look_after_providers(&self) {
+        let mut tick = tokio::time::interval(BUDGETS_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let snapshot = self.reload.snapshot.load();
+            look_after_providers(&self.quota, &self.rates, &snapshot.admission);
+        }
+    }
+
+    /// Limits and budgets, and who is told of them.
+    async fn keep_quota(&self) {
+        let snapshot = || self.reload.snapshot.load();
+        let shared = async {
+            if let Some(redis) = &self.redis {
+                redis.run().await;
+            }
+        };
+        tokio::join!(
+            self.quota.keep(|| snapshot().admission.zone.clone()),
+            self.alerts.run(&self.outbox, || snapshot().alerts.clone()),
+            self.look_after_providers(),
+            shared,
+        );
+    }
+
     /// Knows whether the database answers.
     async fn watch_store(&self) {
         let mut tick = tokio::time::interval(PING_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            let answer = self.store.ping().await;
-            let before = self.books.heard(answer.is_ok());
-            match answer {
-                Err(error) if before != Link::Down => {
-                    tracing::warn!(%error, "requests are served on; keys and spend wait for it");
-                }
-                Ok(()) if before == Link::Down => tracing::info!("the database is back"),
-                Ok(()) | Err(_) => {}
-            }
+            self.books.heard(&self.store.ping().await);
         }
     }
 
@@ -184,6 +216,18 @@ impl BackgroundService for Background {
             // An error means that the sender is gone: the same end.
             drop(until_drained.wait_for(|drained| *drained).await);
         });
+        let mut until_the_end = is_drained.clone();
+        let pace = || {
+            let spending = self.reload.snapshot.load().spending;
+            books::Pace {
+                batch_every: spending.batch_every,
+                keep: spending.keep,
+                forget_every: spending.forget_every,
+            }
+        };
+        let keeping = once.spend_writer.run(pace, async move {
+            drop(until_the_end.wait_for(|drained| *drained).await);
+        });
         let demonstrating = async {
             if let Some(demo) = once.demo
                 && let Err(error) = demo.serve(is_drained).await
@@ -199,6 +243,7 @@ impl BackgroundService for Background {
                     self.health_checks.run(),
                     self.on_hangup(hangup),
                     self.watch_store(),
+                    self.keep_quota(),
                     self.follow_changes(),
                     files::reload_on_change(Arc::clone(&self.reload)),
                     models::follow(Arc::clone(&self.reload), Arc::clone(&self.store) as _),
@@ -222,7 +267,7 @@ impl BackgroundService for Background {
                 () = self.identities.keep() => {}
             }
         };
-        if let (Err(error), (), ()) = tokio::join!(logging, demonstrating, working) {
+        if let (Err(error), (), (), ()) = tokio::join!(logging, keeping, demonstrating, working) {
             tracing::error!(%error, "the access log was not written");
         }
         end(0);

@@ -10,7 +10,10 @@ use std::path::{Path, PathBuf};
 use super::options::{TABLES, Verdict};
 use super::*;
 use crate::catalog::{Caps, Deployment, Mount};
+use crate::keys::record::Key;
+use crate::keys::ring;
 use crate::routing::{self, Fallback};
+use crate::snapshot::Access;
 use crate::store::Place;
 use crate::usage::{Units, Usage};
 
@@ -49,6 +52,10 @@ fn full_env() -> BTreeMap<String, String> {
         "ACME_API_KEY",
         "OPENAI_PASSED_KEY",
         "SEARCH_API_KEY",
+        "TEAM_A_KEY",
+        "TEAM_B_KEY",
+        "TEAM_C_KEY",
+        "TEAM_D_KEY",
     ] {
         env.insert(name.to_owned(), format!("{SECRET}-{name}"));
     }
@@ -419,7 +426,21 @@ fn describe(snapshot: &Snapshot) -> String {
     if routing.breaker != routing::Breaker::default() || routing.heeds_checks.is_some() {
         writeln!(out, "{:?}, heeds checks {:?}", routing.breaker, routing.heeds_checks).unwrap();
     }
-    writeln!(out, "{access:?}\n{traffic:?}\n{logs:?}").unwrap();
+    let Access { master_key, key_header, require_auth_for_metrics, cors_origins, .. } = access;
+    let metrics = format!("require_auth_for_metrics: {require_auth_for_metrics}");
+    let more = format!("key_header: {key_header:?}, {metrics}, cors_origins: {cors_origins:?}");
+    writeln!(out, "Access {{ master_key: {master_key:?}, {more} }}").unwrap();
+    if !access.end_user_headers.is_empty() || *access.ring != ring::Settings::default() {
+        writeln!(out, "{:?} end users {:?}", access.ring, access.end_user_headers).unwrap();
+    }
+    for holder in access.static_keys.values() {
+        let Key { key_name, key_alias, models, aliases, allowance, expires, blocked, .. } =
+            &holder.key;
+        let name = key_alias.as_deref().unwrap_or(key_name);
+        writeln!(out, "key {name} {models:?} {aliases:?} {allowance:?}").unwrap();
+        writeln!(out, "   expires {expires:?} blocked {blocked}").unwrap();
+    }
+    writeln!(out, "{traffic:?}\n{logs:?}").unwrap();
     let is_usual = matches!(&store.place, Place::Postgres { url, connections: 10 }
         if url.expose() == DATABASE_URL);
     if !is_usual {

@@ -16,9 +16,10 @@ use super::intake;
 use super::reply;
 use super::{Audience, Gateway};
 use crate::admin::routes;
-use crate::admin::{DeploymentHealth, GroupHealth, Model, Source};
+use crate::admin::{DeploymentHealth, GroupHealth, LimitsHealth, Model, Source};
 use crate::catalog::Resolved;
 use crate::keys::{Access, Caller, Issuing};
+use crate::quota::{Mode, Quota};
 use crate::routing::{self, Health};
 use crate::snapshot::Snapshot;
 use crate::telemetry::DeploymentState;
@@ -70,6 +71,7 @@ pub struct View {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub routing: Arc<routing::State>,
     pub draining: Arc<std::sync::atomic::AtomicBool>,
+    pub quota: Arc<Quota>,
 }
 
 impl View {
@@ -103,7 +105,16 @@ impl Source for View {
     }
 
     fn zone(&self) -> TimeZone {
-        TimeZone::UTC
+        self.snapshot.load().admission.zone.clone()
+    }
+
+    fn limits(&self) -> Option<LimitsHealth> {
+        let counted = match self.quota.mode() {
+            Mode::Memory => return None,
+            Mode::Shared => "shared",
+            Mode::Alone => "alone",
+        };
+        Some(LimitsHealth { counted, gateways: self.quota.gateways() })
     }
 
     fn models(&self, caller: &Caller) -> Vec<Model> {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderName, HeaderValue};
 
+use super::entry::Entry;
 use super::error::{ClientDialect, GatewayError};
 use super::hints::Hints;
 use super::passing::Passing;
@@ -21,6 +22,7 @@ use crate::keys::Caller;
 use crate::keys::record::{EndUser, Tag};
 use crate::money::Usd;
 use crate::provider::{Action, Native, Reading, Stored};
+use crate::quota::Ticket;
 use crate::routing::{self, Ask, Fallback, Needs, Settings};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Counted, Metrics};
@@ -53,6 +55,12 @@ pub struct RequestCtx {
     /// The status that was sent; `None` if the client left before.
     pub status: Option<u16>,
     pub client_gone: bool,
+    /// What the books are to hear of it; set once it is known who calls.
+    pub(super) entry: Option<Box<Entry>>,
+    /// What it holds of limits and budgets.
+    pub(super) ticket: Ticket,
+    /// Its provider's budget has paid.
+    pub(super) charged: bool,
     /// Held while a stream is open.
     pub open_stream: Option<Counted>,
     pub in_flight: Option<InFlight>,
@@ -235,12 +243,7 @@ impl Relayed {
     /// Takes down what the reply used and what that costs at the deployment's price. Called once
     /// for each attempt of which the client got something: a stream may be the work of several.
     pub fn settle(&mut self, usage: Usage, prices: &PriceBook) {
-        let served = self.served_by.as_ref();
-        let price = served.and_then(|by| match &self.picture {
-            Some(picture) => by.deployment.price_of_images(&by.model, prices, picture),
-            None => by.deployment.price(&by.model, prices),
-        });
-        let cost = price.map(|price| price.cost(&usage));
+        let cost = self.price(&usage, prices);
         // Also of estimated usage, which the log marks: a budget that ignored it could be spent
         // many times over by streams that break.
         self.cost = match (self.cost, cost) {
@@ -248,6 +251,18 @@ impl Relayed {
             (before, cost) => cost.or(before),
         };
         self.usage = Some(self.usage.map_or(usage, |before| before.plus(usage)));
+    }
+}
+
+impl Relayed {
+    /// What so much costs at the price of the deployment that answers.
+    pub fn price(&self, usage: &Usage, prices: &PriceBook) -> Option<Usd> {
+        let by = self.served_by.as_ref()?;
+        let price = match &self.picture {
+            Some(picture) => by.deployment.price_of_images(&by.model, prices, picture),
+            None => by.deployment.price(&by.model, prices),
+        };
+        price.map(|price| price.cost(usage))
     }
 }
 
@@ -329,6 +344,9 @@ impl RequestCtx {
             error: None,
             status: None,
             client_gone: false,
+            entry: None,
+            ticket: Ticket::Free,
+            charged: false,
             open_stream: None,
             in_flight: None,
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::overflow;
+pub use super::quota::NoRoom;
 use super::refusal::HeadProblem;
 pub use crate::admin::ClientDialect;
 use crate::admin::{Problem, shortened};
@@ -50,10 +51,14 @@ pub enum GatewayError {
     NoneFits { model: String, out: Out },
     /// Tags were sent, and no deployment takes them.
     NoTaggedDeployment { model: String },
+    /// A limit or a budget of the key, its team or somebody else who pays has no room.
+    NoRoom(NoRoom),
     /// The gateway has its `global_max_parallel_requests` in flight.
     GatewayFull,
     /// As many requests are in flight, and wait, as may; or the wait was too long.
     Overloaded,
+    /// What is spent cannot be written down, and may not be spent then.
+    Unrecorded,
     /// The whole request took longer than `request_timeout`.
     Deadline { after: Duration },
     /// The gateway broke; the log has the reason under the request id.
@@ -80,7 +85,8 @@ impl GatewayError {
             | Self::DeploymentsFull { .. }
             | Self::DeploymentsLimited { .. }
             | Self::GatewayFull => 429,
-            Self::Overloaded => 503,
+            Self::NoRoom(no_room) => no_room.status(),
+            Self::Overloaded | Self::Unrecorded => 503,
             Self::Deadline { .. } => 504,
             Self::Internal => 500,
         }
@@ -125,8 +131,10 @@ impl GatewayError {
                 _ => "no_deployment_with_capability",
             },
             Self::NoTaggedDeployment { .. } => "no_deployment_for_tags",
+            Self::NoRoom(no_room) => no_room.code(),
             Self::GatewayFull => "gateway_at_max_parallel_requests",
             Self::Overloaded => "gateway_overloaded",
+            Self::Unrecorded => "spend_not_recorded",
             Self::Deadline { .. } => "request_timeout",
             Self::Internal => "internal_error",
         })
@@ -152,7 +160,9 @@ impl GatewayError {
             | Self::DeploymentsFull { .. }
             | Self::DeploymentsLimited { .. }
             | Self::GatewayFull => "rate_limit_error",
+            Self::NoRoom(no_room) => no_room.kind(),
             Self::Overloaded => "overloaded_error",
+            Self::Unrecorded => "service_unavailable_error",
             Self::Deadline { .. } => "timeout_error",
             Self::Internal => "internal_server_error",
         })
@@ -203,11 +213,16 @@ impl GatewayError {
             Self::NoTaggedDeployment { model } => {
                 format!("No deployment of `{model}` takes requests with these tags.")
             }
+            Self::NoRoom(no_room) => no_room.message(),
             Self::GatewayFull => {
                 "The gateway has as many requests in flight as it may. Try again shortly.".into()
             }
             Self::Overloaded => {
                 "The gateway has more requests than it can serve. Try again shortly.".into()
+            }
+            Self::Unrecorded => {
+                "The gateway cannot write down what requests cost, and serves none meanwhile."
+                    .into()
             }
             Self::Deadline { after } => format!(
                 "The request was not finished within its limit of {} seconds.",
@@ -237,8 +252,10 @@ impl GatewayError {
             | Self::DeploymentsLimited { .. }
             | Self::NoneFits { .. }
             | Self::NoTaggedDeployment { .. }
+            | Self::NoRoom(_)
             | Self::GatewayFull
             | Self::Overloaded
+            | Self::Unrecorded
             | Self::Deadline { .. }
             | Self::Internal => None,
         }
@@ -251,9 +268,11 @@ impl GatewayError {
             Self::AllCooling { retry_after, .. } | Self::DeploymentsLimited { retry_after, .. } => {
                 Some(*retry_after)
             }
+            Self::NoRoom(no_room) => no_room.wait(),
             Self::DeploymentsFull { .. }
             | Self::GatewayFull
             | Self::Overloaded
+            | Self::Unrecorded
             | Self::Key(AuthError::Unavailable) => Some(Duration::from_secs(1)),
             Self::Upstream(failure) => failure.retry_after.or_else(|| {
                 // SDKs retry these at once otherwise; a second is what the providers ask for.

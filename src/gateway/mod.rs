@@ -10,6 +10,7 @@ mod admit;
 mod connection;
 mod ctx;
 mod decide;
+mod entry;
 pub mod error;
 mod estimate;
 pub(crate) mod exchange;
@@ -26,9 +27,11 @@ mod needs;
 mod opening;
 mod overflow;
 mod passing;
+mod payer;
 mod preface;
 mod pump;
 mod queue;
+mod quota;
 mod refusal;
 mod relay;
 mod remember;
@@ -55,18 +58,22 @@ use tokio::sync::Semaphore;
 pub use self::admin::View;
 use self::connection::Connection;
 use self::ctx::RequestCtx;
+use self::entry::Entry;
 use self::error::{ClientDialect, GatewayError};
 use self::passing::Passing;
 pub use self::preface::AnyHttp;
 pub use self::queue::Queue;
+pub use self::quota::look_after_providers;
 use self::refusal::HeadProblem;
 use self::route::Route;
 pub use self::shadow::room as shadow_room;
 use crate::admin::Admin;
+use crate::books::Books;
 use crate::edge;
 use crate::fetch::Fetcher;
 use crate::identity::Identities;
 use crate::keys::{Directory, KeyRing};
+use crate::quota::Quota;
 use crate::recall::Memory;
 use crate::routing;
 use crate::snapshot::Snapshot;
@@ -101,6 +108,10 @@ pub struct Gateway {
     pub keys: Arc<KeyRing>,
     /// What was spent.
     pub ledger: Arc<dyn Ledger>,
+    /// Where requests write down what they spend.
+    pub books: Arc<Books>,
+    /// Limits and budgets.
+    pub quota: Arc<Quota>,
     /// Answers everything that is not inference.
     pub admin: Admin,
     /// Whom this listener is for.
@@ -240,6 +251,11 @@ impl ProxyHttp for Gateway {
         ctx: &mut RequestCtx,
     ) -> pingora_core::Result<Option<Duration>> {
         passing::sent(session, ctx, body, end_of_stream);
+        if end_of_stream {
+            // Before the last piece goes out.
+            passing::finish(self, session, ctx);
+            ctx.entry_over();
+        }
         Ok(None)
     }
 
@@ -273,6 +289,8 @@ impl ProxyHttp for Gateway {
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut RequestCtx) {
         passing::finish(self, session, ctx);
+        let reached = !ctx.relayed.attempts.is_empty();
+        ctx.settle_quota(self, reached);
         settle::settle(self, session, ctx);
     }
 
@@ -297,6 +315,19 @@ impl From<GatewayError> for Refusal {
 }
 
 impl Gateway {
+    /// Begins the request's entry in the books.
+    fn take_down(&self, ctx: &mut RequestCtx, head: &RequestHeader) -> Result<(), GatewayError> {
+        if ctx.snapshot.spending.fails_closed && self.books.state().is_blocked() {
+            return Err(GatewayError::Unrecorded);
+        }
+        let mut entry = Entry::new(self, ctx, head.uri.path(), &head.headers);
+        if let Some(passing) = &ctx.passing {
+            entry.passes(passing.asked());
+        }
+        ctx.entry = Some(Box::new(entry));
+        Ok(())
+    }
+
     /// Whether the request is one that is passed as it is. Then it is admitted.
     async fn pass_in(&self, session: &Session, ctx: &mut RequestCtx) -> Result<bool, Refusal> {
         let head = session.req_header();
@@ -315,12 +346,15 @@ impl Gateway {
         if needs_key {
             ctx.caller = Some(admit::caller(self, ctx, head, ctx.dialect).await?);
         }
+        self.take_down(ctx, head)?;
         access::check_path(ctx.caller.as_ref(), head.uri.path())?;
         checked?;
         if let (Some(passing), Some(caller)) = (&mut ctx.passing, &ctx.caller) {
             passing.watch(caller, head)?;
         }
         ctx.in_flight = Some(admit::enter(self, ctx).await?);
+        let group = ctx.passing.as_ref().and_then(|passing| passing.group());
+        quota::enter_passing(self, ctx, group.as_deref()).await?;
         Ok(true)
     }
 
@@ -346,6 +380,7 @@ impl Gateway {
             Route::Inference(asked) => {
                 // The key is checked before a byte of the body is read.
                 ctx.caller = Some(admit::caller(self, ctx, head, asked.dialect).await?);
+                self.take_down(ctx, head)?;
                 access::check_path(ctx.caller.as_ref(), &path)?;
                 ctx.in_flight = Some(admit::enter(self, ctx).await?);
                 let traffic = &ctx.snapshot.traffic;
@@ -360,9 +395,15 @@ impl Gateway {
                     _ => intake::understand(ctx, &head.headers, query, asked, body)?,
                 };
                 let allowed = access::apply(self, ctx, &head.headers, &mut call).await;
-                // Refused or not, the log says what was asked for.
-                ctx.call = Some(Arc::new(call));
+                // Refused or not, log and ledger say what was asked for.
+                let call = Arc::new(call);
+                ctx.call = Some(Arc::clone(&call));
+                let group = settle::group_asked(&ctx.snapshot, &call.model);
+                if let Some(entry) = &mut ctx.entry {
+                    entry.calls(&call, group);
+                }
                 allowed?;
+                quota::enter(self, ctx, &call).await?;
                 Ok(false)
             }
         }

@@ -17,13 +17,14 @@ use crate::telemetry::{
 };
 
 /// The status of a request whose client left before it had one; nginx made it known.
-const CLIENT_CLOSED: u16 = 499;
+pub(super) const CLIENT_CLOSED: u16 = 499;
 
 /// The class of requests whose head was refused.
 pub(super) const HEAD_ERROR: &str = "head";
 
 /// Records the request. Called once for each, however it ended.
 pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx) {
+    ctx.entry_over();
     let head = session.req_header();
     let path = head.uri.path();
     let passed = ctx.passing.as_ref().map(|passing| passing.route());
@@ -79,7 +80,7 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
 }
 
 /// The name under which the metrics count a request; `None` for one that means nothing here.
-fn group_asked(snapshot: &Snapshot, model: &str) -> Option<Arc<str>> {
+pub(super) fn group_asked(snapshot: &Snapshot, model: &str) -> Option<Arc<str>> {
     if let Some(name) = snapshot.rules.names().find(|name| *name == model) {
         return Some(name.into());
     }
@@ -118,7 +119,7 @@ fn page(path: &str) -> Route {
     }
 }
 
-fn error_of(ctx: &RequestCtx) -> Option<ErrorRecord> {
+pub(super) fn error_of(ctx: &RequestCtx) -> Option<ErrorRecord> {
     let Some(error) = &ctx.error else {
         return ctx
             .client_gone
@@ -139,8 +140,10 @@ fn error_of(ctx: &RequestCtx) -> Option<ErrorRecord> {
         GatewayError::NoTaggedDeployment { .. } => "tags",
         GatewayError::DeploymentsFull { .. } => "deployments_full",
         GatewayError::DeploymentsLimited { .. } => "deployments_limited",
+        GatewayError::NoRoom(no_room) => no_room.code(),
         GatewayError::GatewayFull => "gateway_full",
         GatewayError::Overloaded => "overloaded",
+        GatewayError::Unrecorded => "unrecorded",
         GatewayError::Deadline { .. } => "deadline",
         GatewayError::Internal => "internal",
     };

@@ -17,7 +17,7 @@ pub enum StoreError {
     /// It is out of reach, or too slow; to be tried again.
     #[error("the database is out of reach: {0}")]
     Unavailable(String),
-    /// Another record has this id or alias.
+    /// Another record has this id or alias, or somebody else was faster.
     #[error("{0}")]
     Conflict(String),
     /// What is stored cannot be read, or the store refuses what was asked.
@@ -41,6 +41,12 @@ pub enum Change {
     /// Replaces a record; makes it if there is none.
     Put(Kind, Entry),
     Delete(Kind, String),
+    /// Changes nothing: fails if the record was changed after this revision.
+    Expect {
+        kind: Kind,
+        id: String,
+        since: i64,
+    },
 }
 
 /// A record with what it is found and listed by.

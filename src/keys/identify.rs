@@ -179,7 +179,7 @@ async fn find(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::BTreeMap;
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -256,7 +256,7 @@ mod tests {
         records.go_away();
         let ring = KeyRing::new(Arc::new(records), 10);
         let holder = Arc::new(principal("user-key-123", &json!({"key_alias": "team-a"})));
-        let static_keys = Arc::new(HashMap::from([(holder.key.token, Arc::clone(&holder))]));
+        let static_keys = Arc::new(BTreeMap::from([(holder.key.token, Arc::clone(&holder))]));
         let access = Access { static_keys, ..Access::default() };
         assert_eq!(asked(&access, &ring, &["user-key-123"]).await, Ok(Caller::Key(holder)));
         assert_eq!(asked(&access, &ring, &[]).await, Err(AuthError::Missing));

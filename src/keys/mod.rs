@@ -28,7 +28,7 @@ mod role;
 #[cfg(test)]
 pub(crate) mod sample;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::HeaderName;
@@ -57,7 +57,7 @@ pub struct Access {
     /// A further header that may carry the key (`litellm_key_header_name`).
     pub key_header: Option<HeaderName>,
     /// Keys of the configuration file, by their hashes.
-    pub static_keys: Arc<HashMap<KeyHash, Arc<Principal>>>,
+    pub static_keys: Arc<BTreeMap<KeyHash, Arc<Principal>>>,
     /// How long what is known of other keys is believed.
     pub ring: Arc<ring::Settings>,
     /// How many keys are kept in memory; a restart makes it new.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -18,8 +18,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admin::{Admin, Stores};
+use crate::admission::Counters;
 use crate::background::{Background, Once, Upgrader};
-use crate::books;
+use crate::books::{self, Books, Count, Level, Link};
 use crate::checks::HealthChecks;
 use crate::config;
 use crate::edge::handover::Predecessor;
@@ -31,13 +32,17 @@ use crate::gateway::{AnyHttp, Audience, Gateway, View, shadow_room};
 use crate::identity::Identities;
 use crate::keys::{Directory, KeyRing};
 use crate::mock::Demo;
+use crate::quota::alerts::Alerts;
+use crate::quota::{Mode, Quota};
 use crate::reload::{Known, Reload};
 use crate::routing;
 use crate::snapshot::Snapshot;
 use crate::spend::Ledger;
-use crate::store::{Database, Store};
+use crate::store::journal::Journal;
+use crate::store::redis::Redis;
+use crate::store::{self, Database, Store};
 use crate::telemetry::access_log::Sink;
-use crate::telemetry::metrics::names;
+use crate::telemetry::metrics::{Scrape, names};
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Upstreams;
 
@@ -84,7 +89,12 @@ pub enum StartError {
     Upstream(String),
     #[error("cannot write the access log {path}: {cause}")]
     AccessLog { path: Box<str>, cause: io::Error },
+    #[error("cannot use Redis: {0}")]
+    Redis(String),
 }
+
+/// How often it is asked what other gateways have spent that share the database.
+const BUDGET_REFRESH: Duration = Duration::from_secs(10);
 
 /// The longest time that Pingora waits after the signal to stop. `Background` ends the process
 /// before that, when the last request is done or its own bound is reached.
@@ -137,12 +147,22 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     // What is changed by way of the ring, it knows at once.
     let directory = Arc::clone(&keys) as Arc<dyn Directory>;
     let ledger = Arc::clone(&store) as Arc<dyn Ledger>;
+    let (alerts, outbox) = Alerts::new();
+    let redis = snapshot.redis.as_ref().map(|place| Redis::new(place, Arc::clone(&alerts) as _));
+    let redis = redis.transpose().map_err(StartError::Redis)?;
+    let counters = redis.clone().map(|redis| redis as Arc<dyn Counters>);
+    // Nobody else writes to a file of this machine.
+    let is_shared = matches!(snapshot.store.place, store::Place::Postgres { .. });
+    let refresh = is_shared.then_some(BUDGET_REFRESH);
+    let watch = Arc::clone(&alerts) as _;
+    let quota = Arc::new(Quota::new(Arc::clone(&ledger), counters, watch, refresh, Instant::now()));
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
 
     let view = Arc::new(View {
         snapshot: Arc::clone(&snapshot),
         routing: Arc::clone(&routing),
         draining: Arc::clone(&draining),
+        quota: Arc::clone(&quota),
     });
     let counted = Arc::clone(&keys);
     metrics.on_scrape(move |scrape| {
@@ -182,19 +202,26 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         added: Mutex::default(),
         reloaded: watch::Sender::new(None),
     });
-    let books = Arc::<books::State>::default();
+    let books = {
+        let journal = Journal::new(&snapshot.load().store.journal);
+        Arc::new(Books::new(journal, Arc::default()))
+    };
+    let folder = snapshot.load().store.journal.clone();
+    let writer = books::Writer::new(Arc::clone(&books), Arc::clone(&ledger), folder);
+    let state = Arc::clone(books.state());
+    metrics.on_scrape(move |scrape| spending(scrape, &state));
     let stores = Stores {
         keys: Arc::clone(&keys),
         directory: Arc::clone(&directory),
         ledger: Arc::clone(&ledger),
-        books: Arc::clone(&books),
+        books: Arc::clone(books.state()),
     };
     let operations = Arc::clone(&reload) as _;
     let admin = Admin::operated(view, operations, stores, Arc::clone(&metrics), since);
     let gateway = Gateway {
         snapshot: Arc::clone(&snapshot),
         routing: Arc::clone(&routing),
-        rates,
+        rates: Arc::clone(&rates),
         upstreams: Arc::clone(&upstreams),
         identities: Arc::clone(&identities),
         metrics,
@@ -207,10 +234,13 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         keys: Arc::clone(&keys),
         directory,
         ledger,
+        books: Arc::clone(&books),
+        quota: Arc::clone(&quota),
         admin,
         audience: Audience::Everybody,
     };
 
+    tell_quota(&gateway.metrics, &quota, redis.as_ref(), &alerts);
     let beat = Arc::new(AtomicU64::new(0));
     let lifecycle = Lifecycle::new();
     let settings = Arc::clone(&gateway.snapshot);
@@ -263,7 +293,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         health_checks,
         store,
         keys,
-        books,
+        books: Arc::clone(books.state()),
         addresses,
         greet: options.greet,
         reload,
@@ -277,7 +307,18 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         lifecycle: lifecycle.clone(),
         upgrader,
         access_log,
-        once: Mutex::new(Some(Once { log_writer, log_sink, demo: options.demo, predecessor })),
+        quota,
+        rates,
+        redis,
+        alerts,
+        outbox,
+        once: Mutex::new(Some(Once {
+            log_writer,
+            log_sink,
+            spend_writer: writer,
+            demo: options.demo,
+            predecessor,
+        })),
     };
     let mut background = background_service("background", background);
     background.threads = Some(1);
@@ -285,6 +326,43 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
 
     server.run(RunArgs { shutdown_signal: Box::new(ShutdownSignals(lifecycle)) });
     Ok(())
+}
+
+/// What the metrics say of limits and budgets.
+fn tell_quota(
+    metrics: &Metrics,
+    quota: &Arc<Quota>,
+    redis: Option<&Arc<Redis>>,
+    alerts: &Arc<Alerts>,
+) {
+    let (quota, redis, alerts) = (Arc::clone(quota), redis.cloned(), Arc::clone(alerts));
+    metrics.on_scrape(move |scrape| {
+        let counts = &quota.counts;
+        // As floats, which is what Prometheus counts in.
+        let number = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
+        for (result, count) in [
+            ("admitted", &counts.admitted),
+            ("rate_limited", &counts.rate_limited),
+            ("parallel_limited", &counts.parallel_limited),
+            ("over_budget", &counts.over_budget),
+            ("unavailable", &counts.unavailable),
+        ] {
+            scrape.value(&names::LIMIT_DECISIONS, &[result], number(count));
+        }
+        scrape.value(&names::LIMITS_ALONE, &[], number(&counts.alone));
+        scrape.value(&names::LIMITS_UNKNOWN, &[], number(&counts.unknown));
+        scrape.value(&names::LIMITED, &[], quota.counted() as f64);
+        if let Some(redis) = &redis {
+            let is_shared = quota.mode() == Mode::Shared;
+            scrape.value(&names::LIMITS_SHARED, &[], f64::from(u8::from(is_shared)));
+            scrape.value(&names::GATEWAYS, &[], f64::from(quota.gateways()));
+            scrape.value(&names::REDIS_FAILURES, &[], redis.failures() as f64);
+            scrape.value(&names::REDIS_WAITING, &[], redis.waiting() as f64);
+        }
+        for (result, count) in ["sent", "failed", "dropped"].into_iter().zip(alerts.counts()) {
+            scrape.value(&names::ALERTS, &[result], count as f64);
+        }
+    });
 }
 
 /// The signals that end the process, and its replacement by another. In every case requests in
@@ -352,6 +430,23 @@ fn certificate(
             let CertificateFiles { certificate, key } = files;
             Err(StartError::Tls { certificate, key, cause })
         }
+    }
+}
+
+/// What waits for the database, and what became of it.
+fn spending(scrape: &mut Scrape, state: &books::State) {
+    let up = f64::from(u8::from(state.link() != Link::Down));
+    scrape.value(&names::DATABASE_UP, &[], up);
+    scrape.value(&names::JOURNAL_BLOCKED, &[], f64::from(u8::from(state.is_blocked())));
+    for (family, level) in [
+        (&names::SPEND_PENDING_BYTES, Level::PendingBytes),
+        (&names::SPEND_PENDING_RECORDS, Level::PendingRecords),
+        (&names::SPEND_LAG, Level::LagSeconds),
+    ] {
+        scrape.value(family, &[], state.level(level) as f64);
+    }
+    for count in Count::ALL {
+        scrape.value(&names::SPEND_RECORDS, &[count.word()], state.count(count) as f64);
     }
 }
 

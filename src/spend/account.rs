@@ -101,23 +101,29 @@ impl Account {
         self.spent
     }
 
-    /// What was settled here so far, to be handed back to [`Account::learn`].
+    /// What was spent in the period that was last looked at.
+    #[must_use]
+    pub const fn sum(&self) -> Usd {
+        self.spent
+    }
+
+    /// What was settled here so far.
     #[must_use]
     pub const fn settled(&self) -> Usd {
         self.settled
     }
 
     /// Takes over what the ledger knows of a term, which includes what others have spent. What is held
-    /// stays, and so does what was settled here since the ledger was asked: `settled` is what
-    /// [`Account::settled`] said then.
-    pub fn learn(&mut self, term: Option<Term>, spent: Usd, settled: Usd) {
+    /// stays. The ledger may not have all of what was settled here lately, `recent`: within these bounds
+    /// the own sum is believed.
+    pub fn learn(&mut self, term: Option<Term>, spent: Usd, recent: Usd) {
         let is_past = match (self.term, term) {
             (Some(mine), Some(theirs)) => theirs.start < mine.start,
             (Some(_), None) | (None, _) => false,
         };
         if !is_past {
             self.term = term;
-            self.spent = spent.plus(self.settled.minus(settled));
+            self.spent = self.spent.clamp(spent, spent.plus(recent));
         }
     }
 
@@ -221,17 +227,21 @@ mod tests {
         let mut account = Account::new(Some(term), usd(2.0));
         let budget = Budget { max: usd(2.0), period: Some(period) };
         assert!(hold(&mut account, &budget, 0.1, NOON).is_err());
-        account.learn(Some(term), usd(1.0), account.settled());
+        account.learn(Some(term), usd(1.0), Usd::ZERO);
         assert!(hold(&mut account, &budget, 0.1, NOON).is_ok());
     }
 
     #[test]
-    fn what_is_settled_while_the_ledger_is_asked_is_not_lost() {
-        let mut account = Account::default();
-        let asked = account.settled();
-        account.settle(Usd::ZERO, usd(0.5));
-        account.learn(None, usd(2.0), asked);
-        assert_eq!(account.spent(None, at(NOON), &TimeZone::UTC), usd(2.5));
+    fn the_ledger_is_believed_but_for_what_it_cannot_have_yet() {
+        let learned = |ledger, recent| {
+            let mut account = Account::new(None, usd(2.0));
+            account.settle(Usd::ZERO, usd(0.5));
+            account.learn(None, usd(ledger), usd(recent));
+            account.spent(None, at(NOON), &TimeZone::UTC)
+        };
+        assert_eq!(learned(2.1, 0.5), usd(2.5), "some of it is on its way");
+        assert_eq!(learned(2.9, 0.5), usd(2.9), "others have spent as well");
+        assert_eq!(learned(0.0, 0.5), usd(0.5), "an operator has reset it");
         let zone = TimeZone::UTC;
         let period: Period = "1d".parse().unwrap();
         let (today, tomorrow) = (at(NOON), at("2026-11-22T12:00:00Z"));

@@ -29,6 +29,7 @@ pub struct Span {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     pub span: Option<Span>,
+    /// The id of the row, or the name that the client knows it by.
     pub request_id: Option<String>,
     pub key: Option<String>,
     pub user: Option<String>,

@@ -114,10 +114,9 @@ impl Database {
                 let pool = pool.max_connections(SQLITE_CONNECTIONS);
                 let pool = pool.after_connect(|connection, _| {
                     Box::pin(async move {
-                        // A commit is in the file's log, and on the disk at the next checkpoint:
-                        // what a crash of the machine takes is still in the journal.
+                        // A commit is on the disk: the journal lets go of it then.
                         let pragmas = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
-                                       PRAGMA synchronous = NORMAL";
+                                       PRAGMA synchronous = FULL";
                         connection.execute(pragmas).await.map(drop)
                     })
                 });

@@ -31,6 +31,12 @@ impl Conditions {
         self.sql += &format!(" {word} {condition} ${}", self.values.len());
     }
 
+    /// A condition that compares with nothing.
+    fn plain(&mut self, condition: &str) {
+        let word = if self.sql.is_empty() { "WHERE" } else { "AND" };
+        self.sql += &format!(" {word} {condition}");
+    }
+
     fn text(&mut self, condition: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.add(condition, Value::Text(value.to_owned()));
@@ -53,7 +59,12 @@ fn conditions(query: &Query) -> Conditions {
         conditions.add("started_us >=", Value::Number(span.from_us));
         conditions.add("started_us <", Value::Number(span.to_us));
     }
-    conditions.text("request_id =", query.request_id.as_deref());
+    if let Some(id) = &query.request_id {
+        conditions.values.extend([Value::Text(id.clone()), Value::Text(id.clone())]);
+        let word = if conditions.sql.is_empty() { "WHERE" } else { "AND" };
+        let at = conditions.values.len();
+        conditions.sql += &format!(" {word} (request_id = ${} OR call_id = ${at})", at - 1);
+    }
     conditions.text("key_hash =", query.key.as_deref());
     conditions.text("user_id =", query.user.as_deref());
     conditions.text("team_id =", query.team.as_deref());
@@ -70,8 +81,8 @@ fn conditions(query: &Query) -> Conditions {
         conditions.sql += &format!(" {word} tags LIKE ${} ESCAPE '!'", conditions.values.len());
     }
     match query.failed {
-        Some(true) => conditions.add("status >=", Value::Number(400)),
-        Some(false) => conditions.add("status <", Value::Number(400)),
+        Some(true) => conditions.plain("(status >= 400 OR error IS NOT NULL)"),
+        Some(false) => conditions.plain("status < 400 AND error IS NULL"),
         None => {}
     }
     let pico = |pico: u64| Value::Number(i64::try_from(pico).unwrap_or(i64::MAX));

@@ -63,7 +63,7 @@ async fn make(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let id = form.name("budget_id")?.value().unwrap_or_else(new_id);
     let mut budget = BudgetRecord { history: draft.begin(), ..BudgetRecord::default() };
     budget.allowance.budget_id = Some(id.clone());
@@ -84,7 +84,7 @@ async fn update(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let before = find(&desk, &form.required("budget_id")?).await?;
     let mut budget = before.clone();
     read(&form, &mut budget)?;
@@ -101,7 +101,7 @@ async fn delete(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let budget = find(&desk, &form.required("id")?).await?;
     draft.delete(&budget)?;
     draft.make(&desk).await?;

@@ -102,7 +102,7 @@ async fn make(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let mut user = EndUser {
         user_id: form.required("user_id")?,
         history: draft.begin(),
@@ -128,7 +128,7 @@ async fn update(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let before = find(&desk, &form.required("user_id")?).await?;
     let mut user = before.clone();
     read(&desk, &form, &mut user).await?;
@@ -155,7 +155,7 @@ async fn delete(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let ids = named(&form)?;
     for id in &ids {
         draft.delete(&find(&desk, id).await?)?;
@@ -172,7 +172,7 @@ async fn block(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let mut blocked = Vec::new();
     for id in named(&form)? {
         match desk.find::<EndUser>(&id).await? {
@@ -196,7 +196,7 @@ async fn unblock(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let mut unblocked = Vec::new();
     for id in named(&form)? {
         unblocked.push(set_blocked(&mut draft, &find(&desk, &id).await?, false)?);

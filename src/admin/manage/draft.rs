@@ -14,19 +14,31 @@ pub(super) struct Draft {
     pub(super) at: Timestamp,
     pub(super) by: String,
     key: Option<String>,
+    /// The latest change when nothing was read yet.
+    since: i64,
     changes: Vec<Change>,
     audit: Vec<Audit>,
 }
 
 impl Draft {
-    pub(super) fn by(operator: &Operator) -> Self {
-        Self {
+    /// Begun before anything is read that is to be changed.
+    pub(super) async fn by(desk: &Desk, operator: &Operator) -> Result<Self, Fault> {
+        let latest = desk.directory.changed_since(None).await?;
+        Ok(Self {
             at: Timestamp::now(),
             by: operator.name().to_owned(),
             key: operator.key_hash().map(str::to_owned),
+            since: latest.last().map_or(0, |latest| latest.revision),
             changes: Vec::new(),
             audit: Vec::new(),
-        }
+        })
+    }
+
+    /// Makes it a condition that no other gateway has changed a record since it was read: one of the
+    /// two changes would be lost.
+    fn expect<R: Record>(&mut self, record: &R) {
+        let id = record.id().into_owned();
+        self.changes.push(Change::Expect { kind: R::KIND, id, since: self.since });
     }
 
     /// The history of a record that is made now.
@@ -58,11 +70,13 @@ impl Draft {
         before: &R,
         after: &R,
     ) -> Result<(), Fault> {
+        self.expect(before);
         self.changes.push(Change::Put(R::KIND, Entry::of(after)?));
         self.note(action, after.id(), Some(before), Some(after))
     }
 
     pub(super) fn delete<R: Record>(&mut self, record: &R) -> Result<(), Fault> {
+        self.expect(record);
         self.changes.push(Change::Delete(R::KIND, record.id().into_owned()));
         self.note("deleted", record.id(), Some(record), None)
     }
@@ -74,6 +88,7 @@ impl Draft {
         before: &R,
         after: &R,
     ) -> Result<(), Fault> {
+        self.expect(before);
         self.changes.push(Change::Delete(R::KIND, before.id().into_owned()));
         self.changes.push(Change::Insert(R::KIND, Entry::of(after)?));
         self.note(action, after.id(), Some(before), Some(after))

@@ -167,7 +167,7 @@ async fn add(
 ) -> Result<Json<Value>, Fault> {
     form.unsupported(&["allowed_models"])?;
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let before = own_team(&desk, &operator, &form).await?;
     let mut team = before.clone();
     let list = listed(&form)?;
@@ -216,7 +216,7 @@ async fn update(
 ) -> Result<Json<Value>, Fault> {
     form.unsupported(&["allowed_models"])?;
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let before = own_team(&desk, &operator, &form).await?;
     let mut team = before.clone();
     let place = place(&desk, &form, &team).await?;
@@ -251,7 +251,7 @@ async fn delete(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let before = own_team(&desk, &operator, &form).await?;
     let mut team = before.clone();
     let member = team.members.remove(place(&desk, &form, &team).await?);

@@ -78,7 +78,7 @@ async fn make(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     form.required("organization_alias")?;
     let organization_id = form.name("organization_id")?.value().unwrap_or_else(new_id);
     let history = draft.begin();
@@ -111,7 +111,7 @@ async fn update(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let before = own(&desk, &operator, &form).await?;
     if !operator.changes_all() && form.says_more_than(&BY_ITS_ADMIN) {
         let message = "An admin of the organization may change its organization_alias and metadata; \
@@ -134,7 +134,7 @@ async fn remove(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let ids = form.texts("organization_ids")?.value().filter(|ids| !ids.is_empty());
     let message = "organization_ids must name organizations".to_owned();
     let ids: BTreeSet<String> =
@@ -247,7 +247,7 @@ async fn add_members(
         return Err(Fault::value(name, message));
     }
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let organisation = own(&desk, &operator, &form).await?;
     let list = match form.any("member") {
         Given::Value(Value::Array(list)) => list,
@@ -361,7 +361,7 @@ async fn remove_member(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let organisation = own(&desk, &operator, &form).await?;
     let user = match form.name("user_id")?.value() {
         Some(id) => desk.find::<User>(&id).await?,

@@ -70,7 +70,7 @@ async fn make(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let mut tag = Tag { name: form.required("name")?, history: draft.begin(), ..Tag::default() };
     read(&form, &mut tag)?;
     allowance::check_budget(&desk, &tag.allowance).await?;
@@ -91,7 +91,7 @@ async fn update(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let before = find(&desk, &form.required("name")?).await?;
     let mut tag = before.clone();
     read(&form, &mut tag)?;
@@ -110,7 +110,7 @@ async fn delete(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let tag = find(&desk, &form.required("name")?).await?;
     draft.delete(&tag)?;
     draft.make(&desk).await?;

@@ -124,7 +124,7 @@ async fn make(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let mut team =
         Team { team_id: form.name("team_id")?.value().unwrap_or_else(new_id), ..Team::default() };
     read(&form, &mut team)?;
@@ -166,7 +166,7 @@ async fn update(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let before = members::own_team(&desk, &operator, &form).await?;
     let mut team = before.clone();
     read(&form, &mut team)?;
@@ -203,7 +203,7 @@ async fn delete(
         let message = format!("team_ids must name at most {TEAMS_MAX} teams");
         return Err(Fault::value("team_ids", message));
     }
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let mut users = BTreeSet::new();
     for id in &ids {
         let team = match desk.find::<Team>(id).await? {
@@ -257,7 +257,7 @@ async fn set_blocked(
     blocked: bool,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(operator);
+    let mut draft = Draft::by(desk, operator).await?;
     let before = members::own_team(desk, operator, form).await?;
     // Who has blocked a team did not do it for its admin to undo.
     check_rights(operator, before.organization_id.as_deref())?;
@@ -446,7 +446,7 @@ async fn set_models(
     set: impl Fn(&mut Vec<String>, String) + Send,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(operator);
+    let mut draft = Draft::by(desk, operator).await?;
     let before = members::own_team(desk, operator, form).await?;
     check_rights(operator, before.organization_id.as_deref())?;
     let missing = || Fault::shape("models", "models is required".to_owned());

@@ -124,7 +124,7 @@ async fn make(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let mut user =
         User { user_id: form.name("user_id")?.value().unwrap_or_else(new_id), ..User::default() };
     let issuing = desk.source.issuing();
@@ -230,7 +230,7 @@ async fn update(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let before = match named(&desk, &form).await {
         // Who exists is told only to those who see all.
         Err(fault) if fault.status == 404 && !operator.sees_all() => return Err(not_yours()),
@@ -296,7 +296,7 @@ async fn delete(
         let message = format!("user_ids must name at most {USERS_MAX} users");
         return Err(Fault::value("user_ids", message));
     }
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let mut teams = BTreeSet::new();
     for id in &ids {
         let user = desk.user(id).await?;

@@ -71,9 +71,36 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
             "include_cost_in_streaming_usage",
             "the cost is in the response headers and the log",
         ),
+        on(
+            "cache_params",
+            Kind::Map,
+            "",
+            "`type: redis`: limits and budgets are shared there; no reply is cached yet",
+        ),
+        on("max_budget", Kind::Number, "", "US dollars that all traffic may cost; 0: no bound"),
+        on(
+            "budget_duration",
+            Kind::Text,
+            "",
+            "period of `max_budget`: `30d`, `1mo`, `weekly`, ...",
+        ),
+        on(
+            "budget_exceeded_status_code",
+            Kind::Count,
+            "422",
+            "status of a request that no budget pays for",
+        ),
+        on("timezone", Kind::Text, "UTC", "whose calendar the periods of budgets follow"),
+        on("max_end_user_budget", Kind::Number, "", "of each end user without a budget of its own"),
+        on("tag_budget_config", Kind::Map, "{}", "budgets by tag: `budget_limit`, `time_period`"),
+        on(
+            "block_requests_for_models_without_pricing",
+            Kind::Flag,
+            "false",
+            "refuse what a budget would have to pay and nobody knows the price of",
+        ),
         later("cache", NO_CACHE),
-        later("cache_params", NO_CACHE),
-        later("enable_redis_auth_cache", "nothing is shared through Redis"),
+        later("enable_redis_auth_cache", "keys are kept in each gateway's memory"),
         later("guardrails", "no guardrail looks at requests or replies"),
         later("service_callbacks", NO_CALLBACK),
         later("audit_log_callbacks", NO_CALLBACK),
@@ -87,14 +114,10 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
         later("custom_provider_map", "no Python code is loaded"),
         later("model_group_settings", "no group has settings of its own"),
         later("model_alias_map", "write `model_group_alias` under `router_settings`"),
-        later("max_budget", NO_BUDGET),
-        later("budget_duration", NO_BUDGET),
-        later("budget_exceeded_status_code", NO_BUDGET),
-        later("budget_exceeded_throttle_percentage", NO_BUDGET),
-        later("budget_reset_time", NO_BUDGET),
-        later("budget_rollover", NO_BUDGET),
-        later("timezone", NO_BUDGET),
-        later("max_user_budget", NO_BUDGET),
+        later("budget_exceeded_throttle_percentage", "requests beyond a budget are refused"),
+        later("budget_reset_time", "budgets start anew at midnight"),
+        later("budget_rollover", "what is left of a budget ends with its period"),
+        later("max_user_budget", "write `max_internal_user_budget`"),
         on(
             "max_internal_user_budget",
             Kind::Number,
@@ -102,12 +125,9 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
             "USD for users whose record has no budget",
         ),
         on("internal_user_budget_duration", Kind::Text, "", "the period of that budget: `30d`"),
-        later("max_end_user_budget", NO_BUDGET),
-        later("max_end_user_budget_id", NO_BUDGET),
-        later("max_ui_session_budget", NO_BUDGET),
-        later("default_soft_budget", NO_BUDGET),
-        later("tag_budget_config", NO_BUDGET),
-        later("block_requests_for_models_without_pricing", NO_BUDGET),
+        later("max_end_user_budget_id", "write `max_end_user_budget`"),
+        later("max_ui_session_budget", "there are no pages to log in to"),
+        later("default_soft_budget", "a soft budget is written with its key, user or team"),
         later("cost_discount_config", "costs are the price book's"),
         later("cost_margin_config", "costs are the price book's"),
         on(
@@ -156,24 +176,25 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
     ],
 };
 
-/// `cache_params`: listed for reference; a file that has it gets one warning for all of it.
+/// `cache_params`: of a Redis, where it is.
 pub(crate) const CACHE_PARAMS: Table = Table {
     name: "cache_params",
     place: "`cache_params` of `litellm_settings`",
     open: false,
     options: &[
-        later("type", NO_CACHE),
+        on("type", Kind::Text, "redis", "`redis`; with another one nothing is shared"),
+        on("host", Kind::Text, "$REDIS_HOST", "where Redis is"),
+        on("port", Kind::Count, "6379", "$REDIS_PORT, where it is not written"),
+        on("username", Kind::Text, "$REDIS_USERNAME", "who logs in"),
+        on("password", Kind::Secret, "$REDIS_PASSWORD", "with what"),
+        on("url", Kind::Secret, "$REDIS_URL", "all of it: `redis://user:password@host:6379/0`"),
+        on("db", Kind::Count, "0", "which of its databases"),
+        on("ssl", Kind::Flag, "false", "TLS, with the system's authorities"),
+        on("namespace", Kind::Text, "", "what all its keys begin with"),
+        on("socket_timeout", Kind::Seconds, "0.5", "an operation; then the gateway counts alone"),
         later("ttl", NO_CACHE),
-        later("namespace", NO_CACHE),
         later("mode", NO_CACHE),
         later("supported_call_types", NO_CACHE),
-        later("host", NO_CACHE),
-        later("port", NO_CACHE),
-        later("username", NO_CACHE),
-        later("password", NO_CACHE),
-        later("url", NO_CACHE),
-        later("db", NO_CACHE),
-        later("ssl", NO_CACHE),
         later("redis_startup_nodes", NO_CACHE),
         later("sentinel_nodes", NO_CACHE),
         later("sentinel_password", NO_CACHE),
@@ -202,7 +223,6 @@ pub(crate) const CACHE_PARAMS: Table = Table {
 };
 
 const NO_CACHE: &str = "no reply is cached; every request goes to a provider";
-const NO_BUDGET: &str = "no budget is held";
 const NO_KEYS: &str = "every key is made as it is asked for";
 const NO_CALLBACK: &str = "no callback is called";
 const ALL_METRICS: &str = "every metric is served, with a bound on its labels";

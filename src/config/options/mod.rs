@@ -17,7 +17,7 @@ pub(crate) use deployment::{BODY_PARAMETERS, ENTRY, LITELLM_PARAMS, MODEL_INFO, 
 pub(crate) use general::GENERAL_SETTINGS;
 pub(crate) use issuing::{KEY_BOUNDS, KEY_DEFAULTS, TEAM_DEFAULTS, USER_DEFAULTS};
 pub(crate) use keys::{KEY, KEY_BUDGET, KEY_RATE_LIMIT};
-pub(crate) use limits::{API_BASE, CIRCUIT_BREAKER, PASS_THROUGH, RATE_LIMIT};
+pub(crate) use limits::{API_BASE, BUDGET, CIRCUIT_BREAKER, PASS_THROUGH, RATE_LIMIT};
 pub(crate) use litellm::{CACHE_PARAMS, LITELLM_SETTINGS};
 pub(crate) use router::{
     ALLOWED_FAILS_POLICY, CUSTOM_ROUTING, HEDGING, RETRY_POLICY, ROUTER, ROUTER_SETTINGS,
@@ -122,7 +122,7 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 31] = [
+pub const TABLES: [&Table; 32] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
@@ -145,6 +145,7 @@ pub const TABLES: [&Table; 31] = [
     &API_BASE,
     &CIRCUIT_BREAKER,
     &RATE_LIMIT,
+    &BUDGET,
     &PASS_THROUGH,
     &FALLBACK_CONFIG,
     &CREDENTIAL,

@@ -1,6 +1,6 @@
 //! Keys that are written in the file (`key_settings`), and how long others are believed.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const LONG_GRACE: Duration = Duration::from_secs(24 * 3_600);
 const CAPACITY_MAX: u32 = 100_000_000;
 
 /// By their hashes.
-pub(super) type Keys = HashMap<KeyHash, Arc<Principal>>;
+pub(super) type Keys = BTreeMap<KeyHash, Arc<Principal>>;
 
 pub(super) fn static_keys(sections: &mut Sections<'_>, master_key: Option<&Secret>) -> Keys {
     let problems = sections.top.problems;

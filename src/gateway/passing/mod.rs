@@ -86,6 +86,8 @@ pub(super) struct Passing {
     said: Frames,
     /// The provider said that all is well.
     succeeded: bool,
+    /// What it came to is taken down.
+    is_finished: bool,
 }
 
 impl Passing {
@@ -144,6 +146,7 @@ impl Passing {
             cut: None,
             said: Frames::default(),
             succeeded: false,
+            is_finished: false,
         }))
     }
 
@@ -186,6 +189,14 @@ impl Passing {
         match &self.way {
             Way::Mount { mount, .. } => &mount.path,
             Way::Realtime(realtime) => &realtime.model,
+        }
+    }
+
+    /// The model group, where it is one that clients know.
+    pub(super) fn group(&self) -> Option<Arc<str>> {
+        match &self.way {
+            Way::Mount { .. } => None,
+            Way::Realtime(realtime) => Some(realtime.model.as_ref().into()),
         }
     }
 

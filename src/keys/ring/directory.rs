@@ -25,7 +25,7 @@ impl Directory for KeyRing {
     async fn change(&self, changes: Vec<Change>, audit: Vec<Audit>) -> Result<(), StoreError> {
         let named = changes.iter().map(|change| match change {
             Change::Insert(kind, entry) | Change::Put(kind, entry) => (*kind, entry.id.clone()),
-            Change::Delete(kind, id) => (*kind, id.clone()),
+            Change::Delete(kind, id) | Change::Expect { kind, id, .. } => (*kind, id.clone()),
         });
         let named: Vec<_> = named.collect();
         let changed = self.directory.change(changes, audit).await;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -40,6 +40,8 @@ pub(super) struct Jobs {
     queue: Mutex<VecDeque<Job>>,
     more: Notify,
     lost: AtomicU64,
+    /// Sent, and not heard of yet.
+    sent: AtomicUsize,
 }
 
 impl Jobs {
@@ -60,11 +62,14 @@ impl Jobs {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.queue.lock().len()
+        self.queue.lock().len() + self.sent.load(Ordering::Relaxed)
     }
 
     fn pop(&self) -> Option<Job> {
-        self.queue.lock().pop_front()
+        let mut queue = self.queue.lock();
+        let job = queue.pop_front();
+        self.sent.fetch_add(usize::from(job.is_some()), Ordering::Relaxed);
+        job
     }
 
     fn put_back(&self, job: Job) {
@@ -84,12 +89,13 @@ impl Redis {
             }
             tokio::select! {
                 Some(done) = under_way.next(), if !under_way.is_empty() => {
+                    self.jobs.sent.fetch_sub(1, Ordering::Relaxed);
                     if let Err(job) = done {
                         self.jobs.put_back(job);
                     }
                 }
                 () = self.jobs.more.notified() => {}
-                () = changes() => {}
+                () = changes.next() => {}
             }
         }
     }

@@ -62,6 +62,18 @@ enum State {
     Away,
 }
 
+/// Tells when Redis comes and goes.
+pub(super) struct Changes(watch::Receiver<State>);
+
+impl Changes {
+    pub(super) async fn next(&mut self) {
+        if self.0.changed().await.is_err() {
+            // Nobody is left to change it.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 struct Open {
     keys: Arc<[String]>,
     renewed: Instant,
@@ -212,14 +224,8 @@ impl Link {
     }
 
     /// Hears of it when Redis comes and goes.
-    pub(super) fn changes(&self) -> impl AsyncFnMut() + use<> {
-        let mut state = self.state.subscribe();
-        async move || {
-            if state.changed().await.is_err() {
-                // Nobody is left to change it.
-                std::future::pending::<()>().await;
-            }
-        }
+    pub(super) fn changes(&self) -> Changes {
+        Changes(self.state.subscribe())
     }
 
     fn leave(&self, why: &str) {

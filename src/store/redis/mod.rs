@@ -34,6 +34,7 @@ use crate::admission::{
 use crate::limits::{Dimension, Used};
 use crate::money::Usd;
 use crate::secret::Secret;
+use crate::spend::ScopeKind;
 
 /// How long what a request holds outlives the last sign of its gateway.
 const LEASE_MS: u64 = 60_000;
@@ -60,6 +61,14 @@ pub struct RedisPlace {
 }
 
 impl RedisPlace {
+    /// Whether it can be a place.
+    ///
+    /// # Errors
+    /// Why not; without what is secret.
+    pub fn check(&self) -> Result<(), String> {
+        self.client().map(drop)
+    }
+
     fn client(&self) -> Result<Client, String> {
         // The text of the error may hold the URL, and with it the password.
         let unreadable = |_| "the URL of Redis cannot be read".to_owned();
@@ -295,7 +304,7 @@ impl Counters for Redis {
     async fn learn(&self, known: &[Known], is_guess: bool) -> Result<(), Stop> {
         let mut call = self.scripts.learn.prepare_invoke();
         call.arg(KEPT_MS).arg(if is_guess { GUESS_MS.to_string() } else { String::new() });
-        for Known { key, term, spent, .. } in known {
+        for Known { key, term, spent } in known {
             let start = term.and_then(|term| u64::try_from(term.start.as_millisecond()).ok());
             call.key(self.key(key)).arg(text(start)).arg(spent.pico());
         }
@@ -408,6 +417,12 @@ impl Held for Lease {
 
     fn spent(&self) -> &[Usd] {
         &self.spent
+    }
+
+    fn key_spent(&self) -> Option<Usd> {
+        let mut claims = self.claims.as_slice().iter();
+        let at = claims.position(|claim| claim.scope.kind == ScopeKind::Key && claim.pays())?;
+        self.spent.get(at).copied()
     }
 
     fn settle(mut self: Box<Self>, spent: Spent, _now: Moment) {

@@ -187,10 +187,45 @@ families! {
         "Reloads of the configuration: success, unchanged or failure.";
     CONFIG_RELOAD_OK = "tollgate_config_last_reload_successful", Kind::Gauge, &[],
         "1 if the configuration in force is the one in the file, 0 if the last reload failed.";
+    // Limits and budgets of whoever calls.
+    LIMIT_DECISIONS = "tollgate_limit_decisions_total", Kind::ScrapeCounter, &["result"],
+        "Requests that a limit or a budget decided about: `admitted`, `rate_limited`, ...";
+    LIMITS_ALONE = "tollgate_limits_alone_total", Kind::ScrapeCounter, &[],
+        "Requests decided about without Redis, because it was away.";
+    LIMITS_UNKNOWN = "tollgate_limits_unknown_spend_total", Kind::ScrapeCounter, &[],
+        "Times that the database did not say what a budget had spent.";
+    LIMITED = "tollgate_limits_counted", Kind::ScrapeGauge, &[],
+        "Keys, teams and others that are counted in memory.";
+    LIMITS_SHARED = "tollgate_limits_shared", Kind::ScrapeGauge, &[],
+        "1 while limits and budgets are shared through Redis, 0 while it is away.";
+    GATEWAYS = "tollgate_gateways", Kind::ScrapeGauge, &[],
+        "Gateways that share the same Redis, as last heard.";
+    REDIS_FAILURES = "tollgate_redis_failures_total", Kind::ScrapeCounter, &[],
+        "Operations of Redis that failed or came too late.";
+    REDIS_WAITING = "tollgate_redis_waiting", Kind::ScrapeGauge, &[],
+        "Settlements that wait for Redis.";
+    ALERTS = "tollgate_budget_alerts_total", Kind::ScrapeCounter, &["result"],
+        "Alerts of budgets: `sent`, `failed` or `dropped`.";
+
     CONFIG_LOADED = "tollgate_config_last_reload_success_timestamp_seconds", Kind::Gauge, &[],
         "When the configuration was last read without an error, in seconds since 1970.";
     CONFIG_RELOADED = "tollgate_config_last_reload_timestamp_seconds", Kind::Gauge, &[],
         "When the configuration was last read, in seconds since 1970.";
+
+    // What was spent, on its way to the database.
+    SPEND_RECORDS = "tollgate_spend_records_total", Kind::ScrapeCounter, &["result"],
+        "What became of records of spend: appended, written, known, interrupted, failed_batches, \
+refused, unjournaled, lost, damaged_bytes.";
+    SPEND_PENDING_RECORDS = "tollgate_spend_pending_records", Kind::ScrapeGauge, &[],
+        "Requests of this process that are in its journal and not in the database yet.";
+    SPEND_PENDING_BYTES = "tollgate_spend_pending_bytes", Kind::ScrapeGauge, &[],
+        "Bytes of the journal that the database does not have yet.";
+    SPEND_LAG = "tollgate_spend_lag_seconds", Kind::ScrapeGauge, &[],
+        "Since when something waits for the database, in seconds; 0 if nothing does.";
+    JOURNAL_BLOCKED = "tollgate_spend_journal_blocked", Kind::ScrapeGauge, &[],
+        "Whether the disk takes no records of spend: they wait in memory.";
+    DATABASE_UP = "tollgate_database_up", Kind::ScrapeGauge, &[],
+        "Whether the database answers.";
 
     // The process, under the names that every Prometheus client uses.
     PROCESS_START = "process_start_time_seconds", Kind::Gauge, &[],

@@ -135,7 +135,8 @@ fn what_cannot_be_is_refused_by_the_name_of_its_field() {
 #[test]
 fn lists_come_in_pages_and_are_filtered() {
     let office = Office::open();
-    office.user("ann", "internal_user", &json!({"auto_create_key": false}));
+    let body = json!({"user_id": "ann", "auto_create_key": false});
+    assert_eq!(office.make("/user/new", &body)["key"], Value::Null);
     let keys: Vec<String> = (0..5)
         .map(|number| office.key(&json!({"key_alias": format!("k{number}"), "user_id": "ann"})))
         .collect();

@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{MASTER, Office, blamed};
+use crate::harness::postgres;
 
 #[test]
 fn a_user_begins_with_a_key_and_ends_with_all_of_them() {
@@ -159,6 +160,39 @@ fn teams_are_updated_and_listed() {
         office.post(MASTER, "/team/model/delete", &json!({"team_id": "alpha", "models": ["gpt"]}));
     assert_eq!(blamed(&last), (400, "models".to_owned()), "no models would mean all of them");
     assert_eq!(office.show("/team/available"), json!([]));
+}
+
+#[test]
+fn gateways_that_change_one_team_at_once_lose_nothing() {
+    let url = postgres::database();
+    let office = || Office::with(|builder| builder.general(&format!("database_url: {url}")));
+    let offices = [office(), office()];
+    offices[0].make("/team/new", &json!({"team_id": "web"}));
+    let done: Vec<(String, u16)> = std::thread::scope(|scope| {
+        let workers = (0..8).map(|worker| {
+            let office = &offices[worker % 2];
+            scope.spawn(move || {
+                let add = |number: usize| {
+                    let user_id = format!("u{worker}-{number}");
+                    let body = json!({"team_id": "web",
+                        "member": {"role": "user", "user_id": user_id}});
+                    (user_id, office.post(MASTER, "/team/member_add", &body).status)
+                };
+                (0..5).map(add).collect::<Vec<_>>()
+            })
+        });
+        let workers: Vec<_> = workers.collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    assert!(done.iter().all(|(_, status)| matches!(status, 200 | 409)), "{done:?}");
+    let mut added: Vec<&str> =
+        done.iter().filter(|(_, status)| *status == 200).map(|(id, _)| id.as_str()).collect();
+    let team = offices[0].show("/team/info?team_id=web");
+    let members = team["team_info"]["members"].as_array().unwrap();
+    let mut members: Vec<&str> = members.iter().map(|id| id.as_str().unwrap()).collect();
+    members.sort_unstable();
+    added.sort_unstable();
+    assert_eq!(members, added);
 }
 
 #[test]

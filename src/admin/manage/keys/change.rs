@@ -129,7 +129,7 @@ pub(super) async fn update(
 
 async fn update_one(desk: &Desk, operator: &Operator, form: &Form) -> Result<Key, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(operator);
+    let mut draft = Draft::by(desk, operator).await?;
     let before = named_key(desk, operator, form).await?;
     let mut key = apply(desk, operator, form, &before, draft.at).await?;
     draft.touch(&mut key.history);
@@ -187,7 +187,7 @@ pub(super) async fn delete(
         let message = format!("keys or key_aliases must name 1 to {KEYS_MAX} keys");
         return Err(Fault::value("keys", message));
     }
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let mut seen = std::collections::BTreeSet::new();
     for named in &keys {
         let key = own_key(&desk, &operator, named).await?;
@@ -240,7 +240,7 @@ async fn set_blocked(
         let message = "Only an admin of the key's team or of the proxy may block and unblock it.";
         return Err(Fault::forbidden(message.to_owned()).about("key"));
     }
-    let mut draft = Draft::by(operator);
+    let mut draft = Draft::by(desk, operator).await?;
     let mut key = before.clone();
     key.blocked = blocked;
     draft.touch(&mut key.history);
@@ -284,7 +284,7 @@ async fn replace(
         }
     }
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(operator);
+    let mut draft = Draft::by(desk, operator).await?;
     let before = own_key(desk, operator, named).await?;
     let secret = make::secret(desk, form, "new_key").await?;
     // What a blank form changes needs no right beyond that to the key itself.
@@ -355,7 +355,7 @@ pub(super) async fn reset_spend(
         let message = "Only an admin of the key's team or of the proxy may reset its spend.";
         return Err(Fault::forbidden(message.to_owned()).about("key"));
     }
-    let mut draft = Draft::by(&operator);
+    let mut draft = Draft::by(&desk, &operator).await?;
     let payer = Payer { scope: scope(&key), allowance: &key.allowance };
     let standing = spent::standing(&desk, payer, draft.at).await?;
     if reset_to > standing.spend {

@@ -50,7 +50,7 @@ async fn answer(
     request: Request,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let mut draft = Draft::by(operator);
+    let mut draft = Draft::by(desk, operator).await?;
     let issued = issue(desk, operator, form, request, &mut draft).await?;
     draft.make(desk).await?;
     let spent = form.dollars("spend")?.value().filter(|spent| *spent > 0.0);
