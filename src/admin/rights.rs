@@ -185,12 +185,6 @@ pub fn right(pattern: Option<&str>) -> Right {
     if elsewhere { Right::Open } else { Right::ChangeAll }
 }
 
-/// The routes of the table that are not open to all, as the router writes them.
-pub fn patterns() -> impl Iterator<Item = &'static str> {
-    let guarded = RIGHTS.iter().filter(|(_, right)| !matches!(right, Right::Open | Right::Metrics));
-    guarded.map(|(path, _)| *path)
-}
-
 impl Right {
     /// Whether a user with this role may enter; `None` is a key without a user.
     #[must_use]
