@@ -166,6 +166,11 @@ const RIGHTS: &[(&str, Right)] = &[
     ("/tag/list", Right::SeeAll),
 ];
 
+/// The patterns of all routes of the table.
+pub fn patterns() -> impl Iterator<Item = &'static str> {
+    RIGHTS.iter().map(|(pattern, _)| *pattern)
+}
+
 /// What it takes to enter a route, by its pattern in the router; `None` is a path that no route has.
 #[must_use]
 pub fn right(pattern: Option<&str>) -> Right {
@@ -178,6 +183,12 @@ pub fn right(pattern: Option<&str>) -> Right {
     let elsewhere = INFERENCE.iter().any(|(path, _)| *path == pattern)
         || KEPT.iter().any(|(path, _)| *path == kept);
     if elsewhere { Right::Open } else { Right::ChangeAll }
+}
+
+/// The routes of the table that are not open to all, as the router writes them.
+pub fn patterns() -> impl Iterator<Item = &'static str> {
+    let guarded = RIGHTS.iter().filter(|(_, right)| !matches!(right, Right::Open | Right::Metrics));
+    guarded.map(|(path, _)| *path)
 }
 
 impl Right {

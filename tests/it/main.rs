@@ -23,6 +23,7 @@ mod fetched;
 mod gemini;
 mod gemini_client;
 mod hedging;
+mod keys;
 mod limits;
 mod loose;
 mod manage;

@@ -22,6 +22,8 @@ const UNNAMED: &str = "(none is named)";
 pub(super) struct Watched {
     holder: Arc<Principal>,
     provider: Arc<str>,
+    /// An endpoint of the operator's own: whether it has models, nobody knows.
+    may_be_unnamed: bool,
 }
 
 impl Passing {
@@ -51,7 +53,7 @@ impl Passing {
         }
         let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         if !kind.is_some_and(|kind| kind.trim_start().starts_with("application/json")) {
-            return watched.judge(UNNAMED);
+            return if watched.may_be_unnamed { Ok(()) } else { watched.judge(UNNAMED) };
         }
         self.watched = Some(watched);
         self.named = NamedModel::whole();
@@ -64,7 +66,8 @@ impl Watched {
     fn new(holder: &Arc<Principal>, mount: &Mount) -> Option<Self> {
         let provider = Arc::clone(&mount.resolved.deployments.first()?.provider);
         let all = format!("{provider}/*");
-        let watched = Self { holder: Arc::clone(holder), provider };
+        let holder = Arc::clone(holder);
+        let watched = Self { holder, provider, may_be_unnamed: mount.verbatim };
         watched.holder.may_call(&Asked::named(&all)).is_err().then_some(watched)
     }
 
@@ -81,7 +84,7 @@ impl Watched {
         match named.found() {
             Some(_) if named.is_ambiguous() => Err(deny()),
             Some(model) => self.judge(model),
-            None if ends => Err(deny()),
+            None if ends && !self.may_be_unnamed => Err(deny()),
             None => Ok(()),
         }
     }
