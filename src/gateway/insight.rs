@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{View, access};
@@ -57,11 +58,20 @@ impl Insight for View {
     }
 
     fn max_budget(&self) -> Option<f64> {
-        None
+        self.snapshot.load().admission.proxy.map(|budget| budget.max.dollars())
     }
 
     fn provider_budgets(&self) -> Vec<ProviderBudget> {
-        Vec::new()
+        let snapshot = self.snapshot.load();
+        let policy = &snapshot.admission;
+        let now = Timestamp::now();
+        let budgets = policy.providers.iter().map(|(provider, budget)| ProviderBudget {
+            provider: (&**provider).into(),
+            limit: budget.max.dollars(),
+            period: budget.period.map(|period| period.to_string()),
+            term: budget.period.map(|period| period.term(now, &policy.zone)),
+        });
+        budgets.collect()
     }
 
     fn may_use(&self, principal: &Principal, group: &str) -> bool {
