@@ -19,6 +19,7 @@ pub mod insight;
 mod landing;
 mod manage;
 mod models;
+mod openapi;
 mod problem;
 mod reports;
 pub mod rights;
@@ -222,6 +223,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/config/reload", post(config::reload))
         .route("/routing/explain", post(explain))
         .route("/utils/token_counter", post(counter::count))
+        .route("/openapi.json", get(openapi::description))
+        .route("/routes", get(openapi::routes))
         .route("/metrics", get(metrics))
         .route("/metrics/", get(metrics));
     for prefix in ["", "/v1"] {

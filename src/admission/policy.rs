@@ -317,11 +317,9 @@ mod tests {
     #[test]
     fn limits_count_the_tokens_that_they_are_told_to() {
         let usage = Usage { input_tokens: 7, output_tokens: 5, ..Usage::default() };
-        for (counts, reserved, counted) in [
-            (Counts::All, (7, 200), 12),
-            (Counts::Input, (7, 0), 7),
-            (Counts::Output, (0, 200), 5),
-        ] {
+        for (counts, reserved, counted) in
+            [(Counts::All, (7, 200), 12), (Counts::Input, (7, 0), 7), (Counts::Output, (0, 200), 5)]
+        {
             let policy = Policy { counts, ..Policy::default() };
             let cost = policy.reserved(7, Some(100), 2);
             assert_eq!(((cost.input, cost.output), policy.counted(&usage)), (reserved, counted));
