@@ -57,6 +57,9 @@ const LAYERS: &[(&str, &[&str])] = &[
             "books",
             "failure",
             "dialect",
+            "seal",
+            "money",
+            "usage",
         ],
     ),
     (
@@ -124,6 +127,9 @@ const LAYERS: &[(&str, &[&str])] = &[
             "snapshot",
             "routing",
             "catalog",
+            "keys",
+            "seal",
+            "secret",
         ],
     ),
     (
@@ -146,6 +152,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "telemetry",
             "store",
             "quota",
+            "admin",
+            "keys",
         ],
     ),
     (

@@ -84,7 +84,7 @@ impl From<StoreError> for Fault {
             }
             StoreError::Unavailable(cause) => {
                 tracing::warn!(%cause, "a management request found no database");
-                let message = "The database is out of reach; nothing was changed. Try again later.";
+                let message = "The database is out of reach. Try again later.";
                 Self::new(503, "no_db_connection", "database_unavailable", message.to_owned())
             }
             StoreError::Broken(cause) => {

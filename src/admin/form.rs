@@ -187,13 +187,21 @@ impl Form {
     }
 
     pub(super) fn text(&self, name: &str) -> Result<Given<String>, Fault> {
-        self.read(name, "a text", |value| value.as_str().map(str::to_owned))
+        let given = self.read(name, "a text", |value| value.as_str().map(str::to_owned))?;
+        if let Given::Value(text) = &given {
+            check_text(name, text)?;
+        }
+        Ok(given)
     }
 
     /// A text that names something: an empty one names nothing.
     pub(super) fn name(&self, name: &str) -> Result<Given<String>, Fault> {
         Ok(match self.text(name)? {
             Given::Value(text) if text.is_empty() => Given::Null,
+            Given::Value(text) if text.chars().count() > NAME_CHARS_MAX => {
+                let message = format!("{name} is longer than {NAME_CHARS_MAX} characters");
+                return Err(Fault::value(name, message));
+            }
             given => given,
         })
     }
@@ -249,9 +257,15 @@ impl Form {
             Given::Value(dollars) if dollars < 0.0 => {
                 Err(Fault::value(name, format!("{name} cannot be negative")))
             }
-            // The ledger counts in pico-dollars, of which 64 bits hold some 18 million dollars.
-            Given::Value(dollars) if dollars > DOLLARS_MAX => {
-                Err(Fault::value(name, format!("{name} cannot be beyond {DOLLARS_MAX} dollars")))
+            given => Ok(given),
+        }
+    }
+
+    /// What somebody has spent, in US dollars.
+    pub(super) fn spent(&self, name: &str) -> Result<Given<f64>, Fault> {
+        match self.dollars(name)? {
+            Given::Value(dollars) if dollars > SPENT_MAX => {
+                Err(Fault::value(name, format!("{name} cannot be beyond {SPENT_MAX} dollars")))
             }
             given => Ok(given),
         }
@@ -270,7 +284,11 @@ impl Form {
 
     /// A list of texts.
     pub(super) fn texts(&self, name: &str) -> Result<Given<Vec<String>>, Fault> {
-        self.typed(name, "a list of texts")
+        let given = self.typed::<Vec<String>>(name, "a list of texts")?;
+        if let Given::Value(texts) = &given {
+            texts.iter().try_for_each(|text| check_text(name, text))?;
+        }
+        Ok(given)
     }
 
     /// What a type of records reads; `expected` says so in words.
@@ -283,8 +301,18 @@ impl Form {
     }
 }
 
-/// The most that a budget may be.
-const DOLLARS_MAX: f64 = 10_000_000.0;
+/// The ledger counts in pico-dollars, of which 63 bits hold some nine million dollars.
+const SPENT_MAX: f64 = 1_000_000.0;
+/// Longer ids and aliases do not fit the indexes of a database.
+const NAME_CHARS_MAX: usize = 500;
+
+/// PostgreSQL keeps no NUL in a text.
+fn check_text(name: &str, text: &str) -> Result<(), Fault> {
+    match text.contains('\0') {
+        true => Err(Fault::value(name, format!("{name} cannot hold the character NUL"))),
+        false => Ok(()),
+    }
+}
 
 fn wrong(name: &str, expected: &str) -> Fault {
     Fault::shape(name, format!("{name} must be {expected}"))
@@ -342,9 +370,11 @@ mod tests {
                 "{value}"
             );
         }
-        for wrong in [json!(-0.01), json!("nan"), json!("inf"), json!(1e12)] {
+        for wrong in [json!(-0.01), json!("nan"), json!("inf")] {
             assert!(form(json!({"max_budget": wrong})).dollars("max_budget").is_err(), "{wrong}");
         }
+        assert_eq!(form(json!({"max_budget": 1e12})).dollars("max_budget"), Ok(Given::Value(1e12)));
+        assert!(form(json!({"spend": 1e12})).spent("spend").is_err());
     }
 
     #[test]
@@ -356,6 +386,16 @@ mod tests {
             let fault = Form::of_body(json!({name: value}).to_string().as_bytes()).unwrap_err();
             assert_eq!((fault.status, fault.param.as_deref()), (400, Some(name)));
         }
+    }
+
+    #[test]
+    fn what_no_database_keeps_is_refused() {
+        for wrong in ["a\0b".to_owned(), "a".repeat(501)] {
+            let fault = form(json!({"user_id": wrong})).name("user_id").unwrap_err();
+            assert_eq!((fault.status, fault.param.as_deref()), (400, Some("user_id")));
+        }
+        assert!(form(json!({"models": ["a\0"]})).texts("models").is_err());
+        assert!(form(json!({"user_id": "ü".repeat(500)})).name("user_id").is_ok());
     }
 
     #[test]

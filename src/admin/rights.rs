@@ -166,6 +166,11 @@ const RIGHTS: &[(&str, Right)] = &[
     ("/tag/list", Right::SeeAll),
 ];
 
+/// The patterns of all routes of the table.
+pub fn patterns() -> impl Iterator<Item = &'static str> {
+    RIGHTS.iter().map(|(pattern, _)| *pattern)
+}
+
 /// What it takes to enter a route, by its pattern in the router; `None` is a path that no route has.
 #[must_use]
 pub fn right(pattern: Option<&str>) -> Right {

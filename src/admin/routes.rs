@@ -1,5 +1,7 @@
 //! The paths that exist, for the router, the landing page and the documentation.
 
+use std::borrow::Cow;
+
 use crate::dialect::Endpoint;
 
 /// Inference, served by the gateway for POST. `{model}` stands for one path segment.
@@ -121,6 +123,18 @@ pub fn is_for_operators(path: &str) -> bool {
     }
 }
 
+/// A path as it may be logged: without the key that it is about.
+#[must_use]
+pub fn logged(path: &str) -> Cow<'_, str> {
+    let about = path.strip_prefix("/key/").and_then(|rest| rest.split_once('/'));
+    match about {
+        Some((named, what)) if named != "service-account" => {
+            Cow::Owned(format!("/key/{{key}}/{what}"))
+        }
+        Some(_) | None => Cow::Borrowed(path),
+    }
+}
+
 /// A line of the landing page.
 #[derive(Clone, Copy, Debug)]
 pub struct Listed {
@@ -177,4 +191,28 @@ const fn post(path: &'static str, what: &'static str) -> Listed {
 
 const fn fetch(path: &'static str, what: &'static str) -> Listed {
     Listed { method: "GET", path, what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_in_a_path_is_not_logged() {
+        assert_eq!(logged("/key/sk-1234/regenerate"), "/key/{key}/regenerate");
+        assert_eq!(logged("/key/sk%2D1234/reset_spend"), "/key/{key}/reset_spend");
+        for path in ["/key/info", "/key/service-account/generate", "/v1/models/a", "/key/"] {
+            assert_eq!(logged(path), path);
+        }
+    }
+
+    #[test]
+    fn management_is_for_operators_and_ones_own_key_is_for_everybody() {
+        for path in ["/key/generate", "/v2/team/list", "/end_user/new", "/config/reload", "/"] {
+            assert!(is_for_operators(path), "{path}");
+        }
+        for path in ["/key/info", "/v1/models", "/health/readiness", "/v1/chat/completions"] {
+            assert!(!is_for_operators(path), "{path}");
+        }
+    }
 }

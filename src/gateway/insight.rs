@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::View;
+use super::{View, access};
 use crate::admin::insight::{
     Counting, DeploymentInfo, Insight, Priced, ProviderBudget, TokenCount,
 };
@@ -57,19 +58,24 @@ impl Insight for View {
     }
 
     fn max_budget(&self) -> Option<f64> {
-        None
+        self.snapshot.load().admission.proxy.map(|budget| budget.max.dollars())
     }
 
     fn provider_budgets(&self) -> Vec<ProviderBudget> {
-        Vec::new()
+        let snapshot = self.snapshot.load();
+        let policy = &snapshot.admission;
+        let now = Timestamp::now();
+        let budgets = policy.providers.iter().map(|(provider, budget)| ProviderBudget {
+            provider: (&**provider).into(),
+            limit: budget.max.dollars(),
+            period: budget.period.map(|period| period.to_string()),
+            term: budget.period.map(|period| period.term(now, &policy.zone)),
+        });
+        budgets.collect()
     }
 
     fn may_use(&self, principal: &Principal, group: &str) -> bool {
-        let of_team = principal.team.as_ref().map_or(&[][..], |team| &team.models);
-        let listed = |models: &[String]| models.is_empty() || names(models, group);
-        let own = &principal.key.models;
-        let as_team = own.iter().any(|name| name == "all-team-models");
-        listed(of_team) && (as_team || listed(own))
+        access::allows(&self.snapshot.load().catalog, principal, group)
     }
 
     fn deployments(&self) -> Vec<DeploymentInfo> {
@@ -77,15 +83,6 @@ impl Insight for View {
         let deployments = snapshot.catalog.deployments().iter();
         deployments.map(|deployment| shown(deployment, &snapshot.prices)).collect()
     }
-}
-
-/// Whether a list of models names a group: itself, or a wildcard that it fits.
-fn names(models: &[String], group: &str) -> bool {
-    models.iter().any(|name| {
-        let all = matches!(name.as_str(), "*" | "all-proxy-models");
-        let begins = name.strip_suffix('*').is_some_and(|start| group.starts_with(start));
-        all || begins || name == group
-    })
 }
 
 /// A deployment in LiteLLM's words. Credentials are in headers, which are not shown.

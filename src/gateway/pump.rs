@@ -238,7 +238,7 @@ impl<'a, 'r> Pump<'a, 'r> {
                 self.relay.ctx.status.get_or_insert(200);
                 Box::pin(self.settle(stream.usage(), stream.text_bytes())).await;
                 self.relay.ctx.entry_over();
-                self.relay.ctx.ticket.leave();
+                self.relay.ctx.settle_quota(self.relay.gateway, true);
             } else {
                 let call = self.call;
                 self.relay.ctx.entry_begun(|| Self::guess(call, stream.text_bytes()));

@@ -11,6 +11,7 @@ use super::ctx::RequestCtx;
 use super::error::GatewayError;
 use super::passing;
 use super::route::Route as GatewayRoute;
+use crate::admin::routes;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{
     Client, ClientText, Durations, ErrorRecord, RequestRecord, Route, Served, class_name,
@@ -32,7 +33,7 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
     let mut record = RequestRecord::new(ctx.started_at, route, head.method.clone());
     record.request_id = ClientText::new(&ctx.request_id);
     record.call_id = ClientText::new(&ctx.request_id);
-    record.path = ClientText::new(path);
+    record.path = ClientText::new(&routes::logged(path));
     record.status = ctx.status.unwrap_or(CLIENT_CLOSED);
     record.client = Client {
         ip: ctx.client_ip,

@@ -94,6 +94,16 @@ impl Draft {
         self.note(action, after.id(), Some(before), Some(after))
     }
 
+    /// Tells in the latest audit entry of something that is not part of the record.
+    pub(super) fn detail(&mut self, name: &str, before: &Value, after: &Value) {
+        let Some(audit) = self.audit.last_mut() else { return };
+        for (side, value) in [(&mut audit.before, before), (&mut audit.after, after)] {
+            if let Some(Value::Object(fields)) = side {
+                fields.insert(name.to_owned(), value.clone());
+            }
+        }
+    }
+
     fn note<R: Record>(
         &mut self,
         action: &'static str,

@@ -58,7 +58,7 @@ async fn find(desk: &Desk, name: &str) -> Result<Tag, Fault> {
 
 fn read(form: &Form, tag: &mut Tag) -> Result<(), Fault> {
     form.unsupported(&UNSUPPORTED)?;
-    form.name("description")?.set(&mut tag.description);
+    form.text("description")?.set(&mut tag.description);
     form.texts("models")?.put(&mut tag.models);
     allowance::read(form, &mut tag.allowance)
 }

@@ -363,9 +363,6 @@ async fn list(
     for (fields, team) in shown.iter_mut().zip(&teams) {
         let memberships = members::memberships(&desk, team).await?;
         fields.insert("team_memberships".to_owned(), Value::Array(memberships));
-        let filter = Filter { team: Some(team.team_id.clone()), ..Filter::default() };
-        let keys = desk.directory.count(Kind::Key, &filter).await?;
-        fields.insert("keys_count".to_owned(), json!(keys));
     }
     Ok(Json(json!(shown)))
 }

@@ -265,11 +265,17 @@ async fn update(
     draft.touch(&mut user.history);
     draft.replace("updated", &before, &user)?;
     let at = draft.at;
-    let spend = form.dollars("spend")?.value();
+    let spend = match form.spent("spend")?.value() {
+        Some(spend) => {
+            let payer = Payer { scope: scope(&user.user_id), allowance: &user.allowance };
+            let standing = spent::standing(&desk, payer, at).await?;
+            draft.detail("spend", &json!(standing.spend), &json!(spend));
+            Some((standing, spend))
+        }
+        None => None,
+    };
     draft.make(&desk).await?;
-    if let Some(spend) = spend {
-        let payer = Payer { scope: scope(&user.user_id), allowance: &user.allowance };
-        let standing = spent::standing(&desk, payer, at).await?;
+    if let Some((standing, spend)) = spend {
         spent::correct(&desk, &scope(&user.user_id), &standing, spend, at).await?;
     }
     let data = one_shown(&desk, &user).await?;

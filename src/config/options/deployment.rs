@@ -140,8 +140,8 @@ pub(crate) const LITELLM_PARAMS: Table = Table {
         later("timeout_by_service_tier", "`timeout` holds for every tier"),
         later("stream_timeout_by_service_tier", "`stream_timeout` holds for every tier"),
         later("tag_regex", "only `tags` are compared"),
-        later("max_budget", NO_BUDGET),
-        later("budget_duration", NO_BUDGET),
+        later("max_budget", "write a budget of its provider: `provider_budget_config`"),
+        later("budget_duration", "write a budget of its provider: `provider_budget_config`"),
         later("default_api_key_tpm_limit", "no limit per key is held"),
         later("default_api_key_rpm_limit", "no limit per key is held"),
         on(
@@ -220,7 +220,6 @@ pub(crate) const MODEL_INFO: Table = Table {
     ],
 };
 
-const NO_BUDGET: &str = "no budget is held";
 const NO_ENTRA: &str = "no user signs in; use `tenant_id`, `client_id` and `client_secret`";
 const NO_AUTO: &str = "no model chooses the model; clients name it";
 

@@ -1,6 +1,6 @@
 //! Every change is kept with who made it, and no secret is.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tollgate::keys::record::Kind;
 use tollgate::keys::{Audit, AuditFilter, Directory as _};
 
@@ -24,6 +24,7 @@ fn a_change_is_kept_with_who_made_it_and_what_was_before() {
     office.made(&ann, "/key/update", &json!({"key": key, "key_alias": "still-mine"}));
     office.make("/key/block", &json!({"key": key}));
     office.make("/key/unblock", &json!({"key": key}));
+    office.make("/key/update", &json!({"key": key, "spend": 2}));
     let new = office.made(&ann, &format!("/key/{key}/regenerate"), &json!({}));
     let new = new["key"].as_str().unwrap();
     office.make("/key/delete", &json!({"keys": [new]}));
@@ -39,6 +40,7 @@ fn a_change_is_kept_with_who_made_it_and_what_was_before() {
             ("ann", "updated"),
             ("master", "blocked"),
             ("master", "unblocked"),
+            ("master", "updated"),
             ("ann", "regenerated"),
             ("master", "deleted"),
         ]
@@ -47,7 +49,9 @@ fn a_change_is_kept_with_who_made_it_and_what_was_before() {
     assert_eq!(update.before.as_ref().unwrap()["key_alias"], "mine");
     assert_eq!(update.after.as_ref().unwrap()["key_alias"], "still-mine");
     assert!(update.key.as_ref().is_some_and(|hash| hash.len() == 64), "by which key");
-    assert!(audits[0].before.is_none() && audits[6].after.is_none());
+    assert!(audits[0].before.is_none() && audits[7].after.is_none());
+    let told = |side: &Option<Value>| side.as_ref().unwrap()["spend"].clone();
+    assert_eq!((told(&audits[5].before), told(&audits[5].after)), (json!(0.0), json!(2.0)));
     let written = format!("{audits:?}");
     for secret in [ann.as_str(), &key, new, "hush-hush"] {
         assert!(!written.contains(secret), "{secret} is in the audit log");

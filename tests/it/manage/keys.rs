@@ -69,7 +69,9 @@ fn a_new_secret_keeps_settings_and_what_was_spent() {
         let old = office.key(&json!({"key_alias": "ci", "models": ["gpt"], "max_budget": 9,
             "budget_duration": "1d", "spend": 1.25}));
         let path = format!("/key/{old}/regenerate");
-        let made = office.make(&path, &json!({}));
+        let reply = office.post(MASTER, &path, &json!({}));
+        assert_eq!(office.gateway.logged(reply.request_id())["path"], "/key/{key}/regenerate");
+        let made = reply.json();
         let new = made["key"].as_str().unwrap();
         assert_ne!(new, old);
         assert_eq!((&made["key_alias"], &made["max_budget"]), (&json!("ci"), &json!(9.0)));

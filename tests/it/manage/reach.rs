@@ -33,6 +33,16 @@ fn a_user_has_their_own_keys_and_nobody_elses() {
     ] {
         assert_eq!(office.post(&bob, path, &body).status, 403, "{path}");
     }
+    for (path, body) in [
+        ("/key/update", json!({"key_alias": "nobody-has-it"})),
+        ("/key/update", json!({"key_alias": "second", "models": []})),
+        ("/key/delete", json!({"key_aliases": ["nobody-has-it"]})),
+        ("/key/delete", json!({"keys": ["sk-unknown-to-all"]})),
+        ("/key/block", json!({"key": "sk-unknown-to-all"})),
+        ("/key/sk-unknown-to-all/reset_spend", json!({"reset_to": 0})),
+    ] {
+        assert_eq!(office.post(&bob, path, &body).status, 403, "{path} {body}");
+    }
     assert_eq!(office.client(second).chat("gpt", "hi").status, 200);
 
     // Not every change of one's own is one's own to make.

@@ -398,3 +398,30 @@ fn what_a_call_costs_is_told_beforehand_and_afterwards() {
         400
     );
 }
+
+#[test]
+fn what_was_just_spent_is_in_the_reports() {
+    let upstream = upstream::openai().replies(chat("hello")).start();
+    let gateway = gateway::with(group("gpt").deployment(openai(&upstream)))
+        .master_key(MASTER)
+        .router("provider_budget_config: {openai: {budget_limit: 5, time_period: 1d}}")
+        .litellm("max_budget: 100\nbudget_duration: 30d")
+        .start();
+    let client = gateway.client();
+    let reply = client.chat("gpt", "hi");
+    assert_eq!(reply.status, 200, "{}", reply.body_text());
+    let path = format!("/spend/logs?request_id={}", reply.request_id());
+    eventually("the request is in the log", || told(&client, &path)[0]["model_group"] == "gpt");
+    let row = &told(&client, &path)[0];
+    let spend = row["spend"].as_f64().unwrap();
+    assert!(spend > 0.0 && row["total_tokens"].as_u64() > Some(0), "{row}");
+    assert_eq!(row["call_type"], "acompletion");
+    let all = told(&client, "/global/spend");
+    assert_eq!((&all["spend"], &all["max_budget"]), (&json!(spend), &json!(100.0)));
+    let budget = &told(&client, "/provider/budgets")["providers"]["openai"];
+    assert_eq!((&budget["budget_limit"], &budget["spend"]), (&json!(5.0), &json!(spend)));
+    assert_eq!(budget["time_period"], "1d");
+    assert!(budget["budget_reset_at"].as_str().is_some_and(|at| at.ends_with("T00:00:00Z")));
+    let today = told(&client, "/global/spend/models");
+    assert_eq!(by(&today, "model", "total_spend"), pairs(&[("gpt", spend)]));
+}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use super::super::draft::Draft;
 use super::super::spent::{self, Payer};
 use super::super::{Desk, Operator, allowance};
 use super::make::{self, Issued, Request};
-use super::{fields, hash_of, one_shown, owns, runs, scope};
+use super::{fields, hash_of, one_shown, owns, runs, scope, shown_once};
 use crate::admin::fault::Fault;
 use crate::admin::form::{Form, Given};
 use crate::keys::record::{Key, KeyType};
@@ -21,14 +22,46 @@ use crate::spend::{Scope, ScopeKind};
 /// The most keys of one request.
 const KEYS_MAX: usize = 500;
 
+/// Whose a key is, or that there is one, is told to nobody else.
+fn not_yours() -> Fault {
+    let message = "You are not allowed to change this key.";
+    Fault::forbidden(message.to_owned()).about("key")
+}
+
 /// The key that a request is about, if it is the caller's to change.
 async fn own_key(desk: &Desk, operator: &Operator, named: &str) -> Result<Key, Fault> {
-    let key = desk.key(named).await?;
-    if owns(operator, &key) || runs(desk, operator, &key).await? {
+    match desk.key(named).await {
+        Ok(key) if owns(operator, &key) || runs(desk, operator, &key).await? => Ok(key),
+        Ok(_) => Err(not_yours()),
+        Err(fault) if fault.status == 404 && !operator.sees_all() => Err(not_yours()),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// The same by its alias.
+async fn own_key_by_alias(
+    desk: &Desk,
+    operator: &Operator,
+    field: &'static str,
+    alias: &str,
+) -> Result<Key, Fault> {
+    match desk.key_by_alias(alias).await? {
+        Some(key) => own_key(desk, operator, &key.token.to_string()).await,
+        None if operator.sees_all() => {
+            let message = format!("Key not found. No key with key_alias='{alias}'.");
+            Err(Fault::absent(field, message))
+        }
+        None => Err(not_yours()),
+    }
+}
+
+/// The key of a request that only who runs it may make.
+async fn run_key(desk: &Desk, operator: &Operator, named: &str) -> Result<Key, Fault> {
+    let key = own_key(desk, operator, named).await?;
+    if runs(desk, operator, &key).await? {
         return Ok(key);
     }
-    // Whose it is, or that it is there, is nobody else's business.
-    let message = "You are not allowed to change this key.";
+    let message = "Only an admin of the key's team or of the proxy may do this to it.";
     Err(Fault::forbidden(message.to_owned()).about("key"))
 }
 
@@ -39,10 +72,7 @@ async fn named_key(desk: &Desk, operator: &Operator, form: &Form) -> Result<Key,
     }
     let missing = || Fault::shape("key", "either key or key_alias must be provided".to_owned());
     let alias = form.name("key_alias")?.value().ok_or_else(missing)?;
-    let absent =
-        || Fault::absent("key_alias", format!("Key not found. No key with key_alias='{alias}'."));
-    let key = desk.key_by_alias(&alias).await?.ok_or_else(absent)?;
-    own_key(desk, operator, &key.token.to_string()).await
+    own_key_by_alias(desk, operator, "key_alias", &alias).await
 }
 
 /// Applies what a form says to a key, as far as the caller may.
@@ -134,11 +164,18 @@ async fn update_one(desk: &Desk, operator: &Operator, form: &Form) -> Result<Key
     let mut key = apply(desk, operator, form, &before, draft.at).await?;
     draft.touch(&mut key.history);
     draft.replace("updated", &before, &key)?;
-    let (at, spend) = (draft.at, form.dollars("spend")?.value());
+    let at = draft.at;
+    let spend = match form.spent("spend")?.value() {
+        Some(spend) => {
+            let payer = Payer { scope: scope(&key), allowance: &key.allowance };
+            let standing = spent::standing(desk, payer, at).await?;
+            draft.detail("spend", &json!(standing.spend), &json!(spend));
+            Some((standing, spend))
+        }
+        None => None,
+    };
     draft.make(desk).await?;
-    if let Some(spend) = spend {
-        let payer = Payer { scope: scope(&key), allowance: &key.allowance };
-        let standing = spent::standing(desk, payer, at).await?;
+    if let Some((standing, spend)) = spend {
         spent::correct(desk, &scope(&key), &standing, spend, at).await?;
     }
     Ok(key)
@@ -196,10 +233,7 @@ pub(super) async fn delete(
         }
     }
     for alias in &aliases {
-        let message = || format!("Key not found. No key with key_alias='{alias}'.");
-        let absent = || Fault::absent("key_aliases", message());
-        let key = desk.key_by_alias(alias).await?.ok_or_else(absent)?;
-        let key = own_key(&desk, &operator, &key.token.to_string()).await?;
+        let key = own_key_by_alias(&desk, &operator, "key_aliases", alias).await?;
         if seen.insert(key.token) {
             draft.delete(&key)?;
         }
@@ -234,13 +268,9 @@ async fn set_blocked(
     blocked: bool,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let before = desk.key(&form.required("key")?).await?;
-    // Who has blocked a key did not do it for its user to undo.
-    if !runs(desk, operator, &before).await? {
-        let message = "Only an admin of the key's team or of the proxy may block and unblock it.";
-        return Err(Fault::forbidden(message.to_owned()).about("key"));
-    }
     let mut draft = Draft::by(desk, operator).await?;
+    // Who has blocked a key did not do it for its user to undo.
+    let before = run_key(desk, operator, &form.required("key")?).await?;
     let mut key = before.clone();
     key.blocked = blocked;
     draft.touch(&mut key.history);
@@ -264,10 +294,15 @@ pub(super) async fn regenerate(
 pub(super) async fn regenerate_this(
     State(desk): State<Arc<Desk>>,
     operator: Operator,
-    Path(named): Path<String>,
+    named: Result<Path<String>, PathRejection>,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    replace(&desk, &operator, &form, &named).await
+    replace(&desk, &operator, &form, &in_path(named)).await
+}
+
+/// The key that a path names; one that is no text is nobody's.
+fn in_path(named: Result<Path<String>, PathRejection>) -> String {
+    named.map(|Path(named)| named).unwrap_or_default()
 }
 
 /// Gives a key a new secret. It keeps its settings, and what it has spent counts on.
@@ -299,7 +334,7 @@ async fn replace(
     // Before the key is there: what it is said to have spent by mistake then bounds nothing.
     carry_over(desk, &before, &key, draft.at).await?;
     draft.make(desk).await?;
-    let mut fields = one_shown(desk, &key).await?;
+    let mut fields = shown_once(desk, &key).await?;
     Issued { key, secret }.tell(&mut fields);
     Ok(Json(Value::Object(fields)))
 }
@@ -340,22 +375,19 @@ async fn carry_over(desk: &Desk, from: &Key, to: &Key, now: Timestamp) -> Result
 pub(super) async fn reset_spend(
     State(desk): State<Arc<Desk>>,
     operator: Operator,
-    Path(named): Path<String>,
+    named: Result<Path<String>, PathRejection>,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let _turn = desk.turn().await;
-    let reset_to = match form.dollars("reset_to")? {
+    let named = in_path(named);
+    let reset_to = match form.spent("reset_to")? {
         Given::Value(dollars) => dollars,
         Given::Null | Given::Absent => {
             return Err(Fault::shape("reset_to", "reset_to is required".to_owned()));
         }
     };
-    let key = desk.key(&named).await?;
-    if !runs(&desk, &operator, &key).await? {
-        let message = "Only an admin of the key's team or of the proxy may reset its spend.";
-        return Err(Fault::forbidden(message.to_owned()).about("key"));
-    }
     let mut draft = Draft::by(&desk, &operator).await?;
+    let key = run_key(&desk, &operator, &named).await?;
     let payer = Payer { scope: scope(&key), allowance: &key.allowance };
     let standing = spent::standing(&desk, payer, draft.at).await?;
     if reset_to > standing.spend {
@@ -366,6 +398,7 @@ pub(super) async fn reset_spend(
     let mut after = key.clone();
     draft.touch(&mut after.history);
     draft.replace("spend_reset", &key, &after)?;
+    draft.detail("spend", &json!(standing.spend), &json!(reset_to));
     let at = draft.at;
     draft.make(&desk).await?;
     spent::correct(&desk, &scope(&key), &standing, reset_to, at).await?;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::draft::Draft;
 use super::super::{Desk, Operator, allowance, new_id, spent};
-use super::{fields, one_shown, scope};
+use super::{fields, scope, shown_once};
 use crate::admin::fault::Fault;
 use crate::admin::form::{Form, Given};
 use crate::keys::record::{Key, KeyType, Team, User};
@@ -52,13 +52,14 @@ async fn answer(
     let _turn = desk.turn().await;
     let mut draft = Draft::by(desk, operator).await?;
     let issued = issue(desk, operator, form, request, &mut draft).await?;
-    draft.make(desk).await?;
-    let spent = form.dollars("spend")?.value().filter(|spent| *spent > 0.0);
+    let spent = form.spent("spend")?.value().filter(|spent| *spent > 0.0);
     if let Some(spent) = spent.filter(|_| operator.changes_all()) {
+        // Before the key is there: what it is said to have spent by mistake then bounds nothing.
         let nothing = spent::Standing::default();
-        spent::correct(desk, &scope(&issued.key), &nothing, spent, jiff::Timestamp::now()).await?;
+        spent::correct(desk, &scope(&issued.key), &nothing, spent, draft.at).await?;
     }
-    let mut fields = one_shown(desk, &issued.key).await?;
+    draft.make(desk).await?;
+    let mut fields = shown_once(desk, &issued.key).await?;
     issued.tell(&mut fields);
     Ok(Json(Value::Object(fields)))
 }

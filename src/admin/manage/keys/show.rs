@@ -153,8 +153,11 @@ pub(super) async fn list(
     }
     let (keys, total) = match form.name("key_hash")?.value() {
         Some(hash) => {
-            let absent = || Fault::absent("key_hash", "Key Hash not found.".to_owned());
-            let key = desk.find::<Key>(&hash).await?.ok_or_else(absent)?;
+            let absent = || match operator.sees_all() {
+                true => Fault::absent("key_hash", "Key Hash not found.".to_owned()),
+                false => not_yours(&operator),
+            };
+            let key = desk.find::<Key>(&hash_of(&hash).to_string()).await?.ok_or_else(absent)?;
             if !sees(&desk, &operator, &key).await? {
                 return Err(not_yours(&operator));
             }
