@@ -66,6 +66,10 @@ impl Directory for Everything {
         Ok(Vec::new())
     }
 
+    async fn count_audits(&self, _: &AuditFilter) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn changed_since(&self, _: Option<i64>) -> Result<Vec<Changed>, StoreError> {
         Ok(Vec::new())
     }
