@@ -57,7 +57,7 @@ impl Ledger for Book {
         Ok(Vec::new())
     }
 
-    async fn count_found(&self, _: &Query) -> Result<u64, StoreError> {
+    async fn count_found(&self, _: &Query, _: u64) -> Result<u64, StoreError> {
         Ok(0)
     }
 
