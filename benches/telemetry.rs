@@ -8,9 +8,10 @@ use std::time::{Duration, SystemTime};
 use http::Method;
 use tollgate::catalog::{Deployment, sample};
 use tollgate::dialect::{ClientDialect, Endpoint};
+use tollgate::keys::Caller;
 use tollgate::money::Usd;
 use tollgate::telemetry::{
-    AccessLog, Attempt, Durations, KeyKind, Metrics, Outcome, RequestRecord, Route, Served,
+    AccessLog, Attempt, Durations, Metrics, Outcome, RequestRecord, Route, Served,
 };
 use tollgate::usage::Usage;
 
@@ -55,7 +56,7 @@ fn record(number: usize) -> RequestRecord {
     record.usage = Some(Usage { input_tokens: 1_200, output_tokens: 310, ..Usage::default() });
     record.cost = Usd::from_dollars(0.0061);
     record.client.ip = Some([192, 0, 2, 7].into());
-    record.client.key = KeyKind::Master;
+    record.client.caller = Some(Caller::Master);
     record
 }
 

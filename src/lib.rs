@@ -1,7 +1,9 @@
 //! Tollgate: an edge proxy for LLM APIs, built on Pingora.
 
 pub mod admin;
+pub mod admission;
 pub mod background;
+pub mod books;
 pub mod catalog;
 pub mod checks;
 pub mod cli;
@@ -19,9 +21,11 @@ pub mod mock;
 pub mod money;
 mod patience;
 pub mod provider;
+pub mod quota;
 pub mod recall;
 pub mod reload;
 pub mod routing;
+pub mod seal;
 pub mod secret;
 pub mod server;
 pub mod snapshot;

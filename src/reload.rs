@@ -13,21 +13,30 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::admin::Operations;
 use crate::admin::config::{Changes, LastReload, ReloadOutcome};
 use crate::catalog::{Catalog, Deployment, DeploymentId};
-use crate::config::{self, Outline};
+use crate::config::{self, Added, Loaded, Outline};
 use crate::edge::{Certificate, CertificateFiles};
 use crate::identity::Identities;
+use crate::keys::record::Model;
 use crate::routing;
+use crate::seal::Seal;
+use crate::secret::Secret;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Metrics, ReloadResult};
 use crate::upstream::Upstreams;
 
 /// Options that are looked at while the process starts, and not again.
-const NEEDS_RESTART: [&str; 7] = [
+const NEEDS_RESTART: [&str; 12] = [
+    "database",
+    "environment_variables.DATABASE_URL",
+    "general_settings.database_connection_pool_limit",
+    "general_settings.database_disable_prepared_statements",
+    "general_settings.database_url",
     "general_settings.listen",
     "litellm_settings.json_logs",
     "litellm_settings.log_file_path",
@@ -57,6 +66,8 @@ pub struct Reload {
     /// Only this machine can reach the listeners.
     pub loopback: bool,
     pub known: Mutex<Known>,
+    /// Deployments of the database, behind those of the file.
+    pub added: Mutex<Vec<Added>>,
     /// Set after each reload, whatever became of it.
     pub reloaded: watch::Sender<Option<LastReload>>,
 }
@@ -105,6 +116,40 @@ fn contents(files: &[PathBuf]) -> u64 {
 impl Operations for Reload {
     fn reload(&self) -> ReloadOutcome {
         self.reload("request")
+    }
+
+    fn check_deployments(&self, models: &[Model]) -> Result<(), Vec<String>> {
+        let Some(path) = &self.config else {
+            return Err(vec!["the gateway was started without a configuration file".to_owned()]);
+        };
+        let added = self.opened(models);
+        let loaded = config::load_with_added(path, &config::ProcessEnv, &added);
+        let Some(snapshot) = loaded.snapshot else {
+            return Err(Refusal::of(&loaded.problems).lines);
+        };
+        // Where invalid deployments are left out, this one would not be there.
+        let known = snapshot.catalog.deployments();
+        let lost = added.iter().find(|one| !known.iter().any(|known| known.id == one.id));
+        match lost {
+            None => Ok(()),
+            Some(one) => {
+                let about = loaded.problems.iter().filter(|one| &*one.file == config::ADDED);
+                let mut lines: Vec<_> = about.map(config::Problem::one_line).collect();
+                lines.push(format!("the model {} would be left out", one.id));
+                Err(lines)
+            }
+        }
+    }
+
+    fn use_deployments(&self, models: &[Model]) -> ReloadOutcome {
+        let opened = self.opened(models);
+        let mut added = self.added.lock();
+        if *added == opened {
+            return ReloadOutcome::Done(Changes::default());
+        }
+        *added = opened;
+        drop(added);
+        self.reload("database")
     }
 
     fn last_reload(&self) -> Option<LastReload> {
@@ -158,10 +203,49 @@ impl Reload {
         known != Some(contents(&files))
     }
 
+    /// Reads the file with the deployments of the database. What of those is wrong is left out: a file
+    /// that is good by itself is not refused for them.
+    fn load(&self, path: &Path) -> Loaded {
+        let mut added = self.added.lock().clone();
+        let loaded = config::load_with_added(path, &config::ProcessEnv, &added);
+        let faulty = config::faulty(&loaded.problems);
+        if loaded.snapshot.is_some() || faulty.is_empty() {
+            return loaded;
+        }
+        let (report, _) = config::report(&loaded.problems, false, false);
+        let ids: Vec<_> = faulty.iter().filter_map(|at| Some(&*added.get(*at)?.id)).collect();
+        tracing::error!(models = %Names(&ids), problems = %report, "models of the database are left out");
+        let mut at = 0;
+        added.retain(|_| {
+            at += 1;
+            !faulty.contains(&(at - 1))
+        });
+        config::load_with_added(path, &config::ProcessEnv, &added)
+    }
+
+    /// The deployments as entries of `model_list`, as far as their seal opens.
+    fn opened(&self, models: &[Model]) -> Vec<Added> {
+        let seal = self.snapshot.load().access.salt.as_ref().and_then(Seal::new);
+        let opened = models.iter().filter_map(|model| {
+            let params = seal.as_ref()?.open(&model.model_id, &model.sealed);
+            let params = params.map_err(|error| error.to_string()).and_then(|text| {
+                serde_json::from_str::<Value>(&text).map_err(|error| error.to_string())
+            });
+            match params {
+                Ok(params) => Some(added(model, &params)),
+                Err(problem) => {
+                    tracing::error!(model = %model.model_id, %problem, "a model of the database is left out");
+                    None
+                }
+            }
+        });
+        opened.collect()
+    }
+
     fn replace(&self, path: &Path, known: &mut Known) -> Result<Changes, Refusal> {
         // Before they are read: what is written into them meanwhile is then seen as a change.
         let before = contents(&known.files);
-        let loaded = config::load(path, &config::ProcessEnv);
+        let loaded = self.load(path);
         let files = match &loaded.snapshot {
             Some(new) => with_authorities(loaded.files, &new.catalog),
             None => {
@@ -176,7 +260,7 @@ impl Reload {
         known.contents = (files == known.files).then_some(before);
         known.files = files;
         let Some(new) = loaded.snapshot else { return Err(Refusal::of(&loaded.problems)) };
-        if new.access.master_key.is_none() && !self.loopback {
+        if !new.access.is_guarded() && !self.loopback {
             let problem = "it has no master key, and the gateway listens on more than loopback";
             return Err(problem.to_owned().into());
         }
@@ -208,6 +292,17 @@ impl Reload {
         self.snapshot.store(Arc::new(new));
         Ok(changes)
     }
+}
+
+fn added(model: &Model, params: &Value) -> Added {
+    let mut info = model.model_info.clone();
+    info.insert("id".to_owned(), Value::String(model.model_id.clone()));
+    let entry = serde_json::json!({
+        "model_name": model.model_name,
+        "litellm_params": params,
+        "model_info": info,
+    });
+    Added { id: (&*model.model_id).into(), entry: Secret::new(entry.to_string()) }
 }
 
 /// Why a file was not taken over.

@@ -5,10 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::admission;
 use crate::catalog::{Catalog, PriceBook};
 use crate::edge;
 pub use crate::keys::Access;
+use crate::keys::Issuing;
+use crate::quota;
 use crate::routing;
+use crate::store;
 
 /// Everything that the configuration file says, resolved.
 #[derive(Debug)]
@@ -20,12 +24,23 @@ pub struct Snapshot {
     /// What is decided by name, before the catalog is asked.
     pub rules: routing::rules::Rules,
     pub access: Access,
+    /// What new keys, users and teams are to be like.
+    pub issuing: Arc<Issuing>,
     pub traffic: Traffic,
     pub fetching: Fetching,
     /// Shared, because each connection asks for it.
     pub edge: Arc<edge::Settings>,
     pub checks: Checks,
     pub logs: Logs,
+    /// Where keys and spend are kept; looked at when the process starts.
+    pub store: store::Settings,
+    pub spending: Spending,
+    /// Limits and budgets.
+    pub admission: admission::Policy,
+    /// Where limits and budgets are shared; looked at when the process starts.
+    pub redis: Option<store::redis::RedisPlace>,
+    /// Who is told of budgets that are nearly used up.
+    pub alerts: quota::alerts::Settings,
     /// What `check` warned about, one line each.
     pub warnings: Vec<Arc<str>>,
 }
@@ -84,6 +99,21 @@ pub struct Checks {
     pub at_once: usize,
     /// A rate limit or a timeout leaves the last result as it was.
     pub ignores_transient: bool,
+}
+
+/// What becomes of what requests spend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spending {
+    /// How often the database gets what is new.
+    pub batch_every: Duration,
+    /// How old a row may become; `None` for no bound.
+    pub keep: Option<Duration>,
+    /// How often older rows are removed.
+    pub forget_every: Duration,
+    /// Requests that failed and cost nothing have rows, too.
+    pub keeps_errors: bool,
+    /// Requests are refused while the disk takes no record of them.
+    pub fails_closed: bool,
 }
 
 /// What is written to the log.

@@ -20,7 +20,7 @@ const KEY_PROTOCOL: &str = "openai-insecure-api-key.";
 /// `WWW-Authenticate` of a 401.
 pub const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
 
-/// Everything in a request that may be meant as its key, for [`crate::keys::authorise`]. `further`
+/// Everything in a request that may be meant as its key, for [`crate::keys::identify`]. `further`
 /// is the configured header. A `Bearer ` in front is taken off wherever it stands; other schemes of
 /// `Authorization` (`Basic`) carry no key of ours.
 pub fn candidates<'a>(

@@ -12,14 +12,19 @@ use http::HeaderMap;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{ClientDialect, Problem, Shared, admit, request_id};
-use crate::keys::Caller;
+use super::{ClientDialect, Problem, Shared, request_id};
+use crate::keys::record::Model;
 use crate::telemetry::rfc3339;
 
 /// What an operator may do to the running process.
 pub trait Operations: Send + Sync + 'static {
     /// Reads the configuration file again. Blocks for as long as that takes.
     fn reload(&self) -> ReloadOutcome;
+    /// Whether the configuration would be good with these deployments of the database; else a line
+    /// for each problem. Blocks.
+    fn check_deployments(&self, models: &[Model]) -> Result<(), Vec<String>>;
+    /// Puts them into force, instead of those of before. Blocks.
+    fn use_deployments(&self, models: &[Model]) -> ReloadOutcome;
     /// How the last reload went, if there was one.
     fn last_reload(&self) -> Option<LastReload>;
 }
@@ -73,10 +78,6 @@ impl LastReload {
 }
 
 pub(super) async fn reload(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    match admit(&shared.source.access(), &headers) {
-        Ok(Caller::Master | Caller::Anonymous) => {}
-        Err(refusal) => return refusal,
-    }
     let Some(operations) = shared.operations.clone() else {
         return refused(&headers, "no_configuration_file", &[NO_FILE.to_owned()]);
     };

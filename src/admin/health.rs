@@ -11,7 +11,8 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{GroupHealth, Shared};
+use super::{GroupHealth, LimitsHealth, Shared};
+use crate::books::Link;
 use crate::telemetry::DeploymentState;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -37,6 +38,8 @@ struct Summary {
     healthy_endpoints: usize,
     unhealthy_endpoints: usize,
     groups: BTreeMap<Arc<str>, GroupSummary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<LimitsHealth>,
 }
 
 #[derive(Debug, Serialize)]
@@ -59,7 +62,12 @@ struct GroupSummary {
 /// long as the process serves: restarting it would not heal a provider.
 pub(super) async fn summary(State(shared): State<Arc<Shared>>) -> Response {
     let draining = shared.source.draining();
-    let summary = summarise(&shared.source.groups(), draining);
+    let mut summary = summarise(&shared.source.groups(), draining);
+    summary.limits = shared.source.limits();
+    let alone = summary.limits.is_some_and(|limits| limits.counted == "alone");
+    if alone && summary.status == Status::Healthy {
+        summary.status = Status::Degraded;
+    }
     let code = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     (code, Json(summary)).into_response()
 }
@@ -76,8 +84,12 @@ pub(super) async fn ready(State(shared): State<Arc<Shared>>) -> Response {
     } else {
         (StatusCode::OK, Status::Healthy)
     };
-    // LiteLLM's wording for a proxy without a database.
-    let mut body = json!({"status": status, "db": "Not connected", "version": VERSION});
+    // LiteLLM's words. Requests are served without the database, so it makes nobody unready.
+    let db = match shared.stores.books.link() {
+        Link::Up => "connected",
+        Link::Unknown | Link::Down => "Not connected",
+    };
+    let mut body = json!({"status": status, "db": db, "version": VERSION});
     // A failed reload leaves the process as able as before, so it stays ready; but it is to be seen.
     let last = shared.operations.as_ref().and_then(|operations| operations.last_reload());
     if let Some(last) = last {
@@ -106,6 +118,7 @@ fn summarise(groups: &[GroupHealth], draining: bool) -> Summary {
         healthy_endpoints: deployments - cooling,
         unhealthy_endpoints: cooling,
         groups,
+        limits: None,
     }
 }
 

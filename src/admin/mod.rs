@@ -9,10 +9,20 @@ mod anthropic_models;
 pub mod auth;
 pub mod config;
 pub mod cors;
+mod counter;
+mod deployments;
+mod fault;
+mod form;
+mod gate;
 mod health;
+pub mod insight;
 mod landing;
+mod manage;
 mod models;
+mod openapi;
 mod problem;
+mod reports;
+pub mod rights;
 pub mod routes;
 
 use std::sync::Arc;
@@ -27,11 +37,17 @@ use axum::routing::{any, get, post};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
+use jiff::tz::TimeZone;
 use tower::ServiceExt;
 
 pub use self::config::Operations;
+pub(crate) use self::gate::Operator;
+use self::insight::Insight;
 pub use self::problem::{ClientDialect, Problem};
-use crate::keys::{self, Access};
+use crate::books;
+use crate::keys::{self, Access, Caller, Directory, Issuing, KeyRing};
+use crate::spend::Ledger;
+use crate::spend::Scope;
 use crate::telemetry::{DeploymentState, Metrics};
 
 /// The header that names a request, in both directions.
@@ -44,16 +60,27 @@ const SERVER_METHODS: &str = "GET, HEAD, POST, OPTIONS";
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What the routes need to know. Asked anew for each request, so a reload is seen at once.
-pub trait Source: Send + Sync + 'static {
+pub trait Source: Insight {
     /// Who may call, as the configuration in force says.
     fn access(&self) -> Access;
     /// The models that can be asked for, in the order of the configuration; no hidden aliases.
-    fn models(&self) -> Vec<Model>;
+    /// Of those that a key cannot call, none.
+    fn models(&self, caller: &Caller) -> Vec<Model>;
     /// The model that a request by this name would be for, by any of its names: a wildcard's
     /// match, an alias, a deployment's id. `None` if such a request would be refused.
-    fn model(&self, name: &str) -> Option<Model>;
+    fn model(&self, name: &str, caller: &Caller) -> Option<Model>;
     /// What the traffic so far says of each model group.
     fn groups(&self) -> Vec<GroupHealth>;
+    /// What new keys, users and teams are to be like.
+    fn issuing(&self) -> Arc<Issuing>;
+    /// The calendar of budgets.
+    fn zone(&self) -> TimeZone;
+    /// What somebody is said to have spent was changed by hand.
+    fn spent_changed(&self, _scope: &Scope) {}
+    /// Who counts limits and budgets; `None`: nobody else takes part in it.
+    fn limits(&self) -> Option<LimitsHealth> {
+        None
+    }
     /// The process is about to end: no new work should be sent here.
     fn draining(&self) -> bool;
     /// What would become of a request now, without calling anyone; or status and body of the error
@@ -67,6 +94,15 @@ pub struct Model {
     pub name: Arc<str>,
     /// LiteLLM says `openai` for every model; a provider's name says more where there is one only.
     pub owned_by: Arc<str>,
+}
+
+/// Who counts limits and budgets that several gateways share.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+pub struct LimitsHealth {
+    /// `shared`, or `alone` while Redis is away.
+    pub counted: &'static str,
+    /// As far as was last heard.
+    pub gateways: u32,
 }
 
 /// Passive health of one model group.
@@ -86,6 +122,15 @@ pub struct DeploymentHealth {
     pub well: Option<bool>,
 }
 
+/// Where the routes find what outlives the process.
+#[derive(Clone)]
+pub struct Stores {
+    pub keys: Arc<KeyRing>,
+    pub directory: Arc<dyn Directory>,
+    pub ledger: Arc<dyn Ledger>,
+    pub books: Arc<books::State>,
+}
+
 /// The routes, ready to answer. Cheap to clone.
 #[derive(Clone)]
 pub struct Admin {
@@ -96,6 +141,7 @@ pub(crate) struct Shared {
     source: Arc<dyn Source>,
     /// `None`: the process cannot be operated from here.
     operations: Option<Arc<dyn Operations>>,
+    stores: Stores,
     metrics: Arc<Metrics>,
     /// Unix time of the start: `created` of every model.
     started: u64,
@@ -104,8 +150,14 @@ pub(crate) struct Shared {
 impl Admin {
     /// `started` is the Unix time of the start, in seconds.
     #[must_use]
-    pub fn new(source: Arc<dyn Source>, metrics: Arc<Metrics>, started: u64) -> Self {
-        Self { router: router(Arc::new(Shared { source, operations: None, metrics, started })) }
+    pub fn new(
+        source: Arc<dyn Source>,
+        stores: Stores,
+        metrics: Arc<Metrics>,
+        started: u64,
+    ) -> Self {
+        let shared = Shared { source, operations: None, stores, metrics, started };
+        Self { router: router(Arc::new(shared)) }
     }
 
     /// The same, with routes by which the process is operated.
@@ -113,11 +165,12 @@ impl Admin {
     pub fn operated(
         source: Arc<dyn Source>,
         operations: Arc<dyn Operations>,
+        stores: Stores,
         metrics: Arc<Metrics>,
         started: u64,
     ) -> Self {
-        let operations = Some(operations);
-        Self { router: router(Arc::new(Shared { source, operations, metrics, started })) }
+        let shared = Shared { source, operations: Some(operations), stores, metrics, started };
+        Self { router: router(Arc::new(shared)) }
     }
 
     /// Answers as if there were no such path.
@@ -169,6 +222,9 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/health/readiness", get(health::ready))
         .route("/config/reload", post(config::reload))
         .route("/routing/explain", post(explain))
+        .route("/utils/token_counter", post(counter::count))
+        .route("/openapi.json", get(openapi::description))
+        .route("/routes", get(openapi::routes))
         .route("/metrics", get(metrics))
         .route("/metrics/", get(metrics));
     for prefix in ["", "/v1"] {
@@ -197,9 +253,24 @@ fn router(shared: Arc<Shared>) -> Router {
             router = router.route(&format!("{under}{path}"), any(refuse));
         }
     }
+    let reports = Arc::new(reports::Reports {
+        directory: Arc::clone(&shared.stores.directory),
+        ledger: Arc::clone(&shared.stores.ledger),
+        source: Arc::clone(&shared.source),
+    });
+    let deployments = Arc::new(deployments::Deployments {
+        directory: Arc::clone(&shared.stores.directory),
+        source: Arc::clone(&shared.source),
+        operations: shared.operations.clone(),
+        turn: tokio::sync::Mutex::default(),
+    });
     router
+        .merge(reports::router(reports))
+        .merge(deployments::router(deployments))
+        .merge(manage::router(&shared))
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(Arc::clone(&shared), gate::enter))
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), across_origins))
         .with_state(shared)
 }
@@ -224,12 +295,6 @@ async fn across_origins(
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let access = shared.source.access();
-    if access.require_auth_for_metrics
-        && let Err(refusal) = admit(&access, &headers)
-    {
-        return refusal;
-    }
     // The page of a thousand busy deployments takes tens of milliseconds to write; no request may
     // wait behind it.
     match tokio::task::spawn_blocking(move || shared.metrics.render()).await {
@@ -252,9 +317,6 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
 
 /// `POST /routing/explain`: the body is a request as it would be sent to a model.
 async fn explain(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    if let Err(refusal) = admit(&shared.source.access(), &headers) {
-        return refusal;
-    }
     let json = [(CONTENT_TYPE, "application/json")];
     match shared.source.explain(&headers, body) {
         Ok(explained) => (json, explained).into_response(),
@@ -265,39 +327,20 @@ async fn explain(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: By
     }
 }
 
-/// Lets the request pass or says why not.
-#[expect(clippy::result_large_err, reason = "the refusal is the response, made once per refusal")]
-pub(crate) fn admit(access: &Access, headers: &HeaderMap) -> Result<keys::Caller, Response> {
-    let candidates = auth::candidates(headers, access.key_header.as_ref());
-    keys::authorise(access, candidates)
-        .map_err(|error| no_entry(&error, headers, ClientDialect::OpenAi))
-}
-
-/// The same for a client of Google's, whose key may stand in the query.
-#[expect(clippy::result_large_err, reason = "the refusal is the response, made once per refusal")]
-fn admit_google(
-    access: &Access,
-    headers: &HeaderMap,
-    query: Option<&str>,
-) -> Result<keys::Caller, Response> {
-    let key = auth::google_key(headers, query);
-    let candidates = auth::candidates(headers, access.key_header.as_ref());
-    keys::authorise(access, candidates.chain(key.as_deref()))
-        .map_err(|error| no_entry(&error, headers, ClientDialect::Gemini))
-}
-
 fn no_entry(error: &keys::AuthError, headers: &HeaderMap, dialect: ClientDialect) -> Response {
     let problem = Problem {
-        status: 401,
+        status: error.status(),
         kind: error.kind(),
         code: error.code(),
         message: &error.to_string(),
-        param: None,
+        param: error.param(),
         request_id: request_id(headers),
         telling: None,
     };
     let mut refusal = problem.response(dialect);
-    refusal.headers_mut().insert(http::header::WWW_AUTHENTICATE, auth::CHALLENGE);
+    if error.status() == 401 {
+        refusal.headers_mut().insert(http::header::WWW_AUTHENTICATE, auth::CHALLENGE);
+    }
     refusal
 }
 

@@ -12,9 +12,7 @@ use http::{HeaderMap, Uri};
 use serde::{Deserialize, Serialize};
 
 use super::anthropic_models as anthropic;
-use super::{
-    ClientDialect, Model, Problem, Shared, admit, admit_google, auth, request_id, shortened,
-};
+use super::{ClientDialect, Model, Operator, Problem, Shared, auth, request_id, shortened};
 
 #[derive(Serialize)]
 struct List<'a> {
@@ -44,18 +42,16 @@ impl<'a> Entry<'a> {
 /// All models, or a page of them for a client of Google's.
 pub(super) async fn list(
     shared: State<Arc<Shared>>,
+    operator: Operator,
     page: Result<Query<Page>, QueryRejection>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
     if auth::is_googles(&headers, uri.query()) {
-        return google_list(shared, page, uri, headers).await;
+        return google_list(shared, operator, page, headers).await;
     }
     let State(shared) = shared;
-    if let Err(refusal) = admit(&shared.source.access(), &headers) {
-        return refusal;
-    }
-    let models = shared.source.models();
+    let models = shared.source.models(&operator.0);
     if anthropic::is_client(&headers) {
         return anthropic::list(&models, shared.started, &uri, &headers);
     }
@@ -66,21 +62,19 @@ pub(super) async fn list(
 /// Any name is found that a request may ask for, listed or not.
 pub(super) async fn one(
     shared: State<Arc<Shared>>,
+    operator: Operator,
     name: Result<Path<String>, PathRejection>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
     if auth::is_googles(&headers, uri.query()) {
-        return google_one(shared, name, uri, headers).await;
+        return google_one(shared, operator, name, headers).await;
     }
     let State(shared) = shared;
-    if let Err(refusal) = admit(&shared.source.access(), &headers) {
-        return refusal;
-    }
     // A name that is no text cannot be that of a model.
     let name = name.map(|Path(name)| name).unwrap_or_default();
     let anthropics = anthropic::is_client(&headers);
-    if let Some(model) = shared.source.model(&name) {
+    if let Some(model) = shared.source.model(&name, &operator.0) {
         return match anthropics {
             true => anthropic::one(&model, shared.started),
             false => Json(Entry::of(&model, &shared)).into_response(),
@@ -145,13 +139,10 @@ pub(super) struct Page {
 /// A page of the models, as Google's clients read it.
 pub(super) async fn google_list(
     State(shared): State<Arc<Shared>>,
+    Operator(caller): Operator,
     page: Result<Query<Page>, QueryRejection>,
-    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(refusal) = admit_google(&shared.source.access(), &headers, uri.query()) {
-        return refusal;
-    }
     let wrong = |param| google_problem(400, "invalid_value", param, &headers);
     let Ok(Query(page)) = page else { return wrong("pageSize") };
     let start = match page.page_token.as_str() {
@@ -162,7 +153,7 @@ pub(super) async fn google_list(
         },
     };
     let size = if page.page_size == 0 { PAGE.0 } else { page.page_size.min(PAGE.1) };
-    let all = shared.source.models();
+    let all = shared.source.models(&caller);
     let models = all.iter().skip(start).take(size).map(GoogleEntry::of).collect();
     let next = start.saturating_add(size);
     let next_page_token = (next < all.len()).then(|| next.to_string());
@@ -172,15 +163,12 @@ pub(super) async fn google_list(
 /// Any name is found that a request may ask for, listed or not.
 pub(super) async fn google_one(
     State(shared): State<Arc<Shared>>,
+    Operator(caller): Operator,
     name: Result<Path<String>, PathRejection>,
-    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    if let Err(refusal) = admit_google(&shared.source.access(), &headers, uri.query()) {
-        return refusal;
-    }
     let name = name.map(|Path(name)| name).unwrap_or_default();
-    match shared.source.model(&name) {
+    match shared.source.model(&name, &caller) {
         Some(model) => Json(GoogleEntry::of(&model)).into_response(),
         None => google_problem(404, "model_not_found", &format!("models/{name}"), &headers),
     }

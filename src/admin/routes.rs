@@ -1,5 +1,7 @@
 //! The paths that exist, for the router, the landing page and the documentation.
 
+use std::borrow::Cow;
+
 use crate::dialect::Endpoint;
 
 /// Inference, served by the gateway for POST. `{model}` stands for one path segment.
@@ -99,7 +101,38 @@ pub const KEPT_UNDER: [&str; 2] = ["/v1", ""];
 /// own. What load balancers and clients ask for is not.
 #[must_use]
 pub fn is_for_operators(path: &str) -> bool {
-    matches!(path, "/" | "/health" | "/metrics" | "/metrics/") || path.starts_with("/config/")
+    const MANAGED: [&str; 12] = [
+        "/config/",
+        "/key/",
+        "/v2/key/",
+        "/user/",
+        "/v2/user/",
+        "/team/",
+        "/v2/team/",
+        "/customer/",
+        "/end_user/",
+        "/budget/",
+        "/organization/",
+        "/tag/",
+    ];
+    match path {
+        "/" | "/health" | "/metrics" | "/metrics/" => true,
+        // A client may ask what its own key is.
+        "/key/info" | "/key/health" => false,
+        _ => MANAGED.iter().any(|prefix| path.starts_with(prefix)),
+    }
+}
+
+/// A path as it may be logged: without the key that it is about.
+#[must_use]
+pub fn logged(path: &str) -> Cow<'_, str> {
+    let about = path.strip_prefix("/key/").and_then(|rest| rest.split_once('/'));
+    match about {
+        Some((named, what)) if named != "service-account" => {
+            Cow::Owned(format!("/key/{{key}}/{what}"))
+        }
+        Some(_) | None => Cow::Borrowed(path),
+    }
 }
 
 /// A line of the landing page.
@@ -111,7 +144,7 @@ pub struct Listed {
 }
 
 /// What a person should know of; other spellings of the same paths are left out.
-pub const LISTED: [Listed; 31] = [
+pub const LISTED: [Listed; 38] = [
     post("/v1/chat/completions", "Chat completions"),
     post("/openai/deployments/{model}/chat/completions", "Chat completions, as Azure's SDK asks"),
     post("/v1beta/models/{model}:generateContent", "Google's generateContent"),
@@ -143,6 +176,13 @@ pub const LISTED: [Listed; 31] = [
     fetch("/health/readiness", "Whether the process takes requests"),
     fetch("/metrics", "Metrics for Prometheus"),
     post("/config/reload", "Read the configuration file again"),
+    post("/key/generate", "Make a key; also update, delete, block, regenerate, info, list"),
+    post("/user/new", "Make a user; also update, delete, info, list"),
+    post("/team/new", "Make a team; also update, delete, block, member_add, info, list"),
+    post("/customer/new", "Make an end user; also update, delete, block, info, list"),
+    post("/organization/new", "Make an organization; also update, delete, member_add, info, list"),
+    post("/budget/new", "Make a shared budget; also update, delete, info, list"),
+    post("/tag/new", "Describe a tag; also update, delete, info, list"),
 ];
 
 const fn post(path: &'static str, what: &'static str) -> Listed {
@@ -151,4 +191,28 @@ const fn post(path: &'static str, what: &'static str) -> Listed {
 
 const fn fetch(path: &'static str, what: &'static str) -> Listed {
     Listed { method: "GET", path, what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_in_a_path_is_not_logged() {
+        assert_eq!(logged("/key/sk-1234/regenerate"), "/key/{key}/regenerate");
+        assert_eq!(logged("/key/sk%2D1234/reset_spend"), "/key/{key}/reset_spend");
+        for path in ["/key/info", "/key/service-account/generate", "/v1/models/a", "/key/"] {
+            assert_eq!(logged(path), path);
+        }
+    }
+
+    #[test]
+    fn management_is_for_operators_and_ones_own_key_is_for_everybody() {
+        for path in ["/key/generate", "/v2/team/list", "/end_user/new", "/config/reload", "/"] {
+            assert!(is_for_operators(path), "{path}");
+        }
+        for path in ["/key/info", "/v1/models", "/health/readiness", "/v1/chat/completions"] {
+            assert!(!is_for_operators(path), "{path}");
+        }
+    }
 }

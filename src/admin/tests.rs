@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::secret::Secret;
+use crate::store::{Database, Place};
 
 /// Two groups, the second with one deployment resting, and a key.
 #[derive(Default)]
@@ -22,14 +23,14 @@ impl Source for Fixed {
         self.access.clone()
     }
 
-    fn models(&self) -> Vec<Model> {
+    fn models(&self, _: &Caller) -> Vec<Model> {
         ["gpt-4o", "openai/*", "meta/llama/3"]
             .map(|name| Model { name: name.into(), owned_by: "openai".into() })
             .into()
     }
 
-    fn model(&self, name: &str) -> Option<Model> {
-        let listed = self.models().into_iter().find(|model| *model.name == *name);
+    fn model(&self, name: &str, caller: &Caller) -> Option<Model> {
+        let listed = self.models(caller).into_iter().find(|model| *model.name == *name);
         let matched = || {
             let name = name.strip_prefix("openai/").map(|_| name.into())?;
             Some(Model { name, owned_by: "openai".into() })
@@ -41,12 +42,47 @@ impl Source for Fixed {
         self.groups.clone()
     }
 
+    fn issuing(&self) -> Arc<Issuing> {
+        Arc::default()
+    }
+
+    fn zone(&self) -> TimeZone {
+        TimeZone::UTC
+    }
+
     fn draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
 
     fn explain(&self, _headers: &HeaderMap, body: Bytes) -> Result<Bytes, (u16, Bytes)> {
         if body.is_empty() { Err((400, Bytes::from_static(b"{}"))) } else { Ok(body) }
+    }
+}
+
+#[async_trait::async_trait]
+impl Insight for Fixed {
+    fn priced(&self, _: &str) -> Option<insight::Priced> {
+        None
+    }
+
+    async fn count(&self, counting: insight::Counting) -> insight::TokenCount {
+        insight::TokenCount { tokens: 1, model: counting.model, tabled: false }
+    }
+
+    fn max_budget(&self) -> Option<f64> {
+        None
+    }
+
+    fn provider_budgets(&self) -> Vec<insight::ProviderBudget> {
+        Vec::new()
+    }
+
+    fn may_use(&self, _: &keys::Principal, _: &str) -> bool {
+        true
+    }
+
+    fn deployments(&self) -> Vec<insight::DeploymentInfo> {
+        Vec::new()
     }
 }
 
@@ -73,7 +109,12 @@ fn guarded() -> Access {
 
 fn admin(source: Fixed) -> Admin {
     let metrics = Arc::new(Metrics::new("1.2.3", SystemTime::UNIX_EPOCH));
-    Admin::new(Arc::new(source), metrics, 1_700_000_000)
+    // A file that is never made: there is nothing in it.
+    let database = Arc::new(Database::new(Place::File("/nonexistent/t.db".into())));
+    let keys = keys::sample::empty_ring();
+    let directory = Arc::clone(&keys) as _;
+    let stores = Stores { keys, directory, ledger: database, books: Arc::default() };
+    Admin::new(Arc::new(source), stores, metrics, 1_700_000_000)
 }
 
 struct Answer {

@@ -4,6 +4,7 @@
 
 mod drain;
 mod files;
+mod models;
 mod systemd;
 mod upgrade;
 
@@ -18,20 +19,38 @@ use pingora_core::server::ShutdownWatch;
 use pingora_core::services::background::BackgroundService;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 
+use crate::books;
 use crate::checks::HealthChecks;
 use crate::edge::handover::Predecessor;
 use crate::edge::{Address, Connections, Lifecycle};
+use crate::gateway::look_after_providers;
 use crate::identity::Identities;
+use crate::keys::KeyRing;
 use crate::mock::Demo;
+use crate::quota::Quota;
+use crate::quota::alerts::{Alerts, Outbox};
 use crate::reload::Reload;
+use crate::routing::Rates;
+use crate::store::Store;
+use crate::store::redis::Redis;
 use crate::telemetry::AccessLog;
 use crate::telemetry::access_log::{Sink, Writer};
 use crate::upstream::Upstreams;
 pub(crate) use upgrade::Upgrader;
 
+/// How often the budgets of providers are looked at.
+const BUDGETS_EVERY: Duration = Duration::from_secs(1);
+
 /// How often the names of upstreams are looked up again, and their idle connections looked at.
 const UPKEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// How often the database is asked whether it is there.
+const PING_EVERY: Duration = Duration::from_secs(5);
+
+/// How often the database is asked which keys were changed elsewhere.
+const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 
 /// How long the listener may take to accept its first connection.
 const LISTEN_MAX: Duration = Duration::from_secs(10);
@@ -57,7 +76,16 @@ pub(crate) struct Background {
     pub draining: Arc<AtomicBool>,
     pub lifecycle: Lifecycle,
     pub upgrader: Arc<Upgrader>,
+    /// Driven by this service: its operations run on this runtime.
+    pub store: Arc<Store>,
+    pub keys: Arc<KeyRing>,
+    pub books: Arc<books::State>,
     pub access_log: AccessLog,
+    pub quota: Arc<Quota>,
+    pub rates: Arc<Rates>,
+    pub redis: Option<Arc<Redis>>,
+    pub alerts: Arc<Alerts>,
+    pub outbox: Outbox,
     /// Taken when the service starts.
     pub once: Mutex<Option<Once>>,
 }
@@ -66,6 +94,7 @@ pub(crate) struct Background {
 pub(crate) struct Once {
     pub log_writer: Writer,
     pub log_sink: Sink,
+    pub spend_writer: books::Writer,
     pub demo: Option<Demo>,
     /// The process that this one takes over from.
     pub predecessor: Option<Predecessor>,
@@ -109,6 +138,55 @@ impl Background {
         }
     }
 
+    async fn look_after_providers(&self) {
+        let mut tick = tokio::time::interval(BUDGETS_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let snapshot = self.reload.snapshot.load();
+            look_after_providers(&self.quota, &self.rates, &snapshot.admission);
+        }
+    }
+
+    /// Limits and budgets, and who is told of them.
+    async fn keep_quota(&self) {
+        let snapshot = || self.reload.snapshot.load();
+        let shared = async {
+            if let Some(redis) = &self.redis {
+                redis.run().await;
+            }
+        };
+        tokio::join!(
+            self.quota.keep(|| snapshot().admission.zone.clone()),
+            self.alerts.run(&self.outbox, || snapshot().alerts.clone()),
+            self.look_after_providers(),
+            shared,
+        );
+    }
+
+    /// Knows whether the database answers.
+    async fn watch_store(&self) {
+        let mut tick = tokio::time::interval(PING_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            self.books.heard(&self.store.ping().await);
+        }
+    }
+
+    /// Hears of records that were changed elsewhere.
+    async fn follow_changes(&self) {
+        let mut tick = tokio::time::interval(FOLLOW_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            // That it is away is told by those who watch it.
+            if let Err(error) = self.keys.catch_up(Instant::now()).await {
+                tracing::debug!(%error, "changes of keys are not heard of");
+            }
+        }
+    }
+
     async fn on_hangup(&self, hangup: std::io::Result<tokio::signal::unix::Signal>) {
         match hangup {
             Ok(mut hangup) => {
@@ -127,6 +205,7 @@ impl Background {
 impl BackgroundService for Background {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let _watch = PanicWatch;
+        self.store.drive();
         // Registered first of all: until then these signals would end the process.
         let hangup = signal(SignalKind::hangup());
         let user_signal = signal(SignalKind::user_defined2());
@@ -136,6 +215,18 @@ impl BackgroundService for Background {
         let logging = once.log_writer.run(once.log_sink, async move {
             // An error means that the sender is gone: the same end.
             drop(until_drained.wait_for(|drained| *drained).await);
+        });
+        let mut until_the_end = is_drained.clone();
+        let pace = || {
+            let spending = self.reload.snapshot.load().spending;
+            books::Pace {
+                batch_every: spending.batch_every,
+                keep: spending.keep,
+                forget_every: spending.forget_every,
+            }
+        };
+        let keeping = once.spend_writer.run(pace, async move {
+            drop(until_the_end.wait_for(|drained| *drained).await);
         });
         let demonstrating = async {
             if let Some(demo) = once.demo
@@ -151,7 +242,11 @@ impl BackgroundService for Background {
                     self.keep_up(),
                     self.health_checks.run(),
                     self.on_hangup(hangup),
+                    self.watch_store(),
+                    self.keep_quota(),
+                    self.follow_changes(),
                     files::reload_on_change(Arc::clone(&self.reload)),
+                    models::follow(Arc::clone(&self.reload), Arc::clone(&self.store) as _),
                     self.upgrader.on_signal(user_signal),
                     self.upgrader.on_control(),
                     systemd::watchdog(&self.beat),
@@ -172,7 +267,7 @@ impl BackgroundService for Background {
                 () = self.identities.keep() => {}
             }
         };
-        if let (Err(error), (), ()) = tokio::join!(logging, demonstrating, working) {
+        if let (Err(error), (), (), ()) = tokio::join!(logging, keeping, demonstrating, working) {
             tracing::error!(%error, "the access log was not written");
         }
         end(0);

@@ -154,6 +154,8 @@ pub struct Caps {
     pub provider_rpm: Option<u64>,
     /// Tokens per minute over all of them.
     pub provider_tpm: Option<u64>,
+    /// The provider has a budget (`provider_budget_config`).
+    pub has_budget: bool,
     /// The share of a limit from which on other deployments go first.
     pub near: f64,
     /// For how long the provider's own word about what is left is believed; `None`: not at all.
@@ -165,6 +167,7 @@ impl Default for Caps {
         Self {
             provider_rpm: None,
             provider_tpm: None,
+            has_budget: false,
             near: 0.9,
             believe: Some(Duration::from_secs(60)),
         }
@@ -191,6 +194,8 @@ pub struct ModelInfo {
     pub max_input_tokens: Option<u64>,
     pub max_output_tokens: Option<u64>,
     pub capabilities: Capabilities,
+    /// Names under which keys may be given it along with others (`access_groups`).
+    pub access_groups: Vec<Arc<str>>,
     /// What the operator says it is good at (`metadata.capabilities`).
     pub names: Vec<Box<str>>,
     /// What the operator expects a reply to take (`metadata.latency`), until it was measured.

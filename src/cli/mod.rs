@@ -6,6 +6,7 @@
 mod check;
 mod demo;
 mod explain;
+mod import;
 mod mock;
 mod serve;
 mod upgrade;
@@ -52,6 +53,8 @@ enum Command {
     Upgrade(upgrade::Arguments),
     /// Show for a request which deployments would serve it and why, calling nobody
     Explain(explain::Arguments),
+    /// Bring over keys, users, teams, budgets and spend from elsewhere
+    Import(import::Arguments),
     /// List every configuration option and what becomes of it
     Options,
 }
@@ -68,6 +71,7 @@ pub fn main() -> ExitCode {
         Some(Command::Mock(arguments)) => mock::run(arguments),
         Some(Command::Upgrade(arguments)) => upgrade::run(&arguments),
         Some(Command::Explain(arguments)) => explain::run(&arguments),
+        Some(Command::Import(arguments)) => import::run(arguments),
         Some(Command::Options) => {
             out(&crate::config::options::plain());
             ExitCode::SUCCESS

@@ -73,6 +73,15 @@ impl<'a> Reader<'a> {
         Some(root)
     }
 
+    /// Adds a text to a tree, as if the file had included it.
+    pub(crate) fn add(&mut self, name: &Path, text: String, root: &mut Node) {
+        if let Some(Node { value: Value::Map(more), .. }) = self.text(name, text)
+            && let Value::Map(entries) = &mut root.value
+        {
+            merge(entries, more, true, self.problems);
+        }
+    }
+
     fn load(&mut self, path: &Path, from: Option<Spot>) -> Option<Node> {
         self.named.push(path.to_path_buf());
         let refuse = |what: String| {

@@ -31,6 +31,7 @@ pub use outline::Outline;
 pub use problem::{BAD_FILE, Problem, Severity, count, report};
 pub use quick_start::{QuickStart, quick_start};
 
+use crate::secret::Secret;
 use crate::snapshot::Snapshot;
 use env::Layered;
 use include::Reader;
@@ -89,6 +90,52 @@ const FILE_OPTIONS: [&str; 3] = ["prices_file", "ssl_certfile_path", "ssl_keyfil
 #[must_use]
 pub fn load(path: &Path, env: &dyn Env) -> Loaded {
     load_with(path, env, |reader| reader.file(path))
+}
+
+/// A deployment that is kept elsewhere than in the file.
+#[derive(Clone, Debug)]
+pub struct Added {
+    pub id: Arc<str>,
+    /// An entry of `model_list`: JSON on one line.
+    pub entry: Secret,
+}
+
+impl PartialEq for Added {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.entry.matches(other.entry.expose().as_bytes())
+    }
+}
+
+/// The name of what is added, in messages. Its entries begin on the second line.
+pub const ADDED: &str = "(database)";
+
+/// Reads a file and all it includes, with deployments that are kept elsewhere.
+#[must_use]
+pub fn load_with_added(path: &Path, env: &dyn Env, added: &[Added]) -> Loaded {
+    let mut text = "model_list:\n".to_owned();
+    for one in added {
+        text.push_str("- ");
+        text.push_str(one.entry.expose());
+        text.push('\n');
+    }
+    load_with(path, env, |reader| {
+        let mut root = reader.file(path)?;
+        if !added.is_empty() {
+            reader.add(Path::new(ADDED), text, &mut root);
+        }
+        Some(root)
+    })
+}
+
+/// Which of what is added has errors.
+#[must_use]
+pub fn faulty(problems: &[Problem]) -> Vec<usize> {
+    let errors =
+        problems.iter().filter(|one| one.severity == Severity::Error && &*one.file == ADDED);
+    let lines = errors.filter_map(|one| usize::try_from(one.line).ok()?.checked_sub(2));
+    let mut faulty: Vec<_> = lines.collect();
+    faulty.dedup();
+    faulty
 }
 
 /// Reads a text as if it stood in a file of this name.

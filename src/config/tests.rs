@@ -10,18 +10,23 @@ use std::path::{Path, PathBuf};
 use super::options::{TABLES, Verdict};
 use super::*;
 use crate::catalog::{Caps, Deployment, Mount};
+use crate::keys::record::Key;
+use crate::keys::ring;
 use crate::routing::{self, Fallback};
+use crate::snapshot::Access;
+use crate::store::Place;
 use crate::usage::{Units, Usage};
 
 /// Stands for every secret in the test files; no report may show it.
 const SECRET: &str = "hunter2";
+
+const DATABASE_URL: &str = "postgresql://litellm:hunter2@localhost/from-env";
 
 fn env() -> BTreeMap<String, String> {
     let names = [
         "ANTHROPIC_API_KEY",
         "AZURE_API_KEY_SECONDARY",
         "COHERE_API_KEY",
-        "DATABASE_URL",
         "LANGFUSE_PUBLIC_KEY",
         "LANGFUSE_SECRET_KEY",
         "LITELLM_MASTER_KEY",
@@ -32,6 +37,7 @@ fn env() -> BTreeMap<String, String> {
     ];
     let mut env: BTreeMap<String, String> =
         names.iter().map(|name| ((*name).to_owned(), format!("{SECRET}-{name}"))).collect();
+    env.insert("DATABASE_URL".to_owned(), DATABASE_URL.to_owned());
     env.insert("EMPTY".to_owned(), String::new());
     env
 }
@@ -46,6 +52,10 @@ fn full_env() -> BTreeMap<String, String> {
         "ACME_API_KEY",
         "OPENAI_PASSED_KEY",
         "SEARCH_API_KEY",
+        "TEAM_A_KEY",
+        "TEAM_B_KEY",
+        "TEAM_C_KEY",
+        "TEAM_D_KEY",
     ] {
         env.insert(name.to_owned(), format!("{SECRET}-{name}"));
     }
@@ -319,7 +329,7 @@ fn the_default_id_changes_with_what_is_called_and_not_with_the_order_of_writing(
 /// The snapshot in a form that people can compare: what differs from the defaults of a type is
 /// written out, addresses are shown without what the provider table adds to them.
 fn describe(snapshot: &Snapshot) -> String {
-    let Snapshot { catalog, routing, access, traffic, fetching, edge, logs, .. } = snapshot;
+    let Snapshot { catalog, routing, access, traffic, fetching, edge, logs, store, .. } = snapshot;
     let mut out = String::new();
     for deployment in catalog.deployments() {
         describe_deployment(deployment, &mut out);
@@ -416,7 +426,26 @@ fn describe(snapshot: &Snapshot) -> String {
     if routing.breaker != routing::Breaker::default() || routing.heeds_checks.is_some() {
         writeln!(out, "{:?}, heeds checks {:?}", routing.breaker, routing.heeds_checks).unwrap();
     }
-    writeln!(out, "{access:?}\n{traffic:?}\n{logs:?}").unwrap();
+    let Access { master_key, key_header, require_auth_for_metrics, cors_origins, .. } = access;
+    let metrics = format!("require_auth_for_metrics: {require_auth_for_metrics}");
+    let more = format!("key_header: {key_header:?}, {metrics}, cors_origins: {cors_origins:?}");
+    writeln!(out, "Access {{ master_key: {master_key:?}, {more} }}").unwrap();
+    if !access.end_user_headers.is_empty() || *access.ring != ring::Settings::default() {
+        writeln!(out, "{:?} end users {:?}", access.ring, access.end_user_headers).unwrap();
+    }
+    for holder in access.static_keys.values() {
+        let Key { key_name, key_alias, models, aliases, allowance, expires, blocked, .. } =
+            &holder.key;
+        let name = key_alias.as_deref().unwrap_or(key_name);
+        writeln!(out, "key {name} {models:?} {aliases:?} {allowance:?}").unwrap();
+        writeln!(out, "   expires {expires:?} blocked {blocked}").unwrap();
+    }
+    writeln!(out, "{traffic:?}\n{logs:?}").unwrap();
+    let is_usual = matches!(&store.place, Place::Postgres { url, connections: 10 }
+        if url.expose() == DATABASE_URL);
+    if !is_usual {
+        writeln!(out, "{store:?}").unwrap();
+    }
     if **edge != crate::edge::Settings::default() {
         writeln!(out, "{edge:?}").unwrap();
     }

@@ -5,20 +5,24 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderValue, Request};
+use jiff::tz::TimeZone;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
+use super::access;
 use super::ctx::RequestCtx;
 use super::explain;
 use super::intake;
 use super::reply;
 use super::{Audience, Gateway};
 use crate::admin::routes;
-use crate::admin::{DeploymentHealth, GroupHealth, Model, Source};
+use crate::admin::{DeploymentHealth, GroupHealth, LimitsHealth, Model, Source};
 use crate::catalog::Resolved;
-use crate::keys::Access;
+use crate::keys::{Access, Caller, Issuing};
+use crate::quota::{Mode, Quota};
 use crate::routing::{self, Health};
 use crate::snapshot::Snapshot;
+use crate::spend::Scope;
 use crate::telemetry::DeploymentState;
 
 /// Bound of a management request's body.
@@ -68,6 +72,7 @@ pub struct View {
     pub snapshot: Arc<ArcSwap<Snapshot>>,
     pub routing: Arc<routing::State>,
     pub draining: Arc<std::sync::atomic::AtomicBool>,
+    pub quota: Arc<Quota>,
 }
 
 impl View {
@@ -96,22 +101,62 @@ impl Source for View {
         self.snapshot.load().access.clone()
     }
 
-    fn models(&self) -> Vec<Model> {
+    fn issuing(&self) -> Arc<Issuing> {
+        Arc::clone(&self.snapshot.load().issuing)
+    }
+
+    fn zone(&self) -> TimeZone {
+        self.snapshot.load().admission.zone.clone()
+    }
+
+    fn spent_changed(&self, scope: &Scope) {
+        self.quota.forget(scope);
+    }
+
+    fn limits(&self) -> Option<LimitsHealth> {
+        let counted = match self.quota.mode() {
+            Mode::Memory => return None,
+            Mode::Shared => "shared",
+            Mode::Alone => "alone",
+        };
+        Some(LimitsHealth { counted, gateways: self.quota.gateways() })
+    }
+
+    fn models(&self, caller: &Caller) -> Vec<Model> {
         let snapshot = self.snapshot.load();
         let catalog = &snapshot.catalog;
         let decided = snapshot.rules.names().map(Arc::from);
         let decided: Vec<Arc<str>> =
             decided.filter(|name| !catalog.names().any(|known| known == name)).collect();
-        let listed = catalog.names().chain(&decided).map(|name| Model {
+        let named = |name: &Arc<str>| Model {
             name: Arc::clone(name),
             owned_by: catalog.asked(name).map_or_else(nobody, |found| owner(&found)),
-        });
-        listed.collect()
+        };
+        let all = catalog.names().chain(&decided);
+        let Some(holder) = caller.principal() else { return all.map(named).collect() };
+        let mut listed: Vec<_> = holder.aliases().map(Arc::from).collect();
+        listed.retain(|name| access::meant(catalog, holder, name).is_ok());
+        listed.extend(all.filter(|name| access::allows(catalog, holder, name)).cloned());
+        if holder.is_restricted() {
+            // What a wildcard serves is not listed, unless the key is for it.
+            for name in holder.named_models() {
+                let is_new = !listed.iter().any(|known| **known == *name);
+                if is_new && catalog.asked(name).is_some() && access::allows(catalog, holder, name)
+                {
+                    listed.push(name.into());
+                }
+            }
+        }
+        listed.iter().map(named).collect()
     }
 
-    fn model(&self, name: &str) -> Option<Model> {
+    fn model(&self, name: &str, caller: &Caller) -> Option<Model> {
         let snapshot = self.snapshot.load();
-        let found = snapshot.catalog.asked(name);
+        let meant = match caller.principal() {
+            Some(holder) => access::meant(&snapshot.catalog, holder, name).ok()?,
+            None => None,
+        };
+        let found = snapshot.catalog.asked(meant.as_deref().unwrap_or(name));
         if found.is_none() && !snapshot.rules.names().any(|known| known == name) {
             return None;
         }

@@ -8,24 +8,28 @@ use super::error::GatewayError;
 use super::queue;
 use crate::admin::auth;
 use crate::dialect::ClientDialect;
-use crate::keys::{self, Access, Caller};
+use crate::keys::{self, Caller, Moment};
 
 /// Finds out who calls, by the keys in the request's headers; Google's clients may write theirs into
 /// the query.
 ///
 /// # Errors
 /// `Key`.
-pub(super) fn caller(
-    access: &Access,
+pub(super) async fn caller(
+    gateway: &Gateway,
+    ctx: &RequestCtx,
     head: &RequestHeader,
     dialect: ClientDialect,
 ) -> Result<Caller, GatewayError> {
+    let access = &ctx.snapshot.access;
     let googles = match dialect {
         ClientDialect::Gemini => auth::google_key(&head.headers, head.uri.query()),
         ClientDialect::OpenAi | ClientDialect::Responses | ClientDialect::Anthropic => None,
     };
-    let candidates = auth::candidates(&head.headers, access.key_header.as_ref());
-    keys::authorise(access, candidates.chain(googles.as_deref())).map_err(GatewayError::Key)
+    let candidates =
+        || auth::candidates(&head.headers, access.key_header.as_ref()).chain(googles.as_deref());
+    let now = Moment { instant: ctx.started, time: ctx.started_at };
+    keys::identify(access, &gateway.keys, candidates, now).await.map_err(GatewayError::Key)
 }
 
 /// Counts the request in, if need be after a short wait.

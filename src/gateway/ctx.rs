@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderName, HeaderValue};
 
+use super::entry::Entry;
 use super::error::{ClientDialect, GatewayError};
 use super::hints::Hints;
 use super::passing::Passing;
@@ -18,8 +19,10 @@ use crate::catalog::{DeploymentId, Picture, PriceBook};
 use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
 use crate::keys::Caller;
+use crate::keys::record::{EndUser, Tag};
 use crate::money::Usd;
 use crate::provider::{Action, Native, Reading, Stored};
+use crate::quota::Ticket;
 use crate::routing::{self, Ask, Fallback, Needs, Settings};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Counted, Metrics};
@@ -52,6 +55,12 @@ pub struct RequestCtx {
     /// The status that was sent; `None` if the client left before.
     pub status: Option<u16>,
     pub client_gone: bool,
+    /// What the books are to hear of it; set once it is known who calls.
+    pub(super) entry: Option<Box<Entry>>,
+    /// What it holds of limits and budgets.
+    pub(super) ticket: Ticket,
+    /// Its provider's budget has paid.
+    pub(super) charged: bool,
     /// Held while a stream is open.
     pub open_stream: Option<Counted>,
     pub in_flight: Option<InFlight>,
@@ -75,8 +84,12 @@ pub struct Call {
     pub obstacle: Obstacle,
     /// A stream is wanted as one JSON array.
     pub array: bool,
-    /// Whose call it is: see [`Caller::owner`].
-    pub tenant: &'static str,
+    /// Whose call it is.
+    pub caller: Option<Caller>,
+    /// Who the client calls for, as it says.
+    pub end_user: Option<Box<str>>,
+    /// What is known of the end user and of the request's tags, where there are records.
+    pub payers: Payers,
     /// Headers that go to a provider of the client's dialect.
     pub forwarded: Vec<(HeaderName, HeaderValue)>,
     pub stream: bool,
@@ -87,6 +100,8 @@ pub struct Call {
     /// `context_window_fallbacks` and `content_policy_fallbacks`.
     pub class_fallbacks: Vec<(FailureClass, Vec<Fallback>)>,
     pub disable_fallbacks: bool,
+    /// Groups that the caller may not call, where that matters for the operator's fallbacks too.
+    pub barred: Vec<Arc<str>>,
     pub tags: Vec<Box<str>>,
     /// The end of the whole request.
     pub deadline: Instant,
@@ -103,7 +118,19 @@ pub struct Call {
     pub owner: Option<DeploymentId>,
 }
 
+/// Who, besides the caller, has limits or a budget that a call counts on.
+#[derive(Clone, Debug, Default)]
+pub struct Payers {
+    pub end_user: Option<Arc<EndUser>>,
+    pub tags: Vec<Arc<Tag>>,
+}
+
 impl Call {
+    /// Whose what is kept for the call is: see [`Caller::owner`].
+    pub fn tenant(&self) -> &str {
+        self.caller.as_ref().map_or("", Caller::owner)
+    }
+
     /// The call as its client wrote it, if not canonically.
     pub fn native(&self) -> Option<Native<'_>> {
         let body = self.native.as_ref()?;
@@ -148,6 +175,7 @@ impl Call {
             disable_fallbacks: self.disable_fallbacks || self.owner.is_some(),
             pin: self.owner.clone(),
             stand_ins: Vec::new(),
+            barred: self.barred.clone(),
             tags: self.tags.clone(),
             stream: self.stream,
             needs: None,
@@ -218,12 +246,7 @@ impl Relayed {
     /// Takes down what the reply used and what that costs at the deployment's price. Called once
     /// for each attempt of which the client got something: a stream may be the work of several.
     pub fn settle(&mut self, usage: Usage, prices: &PriceBook) {
-        let served = self.served_by.as_ref();
-        let price = served.and_then(|by| match &self.picture {
-            Some(picture) => by.deployment.price_of_images(&by.model, prices, picture),
-            None => by.deployment.price(&by.model, prices),
-        });
-        let cost = price.map(|price| price.cost(&usage));
+        let cost = self.price(&usage, prices);
         // Also of estimated usage, which the log marks: a budget that ignored it could be spent
         // many times over by streams that break.
         self.cost = match (self.cost, cost) {
@@ -231,6 +254,18 @@ impl Relayed {
             (before, cost) => cost.or(before),
         };
         self.usage = Some(self.usage.map_or(usage, |before| before.plus(usage)));
+    }
+}
+
+impl Relayed {
+    /// What so much costs at the price of the deployment that answers.
+    pub fn price(&self, usage: &Usage, prices: &PriceBook) -> Option<Usd> {
+        let by = self.served_by.as_ref()?;
+        let price = match &self.picture {
+            Some(picture) => by.deployment.price_of_images(&by.model, prices, picture),
+            None => by.deployment.price(&by.model, prices),
+        };
+        price.map(|price| price.cost(usage))
     }
 }
 
@@ -312,6 +347,9 @@ impl RequestCtx {
             error: None,
             status: None,
             client_gone: false,
+            entry: None,
+            ticket: Ticket::Free,
+            charged: false,
             open_stream: None,
             in_flight: None,
         }

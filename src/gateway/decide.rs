@@ -110,12 +110,15 @@ impl Facts for Told<'_> {
         match fact {
             Text::Model => Some(Cow::Borrowed(&self.call.model)),
             Text::User => self.call.body.str("user"),
-            Text::Key => match self.ctx.caller {
-                Some(Caller::Master) => Some(Cow::Borrowed("master")),
-                Some(Caller::Anonymous) | None => None,
+            Text::Key => match self.ctx.caller.as_ref()? {
+                Caller::Master => Some(Cow::Borrowed("master")),
+                Caller::Anonymous => None,
+                Caller::Key(holder) => Some(Cow::Borrowed(holder.name())),
             },
-            // No key belongs to a team yet; `config` says so where a rule asks for it.
-            Text::Team => None,
+            Text::Team => {
+                let holder = self.ctx.caller.as_ref()?.principal()?;
+                holder.team_name().map(Cow::Borrowed)
+            }
             Text::Region => self.region(),
         }
     }

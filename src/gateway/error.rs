@@ -9,11 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::overflow;
+pub use super::quota::NoRoom;
 use super::refusal::HeadProblem;
 pub use crate::admin::ClientDialect;
 use crate::admin::{Problem, shortened};
 use crate::failure::{Failure, FailureClass};
 use crate::keys::AuthError;
+use crate::keys::access::Owner;
 use crate::routing::Out;
 
 /// Why a request was not answered as asked.
@@ -21,6 +23,12 @@ use crate::routing::Out;
 pub enum GatewayError {
     /// No key came with the request, or none of ours.
     Key(AuthError),
+    /// The model is not one that the caller may call.
+    ModelDenied { owner: Owner, model: String },
+    /// The key does not open this path.
+    RouteDenied { path: String },
+    /// Whom the client calls for is blocked.
+    EndUserBlocked { id: String },
     /// The head is not one of a request that is served.
     BadHead(HeadProblem),
     /// The body is larger than `max_request_size_mb`.
@@ -43,10 +51,14 @@ pub enum GatewayError {
     NoneFits { model: String, out: Out },
     /// Tags were sent, and no deployment takes them.
     NoTaggedDeployment { model: String },
+    /// A limit or a budget of the key, its team or somebody else who pays has no room.
+    NoRoom(NoRoom),
     /// The gateway has its `global_max_parallel_requests` in flight.
     GatewayFull,
     /// As many requests are in flight, and wait, as may; or the wait was too long.
     Overloaded,
+    /// What is spent cannot be written down, and may not be spent then.
+    Unrecorded,
     /// The whole request took longer than `request_timeout`.
     Deadline { after: Duration },
     /// The gateway broke; the log has the reason under the request id.
@@ -58,7 +70,10 @@ impl GatewayError {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::Key(_) => 401,
+            Self::Key(error) => error.status(),
+            Self::ModelDenied { .. } | Self::RouteDenied { .. } => 403,
+            // LiteLLM's.
+            Self::EndUserBlocked { .. } => 400,
             Self::BadHead(problem) => problem.status(),
             Self::UnknownModel { .. } => 404,
             Self::NoTaggedDeployment { .. } | Self::NoneFits { .. } => 400,
@@ -70,7 +85,8 @@ impl GatewayError {
             | Self::DeploymentsFull { .. }
             | Self::DeploymentsLimited { .. }
             | Self::GatewayFull => 429,
-            Self::Overloaded => 503,
+            Self::NoRoom(no_room) => no_room.status(),
+            Self::Overloaded | Self::Unrecorded => 503,
             Self::Deadline { .. } => 504,
             Self::Internal => 500,
         }
@@ -94,6 +110,9 @@ impl GatewayError {
     pub fn code(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
             Self::Key(error) => error.code(),
+            Self::ModelDenied { .. } => "model_access_denied",
+            Self::RouteDenied { .. } => "route_not_allowed",
+            Self::EndUserBlocked { .. } => "end_user_blocked",
             Self::BadHead(problem) => problem.code(),
             Self::BodyTooLarge { .. } => "request_too_large",
             Self::BodyIncomplete { .. } => "request_incomplete",
@@ -112,8 +131,10 @@ impl GatewayError {
                 _ => "no_deployment_with_capability",
             },
             Self::NoTaggedDeployment { .. } => "no_deployment_for_tags",
+            Self::NoRoom(no_room) => no_room.code(),
             Self::GatewayFull => "gateway_at_max_parallel_requests",
             Self::Overloaded => "gateway_overloaded",
+            Self::Unrecorded => "spend_not_recorded",
             Self::Deadline { .. } => "request_timeout",
             Self::Internal => "internal_error",
         })
@@ -124,6 +145,9 @@ impl GatewayError {
     pub fn kind(&self) -> Cow<'_, str> {
         Cow::Borrowed(match self {
             Self::Key(error) => error.kind(),
+            Self::ModelDenied { owner, .. } => owner.denial(),
+            Self::RouteDenied { .. } => "auth_error",
+            Self::EndUserBlocked { .. } => "invalid_request_error",
             Self::BadHead(_)
             | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
@@ -136,7 +160,9 @@ impl GatewayError {
             | Self::DeploymentsFull { .. }
             | Self::DeploymentsLimited { .. }
             | Self::GatewayFull => "rate_limit_error",
+            Self::NoRoom(no_room) => no_room.kind(),
             Self::Overloaded => "overloaded_error",
+            Self::Unrecorded => "service_unavailable_error",
             Self::Deadline { .. } => "timeout_error",
             Self::Internal => "internal_server_error",
         })
@@ -147,6 +173,19 @@ impl GatewayError {
     pub fn message(&self) -> Cow<'_, str> {
         Cow::Owned(match self {
             Self::Key(error) => error.to_string(),
+            Self::ModelDenied { owner, model } => format!(
+                "{} not allowed to access model. Tried to access {}. GET /v1/models lists the models \
+                 that this key may call.",
+                owner.word(),
+                shortened(model)
+            ),
+            Self::RouteDenied { path } => format!(
+                "Virtual key is not allowed to call this route. Tried to call route: {}",
+                shortened(path)
+            ),
+            Self::EndUserBlocked { id } => {
+                format!("User blocked from making LLM API Calls. User={}", shortened(id))
+            }
             Self::BadHead(problem) => return Cow::Borrowed(problem.message()),
             Self::BodyTooLarge { limit_bytes } => {
                 format!("The request body is larger than the limit of {limit_bytes} bytes.")
@@ -174,11 +213,16 @@ impl GatewayError {
             Self::NoTaggedDeployment { model } => {
                 format!("No deployment of `{model}` takes requests with these tags.")
             }
+            Self::NoRoom(no_room) => no_room.message(),
             Self::GatewayFull => {
                 "The gateway has as many requests in flight as it may. Try again shortly.".into()
             }
             Self::Overloaded => {
                 "The gateway has more requests than it can serve. Try again shortly.".into()
+            }
+            Self::Unrecorded => {
+                "The gateway cannot write down what requests cost, and serves none meanwhile."
+                    .into()
             }
             Self::Deadline { after } => format!(
                 "The request was not finished within its limit of {} seconds.",
@@ -195,9 +239,11 @@ impl GatewayError {
     pub fn param(&self) -> Option<&str> {
         match self {
             Self::BadBody { param, .. } => *param,
-            Self::UnknownModel { .. } => Some("model"),
+            Self::UnknownModel { .. } | Self::ModelDenied { .. } => Some("model"),
+            Self::EndUserBlocked { .. } => Some("user"),
             Self::Upstream(failure) => failure.param.as_deref(),
-            Self::Key(_)
+            Self::Key(error) => error.param(),
+            Self::RouteDenied { .. }
             | Self::BadHead(_)
             | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }
@@ -206,8 +252,10 @@ impl GatewayError {
             | Self::DeploymentsLimited { .. }
             | Self::NoneFits { .. }
             | Self::NoTaggedDeployment { .. }
+            | Self::NoRoom(_)
             | Self::GatewayFull
             | Self::Overloaded
+            | Self::Unrecorded
             | Self::Deadline { .. }
             | Self::Internal => None,
         }
@@ -220,14 +268,20 @@ impl GatewayError {
             Self::AllCooling { retry_after, .. } | Self::DeploymentsLimited { retry_after, .. } => {
                 Some(*retry_after)
             }
-            Self::DeploymentsFull { .. } | Self::GatewayFull | Self::Overloaded => {
-                Some(Duration::from_secs(1))
-            }
+            Self::NoRoom(no_room) => no_room.wait(),
+            Self::DeploymentsFull { .. }
+            | Self::GatewayFull
+            | Self::Overloaded
+            | Self::Unrecorded
+            | Self::Key(AuthError::Unavailable) => Some(Duration::from_secs(1)),
             Self::Upstream(failure) => failure.retry_after.or_else(|| {
                 // SDKs retry these at once otherwise; a second is what the providers ask for.
                 matches!(failure.class, FailureClass::Overloaded).then_some(Duration::from_secs(1))
             }),
             Self::Key(_)
+            | Self::ModelDenied { .. }
+            | Self::RouteDenied { .. }
+            | Self::EndUserBlocked { .. }
             | Self::BadHead(_)
             | Self::BodyTooLarge { .. }
             | Self::BodyIncomplete { .. }

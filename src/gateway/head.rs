@@ -8,9 +8,11 @@ use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use super::ctx::RequestCtx;
-use super::error::{ClientDialect, GatewayError, whole_seconds};
+use super::error::{ClientDialect, GatewayError, NoRoom, whole_seconds};
+use super::quota;
 use super::refusal::HeadProblem;
 use crate::admin::{auth, cors};
+use crate::admission::Why;
 use crate::failure::FailureClass;
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
@@ -27,6 +29,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const TOKEN_COUNT: HeaderName = HeaderName::from_static("x-tollgate-token-count");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+const KEY_RPM: HeaderName = HeaderName::from_static("x-litellm-key-rpm-limit");
+const KEY_TPM: HeaderName = HeaderName::from_static("x-litellm-key-tpm-limit");
+const KEY_MAX_BUDGET: HeaderName = HeaderName::from_static("x-litellm-key-max-budget");
+const KEY_SPEND: HeaderName = HeaderName::from_static("x-litellm-key-spend");
+/// LiteLLM's names, without a prefix.
+const RATE_LIMIT_TYPE: HeaderName = HeaderName::from_static("rate_limit_type");
+const RESET_AT: HeaderName = HeaderName::from_static("reset_at");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
@@ -99,8 +108,10 @@ pub(super) fn error(
         headers.insert(RETRY_AFTER_MS, millis.into());
     }
     match error {
-        GatewayError::Key(_) => {
-            headers.insert(header::WWW_AUTHENTICATE, auth::CHALLENGE);
+        GatewayError::Key(error) => {
+            if error.status() == 401 {
+                headers.insert(header::WWW_AUTHENTICATE, auth::CHALLENGE);
+            }
         }
         GatewayError::Upstream(failure) => {
             let said = failure.should_retry;
@@ -109,11 +120,15 @@ pub(super) fn error(
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static(word));
             }
         }
+        GatewayError::NoRoom(no_room) => told_limits(&mut headers, no_room),
         GatewayError::BadHead(HeadProblem::NoUpgrade) if session.is_http2() => {}
         GatewayError::BadHead(HeadProblem::NoUpgrade) => {
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
-        GatewayError::BadHead(_)
+        GatewayError::ModelDenied { .. }
+        | GatewayError::RouteDenied { .. }
+        | GatewayError::EndUserBlocked { .. }
+        | GatewayError::BadHead(_)
         | GatewayError::BodyTooLarge { .. }
         | GatewayError::BodyIncomplete { .. }
         | GatewayError::BadBody { .. }
@@ -125,6 +140,7 @@ pub(super) fn error(
         | GatewayError::NoTaggedDeployment { .. }
         | GatewayError::GatewayFull
         | GatewayError::Overloaded
+        | GatewayError::Unrecorded
         | GatewayError::Deadline { .. }
         | GatewayError::Internal => {}
     }
@@ -197,11 +213,63 @@ fn common(session: &Session, ctx: &RequestCtx, body: Body) -> HeaderMap {
         if let Some(cost) = relayed.cost {
             insert_text(&mut headers, COST, cost.to_string());
         }
+        own_limits(&mut headers, ctx);
         let total = ctx.started.elapsed();
         insert_text(&mut headers, DURATION, millis(total));
         insert_text(&mut headers, OVERHEAD, millis(total.saturating_sub(relayed.upstream)));
     }
     headers
+}
+
+/// What is left of the limits that the request was let in by, in LiteLLM's names, and what its key may
+/// use.
+fn own_limits(headers: &mut HeaderMap, ctx: &RequestCtx) {
+    for room in ctx.ticket.rooms() {
+        let whose = quota::descriptor(room.kind);
+        for (limit, left, what) in [
+            (room.limit.requests, room.left.requests, "requests"),
+            (room.limit.tokens, room.left.tokens, "tokens"),
+        ] {
+            if let Some(limit) = limit {
+                own_limit(headers, whose, what, limit, left);
+            }
+        }
+    }
+    let Some(key) = quota::of_key(ctx.caller.as_ref()) else { return };
+    for (name, limit) in [(KEY_RPM, key.rpm_limit), (KEY_TPM, key.tpm_limit)] {
+        if let Some(limit) = limit {
+            headers.insert(name, limit.into());
+        }
+    }
+    if let Some(max) = key.max_budget {
+        insert_text(headers, KEY_MAX_BUDGET, max.to_string());
+    }
+    if let Some(spent) = ctx.ticket.key_spent() {
+        insert_text(headers, KEY_SPEND, spent.to_string());
+    }
+}
+
+fn own_limit(headers: &mut HeaderMap, whose: &str, what: &str, limit: u64, left: u64) {
+    for (word, value) in [("limit", limit), ("remaining", left)] {
+        if let Ok(name) = HeaderName::try_from(format!("x-ratelimit-{whose}-{word}-{what}")) {
+            headers.insert(name, value.into());
+        }
+    }
+}
+
+/// Which limit refused the request, and until when.
+fn told_limits(headers: &mut HeaderMap, no_room: &NoRoom) {
+    let Some(kind) = no_room.limit() else { return };
+    headers.insert(RATE_LIMIT_TYPE, HeaderValue::from_static(kind));
+    if let Some(resets) = no_room.resets() {
+        headers.insert(RESET_AT, resets.as_second().into());
+    }
+    let (limit, remaining) = match no_room.refusal.why {
+        Why::Rate { limit, remaining, .. } => (limit, remaining),
+        Why::Parallel { limit } => (limit, 0),
+        Why::Budget { .. } | Why::Unknown => return,
+    };
+    own_limit(headers, quota::descriptor(no_room.refusal.scope.kind), kind, limit, remaining);
 }
 
 /// The framing of a body of unknown length.

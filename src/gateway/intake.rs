@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_proxy::Session;
 use serde_json::Value;
 
-use super::ctx::{Call, RequestCtx};
+use super::ctx::{Call, Payers, RequestCtx};
 use super::error::GatewayError;
 use super::refusal::HeadProblem;
 use super::route::Asked;
@@ -18,7 +18,6 @@ use super::stored::{self, Named};
 use super::{forms, hints};
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::FailureClass;
-use crate::keys::Caller;
 use crate::patience::within;
 use crate::routing::Fallback;
 use crate::wire::client::Obstacle;
@@ -219,7 +218,10 @@ pub(super) fn understand(
         _ => forwarded(headers),
     };
     Ok(Call {
-        tenant: ctx.caller.map_or("", Caller::owner),
+        caller: ctx.caller.clone(),
+        end_user: None,
+        payers: Payers::default(),
+        barred: Vec::new(),
         endpoint,
         dialect,
         native,

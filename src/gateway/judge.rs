@@ -166,6 +166,10 @@ impl Relay<'_> {
         };
         let head = head::answer(self.session, self.ctx, size, self.upstream_head.as_ref());
         self.ctx.relayed.bytes_sent = body.len() as u64;
+        // Before the client has it: whoever has a reply has a row, and its next request may follow at
+        // once.
+        self.ctx.entry_over();
+        self.ctx.settle_quota(self.gateway, true);
         let tasks = vec![HttpTask::Header(head, false), HttpTask::Body(Some(body), true)];
         let writing = pin!(reply::write_together(self.session, tasks));
         match within(left(call.deadline), writing).await {

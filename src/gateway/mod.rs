@@ -4,11 +4,13 @@
 //! `admit` (may it be), `relay` (the attempts; `exchange` talks to an upstream, `pump` moves a
 //! stream) and `settle` (what it was). Pages and health checks are handed to the `admin` router.
 
+mod access;
 mod admin;
 mod admit;
 mod connection;
 mod ctx;
 mod decide;
+mod entry;
 pub mod error;
 mod estimate;
 pub(crate) mod exchange;
@@ -18,15 +20,18 @@ mod forms;
 mod head;
 mod hedged;
 mod hints;
+mod insight;
 mod intake;
 mod judge;
 mod needs;
 mod opening;
 mod overflow;
 mod passing;
+mod payer;
 mod preface;
 mod pump;
 mod queue;
+mod quota;
 mod refusal;
 mod relay;
 mod remember;
@@ -53,20 +58,26 @@ use tokio::sync::Semaphore;
 pub use self::admin::View;
 use self::connection::Connection;
 use self::ctx::RequestCtx;
+use self::entry::Entry;
 use self::error::{ClientDialect, GatewayError};
 use self::passing::Passing;
 pub use self::preface::AnyHttp;
 pub use self::queue::Queue;
+pub use self::quota::look_after_providers;
 use self::refusal::HeadProblem;
 use self::route::Route;
 pub use self::shadow::room as shadow_room;
 use crate::admin::Admin;
+use crate::books::Books;
 use crate::edge;
 use crate::fetch::Fetcher;
 use crate::identity::Identities;
+use crate::keys::{Directory, KeyRing};
+use crate::quota::Quota;
 use crate::recall::Memory;
 use crate::routing;
 use crate::snapshot::Snapshot;
+use crate::spend::Ledger;
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Upstreams;
 
@@ -91,6 +102,16 @@ pub struct Gateway {
     pub memory: Arc<Memory>,
     /// Room for copies of requests: see [`shadow_room`].
     pub shadows: Arc<Semaphore>,
+    /// Keys, users, teams.
+    pub directory: Arc<dyn Directory>,
+    /// What is known of keys, users, teams, end users and tags.
+    pub keys: Arc<KeyRing>,
+    /// What was spent.
+    pub ledger: Arc<dyn Ledger>,
+    /// Where requests write down what they spend.
+    pub books: Arc<Books>,
+    /// Limits and budgets.
+    pub quota: Arc<Quota>,
     /// Answers everything that is not inference.
     pub admin: Admin,
     /// Whom this listener is for.
@@ -196,10 +217,10 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         ctx: &mut RequestCtx,
     ) -> pingora_core::Result<()> {
-        passing::received(ctx, body.as_ref())
+        passing::received(ctx, body.as_ref(), end_of_stream)
     }
 
     fn fail_to_connect(
@@ -230,6 +251,12 @@ impl ProxyHttp for Gateway {
         ctx: &mut RequestCtx,
     ) -> pingora_core::Result<Option<Duration>> {
         passing::sent(session, ctx, body, end_of_stream);
+        if end_of_stream {
+            // Before the last piece goes out.
+            passing::finish(self, session, ctx);
+            ctx.entry_over();
+            ctx.settle_quota(self, true);
+        }
         Ok(None)
     }
 
@@ -263,6 +290,8 @@ impl ProxyHttp for Gateway {
 
     async fn logging(&self, session: &mut Session, _error: Option<&Error>, ctx: &mut RequestCtx) {
         passing::finish(self, session, ctx);
+        let reached = !ctx.relayed.attempts.is_empty();
+        ctx.settle_quota(self, reached);
         settle::settle(self, session, ctx);
     }
 
@@ -287,6 +316,19 @@ impl From<GatewayError> for Refusal {
 }
 
 impl Gateway {
+    /// Begins the request's entry in the books.
+    fn take_down(&self, ctx: &mut RequestCtx, head: &RequestHeader) -> Result<(), GatewayError> {
+        if ctx.snapshot.spending.fails_closed && self.books.state().is_blocked() {
+            return Err(GatewayError::Unrecorded);
+        }
+        let mut entry = Entry::new(self, ctx, head.uri.path(), &head.headers);
+        if let Some(passing) = &ctx.passing {
+            entry.passes(passing.asked());
+        }
+        ctx.entry = Some(Box::new(entry));
+        Ok(())
+    }
+
     /// Whether the request is one that is passed as it is. Then it is admitted.
     async fn pass_in(&self, session: &Session, ctx: &mut RequestCtx) -> Result<bool, Refusal> {
         let head = session.req_header();
@@ -295,16 +337,25 @@ impl Gateway {
         }
         if passing::is_realtime(head.uri.path()) {
             // Before anything is told of a model.
-            ctx.caller = Some(admit::caller(&ctx.snapshot.access, head, ctx.dialect)?);
+            ctx.caller = Some(admit::caller(self, ctx, head, ctx.dialect).await?);
         }
         let Some(passing) = Passing::of(ctx, head)? else { return Ok(false) };
         // Refused or not, the log says what it was.
-        let passing = ctx.passing.insert(Box::new(passing));
-        if passing.needs_key() {
-            ctx.caller = Some(admit::caller(&ctx.snapshot.access, head, ctx.dialect)?);
+        let passing = Box::new(passing);
+        let (needs_key, checked) = (passing.needs_key(), passing.check());
+        ctx.passing = Some(passing);
+        if needs_key {
+            ctx.caller = Some(admit::caller(self, ctx, head, ctx.dialect).await?);
         }
-        passing.check()?;
+        self.take_down(ctx, head)?;
+        access::check_path(ctx.caller.as_ref(), head.uri.path())?;
+        checked?;
+        if let (Some(passing), Some(caller)) = (&mut ctx.passing, &ctx.caller) {
+            passing.watch(caller, head)?;
+        }
         ctx.in_flight = Some(admit::enter(self, ctx).await?);
+        let group = ctx.passing.as_ref().and_then(|passing| passing.group());
+        quota::enter_passing(self, ctx, group.as_deref()).await?;
         Ok(true)
     }
 
@@ -329,20 +380,31 @@ impl Gateway {
             }
             Route::Inference(asked) => {
                 // The key is checked before a byte of the body is read.
-                ctx.caller = Some(admit::caller(&ctx.snapshot.access, head, asked.dialect)?);
+                ctx.caller = Some(admit::caller(self, ctx, head, asked.dialect).await?);
+                self.take_down(ctx, head)?;
+                access::check_path(ctx.caller.as_ref(), &path)?;
                 ctx.in_flight = Some(admit::enter(self, ctx).await?);
                 let traffic = &ctx.snapshot.traffic;
                 let (limit, silence) = (traffic.max_request_bytes, traffic.client_body_timeout);
                 let body = intake::read_body(session, limit, silence).await?;
                 let head = session.req_header();
                 let query = head.uri.query().unwrap_or_default();
-                let call = match asked.part {
+                let mut call = match asked.part {
                     Some(stored::Named::Response { id, action }) => {
                         stored::understand(ctx, &head.headers, id, action, head.uri.query())?
                     }
                     _ => intake::understand(ctx, &head.headers, query, asked, body)?,
                 };
-                ctx.call = Some(Arc::new(call));
+                let allowed = access::apply(self, ctx, &head.headers, &mut call).await;
+                // Refused or not, log and ledger say what was asked for.
+                let call = Arc::new(call);
+                ctx.call = Some(Arc::clone(&call));
+                let group = settle::group_asked(&ctx.snapshot, &call.model);
+                if let Some(entry) = &mut ctx.entry {
+                    entry.calls(&call, group);
+                }
+                allowed?;
+                quota::enter(self, ctx, &call).await?;
                 Ok(false)
             }
         }

@@ -22,7 +22,7 @@ use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::Failure;
 use crate::patience::{nap, within};
 use crate::routing::{Attempt, Plan};
-use crate::usage::Usage;
+use crate::usage::{BYTES_PER_TOKEN, Usage};
 use crate::wire::chat::add_usage;
 use crate::wire::completions::TextStream;
 
@@ -65,6 +65,8 @@ pub(super) struct Pump<'a, 'r> {
     gathering: Option<Gathering>,
     /// What the stream used, of which its provider tells nothing.
     estimated: Option<Usage>,
+    /// What it used is settled.
+    settled: bool,
 }
 
 impl<'a, 'r> Pump<'a, 'r> {
@@ -78,6 +80,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         let beats = call.stream && call.endpoint.is_text();
         let heartbeat = relay.ctx.snapshot.traffic.heartbeat.filter(|_| beats);
         let (heard, committed, gathering, estimated) = (None, false, None, None);
+        let settled = false;
         Self {
             relay,
             call,
@@ -89,6 +92,7 @@ impl<'a, 'r> Pump<'a, 'r> {
             committed,
             gathering,
             estimated,
+            settled,
         }
     }
 
@@ -150,18 +154,9 @@ impl<'a, 'r> Pump<'a, 'r> {
         }
         let pumped = self.frames(&mut begun).await;
         let stream = &begun.stream;
-        let usage = match self.call.is_stored() {
-            // It was counted when it was made.
-            true => Usage::default(),
-            false => match stream.usage().or(self.estimated) {
-                Some(usage) => usage,
-                None => self.estimate(stream.text_bytes()).await,
-            },
-        };
-        let routing = &self.relay.gateway.routing;
-        self.plan.used(self.attempt, &usage, routing, Instant::now());
-        let ctx = &mut *self.relay.ctx;
-        ctx.relayed.settle(usage, &ctx.snapshot.prices);
+        if !self.settled {
+            self.settle(stream.usage(), stream.text_bytes()).await;
+        }
         if matches!(pumped, Pumped::Complete) {
             let traffic = &self.relay.ctx.snapshot.traffic;
             let (gathering, deployment) = (self.gathering.take(), &self.attempt.deployment);
@@ -175,6 +170,33 @@ impl<'a, 'r> Pump<'a, 'r> {
             }
         }
         pumped
+    }
+
+    /// Takes down what the stream used: by its provider's word, or else by our estimate.
+    async fn settle(&mut self, told: Option<Usage>, text_bytes: u64) {
+        let usage = match self.call.is_stored() {
+            // It was counted when it was made.
+            true => Usage::default(),
+            false => match told.or(self.estimated) {
+                Some(usage) => usage,
+                None => self.estimate(text_bytes).await,
+            },
+        };
+        self.settled = true;
+        let routing = &self.relay.gateway.routing;
+        self.plan.used(self.attempt, &usage, routing, Instant::now());
+        let ctx = &mut *self.relay.ctx;
+        ctx.relayed.settle(usage, &ctx.snapshot.prices);
+    }
+
+    /// What the prompt and so much of a reply use, roughly.
+    fn guess(call: &Call, text_bytes: u64) -> Usage {
+        if call.is_stored() {
+            return Usage::default();
+        }
+        let of_body = || call.body.bytes().len() as u64 / BYTES_PER_TOKEN;
+        let input_tokens = call.needs.get().map_or_else(of_body, |needs| needs.input_tokens);
+        Usage { input_tokens, output_tokens: text_bytes / BYTES_PER_TOKEN, ..Usage::default() }
     }
 
     async fn estimate(&mut self, text_bytes: u64) -> Usage {
@@ -206,6 +228,20 @@ impl<'a, 'r> Pump<'a, 'r> {
             let ends = batch.complete && batch.failure.is_none();
             if ends && !native && reading.api == Endpoint::Chat && stream.usage().is_none() {
                 Box::pin(self.tell_estimate(stream.text_bytes(), events)).await;
+            }
+            if !self.committed {
+                self.relay.served_by(self.attempt);
+            }
+            if ends {
+                // Before the end goes out: whoever has the whole of a reply has a row, and its next
+                // request may follow at once.
+                self.relay.ctx.status.get_or_insert(200);
+                Box::pin(self.settle(stream.usage(), stream.text_bytes())).await;
+                self.relay.ctx.entry_over();
+                self.relay.ctx.settle_quota(self.relay.gateway, true);
+            } else {
+                let call = self.call;
+                self.relay.ctx.entry_begun(|| Self::guess(call, stream.text_bytes()));
             }
             match (self.write(headers, events, native, ends).await, batch.failure) {
                 (Written::ClientGone, _) => return Pumped::ClientGone,
@@ -270,7 +306,6 @@ impl<'a, 'r> Pump<'a, 'r> {
                 self.heard.unwrap_or(self.relay.wrote),
             );
             self.relay.ctx.open_stream = Some(gateway.metrics.open_stream());
-            self.relay.served_by(self.attempt);
             self.relay.ctx.relayed.streamed = true;
             self.committed = true;
             if !self.relay.head_out {

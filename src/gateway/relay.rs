@@ -393,6 +393,7 @@ impl<'r> Relay<'r> {
         };
         self.ctx.relayed.bytes_sent += frame.len() as u64;
         self.ctx.error = Some(error);
+        self.ctx.entry_over();
         let frame = Some(frame).filter(|frame| !frame.is_empty());
         let frame = frame.map(|frame| HttpTask::Body(Some(frame), false));
         let tasks = frame.into_iter().chain([HttpTask::Body(None, true)]).collect();

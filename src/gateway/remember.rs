@@ -55,9 +55,9 @@ impl Gathering {
     }
 }
 
-fn audience<'a>(call: &Call, deployment: &'a Deployment, is_sealed: bool) -> Audience<'a> {
+fn audience<'a>(call: &'a Call, deployment: &'a Deployment, is_sealed: bool) -> Audience<'a> {
     let maker = if is_sealed { Some(&*deployment.id) } else { None };
-    Audience { caller: call.tenant, maker }
+    Audience { caller: call.tenant(), maker }
 }
 
 impl Gateway {

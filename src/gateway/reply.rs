@@ -54,6 +54,7 @@ pub(super) async fn write_error_as(
     ctx.status = Some(status);
     ctx.error = Some(error);
     ctx.relayed.bytes_sent = body.len() as u64;
+    ctx.entry_over();
     if broke_off || !session.as_downstream_mut().is_body_done() {
         // The rest of the request's body would be taken for the next request.
         session.set_keepalive(None);

@@ -11,20 +11,21 @@ use super::ctx::RequestCtx;
 use super::error::GatewayError;
 use super::passing;
 use super::route::Route as GatewayRoute;
-use crate::keys::Caller;
+use crate::admin::routes;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{
-    Client, ClientText, Durations, ErrorRecord, KeyKind, RequestRecord, Route, Served, class_name,
+    Client, ClientText, Durations, ErrorRecord, RequestRecord, Route, Served, class_name,
 };
 
 /// The status of a request whose client left before it had one; nginx made it known.
-const CLIENT_CLOSED: u16 = 499;
+pub(super) const CLIENT_CLOSED: u16 = 499;
 
 /// The class of requests whose head was refused.
 pub(super) const HEAD_ERROR: &str = "head";
 
 /// Records the request. Called once for each, however it ended.
 pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx) {
+    ctx.entry_over();
     let head = session.req_header();
     let path = head.uri.path();
     let passed = ctx.passing.as_ref().map(|passing| passing.route());
@@ -32,7 +33,7 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
     let mut record = RequestRecord::new(ctx.started_at, route, head.method.clone());
     record.request_id = ClientText::new(&ctx.request_id);
     record.call_id = ClientText::new(&ctx.request_id);
-    record.path = ClientText::new(path);
+    record.path = ClientText::new(&routes::logged(path));
     record.status = ctx.status.unwrap_or(CLIENT_CLOSED);
     record.client = Client {
         ip: ctx.client_ip,
@@ -40,11 +41,8 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
             .headers
             .get(http::header::USER_AGENT)
             .map(|value| ClientText::from_bytes(value.as_bytes())),
-        key: match ctx.caller {
-            Some(Caller::Master) => KeyKind::Master,
-            Some(Caller::Anonymous) | None => KeyKind::None,
-        },
-        key_alias: None,
+        caller: ctx.caller.clone(),
+        end_user: ctx.call.as_ref().and_then(|call| call.end_user.as_deref()).map(ClientText::new),
         disconnected: ctx.client_gone,
     };
     record.bytes_in = session.body_bytes_read() as u64;
@@ -83,7 +81,7 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
 }
 
 /// The name under which the metrics count a request; `None` for one that means nothing here.
-fn group_asked(snapshot: &Snapshot, model: &str) -> Option<Arc<str>> {
+pub(super) fn group_asked(snapshot: &Snapshot, model: &str) -> Option<Arc<str>> {
     if let Some(name) = snapshot.rules.names().find(|name| *name == model) {
         return Some(name.into());
     }
@@ -122,14 +120,16 @@ fn page(path: &str) -> Route {
     }
 }
 
-fn error_of(ctx: &RequestCtx) -> Option<ErrorRecord> {
+pub(super) fn error_of(ctx: &RequestCtx) -> Option<ErrorRecord> {
     let Some(error) = &ctx.error else {
         return ctx
             .client_gone
             .then(|| ErrorRecord { class: "client_closed", code: "client_closed".into() });
     };
     let class = match error {
-        GatewayError::Key(_) => "key",
+        GatewayError::Key(_) | GatewayError::RouteDenied { .. } => "key",
+        GatewayError::ModelDenied { .. } => "model_access",
+        GatewayError::EndUserBlocked { .. } => "end_user",
         GatewayError::BadHead(_) => HEAD_ERROR,
         GatewayError::BodyTooLarge { .. }
         | GatewayError::BodyIncomplete { .. }
@@ -141,8 +141,10 @@ fn error_of(ctx: &RequestCtx) -> Option<ErrorRecord> {
         GatewayError::NoTaggedDeployment { .. } => "tags",
         GatewayError::DeploymentsFull { .. } => "deployments_full",
         GatewayError::DeploymentsLimited { .. } => "deployments_limited",
+        GatewayError::NoRoom(no_room) => no_room.code(),
         GatewayError::GatewayFull => "gateway_full",
         GatewayError::Overloaded => "overloaded",
+        GatewayError::Unrecorded => "unrecorded",
         GatewayError::Deadline { .. } => "deadline",
         GatewayError::Internal => "internal",
     };

@@ -14,15 +14,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Gateway;
 use super::ctx::{Call, Relayed, RequestCtx, Served};
+use super::entry::{micros, span};
 use super::estimate;
 use super::exchange::{self, Bounds};
 use super::opening::{self, Begun, Opening, Order, Whole};
 use super::relay::unix_seconds;
+use crate::admin::shortened;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::provider;
 use crate::routing::{Ask, Attempt, Next, Plan};
 use crate::snapshot::Snapshot;
+use crate::spend::SpendEvent;
 use crate::telemetry::{
     self, ClientText, Durations, ErrorRecord, RequestRecord, Route, class_name,
 };
@@ -154,9 +157,36 @@ impl Shadow {
         record.cost = relayed.cost;
         record.attempts = vec![noted];
         gateway.metrics.shadow(&record);
+        self.write_down(&record);
         if snapshot.logs.access_log {
             gateway.access_log.request(record);
         }
+    }
+
+    /// The provider is paid for it, and by nobody's budget but the gateway's.
+    fn write_down(&self, record: &RequestRecord) {
+        let cost = record.cost.unwrap_or_default();
+        let mut event = SpendEvent {
+            request_id: uuid::Uuid::now_v7().to_string().into(),
+            call_id: Some(format!("{}.shadow", self.request_id).into()),
+            started_us: micros(record.started),
+            duration_us: span(record.durations.total),
+            route: "shadow".into(),
+            model: shortened(&self.call.model).into(),
+            group: Some(Arc::clone(&self.group)),
+            stream: record.stream,
+            status: record.status,
+            error: record.error.as_ref().map(|error| error.class.into()),
+            usage: record.usage.unwrap_or_default(),
+            cost_pico: cost.pico(),
+            ..SpendEvent::default()
+        };
+        if let Some(served) = &record.served {
+            event.deployment = Some(Arc::clone(&served.deployment.id));
+            event.provider = Some(Arc::clone(&served.deployment.provider));
+            event.upstream_model = Some(Arc::clone(&served.model));
+        }
+        self.gateway.books.over(event);
     }
 
     /// Makes the call and reads the answer to its end.

@@ -17,7 +17,7 @@ pub enum StoreError {
     /// It is out of reach, or too slow; to be tried again.
     #[error("the database is out of reach: {0}")]
     Unavailable(String),
-    /// Another record has this id or alias.
+    /// Another record has this id or alias, or somebody else was faster.
     #[error("{0}")]
     Conflict(String),
     /// What is stored cannot be read, or the store refuses what was asked.
@@ -41,6 +41,12 @@ pub enum Change {
     /// Replaces a record; makes it if there is none.
     Put(Kind, Entry),
     Delete(Kind, String),
+    /// Changes nothing: fails if the record was changed after this revision.
+    Expect {
+        kind: Kind,
+        id: String,
+        since: i64,
+    },
 }
 
 /// A record with what it is found and listed by.
@@ -109,6 +115,9 @@ pub struct Filter {
 pub struct AuditFilter {
     pub kind: Option<Kind>,
     pub id: Option<String>,
+    /// Who did it.
+    pub by: Option<String>,
+    pub action: Option<String>,
     pub skip: u64,
     /// Zero: a hundred.
     pub limit: u64,
@@ -139,6 +148,9 @@ pub trait Directory: Send + Sync + 'static {
 
     /// Newest first.
     async fn audits(&self, filter: &AuditFilter) -> Result<Vec<Audit>, StoreError>;
+
+    /// How many there are; `skip` and `limit` of the filter do not count.
+    async fn count_audits(&self, filter: &AuditFilter) -> Result<u64, StoreError>;
 
     /// What was changed since a revision, oldest first, and at most a thousand; `None` asks only for
     /// the latest. This is how gateways that share a database hear of each other's changes.

@@ -275,6 +275,20 @@ pub struct Tag {
     pub history: History,
 }
 
+/// A deployment that was added while the gateway ran.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Model {
+    pub model_id: String,
+    /// The group that it belongs to.
+    pub model_name: String,
+    /// How it is called, with the provider's credentials: sealed, as JSON.
+    pub sealed: String,
+    pub model_info: Map<String, Value>,
+    #[serde(flatten)]
+    pub history: History,
+}
+
 /// Who made a record and who changed it last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -307,6 +321,18 @@ records! {
     Organisation is Organisation by organization_id { alias: organization_alias }
     EndUser is EndUser by user_id { alias: alias }
     Tag is Tag by name {}
+}
+
+impl Record for Model {
+    const KIND: Kind = Kind::Model;
+
+    fn id(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.model_id)
+    }
+
+    fn links(&self) -> Links<'_> {
+        Links { alias: Some(&self.model_name), ..Links::default() }
+    }
 }
 
 impl Record for Key {

@@ -18,3 +18,17 @@ pub enum Role {
     /// Sees own keys and own spend.
     InternalUserViewer,
 }
+
+impl Role {
+    /// The word by which LiteLLM's clients know it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::ProxyAdmin => "proxy_admin",
+            Self::ProxyAdminViewer => "proxy_admin_viewer",
+            Self::OrgAdmin => "org_admin",
+            Self::InternalUser => "internal_user",
+            Self::InternalUserViewer => "internal_user_viewer",
+        }
+    }
+}

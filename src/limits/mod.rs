@@ -19,4 +19,4 @@ mod tests;
 
 pub use hint::{Hint, Left, Told};
 pub use reservation::{Refused, Reservation, Scope};
-pub use window::{Cost, Dimension, Limit, Over, Room, Used, Window};
+pub use window::{Cost, Dimension, Limit, Log, Over, Room, Taken, Used, Window};

@@ -61,9 +61,9 @@ pub struct Used {
 
 /// What a request took from a window, and from which second of it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Taken {
-    pub(super) tokens: u64,
-    pub(super) second: u64,
+pub struct Taken {
+    pub tokens: u64,
+    pub second: u64,
 }
 
 /// What was let through within the last minute. Times are milliseconds since any fixed moment.
@@ -77,8 +77,9 @@ pub struct Window {
     tokens: AtomicU64,
 }
 
+/// The sliding log itself, for whoever holds a lock already.
 #[derive(Debug)]
-struct Log {
+pub struct Log {
     /// The latest second that is kept.
     second: u64,
     sum: Used,
@@ -93,15 +94,17 @@ const SECOND_MS: u64 = 1_000;
 impl Default for Window {
     fn default() -> Self {
         Self {
-            log: Mutex::new(Log {
-                second: 0,
-                sum: Used::default(),
-                buckets: [Used::default(); BUCKETS],
-            }),
+            log: Mutex::default(),
             shown_at: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             tokens: AtomicU64::new(0),
         }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { second: 0, sum: Used::default(), buckets: [Used::default(); BUCKETS] }
     }
 }
 
@@ -151,32 +154,23 @@ impl Window {
         if let Some(over) = log.over(limit, cost, now_ms) {
             return Err(over);
         }
-        let tokens = limit.reserved(cost);
-        let second = log.add(Used { requests: 1, tokens });
+        let taken = log.take(limit, cost);
         self.show(&log);
-        Ok(Taken { tokens, second })
+        Ok(taken)
     }
 
     /// Adds what nobody reserved.
     pub(super) fn add(&self, used: Used, now_ms: u64) {
         let mut log = self.log.lock();
-        log.advance(now_ms);
-        log.add(used);
+        log.charge(used, now_ms);
         self.show(&log);
     }
 
     /// Gives back what was taken from a second. What has left the window since is gone already.
     pub(super) fn give_back(&self, used: Used, second: u64) {
         let mut log = self.log.lock();
-        if second + BUCKETS as u64 > log.second {
-            let bucket = log.bucket(second);
-            // Never more than is there: the callers give back parts of what they took.
-            bucket.requests -= used.requests;
-            bucket.tokens -= used.tokens;
-            log.sum.requests -= used.requests;
-            log.sum.tokens -= used.tokens;
-            self.show(&log);
-        }
+        log.give_back(used, second);
+        self.show(&log);
     }
 
     fn show(&self, log: &Log) {
@@ -212,6 +206,37 @@ impl Limit {
 }
 
 impl Log {
+    /// What is in it.
+    pub fn used(&mut self, now_ms: u64) -> Used {
+        self.advance(now_ms);
+        self.sum
+    }
+
+    /// Takes what a request needs. The caller has seen that there is room: see [`Log::over`].
+    pub fn take(&mut self, limit: &Limit, cost: Cost) -> Taken {
+        let tokens = limit.reserved(cost);
+        let second = self.add(Used { requests: 1, tokens });
+        Taken { tokens, second }
+    }
+
+    /// Adds what nobody reserved.
+    pub fn charge(&mut self, used: Used, now_ms: u64) {
+        self.advance(now_ms);
+        self.add(used);
+    }
+
+    /// Gives back what was taken from a second. What has left the window since is gone already.
+    pub fn give_back(&mut self, used: Used, second: u64) {
+        if second + BUCKETS as u64 > self.second {
+            let bucket = self.bucket(second);
+            // Never more than is there: the callers give back parts of what they took.
+            bucket.requests -= used.requests;
+            bucket.tokens -= used.tokens;
+            self.sum.requests -= used.requests;
+            self.sum.tokens -= used.tokens;
+        }
+    }
+
     /// Lets go of what is a minute old.
     fn advance(&mut self, now_ms: u64) {
         let now = now_ms / SECOND_MS;
@@ -243,8 +268,8 @@ impl Log {
         second
     }
 
-    /// Why a request cannot pass now.
-    fn over(&mut self, limit: &Limit, cost: Cost, now_ms: u64) -> Option<Over> {
+    /// Why a request cannot pass now; `None`: it can.
+    pub fn over(&mut self, limit: &Limit, cost: Cost, now_ms: u64) -> Option<Over> {
         self.advance(now_ms);
         let dimension = limit.refuses(self.sum, cost)?;
         // Bucket by bucket, oldest first, until there is room. Where even an empty window has none,

@@ -123,7 +123,8 @@ fn same_name(one: &str, other: &str) -> bool {
 
 /// Whether a deployment stands in a region that the request may go to. One that does not say where
 /// it stands is in none: who names a region means it.
-pub(super) fn in_region(deployment: &Deployment, allowed: &str) -> bool {
+#[must_use]
+pub fn in_region(deployment: &Deployment, allowed: &str) -> bool {
     deployment.info.region.as_deref().is_some_and(|region| region_matches(region, allowed))
 }
 

@@ -48,6 +48,7 @@ mod tests;
 
 pub use affinity::AffinityKeys;
 pub use breaker::Breaker;
+pub use checks::in_region;
 pub use explain::{ExplainedCandidate, ExplainedGroup, Explanation, Standing, explain};
 pub use health::{Health, InFlight, LastFailure, View};
 pub use meter::{Hold, Meter, Meters, Room};

@@ -27,6 +27,8 @@ pub struct Rates {
     origin: Instant,
     lanes: ArcSwap<FxHashMap<DeploymentId, Arc<Lane>>>,
     providers: Mutex<FxHashMap<Arc<str>, Arc<Window>>>,
+    /// Until when the budget of a provider is used up, as milliseconds; 0: it is not.
+    purses: Mutex<FxHashMap<Arc<str>, Arc<AtomicU64>>>,
 }
 
 /// What is known of one deployment.
@@ -51,6 +53,8 @@ struct Limited {
     near: f64,
     /// Whether the provider's own word is taken.
     listens: bool,
+    /// Until when its provider's budget is used up, if it has one.
+    purse: Option<Arc<AtomicU64>>,
 }
 
 /// The deployment and its provider.
@@ -63,7 +67,12 @@ impl Rates {
     /// No window known yet. No time passed in later may be before `now`.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { origin: now, lanes: ArcSwap::default(), providers: Mutex::default() }
+        Self {
+            origin: now,
+            lanes: ArcSwap::default(),
+            providers: Mutex::default(),
+            purses: Mutex::default(),
+        }
     }
 
     /// Takes down what a provider's reply says of its limits.
@@ -72,6 +81,21 @@ impl Rates {
         if let Some(lane) = self.lanes.load().get(&deployment.id) {
             lane.hint.learn(told, longest, milliseconds(self.origin, now));
         }
+    }
+
+    /// Says whether the budget of a provider is used up, and until when its deployments are passed over.
+    pub fn spent(&self, provider: &str, until: Option<Instant>) {
+        let until = until.map_or(0, |until| milliseconds(self.origin, until).max(1));
+        let purse = self.purse(provider);
+        purse.store(until, Ordering::Relaxed);
+    }
+
+    fn purse(&self, provider: &str) -> Arc<AtomicU64> {
+        let mut purses = self.purses.lock();
+        if let Some(purse) = purses.get(provider) {
+            return Arc::clone(purse);
+        }
+        Arc::clone(purses.entry(provider.into()).or_default())
     }
 
     /// What a deployment has let through within the last minute.
@@ -106,7 +130,7 @@ impl Meters for Rates {
         let own = Limit { requests: deployment.rpm, tokens: deployment.tpm };
         let shared = Limit { requests: caps.provider_rpm, tokens: caps.provider_tpm };
         let listens = believed(deployment).is_some();
-        if own.is_none() && shared.is_none() && !listens {
+        if own.is_none() && shared.is_none() && !listens && !caps.has_budget {
             return None;
         }
         let lane = self.lane(&deployment.id);
@@ -122,6 +146,7 @@ impl Meters for Rates {
             lane,
             near: caps.near,
             listens,
+            purse: caps.has_budget.then(|| self.purse(&deployment.provider)),
         }))
     }
 
@@ -173,6 +198,12 @@ impl Meter for Limited {
         if self.listens {
             let names = ["provider's request", "provider's token"];
             look(self.lane.hint.room(cost, self.near, now_ms), names);
+        }
+        if let Some(purse) = &self.purse {
+            let until = purse.load(Ordering::Relaxed);
+            if until > now_ms {
+                over = over.max(Some((until - now_ms, "provider_budget_config")));
+            }
         }
         match over {
             Some((wait_ms, limit)) => {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -17,8 +17,10 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Stores};
+use crate::admission::Counters;
 use crate::background::{Background, Once, Upgrader};
+use crate::books::{self, Books, Count, Level, Link};
 use crate::checks::HealthChecks;
 use crate::config;
 use crate::edge::handover::Predecessor;
@@ -28,12 +30,19 @@ use crate::edge::{
 };
 use crate::gateway::{AnyHttp, Audience, Gateway, View, shadow_room};
 use crate::identity::Identities;
+use crate::keys::{Directory, KeyRing};
 use crate::mock::Demo;
+use crate::quota::alerts::Alerts;
+use crate::quota::{Mode, Quota};
 use crate::reload::{Known, Reload};
 use crate::routing;
 use crate::snapshot::Snapshot;
+use crate::spend::Ledger;
+use crate::store::journal::Journal;
+use crate::store::redis::Redis;
+use crate::store::{self, Database, Store};
 use crate::telemetry::access_log::Sink;
-use crate::telemetry::metrics::names;
+use crate::telemetry::metrics::{Scrape, names};
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Upstreams;
 
@@ -80,7 +89,12 @@ pub enum StartError {
     Upstream(String),
     #[error("cannot write the access log {path}: {cause}")]
     AccessLog { path: Box<str>, cause: io::Error },
+    #[error("cannot use Redis: {0}")]
+    Redis(String),
 }
+
+/// How often it is asked what other gateways have spent that share the database.
+const BUDGET_REFRESH: Duration = Duration::from_secs(10);
 
 /// The longest time that Pingora waits after the signal to stop. `Background` ends the process
 /// before that, when the last request is done or its own bound is reached.
@@ -127,12 +141,41 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let log_sink = log_sink(&snapshot)?;
     let in_flight = Arc::new(AtomicUsize::new(0));
     let draining = Arc::new(AtomicBool::new(false));
+    let store = Arc::new(Store::new(Database::new(snapshot.store.place.clone())));
+    let directory = Arc::clone(&store) as Arc<dyn Directory>;
+    let keys = Arc::new(KeyRing::new(directory, snapshot.access.ring_capacity));
+    // What is changed by way of the ring, it knows at once.
+    let directory = Arc::clone(&keys) as Arc<dyn Directory>;
+    let ledger = Arc::clone(&store) as Arc<dyn Ledger>;
+    let (alerts, outbox) = Alerts::new();
+    let redis = snapshot.redis.as_ref().map(|place| Redis::new(place, Arc::clone(&alerts) as _));
+    let redis = redis.transpose().map_err(StartError::Redis)?;
+    let counters = redis.clone().map(|redis| redis as Arc<dyn Counters>);
+    // Nobody else writes to a file of this machine.
+    let is_shared = matches!(snapshot.store.place, store::Place::Postgres { .. });
+    let refresh = is_shared.then_some(BUDGET_REFRESH);
+    let watch = Arc::clone(&alerts) as _;
+    let quota = Arc::new(Quota::new(Arc::clone(&ledger), counters, watch, refresh, Instant::now()));
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
 
     let view = Arc::new(View {
         snapshot: Arc::clone(&snapshot),
         routing: Arc::clone(&routing),
         draining: Arc::clone(&draining),
+        quota: Arc::clone(&quota),
+    });
+    let counted = Arc::clone(&keys);
+    metrics.on_scrape(move |scrape| {
+        let stats = counted.stats();
+        scrape.value(&names::KEYS_KNOWN, &[], stats.size as f64);
+        for (result, count) in [
+            ("hit", stats.hits),
+            ("miss", stats.misses),
+            ("stale", stats.stale),
+            ("failure", stats.failures),
+        ] {
+            scrape.value(&names::KEY_LOOKUPS, &[result], count as f64);
+        }
     });
     let scraped = Arc::clone(&view);
     metrics.on_scrape(move |scrape| {
@@ -156,13 +199,29 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         certificate: certificate.clone(),
         loopback: sockets.iter().all(|socket| socket.address.is_local()),
         known: Mutex::new(known),
+        added: Mutex::default(),
         reloaded: watch::Sender::new(None),
     });
-    let admin = Admin::operated(view, Arc::clone(&reload) as _, Arc::clone(&metrics), since);
+    let books = {
+        let journal = Journal::new(&snapshot.load().store.journal);
+        Arc::new(Books::new(journal, Arc::default()))
+    };
+    let folder = snapshot.load().store.journal.clone();
+    let writer = books::Writer::new(Arc::clone(&books), Arc::clone(&ledger), folder);
+    let state = Arc::clone(books.state());
+    metrics.on_scrape(move |scrape| spending(scrape, &state));
+    let stores = Stores {
+        keys: Arc::clone(&keys),
+        directory: Arc::clone(&directory),
+        ledger: Arc::clone(&ledger),
+        books: Arc::clone(books.state()),
+    };
+    let operations = Arc::clone(&reload) as _;
+    let admin = Admin::operated(view, operations, stores, Arc::clone(&metrics), since);
     let gateway = Gateway {
         snapshot: Arc::clone(&snapshot),
         routing: Arc::clone(&routing),
-        rates,
+        rates: Arc::clone(&rates),
         upstreams: Arc::clone(&upstreams),
         identities: Arc::clone(&identities),
         metrics,
@@ -172,10 +231,16 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         fetcher: Arc::default(),
         memory: Arc::default(),
         shadows: shadow_room(),
+        keys: Arc::clone(&keys),
+        directory,
+        ledger,
+        books: Arc::clone(&books),
+        quota: Arc::clone(&quota),
         admin,
         audience: Audience::Everybody,
     };
 
+    tell_quota(&gateway.metrics, &quota, redis.as_ref(), &alerts);
     let beat = Arc::new(AtomicU64::new(0));
     let lifecycle = Lifecycle::new();
     let settings = Arc::clone(&gateway.snapshot);
@@ -226,6 +291,9 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     };
     let background = Background {
         health_checks,
+        store,
+        keys,
+        books: Arc::clone(books.state()),
         addresses,
         greet: options.greet,
         reload,
@@ -239,7 +307,18 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         lifecycle: lifecycle.clone(),
         upgrader,
         access_log,
-        once: Mutex::new(Some(Once { log_writer, log_sink, demo: options.demo, predecessor })),
+        quota,
+        rates,
+        redis,
+        alerts,
+        outbox,
+        once: Mutex::new(Some(Once {
+            log_writer,
+            log_sink,
+            spend_writer: writer,
+            demo: options.demo,
+            predecessor,
+        })),
     };
     let mut background = background_service("background", background);
     background.threads = Some(1);
@@ -247,6 +326,43 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
 
     server.run(RunArgs { shutdown_signal: Box::new(ShutdownSignals(lifecycle)) });
     Ok(())
+}
+
+/// What the metrics say of limits and budgets.
+fn tell_quota(
+    metrics: &Metrics,
+    quota: &Arc<Quota>,
+    redis: Option<&Arc<Redis>>,
+    alerts: &Arc<Alerts>,
+) {
+    let (quota, redis, alerts) = (Arc::clone(quota), redis.cloned(), Arc::clone(alerts));
+    metrics.on_scrape(move |scrape| {
+        let counts = &quota.counts;
+        // As floats, which is what Prometheus counts in.
+        let number = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
+        for (result, count) in [
+            ("admitted", &counts.admitted),
+            ("rate_limited", &counts.rate_limited),
+            ("parallel_limited", &counts.parallel_limited),
+            ("over_budget", &counts.over_budget),
+            ("unavailable", &counts.unavailable),
+        ] {
+            scrape.value(&names::LIMIT_DECISIONS, &[result], number(count));
+        }
+        scrape.value(&names::LIMITS_ALONE, &[], number(&counts.alone));
+        scrape.value(&names::LIMITS_UNKNOWN, &[], number(&counts.unknown));
+        scrape.value(&names::LIMITED, &[], quota.counted() as f64);
+        if let Some(redis) = &redis {
+            let is_shared = quota.mode() == Mode::Shared;
+            scrape.value(&names::LIMITS_SHARED, &[], f64::from(u8::from(is_shared)));
+            scrape.value(&names::GATEWAYS, &[], f64::from(quota.gateways()));
+            scrape.value(&names::REDIS_FAILURES, &[], redis.failures() as f64);
+            scrape.value(&names::REDIS_WAITING, &[], redis.waiting() as f64);
+        }
+        for (result, count) in ["sent", "failed", "dropped"].into_iter().zip(alerts.counts()) {
+            scrape.value(&names::ALERTS, &[result], count as f64);
+        }
+    });
 }
 
 /// The signals that end the process, and its replacement by another. In every case requests in
@@ -271,7 +387,7 @@ impl ShutdownSignalWatch for ShutdownSignals {
 
 /// Where to listen: on this machine only if nobody has to show a key.
 fn places(snapshot: &Snapshot, options: &Options) -> Result<Vec<ListenAt>, StartError> {
-    let guarded = snapshot.access.master_key.is_some();
+    let guarded = snapshot.access.is_guarded();
     if !guarded {
         tracing::warn!(
             "NO MASTER KEY IS SET: everybody who reaches this gateway can use it. \
@@ -314,6 +430,23 @@ fn certificate(
             let CertificateFiles { certificate, key } = files;
             Err(StartError::Tls { certificate, key, cause })
         }
+    }
+}
+
+/// What waits for the database, and what became of it.
+fn spending(scrape: &mut Scrape, state: &books::State) {
+    let up = f64::from(u8::from(state.link() != Link::Down));
+    scrape.value(&names::DATABASE_UP, &[], up);
+    scrape.value(&names::JOURNAL_BLOCKED, &[], f64::from(u8::from(state.is_blocked())));
+    for (family, level) in [
+        (&names::SPEND_PENDING_BYTES, Level::PendingBytes),
+        (&names::SPEND_PENDING_RECORDS, Level::PendingRecords),
+        (&names::SPEND_LAG, Level::LagSeconds),
+    ] {
+        scrape.value(family, &[], state.level(level) as f64);
+    }
+    for count in Count::ALL {
+        scrape.value(&names::SPEND_RECORDS, &[count.word()], state.count(count) as f64);
     }
 }
 

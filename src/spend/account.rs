@@ -6,13 +6,11 @@
 //! budget would otherwise end when its rest is smaller than the dearest call that one can think of.
 //! It is overspent by at most what that one call costs beyond what was left.
 //!
-//! Knows nothing of where the sums are kept: it is told what was spent before.
-
-use std::sync::Arc;
+//! Has no lock: its owner decides about several accounts at once, and gives every hold back. Knows
+//! nothing of where the sums are kept: it is told what was spent before.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use parking_lot::Mutex;
 
 use super::period::{Period, Term};
 use crate::money::Usd;
@@ -37,85 +35,110 @@ pub struct Exceeded {
 }
 
 /// The sums of one payer for one period.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Account {
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
     /// `None`: for ever.
     term: Option<Term>,
     spent: Usd,
     held: Usd,
-}
-
-/// An amount that is held. Given back when it is dropped without being settled.
-#[derive(Debug)]
-pub struct Hold {
-    account: Arc<Account>,
-    amount: Usd,
+    /// What was settled here since the account was made; only grows.
+    settled: Usd,
 }
 
 impl Account {
     /// An account that has spent so much within the term; `None` for one without periods.
     #[must_use]
-    pub fn new(term: Option<Term>, spent: Usd) -> Self {
-        Self { state: Mutex::new(State { term, spent, held: Usd::ZERO }) }
+    pub const fn new(term: Option<Term>, spent: Usd) -> Self {
+        Self { term, spent, held: Usd::ZERO, settled: Usd::ZERO }
     }
 
-    /// Holds the most that a call may cost, or what is left of the budget if nothing else is held.
+    /// What to hold for a call that may cost `most`: that, or what is left of the budget if nothing
+    /// else is held. Holds nothing yet.
     ///
     /// # Errors
-    /// If there is no room. Nothing is held then.
-    pub fn hold(
-        self: &Arc<Self>,
+    /// If there is no room.
+    pub fn room(
+        &mut self,
         budget: &Budget,
         most: Usd,
         now: Timestamp,
         zone: &TimeZone,
-    ) -> Result<Hold, Exceeded> {
-        let mut state = self.state.lock();
-        state.turn(budget.period, now, zone);
-        let used = state.spent.plus(state.held);
-        let left = budget.max.minus(used);
-        let enough = left >= most || state.held == Usd::ZERO;
+    ) -> Result<Usd, Exceeded> {
+        self.turn(budget.period, now, zone);
+        let left = budget.max.minus(self.spent.plus(self.held));
+        let enough = left >= most || self.held == Usd::ZERO;
         if left == Usd::ZERO || !enough {
             return Err(Exceeded {
                 max: budget.max,
-                spent: state.spent,
-                held: state.held,
-                resets: state.term.map(|term| term.end),
+                spent: self.spent,
+                held: self.held,
+                resets: self.term.map(|term| term.end),
             });
         }
-        let amount = most.min(left);
-        state.held = state.held.plus(amount);
-        Ok(Hold { account: Arc::clone(self), amount })
+        Ok(most.min(left))
+    }
+
+    /// Holds an amount that [`Account::room`] told.
+    pub const fn hold(&mut self, amount: Usd) {
+        self.held = self.held.plus(amount);
+    }
+
+    /// Gives a hold back.
+    pub const fn release(&mut self, amount: Usd) {
+        self.held = self.held.minus(amount);
+    }
+
+    /// Replaces a hold by what the call cost.
+    pub const fn settle(&mut self, amount: Usd, cost: Usd) {
+        self.release(amount);
+        self.spent = self.spent.plus(cost);
+        self.settled = self.settled.plus(cost);
     }
 
     /// What was spent in the period that a moment is in.
-    #[must_use]
-    pub fn spent(&self, period: Option<Period>, now: Timestamp, zone: &TimeZone) -> Usd {
-        let mut state = self.state.lock();
-        state.turn(period, now, zone);
-        state.spent
+    pub fn spent(&mut self, period: Option<Period>, now: Timestamp, zone: &TimeZone) -> Usd {
+        self.turn(period, now, zone);
+        self.spent
     }
 
-    /// Takes over what the ledger knows, which includes what others have spent. What is held stays.
-    pub fn learn(&self, term: Option<Term>, spent: Usd) {
-        let mut state = self.state.lock();
-        state.term = term;
-        state.spent = spent;
+    /// What was spent in the period that was last looked at.
+    #[must_use]
+    pub const fn sum(&self) -> Usd {
+        self.spent
+    }
+
+    /// What was settled here so far.
+    #[must_use]
+    pub const fn settled(&self) -> Usd {
+        self.settled
+    }
+
+    /// Takes over what the ledger knows of a term, which includes what others have spent. What is held
+    /// stays. The ledger may not have all of what was settled here lately, `recent`: within these bounds
+    /// the own sum is believed.
+    pub fn learn(&mut self, term: Option<Term>, spent: Usd, recent: Usd) {
+        let is_past = match (self.term, term) {
+            (Some(mine), Some(theirs)) => theirs.start < mine.start,
+            (Some(_), None) | (None, _) => false,
+        };
+        if !is_past {
+            self.term = term;
+            self.spent = self.spent.clamp(spent, spent.plus(recent));
+        }
     }
 
     /// Whether nothing is held: only then may the account be forgotten.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.state.lock().held == Usd::ZERO
+        self.held == Usd::ZERO
     }
-}
 
-impl State {
+    /// When the present period ends.
+    #[must_use]
+    pub fn resets(&self) -> Option<Timestamp> {
+        self.term.map(|term| term.end)
+    }
+
     /// Starts anew when the period is over.
     fn turn(&mut self, period: Option<Period>, now: Timestamp, zone: &TimeZone) {
         let Some(period) = period else { return };
@@ -127,26 +150,6 @@ impl State {
                 self.spent = Usd::ZERO;
             }
             self.term = Some(term);
-        }
-    }
-}
-
-impl Hold {
-    /// Replaces the hold by what the call cost.
-    pub fn settle(mut self, cost: Usd) {
-        let mut state = self.account.state.lock();
-        state.held = state.held.minus(self.amount);
-        state.spent = state.spent.plus(cost);
-        drop(state);
-        self.amount = Usd::ZERO;
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        if self.amount != Usd::ZERO {
-            let mut state = self.account.state.lock();
-            state.held = state.held.minus(self.amount);
         }
     }
 }
@@ -165,55 +168,53 @@ mod tests {
 
     const NOON: &str = "2026-11-21T12:00:00Z";
 
+    fn hold(account: &mut Account, budget: &Budget, most: f64, now: &str) -> Result<Usd, Exceeded> {
+        let amount = account.room(budget, usd(most), at(now), &TimeZone::UTC)?;
+        account.hold(amount);
+        Ok(amount)
+    }
+
     #[test]
     fn calls_under_way_count_until_they_are_settled() {
-        let account = Arc::new(Account::default());
+        let mut account = Account::default();
         let budget = Budget { max: usd(1.0), period: None };
-        let hold = |most| account.hold(&budget, usd(most), at(NOON), &TimeZone::UTC);
-        let first = hold(0.6).unwrap();
-        let refused = hold(0.5).unwrap_err();
+        let first = hold(&mut account, &budget, 0.6, NOON).unwrap();
+        let refused = hold(&mut account, &budget, 0.5, NOON).unwrap_err();
         assert_eq!((refused.spent, refused.held, refused.resets), (Usd::ZERO, usd(0.6), None));
-        first.settle(usd(0.1));
-        let second = hold(0.5).unwrap();
-        drop(second);
+        account.settle(first, usd(0.1));
+        let second = hold(&mut account, &budget, 0.5, NOON).unwrap();
+        account.release(second);
         assert_eq!(account.spent(None, at(NOON), &TimeZone::UTC), usd(0.1));
         assert!(account.is_idle());
     }
 
     #[test]
     fn one_call_at_a_time_gets_a_rest_that_may_be_too_small_for_it() {
-        let account = Arc::new(Account::new(None, usd(0.9)));
+        let mut account = Account::new(None, usd(0.9));
         let budget = Budget { max: usd(1.0), period: None };
-        let hold = |most| account.hold(&budget, usd(most), at(NOON), &TimeZone::UTC);
-        let last = hold(5.0).unwrap();
-        assert!(hold(0.01).is_err(), "all that is left is held");
-        last.settle(usd(0.05));
-        let last = hold(5.0).unwrap();
-        last.settle(usd(0.3));
-        let refused = hold(0.000_001).unwrap_err();
-        assert_eq!(
-            refused.spent,
-            usd(1.25),
-            "by no more than the last call's cost beyond the rest"
-        );
+        let last = hold(&mut account, &budget, 5.0, NOON).unwrap();
+        assert!(hold(&mut account, &budget, 0.01, NOON).is_err(), "all that is left is held");
+        account.settle(last, usd(0.05));
+        let last = hold(&mut account, &budget, 5.0, NOON).unwrap();
+        account.settle(last, usd(0.3));
+        let refused = hold(&mut account, &budget, 0.000_001, NOON).unwrap_err();
+        let most = "by no more than the last call's cost beyond the rest";
+        assert_eq!(refused.spent, usd(1.25), "{most}");
     }
 
     #[test]
     fn a_new_period_starts_from_nothing_and_keeps_what_is_held() {
-        let account = Arc::new(Account::default());
+        let mut account = Account::default();
         let budget = Budget { max: usd(1.0), period: "1d".parse().ok() };
         let zone = TimeZone::UTC;
-        let held = account.hold(&budget, usd(1.0), at(NOON), &zone).unwrap();
-        let refused = account.hold(&budget, usd(0.1), at(NOON), &zone).unwrap_err();
+        let held = hold(&mut account, &budget, 1.0, NOON).unwrap();
+        let refused = hold(&mut account, &budget, 0.1, NOON).unwrap_err();
         assert_eq!(refused.resets, Some(at("2026-11-22T00:00:00Z")));
-        let tomorrow = at("2026-11-22T00:00:00Z");
-        assert!(account.hold(&budget, usd(0.1), tomorrow, &zone).is_err(), "it is still held");
-        held.settle(usd(0.7));
-        assert_eq!(
-            account.spent(budget.period, tomorrow, &zone),
-            usd(0.7),
-            "paid when it is known"
-        );
+        let tomorrow = "2026-11-22T00:00:00Z";
+        assert!(hold(&mut account, &budget, 0.1, tomorrow).is_err(), "it is still held");
+        account.settle(held, usd(0.7));
+        let spent = account.spent(budget.period, at(tomorrow), &zone);
+        assert_eq!(spent, usd(0.7), "paid when it is known");
         let next = at("2026-11-23T00:00:00Z");
         assert_eq!(account.spent(budget.period, next, &zone), Usd::ZERO);
     }
@@ -222,10 +223,30 @@ mod tests {
     fn what_was_spent_before_counts() {
         let zone = TimeZone::UTC;
         let period: Period = "1mo".parse().unwrap();
-        let account = Arc::new(Account::new(Some(period.term(at(NOON), &zone)), usd(2.0)));
+        let term = period.term(at(NOON), &zone);
+        let mut account = Account::new(Some(term), usd(2.0));
         let budget = Budget { max: usd(2.0), period: Some(period) };
-        assert!(account.hold(&budget, usd(0.1), at(NOON), &zone).is_err());
-        account.learn(Some(period.term(at(NOON), &zone)), usd(1.0));
-        assert!(account.hold(&budget, usd(0.1), at(NOON), &zone).is_ok());
+        assert!(hold(&mut account, &budget, 0.1, NOON).is_err());
+        account.learn(Some(term), usd(1.0), Usd::ZERO);
+        assert!(hold(&mut account, &budget, 0.1, NOON).is_ok());
+    }
+
+    #[test]
+    fn the_ledger_is_believed_but_for_what_it_cannot_have_yet() {
+        let learned = |ledger, recent| {
+            let mut account = Account::new(None, usd(2.0));
+            account.settle(Usd::ZERO, usd(0.5));
+            account.learn(None, usd(ledger), usd(recent));
+            account.spent(None, at(NOON), &TimeZone::UTC)
+        };
+        assert_eq!(learned(2.1, 0.5), usd(2.5), "some of it is on its way");
+        assert_eq!(learned(2.9, 0.5), usd(2.9), "others have spent as well");
+        assert_eq!(learned(0.0, 0.5), usd(0.5), "an operator has reset it");
+        let zone = TimeZone::UTC;
+        let period: Period = "1d".parse().unwrap();
+        let (today, tomorrow) = (at(NOON), at("2026-11-22T12:00:00Z"));
+        let mut account = Account::new(Some(period.term(tomorrow, &zone)), usd(0.1));
+        account.learn(Some(period.term(today, &zone)), usd(9.0), Usd::ZERO);
+        assert_eq!(account.spent(Some(period), tomorrow, &zone), usd(0.1), "an answer of the past");
     }
 }

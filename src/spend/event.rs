@@ -16,6 +16,10 @@ use crate::usage::Usage;
 pub struct SpendEvent {
     /// Unique: the ledger keeps one row for each, however often it is told.
     pub request_id: Arc<str>,
+    /// The name that the client knows it by, which may not be unique: `x-request-id`,
+    /// `x-litellm-call-id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_id: Option<Arc<str>>,
     pub started_us: i64,
     pub duration_us: i64,
     /// From the start to the first content of a stream.
@@ -73,6 +77,12 @@ pub struct SpendEvent {
 }
 
 impl SpendEvent {
+    /// Whether the client did not get the whole of a successful reply.
+    #[must_use]
+    pub const fn has_failed(&self) -> bool {
+        self.status >= 400 || self.error.is_some()
+    }
+
     /// Everybody who pays for it.
     pub fn scopes(&self) -> impl Iterator<Item = Scope> + '_ {
         let one = |kind, id: &Option<Arc<str>>| id.clone().map(|id| Scope { kind, id });

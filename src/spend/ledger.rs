@@ -29,6 +29,7 @@ pub struct Span {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     pub span: Option<Span>,
+    /// The id of the row, or the name that the client knows it by.
     pub request_id: Option<String>,
     pub key: Option<String>,
     pub user: Option<String>,
@@ -38,6 +39,10 @@ pub struct Query {
     pub tag: Option<String>,
     /// Only those that failed, or only those that did not.
     pub failed: Option<bool>,
+    /// Those that cost at least so much, in pico-dollars.
+    pub min_cost_pico: Option<u64>,
+    /// Those that cost at most so much.
+    pub max_cost_pico: Option<u64>,
     pub skip: u64,
     /// Zero: a hundred.
     pub limit: u64,
@@ -117,6 +122,10 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Newest first.
     async fn search(&self, query: &Query) -> Result<Vec<SpendEvent>, StoreError>;
+
+    /// How many fit, of which at most so many are counted; `skip` and `limit` of the query do not
+    /// matter.
+    async fn count_found(&self, query: &Query, most: u64) -> Result<u64, StoreError>;
 
     /// In the order of its groups.
     async fn report(&self, report: &Report) -> Result<Vec<Line>, StoreError>;

@@ -16,7 +16,7 @@ mod ledger;
 mod period;
 mod scope;
 
-pub use account::{Account, Budget, Exceeded, Hold};
+pub use account::{Account, Budget, Exceeded};
 pub use event::SpendEvent;
 pub use ledger::{Appended, Columns, Grouping, Ledger, Line, Query, Report, Span};
 pub use period::{NoPeriod, Period, Term};

@@ -24,7 +24,7 @@ const DAY_SECONDS: i64 = 24 * 60 * 60;
 const MONTH_DAYS: i64 = 30;
 
 /// A length that repeats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Period {
     /// Less than a day.
     Seconds(i64),

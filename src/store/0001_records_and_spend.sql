@@ -54,12 +54,13 @@ CREATE INDEX tollgate_audit_log_record ON tollgate_audit_log (kind, record_id);
 -- One row for each request. Times are microseconds since 1970, amounts pico-dollars. `event` is the
 -- whole of it as JSON; the columns are what it is found by and what SQL of operators asks for.
 CREATE TABLE tollgate_spend_log (
-    request_id TEXT PRIMARY KEY, started_us BIGINT NOT NULL, duration_us BIGINT NOT NULL,
+    request_id TEXT PRIMARY KEY, call_id TEXT, started_us BIGINT NOT NULL, duration_us BIGINT NOT NULL,
     key_hash TEXT NOT NULL, user_id TEXT, team_id TEXT, organisation_id TEXT, end_user TEXT,
-    model_group TEXT, provider TEXT, deployment TEXT, status BIGINT NOT NULL,
+    model_group TEXT, provider TEXT, deployment TEXT, status BIGINT NOT NULL, error TEXT,
     input_tokens BIGINT NOT NULL, output_tokens BIGINT NOT NULL, cost_pico BIGINT NOT NULL,
     tags TEXT NOT NULL, event TEXT NOT NULL);
 CREATE INDEX tollgate_spend_log_started ON tollgate_spend_log (started_us);
+CREATE INDEX tollgate_spend_log_call ON tollgate_spend_log (call_id);
 CREATE INDEX tollgate_spend_log_key ON tollgate_spend_log (key_hash, started_us);
 CREATE INDEX tollgate_spend_log_user ON tollgate_spend_log (user_id, started_us);
 CREATE INDEX tollgate_spend_log_team ON tollgate_spend_log (team_id, started_us);

@@ -15,13 +15,13 @@ use crate::keys::StoreError;
 use crate::spend::{Appended, Columns, Ledger, Line, Query, Report, Scope, ScopeKind, SpendEvent};
 
 /// The quarters of an hour in which sums are kept.
-const QUARTER_US: i64 = 15 * 60 * 1_000_000;
+pub(super) const QUARTER_US: i64 = 15 * 60 * 1_000_000;
 /// The quarter that stands for all of them.
-const EVER: i64 = -1;
+pub(super) const EVER: i64 = -1;
 /// The most rows that are removed at once.
 const FORGET_AT_ONCE: i64 = 2_000;
 
-const ROW_COLUMNS: usize = 17;
+const ROW_COLUMNS: usize = 19;
 const SUM_COLUMNS: usize = 4;
 const DAILY_COLUMNS: usize = 17;
 const DAILY_BY_COLUMNS: usize = 13;
@@ -101,6 +101,13 @@ impl Ledger for Database {
         patiently(async { reports::search(self.pool().await?, query).await }).await
     }
 
+    async fn count_found(&self, query: &Query, most: u64) -> Result<u64, StoreError> {
+        if !self.is_made() {
+            return Ok(0);
+        }
+        patiently(async { reports::count_found(self.pool().await?, query, most).await }).await
+    }
+
     async fn report(&self, report: &Report) -> Result<Vec<Line>, StoreError> {
         if !self.is_made() {
             return Ok(Vec::new());
@@ -146,8 +153,9 @@ async fn add_rows(
     events: &[&SpendEvent],
 ) -> Result<HashSet<String>, StoreError> {
     let statement = format!(
-        "INSERT INTO tollgate_spend_log (request_id, started_us, duration_us, key_hash, user_id, \
+        "INSERT INTO tollgate_spend_log (request_id, call_id, started_us, duration_us, key_hash, user_id, \
          team_id, organisation_id, end_user, model_group, provider, deployment, status, \
+         error, \
          input_tokens, output_tokens, cost_pico, tags, event) VALUES {} \
          ON CONFLICT (request_id) DO NOTHING RETURNING request_id",
         values::rows(events.len(), ROW_COLUMNS)
@@ -159,6 +167,7 @@ async fn add_rows(
         let tags = serde_json::to_string(&event.tags).unwrap_or_default();
         statement = statement
             .bind(event.request_id.to_string())
+            .bind(owned(event.call_id.as_ref()))
             .bind(event.started_us)
             .bind(event.duration_us)
             .bind(event.key.to_string())
@@ -170,6 +179,7 @@ async fn add_rows(
             .bind(owned(event.provider.as_ref()))
             .bind(owned(event.deployment.as_ref()))
             .bind(i64::from(event.status))
+            .bind(owned(event.error.as_ref()))
             .bind(signed(event.usage.input_tokens))
             .bind(signed(event.usage.output_tokens))
             .bind(signed(event.cost_pico))
@@ -252,7 +262,7 @@ fn measures(columns: &Columns) -> [u64; 10] {
 /// Adds a request to a roll-up.
 fn count(columns: &mut Columns, event: &SpendEvent) {
     columns.requests += 1;
-    columns.failures += u64::from(event.status >= 400);
+    columns.failures += u64::from(event.has_failed());
     columns.cache_hits += u64::from(event.cache_hit);
     columns.input_tokens += event.usage.input_tokens;
     columns.output_tokens += event.usage.output_tokens;

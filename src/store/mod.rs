@@ -1,35 +1,47 @@
 //! Where records and spend are kept: an SQLite file, or PostgreSQL where several gateways share them.
 //!
 //! ```text
-//! Database (mod.rs)   where it is, how it is opened, and what its failures mean
+//! Settings (place.rs)  where all of it is
+//! Database (mod.rs)   how it is opened, and what its failures mean
+//! Store (handle.rs)   the same for callers on other runtimes than the one that drives it
 //! records.rs          the directory of keys, users, teams, ...: implements `keys::Directory`
 //! ledger.rs           rows and sums of what was spent: implements `spend::Ledger`
 //! reports.rs          what the ledger answers
 //! values.rs           rows of values in SQL
+//! litellm/             what a LiteLLM proxy keeps, brought over
+//! redis/              counters that gateways share: implements `admission::Counters`
 //! Journal (journal.rs) what is on disk before the database has it
 //! ```
 //!
 //! The same SQL is read by both: see `0001_records_and_spend.sql`. Nothing here is on the path of a
 //! request; what requests need of it is kept in memory by those who ask.
 
+mod handle;
 pub mod journal;
 mod ledger;
+pub mod litellm;
+mod place;
 mod records;
+pub mod redis;
 mod reports;
 mod values;
 
+use std::fs::File;
 use std::future::Future;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Once;
 use std::time::Duration;
 
+use rustix::fs::{FlockOperation, flock};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{Any, AnyPool, ConnectOptions as _, Executor as _, Transaction};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
+pub use self::handle::Store;
+pub use self::place::{BadUrl, Place, Settings};
 use crate::keys::StoreError;
-use crate::secret::Secret;
 
 /// How long one operation may take, waiting for a connection included.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -37,21 +49,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(300);
 /// SQLite has one writer; further connections only read.
 const SQLITE_CONNECTIONS: u32 = 4;
+/// How often a process that waits for another to make the schema looks again.
+const SCHEMA_TICK: Duration = Duration::from_millis(5);
 
 const SCHEMA: &[(i64, &str, &str)] =
     &[(1, "records and spend", include_str!("0001_records_and_spend.sql"))];
-
-/// Where the data is.
-#[derive(Clone, Debug)]
-pub enum Place {
-    /// A file; it is made when the first thing is written, readable by its owner only.
-    File(PathBuf),
-    Postgres {
-        /// `postgresql://user:password@host/database`.
-        url: Secret,
-        connections: u32,
-    },
-}
 
 /// The database. Opened, and brought to the present schema, when it is first used: a gateway starts
 /// without it, and finds it again when it was away.
@@ -100,6 +102,11 @@ impl Database {
         static DRIVERS: Once = Once::new();
         DRIVERS.call_once(sqlx::any::install_default_drivers);
         let pool = AnyPoolOptions::new().acquire_timeout(PATIENCE).idle_timeout(IDLE);
+        // PostgreSQL has locks of its own for this, which the migrator takes.
+        let _alone = match &self.place {
+            Place::File(path) => Some(alone(path).await?),
+            Place::Postgres { .. } => None,
+        };
         let (url, pool) = match &self.place {
             Place::File(path) => {
                 private(path)?;
@@ -107,10 +114,9 @@ impl Database {
                 let pool = pool.max_connections(SQLITE_CONNECTIONS);
                 let pool = pool.after_connect(|connection, _| {
                     Box::pin(async move {
-                        // A commit is in the file's log, and on the disk at the next checkpoint:
-                        // what a crash of the machine takes is still in the journal.
-                        let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
-                                       PRAGMA busy_timeout = 5000";
+                        // A commit is on the disk: the journal lets go of it then.
+                        let pragmas = "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; \
+                                       PRAGMA synchronous = FULL";
                         connection.execute(pragmas).await.map(drop)
                     })
                 });
@@ -178,17 +184,43 @@ fn schema() -> Migrator {
     migrator
 }
 
-/// Makes the file, so that nobody else can read it, and the folder it is in.
-fn private(path: &std::path::Path) -> Result<(), StoreError> {
+/// Makes the file, so that nobody else can read it. One that is there is left closed: SQLite's locks
+/// are those of the process, and closing a file lets go of them.
+fn private(path: &Path) -> Result<(), StoreError> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let made = || {
+    let mut options = File::options();
+    match options.append(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(unavailable(path, &error)),
+    }
+}
+
+/// Waits until no other process opens the file for the first time or changes its schema: SQLite
+/// refuses both to the second one instead of letting it wait.
+async fn alone(path: &Path) -> Result<File, StoreError> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let lock = path.with_extension("lock");
+    let opened = || {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder)?;
         }
-        let mut options = std::fs::OpenOptions::new();
-        options.append(true).create(true).mode(0o600).open(path).map(drop)
+        File::options().append(true).create(true).mode(0o600).open(&lock)
     };
-    made().map_err(|error| StoreError::Unavailable(format!("{}: {error}", path.display())))
+    let file = opened().map_err(|error| unavailable(&lock, &error))?;
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK | rustix::io::Errno::INTR) => {
+                tokio::time::sleep(SCHEMA_TICK).await;
+            }
+            Err(error) => return Err(unavailable(&lock, &error.into())),
+        }
+    }
+}
+
+fn unavailable(path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Unavailable(format!("{}: {error}", path.display()))
 }
 
 /// A path as it may stand in a URL.

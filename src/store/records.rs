@@ -141,9 +141,15 @@ impl Directory for Database {
     async fn change(&self, changes: Vec<Change>, audit: Vec<Audit>) -> Result<(), StoreError> {
         patiently(async {
             let (mut transaction, _turn) = self.write().await?;
-            let mut revision = next_revision(&mut transaction, changes.len()).await?;
-            for change in &changes {
-                let (kind, id) = apply(&mut transaction, change).await?;
+            let (expected, made): (Vec<_>, Vec<_>) =
+                changes.iter().partition(|change| matches!(change, Change::Expect { .. }));
+            // From here to the end nobody else changes anything.
+            let mut revision = next_revision(&mut transaction, made.len()).await?;
+            for change in expected {
+                expect(&mut transaction, change).await?;
+            }
+            for change in made {
+                let Some((kind, id)) = apply(&mut transaction, change).await? else { continue };
                 sqlx::query(
                     "INSERT INTO tollgate_changes (revision, kind, id) VALUES ($1, $2, $3)",
                 )
@@ -173,17 +179,7 @@ impl Directory for Database {
             return Ok(Vec::new());
         }
         patiently(async {
-            let about = [
-                ("kind", filter.kind.map(|kind| kind.word().to_owned())),
-                ("record_id", filter.id.clone()),
-            ];
-            let (mut conditions, mut values) = (String::new(), Vec::new());
-            for (column, value) in about {
-                let Some(value) = value else { continue };
-                values.push(value);
-                let word = if values.len() == 1 { "WHERE" } else { "AND" };
-                conditions += &format!(" {word} {column} = ${}", values.len());
-            }
+            let (conditions, values) = about(filter);
             let limit = if filter.limit == 0 { AUDITS_SHOWN } else { filter.limit };
             let statement = sql(format!(
                 "SELECT at_us, changed_by, by_key, action, kind, record_id, before, after \
@@ -193,6 +189,21 @@ impl Directory for Database {
             let statement = values.into_iter().fold(statement, Query::bind);
             let rows = statement.fetch_all(self.pool().await?).await;
             rows.map_err(|error| failed(&error))?.iter().map(audit).collect()
+        })
+        .await
+    }
+
+    async fn count_audits(&self, filter: &AuditFilter) -> Result<u64, StoreError> {
+        if !self.is_made() {
+            return Ok(0);
+        }
+        patiently(async {
+            let (conditions, values) = about(filter);
+            let statement = sql(format!("SELECT COUNT(*) FROM tollgate_audit_log{conditions}"));
+            let statement = values.into_iter().fold(statement, Query::bind);
+            let row = statement.fetch_one(self.pool().await?).await;
+            let count: i64 = row.and_then(|row| row.try_get(0)).map_err(|error| failed(&error))?;
+            Ok(count.unsigned_abs())
         })
         .await
     }
@@ -228,6 +239,24 @@ impl Directory for Database {
         })
         .await
     }
+}
+
+/// What a filter asks of an audit entry, with the values to compare with.
+fn about(filter: &AuditFilter) -> (String, Vec<String>) {
+    let columns = [
+        ("kind", filter.kind.map(|kind| kind.word().to_owned())),
+        ("record_id", filter.id.clone()),
+        ("changed_by", filter.by.clone()),
+        ("action", filter.action.clone()),
+    ];
+    let (mut conditions, mut values) = (String::new(), Vec::new());
+    for (column, value) in columns {
+        let Some(value) = value else { continue };
+        values.push(value);
+        let word = if values.len() == 1 { "WHERE" } else { "AND" };
+        conditions += &format!(" {word} {column} = ${}", values.len());
+    }
+    (conditions, values)
 }
 
 fn audit(row: &AnyRow) -> Result<Audit, StoreError> {
@@ -271,10 +300,36 @@ async fn next_revision(
     Ok(latest - changes + 1)
 }
 
+/// Fails if a record was changed after the revision that somebody knows.
+async fn expect(
+    transaction: &mut Transaction<'static, Any>,
+    change: &Change,
+) -> Result<(), StoreError> {
+    let Change::Expect { kind, id, since } = change else { return Ok(()) };
+    let changed = sqlx::query(
+        "SELECT revision FROM tollgate_changes \
+         WHERE revision > $1 AND kind = $2 AND id = $3 LIMIT 1",
+    )
+    .bind(*since)
+    .bind(kind.word())
+    .bind(id.clone())
+    .fetch_optional(&mut **transaction)
+    .await
+    .map_err(|error| failed(&error))?;
+    match changed {
+        None => Ok(()),
+        Some(_) => Err(StoreError::Conflict(format!(
+            "the {} was changed by somebody else at the same time; try again",
+            kind.word().replace('_', " ")
+        ))),
+    }
+}
+
+/// Which record was changed.
 async fn apply<'c>(
     transaction: &mut Transaction<'static, Any>,
     change: &'c Change,
-) -> Result<(Kind, &'c str), StoreError> {
+) -> Result<Option<(Kind, &'c str)>, StoreError> {
     let (kind, id, statement) = match change {
         Change::Insert(kind, entry) => (*kind, &entry.id, insert(*kind, entry, "")),
         Change::Put(kind, entry) => {
@@ -287,6 +342,7 @@ async fn apply<'c>(
             let statement = sql(format!("DELETE FROM {} WHERE id = $1", table(*kind)));
             (*kind, id, statement.bind(id.clone()))
         }
+        Change::Expect { .. } => return Ok(None),
     };
     statement.execute(&mut **transaction).await.map_err(|error| match failed(&error) {
         StoreError::Conflict(_) => StoreError::Conflict(format!(
@@ -295,7 +351,7 @@ async fn apply<'c>(
         )),
         other => other,
     })?;
-    Ok((kind, id))
+    Ok(Some((kind, id)))
 }
 
 fn insert<'q>(kind: Kind, entry: &Entry, then: &str) -> Statement<'q> {

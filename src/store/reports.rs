@@ -31,6 +31,12 @@ impl Conditions {
         self.sql += &format!(" {word} {condition} ${}", self.values.len());
     }
 
+    /// A condition that compares with nothing.
+    fn plain(&mut self, condition: &str) {
+        let word = if self.sql.is_empty() { "WHERE" } else { "AND" };
+        self.sql += &format!(" {word} {condition}");
+    }
+
     fn text(&mut self, condition: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.add(condition, Value::Text(value.to_owned()));
@@ -46,13 +52,19 @@ impl Conditions {
     }
 }
 
-pub(super) async fn search(pool: &AnyPool, query: &Query) -> Result<Vec<SpendEvent>, StoreError> {
+/// What a query asks of a row.
+fn conditions(query: &Query) -> Conditions {
     let mut conditions = Conditions::default();
     if let Some(span) = query.span {
         conditions.add("started_us >=", Value::Number(span.from_us));
         conditions.add("started_us <", Value::Number(span.to_us));
     }
-    conditions.text("request_id =", query.request_id.as_deref());
+    if let Some(id) = &query.request_id {
+        conditions.values.extend([Value::Text(id.clone()), Value::Text(id.clone())]);
+        let word = if conditions.sql.is_empty() { "WHERE" } else { "AND" };
+        let at = conditions.values.len();
+        conditions.sql += &format!(" {word} (request_id = ${} OR call_id = ${at})", at - 1);
+    }
     conditions.text("key_hash =", query.key.as_deref());
     conditions.text("user_id =", query.user.as_deref());
     conditions.text("team_id =", query.team.as_deref());
@@ -69,10 +81,37 @@ pub(super) async fn search(pool: &AnyPool, query: &Query) -> Result<Vec<SpendEve
         conditions.sql += &format!(" {word} tags LIKE ${} ESCAPE '!'", conditions.values.len());
     }
     match query.failed {
-        Some(true) => conditions.add("status >=", Value::Number(400)),
-        Some(false) => conditions.add("status <", Value::Number(400)),
+        Some(true) => conditions.plain("(status >= 400 OR error IS NOT NULL)"),
+        Some(false) => conditions.plain("status < 400 AND error IS NULL"),
         None => {}
     }
+    let pico = |pico: u64| Value::Number(i64::try_from(pico).unwrap_or(i64::MAX));
+    if let Some(least) = query.min_cost_pico {
+        conditions.add("cost_pico >=", pico(least));
+    }
+    if let Some(most) = query.max_cost_pico {
+        conditions.add("cost_pico <=", pico(most));
+    }
+    conditions
+}
+
+pub(super) async fn count_found(
+    pool: &AnyPool,
+    query: &Query,
+    most: u64,
+) -> Result<u64, StoreError> {
+    let conditions = conditions(query);
+    let statement = format!(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM tollgate_spend_log{} LIMIT {most}) AS found",
+        conditions.sql
+    );
+    let row = conditions.bind(statement).fetch_one(pool).await;
+    let count = row.and_then(|row| row.try_get::<i64, _>(0)).map_err(|error| failed(&error))?;
+    Ok(count.unsigned_abs())
+}
+
+pub(super) async fn search(pool: &AnyPool, query: &Query) -> Result<Vec<SpendEvent>, StoreError> {
+    let conditions = conditions(query);
     let limit = if query.limit == 0 { ROWS } else { query.limit };
     let statement = format!(
         "SELECT event FROM tollgate_spend_log{} ORDER BY started_us DESC, request_id DESC \

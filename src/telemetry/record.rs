@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 use crate::catalog::Deployment;
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::FailureClass;
+use crate::keys::{Caller, Principal};
 use crate::money::Usd;
 use crate::usage::Usage;
 
@@ -158,11 +159,30 @@ impl Outcome {
 pub struct Client {
     pub ip: Option<IpAddr>,
     pub user_agent: Option<ClientText>,
-    pub key: KeyKind,
-    /// The name that the operator gave the key.
-    pub key_alias: Option<Arc<str>>,
+    /// `None`: no key, or none that is known.
+    pub caller: Option<Caller>,
+    /// Who the client calls for. For the log only: any text may stand here.
+    pub end_user: Option<ClientText>,
     /// The client closed the connection before it had the whole reply.
     pub disconnected: bool,
+}
+
+impl Client {
+    /// Which kind of key it was.
+    #[must_use]
+    pub const fn key(&self) -> KeyKind {
+        match &self.caller {
+            None | Some(Caller::Anonymous) => KeyKind::None,
+            Some(Caller::Master) => KeyKind::Master,
+            Some(Caller::Key(_)) => KeyKind::Virtual,
+        }
+    }
+
+    /// What is known of the key's holder.
+    #[must_use]
+    pub fn holder(&self) -> Option<&Principal> {
+        self.caller.as_ref().and_then(Caller::principal).map(|holder| &**holder)
+    }
 }
 
 /// Which kind of key a request was let in with.

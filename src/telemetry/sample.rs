@@ -6,11 +6,12 @@ use std::time::{Duration, UNIX_EPOCH};
 use http::Method;
 
 use super::record::{
-    Attempt, ClientText, Durations, ErrorRecord, KeyKind, Outcome, RequestRecord, Route, Served,
+    Attempt, ClientText, Durations, ErrorRecord, Outcome, RequestRecord, Route, Served,
 };
 use crate::catalog::{Deployment, sample};
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::FailureClass;
+use crate::keys::Caller;
 use crate::money::Usd;
 use crate::usage::Usage;
 
@@ -61,7 +62,7 @@ pub(crate) fn answered() -> RequestRecord {
     });
     record.cost = Usd::from_dollars(0.000_375);
     record.client.ip = Some([192, 0, 2, 7].into());
-    record.client.key = KeyKind::Master;
+    record.client.caller = Some(Caller::Master);
     record.bytes_in = 512;
     record.bytes_out = 4_096;
     record

@@ -34,6 +34,10 @@ fn trial(file: &str) -> Trial<'_> {
         ("ACME_API_KEY", "sk-acme"),
         ("OPENAI_PASSED_KEY", "sk-passed"),
         ("SEARCH_API_KEY", "sk-search"),
+        ("TEAM_A_KEY", "sk-team-a"),
+        ("TEAM_B_KEY", "sk-team-b"),
+        ("TEAM_C_KEY", "sk-team-c"),
+        ("TEAM_D_KEY", "sk-team-d"),
         ("AZURE_API_KEY", "azure-west-key"),
         ("AZURE_API_KEY_SECONDARY", "azure-east-key"),
     ];

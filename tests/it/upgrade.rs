@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::harness::gateway::{Builder, TOLLGATE};
 use crate::harness::load::{Asking, Load};
 use crate::harness::*;
+use crate::spend::Books;
 
 /// A gateway whose executable is a file of the test's own, which it may replace.
 struct Installed {
@@ -125,6 +126,7 @@ fn no_request_fails_and_open_streams_end_on_the_old_process() {
     let answered = load.stop();
     assert!(answered > 100, "{answered}");
 
+    let held_requests = held.len();
     for _ in &held {
         upstream.release();
     }
@@ -139,6 +141,8 @@ fn no_request_fails_and_open_streams_end_on_the_old_process() {
     eventually("the last one ends", || !second.is_there());
     assert!(!installed.path("control").exists(), "it tidies up");
     assert!(client.own_connections().ask("gpt", "hi").try_send().is_err(), "nobody listens");
+    let rows = Books::of(&installed.gateway).rows().len();
+    assert_eq!(rows, answered + held_requests + 1, "none of three processes lost a row");
 }
 
 #[test]

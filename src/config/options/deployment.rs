@@ -140,8 +140,8 @@ pub(crate) const LITELLM_PARAMS: Table = Table {
         later("timeout_by_service_tier", "`timeout` holds for every tier"),
         later("stream_timeout_by_service_tier", "`stream_timeout` holds for every tier"),
         later("tag_regex", "only `tags` are compared"),
-        later("max_budget", NO_BUDGET),
-        later("budget_duration", NO_BUDGET),
+        later("max_budget", "write a budget of its provider: `provider_budget_config`"),
+        later("budget_duration", "write a budget of its provider: `provider_budget_config`"),
         later("default_api_key_tpm_limit", "no limit per key is held"),
         later("default_api_key_rpm_limit", "no limit per key is held"),
         on(
@@ -196,7 +196,7 @@ pub(crate) const MODEL_INFO: Table = Table {
         on("order", Kind::Count, "", "as in `litellm_params`"),
         on("weight", Kind::Number, "", "as in `litellm_params`"),
         on("tags", Kind::List, "[]", "as in `litellm_params`"),
-        later("access_groups", "every key may use every group"),
+        on("access_groups", Kind::List, "[]", "names by which keys and teams may be given it"),
         later("team_id", "every key may use every group"),
         later("team_public_model_name", "the group is called by its `model_name`"),
         later("tier", "free and paid deployments are chosen alike"),
@@ -220,7 +220,6 @@ pub(crate) const MODEL_INFO: Table = Table {
     ],
 };
 
-const NO_BUDGET: &str = "no budget is held";
 const NO_ENTRA: &str = "no user signs in; use `tenant_id`, `client_id` and `client_secret`";
 const NO_AUTO: &str = "no model chooses the model; clients name it";
 

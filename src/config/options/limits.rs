@@ -18,6 +18,19 @@ pub(crate) const RATE_LIMIT: Table = Table {
     ],
 };
 
+/// A value of `provider_budget_config` and of `tag_budget_config`.
+pub(crate) const BUDGET: Table = Table {
+    name: "budget_config",
+    place: "A value of `provider_budget_config`, by provider, and of `tag_budget_config`, by tag",
+    open: false,
+    options: &[
+        on("budget_limit", Kind::Number, "", "US dollars in each period"),
+        on("time_period", Kind::Text, "", "`1d`, `7d`, `30d`, `1mo`, `monthly`; default: ever"),
+        on("max_budget", Kind::Number, "", "another spelling of `budget_limit`"),
+        on("budget_duration", Kind::Text, "", "another spelling of `time_period`"),
+    ],
+};
+
 /// An entry of `pass_through_endpoints`.
 pub(crate) const PASS_THROUGH: Table = Table {
     name: "pass_through_endpoints",

@@ -6,6 +6,8 @@
 
 mod deployment;
 mod general;
+mod issuing;
+mod keys;
 mod limits;
 mod litellm;
 mod router;
@@ -13,14 +15,16 @@ mod top;
 
 pub(crate) use deployment::{BODY_PARAMETERS, ENTRY, LITELLM_PARAMS, MODEL_INFO, is_price};
 pub(crate) use general::GENERAL_SETTINGS;
-pub(crate) use limits::{API_BASE, CIRCUIT_BREAKER, PASS_THROUGH, RATE_LIMIT};
+pub(crate) use issuing::{KEY_BOUNDS, KEY_DEFAULTS, TEAM_DEFAULTS, USER_DEFAULTS};
+pub(crate) use keys::{KEY, KEY_BUDGET, KEY_RATE_LIMIT};
+pub(crate) use limits::{API_BASE, BUDGET, CIRCUIT_BREAKER, PASS_THROUGH, RATE_LIMIT};
 pub(crate) use litellm::{CACHE_PARAMS, LITELLM_SETTINGS};
 pub(crate) use router::{
     ALLOWED_FAILS_POLICY, CUSTOM_ROUTING, HEDGING, RETRY_POLICY, ROUTER, ROUTER_SETTINGS,
     ROUTING_GROUP, STRATEGY_ARGS,
 };
 pub(crate) use top::{
-    CREDENTIAL, CUSTOM_PROVIDER, FALLBACK_CONFIG, RESPONSE_MAPPING, STREAM_MAPPING, TOP,
+    CREDENTIAL, CUSTOM_PROVIDER, DATABASE, FALLBACK_CONFIG, RESPONSE_MAPPING, STREAM_MAPPING, TOP,
 };
 
 /// One option of one section.
@@ -118,7 +122,7 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 23] = [
+pub const TABLES: [&Table; 32] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
@@ -132,13 +136,22 @@ pub const TABLES: [&Table; 23] = [
     &ROUTER,
     &LITELLM_SETTINGS,
     &CACHE_PARAMS,
+    &KEY_DEFAULTS,
+    &KEY_BOUNDS,
+    &USER_DEFAULTS,
+    &TEAM_DEFAULTS,
     &GENERAL_SETTINGS,
+    &DATABASE,
     &API_BASE,
     &CIRCUIT_BREAKER,
     &RATE_LIMIT,
+    &BUDGET,
     &PASS_THROUGH,
     &FALLBACK_CONFIG,
     &CREDENTIAL,
+    &KEY,
+    &KEY_RATE_LIMIT,
+    &KEY_BUDGET,
     &CUSTOM_PROVIDER,
     &RESPONSE_MAPPING,
     &STREAM_MAPPING,

@@ -99,15 +99,20 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
         ignored("client_ttl", "connections are pooled by the gateway"),
         later("tag_filtering_match_any", "one common tag is enough"),
         later("tag_routing_prefix", "tags are compared as they are"),
-        later("provider_budget_config", "no budget per provider is held"),
+        on(
+            "provider_budget_config",
+            Kind::Map,
+            "{}",
+            "budgets by provider: `budget_limit`, `time_period`",
+        ),
+        on("redis_url", Kind::Secret, "", "as `cache_params.url`, which wins"),
+        on("redis_host", Kind::Text, "", "as `cache_params.host`, which wins"),
+        on("redis_port", Kind::Count, "", "as `cache_params.port`, which wins"),
+        on("redis_password", Kind::Secret, "", "as `cache_params.password`, which wins"),
+        on("redis_db", Kind::Count, "", "as `cache_params.db`, which wins"),
         later("default_litellm_params", "set the parameters in each deployment"),
         later("default_priority", "requests are served as they come"),
         later("polling_interval", "requests are served as they come"),
-        later("redis_url", NO_REDIS),
-        later("redis_host", NO_REDIS),
-        later("redis_port", NO_REDIS),
-        later("redis_password", NO_REDIS),
-        later("redis_db", NO_REDIS),
         later("cache_responses", "no reply is cached"),
         later("cache_kwargs", "no reply is cached"),
         later("caching_groups", "no reply is cached"),
@@ -252,5 +257,3 @@ pub(crate) const ALLOWED_FAILS_POLICY: Table = Table {
         on("NotFoundErrorAllowedFails", Kind::Count, "", "unknown model or path (404)"),
     ],
 };
-
-const NO_REDIS: &str = "nothing is shared through Redis; each gateway keeps its own state";

@@ -30,8 +30,8 @@ pub(crate) const TOP: Table = Table {
             "APIs of your own: address and mapping of their bodies",
         ),
         on("router", Kind::Map, "", "another spelling of `router_settings`"),
-        later("database", "nothing is stored in a database"),
-        later("key_settings", "these keys are refused; only the master key opens the gateway"),
+        on("database", Kind::Map, "", "where keys and spend are kept; default: an SQLite file"),
+        on("key_settings", Kind::List, "[]", "keys with limits and budgets, without a database"),
         later("callback_settings", "no callback is called"),
         later("guardrails", "no guardrail looks at requests or replies"),
         later("policies", "no policy is applied"),
@@ -49,6 +49,30 @@ pub(crate) const TOP: Table = Table {
         later("files_settings", "the files API is not served"),
         later("default_vertex_config", "requests in Vertex AI's own format are not served"),
         ignored("worker_registry", "one process serves everything"),
+    ],
+};
+
+/// `database`.
+pub(crate) const DATABASE: Table = Table {
+    name: "database",
+    place: "Section `database`",
+    open: false,
+    options: &[
+        on("type", Kind::Text, "sqlite", "`sqlite`, or `postgres`"),
+        on("path", Kind::Text, "tollgate.db", "the SQLite file; default: in the state directory"),
+        on(
+            "connection_string",
+            Kind::Secret,
+            "$DATABASE_URL",
+            "of PostgreSQL; another spelling of `general_settings.database_url`",
+        ),
+        on("max_connections", Kind::Count, "10", "connections to PostgreSQL"),
+        on(
+            "journal",
+            Kind::Text,
+            "journal",
+            "the folder of spend on its way to the database; default: in the state directory",
+        ),
     ],
 };
 

@@ -128,13 +128,7 @@ fn read_condition<'a>(entry: &'a Entry, problems: &Problems) -> Option<(Conditio
         return None;
     };
     match Condition::parse(text) {
-        Ok(condition) => {
-            if let Some((at, width)) = condition.asks_for_team() {
-                let message = "`team` is always missing: no key belongs to a team in this version";
-                problems.push(Finding::warning(entry.node.spot, message).part(at, width));
-            }
-            Some((condition, text))
-        }
+        Ok(condition) => Some((condition, text)),
         Err(malformed) => {
             problems.push(finding(entry.node.spot, malformed));
             None

@@ -1,10 +1,11 @@
 //! Who may call, the bounds of the data path, and what is logged.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
 
-use super::{Context, Sections};
+use super::{Context, Sections, keys};
 use crate::config::problem::{self, Finding, Problems, Spot, nearest};
 use crate::config::section::{At, Section, first};
 use crate::secret::Secret;
@@ -48,11 +49,15 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 const TOOL_CALL_MEMORY: Duration = Duration::from_secs(3_600);
 
+/// Holds what credentials in the database are sealed with.
+const SALT_VAR: &str = "LITELLM_SALT_KEY";
+
 /// Largest body that an option may allow, in megabytes.
 const BODY_MB_MAX: f64 = 2_048.0;
 
 pub(super) fn access(sections: &mut Sections<'_>, context: &Context<'_>, fragment: bool) -> Access {
     let problems = context.problems;
+    let has_keys = sections.top.has("key_settings");
     let general = &mut sections.general;
     let weak_is_fine = general.flag("dangerously_permit_weak_or_unset_master_key");
     let weak_is_fine = weak_is_fine.is_some_and(|at| at.value);
@@ -71,7 +76,7 @@ pub(super) fn access(sections: &mut Sections<'_>, context: &Context<'_>, fragmen
                 ),
         ),
         // A variable that is not set has been reported, and is no decision to have no key.
-        None if !fragment && !general.has("master_key") => problems
+        None if !fragment && !has_keys && !general.has("master_key") => problems
             .push(Finding::warning(None, problem::NO_MASTER_KEY).help(
                 "write `master_key: os.environ/LITELLM_MASTER_KEY` under `general_settings`",
             )),
@@ -89,8 +94,19 @@ pub(super) fn access(sections: &mut Sections<'_>, context: &Context<'_>, fragmen
         general.flag("require_auth_for_metrics_endpoint"),
         sections.litellm.flag("require_auth_for_metrics_endpoint"),
     ]);
+    let master_key = key.map(Secret::new);
+    let salt = context.env.var(SALT_VAR).filter(|salt| !salt.is_empty()).map(Secret::new);
+    let static_keys = Arc::new(keys::static_keys(sections, master_key.as_ref()));
+    let (ring, ring_capacity) = keys::ring(sections);
+    let enforces = sections.general.flag("enforce_fallback_model_access");
     Access {
-        master_key: key.map(Secret::new),
+        salt: salt.or_else(|| master_key.clone()),
+        enforces_fallbacks: enforces.is_some_and(|at| at.value),
+        end_user_headers: keys::end_user_headers(sections),
+        master_key,
+        static_keys,
+        ring: Arc::new(ring),
+        ring_capacity,
         key_header,
         require_auth_for_metrics: metrics.is_some_and(|at| at.value),
         cors_origins: origins(&mut sections.general),

@@ -16,15 +16,20 @@ mod fetching;
 mod fleet;
 mod general;
 mod implied;
+mod issuing;
+mod keys;
 mod models;
 mod mounts;
 mod names;
 mod params;
 mod providers;
+mod quota;
 mod rate_limits;
 mod regions;
 mod router;
 mod rules;
+mod spending;
+mod store;
 mod strategies;
 mod vendor;
 mod weights;
@@ -92,10 +97,21 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let fetching = fetching::fetching(&mut sections, context);
     let edge = edge::edge(&mut sections);
     let logs = general::logs(&mut sections, context);
+    let store = store::store(&mut sections, context);
+    let spending = spending::spending(&mut sections.general);
+    let mut admission = quota::policy(&mut sections);
+    let redis = quota::redis(&mut sections, context);
+    if redis.is_some() {
+        // Counted in this process in any case; where there is more than one, together as well.
+        admission.global_parallel =
+            traffic.max_parallel_requests.and_then(|bound| u64::try_from(bound).ok());
+    }
+    let alerts = quota::alerts(&mut sections, context);
+    let issuing = Arc::new(issuing::issuing(&mut sections, context));
     let defaults = router::attempt_defaults(&mut sections);
     let prices = deployments::prices(&mut sections, context);
     let longest = router::max_retry_after(&mut sections);
-    let rate_limits = rate_limits::read(&mut sections, longest);
+    let rate_limits = rate_limits::read(&mut sections, longest, quota::providers(&admission));
     let (checks, check_defaults, heeded) = checks::settings(&mut sections);
     let shared =
         models::Shared::read(&mut sections, context, &defaults, check_defaults, &rate_limits);
@@ -156,11 +172,17 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         routing,
         rules,
         access,
+        issuing,
         traffic,
         fetching,
         edge,
         checks,
         logs,
+        store,
+        spending,
+        admission,
+        redis,
+        alerts,
         warnings,
     })
 }

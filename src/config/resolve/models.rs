@@ -448,6 +448,7 @@ fn model_info(info: &mut Section<'_>, node: Option<&Node>, metadata: Option<&Ent
     let (input, output) = (info.positive("max_input_tokens"), info.positive("max_output_tokens"));
     // As in LiteLLM's price list: the older name of the limit on the completion.
     let output = first([output, info.positive("max_tokens")]);
+    let groups = info.texts("access_groups").unwrap_or_default();
     let mut capabilities = Capabilities::default();
     for capability in Capability::ALL {
         if let Some(at) = info.flag(capability.name()) {
@@ -463,6 +464,7 @@ fn model_info(info: &mut Section<'_>, node: Option<&Node>, metadata: Option<&Ent
         max_input_tokens: input.map(|at| at.value).or(told.window),
         max_output_tokens: output.map(|at| at.value),
         capabilities,
+        access_groups: groups.into_iter().map(|at| at.value.into()).collect(),
         names: told.capabilities,
         expected_latency: told.latency,
         region: None,

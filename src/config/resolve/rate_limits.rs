@@ -1,6 +1,6 @@
 //! Limits of providers: `rate_limit_settings`, and how limits are kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::Sections;
@@ -15,12 +15,15 @@ use crate::provider;
 pub(crate) struct RateLimits {
     by_provider: HashMap<&'static str, Caps>,
     others: Caps,
+    /// Providers that have a budget.
+    budgets: HashSet<&'static str>,
 }
 
 impl RateLimits {
     /// The caps of a provider's deployments.
     pub(crate) fn of(&self, provider: &str) -> Caps {
-        self.by_provider.get(provider).copied().unwrap_or(self.others)
+        let caps = self.by_provider.get(provider).copied().unwrap_or(self.others);
+        Caps { has_budget: self.budgets.contains(provider), ..caps }
     }
 
     /// Whether any provider has a cap of tokens.
@@ -30,8 +33,12 @@ impl RateLimits {
 }
 
 /// Reads the section and the options of `router_settings`. `longest`: what bounds every wait that a
-/// provider asks for.
-pub(super) fn read(sections: &mut Sections<'_>, longest: Duration) -> RateLimits {
+/// provider asks for. `budgets`: the providers that have one.
+pub(super) fn read(
+    sections: &mut Sections<'_>,
+    longest: Duration,
+    budgets: HashSet<&'static str>,
+) -> RateLimits {
     let problems = sections.top.problems;
     let mut others = Caps::default();
     if let Some(at) = sections.router.number("near_limit") {
@@ -45,7 +52,7 @@ pub(super) fn read(sections: &mut Sections<'_>, longest: Duration) -> RateLimits
     }
     let listens = sections.router.flag("rate_limit_headers").is_none_or(|at| at.value);
     others.believe = listens.then_some(longest);
-    let mut limits = RateLimits { by_provider: HashMap::new(), others };
+    let mut limits = RateLimits { by_provider: HashMap::new(), others, budgets };
     let Some(entry) = sections.top.entry("rate_limit_settings") else { return limits };
     let Some(entries) = entry.node.map() else {
         let found = entry.node.found("");

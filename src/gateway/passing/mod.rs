@@ -19,6 +19,7 @@ mod phases;
 mod realtime;
 mod sending;
 pub(super) mod signed;
+mod watched;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,11 +36,14 @@ pub(super) use self::phases::{
 };
 use self::realtime::Realtime;
 pub(super) use self::realtime::{is_path as is_realtime, is_plain};
+use self::watched::Watched;
+use super::access;
 use super::ctx::RequestCtx;
 use super::error::GatewayError;
 use super::route;
 use crate::catalog::{Authorisation, Mount};
 use crate::failure::Failure;
+use crate::keys::Caller;
 use crate::routing::{Ask, Attempt, Plan};
 use crate::telemetry;
 
@@ -67,6 +71,8 @@ pub(super) struct Passing {
     meter: Option<Meter>,
     /// The model that the request's body names.
     named: NamedModel,
+    /// Who may not call every model of the mount.
+    watched: Option<Watched>,
     /// The model that the request is for, if its path or its body tells.
     model: Option<Arc<str>>,
     /// Bytes of the request's body so far.
@@ -80,6 +86,8 @@ pub(super) struct Passing {
     said: Frames,
     /// The provider said that all is well.
     succeeded: bool,
+    /// What it came to is taken down.
+    is_finished: bool,
 }
 
 impl Passing {
@@ -97,7 +105,12 @@ impl Passing {
             ..Ask::default()
         };
         let (way, plan) = if realtime::is_upgrade(head) && realtime::is_path(head.uri.path()) {
-            let realtime = Realtime::of(&head.uri)?;
+            let mut realtime = Realtime::of(&head.uri)?;
+            if let Some(holder) = ctx.caller.as_ref().and_then(Caller::principal)
+                && let Some(meant) = access::meant(catalog, holder, &realtime.model)?
+            {
+                realtime.model = meant;
+            }
             let unknown = || GatewayError::UnknownModel { model: realtime.model.to_string() };
             let resolved = catalog.asked(&realtime.model).ok_or_else(unknown)?;
             let resolved = realtime::able(resolved)?;
@@ -125,6 +138,7 @@ impl Passing {
             began: Instant::now(),
             meter: None,
             named: NamedModel::default(),
+            watched: None,
             model: None,
             received_bytes: 0,
             refusal: None,
@@ -132,6 +146,7 @@ impl Passing {
             cut: None,
             said: Frames::default(),
             succeeded: false,
+            is_finished: false,
         }))
     }
 
@@ -174,6 +189,14 @@ impl Passing {
         match &self.way {
             Way::Mount { mount, .. } => &mount.path,
             Way::Realtime(realtime) => &realtime.model,
+        }
+    }
+
+    /// The model group, where it is one that clients know.
+    pub(super) fn group(&self) -> Option<Arc<str>> {
+        match &self.way {
+            Way::Mount { .. } => None,
+            Way::Realtime(realtime) => Some(realtime.model.as_ref().into()),
         }
     }
 

@@ -16,6 +16,10 @@ pub(super) struct NamedModel {
     /// The last key of the outermost object was `model`.
     is_model: bool,
     found: Option<Box<str>>,
+    /// The whole body is read, also after a name was found.
+    whole: bool,
+    /// How many keys of the outermost object are `model`.
+    keys: u32,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -42,6 +46,16 @@ impl NamedModel {
         for byte in piece {
             self.take(*byte);
         }
+    }
+
+    /// One that reads on, because of two names a provider may take the last.
+    pub(super) fn whole() -> Self {
+        Self { whole: true, ..Self::default() }
+    }
+
+    /// Whether there is more than one field of that name.
+    pub(super) const fn is_ambiguous(&self) -> bool {
+        self.keys > 1
     }
 
     /// The name, if it came.
@@ -91,15 +105,30 @@ impl NamedModel {
         }
     }
 
+    /// The text that was read; `None` if it is too long, or none.
+    fn unquoted(&self) -> Option<Box<str>> {
+        if self.text.len() > MAX_NAME_BYTES {
+            return None;
+        }
+        if !self.text.contains(&b'\\') {
+            return std::str::from_utf8(&self.text).ok().map(Box::from);
+        }
+        let quoted = [b"\"", &self.text[..], b"\""].concat();
+        serde_json::from_slice(&quoted).ok()
+    }
+
     fn end_text(&mut self, is_key: bool) {
         if self.depth == 1 && is_key {
-            self.is_model = self.text == b"model";
+            self.is_model = self.unquoted().as_deref() == Some("model");
+            self.keys += u32::from(self.is_model);
         } else if self.depth == 1 && self.is_model {
-            let quoted = [b"\"", &self.text[..], b"\""].concat();
-            let name = serde_json::from_slice::<Box<str>>(&quoted).ok();
-            self.found = name.filter(|name| !name.is_empty() && self.text.len() <= MAX_NAME_BYTES);
-            self.state = State::Over;
-            return;
+            let name = self.unquoted().filter(|name| !name.is_empty());
+            self.found = self.found.take().or(name);
+            self.is_model = false;
+            if !self.whole {
+                self.state = State::Over;
+                return;
+            }
         }
         // Below the outermost object keys and values are all the same here.
         self.state = State::Value;
@@ -126,6 +155,7 @@ mod tests {
             (r#"{"models":"no"}"#, None),
             (r#"[{"model":"no"}]"#, None),
             (r#"{"a":1}{"model":"no"}"#, None),
+            (r#"{"mod\u0065l":"a"}"#, Some("a")),
             ("--boundary {\"model\":\"no\"}", None),
             (&long, None),
             ("", None),
@@ -135,6 +165,20 @@ mod tests {
                 body.as_bytes().chunks(size).for_each(|piece| named.push(piece));
                 assert_eq!(named.found(), name, "{body} in pieces of {size}");
             }
+        }
+    }
+
+    #[test]
+    fn two_names_are_one_too_many() {
+        for (body, ambiguous) in [
+            (r#"{"model":"a","x":{"model":"b"},"y":["model"]}"#, false),
+            (r#"{"model":"a","model":"b"}"#, true),
+            (r#"{"model":7,"model":"b"}"#, true),
+            (r#"{"model":"a","mod\u0065l":"b"}"#, true),
+        ] {
+            let mut named = NamedModel::whole();
+            body.as_bytes().chunks(3).for_each(|piece| named.push(piece));
+            assert_eq!(named.is_ambiguous(), ambiguous, "{body}");
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::gateway::relay::unix_seconds;
 use crate::provider;
 use crate::snapshot::Snapshot;
 use crate::telemetry::Outcome;
+use crate::usage::{BYTES_PER_TOKEN, Usage};
 
 impl Passing {
     /// Judges the head of the answer, and prepares to meter what follows.
@@ -40,6 +41,7 @@ impl Passing {
             model: Arc::clone(&model),
         });
         let status = head.status.as_u16();
+        ctx.status = Some(status);
         if head.status.is_server_error() || head.status == StatusCode::TOO_MANY_REQUESTS {
             // The body is the client's to read; the status is enough to judge the deployment by.
             let now = SystemTime::now();
@@ -51,6 +53,13 @@ impl Passing {
         let noted = noted(attempt, Outcome::Success, Some(status), self.began);
         ctx.relayed.attempts.push(noted);
         self.succeeded = head.status.is_success();
+        if self.succeeded || head.status == StatusCode::SWITCHING_PROTOCOLS {
+            let received_bytes = self.received_bytes as u64;
+            ctx.entry_begun(|| Usage {
+                input_tokens: received_bytes / BYTES_PER_TOKEN,
+                ..Usage::default()
+            });
+        }
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             self.meter = Some(Meter::realtime());
         } else if head.status.is_success() {
@@ -87,6 +96,9 @@ impl Passing {
 
     /// Notes what it came to: the model that answered, if it was named, and what it used.
     pub(super) fn finish(&mut self, gateway: &Gateway, ctx: &mut RequestCtx) {
+        if std::mem::replace(&mut self.is_finished, true) {
+            return;
+        }
         let metered = self.meter.take().map(Meter::finish).unwrap_or_default();
         let Metered { usage, model, failure } = metered;
         let failure = failure.or_else(|| self.cut.take());

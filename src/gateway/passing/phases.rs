@@ -57,10 +57,11 @@ pub(in crate::gateway) async fn write_head(
 pub(in crate::gateway) fn received(
     ctx: &mut RequestCtx,
     body: Option<&Bytes>,
+    ends: bool,
 ) -> pingora_core::Result<()> {
     let limit = ctx.snapshot.traffic.max_request_bytes;
     let Some(passing) = &mut ctx.passing else { return Ok(()) };
-    passing.received(body, limit).map_err(|refusal| passing.stop(refusal))
+    passing.received(body, ends, limit).map_err(|refusal| passing.stop(refusal))
 }
 
 /// A deployment cannot be connected to: another one may be.

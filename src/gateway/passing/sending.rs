@@ -63,6 +63,7 @@ impl Passing {
     pub(super) fn received(
         &mut self,
         body: Option<&Bytes>,
+        ends: bool,
         limit_bytes: usize,
     ) -> Result<(), GatewayError> {
         if matches!(self.way, Way::Realtime(_)) {
@@ -78,6 +79,9 @@ impl Passing {
         if let Some(body) = body {
             self.named.push(body);
         }
-        Ok(())
+        match &self.watched {
+            Some(watched) => watched.check(&self.named, ends),
+            None => Ok(()),
+        }
     }
 }

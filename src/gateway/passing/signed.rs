@@ -99,6 +99,7 @@ impl Passing {
             by_client: false,
         };
         let body = intake::read_body(session, limit, silence).await?;
+        self.received(Some(&body), true, limit)?;
         let asked = session.req_header().clone();
         loop {
             self.choose(gateway, ctx).await?;

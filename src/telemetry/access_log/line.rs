@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::keys::Principal;
 use crate::telemetry::record::{Attempt, ClientText, KeyKind, Outcome, RequestRecord};
 use crate::telemetry::timestamp::Timestamp;
 
@@ -25,7 +26,17 @@ pub(super) struct Line<'a> {
     user_agent: Option<&'a ClientText>,
     key: KeyKind,
     #[serde(skip_serializing_if = "Option::is_none")]
+    key_hash: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     key_alias: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team_alias: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_user: Option<&'a ClientText>,
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<&'a ClientText>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,6 +113,7 @@ const fn is_zero(count: &u64) -> bool {
 impl<'a> Line<'a> {
     pub(super) fn of(record: &'a RequestRecord) -> Self {
         let served = record.served.as_ref();
+        let holder = record.client.holder();
         let group = served.map(|served| &*served.group).or(record.group_asked.as_deref());
         // The attempts of a request that went well at once say nothing new.
         let plain = matches!(record.attempts.as_slice(), [one] if one.outcome == Outcome::Success);
@@ -116,8 +128,13 @@ impl<'a> Line<'a> {
             status: record.status,
             client_ip: record.client.ip,
             user_agent: record.client.user_agent.as_ref(),
-            key: record.client.key,
-            key_alias: record.client.key_alias.as_deref(),
+            key: record.client.key(),
+            key_hash: holder.map(|holder| &**holder.hash()),
+            key_alias: holder.and_then(|holder| holder.key.key_alias.as_deref()),
+            team: holder.and_then(Principal::team_id),
+            team_alias: holder.and_then(Principal::team_alias),
+            user: holder.and_then(Principal::user_id),
+            end_user: record.client.end_user.as_ref(),
             model: record.model_asked.as_ref(),
             group,
             deployment: served.map(|served| &*served.deployment.id),

@@ -21,11 +21,14 @@ use rustc_hash::FxHashSet;
 
 use self::families::Families;
 pub use self::scrape::{DeploymentState, Scrape};
-use self::series::{DeploymentSeries, OTHER, RequestSeries, Table};
+use self::series::{DeploymentSeries, KeyLabels, OTHER, RequestSeries, Table};
 use super::record::{Attempt, Outcome, RequestRecord, Route, Served};
+use crate::keys::KeyHash;
 
 /// The most models behind wildcards that get a label value of their own.
 const WILDCARD_MODELS_MAX: usize = 500;
+/// The most keys that get label values of their own.
+const KEYS_MAX: usize = 1_000;
 /// One for each class of failure, success and cancelled, with room to spare.
 const OUTCOMES_MAX: usize = 32;
 
@@ -35,10 +38,11 @@ type Scraper = Box<dyn Fn(&mut Scrape) + Send + Sync>;
 pub struct Metrics {
     registry: Registry,
     families: Families,
-    requests: Table<RequestSeries, 6>,
+    requests: Table<RequestSeries, 10>,
     deployments: Table<DeploymentSeries, 5>,
     attempts: [OnceLock<IntCounter>; OUTCOMES_MAX],
     wildcard_models: RwLock<FxHashSet<Arc<str>>>,
+    keys: RwLock<FxHashSet<KeyHash>>,
     scrapers: Mutex<Vec<Scraper>>,
 }
 
@@ -63,6 +67,7 @@ impl Metrics {
             deployments: Table::new(),
             attempts: [const { OnceLock::new() }; OUTCOMES_MAX],
             wildcard_models: RwLock::default(),
+            keys: RwLock::default(),
             scrapers: Mutex::default(),
         }
     }
@@ -117,13 +122,18 @@ impl Metrics {
 
     fn inference(&self, record: &RequestRecord) {
         let served = record.served.as_ref();
+        let [hash, alias, team, team_alias, user] = self.key_labels(record);
         let labels = [
             group_label(record),
             served.map_or("", |served| self.model_label(served, record.failed())),
             served.map_or("", |served| &*served.deployment.id),
             served.map_or("", |served| &*served.deployment.provider),
-            alias_label(record),
             record.route.name(),
+            hash,
+            alias,
+            team,
+            team_alias,
+            user,
         ];
         self.requests.with(
             labels,
@@ -161,9 +171,14 @@ impl Metrics {
 
     fn failure(&self, record: &RequestRecord) {
         let class = record.error.as_ref().map_or("unknown", |error| error.class);
+        let [hash, alias, team, team_alias, user] = self.key_labels(record);
         let labels = [
             group_label(record),
-            alias_label(record),
+            hash,
+            alias,
+            team,
+            team_alias,
+            user,
             record.route.name(),
             status::label(record.status),
             class,
@@ -187,7 +202,9 @@ impl Metrics {
             &self.families.successful_fallbacks
         };
         let status = status::label_or_none(status);
-        let labels = [group_label(record), group, alias_label(record), status, class];
+        let [hash, alias, team, team_alias, user] = self.key_labels(record);
+        let labels =
+            [group_label(record), group, hash, alias, team, team_alias, user, status, class];
         family.with_label_values(&labels).inc();
     }
 
@@ -213,6 +230,27 @@ impl Metrics {
         }
         known.insert(Arc::clone(&served.model));
         &served.model
+    }
+
+    /// The labels of the key. Those of keys beyond the bound are all `other`, so that the totals of
+    /// groups and deployments stay whole.
+    fn key_labels<'a>(&self, record: &'a RequestRecord) -> KeyLabels<'a> {
+        let Some(holder) = record.client.holder() else { return [""; 5] };
+        let hash = holder.key.token;
+        if !self.keys.read().contains(&hash) {
+            let mut known = self.keys.write();
+            if known.len() >= KEYS_MAX && !known.contains(&hash) {
+                return [OTHER; 5];
+            }
+            known.insert(hash);
+        }
+        [
+            holder.hash(),
+            holder.key.key_alias.as_deref().unwrap_or_default(),
+            holder.team_id().unwrap_or_default(),
+            holder.team_alias().unwrap_or_default(),
+            holder.user_id().unwrap_or_default(),
+        ]
     }
 
     /// Counts an inference request as being served until the guard is dropped.
@@ -327,10 +365,6 @@ impl Drop for Counted {
 
 fn group_label(record: &RequestRecord) -> &str {
     record.group_asked.as_deref().unwrap_or(OTHER)
-}
-
-fn alias_label(record: &RequestRecord) -> &str {
-    record.client.key_alias.as_deref().unwrap_or("")
 }
 
 #[cfg(test)]

@@ -1,10 +1,9 @@
 //! Every metric: its name, what it says, its labels. There is no metric that is not in this list.
 //!
 //! Names and labels that begin with `litellm_` are LiteLLM's, so that its dashboards keep working.
-//! Counters are listed as they are exported, with `_total`. Labels that LiteLLM fills and that name
-//! something Tollgate does not have yet (`team`, `user`, `end_user`), and those whose values every
-//! client can invent (`client_ip`, `user_agent`), are left out: to PromQL a missing label and an
-//! empty one are the same.
+//! Counters are listed as they are exported, with `_total`. Labels whose values
+//! every client can invent (`end_user`, `client_ip`, `user_agent`) are left out: to PromQL a missing
+//! label and an empty one are the same.
 
 /// What a family counts.
 #[derive(Clone, Copy, Debug)]
@@ -48,10 +47,28 @@ const DEPLOYMENT: &[&str] = &["litellm_model_name", "model_id", "api_base", "api
 const DEPLOYMENT_IN_GROUP: &[&str] =
     &["requested_model", "litellm_model_name", "model_id", "api_base", "api_provider"];
 const ANSWERED: &[&str] = &["requested_model", "model", "model_id", "api_provider"];
-const ANSWERED_TO_KEY: &[&str] =
-    &["requested_model", "model", "model_id", "api_provider", "api_key_alias"];
-const FALLBACK: &[&str] =
-    &["requested_model", "fallback_model", "api_key_alias", "exception_status", "exception_class"];
+const ANSWERED_TO_KEY: &[&str] = &[
+    "requested_model",
+    "model",
+    "model_id",
+    "api_provider",
+    "hashed_api_key",
+    "api_key_alias",
+    "team",
+    "team_alias",
+    "user",
+];
+const FALLBACK: &[&str] = &[
+    "requested_model",
+    "fallback_model",
+    "hashed_api_key",
+    "api_key_alias",
+    "team",
+    "team_alias",
+    "user",
+    "exception_status",
+    "exception_class",
+];
 
 macro_rules! families {
     ($($constant:ident = $name:literal, $kind:expr, $labels:expr, $help:literal;)*) => {
@@ -68,10 +85,10 @@ macro_rules! families {
 families! {
     // Requests, as clients see them.
     REQUESTS = "litellm_proxy_total_requests_metric_total", Kind::Counter,
-        &["requested_model", "model_id", "api_provider", "api_key_alias", "route", "status_code"],
+        &["requested_model", "model_id", "api_provider", "hashed_api_key", "api_key_alias", "team", "team_alias", "user", "route", "status_code"],
         "Inference requests, by the status that the client got.";
     FAILED_REQUESTS = "litellm_proxy_failed_requests_metric_total", Kind::Counter,
-        &["requested_model", "api_key_alias", "route", "exception_status", "exception_class"],
+        &["requested_model", "hashed_api_key", "api_key_alias", "team", "team_alias", "user", "route", "exception_status", "exception_class"],
         "Inference requests whose client did not get the whole of a successful reply.";
     REQUEST_LATENCY = "litellm_request_total_latency_metric", Kind::Seconds(REQUEST_SECONDS),
         ANSWERED, "From a request's first byte to its reply's last, in seconds.";
@@ -152,6 +169,10 @@ families! {
         "Body bytes written to clients of inference.";
     ACCESS_LOG_DROPPED = "tollgate_access_log_dropped_total", Kind::Counter, &[],
         "Access-log lines lost because the queue was full or the file could not be written.";
+    KEYS_KNOWN = "tollgate_known_keys", Kind::ScrapeGauge, &[],
+        "Virtual keys that are kept in memory, those included that are known not to exist.";
+    KEY_LOOKUPS = "tollgate_key_lookups_total", Kind::ScrapeCounter, &["result"],
+        "Virtual keys asked for: hit, miss (the database is asked), stale (it is away) or failure.";
     SERIES_OVERFLOW = "tollgate_metric_series_overflow_total", Kind::Counter, &[],
         "Records counted under `other` because the bound on series was reached.";
     CONNECTIONS = "tollgate_connections_total", Kind::ScrapeCounter, &[],
@@ -166,10 +187,45 @@ families! {
         "Reloads of the configuration: success, unchanged or failure.";
     CONFIG_RELOAD_OK = "tollgate_config_last_reload_successful", Kind::Gauge, &[],
         "1 if the configuration in force is the one in the file, 0 if the last reload failed.";
+    // Limits and budgets of whoever calls.
+    LIMIT_DECISIONS = "tollgate_limit_decisions_total", Kind::ScrapeCounter, &["result"],
+        "Requests that a limit or a budget decided about: `admitted`, `rate_limited`, ...";
+    LIMITS_ALONE = "tollgate_limits_alone_total", Kind::ScrapeCounter, &[],
+        "Requests decided about without Redis, because it was away.";
+    LIMITS_UNKNOWN = "tollgate_limits_unknown_spend_total", Kind::ScrapeCounter, &[],
+        "Times that the database did not say what a budget had spent.";
+    LIMITED = "tollgate_limits_counted", Kind::ScrapeGauge, &[],
+        "Keys, teams and others that are counted in memory.";
+    LIMITS_SHARED = "tollgate_limits_shared", Kind::ScrapeGauge, &[],
+        "1 while limits and budgets are shared through Redis, 0 while it is away.";
+    GATEWAYS = "tollgate_gateways", Kind::ScrapeGauge, &[],
+        "Gateways that share the same Redis, as last heard.";
+    REDIS_FAILURES = "tollgate_redis_failures_total", Kind::ScrapeCounter, &[],
+        "Operations of Redis that failed or came too late.";
+    REDIS_WAITING = "tollgate_redis_waiting", Kind::ScrapeGauge, &[],
+        "Settlements that wait for Redis.";
+    ALERTS = "tollgate_budget_alerts_total", Kind::ScrapeCounter, &["result"],
+        "Alerts of budgets: `sent`, `failed` or `dropped`.";
+
     CONFIG_LOADED = "tollgate_config_last_reload_success_timestamp_seconds", Kind::Gauge, &[],
         "When the configuration was last read without an error, in seconds since 1970.";
     CONFIG_RELOADED = "tollgate_config_last_reload_timestamp_seconds", Kind::Gauge, &[],
         "When the configuration was last read, in seconds since 1970.";
+
+    // What was spent, on its way to the database.
+    SPEND_RECORDS = "tollgate_spend_records_total", Kind::ScrapeCounter, &["result"],
+        "What became of records of spend: appended, written, known, interrupted, failed_batches, \
+refused, unjournaled, lost, damaged_bytes.";
+    SPEND_PENDING_RECORDS = "tollgate_spend_pending_records", Kind::ScrapeGauge, &[],
+        "Requests of this process that are in its journal and not in the database yet.";
+    SPEND_PENDING_BYTES = "tollgate_spend_pending_bytes", Kind::ScrapeGauge, &[],
+        "Bytes of the journal that the database does not have yet.";
+    SPEND_LAG = "tollgate_spend_lag_seconds", Kind::ScrapeGauge, &[],
+        "Since when something waits for the database, in seconds; 0 if nothing does.";
+    JOURNAL_BLOCKED = "tollgate_spend_journal_blocked", Kind::ScrapeGauge, &[],
+        "Whether the disk takes no records of spend: they wait in memory.";
+    DATABASE_UP = "tollgate_database_up", Kind::ScrapeGauge, &[],
+        "Whether the database answers.";
 
     // The process, under the names that every Prometheus client uses.
     PROCESS_START = "process_start_time_seconds", Kind::Gauge, &[],

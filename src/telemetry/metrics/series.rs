@@ -73,9 +73,12 @@ impl<S, const N: usize> Table<S, N> {
     }
 }
 
-/// Labels of a [`RequestSeries`]: group asked for, upstream model, deployment id, provider, key
-/// alias, route.
-pub(super) type RequestLabels<'a> = [&'a str; 6];
+/// Labels of a key: its hash and alias, its team's id and alias, its user's id.
+pub(super) type KeyLabels<'a> = [&'a str; 5];
+
+/// Labels of a [`RequestSeries`]: group asked for, upstream model, deployment id, provider, route,
+/// and those of the key.
+pub(super) type RequestLabels<'a> = [&'a str; 10];
 
 /// What one kind of request counts on.
 pub(super) struct RequestSeries {
@@ -115,10 +118,12 @@ impl RequestSeries {
         labels: RequestLabels<'_>,
         record: &RequestRecord,
     ) {
-        let [group, model, id, provider, alias, route] = labels;
+        let [group, model, id, provider, route, hash, alias, team, team_alias, user] = labels;
         let answered = [group, model, id, provider];
         if let Some(requests) = self.by_status.get(status::index(record.status)) {
-            let with_status = [group, id, provider, alias, route, status::label(record.status)];
+            let status = status::label(record.status);
+            let with_status =
+                [group, id, provider, hash, alias, team, team_alias, user, route, status];
             requests.get_or_init(|| families.requests.with_label_values(&with_status)).inc();
         }
         let times = &record.durations;
@@ -136,7 +141,7 @@ impl RequestSeries {
         }
         let Some(usage) = &record.usage else { return };
         let tokens = self.tokens.get_or_init(|| {
-            let to_key = [group, model, id, provider, alias];
+            let to_key = [group, model, id, provider, hash, alias, team, team_alias, user];
             Box::new(TokenSeries {
                 input: families.input_tokens.with_label_values(&to_key),
                 output: families.output_tokens.with_label_values(&to_key),

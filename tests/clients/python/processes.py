@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 
@@ -103,10 +104,17 @@ class Gateway(Process):
 
     def __init__(self, config, providers, **env):
         addresses = {f"{name.upper()}_MOCK": it.address for name, it in providers.items()}
+        # What it keeps ends with it.
+        self._state = tempfile.TemporaryDirectory()
         super().__init__(
             *("serve", "--config", str(config), "--host", "127.0.0.1", "--port", "0"),
             announces=GATEWAY_LISTENS,
-            env={**addresses, **env, "MASTER_KEY": MASTER_KEY},
+            env={
+                **addresses,
+                "STATE_DIRECTORY": self._state.name,
+                **env,
+                "MASTER_KEY": MASTER_KEY,
+            },
         )
         self.url = f"http://{self.address}"
 

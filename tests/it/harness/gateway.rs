@@ -177,7 +177,8 @@ impl Gateway {
         folder: TempDir,
         key: Option<String>,
     ) -> Self {
-        command.env_clear().envs(variables.iter().map(|(name, value)| (name, value)));
+        command.env_clear().env("STATE_DIRECTORY", folder.path().join("state"));
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the executable was built with the tests");
         let output = Lines::of(child.stdout.take().expect("it is piped"));

@@ -21,6 +21,7 @@ pub mod http2;
 pub mod load;
 pub mod postgres;
 pub mod raw;
+pub mod redis;
 pub mod stepped;
 pub mod upstream;
 

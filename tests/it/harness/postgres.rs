@@ -32,6 +32,66 @@ pub fn ask(url: &str, sql: &str) -> String {
     psql(url, sql)
 }
 
+/// A PostgreSQL of a test's own, which it may stop.
+pub struct Own {
+    port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl Own {
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("tollgate-postgres").tempdir().unwrap();
+        let own = Self { port: free_port(), folder };
+        let is_root = rustix::process::geteuid().is_root();
+        if is_root {
+            own.sh("chown postgres .");
+        }
+        own.as_user("initdb --pgdata=data --username=postgres --auth=trust --no-sync >log 2>&1");
+        own.start_again();
+        own
+    }
+
+    pub fn url(&self) -> String {
+        format!("postgresql://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// Ends it as a crash would not, but at once.
+    pub fn stop(&self) {
+        self.as_user("pg_ctl -D data -m fast -w stop >>log 2>&1");
+    }
+
+    pub fn start_again(&self) {
+        let options = format!("-p {} -h 127.0.0.1 -k '' -c fsync=off", self.port);
+        self.as_user(&format!("pg_ctl -D data -o \"{options}\" -l server -w start >>log 2>&1"));
+    }
+
+    /// Runs one of the server's programs: it refuses to run as root.
+    fn as_user(&self, command: &str) {
+        let is_root = rustix::process::geteuid().is_root();
+        let user = "setpriv --reuid=postgres --regid=postgres --clear-groups";
+        let run = if is_root { user } else { "" };
+        self.sh(&format!("{run} {}/{command}", binaries().display()));
+    }
+
+    fn sh(&self, script: &str) {
+        let status =
+            Command::new("sh").args(["-c", script]).current_dir(self.folder.path()).status();
+        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        assert!(status.unwrap().success(), "{script}: {log}");
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // It may be stopped already.
+        let command = format!("{}/pg_ctl -D data -m immediate stop", binaries().display());
+        let user = "setpriv --reuid=postgres --regid=postgres --clear-groups";
+        let run = if rustix::process::geteuid().is_root() { user } else { "" };
+        let script = format!("{run} {command} >>log 2>&1");
+        drop(Command::new("sh").args(["-c", &script]).current_dir(self.folder.path()).status());
+    }
+}
+
 impl Postgres {
     fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("tollgate-postgres").tempdir().unwrap().keep();

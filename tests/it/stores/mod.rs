@@ -1,5 +1,6 @@
 //! What every store must do, tried on a file and on a real PostgreSQL.
 
+mod counters;
 mod ledger;
 mod records;
 

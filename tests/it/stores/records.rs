@@ -2,7 +2,7 @@
 
 use tollgate::keys::record::{Key, Kind, Team, User};
 use tollgate::keys::{
-    Audit, AuditFilter, Change, Directory as _, Entry, Filter, KeyHash, StoreError, fetch,
+    Audit, AuditFilter, Change, Changed, Directory as _, Entry, Filter, KeyHash, StoreError, fetch,
 };
 
 use super::on_each;
@@ -93,6 +93,30 @@ fn others_hear_of_every_change_in_its_order() {
         assert!(changed.is_sorted_by(|a, b| a.revision < b.revision));
         let again = there.changed_since(Some(changed[1].revision)).await.unwrap();
         assert!(again.is_empty());
+    });
+}
+
+#[test]
+fn a_change_is_refused_if_somebody_else_was_faster() {
+    on_each(async |open| {
+        let (here, there) = (open(), open());
+        let it = key("sk-1", None, None);
+        let id = it.token.to_string();
+        here.change(vec![insert(&it), insert(&key("sk-2", None, None))], Vec::new()).await.unwrap();
+        let revision = |changed: Vec<Changed>| changed.last().map_or(0, |last| last.revision);
+        let known = revision(there.changed_since(None).await.unwrap());
+        let expect = |since| Change::Expect { kind: Kind::Key, id: id.clone(), since };
+        let put = || Change::Put(Kind::Key, Entry::of(&it).unwrap());
+        // Somebody changes another record: that is nobody's loss.
+        let other = Change::Delete(Kind::Key, key("sk-2", None, None).token.to_string());
+        here.change(vec![other], Vec::new()).await.unwrap();
+        there.change(vec![expect(known), put()], Vec::new()).await.unwrap();
+        let late = here.change(vec![expect(known), put()], Vec::new()).await;
+        assert!(matches!(late, Err(StoreError::Conflict(_))), "{late:?}");
+        let latest = revision(here.changed_since(None).await.unwrap());
+        here.change(vec![expect(latest), put()], Vec::new()).await.unwrap();
+        let changed = there.changed_since(Some(known)).await.unwrap();
+        assert_eq!(changed.len(), 3, "what is expected is no change");
     });
 }
 

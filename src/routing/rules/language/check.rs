@@ -16,7 +16,6 @@ pub struct Condition {
     pub(super) truth: Truth,
     /// Each comparison of `model` with something written, as the test whether a model is meant.
     pub(super) mentions: Vec<Mention>,
-    uses_team: Option<Span>,
     uses_tokens: bool,
 }
 
@@ -199,12 +198,6 @@ impl Condition {
             .map(|name| &**name)
     }
 
-    /// The place of the first question about the team, in characters: where and how many.
-    #[must_use]
-    pub fn asks_for_team(&self) -> Option<(usize, usize)> {
-        self.uses_team.map(|Span { at, end }| (at, end - at))
-    }
-
     /// Whether the tokens of a prompt have to be counted for it.
     #[must_use]
     pub fn asks_for_tokens(&self) -> bool {
@@ -213,15 +206,14 @@ impl Condition {
 }
 
 pub(super) fn check(tree: &Tree) -> Result<Condition, Malformed> {
-    let mut checker = Checker { mentions: Vec::new(), uses_team: None, uses_tokens: false };
+    let mut checker = Checker { mentions: Vec::new(), uses_tokens: false };
     let truth = checker.truth(tree)?;
-    let Checker { mentions, uses_team, uses_tokens } = checker;
-    Ok(Condition { truth, mentions, uses_team, uses_tokens })
+    let Checker { mentions, uses_tokens } = checker;
+    Ok(Condition { truth, mentions, uses_tokens })
 }
 
 struct Checker {
     mentions: Vec<Mention>,
-    uses_team: Option<Span>,
     uses_tokens: bool,
 }
 
@@ -274,12 +266,7 @@ impl Checker {
             }
             Known::Clock(clock) => Typed::Number(Amount::Clock(clock)),
             Known::Flag(flag) => Typed::Truth(Truth::Flag(flag)),
-            Known::Text(fact) => {
-                if fact == Text::Team {
-                    self.uses_team.get_or_insert(span);
-                }
-                Typed::Text(Words::Fact(fact))
-            }
+            Known::Text(fact) => Typed::Text(Words::Fact(fact)),
             Known::Weekday => Typed::Weekday,
             Known::Tags => Typed::Tags,
             Known::Headers => match path {

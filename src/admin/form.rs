@@ -1,0 +1,417 @@
+//! The fields of a request, as they are given: in a JSON body, or in a query.
+//!
+//! A field may be given, given as null, or absent: an update changes the first two and leaves the
+//! third alone. Names that nobody asks for are tolerated, as LiteLLM tolerates them, but for those
+//! whose loss would open what its sender means to close ([`REFUSED`]).
+
+use axum::extract::{FromRequest, Request};
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::fault::Fault;
+use crate::spend::Period;
+
+/// What LiteLLM knows and this gateway does not do: each of them bounds what a key or a team may do,
+/// so it is refused where anything is written in it.
+const REFUSED: &[&str] = &[
+    "access_group_ids",
+    "agent_id",
+    "allowed_cache_controls",
+    "allowed_passthrough_routes",
+    "allowed_vector_store_indexes",
+    "auto_rotate",
+    "budget_fallbacks",
+    "budget_limits",
+    "denied_passthrough_routes",
+    "end_user_budget_id",
+    "enforced_params",
+    "guardrails",
+    "object_permission",
+    "object_permission_id",
+    "password",
+    "permissions",
+    "policies",
+    "project_id",
+    "prompts",
+    "router_settings",
+    "temp_budget_increase",
+    "throttle_on_budget_exceeded",
+    "tpd_limit",
+];
+
+/// What was sent.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Form {
+    fields: Map<String, Value>,
+}
+
+/// What an update says of a field.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Given<T> {
+    Absent,
+    Null,
+    Value(T),
+}
+
+impl<T> Given<T> {
+    /// The value, if there is one.
+    pub(super) fn value(self) -> Option<T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Null | Self::Absent => None,
+        }
+    }
+
+    /// Changes what is there, if anything was said.
+    pub(super) fn set(self, into: &mut Option<T>) {
+        match self {
+            Self::Value(value) => *into = Some(value),
+            Self::Null => *into = None,
+            Self::Absent => {}
+        }
+    }
+
+    /// The same where null means the default.
+    pub(super) fn put(self, into: &mut T)
+    where
+        T: Default,
+    {
+        match self {
+            Self::Value(value) => *into = value,
+            Self::Null => *into = T::default(),
+            Self::Absent => {}
+        }
+    }
+}
+
+impl Form {
+    /// The fields of a JSON body; no body has no fields.
+    pub(super) fn of_body(body: &[u8]) -> Result<Self, Fault> {
+        if body.trim_ascii().is_empty() {
+            return Ok(Self::default());
+        }
+        match serde_json::from_slice(body) {
+            Ok(Value::Object(fields)) => {
+                let form = Self { fields };
+                form.refuse_of(REFUSED)?;
+                Ok(form)
+            }
+            Ok(_) => Err(Fault::body(422, "The body must be a JSON object.")),
+            Err(error) => Err(Fault::body(400, &format!("The body is no JSON: {error}"))),
+        }
+    }
+
+    /// The fields of a query: the last of each name.
+    pub(super) fn of_query(query: Option<&str>) -> Self {
+        let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        let decoded = |text: &str| {
+            let text = text.replace('+', " ");
+            percent_decode_str(&text).decode_utf8_lossy().into_owned()
+        };
+        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let fields = pairs.map(|(name, value)| (decoded(name), Value::String(decoded(value))));
+        Self { fields: fields.collect() }
+    }
+
+    /// The fields of one value, which must be an object.
+    pub(super) fn of_value(name: &str, value: Value) -> Result<Self, Fault> {
+        match value {
+            Value::Object(fields) => Ok(Self { fields }),
+            _ => Err(wrong(name, "an object")),
+        }
+    }
+
+    fn refuse_of(&self, names: &[&'static str]) -> Result<(), Fault> {
+        let says = |value: &Value| match value {
+            Value::Null | Value::Bool(false) => false,
+            Value::Array(list) => !list.is_empty(),
+            Value::Object(map) => !map.is_empty(),
+            Value::String(text) => !text.is_empty(),
+            Value::Bool(true) | Value::Number(_) => true,
+        };
+        let refused = names.iter().find(|name| self.fields.get(**name).is_some_and(says));
+        match refused {
+            None => Ok(()),
+            Some(name) => Err(Fault::value(
+                name,
+                format!("{name} is not supported: it would be accepted and bound nothing"),
+            )),
+        }
+    }
+
+    /// Refuses fields that would be accepted here and bound nothing.
+    pub(super) fn unsupported(&self, names: &[&'static str]) -> Result<(), Fault> {
+        self.refuse_of(names)
+    }
+
+    /// A form of some of the fields.
+    pub(super) fn only(&self, names: &[&str]) -> Self {
+        let fields = names
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), self.fields.get(*name)?.clone())));
+        Self { fields: fields.collect() }
+    }
+
+    /// Whether there are fields beyond these.
+    pub(super) fn says_more_than(&self, names: &[&str]) -> bool {
+        self.fields.keys().any(|name| !names.contains(&name.as_str()))
+    }
+
+    /// Whether anything, null included, is given.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
+    }
+
+    /// A value of any type.
+    pub(super) fn any(&self, name: &str) -> Given<Value> {
+        match self.fields.get(name) {
+            None => Given::Absent,
+            Some(Value::Null) => Given::Null,
+            Some(value) => Given::Value(value.clone()),
+        }
+    }
+
+    fn read<T>(
+        &self,
+        name: &str,
+        expected: &str,
+        read: impl FnOnce(&Value) -> Option<T>,
+    ) -> Result<Given<T>, Fault> {
+        match self.fields.get(name) {
+            None => Ok(Given::Absent),
+            Some(Value::Null) => Ok(Given::Null),
+            Some(value) => read(value).map(Given::Value).ok_or_else(|| wrong(name, expected)),
+        }
+    }
+
+    pub(super) fn text(&self, name: &str) -> Result<Given<String>, Fault> {
+        let given = self.read(name, "a text", |value| value.as_str().map(str::to_owned))?;
+        if let Given::Value(text) = &given {
+            check_text(name, text)?;
+        }
+        Ok(given)
+    }
+
+    /// A text that names something: an empty one names nothing.
+    pub(super) fn name(&self, name: &str) -> Result<Given<String>, Fault> {
+        Ok(match self.text(name)? {
+            Given::Value(text) if text.is_empty() => Given::Null,
+            Given::Value(text) if text.chars().count() > NAME_CHARS_MAX => {
+                let message = format!("{name} is longer than {NAME_CHARS_MAX} characters");
+                return Err(Fault::value(name, message));
+            }
+            given => given,
+        })
+    }
+
+    /// A name that must be there.
+    pub(super) fn required(&self, name: &str) -> Result<String, Fault> {
+        let missing = || Fault::shape(name, format!("{name} is required"));
+        self.name(name)?.value().ok_or_else(missing)
+    }
+
+    pub(super) fn flag(&self, name: &str) -> Result<Given<bool>, Fault> {
+        self.read(name, "true or false", |value| match value {
+            Value::Bool(flag) => Some(*flag),
+            Value::String(text) => match text.to_ascii_lowercase().as_str() {
+                "true" | "1" => Some(true),
+                "false" | "0" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
+    /// A whole number that is not negative; one may write it as a text.
+    pub(super) fn count(&self, name: &str) -> Result<Given<u64>, Fault> {
+        let number = self.number(name)?;
+        let Given::Value(number) = number else {
+            return Ok(if number == Given::Null { Given::Null } else { Given::Absent });
+        };
+        if number < 0.0 {
+            return Err(Fault::value(name, format!("{name} cannot be negative")));
+        }
+        // Beyond it a float does not know its neighbours; no limit is that high.
+        if number.fract() != 0.0 || number > 9_007_199_254_740_992.0 {
+            return Err(wrong(name, "a whole number"));
+        }
+        Ok(Given::Value(number as u64))
+    }
+
+    /// A finite number; one may write it as a text.
+    fn number(&self, name: &str) -> Result<Given<f64>, Fault> {
+        self.read(name, "a number", |value| match value {
+            Value::Number(number) => number.as_f64().filter(|number| number.is_finite()),
+            Value::String(text) => {
+                text.trim().parse().ok().filter(|number: &f64| number.is_finite())
+            }
+            _ => None,
+        })
+    }
+
+    /// US dollars; not negative.
+    pub(super) fn dollars(&self, name: &str) -> Result<Given<f64>, Fault> {
+        match self.number(name)? {
+            Given::Value(dollars) if dollars < 0.0 => {
+                Err(Fault::value(name, format!("{name} cannot be negative")))
+            }
+            given => Ok(given),
+        }
+    }
+
+    /// What somebody has spent, in US dollars.
+    pub(super) fn spent(&self, name: &str) -> Result<Given<f64>, Fault> {
+        match self.dollars(name)? {
+            Given::Value(dollars) if dollars > SPENT_MAX => {
+                Err(Fault::value(name, format!("{name} cannot be beyond {SPENT_MAX} dollars")))
+            }
+            given => Ok(given),
+        }
+    }
+
+    /// A duration such as `30d`, as it is written.
+    pub(super) fn period(&self, name: &str) -> Result<Given<String>, Fault> {
+        let given = self.name(name)?;
+        if let Given::Value(text) = &given
+            && let Err(error) = text.parse::<Period>()
+        {
+            return Err(Fault::value(name, format!("{name}: {error}")));
+        }
+        Ok(given)
+    }
+
+    /// A list of texts.
+    pub(super) fn texts(&self, name: &str) -> Result<Given<Vec<String>>, Fault> {
+        let given = self.typed::<Vec<String>>(name, "a list of texts")?;
+        if let Given::Value(texts) = &given {
+            texts.iter().try_for_each(|text| check_text(name, text))?;
+        }
+        Ok(given)
+    }
+
+    /// What a type of records reads; `expected` says so in words.
+    pub(super) fn typed<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        expected: &str,
+    ) -> Result<Given<T>, Fault> {
+        self.read(name, expected, |value| serde_json::from_value(value.clone()).ok())
+    }
+}
+
+/// The ledger counts in pico-dollars, of which 63 bits hold some nine million dollars.
+const SPENT_MAX: f64 = 1_000_000.0;
+/// Longer ids and aliases do not fit the indexes of a database.
+const NAME_CHARS_MAX: usize = 500;
+
+/// PostgreSQL keeps no NUL in a text.
+fn check_text(name: &str, text: &str) -> Result<(), Fault> {
+    match text.contains('\0') {
+        true => Err(Fault::value(name, format!("{name} cannot hold the character NUL"))),
+        false => Ok(()),
+    }
+}
+
+fn wrong(name: &str, expected: &str) -> Fault {
+    Fault::shape(name, format!("{name} must be {expected}"))
+}
+
+impl<S: Send + Sync> FromRequest<S> for Form {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
+        let cut = |_| Fault::body(400, "The body could not be read.");
+        Self::of_body(&Bytes::from_request(request, state).await.map_err(cut)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn form(value: Value) -> Form {
+        Form::of_body(value.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn given_null_and_absent_are_told_apart() {
+        let form = form(json!({"max_budget": 1.5, "rpm_limit": null}));
+        let (mut budget, mut rpm, mut tpm) = (None, Some(5), Some(7));
+        form.dollars("max_budget").unwrap().set(&mut budget);
+        form.count("rpm_limit").unwrap().set(&mut rpm);
+        form.count("tpm_limit").unwrap().set(&mut tpm);
+        assert_eq!((budget, rpm, tpm), (Some(1.5), None, Some(7)));
+    }
+
+    #[test]
+    fn numbers_are_read_as_loosely_as_litellm_reads_them() {
+        for (value, count) in [(json!(10), 10), (json!(10.0), 10), (json!("10"), 10)] {
+            assert_eq!(
+                form(json!({"rpm_limit": value})).count("rpm_limit"),
+                Ok(Given::Value(count))
+            );
+        }
+        for (value, status) in [
+            (json!(-1), 400),
+            (json!(1.5), 422),
+            (json!("ten"), 422),
+            (json!([1]), 422),
+            (json!(1e300), 422),
+            (json!(true), 422),
+        ] {
+            let fault = form(json!({"rpm_limit": value})).count("rpm_limit").unwrap_err();
+            assert_eq!(
+                (fault.status, fault.param.as_deref()),
+                (status, Some("rpm_limit")),
+                "{value}"
+            );
+        }
+        for wrong in [json!(-0.01), json!("nan"), json!("inf")] {
+            assert!(form(json!({"max_budget": wrong})).dollars("max_budget").is_err(), "{wrong}");
+        }
+        assert_eq!(form(json!({"max_budget": 1e12})).dollars("max_budget"), Ok(Given::Value(1e12)));
+        assert!(form(json!({"spend": 1e12})).spent("spend").is_err());
+    }
+
+    #[test]
+    fn what_would_be_accepted_and_bound_nothing_is_refused() {
+        let empty = json!({"guardrails": [], "permissions": {}, "budget_limits": null,
+            "auto_rotate": false, "anything": 1});
+        assert!(Form::of_body(empty.to_string().as_bytes()).is_ok());
+        for (name, value) in [("guardrails", json!(["pii"])), ("auto_rotate", json!(true))] {
+            let fault = Form::of_body(json!({name: value}).to_string().as_bytes()).unwrap_err();
+            assert_eq!((fault.status, fault.param.as_deref()), (400, Some(name)));
+        }
+    }
+
+    #[test]
+    fn what_no_database_keeps_is_refused() {
+        for wrong in ["a\0b".to_owned(), "a".repeat(501)] {
+            let fault = form(json!({"user_id": wrong})).name("user_id").unwrap_err();
+            assert_eq!((fault.status, fault.param.as_deref()), (400, Some("user_id")));
+        }
+        assert!(form(json!({"models": ["a\0"]})).texts("models").is_err());
+        assert!(form(json!({"user_id": "ü".repeat(500)})).name("user_id").is_ok());
+    }
+
+    #[test]
+    fn a_body_is_an_object() {
+        assert!(Form::of_body(b" ").is_ok());
+        assert_eq!(Form::of_body(b"[]").unwrap_err().status, 422);
+        assert_eq!(Form::of_body(b"{").unwrap_err().status, 400);
+    }
+
+    #[test]
+    fn a_query_is_decoded() {
+        let form =
+            Form::of_query(Some("page=2&user_id=a%40b+c&key_alias=&return_full_object=true"));
+        assert_eq!(form.count("page"), Ok(Given::Value(2)));
+        assert_eq!(form.name("user_id"), Ok(Given::Value("a@b c".into())));
+        assert_eq!(form.name("key_alias"), Ok(Given::Null));
+        assert_eq!(form.flag("return_full_object"), Ok(Given::Value(true)));
+    }
+}

@@ -1,0 +1,157 @@
+//! `/budget/*`: allowances that others refer to by `budget_id`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{get, post};
+use http::Uri;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{Desk, Draft, Fault, Form, Operator, allowance, new_id, spent};
+use crate::keys::record::{BudgetRecord, Kind};
+use crate::keys::{Entry, Filter};
+
+/// The fields of a budget, with their types, as LiteLLM's pages name them.
+const FIELDS: [(&str, &str, &str); 7] = [
+    ("max_budget", "Float", "US dollars in each period; requests are refused beyond it."),
+    ("soft_budget", "Float", "US dollars in each period; an alert is sent beyond it."),
+    ("budget_duration", "String", "The period: 1h, 1d, 7d, 30d, 1mo, daily, weekly, monthly."),
+    ("rpm_limit", "Integer", "Requests in a minute."),
+    ("tpm_limit", "Integer", "Tokens in a minute."),
+    ("max_parallel_requests", "Integer", "Requests at one time."),
+    ("model_max_budget", "Object", "A budget for each of some models."),
+];
+
+pub(super) fn router() -> Router<Arc<Desk>> {
+    Router::new()
+        .route("/budget/new", post(make))
+        .route("/budget/update", post(update))
+        .route("/budget/delete", post(delete))
+        .route("/budget/info", post(info))
+        .route("/budget/list", get(list))
+        .route("/budget/settings", get(settings))
+}
+
+fn shown(desk: &Desk, budget: &BudgetRecord) -> Result<Value, Fault> {
+    let mut record = Entry::of(budget)?.record;
+    let term = spent::term(desk, &budget.allowance, Timestamp::now());
+    record["budget_reset_at"] = json!(term.map(|term| term.end.to_string()));
+    Ok(record)
+}
+
+async fn find(desk: &Desk, id: &str) -> Result<BudgetRecord, Fault> {
+    let absent = || Fault::absent("budget_id", format!("Budget not found, passed budget_id={id}"));
+    desk.find(id).await?.ok_or_else(absent)
+}
+
+/// Reads everything but the id, which stays what it is.
+fn read(form: &Form, budget: &mut BudgetRecord) -> Result<(), Fault> {
+    let id = budget.allowance.budget_id.take();
+    allowance::read(form, &mut budget.allowance)?;
+    budget.allowance.budget_id = id;
+    allowance::model_budgets(form)?.put(&mut budget.model_max_budget);
+    Ok(())
+}
+
+/// `POST /budget/new`.
+async fn make(
+    State(desk): State<Arc<Desk>>,
+    operator: Operator,
+    form: Form,
+) -> Result<Json<Value>, Fault> {
+    let _turn = desk.turn().await;
+    let mut draft = Draft::by(&desk, &operator).await?;
+    let id = form.name("budget_id")?.value().unwrap_or_else(new_id);
+    let mut budget = BudgetRecord { history: draft.begin(), ..BudgetRecord::default() };
+    budget.allowance.budget_id = Some(id.clone());
+    read(&form, &mut budget)?;
+    if desk.has(Kind::Budget, &id).await? {
+        let message = format!("Budget with id '{id}' already exists.");
+        return Err(Fault::conflict(400, "budget_id", message));
+    }
+    draft.create(&budget)?;
+    draft.make(&desk).await?;
+    Ok(Json(shown(&desk, &budget)?))
+}
+
+/// `POST /budget/update`.
+async fn update(
+    State(desk): State<Arc<Desk>>,
+    operator: Operator,
+    form: Form,
+) -> Result<Json<Value>, Fault> {
+    let _turn = desk.turn().await;
+    let mut draft = Draft::by(&desk, &operator).await?;
+    let before = find(&desk, &form.required("budget_id")?).await?;
+    let mut budget = before.clone();
+    read(&form, &mut budget)?;
+    draft.touch(&mut budget.history);
+    draft.replace("updated", &before, &budget)?;
+    draft.make(&desk).await?;
+    Ok(Json(shown(&desk, &budget)?))
+}
+
+/// `POST /budget/delete`. Who refers to it is bound by nothing from then on.
+async fn delete(
+    State(desk): State<Arc<Desk>>,
+    operator: Operator,
+    form: Form,
+) -> Result<Json<Value>, Fault> {
+    let _turn = desk.turn().await;
+    let mut draft = Draft::by(&desk, &operator).await?;
+    let budget = find(&desk, &form.required("id")?).await?;
+    draft.delete(&budget)?;
+    draft.make(&desk).await?;
+    Ok(Json(shown(&desk, &budget)?))
+}
+
+/// `POST /budget/info`: those of the budgets that there are.
+async fn info(
+    State(desk): State<Arc<Desk>>,
+    _: Operator,
+    form: Form,
+) -> Result<Json<Value>, Fault> {
+    let ids = form.texts("budgets")?.value().filter(|ids| !ids.is_empty());
+    let missing = || Fault::value("budgets", "Specify list of budget id's to query.".to_owned());
+    let mut found = Vec::new();
+    for id in ids.ok_or_else(missing)? {
+        if let Some(budget) = desk.find::<BudgetRecord>(&id).await? {
+            found.push(shown(&desk, &budget)?);
+        }
+    }
+    Ok(Json(Value::Array(found)))
+}
+
+/// `GET /budget/list`.
+async fn list(State(desk): State<Arc<Desk>>, _: Operator) -> Result<Json<Value>, Fault> {
+    let budgets = desk.collect(Filter::default(), |_: &BudgetRecord| true).await?;
+    let shown: Result<Vec<Value>, Fault> =
+        budgets.iter().map(|budget| shown(&desk, budget)).collect();
+    Ok(Json(Value::Array(shown?)))
+}
+
+/// `GET /budget/settings`: the fields of a budget, as a form is made of them.
+async fn settings(
+    State(desk): State<Arc<Desk>>,
+    _: Operator,
+    uri: Uri,
+) -> Result<Json<Value>, Fault> {
+    let id = Form::of_query(uri.query()).required("budget_id")?;
+    let budget: Option<BudgetRecord> = desk.find(&id).await?;
+    let record = budget.as_ref().map(Entry::of).transpose()?.map(|entry| entry.record);
+    let record = record.unwrap_or_default();
+    let field = |(name, kind, description): &(&str, &str, &str)| {
+        json!({
+            "field_name": name,
+            "field_type": kind,
+            "field_description": description,
+            "field_value": record[*name],
+            "stored_in_db": true,
+            "field_default_value": null,
+        })
+    };
+    Ok(Json(FIELDS.iter().map(field).collect()))
+}

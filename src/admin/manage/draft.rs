@@ -1,0 +1,201 @@
+//! Changes that are made together, each with its entry in the audit log.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{Desk, Fault, Operator};
+use crate::keys::record::{History, Record};
+use crate::keys::{Audit, Change, Entry};
+
+/// What is to be changed, and by whom.
+pub(super) struct Draft {
+    pub(super) at: Timestamp,
+    pub(super) by: String,
+    key: Option<String>,
+    /// The latest change when nothing was read yet.
+    since: i64,
+    changes: Vec<Change>,
+    audit: Vec<Audit>,
+}
+
+impl Draft {
+    /// Begun before anything is read that is to be changed.
+    pub(super) async fn by(desk: &Desk, operator: &Operator) -> Result<Self, Fault> {
+        let latest = desk.directory.changed_since(None).await?;
+        Ok(Self {
+            at: Timestamp::now(),
+            by: operator.name().to_owned(),
+            key: operator.key_hash().map(str::to_owned),
+            since: latest.last().map_or(0, |latest| latest.revision),
+            changes: Vec::new(),
+            audit: Vec::new(),
+        })
+    }
+
+    /// Makes it a condition that no other gateway has changed a record since it was read: one of the
+    /// two changes would be lost.
+    fn expect<R: Record>(&mut self, record: &R) {
+        let id = record.id().into_owned();
+        self.changes.push(Change::Expect { kind: R::KIND, id, since: self.since });
+    }
+
+    /// The history of a record that is made now.
+    pub(super) fn begin(&self) -> History {
+        History {
+            created_at: Some(self.at),
+            created_by: Some(self.by.clone()),
+            updated_at: Some(self.at),
+            updated_by: Some(self.by.clone()),
+        }
+    }
+
+    /// Notes in the history of a record that it is changed now.
+    pub(super) fn touch(&self, history: &mut History) {
+        history.updated_at = Some(self.at);
+        history.updated_by = Some(self.by.clone());
+    }
+
+    /// Makes a record; fails if there is one already.
+    pub(super) fn create<R: Record>(&mut self, record: &R) -> Result<(), Fault> {
+        self.changes.push(Change::Insert(R::KIND, Entry::of(record)?));
+        self.note("created", record.id(), None::<&R>, Some(record))
+    }
+
+    /// Replaces a record.
+    pub(super) fn replace<R: Record>(
+        &mut self,
+        action: &'static str,
+        before: &R,
+        after: &R,
+    ) -> Result<(), Fault> {
+        self.expect(before);
+        self.changes.push(Change::Put(R::KIND, Entry::of(after)?));
+        self.note(action, after.id(), Some(before), Some(after))
+    }
+
+    pub(super) fn delete<R: Record>(&mut self, record: &R) -> Result<(), Fault> {
+        self.expect(record);
+        self.changes.push(Change::Delete(R::KIND, record.id().into_owned()));
+        self.note("deleted", record.id(), Some(record), None)
+    }
+
+    /// Replaces a record by one with another id: one change to whoever reads the audit log.
+    pub(super) fn rename<R: Record>(
+        &mut self,
+        action: &'static str,
+        before: &R,
+        after: &R,
+    ) -> Result<(), Fault> {
+        self.expect(before);
+        self.changes.push(Change::Delete(R::KIND, before.id().into_owned()));
+        self.changes.push(Change::Insert(R::KIND, Entry::of(after)?));
+        self.note(action, after.id(), Some(before), Some(after))
+    }
+
+    /// Tells in the latest audit entry of something that is not part of the record.
+    pub(super) fn detail(&mut self, name: &str, before: &Value, after: &Value) {
+        let Some(audit) = self.audit.last_mut() else { return };
+        for (side, value) in [(&mut audit.before, before), (&mut audit.after, after)] {
+            if let Some(Value::Object(fields)) = side {
+                fields.insert(name.to_owned(), value.clone());
+            }
+        }
+    }
+
+    fn note<R: Record>(
+        &mut self,
+        action: &'static str,
+        id: Cow<'_, str>,
+        before: Option<&R>,
+        after: Option<&R>,
+    ) -> Result<(), Fault> {
+        let shown = |record: Option<&R>| -> Result<Option<Value>, Fault> {
+            record.map(|record| Ok(redacted(Entry::of(record)?.record))).transpose()
+        };
+        self.audit.push(Audit {
+            at: self.at,
+            by: self.by.clone(),
+            key: self.key.clone(),
+            action: Cow::Borrowed(action),
+            kind: R::KIND,
+            id: id.into_owned(),
+            before: shown(before)?,
+            after: shown(after)?,
+        });
+        Ok(())
+    }
+
+    /// Makes all of it, or nothing. From then on requests of this gateway see it.
+    pub(super) async fn make(self, desk: &Desk) -> Result<(), Fault> {
+        if self.changes.is_empty() {
+            return Ok(());
+        }
+        desk.directory.change(self.changes, self.audit).await?;
+        Ok(())
+    }
+}
+
+/// Takes out what nobody may read in a log: credentials that people write into metadata, and the
+/// hash of a key, which is the entry's id already.
+pub(super) fn redacted(mut value: Value) -> Value {
+    if let Value::Object(fields) = &mut value {
+        fields.remove("token");
+    }
+    mask(&mut value);
+    value
+}
+
+fn mask(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                if is_secret(name) && !value.is_null() {
+                    *value = Value::String("***".to_owned());
+                } else {
+                    mask(value);
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(mask),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Whether a field holds a credential, by its name.
+fn is_secret(name: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "secret",
+        "password",
+        "api_key",
+        "apikey",
+        "private_key",
+        "access_key",
+        "credential",
+        "authorization",
+        "webhook_url",
+    ];
+    let name = name.to_ascii_lowercase();
+    name == "token" || name.ends_with("_token") || WORDS.iter().any(|word| name.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn credentials_never_reach_the_audit_log() {
+        let record = json!({"token": "hash", "key_alias": "ci", "tpm_limit": 5, "metadata": {
+            "logging": [{"callback_vars": {"langfuse_secret_key": "s3", "langfuse_host": "h"}}],
+            "slack_webhook_url": "https://hooks", "max_tokens": 7, "aws_session_token": "t"}});
+        assert_eq!(
+            redacted(record),
+            json!({"key_alias": "ci", "tpm_limit": 5, "metadata": {
+                "logging": [{"callback_vars": {"langfuse_secret_key": "***", "langfuse_host": "h"}}],
+                "slack_webhook_url": "***", "max_tokens": 7, "aws_session_token": "***"}})
+        );
+    }
+}

@@ -1,0 +1,380 @@
+//! `/organization/*`: teams that share models and a budget.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{delete, get, patch, post};
+use http::Uri;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::spent::{self, Payer};
+use super::{Desk, Draft, Fault, Form, Given, Operator, allowance, new_id, users};
+use crate::keys::record::{Key, Kind, Organisation, Team, User};
+use crate::keys::{Entry, Filter, Role};
+use crate::spend::{Scope, ScopeKind};
+
+/// What an organisation's record has no place for.
+const UNSUPPORTED: [&str; 3] = ["model_max_budget", "model_rpm_limit", "model_tpm_limit"];
+/// What its admin may change of it.
+const BY_ITS_ADMIN: [&str; 3] = ["organization_id", "organization_alias", "metadata"];
+/// The most members of one request.
+const MEMBERS_MAX: usize = 500;
+
+pub(super) fn router() -> Router<Arc<Desk>> {
+    Router::new()
+        .route("/organization/new", post(make))
+        .route("/organization/update", patch(update).post(update))
+        .route("/organization/delete", delete(remove).post(remove))
+        .route("/organization/info", get(info))
+        .route("/organization/list", get(list))
+        .route("/organization/member_add", post(add_members))
+        .route("/organization/member_delete", delete(remove_member).post(remove_member))
+}
+
+/// Organisations as they are shown, in their order.
+async fn all_shown(
+    desk: &Desk,
+    organisations: &[Organisation],
+) -> Result<Vec<Map<String, Value>>, Fault> {
+    let payers = organisations.iter().map(|one| {
+        let scope = Scope::new(ScopeKind::Organisation, one.organization_id.as_str());
+        Payer { scope, allowance: &one.allowance }
+    });
+    let payers: Vec<_> = payers.collect();
+    let standings = spent::standings(desk, &payers, Timestamp::now()).await?;
+    let budgets = spent::budgets(desk, organisations.iter().map(|one| &one.allowance)).await?;
+    let shown = organisations.iter().zip(standings).map(|(one, standing)| {
+        let Value::Object(mut fields) = Entry::of(one)?.record else { return Ok(Map::new()) };
+        standing.show(&mut fields);
+        let mut effective = one.allowance.clone();
+        effective.fill_in(&budgets);
+        fields.insert("litellm_budget_table".to_owned(), json!(effective));
+        Ok(fields)
+    });
+    shown.collect()
+}
+
+async fn one_shown(desk: &Desk, one: &Organisation) -> Result<Map<String, Value>, Fault> {
+    Ok(all_shown(desk, std::slice::from_ref(one)).await?.pop().unwrap_or_default())
+}
+
+fn read(form: &Form, organisation: &mut Organisation) -> Result<(), Fault> {
+    form.unsupported(&UNSUPPORTED)?;
+    form.name("organization_alias")?.set(&mut organisation.organization_alias);
+    form.texts("models")?.put(&mut organisation.models);
+    allowance::read(form, &mut organisation.allowance)?;
+    form.typed("metadata", "an object")?.put(&mut organisation.metadata);
+    Ok(())
+}
+
+/// `POST /organization/new`.
+async fn make(
+    State(desk): State<Arc<Desk>>,
+    operator: Operator,
+    form: Form,
+) -> Result<Json<Value>, Fault> {
+    let _turn = desk.turn().await;
+    let mut draft = Draft::by(&desk, &operator).await?;
+    form.required("organization_alias")?;
+    let organization_id = form.name("organization_id")?.value().unwrap_or_else(new_id);
+    let history = draft.begin();
+    let mut organisation = Organisation { organization_id, history, ..Organisation::default() };
+    read(&form, &mut organisation)?;
+    if desk.has(Kind::Organisation, &organisation.organization_id).await? {
+        let message = format!("Organization={} already exists", organisation.organization_id);
+        return Err(Fault::conflict(400, "organization_id", message));
+    }
+    allowance::check_budget(&desk, &organisation.allowance).await?;
+    draft.create(&organisation)?;
+    draft.make(&desk).await?;
+    Ok(Json(Value::Object(one_shown(&desk, &organisation).await?)))
+}
+
+/// The organisation of a request, if the caller is its admin.
+async fn own(desk: &Desk, operator: &Operator, form: &Form) -> Result<Organisation, Fault> {
+    let id = form.required("organization_id")?;
+    if !operator.changes_all() && !operator.leads(Some(&id)) {
+        let message = format!("You are not an admin of organization={id}.");
+        return Err(Fault::forbidden(message).about("organization_id"));
+    }
+    desk.organisation(&id).await
+}
+
+/// `PATCH /organization/update`.
+async fn update(
+    State(desk): State<Arc<Desk>>,
+    operator: Operator,
+    form: Form,
+) -> Result<Json<Value>, Fault> {
+    let _turn = desk.turn().await;
+    let mut draft = Draft::by(&desk, &operator).await?;
+    let before = own(&desk, &operator, &form).await?;
+    if !operator.changes_all() && form.says_more_than(&BY_ITS_ADMIN) {
+        let message = "An admin of the organization may change its organization_alias and metadata; \
+                       the rest is for proxy admins.";
+        return Err(Fault::forbidden(message.to_owned()).about("organization_id"));
+    }
+    let mut organisation = before.clone();
+    read(&form, &mut organisation)?;
+    allowance::check_budget(&desk, &organisation.allowance).await?;
+    draft.touch(&mut organisation.history);
+    draft.replace("updated", &before, &organisation)?;
+    draft.make(&desk).await?;
+    Ok(Json(Value::Object(one_shown(&desk, &organisation).await?)))
+}
+
+/// `DELETE /organization/delete`: the organisations with their teams and keys; their users stay.
+async fn remove(
+    State(desk): State<Arc<Desk>>,
+    operator: Operator,
+    form: Form,
+) -> Result<Json<Value>, Fault> {
+    let _turn = desk.turn().await;
+    let mut draft = Draft::by(&desk, &operator).await?;
+    let ids = form.texts("organization_ids")?.value().filter(|ids| !ids.is_empty());
+    let message = "organization_ids must name organizations".to_owned();
+    let ids: BTreeSet<String> =
+        ids.ok_or_else(|| Fault::shape("organization_ids", message))?.into_iter().collect();
+    let mut removed = Vec::new();
+    let (mut keys, mut left) = (BTreeSet::new(), BTreeSet::new());
+    for id in &ids {
+        let organisation = desk.organisation(id).await?;
+        removed.push(one_shown(&desk, &organisation).await?);
+        let within = Filter { organisation: Some(id.clone()), ..Filter::default() };
+        for team in desk.list::<Team>(&within).await? {
+            let of_team = Filter { team: Some(team.team_id.clone()), ..Filter::default() };
+            for key in desk.list::<Key>(&of_team).await? {
+                if keys.insert(key.token) {
+                    draft.delete(&key)?;
+                }
+            }
+            left.extend(
+                team.members.iter().map(|member| (member.user_id.clone(), team.team_id.clone())),
+            );
+            draft.delete(&team)?;
+        }
+        for key in desk.list::<Key>(&within).await? {
+            if keys.insert(key.token) {
+                draft.delete(&key)?;
+            }
+        }
+        draft.delete(&organisation)?;
+    }
+    let mut people: BTreeSet<String> = left.iter().map(|(user_id, _)| user_id.clone()).collect();
+    for id in &ids {
+        let within = Filter { organisation: Some(id.clone()), ..Filter::default() };
+        people.extend(desk.list::<User>(&within).await?.into_iter().map(|user| user.user_id));
+    }
+    for user_id in people {
+        let Some(before) = desk.find::<User>(&user_id).await? else { continue };
+        let mut user = before.clone();
+        user.teams.retain(|team_id| !left.contains(&(user_id.clone(), team_id.clone())));
+        if user.organization_id.as_ref().is_some_and(|id| ids.contains(id)) {
+            leave(&mut user);
+        }
+        if user != before {
+            draft.touch(&mut user.history);
+            draft.replace("updated", &before, &user)?;
+        }
+    }
+    draft.make(&desk).await?;
+    Ok(Json(json!(removed)))
+}
+
+/// `GET /organization/info`.
+async fn info(
+    State(desk): State<Arc<Desk>>,
+    operator: Operator,
+    uri: Uri,
+) -> Result<Json<Value>, Fault> {
+    let id = Form::of_query(uri.query()).required("organization_id")?;
+    if !operator.sees_all() && own_id(&operator) != Some(id.as_str()) {
+        let message = "You are not authorized to see this organization.".to_owned();
+        return Err(Fault::forbidden(message).about("organization_id"));
+    }
+    let organisation = desk.organisation(&id).await?;
+    let mut fields = one_shown(&desk, &organisation).await?;
+    if operator.sees_all() || operator.leads(Some(&id)) {
+        let within = Filter { organisation: Some(id), ..Filter::default() };
+        let members = desk.list::<User>(&within).await?;
+        let members = members.iter().map(|user| {
+            json!({"user_id": user.user_id, "user_email": user.user_email,
+                "user_role": user.user_role, "organization_id": user.organization_id})
+        });
+        fields.insert("members".to_owned(), members.collect());
+        let teams = desk.list::<Team>(&within).await?;
+        let teams = teams
+            .iter()
+            .map(|team| json!({"team_id": team.team_id, "team_alias": team.team_alias}));
+        fields.insert("teams".to_owned(), teams.collect());
+    }
+    Ok(Json(Value::Object(fields)))
+}
+
+/// The organisation that the caller's key, or its user, is in.
+fn own_id(operator: &Operator) -> Option<&str> {
+    let principal = operator.principal()?;
+    let user = principal.user.as_ref().and_then(|user| user.organization_id.as_deref());
+    principal.organisation_id().or(user)
+}
+
+/// `GET /organization/list`.
+async fn list(State(desk): State<Arc<Desk>>, operator: Operator) -> Result<Json<Value>, Fault> {
+    let found: Vec<Organisation> = if operator.sees_all() {
+        desk.collect(Filter::default(), |_: &Organisation| true).await?
+    } else {
+        match own_id(&operator) {
+            Some(id) => desk.find(id).await?.into_iter().collect(),
+            None => Vec::new(),
+        }
+    };
+    Ok(Json(json!(all_shown(&desk, &found).await?)))
+}
+
+/// `POST /organization/member_add`.
+async fn add_members(
+    State(desk): State<Arc<Desk>>,
+    operator: Operator,
+    form: Form,
+) -> Result<Json<Value>, Fault> {
+    let name = "max_budget_in_organization";
+    if form.dollars(name)?.value().is_some() {
+        let message = format!("{name} is not supported: give the user a budget by /user/update");
+        return Err(Fault::value(name, message));
+    }
+    let _turn = desk.turn().await;
+    let mut draft = Draft::by(&desk, &operator).await?;
+    let organisation = own(&desk, &operator, &form).await?;
+    let list = match form.any("member") {
+        Given::Value(Value::Array(list)) => list,
+        Given::Value(one @ Value::Object(_)) => vec![one],
+        _ => {
+            return Err(Fault::shape(
+                "member",
+                "member must be a member, or a list of them".into(),
+            ));
+        }
+    };
+    if list.is_empty() || list.len() > MEMBERS_MAX {
+        let message = format!("member must name 1 to {MEMBERS_MAX} users");
+        return Err(Fault::value("member", message));
+    }
+    let mut joined: Vec<User> = Vec::new();
+    for value in list {
+        let user = enlist(&desk, &operator, &mut draft, &organisation, value).await?;
+        if joined.iter().any(|known| known.user_id == user.user_id) {
+            let message = format!("member names user={} twice", user.user_id);
+            return Err(Fault::value("member", message));
+        }
+        joined.push(user);
+    }
+    draft.make(&desk).await?;
+    let memberships = joined.iter().map(|user| {
+        json!({"user_id": user.user_id, "organization_id": organisation.organization_id,
+            "user_role": user.user_role})
+    });
+    let memberships: Vec<Value> = memberships.collect();
+    let users: Result<Vec<Value>, Fault> =
+        joined.iter().map(|user| Ok(Entry::of(user)?.record)).collect();
+    Ok(Json(json!({
+        "organization_id": organisation.organization_id,
+        "updated_users": users?,
+        "updated_organization_memberships": memberships,
+    })))
+}
+
+async fn enlist(
+    desk: &Desk,
+    operator: &Operator,
+    draft: &mut Draft,
+    organisation: &Organisation,
+    value: Value,
+) -> Result<User, Fault> {
+    let form = Form::of_value("member", value)?;
+    let (user_id, email) = (form.name("user_id")?.value(), form.name("user_email")?.value());
+    let known = match (&user_id, &email) {
+        (Some(id), _) => desk.find::<User>(id).await?,
+        (None, Some(email)) => desk.user_by_email(email).await?,
+        (None, None) => {
+            let message = "Either user_id or user_email must be provided".to_owned();
+            return Err(Fault::shape("member", message));
+        }
+    };
+    let role = form.typed::<Role>("role", "org_admin, internal_user or internal_user_viewer")?;
+    let role = role.value().unwrap_or_default();
+    if matches!(role, Role::ProxyAdmin | Role::ProxyAdminViewer) {
+        let message = "role must be org_admin, internal_user or internal_user_viewer".to_owned();
+        return Err(Fault::shape("role", message));
+    }
+    let before = match known {
+        Some(known) => known,
+        None if operator.changes_all() => {
+            let mut user = users::newcomer(draft, user_id, email);
+            user.user_role = role;
+            user.organization_id = Some(organisation.organization_id.clone());
+            draft.create(&user)?;
+            return Ok(user);
+        }
+        None => {
+            let message = "Only proxy admins can add a user who does not exist yet.".to_owned();
+            return Err(Fault::forbidden(message).about("member"));
+        }
+    };
+    let id = organisation.organization_id.as_str();
+    let elsewhere = before.organization_id.as_deref().is_some_and(|other| other != id);
+    let admin = matches!(before.user_role, Role::ProxyAdmin | Role::ProxyAdminViewer);
+    // Whoever is in no organisation is not for the admin of one to take.
+    if !operator.changes_all() && (admin || before.organization_id.as_deref() != Some(id)) {
+        let message = "Only proxy admins may take a user into an organization.".to_owned();
+        return Err(Fault::forbidden(message).about("member"));
+    }
+    if elsewhere {
+        let message = format!("User={} is in another organization.", before.user_id);
+        return Err(Fault::conflict(400, "member", message));
+    }
+    let mut user = before.clone();
+    user.organization_id = Some(id.to_owned());
+    if !admin {
+        user.user_role = role;
+    }
+    draft.touch(&mut user.history);
+    draft.replace("updated", &before, &user)?;
+    Ok(user)
+}
+
+/// Takes a user out of the organisation, with the role there.
+fn leave(user: &mut User) {
+    user.organization_id = None;
+    if user.user_role == Role::OrgAdmin {
+        user.user_role = Role::InternalUser;
+    }
+}
+
+/// `DELETE /organization/member_delete`.
+async fn remove_member(
+    State(desk): State<Arc<Desk>>,
+    operator: Operator,
+    form: Form,
+) -> Result<Json<Value>, Fault> {
+    let _turn = desk.turn().await;
+    let mut draft = Draft::by(&desk, &operator).await?;
+    let organisation = own(&desk, &operator, &form).await?;
+    let user = match form.name("user_id")?.value() {
+        Some(id) => desk.find::<User>(&id).await?,
+        None => desk.user_by_email(&form.required("user_email")?).await?,
+    };
+    let id = organisation.organization_id.as_str();
+    let member = user.filter(|user| user.organization_id.as_deref() == Some(id));
+    let absent = || Fault::absent("user_id", format!("Member not found in organization={id}"));
+    let before = member.ok_or_else(absent)?;
+    let mut user = before.clone();
+    leave(&mut user);
+    draft.touch(&mut user.history);
+    draft.replace("updated", &before, &user)?;
+    draft.make(&desk).await?;
+    Ok(Json(Entry::of(&user)?.record))
+}

@@ -1,0 +1,106 @@
+//! What somebody has spent in the present period, for answers.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::{Desk, Fault};
+use crate::keys::Budgets;
+use crate::keys::record::{Allowance, BudgetRecord};
+use crate::spend::{Period, Scope, Term};
+
+/// Pico-dollars in a dollar.
+pub(super) const PICO: f64 = 1e12;
+
+/// What somebody has spent.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Standing {
+    /// US dollars in the present period, or ever if there is none.
+    pub(super) spend: f64,
+    pub(super) term: Option<Term>,
+}
+
+/// Somebody whose spend is asked for.
+pub(super) struct Payer<'a> {
+    pub(super) scope: Scope,
+    pub(super) allowance: &'a Allowance,
+}
+
+impl Standing {
+    /// Writes `spend` and `budget_reset_at`.
+    pub(super) fn show(&self, fields: &mut Map<String, Value>) {
+        fields.insert("spend".to_owned(), json!(self.spend));
+        let reset = self.term.map(|term| term.end.to_string());
+        fields.insert("budget_reset_at".to_owned(), json!(reset));
+    }
+}
+
+/// The period of an allowance that is in force.
+pub(super) fn term(desk: &Desk, allowance: &Allowance, now: Timestamp) -> Option<Term> {
+    // What is stored was valid when it was written; a later version may know other words.
+    let period: Period = allowance.budget_duration.as_deref()?.parse().ok()?;
+    Some(period.term(now, &desk.zone()))
+}
+
+/// The budgets that allowances name.
+pub(super) async fn budgets<'a>(
+    desk: &Desk,
+    allowances: impl IntoIterator<Item = &'a Allowance>,
+) -> Result<Budgets, Fault> {
+    let ids = allowances.into_iter().filter_map(|allowance| allowance.budget_id.as_deref());
+    let ids: BTreeSet<&str> = ids.collect();
+    let mut budgets = Budgets::new();
+    for id in ids {
+        if let Some(budget) = desk.find::<BudgetRecord>(id).await? {
+            budgets.insert(id.to_owned(), budget);
+        }
+    }
+    Ok(budgets)
+}
+
+/// What each of them has spent, in their order. Their budgets are looked up.
+pub(super) async fn standings(
+    desk: &Desk,
+    payers: &[Payer<'_>],
+    now: Timestamp,
+) -> Result<Vec<Standing>, Fault> {
+    let budgets = budgets(desk, payers.iter().map(|payer| payer.allowance)).await?;
+    let terms = payers.iter().map(|payer| {
+        let mut effective = payer.allowance.clone();
+        effective.fill_in(&budgets);
+        term(desk, &effective, now)
+    });
+    let terms: Vec<Option<Term>> = terms.collect();
+    let since = |term: &Option<Term>| term.map(|term| term.start.as_microsecond());
+    let asked = payers.iter().zip(&terms);
+    let asked: Vec<_> = asked.map(|(payer, term)| (payer.scope.clone(), since(term))).collect();
+    let sums = desk.ledger.spent_by(&asked).await?;
+    let standings = sums.into_iter().zip(terms);
+    Ok(standings.map(|(pico, term)| Standing { spend: pico as f64 / PICO, term }).collect())
+}
+
+/// The same for one of them.
+pub(super) async fn standing(
+    desk: &Desk,
+    payer: Payer<'_>,
+    now: Timestamp,
+) -> Result<Standing, Fault> {
+    Ok(standings(desk, &[payer], now).await?.pop().unwrap_or_default())
+}
+
+/// Corrects what somebody is said to have spent, to so many dollars in the present period.
+pub(super) async fn correct(
+    desk: &Desk,
+    scope: &Scope,
+    standing: &Standing,
+    dollars: f64,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let pico = ((dollars - standing.spend) * PICO).round() as i64;
+    if pico != 0 {
+        desk.ledger.adjust(scope, now.as_microsecond(), pico).await?;
+        desk.source.spent_changed(scope);
+    }
+    Ok(())
+}

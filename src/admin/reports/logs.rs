@@ -1,0 +1,243 @@
+//! Single requests, as LiteLLM's spend log shows them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use http::Uri;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::super::Operator;
+use super::super::fault::Fault;
+use super::super::form::Form;
+use super::sight::Part;
+use super::{Reports, dollars, named, span};
+use crate::keys::fetch;
+use crate::keys::record::{Key, Team};
+use crate::spend::{Grouping, Query, SpendEvent};
+
+/// Rows of an answer that has no pages.
+const ROWS: u64 = 100;
+/// Rows of a page, and the most of them.
+const PAGE: (u64, u64) = (50, 100);
+/// Rows that are counted: beyond it, nobody turns page by page.
+const COUNTED_MAX: u64 = 10_000;
+
+/// `GET /spend/logs`: with a time, sums by day; else rows, newest first. `summarize=false` shows the
+/// rows of a time.
+pub(super) async fn logs(
+    State(reports): State<Arc<Reports>>,
+    operator: Operator,
+    uri: Uri,
+) -> Result<Json<Value>, Fault> {
+    let form = Form::of_query(uri.query());
+    let asked = Part::asked(&form)?;
+    let span = span::given(&form)?;
+    let request_id = form.text("request_id")?.value().filter(|id| !id.is_empty());
+    let summarised = form.flag("summarize")?.value().unwrap_or(true);
+    if let Some(id) = request_id {
+        let found = row(&reports, &operator, &id).await?;
+        return Ok(Json(Value::Array(found.iter().map(shown).collect())));
+    }
+    let part = reports.sight(&operator, asked).await?;
+    if let (Some(span), true) = (span, summarised) {
+        let by = [Grouping::Day, Grouping::Key, Grouping::User, Grouping::Model];
+        let mut days = BTreeMap::<String, [BTreeMap<String, u64>; 3]>::new();
+        for line in reports.report(span, &by, &part).await? {
+            let sums = days.entry(named(&line, 0).to_owned()).or_default();
+            for (at, sums) in sums.iter_mut().enumerate() {
+                *sums.entry(named(&line, at + 1).to_owned()).or_default() += line.columns.cost_pico;
+            }
+        }
+        return Ok(Json(days.into_iter().map(summary).collect()));
+    }
+    let query = Query {
+        span,
+        key: part.key,
+        user: part.user,
+        team: part.team,
+        limit: ROWS,
+        ..Query::default()
+    };
+    let rows = reports.ledger.search(&query).await?;
+    Ok(Json(Value::Array(rows.iter().map(shown).collect())))
+}
+
+/// One day of LiteLLM's summary: the keys' spend stands beside the fields.
+fn summary((day, [keys, users, models]): (String, [BTreeMap<String, u64>; 3])) -> Value {
+    let total = keys.values().sum();
+    let sums = |sums: BTreeMap<String, u64>| -> Map<String, Value> {
+        sums.into_iter().map(|(name, pico)| (name, json!(dollars(pico)))).collect()
+    };
+    let mut fields = sums(keys);
+    fields.insert("startTime".into(), json!(day));
+    fields.insert("spend".into(), json!(dollars(total)));
+    fields.insert("users".into(), Value::Object(sums(users)));
+    fields.insert("models".into(), Value::Object(sums(models)));
+    Value::Object(fields)
+}
+
+/// The row of one request, if the caller may see it.
+async fn row(
+    reports: &Reports,
+    operator: &Operator,
+    id: &str,
+) -> Result<Option<SpendEvent>, Fault> {
+    let query = Query { request_id: Some(id.to_owned()), limit: 1, ..Query::default() };
+    let Some(event) = reports.ledger.search(&query).await?.pop() else { return Ok(None) };
+    if operator.sees_all() || Some(&*event.key) == operator.key_hash() {
+        return Ok(Some(event));
+    }
+    let user = event.user.as_deref();
+    if user.is_some() && user == operator.user_id() {
+        return Ok(Some(event));
+    }
+    // Who sees a key's spend sees its requests.
+    let key = fetch::<Key>(&*reports.directory, &event.key).await?;
+    let team = event.team.as_deref().or_else(|| key.as_ref()?.team_id.as_deref());
+    let Some(team) = team else { return Ok(None) };
+    let team = fetch::<Team>(&*reports.directory, team).await?;
+    Ok(team.is_some_and(|team| operator.runs(&team)).then_some(event))
+}
+
+/// `GET /spend/logs/v2`: a page of the rows of a time, newest first.
+pub(super) async fn paged(
+    State(reports): State<Arc<Reports>>,
+    operator: Operator,
+    uri: Uri,
+) -> Result<Json<Value>, Fault> {
+    let form = Form::of_query(uri.query());
+    let span = span::required(&form)?;
+    let text = |name: &str| -> Result<Option<String>, Fault> {
+        Ok(form.text(name)?.value().filter(|text| !text.is_empty()))
+    };
+    let number = form.count("page")?.value().unwrap_or(1);
+    let size = form.count("page_size")?.value().unwrap_or(PAGE.0);
+    if number == 0 || number > 1_000_000 {
+        return Err(Fault::shape("page", "page must be between 1 and 1000000".to_owned()));
+    }
+    if size == 0 || size > PAGE.1 {
+        let message = format!("page_size must be between 1 and {}", PAGE.1);
+        return Err(Fault::shape("page_size", message));
+    }
+    let failed = match text("status_filter")?.as_deref() {
+        None => None,
+        Some("success") => Some(false),
+        Some("failure") => Some(true),
+        Some(_) => {
+            let message = "status_filter must be success or failure".to_owned();
+            return Err(Fault::value("status_filter", message));
+        }
+    };
+    let pico = |name: &str| -> Result<Option<u64>, Fault> {
+        let given = form.dollars(name)?.value();
+        Ok(given.map(|dollars| (dollars * super::PICO).round() as u64))
+    };
+    let part = reports.sight(&operator, Part::asked(&form)?).await?;
+    let query = Query {
+        span: Some(span),
+        request_id: text("request_id")?,
+        key: part.key,
+        user: part.user,
+        team: part.team,
+        end_user: text("end_user")?,
+        group: text("model")?.or(text("model_group")?),
+        tag: text("tag")?,
+        failed,
+        min_cost_pico: pico("min_spend")?,
+        max_cost_pico: pico("max_spend")?,
+        skip: (number - 1) * size,
+        limit: size,
+    };
+    let rows = reports.ledger.search(&query).await?;
+    let total = reports.ledger.count_found(&query, COUNTED_MAX).await?;
+    Ok(Json(json!({
+        "data": rows.iter().map(shown).collect::<Vec<_>>(),
+        "total": total,
+        "page": number,
+        "page_size": size,
+        "total_pages": total.div_ceil(size),
+    })))
+}
+
+/// A row in LiteLLM's words.
+fn shown(event: &SpendEvent) -> Value {
+    let at = |us: i64| Timestamp::from_microsecond(us).ok().map(|at| at.to_string());
+    let ends = event.started_us.saturating_add(event.duration_us);
+    let first = event.first_token_us.map(|us| event.started_us.saturating_add(us));
+    let metadata = event.metadata.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let metadata: Option<Value> = metadata;
+    let usage = &event.usage;
+    let metadata = json!({
+        "user_api_key_alias": event.key_alias,
+        "user_api_key_user_id": event.user,
+        "user_api_key_team_id": event.team,
+        "user_api_key_org_id": event.organisation,
+        "status_code": event.status,
+        "error_class": event.error,
+        "stream": event.stream,
+        "client_gone": event.client_gone,
+        "requested_model": event.model,
+        "attempted_retries": event.retries,
+        "attempted_fallbacks": event.fallbacks,
+        "usage_object": usage,
+        "spend_logs_metadata": metadata,
+    });
+    json!({
+        "request_id": event.request_id,
+        "call_type": call_type(&event.route),
+        "api_key": event.key,
+        "spend": dollars(event.cost_pico),
+        "total_tokens": usage.total_tokens(),
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "startTime": at(event.started_us),
+        "endTime": at(ends),
+        "completionStartTime": first.and_then(at),
+        "request_duration_ms": event.duration_us / 1000,
+        "model": event.upstream_model.as_ref().unwrap_or(&event.model),
+        "model_id": event.deployment,
+        "model_group": event.group,
+        "custom_llm_provider": event.provider,
+        "api_base": "",
+        "user": event.user,
+        "team_id": event.team,
+        "organization_id": event.organisation,
+        "end_user": event.end_user,
+        "request_tags": event.tags,
+        "requester_ip_address": event.client_ip,
+        "session_id": event.session,
+        "cache_hit": if event.cache_hit { "True" } else { "False" },
+        "cache_key": null,
+        "status": if event.status >= 400 { "failure" } else { "success" },
+        "litellm_call_id": event.request_id,
+        // What was said is not kept.
+        "messages": {},
+        "response": {},
+        "metadata": metadata,
+    })
+}
+
+/// LiteLLM's name of a call, by its path.
+fn call_type(route: &str) -> &'static str {
+    let route = route.trim_end_matches('/');
+    let ends = |part: &str| route.ends_with(part);
+    match () {
+        () if ends("/chat/completions") => "acompletion",
+        () if ends("/completions") => "atext_completion",
+        () if ends("/embeddings") => "aembedding",
+        () if ends("/messages") => "anthropic_messages",
+        () if ends("/responses") => "aresponses",
+        () if ends("/images/generations") => "aimage_generation",
+        () if ends("/images/edits") => "aimage_edit",
+        () if ends("/audio/transcriptions") => "atranscription",
+        () if ends("/audio/speech") => "aspeech",
+        () if ends("/moderations") => "amoderation",
+        () if ends("/rerank") => "arerank",
+        () if route.contains(":streamGenerateContent") => "agenerate_content_stream",
+        () if route.contains(":generateContent") => "agenerate_content",
+        () => "pass_through_endpoint",
+    }
+}

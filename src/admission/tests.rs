@@ -1,0 +1,335 @@
+//! Windows, permits and reservations against a model that is as simple as it can be, under random
+//! traffic and simulated time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use parking_lot::Mutex;
+
+use super::*;
+use crate::limits::{Cost, Limit};
+use crate::money::Usd;
+use crate::spend::{Scope, ScopeKind};
+
+#[derive(Debug, Default)]
+pub(super) struct Told(Mutex<Vec<Crossed>>);
+
+impl Watch for Told {
+    fn crossed(&self, crossed: Crossed) {
+        self.0.lock().push(crossed);
+    }
+}
+
+fn usd(dollars: f64) -> Usd {
+    Usd::from_dollars(dollars).unwrap()
+}
+
+const TERMS: Terms<'static> = Terms { zone: &TimeZone::UTC, reserves: true, share: 1, episode: 0 };
+
+fn moment(ms: u64) -> Moment {
+    let start: Timestamp = "2026-11-21T12:00:00Z".parse().unwrap();
+    Moment { ms, at: start + Duration::from_millis(ms) }
+}
+
+fn claim(kind: ScopeKind, id: &str) -> Claim {
+    Claim::new(Scope::new(kind, id))
+}
+
+fn limited(kind: ScopeKind, id: &str, requests: u64, tokens: u64) -> Claim {
+    let limit = Limit { requests: Some(requests), tokens: Some(tokens) };
+    Claim { limit, ..claim(kind, id) }
+}
+
+fn paying(kind: ScopeKind, id: &str, max: f64) -> Claim {
+    Claim { max_budget: Some(usd(max)), ..claim(kind, id) }
+}
+
+fn memory() -> (Memory, Arc<Told>) {
+    let told = Arc::new(Told::default());
+    (Memory::new(Arc::clone(&told) as _, None), told)
+}
+
+fn tokens(input: u64, output: u64) -> Need {
+    Need { tokens: Cost { input, output }, most: Usd::ZERO }
+}
+
+fn money(dollars: f64) -> Need {
+    Need { tokens: Cost::default(), most: usd(dollars) }
+}
+
+/// Takes, learning that nothing was spent before.
+fn take(memory: &Memory, claims: &Claims, need: &Need, ms: u64) -> Result<Hold, Refusal> {
+    match memory.take(claims, need, &TERMS, moment(ms)) {
+        Ok(hold) => Ok(hold),
+        Err(Stop::Refused(refusal)) => Err(*refusal),
+        Err(Stop::Unknown(keys)) => {
+            let known = keys.into_iter().map(|key| Known { key, term: None, spent: Usd::ZERO });
+            memory.learn(&known.collect::<Vec<_>>(), ms);
+            take(memory, claims, need, ms)
+        }
+        Err(Stop::Away) => panic!("memory is never away"),
+    }
+}
+
+use super::memory::Hold;
+
+fn settled(tokens: u64, dollars: f64) -> Spent {
+    Spent { counted: true, tokens, cost: usd(dollars) }
+}
+
+fn spent(memory: &Memory, claim: &Claim) -> Usd {
+    let at = moment(0).at;
+    memory.spent(&claim.scope, claim.account_period(), at, &TimeZone::UTC).unwrap().0
+}
+
+#[test]
+fn never_more_than_any_scope_allows_and_no_refusal_leaves_a_trace() {
+    for seed in 0..60 {
+        let mut rng = Rng::with_seed(seed);
+        let (memory, _) = memory();
+        let scopes: Vec<Claim> = (0..5)
+            .map(|index| {
+                let mut claim = claim(ScopeKind::ALL[index], "x");
+                claim.limit.requests = rng.bool().then(|| rng.u64(1..40));
+                claim.limit.tokens = rng.bool().then(|| rng.u64(100..5_000));
+                claim.parallel = rng.bool().then(|| rng.u64(1..8));
+                claim.max_budget = rng.bool().then(|| usd(rng.f64() * 3.0));
+                claim
+            })
+            .collect();
+        let mut model: Vec<Model> = scopes.iter().cloned().map(Model::new).collect();
+        let mut open: Vec<(Hold, Vec<usize>, Need, u64)> = Vec::new();
+        let mut ms = 0;
+        for _ in 0..1_500 {
+            ms += rng.u64(0..400);
+            let which: Vec<usize> = (0..scopes.len()).filter(|_| rng.f64() < 0.7).collect();
+            let claims = Claims::new(which.iter().map(|index| scopes[*index].clone()).collect());
+            let need = Need {
+                tokens: Cost { input: rng.u64(0..60), output: rng.u64(0..100) },
+                most: usd(rng.f64() * 0.1),
+            };
+            let expected = which.iter().all(|index| model[*index].has_room(&need, ms));
+            match take(&memory, &claims, &need, ms) {
+                Ok(hold) => {
+                    assert!(expected, "seed {seed}: let in against {which:?}");
+                    which.iter().for_each(|index| model[*index].take(&need, ms));
+                    open.push((hold, which, need, ms));
+                }
+                Err(refusal) => assert!(!expected, "seed {seed}: {refusal:?}"),
+            }
+            while !open.is_empty() && rng.f64() < 0.6 {
+                let (hold, which, need, since) = open.swap_remove(rng.usize(..open.len()));
+                let end = rng.bool().then(|| settled(rng.u64(0..200), rng.f64() * 0.12));
+                which.iter().for_each(|index| model[*index].end(&need, since, end, ms));
+                match end {
+                    Some(end) => hold.settle(end, moment(ms)),
+                    None => drop(hold),
+                }
+            }
+        }
+        let unpaid: Vec<_> = open.drain(..).collect();
+        for (hold, which, need, since) in unpaid {
+            drop(hold);
+            which.iter().for_each(|index| model[*index].end(&need, since, None, ms));
+        }
+        for (claim, model) in scopes.iter().zip(&model).filter(|(claim, _)| claim.pays()) {
+            let known = memory.spent(&claim.scope, None, moment(ms).at, &TimeZone::UTC);
+            assert_eq!(known.map_or(Usd::ZERO, |(spent, _)| spent), model.spent, "seed {seed}");
+        }
+    }
+}
+
+/// The same by lists that forget nothing.
+struct Model {
+    claim: Claim,
+    /// Second and tokens of each request in the window.
+    log: Vec<(u64, u64, bool)>,
+    open: u64,
+    spent: Usd,
+    holds: Vec<(u64, Usd)>,
+}
+
+impl Model {
+    fn new(claim: Claim) -> Self {
+        Self { claim, log: Vec::new(), open: 0, spent: Usd::ZERO, holds: Vec::new() }
+    }
+
+    fn reserved(&self, need: &Need) -> u64 {
+        let whole = need.tokens.input + need.tokens.output;
+        self.claim.limit.tokens.map_or(whole, |limit| whole.min(limit.max(need.tokens.input)))
+    }
+
+    fn held(&self) -> Usd {
+        self.holds.iter().fold(Usd::ZERO, |sum, (_, held)| sum.plus(*held))
+    }
+
+    fn has_room(&self, need: &Need, ms: u64) -> bool {
+        let now = ms / 1_000;
+        let within = || self.log.iter().filter(|(second, ..)| second + 61 > now);
+        let requests = within().filter(|(_, _, counts)| *counts).count() as u64;
+        let tokens: u64 = within().map(|(_, tokens, _)| tokens).sum();
+        let limit = &self.claim.limit;
+        let left = self.claim.max_budget.map(|max| max.minus(self.spent.plus(self.held())));
+        limit.requests.is_none_or(|limit| requests < limit)
+            && limit.tokens.is_none_or(|limit| tokens + self.reserved(need) <= limit)
+            && self.claim.parallel.is_none_or(|limit| self.open < limit)
+            && left.is_none_or(|left| {
+                left > Usd::ZERO && (left >= need.most || self.held() == Usd::ZERO)
+            })
+    }
+
+    fn take(&mut self, need: &Need, ms: u64) {
+        if let Some(max) = self.claim.max_budget {
+            let left = max.minus(self.spent.plus(self.held()));
+            self.holds.push((ms, need.most.min(left)));
+        }
+        self.log.push((ms / 1_000, self.reserved(need), true));
+        self.open += 1;
+    }
+
+    fn end(&mut self, need: &Need, since: u64, end: Option<Spent>, ms: u64) {
+        self.open -= 1;
+        if self.claim.max_budget.is_some() {
+            // Of equal moments any will do: their sum is what counts, and they are of one request
+            // each.
+            let at = self.holds.iter().position(|(from, _)| *from == since).unwrap();
+            self.holds.remove(at);
+        }
+        let reserved = self.reserved(need);
+        let mine = (since / 1_000, reserved, true);
+        let at = self.log.iter().position(|entry| *entry == mine).unwrap();
+        match end {
+            None => drop(self.log.remove(at)),
+            Some(end) => {
+                self.log[at].1 = reserved.min(end.tokens);
+                if end.tokens > reserved {
+                    self.log.push((ms / 1_000, end.tokens - reserved, false));
+                }
+                if self.claim.max_budget.is_some() {
+                    self.spent = self.spent.plus(end.cost);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn two_hundred_threads_on_an_almost_empty_budget_spend_no_more_than_it_has() {
+    let (memory, _) = memory();
+    let claims = Claims::new(vec![paying(ScopeKind::Key, "k", 1.0)]);
+    drop(take(&memory, &claims, &money(0.0), 0).unwrap());
+    let (memory, claims) = (&memory, &claims);
+    std::thread::scope(|threads| {
+        for _ in 0..200 {
+            threads.spawn(move || {
+                for _ in 0..20 {
+                    if let Ok(hold) = take(memory, claims, &money(0.03), 0) {
+                        std::thread::yield_now();
+                        hold.settle(settled(0, 0.03), moment(0));
+                    }
+                }
+            });
+        }
+    });
+    let spent = spent(memory, &claims.as_slice()[0]);
+    assert!(spent >= usd(0.97), "{spent}");
+    assert!(spent <= usd(1.0).plus(usd(0.03)), "by no more than one call's cost: {spent}");
+}
+
+#[test]
+fn all_scopes_or_none_and_the_longest_wait_is_told() {
+    let (memory, _) = memory();
+    let key = limited(ScopeKind::Key, "k", 10, 1_000);
+    let team = limited(ScopeKind::Team, "t", 1, 1_000);
+    let user = limited(ScopeKind::User, "u", 2, 1_000);
+    let all = Claims::new(vec![key.clone(), team, user]);
+    take(&memory, &all, &tokens(10, 0), 0).unwrap().settle(settled(10, 0.0), moment(0));
+    let later = Claims::new(vec![limited(ScopeKind::User, "u", 2, 1_000)]);
+    take(&memory, &later, &tokens(10, 0), 20_000).unwrap().settle(settled(10, 0.0), moment(0));
+    let refused = take(&memory, &all, &tokens(10, 0), 30_000).unwrap_err();
+    assert_eq!(refused.wait(moment(0).at), Some(Duration::from_secs(31)));
+    let hold = take(&memory, &Claims::new(vec![key]), &tokens(10, 0), 30_000).unwrap();
+    let left = hold.rooms()[0].left;
+    assert_eq!((left.requests, left.tokens), (8, 980), "the refused one is not charged");
+}
+
+#[test]
+fn money_comes_first_and_permits_come_back() {
+    let (memory, _) = memory();
+    let mut key = limited(ScopeKind::Key, "k", 5, 1_000);
+    key.parallel = Some(1);
+    key.max_budget = Some(usd(1.0));
+    let claims = Claims::new(vec![key]);
+    let first = take(&memory, &claims, &money(0.5), 0).unwrap();
+    let refused = take(&memory, &claims, &money(0.1), 0).unwrap_err();
+    assert_eq!(refused.why, Why::Parallel { limit: 1 });
+    drop(first);
+    let second = take(&memory, &claims, &money(0.5), 0).unwrap();
+    second.settle(settled(0, 1.5), moment(0));
+    let refused = take(&memory, &claims, &money(0.1), 0).unwrap_err();
+    let Why::Budget { spent, max, .. } = refused.why else { panic!("{refused:?}") };
+    assert_eq!((spent, max), (usd(1.5), usd(1.0)));
+}
+
+#[test]
+fn levels_are_told_once_when_they_are_passed() {
+    let (memory, told) = memory();
+    let mut key = paying(ScopeKind::Key, "k", 10.0);
+    key.soft_budget = Some(usd(5.0));
+    let claims = Claims::new(vec![key]);
+    for dollars in [4.0, 2.0, 1.0, 1.6, 0.2, 1.5, 0.0] {
+        if let Ok(hold) = take(&memory, &claims, &money(0.1), 0) {
+            hold.settle(settled(0, dollars), moment(0));
+        }
+    }
+    let levels: Vec<_> =
+        told.0.lock().iter().map(|crossed| (crossed.level, crossed.spent)).collect();
+    let expected =
+        [(Level::Soft, usd(6.0)), (Level::Percent(85), usd(8.6)), (Level::Percent(100), usd(10.3))];
+    assert_eq!(levels, expected);
+}
+
+#[test]
+fn alone_it_spends_its_part_of_what_was_left() {
+    let (memory, _) = memory();
+    let claims = Claims::new(vec![paying(ScopeKind::Key, "k", 10.0)]);
+    take(&memory, &claims, &money(1.0), 0).unwrap().settle(settled(0, 2.0), moment(0));
+    let alone = Terms { share: 2, episode: 1, ..TERMS };
+    let mut paid = 0.0;
+    while let Ok(hold) = memory.take(&claims, &money(0.5), &alone, moment(0)) {
+        hold.settle(settled(0, 0.5), moment(0));
+        paid += 0.5;
+    }
+    assert_eq!(paid, 4.0, "half of the eight dollars that were left");
+    assert!(take(&memory, &claims, &money(0.5), 0).is_ok(), "not alone any more");
+}
+
+#[test]
+fn counters_are_let_go_when_nobody_needs_them() {
+    let (memory, _) = memory();
+    let claims = Claims::new(vec![limited(ScopeKind::Key, "k", 5, 5)]);
+    let hold = take(&memory, &claims, &tokens(1, 0), 0).unwrap();
+    memory.sweep(moment(500_000));
+    assert_eq!(memory.len(), 1, "it is held");
+    drop(hold);
+    memory.sweep(moment(1_000));
+    assert_eq!(memory.len(), 1, "the window still has it");
+    memory.sweep(moment(500_000));
+    assert!(memory.is_empty());
+}
+
+#[test]
+fn claims_on_the_same_scope_become_one() {
+    let claims = Claims::new(vec![
+        limited(ScopeKind::Tag, "a", 5, 100),
+        paying(ScopeKind::Tag, "a", 3.0),
+        limited(ScopeKind::Tag, "a", 7, 50),
+        claim(ScopeKind::Team, "nothing"),
+    ]);
+    let [one] = claims.as_slice() else { panic!("{claims:?}") };
+    let limit = Limit { requests: Some(5), tokens: Some(50) };
+    assert_eq!((one.limit, one.max_budget), (limit, Some(usd(3.0))));
+}

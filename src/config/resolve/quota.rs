@@ -1,0 +1,293 @@
+//! Limits and budgets of whoever calls, where they are shared, and who is told.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::{Context, Sections};
+use crate::admission::{Counts, Policy};
+use crate::config::deployments::vendor_names;
+use crate::config::env::Env;
+use crate::config::options::{BUDGET, CACHE_PARAMS};
+use crate::config::problem::{Finding, Problems, nearest};
+use crate::config::section::{At, Section, first};
+use crate::config::yaml::Entry;
+use crate::money::Usd;
+use crate::provider;
+use crate::quota::alerts;
+use crate::secret::Secret;
+use crate::spend::{Budget, Period};
+use crate::store::redis::RedisPlace;
+
+/// LiteLLM's (1.106).
+const EXCEEDED_STATUS: u16 = 422;
+const REDIS_PORT: u16 = 6_379;
+/// An operation of Redis takes a fraction of a millisecond; a request must not hang on it.
+const REDIS_TIMEOUT: Duration = Duration::from_millis(500);
+/// LiteLLM's.
+const ALERT_REPEAT: Duration = Duration::from_secs(86_400);
+
+pub(super) fn policy(sections: &mut Sections<'_>) -> Policy {
+    let (litellm, general) = (&mut sections.litellm, &mut sections.general);
+    let problems = litellm.problems;
+    let zone = litellm.text("timezone").and_then(|at| {
+        let found = TimeZone::get(at.value);
+        if found.is_err() {
+            let message = format!("`{}` is not a time zone", at.value);
+            let help = "write a name such as `Europe/Berlin` or `UTC`";
+            problems.push(Finding::error(at.spot, message).help(help));
+        }
+        found.ok()
+    });
+    let max = dollars(litellm, "max_budget");
+    let period = period(litellm, "budget_duration");
+    let status = litellm.count("budget_exceeded_status_code", 599);
+    let status = status.and_then(|At { value, spot }| {
+        let status = u16::try_from(value).ok().filter(|status| (400..600).contains(status));
+        if status.is_none() {
+            let message =
+                format!("`budget_exceeded_status_code` must be 400 to 599, found {value}");
+            problems.push(Finding::error(spot, message));
+        }
+        status
+    });
+    let counts = general.text("token_rate_limit_type").map(|at| match at.value {
+        "total" => Counts::All,
+        "input" => Counts::Input,
+        "output" => Counts::Output,
+        other => {
+            let message = format!("`{other}` is no kind of tokens");
+            let help = "write `total`, `input` or `output`";
+            problems.push(Finding::error(at.spot, message).help(help));
+            Counts::All
+        }
+    });
+    let mut flag = |name| general.flag(name).is_some_and(|at| at.value);
+    let reserves = !flag("disable_budget_reservation");
+    let budgets_fail_closed = flag("fail_closed_budget_enforcement");
+    let limits_fail_closed = flag("fail_closed_rate_limit_enforcement");
+    Policy {
+        zone: zone.unwrap_or(TimeZone::UTC),
+        // As in LiteLLM, nothing is how one says that there is none.
+        proxy: max.filter(|max| *max != Usd::ZERO).map(|max| Budget { max, period }),
+        end_user: dollars(litellm, "max_end_user_budget").map(|max| Budget { max, period: None }),
+        tags: budgets(litellm.entry("tag_budget_config"), problems, |_| true),
+        providers: budgets(sections.router.entry("provider_budget_config"), problems, |entry| {
+            let known = provider::vendor(&entry.key).is_some();
+            if !known {
+                let near = nearest(&entry.key, vendor_names());
+                let help = near.map(|(near, _)| format!("did you mean `{near}`?"));
+                let message = format!("`{}` is not a provider", entry.key);
+                problems.push(Finding::error(entry.spot, message).maybe_help(help));
+            }
+            known
+        }),
+        key_parallel: general.positive("max_parallel_requests").map(|at| at.value),
+        global_parallel: None,
+        counts: counts.unwrap_or_default(),
+        reserves,
+        refuses_unpriced: litellm
+            .flag("block_requests_for_models_without_pricing")
+            .is_some_and(|at| at.value),
+        exceeded_status: status.unwrap_or(EXCEEDED_STATUS),
+        budgets_fail_closed,
+        limits_fail_closed,
+    }
+}
+
+/// The providers that have a budget.
+pub(super) fn providers(policy: &Policy) -> HashSet<&'static str> {
+    let vendors = policy.providers.keys().filter_map(|name| provider::vendor(name));
+    vendors.map(|vendor| vendor.name).collect()
+}
+
+fn dollars(section: &mut Section<'_>, name: &'static str) -> Option<Usd> {
+    let At { value, spot } = section.number(name)?;
+    let amount = Usd::from_dollars(value);
+    if amount.is_none() {
+        let message = format!("`{name}` is beyond 18 million dollars");
+        section.problems.push(Finding::error(spot, message));
+    }
+    amount
+}
+
+fn period(section: &mut Section<'_>, name: &'static str) -> Option<Period> {
+    let At { value, spot } = section.text(name)?;
+    let period = value.parse::<Period>();
+    if let Err(problem) = &period {
+        section.problems.push(Finding::error(spot, problem.to_string()));
+    }
+    period.ok()
+}
+
+/// Budgets by name.
+fn budgets(
+    entry: Option<&Entry>,
+    problems: &Problems,
+    is_known: impl Fn(&Entry) -> bool,
+) -> BTreeMap<Box<str>, Budget> {
+    let mut budgets = BTreeMap::new();
+    let Some(entry) = entry else { return budgets };
+    let Some(entries) = entry.node.map() else {
+        let message = format!("`{}` must be a mapping, found {}", entry.key, entry.node.found(""));
+        let help = "write a name and its budget: `openai: {budget_limit: 100, time_period: 30d}`";
+        problems.push(Finding::error(entry.value_spot(), message).help(help));
+        return budgets;
+    };
+    for entry in entries {
+        let mut section = Section::new(&BUDGET, &entry.node, entry.spot, problems);
+        let max =
+            first([dollars(&mut section, "budget_limit"), dollars(&mut section, "max_budget")]);
+        let period =
+            first([period(&mut section, "time_period"), period(&mut section, "budget_duration")]);
+        let spot = section.spot;
+        section.finish();
+        match max {
+            Some(max) if is_known(entry) => {
+                // A provider may be known by several names.
+                let name = provider::vendor(&entry.key).map_or(&*entry.key, |vendor| vendor.name);
+                budgets.insert(name.into(), Budget { max, period });
+            }
+            Some(_) => {}
+            None => {
+                let message = format!("the budget of `{}` has no `budget_limit`", entry.key);
+                problems.push(Finding::error(spot, message));
+            }
+        }
+    }
+    budgets
+}
+
+/// Where limits and budgets are shared: what is written, or else what the variables say.
+pub(super) fn redis(sections: &mut Sections<'_>, context: &Context<'_>) -> Option<RedisPlace> {
+    let (litellm, router) = (&mut sections.litellm, &mut sections.router);
+    let is_written = litellm.has("cache_params");
+    let mut params = litellm.section("cache_params", &CACHE_PARAMS);
+    let kind = params.text("type");
+    let is_redis = kind.is_none_or(|at| at.value == "redis");
+    let url = first([params.text("url"), router.text("redis_url")]);
+    let host = first([params.text("host"), router.text("redis_host")]);
+    let port =
+        first([params.count("port", u16::MAX.into()), router.count("redis_port", u16::MAX.into())]);
+    let password = first([params.text("password"), router.text("redis_password")]);
+    let db = first([params.count("db", 1_000), router.count("redis_db", 1_000)]);
+    let username = params.text("username");
+    let tls = params.flag("ssl");
+    let namespace = params.text("namespace");
+    let timeout = params.timeout("socket_timeout");
+    params.finish();
+    let elsewhere = ["redis_url", "redis_host"].into_iter().any(|name| router.has(name));
+    if let Some(At { value, spot }) = kind.filter(|_| !is_redis && !elsewhere) {
+        let message = format!("nothing is cached or shared in `{value}`");
+        let help = "`type: redis` shares limits and budgets among gateways";
+        context.problems.push(Finding::warning(spot, message).help(help));
+        return None;
+    }
+    let var = |name: &str| {
+        let value = context.env.var(name)?;
+        let value = value.trim();
+        (!value.is_empty()).then(|| value.to_owned())
+    };
+    let text = |written: Option<At<&str>>, name: &str| {
+        written.map(|at| at.value.to_owned()).or_else(|| var(name))
+    };
+    let url = match (url, host) {
+        (None, Some(_)) => None,
+        (url, _) => text(url, "REDIS_URL"),
+    };
+    let host = text(host, "REDIS_HOST");
+    // That something of it is written says that there is one.
+    let host = host.or_else(|| (is_written && is_redis).then(|| "localhost".to_owned()));
+    if url.is_none() && host.is_none() {
+        return None;
+    }
+    // Kubernetes sets REDIS_PORT to an address of its own.
+    let from_env = || var("REDIS_PORT").and_then(|port| port.parse::<u16>().ok());
+    let port = port.and_then(|at| u16::try_from(at.value).ok());
+    let place = RedisPlace {
+        url: url.map(Secret::new),
+        host: host.unwrap_or_default().into(),
+        port: port.or_else(from_env).unwrap_or(REDIS_PORT),
+        tls: tls.map_or_else(
+            || var("REDIS_SSL").is_some_and(|it| it.eq_ignore_ascii_case("true")),
+            |at| at.value,
+        ),
+        username: text(username, "REDIS_USERNAME").map(Into::into),
+        password: text(password, "REDIS_PASSWORD").map(Secret::new),
+        db: db.map_or(0, |at| i64::from(at.value)),
+        namespace: namespace.map_or_else(Box::default, |at| format!("{}:", at.value).into()),
+        timeout: timeout.map_or(REDIS_TIMEOUT, |at| at.value),
+    };
+    if let Err(problem) = place.check() {
+        context.problems.push(Finding::error(None, problem).help(
+            "write `redis://user:password@host:6379/0`, or `host`, `port` and `password` under \
+             `cache_params`",
+        ));
+        return None;
+    }
+    Some(place)
+}
+
+/// Who is told of budgets.
+pub(super) fn alerts(sections: &mut Sections<'_>, context: &Context<'_>) -> alerts::Settings {
+    let general = &mut sections.general;
+    let problems = context.problems;
+    let mut settings = alerts::Settings { repeat_after: ALERT_REPEAT, ..Default::default() };
+    let channels = general.texts("alerting").unwrap_or_default();
+    let types = general.texts("alert_types");
+    let by_type = general.entry("alert_to_webhook_url");
+    if let Some(entry) = general.entry("alerting_args") {
+        let ttl = entry.node.map().into_iter().flatten();
+        let ttl = ttl.filter(|entry| &*entry.key == "budget_alert_ttl");
+        for entry in ttl {
+            match entry.node.text().and_then(|text| text.parse::<u32>().ok()) {
+                Some(seconds) => settings.repeat_after = Duration::from_secs(seconds.into()),
+                None => {
+                    let message = "`budget_alert_ttl` must be a number of seconds";
+                    problems.push(Finding::error(entry.value_spot(), message));
+                }
+            }
+        }
+    }
+    let is_wanted = types.is_none_or(|types| types.iter().any(|at| at.value == "budget_alerts"));
+    let url = |found: Option<String>, spot, name: &str| {
+        if found.is_none() {
+            let message = format!("`alerting` names `{name}`, and no URL is known for it");
+            let variable = if name == "slack" { "SLACK_WEBHOOK_URL" } else { "WEBHOOK_URL" };
+            let help = format!("set the variable {variable}");
+            problems.push(Finding::warning(spot, message).help(help));
+        }
+        found.map(Secret::new)
+    };
+    for At { value, spot } in channels {
+        match value {
+            "slack" => {
+                let own = by_type.and_then(|entry| {
+                    let mut entries = entry.node.map()?.iter();
+                    let budgets = entries.find(|entry| &*entry.key == "budget_alerts")?;
+                    let first = budgets.node.list().and_then(|list| list.first());
+                    first.map_or_else(|| budgets.node.text(), |first| first.text())
+                });
+                let found =
+                    own.map(str::to_owned).or_else(|| variable(context.env, "SLACK_WEBHOOK_URL"));
+                settings.slack = url(found, spot, value);
+            }
+            "webhook" => {
+                settings.webhook = url(variable(context.env, "WEBHOOK_URL"), spot, value);
+            }
+            other => {
+                let message = format!("no alert is sent by `{other}`");
+                problems.push(Finding::warning(spot, message).help("write `slack` or `webhook`"));
+            }
+        }
+    }
+    if !is_wanted {
+        (settings.slack, settings.webhook) = (None, None);
+    }
+    settings
+}
+
+fn variable(env: &dyn Env, name: &str) -> Option<String> {
+    env.var(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+}

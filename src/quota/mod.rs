@@ -1,0 +1,408 @@
+//! The limits and budgets in force: which counters decide, and what they know.
+//!
+//! ```text
+//! Quota (mod.rs)        asks the shared counters, or those of this process where there are none
+//! Ticket (ticket.rs)    what a request holds, whoever counts
+//! Alerts (alerts.rs)    tells people of budgets that are nearly used up
+//! ```
+//!
+//! What was spent before is asked of the ledger when a payer is first met, and nobody waits long for
+//! it. Where the shared counters are away, this process counts alone: its part of each bound is one of
+//! as many as there were gateways. Knows nothing of HTTP requests.
+
+pub mod alerts;
+mod ticket;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+pub use self::ticket::Ticket;
+use crate::admission::{
+    Claim, Claims, Counters, Key, Known, Memory, Moment, Need, Policy, Refusal, Stop, Terms, Usage,
+    Watch, Why,
+};
+use crate::money::Usd;
+use crate::patience::within;
+use crate::spend::{Budget, Ledger, Period, Scope, Term};
+
+/// How long a request waits for the ledger, when somebody who pays is first met.
+const LEDGER_MAX: Duration = Duration::from_millis(500);
+/// How long the background waits for it.
+const REFRESH_MAX: Duration = Duration::from_secs(10);
+/// Accounts that are asked for together.
+const ASKED_AT_ONCE: usize = 200;
+/// How often accounts are asked for again that are due.
+const REFRESH_EVERY: Duration = Duration::from_secs(1);
+/// How often counters that nobody needs are let go, in rounds of that.
+const SWEEP_ROUNDS: u64 = 30;
+/// Locks behind which payers are learned, so that many requests of one of them ask once.
+const TURNS: usize = 64;
+
+/// Limits and budgets.
+#[derive(Debug)]
+pub struct Quota {
+    memory: Arc<Memory>,
+    shared: Option<Arc<dyn Counters>>,
+    ledger: Sums,
+    turns: [tokio::sync::Mutex<()>; TURNS],
+    /// Times are kept as milliseconds since then.
+    origin: Instant,
+    pub counts: Counts,
+}
+
+struct Sums(Arc<dyn Ledger>);
+
+impl std::fmt::Debug for Sums {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str("Ledger")
+    }
+}
+
+/// For the metrics.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub admitted: AtomicU64,
+    /// By requests or tokens per minute.
+    pub rate_limited: AtomicU64,
+    pub parallel_limited: AtomicU64,
+    pub over_budget: AtomicU64,
+    /// Because counters or ledger were away.
+    pub unavailable: AtomicU64,
+    /// Decided alone, because the shared counters were away.
+    pub alone: AtomicU64,
+    /// The ledger did not say what was spent.
+    pub unknown: AtomicU64,
+}
+
+/// What the gateway says of its counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Nothing is shared.
+    Memory,
+    Shared,
+    /// The shared counters are away; each gateway holds its part.
+    Alone,
+}
+
+impl Quota {
+    /// Limits and budgets that count from now on. `refresh`: others write to the ledger, too.
+    #[must_use]
+    pub fn new(
+        ledger: Arc<dyn Ledger>,
+        shared: Option<Arc<dyn Counters>>,
+        watch: Arc<dyn Watch>,
+        refresh: Option<Duration>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            memory: Arc::new(Memory::new(watch, refresh)),
+            shared,
+            ledger: Sums(ledger),
+            turns: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            origin: now,
+            counts: Counts::default(),
+        }
+    }
+
+    /// The present moment.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        let ms = u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Moment { ms, at: Timestamp::now() }
+    }
+
+    /// Who counts now.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        match &self.shared {
+            None => Mode::Memory,
+            Some(shared) if shared.is_well() => Mode::Shared,
+            Some(_) => Mode::Alone,
+        }
+    }
+
+    /// Gateways that share the counters, as far as was last heard.
+    #[must_use]
+    pub fn gateways(&self) -> u32 {
+        self.shared.as_ref().map_or(1, |shared| shared.gateways())
+    }
+
+    /// How many payers are counted here.
+    #[must_use]
+    pub fn counted(&self) -> usize {
+        self.memory.len()
+    }
+
+    /// Takes what a request needs of everybody, or of nobody.
+    ///
+    /// # Errors
+    /// Who has no room; nothing was charged then.
+    pub async fn admit(
+        &self,
+        claims: Claims,
+        need: &Need,
+        policy: &Policy,
+    ) -> Result<Ticket, Box<Refusal>> {
+        if claims.is_empty() {
+            return Ok(Ticket::Free);
+        }
+        let admitted = match &self.shared {
+            None => self.here(&claims, need, policy, &alone(policy, 1, 0)).await.map(Ticket::Here),
+            Some(shared) => Box::pin(self.there(shared, claims, need, policy)).await,
+        };
+        let count = match &admitted {
+            Ok(_) => &self.counts.admitted,
+            Err(refusal) => match refusal.why {
+                Why::Rate { .. } => &self.counts.rate_limited,
+                Why::Parallel { .. } => &self.counts.parallel_limited,
+                Why::Budget { .. } => &self.counts.over_budget,
+                Why::Unknown => &self.counts.unavailable,
+            },
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        admitted
+    }
+
+    /// By the counters of this process.
+    async fn here(
+        &self,
+        claims: &Claims,
+        need: &Need,
+        policy: &Policy,
+        terms: &Terms<'_>,
+    ) -> Result<crate::admission::Hold, Box<Refusal>> {
+        match self.memory.take(claims, need, terms, self.now()) {
+            Ok(hold) => return Ok(hold),
+            Err(Stop::Refused(refusal)) => return Err(refusal),
+            Err(Stop::Away) => {}
+            Err(Stop::Unknown(keys)) => Box::pin(self.learn_here(keys, claims, policy)).await?,
+        }
+        match self.memory.take(claims, need, terms, self.now()) {
+            Ok(hold) => Ok(hold),
+            Err(Stop::Refused(refusal)) => Err(refusal),
+            // Forgotten in this very moment.
+            Err(Stop::Unknown(_) | Stop::Away) => Err(unknown(claims)),
+        }
+    }
+
+    async fn learn_here(
+        &self,
+        mut keys: Vec<Key>,
+        claims: &Claims,
+        policy: &Policy,
+    ) -> Result<(), Box<Refusal>> {
+        let turn = keys.first().map_or(0, |key| {
+            let bytes = key.scope.id.bytes();
+            bytes.fold(0, |sum: usize, byte| sum.wrapping_mul(31).wrapping_add(byte.into()))
+        });
+        let turn = pin!(self.turns[turn % TURNS].lock());
+        // Who cannot get a turn goes by nothing, as who gets no answer.
+        let turn = within(LEDGER_MAX, turn).await;
+        keys.retain(|key| self.memory.is_unknown(key));
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let asked = match &turn {
+            Ok(_) => self.ask(&keys, &policy.zone, LEDGER_MAX).await,
+            Err(_) => None,
+        };
+        let known = self.or_guess(asked, &keys, claims, policy)?;
+        self.memory.learn(&known, self.now().ms);
+        Ok(())
+    }
+
+    /// What the ledger says; or nothing, where the configuration would rather serve than be sure.
+    fn or_guess(
+        &self,
+        asked: Option<Vec<Known>>,
+        keys: &[Key],
+        claims: &Claims,
+        policy: &Policy,
+    ) -> Result<Vec<Known>, Box<Refusal>> {
+        if let Some(known) = asked {
+            return Ok(known);
+        }
+        self.counts.unknown.fetch_add(1, Ordering::Relaxed);
+        if policy.budgets_fail_closed {
+            return Err(unknown(claims));
+        }
+        let now = Timestamp::now();
+        let guess = |key: &Key| Known {
+            key: key.clone(),
+            term: term(key.period, now, &policy.zone),
+            spent: Usd::ZERO,
+        };
+        Ok(keys.iter().map(guess).collect())
+    }
+
+    /// By the shared counters, or alone while they are away.
+    async fn there(
+        &self,
+        shared: &Arc<dyn Counters>,
+        claims: Claims,
+        need: &Need,
+        policy: &Policy,
+    ) -> Result<Ticket, Box<Refusal>> {
+        let terms = alone(policy, 1, 0);
+        let mut taken = shared.take(&claims, need, &terms, self.now()).await;
+        if let Err(Stop::Unknown(keys)) = &taken {
+            let asked = self.ask(keys, &policy.zone, LEDGER_MAX).await;
+            let is_guess = asked.is_none();
+            let known = self.or_guess(asked, keys, &claims, policy)?;
+            taken = match shared.learn(&known, is_guess).await {
+                Ok(()) => shared.take(&claims, need, &terms, self.now()).await,
+                Err(stop) => Err(stop),
+            };
+        }
+        match taken {
+            Ok(held) => {
+                self.remember(&claims, held.spent(), policy);
+                let own = self.memory.follow(&claims, need, &terms, self.now());
+                Ok(Ticket::There { held, own })
+            }
+            Err(Stop::Refused(refusal)) => Err(refusal),
+            Err(Stop::Unknown(_) | Stop::Away) => {
+                let pays = claims.as_slice().iter().any(|claim| claim.max_budget.is_some());
+                if policy.limits_fail_closed || (pays && policy.budgets_fail_closed) {
+                    return Err(unknown(&claims));
+                }
+                self.counts.alone.fetch_add(1, Ordering::Relaxed);
+                let terms = alone(policy, shared.gateways(), shared.episode());
+                let hold = self.here(&claims, need, policy, &terms).await?;
+                Ok(Ticket::Alone { hold, claims, shared: Arc::clone(shared) })
+            }
+        }
+    }
+
+    /// Takes down what the shared counters said, for the time when they are away.
+    fn remember(&self, claims: &Claims, spent: &[Usd], policy: &Policy) {
+        let now = self.now();
+        let paying = claims.as_slice().iter().zip(spent).filter(|(claim, _)| claim.pays());
+        let known = paying.map(|(claim, spent)| Known {
+            key: claim.key(),
+            term: term(claim.account_period(), now.at, &policy.zone),
+            spent: *spent,
+        });
+        let known: Vec<_> = known.collect();
+        if !known.is_empty() {
+            self.memory.learn(&known, now.ms);
+        }
+    }
+
+    /// Asks the ledger.
+    async fn ask(&self, keys: &[Key], zone: &TimeZone, patience: Duration) -> Option<Vec<Known>> {
+        let now = Timestamp::now();
+        let terms: Vec<_> = keys.iter().map(|key| term(key.period, now, zone)).collect();
+        let since = |term: &Option<Term>| term.map(|term| term.start.as_microsecond());
+        let scopes: Vec<_> =
+            keys.iter().zip(&terms).map(|(key, term)| (key.scope.clone(), since(term))).collect();
+        let asking = self.ledger.0.spent_by(&scopes);
+        let sums = match within(patience, asking).await {
+            Ok(Ok(sums)) => sums,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "what was spent is not known");
+                return None;
+            }
+            Err(_) => return None,
+        };
+        let known = keys.iter().zip(terms).zip(sums).map(|((key, term), sum)| Known {
+            key: key.clone(),
+            term,
+            // Corrections may have brought it below nothing.
+            spent: Usd::from_pico(u64::try_from(sum).unwrap_or(0)),
+        });
+        Some(known.collect())
+    }
+
+    /// Whether a budget that nobody claims is used up, such as a provider's: until when. Not held for
+    /// anything; what is not known yet is asked for, and is not used up.
+    #[must_use]
+    pub fn is_used_up(&self, claim: &Claim, zone: &TimeZone) -> Option<Option<Timestamp>> {
+        let budget = claim.budget()?;
+        let now = self.now();
+        match self.memory.spent(&claim.scope, claim.account_period(), now.at, zone) {
+            Some((spent, resets)) => (spent >= budget.max).then_some(resets),
+            None => {
+                self.memory.want(claim.key());
+                None
+            }
+        }
+    }
+
+    /// Adds a cost to a budget that nobody claimed.
+    pub fn charge(&self, claim: &Claim, cost: Usd, zone: &TimeZone) {
+        self.memory.charge(claim, cost, self.now(), zone);
+    }
+
+    /// What of a budget is used, for people. Asks the ledger where nobody is counted yet; nothing
+    /// spent, if it does not answer.
+    pub async fn usage(&self, scope: &Scope, budget: Option<Budget>, zone: &TimeZone) -> Usage {
+        let period: Option<Period> = budget.and_then(|budget| budget.period);
+        let now = Timestamp::now();
+        let resets = term(period, now, zone).map(|term| term.end);
+        let known = match self.mode() {
+            Mode::Memory => self.memory.spent(scope, period, now, zone),
+            // Others spend as well.
+            Mode::Shared | Mode::Alone => None,
+        };
+        let spent = match known {
+            Some((spent, _)) => spent,
+            None => {
+                let key = Key { scope: scope.clone(), period };
+                let asked = self.ask(&[key], zone, LEDGER_MAX).await;
+                asked.and_then(|known| known.first().map(|known| known.spent)).unwrap_or_default()
+            }
+        };
+        Usage::of(budget.as_ref(), spent, resets)
+    }
+
+    /// Forgets what a payer has spent, so that the ledger is asked again: its sum was changed.
+    pub fn forget(&self, scope: &Scope) {
+        for key in self.memory.keys_of(scope) {
+            Counters::forget(&*self.memory, &key);
+            if let Some(shared) = &self.shared {
+                shared.forget(&key);
+            }
+        }
+    }
+
+    /// Keeps what is known of budgets in step with the ledger, and lets go of what nobody needs; for
+    /// ever. `zone` says whose calendar is in force.
+    pub async fn keep(&self, zone: impl Fn() -> TimeZone) {
+        let mut tick = tokio::time::interval(REFRESH_EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        for round in 1_u64.. {
+            tick.tick().await;
+            for keys in self.memory.due().chunks(ASKED_AT_ONCE) {
+                if let Some(known) = self.ask(keys, &zone(), REFRESH_MAX).await {
+                    self.memory.learn(&known, self.now().ms);
+                }
+            }
+            if round % SWEEP_ROUNDS == 0 {
+                self.memory.sweep(self.now());
+            }
+        }
+    }
+}
+
+/// The terms of a decision that is made by one of so many.
+fn alone(policy: &Policy, share: u32, episode: u64) -> Terms<'_> {
+    Terms { zone: &policy.zone, reserves: policy.reserves, share, episode }
+}
+
+fn term(period: Option<Period>, now: Timestamp, zone: &TimeZone) -> Option<Term> {
+    period.map(|period| period.term(now, zone))
+}
+
+/// A refusal because nobody knows.
+fn unknown(claims: &Claims) -> Box<Refusal> {
+    let first = claims.as_slice().first();
+    let scope = first.map(|claim| claim.scope.clone());
+    let scope = scope.unwrap_or_else(|| Scope::new(crate::spend::ScopeKind::Proxy, ""));
+    Box::new(Refusal { scope, name: None, why: Why::Unknown })
+}

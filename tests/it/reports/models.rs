@@ -1,0 +1,142 @@
+//! Deployments that are added, changed and removed while gateways run.
+
+use serde_json::{Value, json};
+
+use super::{MASTER, done, told};
+use crate::harness::gateway::Builder;
+use crate::harness::*;
+
+const PROVIDERS_KEY: &str = "sk-of-the-provider-4321";
+
+fn on(upstream: &Upstream) -> Builder {
+    gateway::with(group("gpt").deployment(openai(upstream).id("of-the-file"))).master_key(MASTER)
+}
+
+fn added(upstream: &Upstream, name: &str, id: &str) -> Value {
+    let params = json!({"model": "openai/gpt-4o", "api_base": upstream.api_base(),
+                        "api_key": PROVIDERS_KEY, "rpm": 60});
+    json!({"model_name": name, "litellm_params": params,
+           "model_info": {"id": id, "team": "red"}})
+}
+
+#[test]
+fn deployments_come_change_and_go_while_the_gateway_runs() {
+    let upstream = upstream::openai().replies(chat("hello")).start();
+    let gateway = on(&upstream).start();
+    let client = gateway.client();
+    assert_eq!(client.chat("new", "hi").status, 404);
+
+    let made = done(&client, "/model/new", &added(&upstream, "new", "of-the-database"));
+    assert_eq!(
+        (&made["model_id"], &made["model_name"]),
+        (&json!("of-the-database"), &json!("new"))
+    );
+    assert_eq!(client.chat("new", "hi").text(), "hello", "it is in force at once");
+    let asked = upstream.requests().last().unwrap().clone();
+    assert_eq!(asked.header("authorization"), Some(&*format!("Bearer {PROVIDERS_KEY}")));
+
+    let all = told(&client, "/model/info");
+    let data = all["data"].as_array().unwrap();
+    let ids: Vec<_> = data.iter().map(|one| &one["model_info"]["id"]).collect();
+    assert_eq!(ids, [&json!("of-the-file"), &json!("of-the-database")]);
+    let one = &told(&client, "/v1/model/info?litellm_model_id=of-the-database")["data"][0];
+    assert_eq!(
+        (&one["model_info"]["db_model"], &data[0]["model_info"]["db_model"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(
+        (&one["model_info"]["team"], &one["litellm_params"]["rpm"]),
+        (&json!("red"), &json!(60))
+    );
+    assert_eq!(one["model_info"]["mode"], "chat");
+    assert!(one["model_info"]["input_cost_per_token"].as_f64().is_some_and(|cost| cost > 0.0));
+    assert!(one["model_info"]["max_input_tokens"].as_u64().is_some());
+    let page = told(&client, "/v2/model/info?search=NEW&size=1");
+    assert_eq!((&page["total_count"], &page["data"][0]["model_name"]), (&json!(1), &json!("new")));
+    let groups = told(&client, "/model_group/info?model_group=new");
+    let group = &groups["data"][0];
+    assert_eq!((&group["rpm"], &group["providers"]), (&json!(60), &json!(["openai"])));
+    assert_eq!(group["supports_function_calling"], true);
+    let shown = format!("{made} {all} {groups} {}", told(&client, "/audit"));
+    assert!(!shown.contains(PROVIDERS_KEY) && !shown.contains("sealed"), "{shown}");
+
+    let change = json!({"model_info": {"id": "of-the-database", "team": null},
+                        "litellm_params": {"rpm": null, "weight": 2}, "model_name": "newer"});
+    done(&client, "/model/update", &change);
+    assert_eq!(client.chat("newer", "hi").text(), "hello", "the key is still known");
+    assert_eq!(client.chat("new", "hi").status, 404);
+    let one = &told(&client, "/model/info?litellm_model_id=of-the-database")["data"][0];
+    let params = &one["litellm_params"];
+    assert_eq!((&params["rpm"], &params["weight"]), (&Value::Null, &json!(2.0)));
+    assert_eq!(one["model_info"]["team"], Value::Null);
+
+    // A reload of the file keeps what is in the database.
+    assert_eq!(client.post("/config/reload").send().status, 200);
+    assert_eq!(client.chat("newer", "hi").text(), "hello");
+
+    done(&client, "/model/delete", &json!({"id": "of-the-database"}));
+    assert_eq!(client.chat("newer", "hi").status, 404);
+    assert_eq!(told(&client, "/audit?table_name=LiteLLM_ProxyModelTable")["total"], 3);
+}
+
+#[test]
+fn what_would_not_work_is_refused_and_changes_nothing() {
+    let upstream = upstream::openai().replies(chat("hello")).start();
+    let gateway = on(&upstream).start();
+    let client = gateway.client();
+    let with = |name: &str, value: Value| {
+        let mut body = added(&upstream, "new", "one");
+        body["litellm_params"][name] = value;
+        body
+    };
+    let mut nameless = added(&upstream, "new", "one");
+    nameless.as_object_mut().unwrap().remove("model_name");
+    for body in [
+        with("model", json!("no-such-provider/model")),
+        with("rpm", json!("many")),
+        with("api_base", json!("not a url")),
+        added(&upstream, "new", "of-the-file"),
+        added(&upstream, "new", ""),
+        nameless,
+        json!({"model_name": "new"}),
+        json!({"model_name": "new", "litellm_params": []}),
+    ] {
+        let refused = client.post("/model/new").json(&body).send();
+        assert!((400..500).contains(&refused.status), "{body}: {}", refused.body_text());
+        assert!(!refused.body_text().contains(PROVIDERS_KEY), "{}", refused.body_text());
+    }
+    assert_eq!(told(&client, "/model/info")["data"].as_array().unwrap().len(), 1);
+    let of_file = json!({"id": "of-the-file"});
+    let refused = client.post("/model/delete").json(&of_file).send();
+    assert_eq!(refused.status, 400);
+    assert!(refused.body_text().contains("configuration file"));
+    assert_eq!(client.post("/model/delete").json(&json!({"id": "none"})).send().status, 404);
+    assert_eq!(client.chat("gpt", "hi").text(), "hello");
+}
+
+#[test]
+fn other_gateways_follow_and_a_restart_finds_them_again() {
+    let upstream = upstream::openai().replies(chat("hello")).start();
+    let url = postgres::database();
+    let start = || {
+        let database = format!("database: {{type: postgres, connection_string: '{url}'}}");
+        on(&upstream).top(&database).variable("LITELLM_SALT_KEY", "salt-of-the-tests").start()
+    };
+    let (here, there) = (start(), start());
+    done(&here.client(), "/model/new", &added(&upstream, "new", "one"));
+    eventually("the other gateway calls it", || there.client().chat("new", "hi").status == 200);
+    let kept = postgres::ask(&url, "SELECT record FROM tollgate_models");
+    assert!(kept.contains("sealed") && !kept.contains(PROVIDERS_KEY), "{kept}");
+    drop(here);
+    let again = start();
+    eventually("a new gateway calls it", || again.client().chat("new", "hi").status == 200);
+    done(&again.client(), "/model/delete", &json!({"id": "one"}));
+    eventually("the other gateway forgets it", || there.client().chat("new", "hi").status == 404);
+
+    // What a gateway cannot open, it leaves out, and serves on.
+    done(&again.client(), "/model/new", &added(&upstream, "new", "two"));
+    let database = format!("database: {{type: postgres, connection_string: '{url}'}}");
+    let other = on(&upstream).top(&database).variable("LITELLM_SALT_KEY", "another").start();
+    other.wait_for_message("a model of the database is left out");
+    assert_eq!(other.client().chat("gpt", "hi").text(), "hello");
+}
