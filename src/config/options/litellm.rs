@@ -82,7 +82,7 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
             "budget_duration",
             Kind::Text,
             "",
-            "period of `max_budget`: `30d`, `1mo`, `weekly`, ...",
+            "period of `max_budget`: `30d`, `1mo`, `weekly` and the like",
         ),
         on(
             "budget_exceeded_status_code",
