@@ -60,7 +60,7 @@ impl Source for Fixed {
 }
 
 #[async_trait::async_trait]
-impl insight::Insight for Fixed {
+impl Insight for Fixed {
     fn priced(&self, _: &str) -> Option<insight::Priced> {
         None
     }
