@@ -17,6 +17,7 @@ lint:
 	scripts/deny
 
 unit:
+	scripts/servers
 	cargo test --locked
 
 # Every parser under libFuzzer, for some seconds each.

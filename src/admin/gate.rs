@@ -111,7 +111,7 @@ pub(super) async fn enter(
     let needed = right(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
     // Asking which methods there are is open, as it is to browsers.
     if needed == Right::Open || *request.method() == Method::OPTIONS {
-        return next.run(request).await;
+        return pass(request, next).await;
     }
     let dialect = dialect(request.uri(), request.headers());
     match identify(&shared, request.headers(), request.uri(), needed).await {
@@ -128,13 +128,18 @@ pub(super) async fn enter(
             if let Some(operator) = operator {
                 request.extensions_mut().insert(operator);
             }
-            let id = request.headers().get(REQUEST_ID).cloned();
-            let mut answer = next.run(request).await;
-            match answer.extensions_mut().remove::<Fault>() {
-                Some(fault) => fault.response(id.as_ref().and_then(|id| id.to_str().ok())),
-                None => answer,
-            }
+            pass(request, next).await
         }
+    }
+}
+
+/// The route's answer; a fault is written here, with the request's name.
+async fn pass(request: Request, next: Next) -> Response {
+    let id = request.headers().get(REQUEST_ID).cloned();
+    let mut answer = next.run(request).await;
+    match answer.extensions_mut().remove::<Fault>() {
+        Some(fault) => fault.response(id.as_ref().and_then(|id| id.to_str().ok())),
+        None => answer,
     }
 }
 

@@ -47,6 +47,7 @@ pub use self::problem::{ClientDialect, Problem};
 use crate::books;
 use crate::keys::{self, Access, Caller, Directory, Issuing, KeyRing};
 use crate::spend::Ledger;
+use crate::spend::Scope;
 use crate::telemetry::{DeploymentState, Metrics};
 
 /// The header that names a request, in both directions.
@@ -74,6 +75,8 @@ pub trait Source: Insight {
     fn issuing(&self) -> Arc<Issuing>;
     /// The calendar of budgets.
     fn zone(&self) -> TimeZone;
+    /// What somebody is said to have spent was changed by hand.
+    fn spent_changed(&self, _scope: &Scope) {}
     /// Who counts limits and budgets; `None`: nobody else takes part in it.
     fn limits(&self) -> Option<LimitsHealth> {
         None

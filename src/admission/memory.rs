@@ -259,6 +259,18 @@ impl Memory {
         std::mem::take(&mut self.due.lock())
     }
 
+    /// The counters of a scope, one for each period that it had. Looks at all there are.
+    #[must_use]
+    pub fn keys_of(&self, scope: &Scope) -> Vec<Key> {
+        let mut keys = Vec::new();
+        for shard in &self.shards {
+            let shard = shard.read();
+            let own = shard.iter().filter(|cell| cell.key.scope == *scope);
+            keys.extend(own.map(|cell| cell.key.clone()));
+        }
+        keys
+    }
+
     /// Has an account asked for that nobody waits for.
     pub fn want(&self, key: Key) {
         let mut due = self.due.lock();

@@ -237,3 +237,92 @@ impl Claim {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::keys::record::{Member, Team, User};
+    use crate::keys::{Budgets, KeyHash};
+
+    fn caller(key: serde_json::Value, user: Option<User>, team: Option<Team>) -> Caller {
+        let mut fields = json!({"token": KeyHash::of(b"sk-1"), "key_name": "sk-...0001"});
+        for (name, value) in key.as_object().unwrap() {
+            fields[name] = value.clone();
+        }
+        let key: Key = serde_json::from_value(fields).unwrap();
+        Caller::Key(Arc::new(Principal::new(key, user, team, None, &Budgets::new())))
+    }
+
+    fn allowance(value: serde_json::Value) -> Allowance {
+        serde_json::from_value(value).unwrap()
+    }
+
+    /// Who is asked, and for what of it.
+    fn asked(policy: &Policy, caller: &Caller) -> Vec<(ScopeKind, Option<u64>, Option<Usd>)> {
+        let who = Who { caller, group: Some("gpt"), end_user: Some(("ada", None)), tags: &[] };
+        let claims = policy.claims(&who);
+        let shown = claims.as_slice().iter();
+        shown.map(|claim| (claim.scope.kind, claim.limit.requests, claim.max_budget)).collect()
+    }
+
+    #[test]
+    fn everybody_who_bounds_something_is_asked_and_nobody_else() {
+        let usd = Usd::from_dollars;
+        let member = Member {
+            user_id: "u".into(),
+            allowance: allowance(json!({"max_budget": 2, "budget_duration": "1d"})),
+            ..Member::default()
+        };
+        let team = Team {
+            team_id: "t".into(),
+            members: vec![member],
+            allowance: allowance(json!({"rpm_limit": 9})),
+            ..Team::default()
+        };
+        let user = User {
+            user_id: "u".into(),
+            allowance: allowance(json!({"max_budget": 1, "rpm_limit": 8})),
+            ..User::default()
+        };
+        let key = json!({"user_id": "u", "team_id": "t", "model_rpm_limit": {"gpt": 3}});
+        let of_team = caller(key, Some(user.clone()), Some(team));
+        let policy = Policy::default();
+        assert_eq!(
+            asked(&policy, &of_team),
+            [
+                (ScopeKind::Team, Some(9), None),
+                (ScopeKind::TeamMember, None, usd(2.0)),
+                (ScopeKind::User, Some(8), None),
+                (ScopeKind::KeyModel, Some(3), None),
+            ],
+            "a team's key spends the team's money"
+        );
+        let own = caller(json!({"user_id": "u", "rpm_limit": 4}), Some(user), None);
+        let budget = Some(Budget { max: usd(5.0).unwrap(), period: None });
+        let policy = Policy { proxy: budget, end_user: budget, ..policy };
+        assert_eq!(
+            asked(&policy, &own),
+            [
+                (ScopeKind::Proxy, None, usd(5.0)),
+                (ScopeKind::User, Some(8), usd(1.0)),
+                (ScopeKind::Key, Some(4), None),
+                (ScopeKind::EndUser, None, usd(5.0)),
+            ]
+        );
+        assert!(asked(&Policy::default(), &Caller::Master).is_empty());
+    }
+
+    #[test]
+    fn limits_count_the_tokens_that_they_are_told_to() {
+        let usage = Usage { input_tokens: 7, output_tokens: 5, ..Usage::default() };
+        for (counts, reserved, counted) in
+            [(Counts::All, (7, 200), 12), (Counts::Input, (7, 0), 7), (Counts::Output, (0, 200), 5)]
+        {
+            let policy = Policy { counts, ..Policy::default() };
+            let cost = policy.reserved(7, Some(100), 2);
+            assert_eq!(((cost.input, cost.output), policy.counted(&usage)), (reserved, counted));
+        }
+    }
+}

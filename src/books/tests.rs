@@ -53,6 +53,10 @@ impl Ledger for Book {
         Ok(())
     }
 
+    async fn count_found(&self, _query: &Query, _most: u64) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn search(&self, _: &Query) -> Result<Vec<SpendEvent>, StoreError> {
         Ok(Vec::new())
     }

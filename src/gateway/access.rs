@@ -16,6 +16,7 @@ use crate::catalog::{Catalog, Resolved};
 use crate::keys::access::{Area, Asked};
 use crate::keys::{Access, Caller, Principal};
 use crate::routing;
+use crate::snapshot::Snapshot;
 use crate::wire::json::Object;
 
 /// Headers that always name the end user.
@@ -52,6 +53,9 @@ pub(super) async fn apply(
     if let Some(holder) = ctx.caller.as_ref().and_then(Caller::principal) {
         let holder = Arc::clone(holder);
         name(&ctx.snapshot.catalog, &holder, call)?;
+        if ctx.snapshot.access.enforces_fallbacks && holder.is_restricted() {
+            call.barred = barred(&ctx.snapshot, &holder);
+        }
         tag(&holder, call);
     }
     if call.end_user.is_some() || !call.tags.is_empty() {
@@ -77,7 +81,8 @@ pub(super) async fn apply(
 }
 
 /// Replaces a name that only the key or its team knows, and checks the model and the fallbacks that the
-/// client names. What the configuration falls back to is the operator's choice.
+/// client names. What the configuration falls back to is the operator's choice, unless the operator wants
+/// it checked.
 fn name(catalog: &Catalog, holder: &Principal, call: &mut Call) -> Result<(), GatewayError> {
     if let Some(target) = meant(catalog, holder, &call.model)? {
         call.model = target;
@@ -87,6 +92,19 @@ fn name(catalog: &Catalog, holder: &Principal, call: &mut Call) -> Result<(), Ga
         check(catalog, holder, &fallback.group)?;
     }
     Ok(())
+}
+
+/// The groups that the configuration falls back to and the caller may not call.
+fn barred(snapshot: &Snapshot, holder: &Principal) -> Vec<Arc<str>> {
+    let routing = &snapshot.routing;
+    let lists = [
+        &routing.fallbacks,
+        &routing.context_window_fallbacks,
+        &routing.content_policy_fallbacks,
+    ];
+    let targets = lists.into_iter().flat_map(|list| list.values()).flatten();
+    let denied = targets.filter(|target| !allows(&snapshot.catalog, holder, &target.group));
+    denied.map(|target| Arc::clone(&target.group)).collect()
 }
 
 /// What a name stands for, if only the key or its team knows it.

@@ -22,6 +22,7 @@ use crate::keys::{Access, Caller, Issuing};
 use crate::quota::{Mode, Quota};
 use crate::routing::{self, Health};
 use crate::snapshot::Snapshot;
+use crate::spend::Scope;
 use crate::telemetry::DeploymentState;
 
 /// Bound of a management request's body.
@@ -106,6 +107,10 @@ impl Source for View {
 
     fn zone(&self) -> TimeZone {
         self.snapshot.load().admission.zone.clone()
+    }
+
+    fn spent_changed(&self, scope: &Scope) {
+        self.quota.forget(scope);
     }
 
     fn limits(&self) -> Option<LimitsHealth> {

@@ -100,6 +100,8 @@ pub struct Call {
     /// `context_window_fallbacks` and `content_policy_fallbacks`.
     pub class_fallbacks: Vec<(FailureClass, Vec<Fallback>)>,
     pub disable_fallbacks: bool,
+    /// Groups that the caller may not call, where that matters for the operator's fallbacks too.
+    pub barred: Vec<Arc<str>>,
     pub tags: Vec<Box<str>>,
     /// The end of the whole request.
     pub deadline: Instant,
@@ -173,6 +175,7 @@ impl Call {
             disable_fallbacks: self.disable_fallbacks || self.owner.is_some(),
             pin: self.owner.clone(),
             stand_ins: Vec::new(),
+            barred: self.barred.clone(),
             tags: self.tags.clone(),
             stream: self.stream,
             needs: None,

@@ -221,6 +221,7 @@ pub(super) fn understand(
         caller: ctx.caller.clone(),
         end_user: None,
         payers: Payers::default(),
+        barred: Vec::new(),
         endpoint,
         dialect,
         native,

@@ -255,6 +255,7 @@ impl ProxyHttp for Gateway {
             // Before the last piece goes out.
             passing::finish(self, session, ctx);
             ctx.entry_over();
+            ctx.settle_quota(self, true);
         }
         Ok(None)
     }

@@ -322,7 +322,7 @@ impl NoRoom {
         }
     }
 
-    pub(super) fn wait(&self) -> Option<std::time::Duration> {
+    pub(super) fn wait(&self) -> Option<Duration> {
         self.refusal.wait(self.at)
     }
 
@@ -330,7 +330,7 @@ impl NoRoom {
     pub(super) fn resets(&self) -> Option<jiff::Timestamp> {
         // A reader of whole seconds must not come too early.
         let wait = super::error::whole_seconds(self.wait()?);
-        let wait = std::time::Duration::from_secs(wait);
+        let wait = Duration::from_secs(wait);
         self.at.checked_add(wait).ok()?.round(jiff::Unit::Second).ok()
     }
 

@@ -62,6 +62,8 @@ pub struct Access {
     pub ring: Arc<ring::Settings>,
     /// How many keys are kept in memory; a restart makes it new.
     pub ring_capacity: u64,
+    /// The configuration's own fallbacks serve only those who may call them.
+    pub enforces_fallbacks: bool,
     /// Headers that name the end user, beside LiteLLM's.
     pub end_user_headers: Vec<HeaderName>,
     pub require_auth_for_metrics: bool,
@@ -78,6 +80,7 @@ impl Default for Access {
             static_keys: Arc::default(),
             ring: Arc::default(),
             ring_capacity: ring::KEYS_MAX,
+            enforces_fallbacks: false,
             end_user_headers: Vec::new(),
             require_auth_for_metrics: false,
             cors_origins: Vec::new(),

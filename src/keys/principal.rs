@@ -21,9 +21,10 @@ pub type Budgets = BTreeMap<String, BudgetRecord>;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Principal {
     pub key: Key,
-    pub user: Option<User>,
-    pub team: Option<Team>,
-    pub organisation: Option<Organisation>,
+    // Apart, because there are very many keys, and most have only some of them.
+    pub user: Option<Box<User>>,
+    pub team: Option<Box<Team>>,
+    pub organisation: Option<Box<Organisation>>,
     /// The key's hash as text, by which its requests are counted and kept apart.
     hash: Arc<str>,
     /// There is a model that it may not call.
@@ -61,6 +62,8 @@ impl Principal {
         let member = team.as_ref().and_then(|team| team.members.iter().position(is_user));
         let hash = key.token.to_string().into();
         let restricted = false;
+        let (user, team) = (user.map(Box::new), team.map(Box::new));
+        let organisation = organisation.map(Box::new);
         let mut made = Self { key, user, team, organisation, hash, restricted, member };
         made.restricted = made.is_short_of_models();
         made
@@ -111,7 +114,7 @@ impl Principal {
     /// The id of the organisation that the key, its team or, without a team, its user belongs to.
     #[must_use]
     pub fn organisation_id(&self) -> Option<&str> {
-        organisation_of(&self.key, self.user.as_ref(), self.team.as_ref())
+        organisation_of(&self.key, self.user.as_deref(), self.team.as_deref())
     }
 
     /// The records that this one is made of, beside the key's, whether they are there or not.

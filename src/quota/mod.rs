@@ -362,11 +362,12 @@ impl Quota {
     }
 
     /// Forgets what a payer has spent, so that the ledger is asked again: its sum was changed.
-    pub fn forget(&self, scope: &Scope, period: Option<Period>) {
-        let key = Key { scope: scope.clone(), period };
-        Counters::forget(&*self.memory, &key);
-        if let Some(shared) = &self.shared {
-            shared.forget(&key);
+    pub fn forget(&self, scope: &Scope) {
+        for key in self.memory.keys_of(scope) {
+            Counters::forget(&*self.memory, &key);
+            if let Some(shared) = &self.shared {
+                shared.forget(&key);
+            }
         }
     }
 

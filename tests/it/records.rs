@@ -217,7 +217,7 @@ impl Metrics {
         if let Some(labels) = series.strip_prefix(name).filter(|labels| !labels.is_empty()) {
             let inner = labels.strip_prefix('{').and_then(|it| it.strip_suffix('}'));
             let inner = inner.unwrap_or_else(|| panic!("no labels: {line}"));
-            for label in inner.trim_end_matches('"').split("\",") {
+            for label in inner.strip_suffix('"').unwrap_or(inner).split("\",") {
                 let (name, value) = label.split_once("=\"").unwrap_or_else(|| panic!("{line}"));
                 assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{line}");
                 self.labels.insert(format!("{name}={value}"));

@@ -100,6 +100,7 @@ pub(super) async fn correct(
     let pico = ((dollars - standing.spend) * PICO).round() as i64;
     if pico != 0 {
         desk.ledger.adjust(scope, now.as_microsecond(), pico).await?;
+        desk.source.spent_changed(scope);
     }
     Ok(())
 }

@@ -257,9 +257,11 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         later("infer_model_from_keys", "only the models of this file are served"),
         later("enforce_user_param", "requests without `user` are served"),
         later("enforced_params", "requests are not checked for further parameters"),
-        later(
+        on(
             "enforce_fallback_model_access",
-            "groups that the file falls back to serve every key",
+            Kind::Flag,
+            "false",
+            "fallbacks of this file serve only keys that may call them",
         ),
         ignored("expose_fallback_errors_to_caller", "the client sees the last error"),
         later("forward_client_headers_to_llm_api", "the client's own headers stay here"),

@@ -98,8 +98,10 @@ pub(super) fn access(sections: &mut Sections<'_>, context: &Context<'_>, fragmen
     let salt = context.env.var(SALT_VAR).filter(|salt| !salt.is_empty()).map(Secret::new);
     let static_keys = Arc::new(keys::static_keys(sections, master_key.as_ref()));
     let (ring, ring_capacity) = keys::ring(sections);
+    let enforces = sections.general.flag("enforce_fallback_model_access");
     Access {
         salt: salt.or_else(|| master_key.clone()),
+        enforces_fallbacks: enforces.is_some_and(|at| at.value),
         end_user_headers: keys::end_user_headers(sections),
         master_key,
         static_keys,

@@ -56,6 +56,8 @@ pub struct Ask<'a> {
     pub disable_fallbacks: bool,
     /// What serves, in this order, when `model` cannot: before the fallbacks of either list.
     pub stand_ins: Vec<Fallback>,
+    /// Groups that may not stand in: the caller may not call them.
+    pub barred: Vec<Arc<str>>,
     /// Used only if the configuration turns tag filtering on.
     pub tags: Vec<Box<str>>,
     pub stream: bool,
@@ -106,6 +108,7 @@ pub struct Plan {
     own_class_fallbacks: Vec<(FailureClass, Vec<Fallback>)>,
     disable_fallbacks: bool,
     stand_ins: Vec<Fallback>,
+    barred: Vec<Arc<str>>,
     wants: Wants,
     start: Option<(Arc<str>, Resolved)>,
     stages: Vec<Stage>,
@@ -198,6 +201,7 @@ impl Plan {
             own_fallbacks: ask.fallbacks,
             own_class_fallbacks: ask.class_fallbacks,
             disable_fallbacks: ask.disable_fallbacks,
+            barred: ask.barred,
             stand_ins: ask.stand_ins,
             wants: Wants {
                 tags: settings.enable_tag_filtering.then_some(ask.tags),

@@ -74,6 +74,9 @@ impl Plan {
             let allowed = self.fallbacks < clock.settings.max_fallbacks;
             let Some(target) = self.queue.pop(allowed) else { return false };
             let Target { fallback, origin, member } = target;
+            if self.barred.contains(&fallback.group) {
+                continue;
+            }
             let Some(resolved) = catalog.resolve(&fallback.group) else { continue };
             // A group in its own list means its other deployments. LiteLLM does nothing then.
             let repeated = self.stages.iter().any(|stage| stage.is(&resolved));

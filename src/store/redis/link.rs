@@ -318,7 +318,7 @@ impl Redis {
             tokio::select! {
                 () = tokio::time::sleep(BEAT_EVERY) => {
                     // What fails is counted; enough of it ends this.
-                    drop(self.beat().await);
+                    self.beat().await.ok();
                 }
                 () = self.link.lost.notified() => {}
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::failure::FailureClass;
+use crate::keys::{self, Caller};
 use crate::telemetry::record::ErrorRecord;
 use crate::telemetry::sample;
 
@@ -174,4 +175,28 @@ fn states_are_asked_for_at_each_scrape() {
     assert_eq!(state(&metrics.render()), 2.0);
     *rests.lock() = false;
     assert_eq!(state(&metrics.render()), 0.0);
+}
+
+#[test]
+fn a_keys_labels_are_litellms_and_so_many_keys_have_them() {
+    let metrics = metrics();
+    let holder = |number: usize| {
+        let more = serde_json::json!({"key_alias": format!("key-{number}"), "team_id": "t",
+                                      "user_id": "u"});
+        Some(Caller::Key(Arc::new(keys::sample::principal(&format!("sk-{number}"), &more))))
+    };
+    let mut record = sample::answered();
+    for number in 0..KEYS_MAX + 2 {
+        record.client.caller = holder(number);
+        metrics.request(&record);
+    }
+    // One that has its labels keeps them.
+    record.client.caller = holder(0);
+    metrics.request(&record);
+    let page = metrics.render();
+    let hash = format!("hashed_api_key=\"{}\"", KeyHash::of(b"sk-0"));
+    let of_key = [&*hash, "api_key_alias=\"key-0\"", "team=\"t\"", "user=\"u\""];
+    let spent = "litellm_total_tokens_metric_total";
+    assert_eq!(value(&page, spent, &of_key), 240.0);
+    assert_eq!(value(&page, spent, &["api_key_alias=\"other\"", "model=\"gpt-4o\""]), 240.0);
 }

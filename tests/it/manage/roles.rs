@@ -2,17 +2,62 @@
 
 use http::Method;
 use serde_json::json;
+use tollgate::admin::rights::{self, Right};
 
 use super::Office;
 use crate::harness::*;
 
 /// Who enters a route, one letter each: proxy `a`dmin, `v`iewer, `o`rganisation's admin, internal
 /// `u`ser, user who only `r`eads, `k`ey without a user. Bodies are empty, so whoever enters is told what
-/// is missing, or gets a list.
+/// is missing, or gets a list. Nobody but an admin is told that a key is unknown.
 const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/v1/models", "avourk"),
     ("GET", "/models", "avourk"),
     ("GET", "/v1beta/models", "avourk"),
+    ("GET", "/models/", "avourk"),
+    ("GET", "/v1/models/", "avourk"),
+    ("GET", "/v1beta/models/", "avourk"),
+    ("GET", "/models/{*name}", "avourk"),
+    ("GET", "/v1/models/{*name}", "avourk"),
+    ("GET", "/v1beta/models/{*name}", "avourk"),
+    ("GET", "/model/info", "avourk"),
+    ("GET", "/v1/model/info", "avourk"),
+    ("GET", "/v2/model/info", "avourk"),
+    ("GET", "/model_group/info", "avourk"),
+    ("POST", "/model/new", "a"),
+    ("POST", "/model/update", "a"),
+    ("PATCH", "/model/{id}/update", "a"),
+    ("POST", "/model/delete", "a"),
+    ("GET", "/spend/logs", "avourk"),
+    ("GET", "/spend/logs/v2", "avourk"),
+    ("GET", "/spend/tags", "av"),
+    ("GET", "/spend/keys", "av"),
+    ("GET", "/spend/users", "av"),
+    ("POST", "/spend/calculate", "avourk"),
+    ("POST", "/cost/estimate", "avourk"),
+    ("GET", "/global/spend", "av"),
+    ("GET", "/global/spend/logs", "avourk"),
+    ("GET", "/global/spend/tags", "av"),
+    ("GET", "/global/spend/all_tag_names", "av"),
+    ("GET", "/global/spend/keys", "avourk"),
+    ("GET", "/global/spend/models", "avourk"),
+    ("GET", "/global/spend/teams", "av"),
+    ("GET", "/global/spend/provider", "avourk"),
+    ("POST", "/global/spend/end_users", "av"),
+    ("GET", "/global/spend/report", "avourk"),
+    ("GET", "/global/activity", "avourk"),
+    ("GET", "/global/activity/model", "avourk"),
+    ("GET", "/user/daily/activity", "avourk"),
+    ("GET", "/user/daily/activity/aggregated", "avourk"),
+    ("GET", "/team/daily/activity", "avourk"),
+    ("GET", "/organization/daily/activity", "av"),
+    ("GET", "/tag/daily/activity", "av"),
+    ("GET", "/customer/daily/activity", "av"),
+    ("GET", "/end_user/daily/activity", "av"),
+    ("GET", "/provider/budgets", "av"),
+    ("GET", "/audit", "av"),
+    ("POST", "/utils/token_counter", "avourk"),
+    ("GET", "/routes", "avourk"),
     ("GET", "/key/info", "avourk"),
     ("POST", "/key/health", "avourk"),
     ("POST", "/config/reload", "a"),
@@ -25,6 +70,8 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/key/block", "aou"),
     ("POST", "/key/unblock", "aou"),
     ("POST", "/key/regenerate", "aou"),
+    ("POST", "/key/{key}/regenerate", "a"),
+    ("POST", "/key/{key}/reset_spend", "aou"),
     ("GET", "/key/list", "avour"),
     ("GET", "/key/aliases", "avour"),
     ("POST", "/v2/key/info", "avourk"),
@@ -41,6 +88,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/team/block", "aou"),
     ("POST", "/team/unblock", "aou"),
     ("POST", "/team/member_add", "aou"),
+    ("POST", "/team/bulk_member_add", "aou"),
     ("POST", "/team/member_update", "aou"),
     ("POST", "/team/member_delete", "aou"),
     ("POST", "/team/model/add", "aou"),
@@ -86,6 +134,8 @@ const ROUTES: &[(&str, &str, &str)] = &[
 fn ask(office: &Office, key: Option<&str>, method: &str, path: &str) -> Reply {
     let client = office.gateway.client().with_key(key);
     let method: Method = method.parse().unwrap();
+    let path = path.replace("{*name}", "gpt").replace("{key}", "sk-unknown-to-all");
+    let path = &path.replace("{id}", "unknown");
     let with_body = method != Method::GET;
     let ask = client.request(method, path);
     if with_body { ask.json(&json!({})).send() } else { ask.send() }
@@ -123,6 +173,15 @@ fn each_role_enters_its_routes_and_no_others() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // What has no key was made by nobody.
     assert_eq!(office.show("/budget/list").as_array().unwrap().len(), 1, "by the admin");
+}
+
+#[test]
+fn every_route_of_the_table_is_tried() {
+    let tried = |pattern: &str| ROUTES.iter().any(|(_, path, _)| *path == pattern);
+    let open = |pattern: &str| matches!(rights::right(Some(pattern)), Right::Open | Right::Metrics);
+    let guarded = rights::patterns().filter(|pattern| !open(pattern));
+    let missing: Vec<&str> = guarded.filter(|pattern| !tried(pattern)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

@@ -155,5 +155,5 @@ fn a_stream_that_ends_with_its_process_has_a_row_that_says_so() {
     let row = Books::at(state.path().join("tollgate.db")).row("mine");
     assert_eq!((row.status, row.error.as_deref()), (200, Some("interrupted")), "{row:?}");
     assert!(row.usage.estimated && row.usage.input_tokens > 0 && row.cost_pico > 0, "{row:?}");
-    assert_eq!(row.deployment.is_some(), true);
+    assert!(row.deployment.is_some());
 }

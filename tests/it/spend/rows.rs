@@ -90,7 +90,7 @@ fn what_is_passed_as_it_is_has_a_row() {
     for id in [whole.request_id(), streamed.request_id()] {
         let row = books.row(id);
         assert_eq!((&*row.route, row.status, &row.error), (path, 200, &None), "{row:?}");
-        assert_eq!(row.deployment.is_some(), true);
+        assert!(row.deployment.is_some());
         assert_eq!(row.upstream_model.as_deref(), Some("gpt-4o-mini"));
     }
     assert_eq!(books.row(whole.request_id()).cost_pico, COST);
