@@ -97,11 +97,8 @@ fn name(catalog: &Catalog, holder: &Principal, call: &mut Call) -> Result<(), Ga
 /// The groups that the configuration falls back to and the caller may not call.
 fn barred(snapshot: &Snapshot, holder: &Principal) -> Vec<Arc<str>> {
     let routing = &snapshot.routing;
-    let lists = [
-        &routing.fallbacks,
-        &routing.context_window_fallbacks,
-        &routing.content_policy_fallbacks,
-    ];
+    let lists =
+        [&routing.fallbacks, &routing.context_window_fallbacks, &routing.content_policy_fallbacks];
     let targets = lists.into_iter().flat_map(|list| list.values()).flatten();
     let denied = targets.filter(|target| !allows(&snapshot.catalog, holder, &target.group));
     denied.map(|target| Arc::clone(&target.group)).collect()

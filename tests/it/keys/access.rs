@@ -81,7 +81,10 @@ fn fallbacks_that_the_client_names_must_be_allowed_and_the_operators_serve() {
     let (client, _) = holder(&gateway, &json!({"models": ["gpt"]}));
     assert_eq!(client.chat("gpt", "hi").text(), "spare");
     let text = std::fs::read_to_string(gateway.config_path()).unwrap();
-    let text = text.replace("general_settings:\n", "general_settings:\n  enforce_fallback_model_access: true\n");
+    let text = text.replace(
+        "general_settings:\n",
+        "general_settings:\n  enforce_fallback_model_access: true\n",
+    );
     std::fs::write(gateway.config_path(), text).unwrap();
     assert_eq!(gateway.client().post("/config/reload").send().status, 200);
     assert_eq!(client.chat("gpt", "hi").status, 500, "only for those who may call it");
