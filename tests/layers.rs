@@ -154,6 +154,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "quota",
             "admin",
             "keys",
+            "gateway",
+            "routing",
         ],
     ),
     (
