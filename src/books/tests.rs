@@ -61,10 +61,6 @@ impl Ledger for Book {
         Ok(Vec::new())
     }
 
-    async fn count_found(&self, _: &Query, _: u64) -> Result<u64, StoreError> {
-        Ok(0)
-    }
-
     async fn report(&self, _: &Report) -> Result<Vec<Line>, StoreError> {
         Ok(Vec::new())
     }
