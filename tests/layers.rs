@@ -152,6 +152,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "telemetry",
             "store",
             "quota",
+            "gateway",
+            "routing",
             "admin",
             "keys",
         ],

@@ -33,7 +33,7 @@ const RENEWED_AFTER: Duration = Duration::from_secs(20);
 pub(super) const RENEWED_AT_ONCE: usize = 200;
 
 /// Redis did not answer, or not in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Away;
 
 /// The connection.
