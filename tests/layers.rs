@@ -156,6 +156,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "routing",
             "admin",
             "keys",
+            "gateway",
+            "routing",
         ],
     ),
     (
