@@ -118,6 +118,12 @@ class Gateway(Process):
         )
         self.url = f"http://{self.address}"
 
+    def stop(self):
+        try:
+            return super().stop()
+        finally:
+            self._state.cleanup()
+
     def access_log(self, request_id):
         """The access-log line of a request, once it is written."""
 

@@ -20,9 +20,9 @@ EXAMPLES = int(os.environ.get("TOLLGATE_OPENAPI_EXAMPLES", "20"))
 
 
 @pytest.fixture
-def alone(providers, tmp_path):
+def alone(providers):
     """A gateway with a database of its own."""
-    running = Gateway(CLIENTS / "gateway.yaml", providers, STATE_DIRECTORY=str(tmp_path))
+    running = Gateway(CLIENTS / "gateway.yaml", providers)
     yield running
     assert running.stop() == 0
 
