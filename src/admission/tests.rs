@@ -130,7 +130,7 @@ fn never_more_than_any_scope_allows_and_no_refusal_leaves_a_trace() {
                 }
             }
         }
-        let unpaid: Vec<_> = open.drain(..).collect();
+        let unpaid = std::mem::take(&mut open);
         for (hold, which, need, since) in unpaid {
             drop(hold);
             which.iter().for_each(|index| model[*index].end(&need, since, None, ms));

@@ -287,10 +287,7 @@ mod tests {
             asks([own.clone(), all.clone(), all.clone(), all.clone()], "c"),
             Err(Owner::Key)
         );
-        assert_eq!(
-            asks([own.clone(), json!(["b"]), all.clone(), all.clone()], "a"),
-            Err(Owner::Team)
-        );
+        assert_eq!(asks([own, json!(["b"]), all.clone(), all.clone()], "a"), Err(Owner::Team));
         assert_eq!(
             asks([none.clone(), all.clone(), json!(["b"]), all.clone()], "a"),
             Err(Owner::User)
@@ -301,7 +298,7 @@ mod tests {
             "in a team the user's own list says nothing"
         );
         assert_eq!(
-            asks([none.clone(), none.clone(), all.clone(), json!(["b"])], "a"),
+            asks([none.clone(), none.clone(), all, json!(["b"])], "a"),
             Err(Owner::Organisation)
         );
         assert_eq!(asks([none.clone(), none.clone(), none.clone(), none], "a"), Ok(()));

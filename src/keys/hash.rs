@@ -100,7 +100,13 @@ mod tests {
         assert_eq!(serde_json::to_string(&hash).unwrap(), format!("\"{written}\""));
         let upper = written.to_uppercase();
         assert_eq!(upper.parse(), Ok(hash));
-        for wrong in ["", "88", &written[1..], &format!("{written}0"), &written.replace('8', "x")] {
+        for wrong in [
+            "",
+            "88",
+            written.trim_start_matches('8'),
+            &format!("{written}0"),
+            &written.replace('8', "x"),
+        ] {
             assert_eq!(wrong.parse::<KeyHash>(), Err(NoHash), "{wrong}");
         }
     }

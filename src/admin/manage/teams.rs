@@ -382,7 +382,7 @@ async fn list_pages(
         Some("team_id") => teams.sort_by(|one, other| one.team_id.cmp(&other.team_id)),
         Some("team_alias") => teams.sort_by(|one, other| one.team_alias.cmp(&other.team_alias)),
         Some("created_at") => {
-            teams.sort_by(|one, other| one.history.created_at.cmp(&other.history.created_at));
+            teams.sort_by_key(|team| team.history.created_at);
         }
         Some(other) => {
             let message =

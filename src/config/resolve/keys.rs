@@ -224,7 +224,7 @@ pub(super) fn end_user_headers(sections: &mut Sections<'_>) -> Vec<HeaderName> {
 
 /// The entries of a list, or the one that stands alone.
 fn mappings(node: &Node) -> impl Iterator<Item = (&Node, Option<&str>, Option<&str>)> {
-    let items = node.list().unwrap_or(std::slice::from_ref(node));
+    let items = node.list().unwrap_or_else(|| std::slice::from_ref(node));
     items.iter().map(|item| {
         let field = |name: &str| {
             let entry = item.map()?.iter().find(|entry| &*entry.key == name)?;

@@ -184,7 +184,7 @@ impl Link {
             Err(error) => {
                 self.failures.fetch_add(1, Ordering::Relaxed);
                 let row = self.failed_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
-                let why = error.as_ref().map_or("no answer in time".to_owned(), shown);
+                let why = error.as_ref().map_or_else(|| "no answer in time".to_owned(), shown);
                 tracing::debug!(why, "Redis failed");
                 let is_gone = error.is_some_and(|error| error.is_unrecoverable_error());
                 if is_gone || row >= FAILURES_MAX {

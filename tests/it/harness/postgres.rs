@@ -4,7 +4,7 @@
 
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -14,6 +14,7 @@ pub struct Postgres {
     port: u16,
     /// Held open: when it closes, the server stops.
     _alive: ChildStdin,
+    _shell: Child,
 }
 
 static SERVER: OnceLock<Postgres> = OnceLock::new();
@@ -97,7 +98,8 @@ impl Postgres {
         let folder = tempfile::Builder::new().prefix("tollgate-postgres").tempdir().unwrap().keep();
         // It refuses to run as root.
         let user = rustix::process::geteuid().is_root().then(|| "postgres".to_owned());
-        let chown = user.as_ref().map_or("true".to_owned(), |user| format!("chown {user} ."));
+        let chown =
+            user.as_ref().map_or_else(|| "true".to_owned(), |user| format!("chown {user} ."));
         let run = user.map_or(String::new(), |user| {
             format!("setpriv --reuid={user} --regid={user} --clear-groups")
         });
@@ -120,7 +122,7 @@ impl Postgres {
             .spawn()
             .unwrap();
         let alive = shell.stdin.take().unwrap();
-        let server = Self { port, _alive: alive };
+        let server = Self { port, _alive: alive, _shell: shell };
         let url = server.url("postgres");
         eventually("PostgreSQL answers", || answers(&url));
         server

@@ -4,7 +4,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use super::eventually;
@@ -20,6 +20,7 @@ struct Running {
     pid: i32,
     /// Held open: when it closes, the server is killed.
     _alive: ChildStdin,
+    _shell: Child,
 }
 
 impl Redis {
@@ -47,7 +48,7 @@ impl Redis {
         let mut line = String::new();
         BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let pid = line.trim().parse().expect("redis-server is needed: scripts/servers installs it");
-        self.running = Some(Running { pid, _alive: shell.stdin.take().unwrap() });
+        self.running = Some(Running { pid, _alive: shell.stdin.take().unwrap(), _shell: shell });
         eventually("Redis answers", || self.ask("PING").starts_with("+PONG"));
     }
 

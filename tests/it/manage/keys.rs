@@ -17,7 +17,7 @@ fn a_key_lives_from_its_making_to_its_end() {
         let hash = made["token"].as_str().unwrap();
         assert_eq!((key.len(), hash.len()), (25, 64), "{made}");
         assert!(key.starts_with("sk-"));
-        assert_eq!(made["key_name"], format!("sk-...{}", &key[21..]));
+        assert_eq!(made["key_name"], format!("sk-...{}", key.get(21..).unwrap()));
         assert_eq!((&made["max_budget"], &made["rpm_limit"]), (&json!(5.0), &json!(100)));
         assert!(made["expires"].is_string() && made["created_at"].is_string(), "{made}");
 

@@ -98,7 +98,6 @@ fn kill_and_count(builder: impl Fn() -> Builder, books: &Books, state: &std::pat
         *by_id.entry(row.call_id.as_deref().unwrap()).or_default() += 1;
     }
     let answered = clients.answered.lock().unwrap();
-    println!("{kills} kills, {} whole replies, {} rows", answered.len(), rows.len());
     // Machines are busy; but it must have been tried.
     assert!(kills >= 3 && !answered.is_empty(), "{kills} kills, {} replies", answered.len());
     for id in &*answered {

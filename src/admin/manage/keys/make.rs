@@ -307,7 +307,7 @@ pub(super) async fn check_owner(
     }
     if let Some(id) = &key.organization_id {
         let organisation = desk.organisation(id).await?;
-        if !all && !(leads && operator.leads(Some(id))) {
+        if !(all || leads && operator.leads(Some(id))) {
             let message = format!("You are not an admin of organization={id}.");
             return Err(Fault::forbidden(message).about("organization_id"));
         }

@@ -116,7 +116,7 @@ fn shown(
         }
     }
     fields.insert("metadata".to_owned(), Value::Object(metadata));
-    let budget = budget.map(|budget| Entry::of(budget)).transpose()?.map(|entry| entry.record);
+    let budget = budget.map(Entry::of).transpose()?.map(|entry| entry.record);
     fields.insert("litellm_budget_table".to_owned(), budget.unwrap_or(Value::Null));
     for name in ["config", "permissions", "model_spend"] {
         fields.insert(name.to_owned(), json!({}));
