@@ -446,13 +446,18 @@ fn c4_writes_its_log_file() {
 }
 
 #[test]
-fn c5_starts_and_says_what_it_does_not_do_yet() {
+fn c5_users_have_keys_with_limits_and_budgets() {
     let providers = Providers::start();
     let text = seed("c5-key-settings")
         + "model_list: [{model_name: m, litellm_params: {model: openai/gpt-4o-mini}}]\n";
     let gateway = providers.gateway(&text).start();
     assert_eq!(client(&gateway, MASTER).chat("m", "hi").text(), "openai");
-    assert_eq!(client(&gateway, "user-key-123").chat("m", "hi").status, 401);
+    for (key, requests) in [("user-key-123", "60"), ("user-key-456", "120")] {
+        let reply = client(&gateway, key).chat("m", "hi");
+        assert_eq!(reply.text(), "openai");
+        assert_eq!(reply.header("x-ratelimit-api_key-limit-requests"), requests);
+    }
+    assert_eq!(client(&gateway, "user-key-789").chat("m", "hi").status, 401);
 }
 
 #[test]
