@@ -53,7 +53,7 @@ def test_what_was_cut_off(client, upstream):
     [
         ({"previous_response_id": "resp_1"}, "previous_response_not_supported"),
         ({"background": True}, "background_not_supported"),
-        ({"tools": [{"type": "web_search"}]}, "unsupported_tool"),
+        ({"tools": [{"type": "file_search", "vector_store_ids": ["vs"]}]}, "unsupported_tool"),
     ],
 )
 def test_what_needs_the_providers_own_api(client, upstream, options, code):
