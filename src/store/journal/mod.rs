@@ -191,11 +191,12 @@ impl Journal {
     /// was. What is appended afterwards begins anew.
     fn retire(&self, taken: u64) -> io::Result<bool> {
         let mut segments = self.segments.lock();
-        let [only] = segments.own.make_contiguous() else { return Ok(false) };
-        if only.bytes > taken {
-            return Ok(false);
+        match segments.own.make_contiguous() {
+            // A full one went when its last record was taken over.
+            [] => {}
+            [only] if only.bytes <= taken => fs::remove_file(&only.path)?,
+            _ => return Ok(false),
         }
-        fs::remove_file(&only.path)?;
         segments.own.clear();
         if let Some((owner, lock)) = segments.owner.take() {
             fs::remove_file(lock_of(&self.folder, &owner.to_string()))?;

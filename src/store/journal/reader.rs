@@ -152,10 +152,8 @@ impl Reader {
     /// # Errors
     /// If the disk fails.
     pub fn retire(&mut self) -> io::Result<()> {
-        let taken = self.own.as_ref().map(Reading::taken);
-        if let Some(taken) = taken
-            && self.journal.retire(taken)?
-        {
+        let taken = self.own.as_ref().map_or(0, Reading::taken);
+        if self.journal.retire(taken)? {
             self.own = None;
         }
         Ok(())

@@ -65,7 +65,7 @@ fn a_conversation_is_opened_only_with_a_model_that_the_key_may_call() {
 
 #[test]
 fn endpoints_of_the_operators_own_need_no_model_but_may_not_name_another() {
-    let target = upstream::openai().replies(chat("found")).start();
+    let target = upstream::openai().replies(json(&json!({"found": 1}))).start();
     let gateway = gateway::with(group("gpt").deployment(openai(&target)))
         .general(&format!(
             "pass_through_endpoints: [{{path: /search, target: \"{}/v1/chat/completions\"}}]",
