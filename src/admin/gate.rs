@@ -28,7 +28,7 @@ impl Operator {
         match &self.0 {
             // Without a master key, only this machine is served.
             Caller::Master | Caller::Anonymous => Some(Role::ProxyAdmin),
-            Caller::Key(principal) => principal.user.as_ref().map(|user| user.user_role),
+            Caller::Key(principal) => principal.user_role(),
         }
     }
 
@@ -67,9 +67,9 @@ impl Operator {
 
     /// Whether it manages an organisation.
     pub(crate) fn leads(&self, organisation: Option<&str>) -> bool {
-        let user = self.principal().and_then(|principal| principal.user.as_ref());
-        let own = user.filter(|user| user.user_role == Role::OrgAdmin);
-        let own = own.and_then(|user| user.organization_id.as_deref());
+        let holder = self.principal().filter(|it| it.user_role() == Some(Role::OrgAdmin));
+        let user = holder.and_then(|holder| holder.user.as_ref());
+        let own = user.and_then(|user| user.organization_id.as_deref());
         own.is_some() && own == organisation
     }
 

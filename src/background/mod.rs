@@ -55,6 +55,10 @@ const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 /// How long the listener may take to accept its first connection.
 const LISTEN_MAX: Duration = Duration::from_secs(10);
 
+/// How long Redis may take to hear of the last requests, and how often that is looked at.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
 /// How often it is knocked at until it has.
 const KNOCK_EVERY: Duration = Duration::from_millis(10);
 
@@ -164,6 +168,19 @@ impl Background {
         );
     }
 
+    /// Waits until Redis knows what the last requests cost, but not for long.
+    async fn tell_the_last(&self) {
+        let Some(redis) = &self.redis else { return };
+        let told = async {
+            while redis.waiting() > 0 {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        if tokio::time::timeout(LAST_WORDS, told).await.is_err() {
+            tracing::warn!(costs = redis.waiting(), "Redis was not told of all costs");
+        }
+    }
+
     /// Knows whether the database answers.
     async fn watch_store(&self) {
         let mut tick = tokio::time::interval(PING_EVERY);
@@ -243,8 +260,6 @@ impl BackgroundService for Background {
                     self.health_checks.run(),
                     self.on_hangup(hangup),
                     self.watch_store(),
-                    self.keep_quota(),
-                    self.follow_changes(),
                     files::reload_on_change(Arc::clone(&self.reload)),
                     models::follow(Arc::clone(&self.reload), Arc::clone(&self.store) as _),
                     self.upgrader.on_signal(user_signal),
@@ -258,13 +273,18 @@ impl BackgroundService for Background {
             }
             self.draining.store(true, Ordering::Release);
             self.drain().await;
+            self.tell_the_last().await;
             drained.send_replace(true);
         };
-        // Requests that are drained may still need a credential.
+        // Requests that are drained may still need a credential, are still bounded, and what they cost
+        // has to be told.
+        let beside = async {
+            tokio::join!(self.identities.keep(), self.keep_quota(), self.follow_changes());
+        };
         let working = async {
             tokio::select! {
                 () = working => {}
-                () = self.identities.keep() => {}
+                () = beside => {}
             }
         };
         if let (Err(error), (), (), ()) = tokio::join!(logging, keeping, demonstrating, working) {

@@ -25,6 +25,9 @@ const END_USER_HEADERS: [&str; 2] = ["x-litellm-end-user-id", "x-litellm-custome
 /// Longest id of an end user that is looked at; a longer one is cut nowhere, it is nobody.
 const END_USER_BYTES_MAX: usize = 512;
 
+/// Records of more tags than these are not looked up.
+const TAGS_MAX: usize = 64;
+
 /// Lets a key in by this path, if it opens it.
 ///
 /// # Errors
@@ -74,6 +77,10 @@ pub(super) async fn apply(
         if let Some(instead) = instead
             && !ctx.snapshot.catalog.asked(&call.model).is_some_and(stands)
         {
+            // The client says who the end user is, and so may not get a model by it.
+            if let Some(holder) = ctx.caller.as_ref().and_then(Caller::principal) {
+                check(&ctx.snapshot.catalog, holder, instead)?;
+            }
             call.model = instead.into();
         }
     }
@@ -164,11 +171,14 @@ fn tag(holder: &Principal, call: &mut Call) {
     let listed = holder.key.tags.iter().chain(team.iter().flat_map(|team| &team.tags)).cloned();
     let within = [Some(&holder.key.metadata), team.map(|team| &team.metadata)];
     let within = within.into_iter().flatten().flat_map(in_metadata);
-    for tag in listed.chain(within) {
-        if !call.tags.iter().any(|known| **known == *tag) {
-            call.tags.push(tag.into());
+    // Before the client's own: of very many tags the first ones count.
+    let mut tags: Vec<Box<str>> = Vec::new();
+    for tag in listed.chain(within).map(Box::from).chain(std::mem::take(&mut call.tags)) {
+        if !tags.contains(&tag) {
+            tags.push(tag);
         }
     }
+    call.tags = tags;
 }
 
 /// The records of those who share in the call. Where the database cannot be asked, a call goes on
@@ -179,7 +189,7 @@ async fn payers(gateway: &Gateway, ctx: &RequestCtx, call: &Call) -> Payers {
     if let Some(id) = call.end_user.as_deref() {
         payers.end_user = gateway.keys.end_user(id, settings, now).await.unwrap_or_default();
     }
-    for tag in &call.tags {
+    for tag in call.tags.iter().take(TAGS_MAX) {
         payers.tags.extend(gateway.keys.tag(tag, settings, now).await.unwrap_or_default());
     }
     payers

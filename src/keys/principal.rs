@@ -156,10 +156,22 @@ impl Principal {
         Ok(())
     }
 
-    /// What the key's user may manage.
+    /// What the key's user may manage with it.
     #[must_use]
     pub fn role(&self) -> Role {
-        self.user.as_ref().map_or_else(Role::default, |user| user.user_role)
+        self.user_role().unwrap_or_default()
+    }
+
+    /// The same; `None`: the key has no user. A key of a team manages no more than what is its user's
+    /// own: whoever runs the team makes keys for its members, and must not get their power by it.
+    #[must_use]
+    pub fn user_role(&self) -> Option<Role> {
+        let role = self.user.as_ref()?.user_role;
+        Some(match role {
+            Role::ProxyAdmin | Role::OrgAdmin if self.key.team_id.is_some() => Role::InternalUser,
+            Role::ProxyAdminViewer if self.key.team_id.is_some() => Role::InternalUserViewer,
+            role => role,
+        })
     }
 }
 

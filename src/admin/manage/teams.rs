@@ -33,7 +33,7 @@ const UNSUPPORTED: [&str; 11] = [
     "team_member_tpm_limit",
 ];
 /// What the admin of a team may change of it.
-const BY_ITS_ADMIN: [&str; 5] = ["team_id", "team_alias", "metadata", "tags", "model_aliases"];
+const BY_ITS_ADMIN: [&str; 3] = ["team_id", "team_alias", "metadata"];
 /// The most teams of one request.
 const TEAMS_MAX: usize = 500;
 /// The most keys that a page about a team shows; the list of keys has all.
@@ -170,11 +170,12 @@ async fn update(
     let before = members::own_team(&desk, &operator, &form).await?;
     let mut team = before.clone();
     read(&form, &mut team)?;
+    let retags = team.metadata.get("tags") != before.metadata.get("tags");
     if check_rights(&operator, before.organization_id.as_deref()).is_err()
-        && form.says_more_than(&BY_ITS_ADMIN)
+        && (form.says_more_than(&BY_ITS_ADMIN) || retags)
     {
-        let message = "An admin of the team may change its team_alias, metadata, tags and \
-                       model_aliases; the rest is for admins of the proxy or the organization.";
+        let message = "An admin of the team may change its team_alias and metadata, but for the tags \
+                       in it; the rest is for admins of the proxy or the organization.";
         return Err(Fault::forbidden(message.to_owned()).about("team_id"));
     }
     if team.organization_id != before.organization_id {

@@ -191,3 +191,34 @@ fn who_sees_all_sees_all_and_changes_nothing() {
     assert_eq!(office.show("/v2/user/info?user_id=viewer")["user_role"], "proxy_admin_viewer");
     assert_eq!(office.get(MASTER, "/key/info").status, 404, "the master key is no record");
 }
+
+#[test]
+fn who_runs_a_team_does_not_get_the_power_of_its_members() {
+    let office = Office::open();
+    office.make("/user/new", &json!({"user_id": "boss", "user_role": "proxy_admin"}));
+    office.make("/user/new", &json!({"user_id": "ann", "user_role": "internal_user"}));
+    let own = office.make("/key/generate", &json!({"user_id": "ann"}));
+    let ann = own["key"].as_str().unwrap().to_owned();
+    let member = json!([{"user_id": "ann", "role": "admin"}, {"user_id": "boss", "role": "user"}]);
+    office.make("/team/new", &json!({"team_id": "red", "members_with_roles": member}));
+    let bosses = office.make("/key/generate", &json!({"team_id": "red", "user_id": "boss"}));
+
+    let made = office.post(&ann, "/key/generate", &json!({"team_id": "red", "user_id": "boss"}));
+    let path = format!("/key/{}/regenerate", bosses["token"].as_str().unwrap());
+    let again = office.post(&ann, &path, &json!({}));
+    for reply in [made, again] {
+        let Some(key) = reply.json()["key"].as_str().map(str::to_owned) else { continue };
+        let refused = office.post(&key, "/user/new", &json!({"user_id": "mallory"}));
+        assert_eq!(refused.status, 403, "{}", refused.body_text());
+        let raised = json!({"user_id": "ann", "user_role": "proxy_admin"});
+        assert_eq!(office.post(&key, "/user/update", &raised).status, 403);
+    }
+    let escape = json!({"team_id": "red", "model_aliases": {"gpt": "o3"}});
+    assert_eq!(office.post(&ann, "/team/update", &escape).status, 403);
+    let untagged = json!({"team_id": "red", "metadata": {"tags": ["cheap"]}});
+    assert_eq!(office.post(&ann, "/team/update", &untagged).status, 403);
+    assert_eq!(
+        office.post(&ann, "/team/update", &json!({"team_id": "red", "team_alias": "r"})).status,
+        200
+    );
+}
