@@ -42,7 +42,7 @@ pub(super) fn of(endpoint: Endpoint, body: &Object, stream: bool) -> Needs {
         max_output_tokens: ["max_completion_tokens", "max_tokens", "max_output_tokens"]
             .into_iter()
             .find_map(|name| body.u64(name)),
-        replies: body.u64("n").and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1),
+        replies: replies(endpoint, body),
         stream,
         tools: tools.is_some(),
         parallel_tools: tools.is_some() && body.bool("parallel_tool_calls") == Some(true),
@@ -52,6 +52,22 @@ pub(super) fn of(endpoint: Endpoint, body: &Object, stream: bool) -> Needs {
         format,
         reasoning: reasons(body),
     }
+}
+
+/// How many replies are generated: for each prompt as many as are asked for, or chosen from.
+fn replies(endpoint: Endpoint, body: &Object) -> u32 {
+    let count = |name: &str| body.u64(name).and_then(|n| u32::try_from(n).ok()).unwrap_or(1).max(1);
+    if endpoint != Endpoint::Completions {
+        return count("n");
+    }
+    // One list of numbers is one prompt, in tokens.
+    let prompts = match body.value("prompt") {
+        Some(serde_json::Value::Array(all)) if !all.iter().all(serde_json::Value::is_number) => {
+            u32::try_from(all.len()).unwrap_or(u32::MAX)
+        }
+        _ => 1,
+    };
+    count("n").max(count("best_of")).saturating_mul(prompts)
 }
 
 fn reasons(body: &Object) -> bool {
@@ -204,6 +220,21 @@ mod tests {
                 {{"url":"data:image/png;base64,{image}"}}}}]}}]}}"#
         ));
         assert!((IMAGE_TOKENS..IMAGE_TOKENS + 100).contains(&needs.input_tokens), "{needs:?}");
+    }
+
+    #[test]
+    fn every_text_that_is_generated_counts() {
+        for (prompt, replies) in [
+            (r#""a""#, 20),
+            (r#"["a","b"]"#, 40),
+            ("[1,2,3]", 20),
+            ("[[1],[2],[3]]", 60),
+            ("[]", 20),
+        ] {
+            let body = format!(r#"{{"prompt":{prompt},"n":2,"best_of":20}}"#);
+            let body = Object::parse(Bytes::from(body)).unwrap();
+            assert_eq!(of(Endpoint::Completions, &body, false).replies, replies, "{prompt}");
+        }
     }
 
     #[test]

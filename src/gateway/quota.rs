@@ -27,7 +27,7 @@ const LONGEST_REPLY: u64 = 4_096;
 /// Further tags are not looked at.
 const TAGS_MAX: usize = 64;
 /// Replies that one request may ask for; more are the provider's to refuse.
-const REPLIES_MAX: u64 = 128;
+const REPLIES_MAX: u64 = 2_048;
 
 /// How long a provider whose budget is used up is passed over before that is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_secs(3_600);

@@ -64,7 +64,12 @@ async fn a_key_is_looked_up_once_with_all_that_belongs_to_it() {
 
     let found = bench.found().await;
 
-    assert_eq!(found.role(), Role::OrgAdmin);
+    let user = found.user.as_ref().unwrap();
+    assert_eq!(
+        (user.user_role, found.role()),
+        (Role::OrgAdmin, Role::InternalUser),
+        "a key of a team"
+    );
     assert_eq!(found.organisation.as_ref().unwrap().organization_id, "o");
     assert_eq!(found.key.allowance.max_budget, Some(3.0));
     assert_eq!(found.member().unwrap().user_id, "u");

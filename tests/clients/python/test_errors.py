@@ -30,7 +30,7 @@ def test_a_wrong_key(connect, stream):
     error = refused(connect(api_key="sk-wrong"), "gpt", stream)
     assert isinstance(error, openai.AuthenticationError)
     assert error.code == "invalid_api_key"
-    assert error.type == "auth_error"
+    assert error.type == "token_not_found_in_db"
 
 
 def test_no_key(client):
