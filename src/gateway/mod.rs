@@ -282,6 +282,9 @@ impl ProxyHttp for Gateway {
             GatewayError::Internal
         });
         let code = refusal.status();
+        // Pingora keeps no connection on which it failed: a client that is not told so sends its next
+        // request into the end of this one.
+        session.set_keepalive(None);
         if reply::write_error(session, ctx, refusal, None).await.is_err() {
             ctx.client_gone = true;
         }

@@ -30,6 +30,9 @@ fn a_key_reaches_only_its_models_below_a_providers_path() {
     assert_eq!(hidden.status, 403, "{}", hidden.body_text());
     let form = client.post(path).header("content-type", "text/plain").bytes("model=gpt-4o").send();
     assert_eq!(form.status, 403, "what cannot be read is not let through");
+    for refused in [&denied, &hidden] {
+        assert_eq!(refused.header("connection"), "close", "a dead connection is said to be so");
+    }
     assert_eq!(provider.requests().len(), before, "nothing reached the provider");
 
     let allowed = client.post(path).json(&body("gpt-4o")).send();
