@@ -8,14 +8,13 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
 use http::Uri;
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::page::Page;
 use super::spent::{self, Payer};
 use super::{Desk, Draft, Fault, Form, Operator, allowance};
 use crate::keys::record::{EndUser, Kind};
-use crate::keys::{Caller, Entry, Filter};
+use crate::keys::{Caller, Filter};
 use crate::spend::{Scope, ScopeKind};
 
 /// The most end users of one request.
@@ -38,23 +37,11 @@ pub(super) fn router() -> Router<Arc<Desk>> {
 
 /// End users as they are shown, in their order.
 async fn all_shown(desk: &Desk, users: &[EndUser]) -> Result<Vec<Map<String, Value>>, Fault> {
-    let payers = users.iter().map(|user| {
+    fn payer(user: &EndUser) -> Payer<'_> {
         let scope = Scope::new(ScopeKind::EndUser, user.user_id.as_str());
         Payer { scope, allowance: &user.allowance }
-    });
-    let payers: Vec<_> = payers.collect();
-    let standings = spent::standings(desk, &payers, Timestamp::now()).await?;
-    let budgets = spent::budgets(desk, users.iter().map(|user| &user.allowance)).await?;
-    let shown = users.iter().zip(standings).map(|(user, standing)| {
-        let Value::Object(mut fields) = Entry::of(user)?.record else { return Ok(Map::new()) };
-        standing.show(&mut fields);
-        // Clients look for the bounds here, where LiteLLM keeps them.
-        let mut effective = user.allowance.clone();
-        effective.fill_in(&budgets);
-        fields.insert("litellm_budget_table".to_owned(), json!(effective));
-        Ok(fields)
-    });
-    shown.collect()
+    }
+    spent::shown(desk, users, payer, |_, standing, fields| standing.show_bounds(fields)).await
 }
 
 async fn one_shown(desk: &Desk, user: &EndUser) -> Result<Value, Fault> {

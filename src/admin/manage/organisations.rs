@@ -8,7 +8,6 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::{delete, get, patch, post};
 use http::Uri;
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::spent::{self, Payer};
@@ -40,22 +39,12 @@ async fn all_shown(
     desk: &Desk,
     organisations: &[Organisation],
 ) -> Result<Vec<Map<String, Value>>, Fault> {
-    let payers = organisations.iter().map(|one| {
+    fn payer(one: &Organisation) -> Payer<'_> {
         let scope = Scope::new(ScopeKind::Organisation, one.organization_id.as_str());
         Payer { scope, allowance: &one.allowance }
-    });
-    let payers: Vec<_> = payers.collect();
-    let standings = spent::standings(desk, &payers, Timestamp::now()).await?;
-    let budgets = spent::budgets(desk, organisations.iter().map(|one| &one.allowance)).await?;
-    let shown = organisations.iter().zip(standings).map(|(one, standing)| {
-        let Value::Object(mut fields) = Entry::of(one)?.record else { return Ok(Map::new()) };
-        standing.show(&mut fields);
-        let mut effective = one.allowance.clone();
-        effective.fill_in(&budgets);
-        fields.insert("litellm_budget_table".to_owned(), json!(effective));
-        Ok(fields)
-    });
-    shown.collect()
+    }
+    spent::shown(desk, organisations, payer, |_, standing, fields| standing.show_bounds(fields))
+        .await
 }
 
 async fn one_shown(desk: &Desk, one: &Organisation) -> Result<Map<String, Value>, Fault> {

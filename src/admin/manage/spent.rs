@@ -6,19 +6,21 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{Desk, Fault};
-use crate::keys::Budgets;
-use crate::keys::record::{Allowance, BudgetRecord};
+use crate::keys::record::{Allowance, BudgetRecord, Record};
+use crate::keys::{Budgets, Entry};
 use crate::spend::{Period, Scope, Term};
 
 /// Pico-dollars in a dollar.
 pub(super) const PICO: f64 = 1e12;
 
 /// What somebody has spent.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Standing {
     /// US dollars in the present period, or ever if there is none.
     pub(super) spend: f64,
     pub(super) term: Option<Term>,
+    /// What bounds it: its own allowance, and that of the budget that it names.
+    effective: Allowance,
 }
 
 /// Somebody whose spend is asked for.
@@ -34,6 +36,29 @@ impl Standing {
         let reset = self.term.map(|term| term.end.to_string());
         fields.insert("budget_reset_at".to_owned(), json!(reset));
     }
+
+    /// Writes the bounds where LiteLLM keeps them, and its clients look for them.
+    pub(super) fn show_bounds(&self, fields: &mut Map<String, Value>) {
+        fields.insert("litellm_budget_table".to_owned(), json!(self.effective));
+    }
+}
+
+/// Records as they are shown, in their order: with what each has spent, and what `more` adds.
+pub(super) async fn shown<'r, R: Record>(
+    desk: &Desk,
+    records: &'r [R],
+    payer: impl Fn(&'r R) -> Payer<'r>,
+    more: impl Fn(&'r R, &Standing, &mut Map<String, Value>),
+) -> Result<Vec<Map<String, Value>>, Fault> {
+    let payers: Vec<_> = records.iter().map(payer).collect();
+    let standings = standings(desk, &payers, Timestamp::now()).await?;
+    let shown = records.iter().zip(standings).map(|(record, standing)| {
+        let Value::Object(mut fields) = Entry::of(record)?.record else { return Ok(Map::new()) };
+        standing.show(&mut fields);
+        more(record, &standing, &mut fields);
+        Ok(fields)
+    });
+    shown.collect()
 }
 
 /// The period of an allowance that is in force.
@@ -66,18 +91,20 @@ pub(super) async fn standings(
     now: Timestamp,
 ) -> Result<Vec<Standing>, Fault> {
     let budgets = budgets(desk, payers.iter().map(|payer| payer.allowance)).await?;
-    let terms = payers.iter().map(|payer| {
+    let standings = payers.iter().map(|payer| {
         let mut effective = payer.allowance.clone();
         effective.fill_in(&budgets);
-        term(desk, &effective, now)
+        Standing { spend: 0.0, term: term(desk, &effective, now), effective }
     });
-    let terms: Vec<Option<Term>> = terms.collect();
-    let since = |term: &Option<Term>| term.map(|term| term.start.as_microsecond());
-    let asked = payers.iter().zip(&terms);
-    let asked: Vec<_> = asked.map(|(payer, term)| (payer.scope.clone(), since(term))).collect();
+    let mut standings: Vec<Standing> = standings.collect();
+    let since = |standing: &Standing| standing.term.map(|term| term.start.as_microsecond());
+    let asked = payers.iter().zip(&standings);
+    let asked: Vec<_> = asked.map(|(payer, it)| (payer.scope.clone(), since(it))).collect();
     let sums = desk.ledger.spent_by(&asked).await?;
-    let standings = sums.into_iter().zip(terms);
-    Ok(standings.map(|(pico, term)| Standing { spend: pico as f64 / PICO, term }).collect())
+    for (standing, pico) in standings.iter_mut().zip(sums) {
+        standing.spend = pico as f64 / PICO;
+    }
+    Ok(standings)
 }
 
 /// The same for one of them.

@@ -6,13 +6,12 @@ use axum::Json;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::spent::{self, Payer};
 use super::{Desk, Draft, Fault, Form, Operator, allowance};
+use crate::keys::Filter;
 use crate::keys::record::{Kind, Tag};
-use crate::keys::{Entry, Filter};
 use crate::spend::{Scope, ScopeKind};
 
 /// What a tag's record has no place for.
@@ -29,22 +28,11 @@ pub(super) fn router() -> Router<Arc<Desk>> {
 
 /// Tags as they are shown, in their order.
 async fn all_shown(desk: &Desk, tags: &[Tag]) -> Result<Vec<Map<String, Value>>, Fault> {
-    let payers = tags.iter().map(|tag| {
+    fn payer(tag: &Tag) -> Payer<'_> {
         let scope = Scope::new(ScopeKind::Tag, tag.name.as_str());
         Payer { scope, allowance: &tag.allowance }
-    });
-    let payers: Vec<_> = payers.collect();
-    let standings = spent::standings(desk, &payers, Timestamp::now()).await?;
-    let budgets = spent::budgets(desk, tags.iter().map(|tag| &tag.allowance)).await?;
-    let shown = tags.iter().zip(standings).map(|(tag, standing)| {
-        let Value::Object(mut fields) = Entry::of(tag)?.record else { return Ok(Map::new()) };
-        standing.show(&mut fields);
-        let mut effective = tag.allowance.clone();
-        effective.fill_in(&budgets);
-        fields.insert("litellm_budget_table".to_owned(), json!(effective));
-        Ok(fields)
-    });
-    shown.collect()
+    }
+    spent::shown(desk, tags, payer, |_, standing, fields| standing.show_bounds(fields)).await
 }
 
 async fn one_shown(desk: &Desk, tag: &Tag) -> Result<Map<String, Value>, Fault> {

@@ -8,14 +8,13 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
 use http::Uri;
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::page::Page;
 use super::spent::{self, Payer};
 use super::{Desk, Draft, Fault, Form, Operator, allowance, keys, members, new_id};
+use crate::keys::Filter;
 use crate::keys::record::{Key, Kind, MemberRole, Team, User};
-use crate::keys::{Entry, Filter};
 use crate::spend::{Scope, ScopeKind};
 
 /// What a team's record has no place for.
@@ -59,24 +58,19 @@ pub(super) async fn all_shown(
     desk: &Desk,
     teams: &[Team],
 ) -> Result<Vec<Map<String, Value>>, Fault> {
-    let payers = teams.iter().map(|team| {
+    fn payer(team: &Team) -> Payer<'_> {
         let scope = Scope::new(ScopeKind::Team, team.team_id.as_str());
         Payer { scope, allowance: &team.allowance }
-    });
-    let payers: Vec<_> = payers.collect();
-    let standings = spent::standings(desk, &payers, Timestamp::now()).await?;
-    let shown = teams.iter().zip(standings).map(|(team, standing)| {
-        let Value::Object(mut fields) = Entry::of(team)?.record else { return Ok(Map::new()) };
-        standing.show(&mut fields);
+    }
+    let more = |team: &Team, _: &spent::Standing, fields: &mut Map<String, Value>| {
         let of = |role| -> Vec<&str> {
             let members = team.members.iter().filter(|member| member.role == role);
             members.map(|member| member.user_id.as_str()).collect()
         };
         fields.insert("admins".to_owned(), json!(of(MemberRole::Admin)));
         fields.insert("members".to_owned(), json!(of(MemberRole::User)));
-        Ok(fields)
-    });
-    shown.collect()
+    };
+    spent::shown(desk, teams, payer, more).await
 }
 
 pub(super) async fn one_shown(desk: &Desk, team: &Team) -> Result<Map<String, Value>, Fault> {

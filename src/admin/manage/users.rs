@@ -8,7 +8,6 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
 use http::Uri;
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::keys;
@@ -17,7 +16,7 @@ use super::page::Page;
 use super::spent::{self, Payer};
 use super::{Desk, Draft, Fault, Form, Given, Operator, allowance, new_id};
 use crate::keys::record::{Key, Kind, MemberRole, Team, User};
-use crate::keys::{Entry, Filter, Role};
+use crate::keys::{Filter, Role};
 use crate::spend::{Scope, ScopeKind};
 
 /// What a user's record has no place for.
@@ -45,17 +44,13 @@ fn scope(user_id: &str) -> Scope {
 
 /// Users as they are shown, in their order.
 async fn all_shown(desk: &Desk, users: &[User]) -> Result<Vec<Map<String, Value>>, Fault> {
-    let payers =
-        users.iter().map(|user| Payer { scope: scope(&user.user_id), allowance: &user.allowance });
-    let payers: Vec<_> = payers.collect();
-    let standings = spent::standings(desk, &payers, Timestamp::now()).await?;
-    let shown = users.iter().zip(standings).map(|(user, standing)| {
-        let Value::Object(mut fields) = Entry::of(user)?.record else { return Ok(Map::new()) };
-        standing.show(&mut fields);
+    fn payer(user: &User) -> Payer<'_> {
+        Payer { scope: scope(&user.user_id), allowance: &user.allowance }
+    }
+    let more = |_: &User, _: &spent::Standing, fields: &mut Map<String, Value>| {
         fields.insert("sso_user_id".to_owned(), Value::Null);
-        Ok(fields)
-    });
-    shown.collect()
+    };
+    spent::shown(desk, users, payer, more).await
 }
 
 async fn one_shown(desk: &Desk, user: &User) -> Result<Map<String, Value>, Fault> {
