@@ -35,6 +35,17 @@ fn dearest(mut lines: Vec<Line>, most: usize) -> Vec<Line> {
     lines
 }
 
+/// What the caller may see of the last days, or of those that are asked for.
+async fn seen(
+    reports: &Reports,
+    operator: &Operator,
+    form: &Form,
+    by: Grouping,
+) -> Result<Vec<Line>, Fault> {
+    let part = reports.sight(operator, Part::asked(form)?).await?;
+    reports.report(span::recent(form)?, &[by], &part).await
+}
+
 /// `GET /spend/tags`.
 pub(super) async fn tags(
     State(reports): State<Arc<Reports>>,
@@ -156,8 +167,7 @@ pub(super) async fn days(
     uri: Uri,
 ) -> Result<Json<Value>, Fault> {
     let form = Form::of_query(uri.query());
-    let part = reports.sight(&operator, Part::asked(&form)?).await?;
-    let lines = reports.report(span::recent(&form)?, &[Grouping::Day], &part).await?;
+    let lines = seen(&reports, &operator, &form, Grouping::Day).await?;
     let shown = lines
         .iter()
         .map(|line| json!({"date": named(line, 0), "spend": dollars(line.columns.cost_pico)}));
@@ -171,8 +181,7 @@ pub(super) async fn global_keys(
     uri: Uri,
 ) -> Result<Json<Value>, Fault> {
     let form = Form::of_query(uri.query());
-    let part = reports.sight(&operator, Part::asked(&form)?).await?;
-    let lines = reports.report(span::recent(&form)?, &[Grouping::Key], &part).await?;
+    let lines = seen(&reports, &operator, &form, Grouping::Key).await?;
     let mut names = Names::default();
     let mut shown = Vec::new();
     for line in dearest(lines, limit(&form, LISTED)?) {
@@ -195,8 +204,7 @@ pub(super) async fn models(
     uri: Uri,
 ) -> Result<Json<Value>, Fault> {
     let form = Form::of_query(uri.query());
-    let part = reports.sight(&operator, Part::asked(&form)?).await?;
-    let lines = reports.report(span::recent(&form)?, &[Grouping::Model], &part).await?;
+    let lines = seen(&reports, &operator, &form, Grouping::Model).await?;
     let shown = dearest(lines, limit(&form, LISTED)?);
     let shown = shown.iter().map(
         |line| json!({"model": named(line, 0), "total_spend": dollars(line.columns.cost_pico)}),
@@ -211,8 +219,7 @@ pub(super) async fn providers(
     uri: Uri,
 ) -> Result<Json<Value>, Fault> {
     let form = Form::of_query(uri.query());
-    let part = reports.sight(&operator, Part::asked(&form)?).await?;
-    let lines = reports.report(span::recent(&form)?, &[Grouping::Provider], &part).await?;
+    let lines = seen(&reports, &operator, &form, Grouping::Provider).await?;
     let shown = dearest(lines, usize::MAX);
     let shown = shown
         .iter()
