@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
 
-use super::{Database, failed, patiently, reports, values};
+use super::values::{Marks, rows_max};
+use super::{Database, failed, patiently, reports};
 use crate::keys::StoreError;
 use crate::spend::{Appended, Columns, Ledger, Line, Query, Report, Scope, ScopeKind, SpendEvent};
 
@@ -40,7 +41,7 @@ impl Ledger for Database {
             let once: Vec<&SpendEvent> = events_by_id.into_values().collect();
             let (mut transaction, _turn) = self.write().await?;
             let mut appended = Appended { new: 0, known: events.len() };
-            for batch in once.chunks(values::rows_max(ROW_COLUMNS)) {
+            for batch in once.chunks(rows_max(ROW_COLUMNS)) {
                 let new = add_rows(&mut transaction, batch).await?;
                 appended.new += new.len();
                 appended.known -= new.len();
@@ -158,7 +159,7 @@ async fn add_rows(
          error, \
          input_tokens, output_tokens, cost_pico, tags, event) VALUES {} \
          ON CONFLICT (request_id) DO NOTHING RETURNING request_id",
-        values::rows(events.len(), ROW_COLUMNS)
+        Marks::of(transaction).rows(events.len(), ROW_COLUMNS)
     );
     let mut statement = sqlx::query(AssertSqlSafe(statement));
     for event in events {
@@ -207,7 +208,7 @@ async fn add_sums(
         }
     }
     let sums: Vec<_> = sums.into_iter().collect();
-    for part in sums.chunks(values::rows_max(SUM_COLUMNS)) {
+    for part in sums.chunks(rows_max(SUM_COLUMNS)) {
         upsert_sums(transaction, part).await?;
     }
     Ok(())
@@ -221,7 +222,7 @@ async fn upsert_sums(
         "INSERT INTO tollgate_spend_sums (scope, id, quarter, pico) VALUES {} \
          ON CONFLICT (scope, id, quarter) DO UPDATE SET \
          pico = tollgate_spend_sums.pico + excluded.pico",
-        values::rows(sums.len(), SUM_COLUMNS)
+        Marks::of(transaction).rows(sums.len(), SUM_COLUMNS)
     );
     let mut statement = sqlx::query(AssertSqlSafe(statement));
     for ((kind, id, quarter), pico) in sums {
@@ -303,14 +304,14 @@ async fn add_daily(
         count(days.entry(key).or_default(), event);
     }
     let days: Vec<_> = days.into_iter().collect();
-    for part in days.chunks(values::rows_max(DAILY_COLUMNS)) {
+    for part in days.chunks(rows_max(DAILY_COLUMNS)) {
         let statement = format!(
             "INSERT INTO tollgate_spend_daily (day, key_hash, user_id, team_id, organisation_id, \
              model_group, provider, {}) VALUES {} ON CONFLICT \
              (day, key_hash, user_id, team_id, organisation_id, model_group, provider) \
              DO UPDATE SET {}",
             MEASURES.join(", "),
-            values::rows(part.len(), DAILY_COLUMNS),
+            Marks::of(transaction).rows(part.len(), DAILY_COLUMNS),
             add_up("tollgate_spend_daily")
         );
         let mut statement = sqlx::query(AssertSqlSafe(statement));
@@ -338,12 +339,12 @@ async fn add_daily_by(
         }
     }
     let days: Vec<_> = days.into_iter().collect();
-    for part in days.chunks(values::rows_max(DAILY_BY_COLUMNS)) {
+    for part in days.chunks(rows_max(DAILY_BY_COLUMNS)) {
         let statement = format!(
             "INSERT INTO tollgate_spend_daily_by (day, scope, id, {}) VALUES {} \
              ON CONFLICT (day, scope, id) DO UPDATE SET {}",
             MEASURES.join(", "),
-            values::rows(part.len(), DAILY_BY_COLUMNS),
+            Marks::of(transaction).rows(part.len(), DAILY_BY_COLUMNS),
             add_up("tollgate_spend_daily_by")
         );
         let mut statement = sqlx::query(AssertSqlSafe(statement));

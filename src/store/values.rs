@@ -1,28 +1,47 @@
-//! Rows of values in SQL, with the numbers of their parameters.
-//!
-//! The builder of the SQL library writes `?` for either database, which PostgreSQL does not read;
-//! both read `$1`.
+//! Rows of values in SQL, with the marks of their parameters.
 
 use std::fmt::Write as _;
+
+use sqlx::AnyConnection;
 
 /// The most parameters of one statement: SQLite takes 32,766, PostgreSQL 65,535.
 const PARAMETERS_MAX: usize = 32_000;
 
-/// `($1,$2),($3,$4)`: the values of so many rows of so many columns.
-pub(super) fn rows(rows: usize, columns: usize) -> String {
-    let mut sql = String::with_capacity(rows * columns * 6);
-    let mut parameter = 0;
-    for row in 0..rows {
-        sql.push_str(if row == 0 { "(" } else { ",(" });
-        for column in 0..columns {
-            parameter += 1;
-            let comma = if column == 0 { "" } else { "," };
-            // Writing to a string does not fail.
-            let _never = write!(sql, "{comma}${parameter}");
-        }
-        sql.push(')');
+/// How a statement marks its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Marks {
+    /// `?`. To SQLite `$1` is a name, which it looks up among those before it: what thousands of them
+    /// cost grows with the square of their number.
+    Plain,
+    /// `$1`, which is all that PostgreSQL reads.
+    Numbered,
+}
+
+impl Marks {
+    /// Those of the database that a connection leads to.
+    pub(super) fn of(connection: &AnyConnection) -> Self {
+        if connection.backend_name() == "SQLite" { Self::Plain } else { Self::Numbered }
     }
-    sql
+
+    /// `(?,?),(?,?)` or `($1,$2),($3,$4)`: the values of so many rows of so many columns.
+    pub(super) fn rows(self, rows: usize, columns: usize) -> String {
+        let mut sql = String::with_capacity(rows * columns * 6);
+        let mut parameter = 0;
+        for row in 0..rows {
+            sql.push_str(if row == 0 { "(" } else { ",(" });
+            for column in 0..columns {
+                parameter += 1;
+                let comma = if column == 0 { "" } else { "," };
+                // Writing to a string does not fail.
+                let _never = match self {
+                    Self::Plain => write!(sql, "{comma}?"),
+                    Self::Numbered => write!(sql, "{comma}${parameter}"),
+                };
+            }
+            sql.push(')');
+        }
+        sql
+    }
 }
 
 /// How many rows of so many columns fit into one statement.
@@ -35,8 +54,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_are_numbered_through() {
-        assert_eq!(rows(2, 3), "($1,$2,$3),($4,$5,$6)");
-        assert_eq!(rows(1, 1), "($1)");
+    fn each_value_has_a_mark() {
+        assert_eq!(Marks::Numbered.rows(2, 3), "($1,$2,$3),($4,$5,$6)");
+        assert_eq!(Marks::Numbered.rows(1, 1), "($1)");
+        assert_eq!(Marks::Plain.rows(2, 3), "(?,?,?),(?,?,?)");
     }
 }

@@ -19,7 +19,8 @@ use crate::keys::record::Kind;
 use crate::keys::{Audit, Change, Directory as _, Entry, StoreError, Stored};
 use crate::money::Usd;
 use crate::spend::Scope;
-use crate::store::{Database, failed, ledger, patiently, values};
+use crate::store::values::Marks;
+use crate::store::{Database, failed, ledger, patiently};
 
 /// Rows that are written in one transaction.
 const AT_ONCE: usize = 200;
@@ -295,7 +296,7 @@ async fn upsert(
         "INSERT INTO tollgate_spend_sums (scope, id, quarter, pico) VALUES {} \
          ON CONFLICT (scope, id, quarter) DO UPDATE SET \
          pico = tollgate_spend_sums.pico + excluded.pico",
-        values::rows(sums.len(), 4)
+        Marks::of(transaction).rows(sums.len(), 4)
     );
     let mut statement = sqlx::query(AssertSqlSafe(statement));
     for ((scope, id, quarter), pico) in sums {
