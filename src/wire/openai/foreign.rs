@@ -11,27 +11,23 @@ use bytes::Bytes;
 use memchr::memmem;
 use serde_json::json;
 
+use super::mentions::{Mentions, Name};
 use super::params::{Params, nearest_effort};
 use super::request::Draft;
 use crate::wire::RequestOptions;
 use crate::wire::chat::{MAX_CALL_ID, failed, short_call_id};
 use crate::wire::json::{Edits, Object, elements, map_elements, text};
 
-/// What is looked for before anything is read: most requests have none of it.
 const CACHE: &[u8] = b"\"cache_control\"";
-const THOUGHTS: &[u8] = b"\"thinking_blocks\"";
-const ITEMS: &[u8] = b"\"reasoning_items\"";
-const FAILED: &[u8] = b"\"is_error\"";
-const EXTRA: &[u8] = b"\"extra_content\"";
 const TOOL_RESULT: &[u8] = b"\"tool_call_id\"";
 
 /// What replies have, ours or a provider's, and requests do not.
-const REPLIED: [&str; 5] = [
-    "\"reasoning_content\"",
-    "\"reasoning_details\"",
-    "\"images\"",
-    "\"annotations\"",
-    "\"provider_specific_fields\"",
+const REPLIED: [(Name, &str); 5] = [
+    (Name::ReasoningContent, "reasoning_content"),
+    (Name::ReasoningDetails, "reasoning_details"),
+    (Name::Images, "images"),
+    (Name::Annotations, "annotations"),
+    (Name::ProviderSpecificFields, "provider_specific_fields"),
 ];
 
 /// Models of OpenAI's that do not reason and refuse to be told how much to.
@@ -41,21 +37,25 @@ const UNREASONING: [&str; 3] = ["gpt-3.5", "gpt-4", "chatgpt-"];
 pub(super) fn adapt<'a>(draft: &mut Draft<'a>, options: &RequestOptions<'a>) {
     let hint = options.model_hint;
     if let Some(messages) = draft.slice("messages") {
-        let has = |needle: &[u8]| memmem::find(&messages, needle).is_some();
+        // Most requests have none of it, and are not read.
+        let named = Mentions::of(&messages);
         let rule = Rule {
-            cache: !options.quirks.cache_markers && has(CACHE),
+            cache: !options.quirks.cache_markers && named.has(Name::CacheControl),
             // Google's own API in this dialect wants its signatures back.
-            extra: !hint.contains("gemini") && has(EXTRA),
-            thoughts: has(THOUGHTS),
+            extra: !hint.contains("gemini") && named.has(Name::ExtraContent),
+            thoughts: named.has(Name::ThinkingBlocks),
             // Imitators that show their reasoning want it back; OpenAI knows no such field.
             keeps_reasoning: options.quirks.normalise_stream || options.quirks.imitates,
-            others: has(ITEMS) || has(FAILED),
+            others: named.has(Name::ReasoningItems) || named.has(Name::IsError),
             replied: options.quirks.closed_messages
-                && REPLIED.iter().any(|name| has(name.as_bytes())),
-            long_ids: options.quirks.closed_messages && has_long_id(&messages),
+                && REPLIED.iter().any(|(name, _)| named.has(*name)),
+            long_ids: options.quirks.closed_messages
+                && named.has(Name::ToolCallId)
+                && has_long_id(&messages),
         };
         // Mistral's tools return whatever they like.
-        let tool_media = !options.quirks.mistral && has(TOOL_RESULT) && has_tool_media(&messages);
+        let tool_media =
+            !options.quirks.mistral && named.has(Name::ToolCallId) && has_tool_media(&messages);
         if tool_media {
             draft.edits.set_raw("messages", rule.messages(&messages));
         } else if rule.applies()
@@ -189,8 +189,8 @@ impl Rule {
         edits.remove("reasoning_items");
         edits.remove("is_error");
         if self.replied {
-            for name in REPLIED {
-                edits.remove(name.trim_matches('"'));
+            for (_, name) in REPLIED {
+                edits.remove(name);
             }
         }
         if self.long_ids

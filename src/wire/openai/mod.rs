@@ -9,6 +9,7 @@ mod chunk;
 mod error;
 mod foreign;
 mod likeness;
+mod mentions;
 mod messages;
 mod mistral;
 mod normalise;
