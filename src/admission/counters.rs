@@ -183,9 +183,9 @@ impl Reached {
         for (bit, level) in LEVELS.into_iter().enumerate() {
             let bound = match level {
                 Level::Soft => claim.soft_budget,
-                Level::Percent(share) => claim
-                    .max_budget
-                    .map(|max| Usd::from_pico(max.pico() / 100 * u64::from(share))),
+                Level::Percent(share) => {
+                    claim.max_budget.map(|max| Usd::from_pico(max.pico() / 100 * u64::from(share)))
+                }
             };
             // A budget of nothing is used up without anything being spent: nobody is told of that.
             if bound.is_some_and(|bound| spent >= bound && spent != Usd::ZERO) {

@@ -449,6 +449,18 @@ fn counters_are_let_go_when_nobody_needs_them() {
 }
 
 #[test]
+fn what_is_not_in_the_ledger_yet_is_not_let_go() {
+    let (memory, _) = memory();
+    let claims = Claims::new(vec![paying(ScopeKind::Key, "k", 5.0)]);
+    paid(&memory, &claims, 1.0, 10_000);
+    for (lag, left) in [(495_000, 1), (300_000, 0)] {
+        memory.wrote(Some(Duration::from_millis(lag)), moment(500_000));
+        memory.sweep(moment(500_000));
+        assert_eq!(memory.len(), left, "{lag}");
+    }
+}
+
+#[test]
 fn claims_on_the_same_scope_become_one() {
     let claims = Claims::new(vec![
         limited(ScopeKind::Tag, "a", 5, 100),

@@ -3,6 +3,7 @@
 //!
 //! Requests only put a word into a bounded queue; what does not fit is not told and counted.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio::sync::mpsc;
 
 use crate::admission::{Crossed, Level, Notices, Watch};
 use crate::money::Usd;
+use crate::patience::within;
 use crate::secret::Secret;
 use crate::spend::ScopeKind;
 
@@ -22,6 +24,8 @@ use crate::spend::ScopeKind;
 const QUEUE_MAX: usize = 1_000;
 /// Levels that are remembered as told; the oldest are forgotten first.
 const TOLD_MAX: usize = 10_000;
+/// To hear whether another gateway has told it.
+const NOTE_MAX: Duration = Duration::from_secs(2);
 /// One attempt to tell.
 const ATTEMPT_MAX: Duration = Duration::from_secs(10);
 /// Attempts for each word, with a pause before each further one that doubles.
@@ -92,11 +96,11 @@ impl Alerts {
             if !told.is_new(&crossed, now, until) {
                 continue;
             }
-            match notices.note(&notice(&crossed), now, until).await {
-                Ok(true) => {}
-                Ok(false) => continue,
-                // Better twice than never.
-                Err(error) => tracing::debug!(%error, "whether others have told it is not known"),
+            let notice = notice(&crossed);
+            let noted = pin!(notices.note(&notice, now, until));
+            // Where that is not known: better twice than never.
+            if let Ok(Ok(false)) = within(NOTE_MAX, noted).await {
+                continue;
             }
             let text = text(&crossed);
             tracing::warn!(scope = crossed.scope.kind.word(), "{text}");

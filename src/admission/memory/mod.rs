@@ -19,7 +19,7 @@ mod port;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hashbrown::HashTable;
@@ -44,8 +44,9 @@ const SHARDS: usize = 64;
 const KEPT_MS: u64 = 120_000;
 /// Accounts that wait to be asked for; the others ask when they are next needed.
 const DUE_MAX: usize = 10_000;
-/// Nobody knows what of all that was spent is in the ledger.
-const NEVER: u64 = u64::MAX;
+/// Until when all that was paid is in the ledger: nobody says so, and it is known of nothing.
+const UNTOLD: u64 = u64::MAX;
+const NOTHING: u64 = 0;
 
 /// The counters.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ pub struct Memory {
     refresh_ms: Option<u64>,
     /// Accounts to ask the ledger for.
     due: Mutex<Vec<Due>>,
-    /// All that was paid until then is in the ledger.
+    /// All that was paid until then is in the ledger; or one of the constants above.
     written_ms: AtomicU64,
 }
 
@@ -72,7 +73,7 @@ impl Memory {
             watch,
             refresh_ms: refresh.and_then(|every| u64::try_from(every.as_millis()).ok()),
             due: Mutex::default(),
-            written_ms: AtomicU64::new(NEVER),
+            written_ms: AtomicU64::new(UNTOLD),
         }
     }
 
@@ -339,6 +340,9 @@ impl Memory {
 
     /// Lets go of counters that nobody needs. To be called every so often.
     pub fn sweep(&self, now: Moment) {
+        // While nothing is written, the ledger could not say what an account had spent lately.
+        let written_ms = self.written_ms.load(Ordering::Relaxed);
+        let is_written = |touched_ms| written_ms == UNTOLD || touched_ms < written_ms;
         for shard in &self.shards {
             shard.write().retain(|cell| {
                 // Looked up under the shard's lock only, so nobody gets it meanwhile.
@@ -346,7 +350,11 @@ impl Memory {
                     let state = cell.state.lock();
                     let old = now.ms.saturating_sub(state.touched_ms) > KEPT_MS;
                     let idle = state.parallel == 0
-                        && state.account.as_ref().is_none_or(|entry| entry.account.is_idle());
+                        && state.account.as_ref().is_none_or(|entry| {
+                            entry.account.is_idle()
+                                && (entry.account.settled() == Usd::ZERO
+                                    || is_written(state.touched_ms))
+                        });
                     !(old && idle)
                 }
             });

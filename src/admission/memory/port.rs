@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::entry::Entry;
-use super::{Memory, NEVER};
+use super::{Memory, NOTHING, UNTOLD};
 use crate::admission::claim::{Claims, Key, Moment, Need};
 use crate::admission::counters::{Counters, Due, Held, Known, Mark, Stop, Terms};
 use crate::money::Usd;
@@ -35,12 +35,13 @@ impl Counters for Memory {
 
     fn wrote(&self, lag: Option<Duration>, now: Moment) {
         let lag = lag.and_then(|lag| u64::try_from(lag.as_millis()).ok());
-        let written_ms = lag.map_or(NEVER, |lag| now.ms.saturating_sub(lag));
+        let written_ms = lag.map_or(NOTHING, |lag| now.ms.saturating_sub(lag));
         self.written_ms.store(written_ms, Ordering::Relaxed);
     }
 
     fn written(&self) -> Option<u64> {
-        Some(self.written_ms.load(Ordering::Relaxed)).filter(|written| *written != NEVER)
+        let written_ms = self.written_ms.load(Ordering::Relaxed);
+        Some(written_ms).filter(|written| ![UNTOLD, NOTHING].contains(written))
     }
 
     async fn correct(

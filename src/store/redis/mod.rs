@@ -36,8 +36,8 @@ use self::link::Link;
 pub use self::place::RedisPlace;
 use self::said::{Said, list, number, word};
 use crate::admission::{
-    Claim, Claims, Counters, Due, Held, Key, Known, Mark, Moment, Need, Refusal, Room, Stop, Terms, Watch,
-    Why,
+    Claim, Claims, Counters, Due, Held, Key, Known, Mark, Moment, Need, Refusal, Room, Stop, Terms,
+    Watch, Why,
 };
 use crate::limits::{Dimension, Used};
 use crate::money::Usd;

@@ -214,8 +214,7 @@ fn of_several_gateways_one_tells_of_a_level() {
     };
     let gateways = [start(&hooks[0].0), start(&hooks[1].0)];
     know_each_other(&gateways);
-    let watched =
-        |alias: &str| key(&gateways[0], json!({"key_alias": alias, "max_budget": 0.003}));
+    let watched = |alias: &str| key(&gateways[0], json!({"key_alias": alias, "max_budget": 0.003}));
     let clients = holders(&gateways, &watched("watched"));
     assert_eq!(answered(&clients, 8), 3);
     // Words leave a gateway in their order: what comes before these is all that was told.

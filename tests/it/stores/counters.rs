@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tollgate::admission::{
-    Claim, Claims, Counters, Crossed, Due, Held, Key, Known, Mark, Memory, Moment, Need, Spent, Stop,
-    Terms, Watch, Why,
+    Claim, Claims, Counters, Crossed, Due, Held, Key, Known, Mark, Memory, Moment, Need, Spent,
+    Stop, Terms, Watch, Why,
 };
 use tollgate::limits::{Cost, Limit};
 use tollgate::money::Usd;
@@ -247,7 +247,11 @@ async fn redis_is_brought_in_step_with_the_ledger() {
     let asked = due(&server, &shared, &claim).await;
     shared.pays(&claims, 0.5).await;
     correct(&shared, asked.mark, &claim, 4.0, Some(asked.mark.at_ms)).await;
-    assert_eq!(shared.sum(&claim).await, Some(usd(5.5)), "all three and a half may be on their way");
+    assert_eq!(
+        shared.sum(&claim).await,
+        Some(usd(5.5)),
+        "all three and a half may be on their way"
+    );
     let asked = due(&server, &shared, &claim).await;
     correct(&shared, asked.mark, &claim, 4.0, Some(asked.mark.at_ms)).await;
     assert_eq!(shared.sum(&claim).await, Some(usd(4.5)), "only the last payment may be");
@@ -313,10 +317,12 @@ async fn who_has_not_written_all_is_waited_for() {
     assert!(clock() - written >= 6_500, "the slower one counts: {}", clock() - written);
     second.redis.leave().await;
     drop(second);
-    first.until("it has written all", |redis| {
-        redis.gateways() == 1 && redis.written().is_some_and(|written| clock() - written < 5_000)
-    })
-    .await;
+    first
+        .until("it has written all", |redis| {
+            redis.gateways() == 1
+                && redis.written().is_some_and(|written| clock() - written < 5_000)
+        })
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -330,9 +336,14 @@ async fn people_are_shown_what_all_gateways_have_spent() {
     let quota = Quota::new(Arc::clone(&ledger), counters, Arc::new(Nobody), None, now);
     let (claim, claims) = payer("k", 10.0);
     ledger.adjust(&claim.scope, 1_000_000, 2_000_000_000_000).await.unwrap();
-    let shown = || quota.usage(&claim.scope, claim.budget(), &TimeZone::UTC);
+    let zone = TimeZone::UTC;
+    let shown = || quota.usage(&claim.scope, claim.budget(), &zone);
     let usage = shown().await;
-    assert_eq!((usage.spent, usage.remaining), (2.0, Some(8.0)), "nobody counts it: the ledger says");
+    assert_eq!(
+        (usage.spent, usage.remaining),
+        (2.0, Some(8.0)),
+        "nobody counts it: the ledger says"
+    );
     there.learn(vec![claim.key()], 2.0).await;
     there.pays(&claims, 0.5).await;
     let usage = shown().await;
