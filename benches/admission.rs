@@ -149,7 +149,8 @@ fn decide_in_redis(bencher: Bencher<'_, '_>, keys: usize) {
             Ok(held) => held.settle(USED, moment(2_000)),
             Err(Stop::Unknown(keys)) => {
                 let known = keys.into_iter().map(|key| Known { key, term: None, spent: Usd::ZERO });
-                drop(redis.learn(&known.collect::<Vec<_>>(), false).await);
+                let known: Vec<_> = known.collect();
+                drop(redis.learn(&known, false, moment(1_000)).await);
             }
             Err(_) => {}
         }

@@ -152,6 +152,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "telemetry",
             "store",
             "quota",
+            "spend",
             "gateway",
             "routing",
             "admin",

@@ -5,12 +5,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::claim::{Claim, Claims, Key, Moment, Need, Refusal, Room, Spent};
+use crate::keys::StoreError;
 use crate::money::Usd;
 use crate::spend::{Scope, Term};
 
@@ -43,6 +45,21 @@ pub struct Known {
     pub key: Key,
     pub term: Option<Term>,
     pub spent: Usd,
+}
+
+/// How an account stood at a time: what had been paid for it since it was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// By the clock of those who count.
+    pub at_ms: u64,
+    pub paid: Usd,
+}
+
+/// An account that the ledger is to be asked for again, as it stood then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    pub key: Key,
+    pub mark: Mark,
 }
 
 /// What a request holds of its claims. Dropped without being settled, it gives all of it back.
@@ -82,9 +99,17 @@ pub enum Level {
     Percent(u8),
 }
 
-/// Who is told of levels. Never waits.
+/// Who is told of levels. Never waits. May be told of the same one again.
 pub trait Watch: fmt::Debug + Send + Sync {
     fn crossed(&self, crossed: Crossed);
+}
+
+/// Where it is kept what people were told, for all gateways and for the time after a restart.
+#[async_trait]
+pub trait Notices: Send + Sync + 'static {
+    /// Takes down that something is told now and not again before `until`. False if it stands there
+    /// already, because another gateway has told it.
+    async fn note(&self, what: &str, now: Timestamp, until: Timestamp) -> Result<bool, StoreError>;
 }
 
 /// Where it is counted.
@@ -101,13 +126,37 @@ pub trait Counters: fmt::Debug + Send + Sync + 'static {
 
     /// Takes over what the ledger knows. Accounts that are known already keep what they have, but for
     /// guesses: those are asked for again soon.
-    async fn learn(&self, known: &[Known], is_guess: bool) -> Result<(), Stop>;
+    async fn learn(&self, known: &[Known], is_guess: bool, now: Moment) -> Result<(), Stop>;
+
+    /// Accounts that the ledger is to be asked for again: each is told to one gateway, once in a while
+    /// as long as somebody needs it.
+    fn due(&self) -> Vec<Due>;
+
+    /// All that this gateway spent before this long ago is in the ledger; `None`: who knows.
+    fn wrote(&self, lag: Option<Duration>, now: Moment);
+
+    /// All that any gateway spent until then is in the ledger, by the clock of those who count. To be
+    /// looked at before the ledger is asked.
+    fn written(&self) -> Option<u64>;
+
+    /// Brings accounts in step with what the ledger has said of them: raises what is too low, and with
+    /// `written` lowers what is too high, but for what may be on its way to the ledger.
+    async fn correct(
+        &self,
+        said: &[(Mark, Known)],
+        written: Option<u64>,
+        now: Moment,
+    ) -> Result<(), Stop>;
+
+    /// What accounts have spent in these terms, in their order; `None` for those that are not known.
+    /// Holds nothing.
+    async fn sums(&self, asked: &[(Key, Option<Term>)]) -> Result<Vec<Option<Usd>>, Stop>;
 
     /// Adds a cost that nobody holds anything for.
     fn pay(&self, claims: &Claims, cost: Usd);
 
-    /// Forgets what an account has spent: an operator has changed it.
-    fn forget(&self, key: &Key);
+    /// Forgets what a payer has spent, in whichever period: an operator has changed it.
+    fn forget(&self, scope: &Scope);
 
     /// How many gateways share the counters, this one included; at least 1.
     fn gateways(&self) -> u32;
@@ -119,34 +168,63 @@ pub trait Counters: fmt::Debug + Send + Sync + 'static {
     fn episode(&self) -> u64;
 }
 
-/// Levels of a budget of which somebody is told, beside the soft budget.
-const LEVELS: [u8; 3] = [85, 95, 100];
+/// Levels of a budget of which somebody is told.
+const LEVELS: [Level; 4] =
+    [Level::Soft, Level::Percent(85), Level::Percent(95), Level::Percent(100)];
 
-impl Crossed {
-    /// The levels that a payment led across, at most two: the soft budget, and the highest share of
-    /// the budget itself.
-    pub fn levels(
+/// Which levels a sum has reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reached(u8);
+
+impl Reached {
+    #[must_use]
+    pub fn of(claim: &Claim, spent: Usd) -> Self {
+        let mut reached = 0;
+        for (bit, level) in LEVELS.into_iter().enumerate() {
+            let bound = match level {
+                Level::Soft => claim.soft_budget,
+                Level::Percent(share) => {
+                    claim.max_budget.map(|max| Usd::from_pico(max.pico() / 100 * u64::from(share)))
+                }
+            };
+            // A budget of nothing is used up without anything being spent: nobody is told of that.
+            if bound.is_some_and(|bound| spent >= bound && spent != Usd::ZERO) {
+                reached |= 1 << bit;
+            }
+        }
+        Self(reached)
+    }
+
+    #[must_use]
+    pub const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Those that others do not have.
+    #[must_use]
+    pub const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
+    /// What is to be told, at most twice: of the soft budget, and of the highest share of the budget
+    /// itself.
+    pub fn tell(
+        self,
         claim: &Claim,
-        before: Usd,
-        after: Usd,
+        spent: Usd,
         resets: Option<Timestamp>,
-    ) -> impl Iterator<Item = Self> + use<> {
-        let passes = |level: Usd| before < level && after >= level;
-        let soft = claim.soft_budget.filter(|soft| passes(*soft)).map(|_| Level::Soft);
-        let max = claim.max_budget;
-        let shares = LEVELS.into_iter().rev();
-        let share = max.and_then(|max| {
-            let mut shares =
-                shares.filter(|share| passes(Usd::from_pico(max.pico() / 100 * u64::from(*share))));
-            shares.next().map(Level::Percent)
-        });
-        let (scope, name, soft_budget) =
-            (claim.scope.clone(), claim.name.clone(), claim.soft_budget);
-        [soft, share].into_iter().flatten().map(move |level| Self {
+    ) -> impl Iterator<Item = Crossed> + use<> {
+        let is_in = |at: &usize| self.0 & (1 << at) != 0;
+        let soft = is_in(&0).then_some(Level::Soft);
+        let share = (1..LEVELS.len()).rev().find(is_in).map(|at| LEVELS[at]);
+        let Claim { scope, name, max_budget, soft_budget, .. } = claim;
+        let (scope, name) = (scope.clone(), name.clone());
+        let (max, soft_budget) = (*max_budget, *soft_budget);
+        [soft, share].into_iter().flatten().map(move |level| Crossed {
             scope: scope.clone(),
             name: name.clone(),
             level,
-            spent: after,
+            spent,
             max,
             soft: soft_budget,
             resets,

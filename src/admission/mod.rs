@@ -5,7 +5,7 @@
 //! Claims (claim.rs)       what one request asks of whom: its key, user, team, end user, tags, ...
 //! Need                    how much of it: one request, tokens, the most that it may cost
 //! Counters (counters.rs)  the port: takes all that the claims ask for, or nothing
-//! Memory (memory.rs)      the counters of one process
+//! Memory (memory/)        the counters of one process
 //! Usage (usage.rs)        a budget as people want to see it
 //! ```
 //!
@@ -26,7 +26,9 @@ mod tests;
 mod usage;
 
 pub use claim::{Claim, Claims, Key, Moment, Need, Refusal, Room, Spent, Why};
-pub use counters::{Counters, Crossed, Held, Known, Level, Stop, Terms, Watch};
+pub use counters::{
+    Counters, Crossed, Due, Held, Known, Level, Mark, Notices, Reached, Stop, Terms, Watch,
+};
 pub use memory::{Hold, Memory};
 pub use policy::{Counts, Policy, Who};
 pub use usage::Usage;

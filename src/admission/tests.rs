@@ -74,8 +74,6 @@ fn take(memory: &Memory, claims: &Claims, need: &Need, ms: u64) -> Result<Hold, 
     }
 }
 
-use super::memory::Hold;
-
 fn settled(tokens: u64, dollars: f64) -> Spent {
     Spent { counted: true, tokens, cost: usd(dollars) }
 }
@@ -293,6 +291,135 @@ fn levels_are_told_once_when_they_are_passed() {
 }
 
 #[test]
+fn levels_that_others_led_across_are_told_when_they_are_seen() {
+    let told = Arc::new(Told::default());
+    let memory = Memory::new(Arc::clone(&told) as _, Some(Duration::from_secs(10)));
+    let mut key = paying(ScopeKind::Key, "k", 10.0);
+    key.soft_budget = Some(usd(5.0));
+    let claims = Claims::new(vec![key.clone()]);
+    drop(take(&memory, &claims, &money(0.1), 0).unwrap());
+    said(&memory, &key, 12.0, 6_000);
+    for _ in 0..3 {
+        assert!(take(&memory, &claims, &money(0.1), 7_000).is_err());
+    }
+    let levels: Vec<_> = told.0.lock().iter().map(|crossed| crossed.level).collect();
+    assert_eq!(levels, [Level::Soft, Level::Percent(100)]);
+}
+
+/// Has the ledger say what a claim has spent, with everything written that was paid a second before;
+/// says whether it was asked.
+fn said(memory: &Memory, claim: &Claim, dollars: f64, ms: u64) -> bool {
+    said_when(memory, claim, dollars, ms, Some(ms - 1_000))
+}
+
+fn said_when(
+    memory: &Memory,
+    claim: &Claim,
+    dollars: f64,
+    ms: u64,
+    written_ms: Option<u64>,
+) -> bool {
+    // Who asks for it makes it due.
+    memory.look_up(claim, moment(ms), &TimeZone::UTC);
+    let due = memory.due();
+    let known = |due: Due| (due.mark, Known { key: due.key, term: None, spent: usd(dollars) });
+    let said: Vec<_> = due.into_iter().map(known).collect();
+    memory.correct(&said, written_ms, ms);
+    !said.is_empty()
+}
+
+fn paid(memory: &Memory, claims: &Claims, dollars: f64, ms: u64) {
+    take(memory, claims, &money(0.0), ms).unwrap().settle(settled(0, dollars), moment(ms));
+}
+
+#[test]
+fn a_ledger_that_lags_behind_raises_sums_and_does_not_lower_them() {
+    let memory = Memory::new(Arc::<Told>::default(), Some(Duration::from_secs(10)));
+    let key = paying(ScopeKind::Key, "k", 100.0);
+    let claims = Claims::new(vec![key.clone()]);
+    paid(&memory, &claims, 3.0, 1_000);
+    // The database was away: the journal has it all, and nobody knows since when.
+    for (ms, written_ms) in [(6_000, None), (17_000, Some(500)), (40_000, Some(600))] {
+        assert!(said_when(&memory, &key, 1.0, ms, written_ms));
+        assert_eq!(spent(&memory, &key), usd(3.0), "{ms}");
+    }
+    assert!(said_when(&memory, &key, 4.5, 60_000, None));
+    assert_eq!(spent(&memory, &key), usd(4.5), "others have spent, too");
+    // All is written by now: the ledger is right, but for what was paid since.
+    assert!(said(&memory, &key, 4.0, 80_000));
+    paid(&memory, &claims, 0.5, 81_000);
+    assert_eq!(spent(&memory, &key), usd(5.0));
+    assert!(said(&memory, &key, 4.0, 100_000));
+    assert_eq!(spent(&memory, &key), usd(4.5), "the last payment may be on its way");
+    assert!(said(&memory, &key, 4.5, 120_000));
+    assert_eq!(spent(&memory, &key), usd(4.5));
+}
+
+#[test]
+fn an_ask_without_an_answer_forgets_nothing() {
+    let memory = Memory::new(Arc::<Told>::default(), Some(Duration::from_secs(10)));
+    let key = paying(ScopeKind::Key, "k", 100.0);
+    let claims = Claims::new(vec![key.clone()]);
+    paid(&memory, &claims, 3.0, 1_000);
+    for ms in (10_000..100_000).step_by(11_000) {
+        memory.look_up(&key, moment(ms), &TimeZone::UTC);
+        assert_eq!(memory.due().len(), 1, "{ms}: asked, and nobody answers");
+    }
+    assert!(said_when(&memory, &key, 0.0, 120_000, Some(500)));
+    let _ = said_when(&memory, &key, 0.0, 126_000, None);
+    assert_eq!(spent(&memory, &key), usd(3.0), "it is still in the journal");
+}
+
+#[test]
+fn what_an_operator_has_reset_stays_so_while_calls_are_under_way() {
+    for refresh in [None, Some(Duration::from_secs(10))] {
+        let memory = Memory::new(Arc::<Told>::default(), refresh);
+        let key = paying(ScopeKind::Key, "k", 10.0);
+        let claims = Claims::new(vec![key.clone()]);
+        paid(&memory, &claims, 9.0, 0);
+        let held = take(&memory, &claims, &money(0.5), 1_000).unwrap();
+        Counters::forget(&memory, &key.scope);
+        let asked = memory.take(&claims, &money(1.0), &TERMS, moment(2_000));
+        assert!(matches!(asked, Err(Stop::Unknown(_))), "{asked:?}");
+        drop(take(&memory, &claims, &money(8.0), 2_000).unwrap());
+        assert_eq!(spent(&memory, &key), Usd::ZERO);
+        let refused = take(&memory, &claims, &money(9.8), 2_000).unwrap_err();
+        assert!(matches!(refused.why, Why::Budget { held, .. } if held == usd(0.5)), "it is held");
+        held.settle(settled(0, 0.25), moment(2_500));
+        assert!(said(&memory, &key, 0.0, 9_000));
+        assert_eq!(spent(&memory, &key), usd(0.25), "{refresh:?}");
+    }
+}
+
+#[test]
+fn an_answer_from_before_a_reset_is_not_believed() {
+    let memory = Memory::new(Arc::<Told>::default(), Some(Duration::from_secs(10)));
+    let key = paying(ScopeKind::Key, "k", 10.0);
+    let claims = Claims::new(vec![key.clone()]);
+    paid(&memory, &claims, 9.0, 0);
+    memory.look_up(&key, moment(6_000), &TimeZone::UTC);
+    let due = memory.due().remove(0);
+    Counters::forget(&memory, &key.scope);
+    drop(take(&memory, &claims, &money(1.0), 6_100).unwrap());
+    let known = Known { key: due.key, term: None, spent: usd(9.0) };
+    memory.correct(&[(due.mark, known)], Some(5_000), 6_200);
+    assert_eq!(spent(&memory, &key), Usd::ZERO);
+}
+
+#[test]
+fn a_record_that_was_changed_elsewhere_has_the_ledger_asked_soon() {
+    let memory = Memory::new(Arc::<Told>::default(), None);
+    let key = paying(ScopeKind::Key, "k", 10.0);
+    let claims = Claims::new(vec![key.clone()]);
+    paid(&memory, &claims, 9.0, 0);
+    assert!(said(&memory, &key, 9.0, 6_000));
+    assert!(!said(&memory, &key, 0.0, 60_000), "nobody else writes to a file");
+    memory.recheck(&[key.scope.clone()].into_iter().collect(), 60_000);
+    assert!(said(&memory, &key, 1.0, 62_000));
+    assert_eq!(spent(&memory, &key), usd(1.0), "and what it says holds at once");
+}
+
+#[test]
 fn alone_it_spends_its_part_of_what_was_left() {
     let (memory, _) = memory();
     let claims = Claims::new(vec![paying(ScopeKind::Key, "k", 10.0)]);
@@ -319,6 +446,18 @@ fn counters_are_let_go_when_nobody_needs_them() {
     assert_eq!(memory.len(), 1, "the window still has it");
     memory.sweep(moment(500_000));
     assert!(memory.is_empty());
+}
+
+#[test]
+fn what_is_not_in_the_ledger_yet_is_not_let_go() {
+    let (memory, _) = memory();
+    let claims = Claims::new(vec![paying(ScopeKind::Key, "k", 5.0)]);
+    paid(&memory, &claims, 1.0, 10_000);
+    for (lag, left) in [(495_000, 1), (300_000, 0)] {
+        memory.wrote(Some(Duration::from_millis(lag)), moment(500_000));
+        memory.sweep(moment(500_000));
+        assert_eq!(memory.len(), left, "{lag}");
+    }
 }
 
 #[test]

@@ -27,12 +27,14 @@ use crate::edge::handover::Predecessor;
 use crate::edge::{Address, Connections, Lifecycle};
 use crate::gateway::look_after_providers;
 use crate::identity::Identities;
-use crate::keys::KeyRing;
+use crate::keys::record::Kind;
+use crate::keys::{Changed, KeyRing};
 use crate::mock::Demo;
 use crate::quota::Quota;
 use crate::quota::alerts::{Alerts, Outbox};
 use crate::reload::Reload;
 use crate::routing::Rates;
+use crate::spend::{Scope, ScopeKind};
 use crate::store::Store;
 use crate::store::redis::Redis;
 use crate::telemetry::AccessLog;
@@ -58,6 +60,9 @@ const LISTEN_MAX: Duration = Duration::from_secs(10);
 /// How long Redis may take to hear of the last requests, and how often that is looked at.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// How long Redis may take to hear that this gateway is gone.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// How often it is knocked at until it has.
 const KNOCK_EVERY: Duration = Duration::from_millis(10);
@@ -147,8 +152,8 @@ impl Background {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            let snapshot = self.reload.snapshot.load();
-            look_after_providers(&self.quota, &self.rates, &snapshot.admission);
+            let snapshot = self.reload.snapshot.load_full();
+            look_after_providers(&self.quota, &self.rates, &snapshot.admission).await;
         }
     }
 
@@ -161,8 +166,8 @@ impl Background {
             }
         };
         tokio::join!(
-            self.quota.keep(|| snapshot().admission.zone.clone()),
-            self.alerts.run(&self.outbox, || snapshot().alerts.clone()),
+            self.quota.keep(|| snapshot().admission.zone.clone(), || self.books.lag()),
+            self.alerts.run(&self.outbox, || snapshot().alerts.clone(), &*self.store),
             self.look_after_providers(),
             shared,
         );
@@ -197,9 +202,10 @@ impl Background {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            // That it is away is told by those who watch it.
-            if let Err(error) = self.keys.catch_up(Instant::now()).await {
-                tracing::debug!(%error, "changes of keys are not heard of");
+            match self.keys.catch_up(Instant::now()).await {
+                Ok(changed) => self.quota.recheck(changed.iter().filter_map(payer)),
+                // That it is away is told by those who watch it.
+                Err(error) => tracing::debug!(%error, "changes of keys are not heard of"),
             }
         }
     }
@@ -290,8 +296,26 @@ impl BackgroundService for Background {
         if let (Err(error), (), (), ()) = tokio::join!(logging, keeping, demonstrating, working) {
             tracing::error!(%error, "the access log was not written");
         }
+        if let Some(redis) = &self.redis {
+            // The others need not wait until they believe that it is gone.
+            drop(tokio::time::timeout(FAREWELL, redis.leave()).await);
+        }
         end(0);
     }
+}
+
+/// Whose spending may have been changed with a record.
+fn payer(changed: &Changed) -> Option<Scope> {
+    let kind = match changed.kind {
+        Kind::Key => ScopeKind::Key,
+        Kind::User => ScopeKind::User,
+        Kind::Team => ScopeKind::Team,
+        Kind::Organisation => ScopeKind::Organisation,
+        Kind::EndUser => ScopeKind::EndUser,
+        Kind::Tag => ScopeKind::Tag,
+        Kind::Budget | Kind::Model => return None,
+    };
+    Some(Scope::new(kind, changed.id.as_str()))
 }
 
 /// Ends the process if the service panics: without it the gateway would serve on, deaf to every

@@ -2,6 +2,9 @@
 //! metrics.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::keys::StoreError;
 
@@ -13,6 +16,8 @@ pub struct State {
     blocked: AtomicBool,
     counts: [AtomicU64; Count::ALL.len()],
     levels: [AtomicU64; Level::ALL.len()],
+    /// All that was appended before it is in the ledger.
+    written: Mutex<Option<Instant>>,
 }
 
 /// Whether the database answers.
@@ -143,6 +148,16 @@ impl State {
         if let Some(count) = self.counts.get(count as usize) {
             count.fetch_add(more, Ordering::Relaxed);
         }
+    }
+
+    /// All that was appended so long ago is in the ledger; `None`: nothing is known to be.
+    #[must_use]
+    pub fn lag(&self) -> Option<Duration> {
+        self.written.lock().map(|written| written.elapsed())
+    }
+
+    pub(super) fn has_written(&self, before: Instant) {
+        *self.written.lock() = Some(before);
     }
 
     #[must_use]

@@ -123,14 +123,18 @@ impl Writer {
             () = syncing => {}
             () = moving => {}
         }
-        self.try_at = Instant::now();
+        let began = Instant::now();
+        self.try_at = began;
         let last = tokio::time::timeout(LAST_WORDS, self.move_all()).await;
         if !matches!(last, Ok(Ok(()))) {
             tracing::warn!("not all that was spent is in the database: the journal keeps it");
-        } else if self.books.is_idle()
-            && let Err(error) = self.reader.retire()
-        {
-            tracing::debug!(%error, "what was taken over of the journal is left");
+        } else {
+            self.state().has_written(began);
+            if self.books.is_idle()
+                && let Err(error) = self.reader.retire()
+            {
+                tracing::debug!(%error, "what was taken over of the journal is left");
+            }
         }
         sync(&self.books).await;
     }
@@ -138,12 +142,14 @@ impl Writer {
     /// One look at what there is to do.
     async fn pass(&mut self, pace: Pace) {
         if Instant::now() >= self.try_at {
+            let began = Instant::now();
             let moved = self.move_all().await;
             let now = Instant::now();
             match moved {
                 Ok(()) => {
                     self.rest = REST_MIN;
                     self.level_at = now;
+                    self.state().has_written(began);
                     self.forget(pace).await;
                 }
                 Err(stuck) => {

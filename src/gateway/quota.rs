@@ -268,9 +268,12 @@ fn close(quota: &Quota, rates: &Rates, claim: &Claim, zone: &TimeZone) {
 }
 
 /// Looks after the budgets of providers: once now, to be called every second.
-pub fn look_after_providers(quota: &Quota, rates: &Rates, policy: &Policy) {
-    for (name, budget) in &policy.providers {
-        close(quota, rates, &of_provider(name, budget), &policy.zone);
+pub async fn look_after_providers(quota: &Quota, rates: &Rates, policy: &Policy) {
+    let claims: Vec<Claim> =
+        policy.providers.iter().map(|(name, budget)| of_provider(name, budget)).collect();
+    quota.follow(&claims, &policy.zone).await;
+    for claim in &claims {
+        close(quota, rates, claim, &policy.zone);
     }
 }
 

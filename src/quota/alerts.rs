@@ -1,8 +1,9 @@
-//! Tells people of budgets that are nearly used up: once for each level in each period, by a webhook
-//! and by Slack.
+//! Tells people of budgets that are nearly used up: once for each level in each period, whichever gateway
+//! sees it, by a webhook and by Slack.
 //!
 //! Requests only put a word into a bounded queue; what does not fit is not told and counted.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,7 +14,9 @@ use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::admission::{Crossed, Level, Watch};
+use crate::admission::{Crossed, Level, Notices, Watch};
+use crate::money::Usd;
+use crate::patience::within;
 use crate::secret::Secret;
 use crate::spend::ScopeKind;
 
@@ -21,6 +24,8 @@ use crate::spend::ScopeKind;
 const QUEUE_MAX: usize = 1_000;
 /// Levels that are remembered as told; the oldest are forgotten first.
 const TOLD_MAX: usize = 10_000;
+/// To hear whether another gateway has told it.
+const NOTE_MAX: Duration = Duration::from_secs(2);
 /// One attempt to tell.
 const ATTEMPT_MAX: Duration = Duration::from_secs(10);
 /// Attempts for each word, with a pause before each further one that doubles.
@@ -67,8 +72,13 @@ impl Alerts {
         [&self.sent, &self.failed, &self.dropped].map(|count| count.load(Ordering::Relaxed))
     }
 
-    /// Tells what comes, for ever. `settings` says where to.
-    pub async fn run(&self, outbox: &Outbox, settings: impl Fn() -> Settings) {
+    /// Tells what comes, for ever. `settings` says where to, `notices` what other gateways have told.
+    pub async fn run(
+        &self,
+        outbox: &Outbox,
+        settings: impl Fn() -> Settings,
+        notices: &dyn Notices,
+    ) {
         let Some(mut outbox) = outbox.0.lock().take() else { return };
         let mut told = Told::default();
         let client = reqwest::Client::builder().timeout(ATTEMPT_MAX).build();
@@ -81,7 +91,15 @@ impl Alerts {
         };
         while let Some(crossed) = outbox.recv().await {
             let settings = settings();
-            if !told.is_new(&crossed, settings.repeat_after, Timestamp::now()) {
+            let now = Timestamp::now();
+            let until = until(&crossed, settings.repeat_after, now);
+            if !told.is_new(&crossed, now, until) {
+                continue;
+            }
+            let notice = notice(&crossed);
+            let noted = pin!(notices.note(&notice, now, until));
+            // Where that is not known: better twice than never.
+            if let Ok(Ok(false)) = within(NOTE_MAX, noted).await {
                 continue;
             }
             let text = text(&crossed);
@@ -134,18 +152,33 @@ impl Watch for Alerts {
 
 /// What was told, and until when it is not told again.
 #[derive(Debug, Default)]
-struct Told(FxHashMap<(ScopeKind, Arc<str>, Level), Timestamp>);
+struct Told(FxHashMap<String, Timestamp>);
+
+/// Until when a level is not told again.
+fn until(crossed: &Crossed, repeat_after: Duration, now: Timestamp) -> Timestamp {
+    crossed.resets.or_else(|| now.checked_add(repeat_after).ok()).unwrap_or(now)
+}
+
+/// What a level of a budget is noted by. A budget of another amount is another one.
+fn notice(crossed: &Crossed) -> String {
+    let Crossed { scope, level, max, soft, .. } = crossed;
+    let (level, amount) = match level {
+        Level::Soft => ("soft".to_owned(), soft),
+        Level::Percent(share) => (share.to_string(), max),
+    };
+    let amount = amount.map_or(0, Usd::pico);
+    format!("budget {} {level} {amount} {}", scope.kind.word(), scope.id)
+}
 
 impl Told {
-    fn is_new(&mut self, crossed: &Crossed, repeat_after: Duration, now: Timestamp) -> bool {
+    fn is_new(&mut self, crossed: &Crossed, now: Timestamp, until: Timestamp) -> bool {
         if self.0.len() >= TOLD_MAX {
             self.0.retain(|_, until| *until > now);
         }
-        let key = (crossed.scope.kind, Arc::clone(&crossed.scope.id), crossed.level);
+        let key = notice(crossed);
         if self.0.get(&key).is_some_and(|until| *until > now) {
             return false;
         }
-        let until = crossed.resets.or_else(|| now.checked_add(repeat_after).ok()).unwrap_or(now);
         if self.0.len() < TOLD_MAX {
             self.0.insert(key, until);
         }
@@ -216,8 +249,8 @@ fn event(crossed: &Crossed, text: &str) -> Value {
         "event_group": group(crossed.scope.kind),
         "event_message": text,
         "spend": crossed.spent.dollars(),
-        "max_budget": crossed.max.map(crate::money::Usd::dollars),
-        "soft_budget": crossed.soft.map(crate::money::Usd::dollars),
+        "max_budget": crossed.max.map(Usd::dollars),
+        "soft_budget": crossed.soft.map(Usd::dollars),
         "threshold": match crossed.level {
             Level::Percent(share) => Some(f64::from(share) / 100.0),
             Level::Soft => None,
@@ -237,7 +270,6 @@ fn event(crossed: &Crossed, text: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::money::Usd;
     use crate::spend::Scope;
 
     fn crossed(level: Level, resets: Option<&str>) -> Crossed {
@@ -258,7 +290,8 @@ mod tests {
         let mut told = Told::default();
         let day = Duration::from_secs(86_400);
         let mut is_new = |level, resets, now: &str| {
-            told.is_new(&crossed(level, resets), day, now.parse().unwrap())
+            let (crossed, now) = (crossed(level, resets), now.parse().unwrap());
+            told.is_new(&crossed, now, until(&crossed, day, now))
         };
         let (first, second) = (Some("2026-12-01T00:00:00Z"), Some("2027-01-01T00:00:00Z"));
         assert!(is_new(Level::Soft, first, "2026-11-21T00:00:00Z"));

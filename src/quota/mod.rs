@@ -4,13 +4,15 @@
 //! Quota (mod.rs)        asks the shared counters, or those of this process where there are none
 //! Ticket (ticket.rs)    what a request holds, whoever counts
 //! Alerts (alerts.rs)    tells people of budgets that are nearly used up
+//! step.rs               keeps the counters in step with the ledger
 //! ```
 //!
 //! What was spent before is asked of the ledger when a payer is first met, and nobody waits long for
-//! it. Where the shared counters are away, this process counts alone: its part of each bound is one of
+//! it; afterwards the counters are brought in step with it (step.rs), for it is what is right. Where the shared counters are away, this process counts alone: its part of each bound is one of
 //! as many as there were gateways. Knows nothing of HTTP requests.
 
 pub mod alerts;
+mod step;
 mod ticket;
 
 use std::pin::pin;
@@ -20,11 +22,12 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use rustc_hash::FxHashSet;
 
 pub use self::ticket::Ticket;
 use crate::admission::{
-    Claim, Claims, Counters, Key, Known, Memory, Moment, Need, Policy, Refusal, Stop, Terms, Usage,
-    Watch, Why,
+    Claim, Claims, Counters, Due, Key, Known, Mark, Memory, Moment, Need, Policy, Refusal, Stop,
+    Terms, Usage, Watch, Why,
 };
 use crate::money::Usd;
 use crate::patience::within;
@@ -32,14 +35,6 @@ use crate::spend::{Budget, Ledger, Period, Scope, Term};
 
 /// How long a request waits for the ledger, when somebody who pays is first met.
 const LEDGER_MAX: Duration = Duration::from_millis(500);
-/// How long the background waits for it.
-const REFRESH_MAX: Duration = Duration::from_secs(10);
-/// Accounts that are asked for together.
-const ASKED_AT_ONCE: usize = 200;
-/// How often accounts are asked for again that are due.
-const REFRESH_EVERY: Duration = Duration::from_secs(1);
-/// How often counters that nobody needs are let go, in rounds of that.
-const SWEEP_ROUNDS: u64 = 30;
 /// Locks behind which payers are learned, so that many requests of one of them ask once.
 const TURNS: usize = 64;
 
@@ -48,6 +43,8 @@ const TURNS: usize = 64;
 pub struct Quota {
     memory: Arc<Memory>,
     shared: Option<Arc<dyn Counters>>,
+    /// The ledger knows what all gateways spend, and not only this one.
+    sees_all: bool,
     ledger: Sums,
     turns: [tokio::sync::Mutex<()>; TURNS],
     /// Times are kept as milliseconds since then.
@@ -101,6 +98,7 @@ impl Quota {
     ) -> Self {
         Self {
             memory: Arc::new(Memory::new(watch, refresh)),
+            sees_all: refresh.is_some() || shared.is_none(),
             shared,
             ledger: Sums(ledger),
             turns: std::array::from_fn(|_| tokio::sync::Mutex::default()),
@@ -254,7 +252,7 @@ impl Quota {
             let asked = self.ask(keys, &policy.zone, LEDGER_MAX).await;
             let is_guess = asked.is_none();
             let known = self.or_guess(asked, keys, &claims, policy)?;
-            taken = match shared.learn(&known, is_guess).await {
+            taken = match shared.learn(&known, is_guess, self.now()).await {
                 Ok(()) => shared.take(&claims, need, &terms, self.now()).await,
                 Err(stop) => Err(stop),
             };
@@ -265,7 +263,10 @@ impl Quota {
                 let own = self.memory.follow(&claims, need, &terms, self.now());
                 Ok(Ticket::There { held, own })
             }
-            Err(Stop::Refused(refusal)) => Err(refusal),
+            Err(Stop::Refused(refusal)) => {
+                self.remember_refusal(&claims, &refusal, policy);
+                Err(refusal)
+            }
             Err(Stop::Unknown(_) | Stop::Away) => {
                 let pays = claims.as_slice().iter().any(|claim| claim.max_budget.is_some());
                 if policy.limits_fail_closed || (pays && policy.budgets_fail_closed) {
@@ -290,8 +291,19 @@ impl Quota {
         });
         let known: Vec<_> = known.collect();
         if !known.is_empty() {
-            self.memory.learn(&known, now.ms);
+            self.memory.mirror(&known, now.ms);
         }
+    }
+
+    /// The same of a budget that is used up: it may be news to this process, and then to people.
+    fn remember_refusal(&self, claims: &Claims, refusal: &Refusal, policy: &Policy) {
+        let Why::Budget { spent, .. } = refusal.why else { return };
+        let mut paying = claims.as_slice().iter().filter(|claim| claim.pays());
+        let Some(claim) = paying.find(|claim| claim.scope == refusal.scope) else { return };
+        let (now, key) = (self.now(), claim.key());
+        let term = term(key.period, now.at, &policy.zone);
+        self.memory.mirror(&[Known { key, term, spent }], now.ms);
+        self.memory.look_up(claim, now, &policy.zone);
     }
 
     /// Asks the ledger.
@@ -319,73 +331,65 @@ impl Quota {
         Some(known.collect())
     }
 
-    /// Whether a budget that nobody claims is used up, such as a provider's: until when. Not held for
-    /// anything; what is not known yet is asked for, and is not used up.
+    /// Whether a budget that nobody claims is used up, such as a provider's: until when. What is not
+    /// known is not used up: see [`Quota::follow`].
     #[must_use]
     pub fn is_used_up(&self, claim: &Claim, zone: &TimeZone) -> Option<Option<Timestamp>> {
         let budget = claim.budget()?;
-        let now = self.now();
-        match self.memory.spent(&claim.scope, claim.account_period(), now.at, zone) {
-            Some((spent, resets)) => (spent >= budget.max).then_some(resets),
-            None => {
-                self.memory.want(claim.key());
-                None
-            }
-        }
+        let (spent, resets) = self.memory.look_up(claim, self.now(), zone)?;
+        (spent >= budget.max).then_some(resets)
     }
 
     /// Adds a cost to a budget that nobody claimed.
     pub fn charge(&self, claim: &Claim, cost: Usd, zone: &TimeZone) {
         self.memory.charge(claim, cost, self.now(), zone);
-    }
-
-    /// What of a budget is used, for people. Asks the ledger where nobody is counted yet; nothing
-    /// spent, if it does not answer.
-    pub async fn usage(&self, scope: &Scope, budget: Option<Budget>, zone: &TimeZone) -> Usage {
-        let period: Option<Period> = budget.and_then(|budget| budget.period);
-        let now = Timestamp::now();
-        let resets = term(period, now, zone).map(|term| term.end);
-        let known = match self.mode() {
-            Mode::Memory => self.memory.spent(scope, period, now, zone),
-            // Others spend as well.
-            Mode::Shared | Mode::Alone => None,
-        };
-        let spent = match known {
-            Some((spent, _)) => spent,
-            None => {
-                let key = Key { scope: scope.clone(), period };
-                let asked = self.ask(&[key], zone, LEDGER_MAX).await;
-                asked.and_then(|known| known.first().map(|known| known.spent)).unwrap_or_default()
-            }
-        };
-        Usage::of(budget.as_ref(), spent, resets)
-    }
-
-    /// Forgets what a payer has spent, so that the ledger is asked again: its sum was changed.
-    pub fn forget(&self, scope: &Scope) {
-        for key in self.memory.keys_of(scope) {
-            Counters::forget(&*self.memory, &key);
-            if let Some(shared) = &self.shared {
-                shared.forget(&key);
-            }
+        if let Some(shared) = &self.shared {
+            shared.pay(&Claims::new(vec![claim.clone()]), cost);
         }
     }
 
-    /// Keeps what is known of budgets in step with the ledger, and lets go of what nobody needs; for
-    /// ever. `zone` says whose calendar is in force.
-    pub async fn keep(&self, zone: impl Fn() -> TimeZone) {
-        let mut tick = tokio::time::interval(REFRESH_EVERY);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        for round in 1_u64.. {
-            tick.tick().await;
-            for keys in self.memory.due().chunks(ASKED_AT_ONCE) {
-                if let Some(known) = self.ask(keys, &zone(), REFRESH_MAX).await {
-                    self.memory.learn(&known, self.now().ms);
-                }
+    /// What of a budget is used, for people. Asks whoever knows best: the shared counters, those of
+    /// this process, the ledger; nothing spent, if nobody answers.
+    pub async fn usage(&self, scope: &Scope, budget: Option<Budget>, zone: &TimeZone) -> Usage {
+        let period: Option<Period> = budget.and_then(|budget| budget.period);
+        let now = Timestamp::now();
+        let term = term(period, now, zone);
+        let key = Key { scope: scope.clone(), period };
+        let shared = match &self.shared {
+            Some(shared) => shared.sums(&[(key.clone(), term)]).await.ok(),
+            None => None,
+        };
+        let here = || self.memory.spent(scope, period, now, zone).map(|(spent, _)| spent);
+        let known = match self.mode() {
+            Mode::Memory => here(),
+            // Others spend as well.
+            Mode::Shared | Mode::Alone => shared.and_then(|sums| sums.first().copied().flatten()),
+        };
+        let spent = match known {
+            Some(spent) => spent,
+            None => {
+                let asked = self.ask(std::slice::from_ref(&key), zone, LEDGER_MAX).await;
+                let sum = asked.and_then(|known| known.first().map(|known| known.spent));
+                sum.or_else(here).unwrap_or_default()
             }
-            if round % SWEEP_ROUNDS == 0 {
-                self.memory.sweep(self.now());
-            }
+        };
+        Usage::of(budget.as_ref(), spent, term.map(|term| term.end))
+    }
+
+    /// Forgets what a payer has spent, so that the ledger is asked again: its sum was changed here.
+    pub fn forget(&self, scope: &Scope) {
+        Counters::forget(&*self.memory, scope);
+        if let Some(shared) = &self.shared {
+            shared.forget(scope);
+        }
+    }
+
+    /// Records were changed, perhaps by another gateway, and with them perhaps what was spent: the
+    /// ledger is asked soon.
+    pub fn recheck(&self, scopes: impl Iterator<Item = Scope>) {
+        let scopes: FxHashSet<Scope> = scopes.collect();
+        if !scopes.is_empty() {
+            self.memory.recheck(&scopes, self.now().ms);
         }
     }
 }

@@ -107,6 +107,13 @@ impl Account {
         self.spent
     }
 
+    /// What was spent in a term: nothing, if the one that was last looked at is over by then.
+    #[must_use]
+    pub fn sum_in(&self, term: Option<Term>) -> Usd {
+        let is_past = self.term.zip(term).is_some_and(|(mine, asked)| mine.start < asked.start);
+        if is_past { Usd::ZERO } else { self.spent }
+    }
+
     /// What was settled here so far.
     #[must_use]
     pub const fn settled(&self) -> Usd {
@@ -125,6 +132,12 @@ impl Account {
             self.term = term;
             self.spent = self.spent.clamp(spent, spent.plus(recent));
         }
+    }
+
+    /// Takes a sum as it is, whatever was known. What is held stays.
+    pub const fn know(&mut self, term: Option<Term>, spent: Usd) {
+        self.term = term;
+        self.spent = spent;
     }
 
     /// Whether nothing is held: only then may the account be forgotten.

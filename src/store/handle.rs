@@ -9,10 +9,12 @@ use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::SetOnce;
 
 use super::{Database, patiently};
+use crate::admission::Notices;
 use crate::keys::record::Kind;
 use crate::keys::{Audit, AuditFilter, Change, Changed, Directory, Filter, StoreError, Stored};
 use crate::spend::{Appended, Ledger, Line, Query, Report, Scope, SpendEvent};
@@ -131,6 +133,14 @@ impl Ledger for Store {
 
     async fn forget(&self, before_us: i64) -> Result<u64, StoreError> {
         self.run(|database| async move { database.forget(before_us).await }).await
+    }
+}
+
+#[async_trait]
+impl Notices for Store {
+    async fn note(&self, what: &str, now: Timestamp, until: Timestamp) -> Result<bool, StoreError> {
+        let what = what.to_owned();
+        self.run(|database| async move { database.note(&what, now, until).await }).await
     }
 }
 

@@ -7,6 +7,7 @@
 //! records.rs          the directory of keys, users, teams, ...: implements `keys::Directory`
 //! ledger.rs           rows and sums of what was spent: implements `spend::Ledger`
 //! reports.rs          what the ledger answers
+//! notices.rs          what people were told of budgets: implements `admission::Notices`
 //! values.rs           rows of values in SQL
 //! litellm/             what a LiteLLM proxy keeps, brought over
 //! redis/              counters that gateways share: implements `admission::Counters`
@@ -20,6 +21,7 @@ mod handle;
 pub mod journal;
 mod ledger;
 pub mod litellm;
+mod notices;
 mod place;
 mod records;
 pub mod redis;
@@ -52,8 +54,10 @@ const SQLITE_CONNECTIONS: u32 = 4;
 /// How often a process that waits for another to make the schema looks again.
 const SCHEMA_TICK: Duration = Duration::from_millis(5);
 
-const SCHEMA: &[(i64, &str, &str)] =
-    &[(1, "records and spend", include_str!("0001_records_and_spend.sql"))];
+const SCHEMA: &[(i64, &str, &str)] = &[
+    (1, "records and spend", include_str!("0001_records_and_spend.sql")),
+    (2, "notices", include_str!("0002_notices.sql")),
+];
 
 /// The database. Opened, and brought to the present schema, when it is first used: a gateway starts
 /// without it, and finds it again when it was away.

@@ -27,7 +27,7 @@ use rustc_hash::FxBuildHasher;
 use tokio::sync::Semaphore;
 
 use self::shelf::Shelf;
-use super::directory::{Directory, StoreError, fetch};
+use super::directory::{Changed, Directory, StoreError, fetch};
 use super::hash::KeyHash;
 use super::principal::{Budgets, Principal, organisation_of};
 use super::record::{
@@ -365,23 +365,25 @@ impl KeyRing {
         at.is_some_and(|at| now.saturating_duration_since(at) > SILENCE_MAX)
     }
 
-    /// Forgets what was changed since the last time, by whichever gateway. Called every second.
+    /// Forgets what was changed since the last time, by whichever gateway, and tells what that was, as
+    /// far as it is known. Called every second.
     ///
     /// # Errors
     /// If the directory does not answer.
-    pub async fn catch_up(&self, now: Instant) -> Result<(), StoreError> {
+    pub async fn catch_up(&self, now: Instant) -> Result<Vec<Changed>, StoreError> {
         let heard = *self.heard.lock();
-        let caught_up = self.hear(heard).await;
+        let mut all = Vec::new();
+        let caught_up = self.hear(heard, &mut all).await;
         let mut heard = self.heard.lock();
         heard.failed = caught_up.is_err();
         let revision = caught_up?;
         heard.at = Some(now);
         heard.revision = Some(revision);
-        Ok(())
+        Ok(all)
     }
 
     /// The latest change that there is, with all before it forgotten.
-    async fn hear(&self, heard: Heard) -> Result<i64, StoreError> {
+    async fn hear(&self, heard: Heard, all: &mut Vec<Changed>) -> Result<i64, StoreError> {
         let latest = async || {
             let latest = self.directory.changed_since(None).await?;
             Ok::<_, StoreError>(latest.last().map_or(0, |latest| latest.revision))
@@ -411,6 +413,7 @@ impl KeyRing {
                 self.forget_all();
             }
             known = last.revision;
+            all.extend(changed);
         }
     }
 

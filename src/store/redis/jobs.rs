@@ -8,11 +8,15 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use parking_lot::Mutex;
+use redis::ScriptInvocation;
 use tokio::sync::Notify;
 
-use super::{KEPT_MS, Redis, Said, list, number};
-use crate::admission::{Claims, Crossed, Spent};
+use super::link::Away;
+use super::said::{Said, list, number};
+use super::{KEPT_MS, Redis, after_period};
+use crate::admission::{Claims, Reached, Spent};
 use crate::money::Usd;
+use crate::spend::Scope;
 
 /// Some 20 MB; beyond it the oldest are given up. Places come back by themselves when their lease ends;
 /// money that was not told is in the ledger.
@@ -20,18 +24,30 @@ const JOBS_MAX: usize = 100_000;
 /// Under way at one time.
 const AT_ONCE: usize = 32;
 
+/// How long it is known that a cost was told for which nothing was held.
+const PAID_MS: u64 = 600_000;
+/// How long the ledger is not trusted to lower sums, when a gateway is gone that had not written all.
+const MISSED_MS: u64 = 600_000;
+
 /// What is to be told to Redis.
 #[derive(Clone, Debug)]
 pub(super) enum Job {
     Settle {
-        /// Empty for a payment alone.
         ticket: Arc<str>,
         keys: Arc<[String]>,
         claims: Claims,
         spent: Spent,
         resets: Vec<Option<Timestamp>>,
+        /// It was told, and nobody knows whether it was heard.
+        again: bool,
     },
-    Forget(String),
+    /// A cost for which nothing is held.
+    Pay {
+        ticket: Arc<str>,
+        keys: Vec<String>,
+        cost: Usd,
+    },
+    Forget(Scope),
 }
 
 /// The queue.
@@ -101,57 +117,98 @@ impl Redis {
     }
 
     /// Tells one; gives it back if it was not heard.
-    async fn tell(&self, job: Job) -> Result<(), Job> {
-        match &job {
-            Job::Forget(key) => {
-                let mut command = redis::cmd("HDEL");
-                command.arg(key).arg("b").arg("u");
-                self.link.command(&command).await.map_err(|_| job)
-            }
-            Job::Settle { ticket, keys, claims, spent, resets } => {
-                let mut call = self.scripts.settle.prepare_invoke();
-                call.arg(&**ticket).arg(u8::from(spent.counted)).arg(spent.tokens);
-                call.arg(spent.cost.pico());
-                for (key, claim) in keys.iter().zip(claims.as_slice()) {
-                    call.key(key).arg(u8::from(claim.pays()));
+    async fn tell(&self, mut job: Job) -> Result<(), Job> {
+        let told = match &job {
+            Job::Settle { .. } => self.tell_settled(&job).await,
+            Job::Pay { ticket, keys, cost } => {
+                let mut call = self.scripts.pay.prepare_invoke();
+                call.key(format!("{}paid:{ticket}", self.prefix)).arg(PAID_MS).arg(cost.pico());
+                for key in keys {
+                    call.key(key);
                 }
-                let said: Said = match self.link.ask(&call).await {
-                    Ok(said) => said,
-                    Err(_) => return Err(job),
-                };
-                let ends = resets.iter().copied().chain(std::iter::repeat(None));
-                for ((claim, sums), ends) in claims.as_slice().iter().zip(said.list()).zip(ends) {
-                    let sums = list(sums);
-                    let sum = |at| Usd::from_pico(number(sums.get(at)));
-                    for crossed in Crossed::levels(claim, sum(0), sum(1), ends) {
-                        self.watch.crossed(crossed);
-                    }
-                }
-                Ok(())
+                self.link.ask::<Said>(&call).await.map(drop)
             }
+            Job::Forget(scope) => {
+                let mut call = self.scripts.forget.prepare_invoke();
+                call.key(self.periods()).arg(self.before_period(scope)).arg(after_period(scope));
+                self.link.ask::<Said>(&call).await.map(drop)
+            }
+        };
+        told.map_err(|away| {
+            if let Job::Settle { again, .. } = &mut job {
+                *again |= away.is_asked;
+            }
+            job
+        })
+    }
+
+    async fn tell_settled(&self, job: &Job) -> Result<(), Away> {
+        let Job::Settle { ticket, keys, claims, spent, resets, again } = job else {
+            return Ok(());
+        };
+        let mut call = self.scripts.settle.prepare_invoke();
+        call.arg(&**ticket).arg(u8::from(spent.counted)).arg(spent.tokens);
+        call.arg(spent.cost.pico()).arg(u8::from(*again));
+        for (key, claim) in keys.iter().zip(claims.as_slice()) {
+            call.key(key).arg(u8::from(claim.pays()));
         }
+        let said: Said = self.link.ask(&call).await?;
+        let ends = resets.iter().copied().chain(std::iter::repeat(None));
+        for ((claim, sums), ends) in claims.as_slice().iter().zip(said.list()).zip(ends) {
+            let sums = list(sums);
+            let sum = |at| Usd::from_pico(number(sums.get(at)));
+            let (before, after) = (sum(0), sum(1));
+            let crossed = Reached::of(claim, after).without(Reached::of(claim, before));
+            crossed.tell(claim, after, ends).for_each(|crossed| self.watch.crossed(crossed));
+        }
+        Ok(())
     }
 
     /// Says that this gateway is there and renews the leases of its requests.
-    pub(super) async fn beat(&self) -> Result<(), super::link::Away> {
-        let gateways = format!("{}gateways", self.prefix);
+    pub(super) async fn beat(&self) -> Result<(), Away> {
         loop {
             let due = self.link.due();
             let is_last = due.len() < super::link::RENEWED_AT_ONCE;
             let mut call = self.scripts.beat.prepare_invoke();
-            call.key(&gateways).arg(self.link.id()).arg(super::link::BELIEVED_MS);
-            call.arg(super::LEASE_MS);
+            self.say_hello(&mut call);
             for (ticket, keys) in &due {
                 for key in keys.iter() {
                     call.key(key).arg(&**ticket);
                 }
             }
-            let count: u64 = self.link.probe(&call).await?;
-            self.link.heard(count);
+            let said: Said = self.link.ask(&call).await?;
+            self.heard(&said);
             if is_last {
                 return Ok(());
             }
         }
+    }
+
+    /// Who this gateway is, for the script.
+    pub(super) fn say_hello(&self, call: &mut ScriptInvocation<'_>) {
+        let [gateways, written] = self.presence();
+        let lag = self.link.lag().and_then(|lag| u64::try_from(lag.as_millis()).ok());
+        call.key(gateways).key(written).arg(self.link.id()).arg(super::link::BELIEVED_MS);
+        call.arg(super::LEASE_MS).arg(super::text(lag)).arg(MISSED_MS);
+    }
+
+    pub(super) fn heard(&self, said: &Said) {
+        let said = said.list();
+        self.link.heard(number(said.first()), number(said.get(1)));
+    }
+
+    /// Says that this gateway is gone, and has written all.
+    pub async fn leave(&self) {
+        let mut call = self.scripts.leave.prepare_invoke();
+        let [gateways, written] = self.presence();
+        call.key(gateways).key(written).arg(self.link.id());
+        if self.link.ask::<Said>(&call).await.is_err() {
+            tracing::debug!("Redis was not told that this gateway is gone");
+        }
+    }
+
+    fn presence(&self) -> [String; 2] {
+        ["gateways", "written"].map(|name| format!("{}{name}", self.prefix))
     }
 }
 

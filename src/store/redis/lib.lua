@@ -3,6 +3,10 @@
 --   r<i> t<i>    the same for each second, by second % 61
 --   n p h        leases, requests at one time, money that is held
 --   b e u        what was spent, the start of the term, until when a guess of it is good
+--   c            what was paid since the hash was made; only grows
+--   k q          marks, `ms:c`: how it stood when the ledger had all from before, and when it was last
+--                to be asked
+--   d            when it is to be asked again
 --   L<ticket>    a lease: expiry:parallel:amount:second:tokens (second is -1 without a window)
 --   w            when expired leases were looked for
 -- Money is pico-dollars: added up by Redis as whole numbers, compared here as floating point.
@@ -64,4 +68,36 @@ local function sweep(key)
     end
   end
   redis.call('HSET', key, 'w', whole(now))
+end
+
+-- How often the ledger is asked for an account, and how soon again where it may not have all.
+local REFRESH, CONFIRM = 10000, 5000
+
+-- What an account has spent in a term, of its fields b, e and u; false if that is not known.
+local function spent_in(key, term, b, e, u)
+  if not b or (u and now > num(u)) then return false end
+  -- Only forward: gateways' clocks differ by a little.
+  if term ~= '' and (not e or e == '' or tonumber(term) > tonumber(e)) then
+    redis.call('HSET', key, 'b', '0', 'e', term)
+    return '0'
+  end
+  return b
+end
+
+-- Has the ledger asked for an account by whoever is told: its mark, or '' if that is not due.
+local function due(key, at)
+  if at and now < num(at) then return '' end
+  local mark = whole(now) .. ':' .. (redis.call('HGET', key, 'c') or '0')
+  redis.call('HSET', key, 'd', whole(now + REFRESH), 'q', mark)
+  return mark
+end
+
+-- Adds what was paid to an account that is known. Returns what it had spent before and after.
+local function pay(key, cost)
+  if cost == '0' then return {'', ''} end
+  local before = redis.call('HGET', key, 'b')
+  if not before then return {'', ''} end
+  redis.call('HINCRBY', key, 'b', cost)
+  redis.call('HINCRBY', key, 'c', cost)
+  return {before, redis.call('HGET', key, 'b')}
 end

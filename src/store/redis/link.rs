@@ -15,6 +15,7 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, watch};
 
 use super::Redis;
+use super::said::Said;
 use crate::patience::within;
 
 /// Failures in a row after which nobody asks any more.
@@ -29,12 +30,19 @@ const CONNECT_MAX: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// A request that is open for so long renews its leases.
-const RENEWED_AFTER: Duration = Duration::from_secs(20);
+const RENEWED_AFTER: Duration = Duration::from_secs(10);
 pub(super) const RENEWED_AT_ONCE: usize = 200;
 
 /// Redis did not answer, or not in time.
 #[derive(Debug)]
-pub(super) struct Away;
+pub(super) struct Away {
+    /// It was asked, and may have done it.
+    pub(super) is_asked: bool,
+}
+
+impl Away {
+    const NOT_ASKED: Self = Self { is_asked: false };
+}
 
 /// The connection.
 pub(super) struct Link {
@@ -48,6 +56,10 @@ pub(super) struct Link {
     failures: AtomicU64,
     episode: AtomicU64,
     gateways: AtomicU32,
+    /// Until when all that any gateway spent is in the ledger, by Redis's clock; 0: who knows.
+    written_ms: AtomicU64,
+    /// The same of this gateway.
+    wrote: Mutex<Option<Instant>>,
     told: AtomicBool,
     lost: Notify,
     open: Mutex<FxHashMap<Arc<str>, Open>>,
@@ -98,6 +110,8 @@ impl Link {
             failures: AtomicU64::new(0),
             episode: AtomicU64::new(0),
             gateways: AtomicU32::new(1),
+            written_ms: AtomicU64::new(0),
+            wrote: Mutex::default(),
             told: AtomicBool::new(false),
             lost: Notify::new(),
             open: Mutex::default(),
@@ -129,9 +143,23 @@ impl Link {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// How many gateways there are.
-    pub(super) fn heard(&self, gateways: u64) {
+    /// How many gateways there are, and until when all of them have written what they spent.
+    pub(super) fn heard(&self, gateways: u64, written_ms: u64) {
         self.gateways.store(u32::try_from(gateways).unwrap_or(u32::MAX), Ordering::Relaxed);
+        self.written_ms.store(written_ms, Ordering::Relaxed);
+    }
+
+    pub(super) fn written(&self) -> Option<u64> {
+        Some(self.written_ms.load(Ordering::Relaxed)).filter(|written| *written != 0)
+    }
+
+    pub(super) fn wrote(&self, lag: Option<Duration>) {
+        *self.wrote.lock() = lag.and_then(|lag| Instant::now().checked_sub(lag));
+    }
+
+    /// How long ago all that this gateway had spent was in the ledger.
+    pub(super) fn lag(&self) -> Option<Duration> {
+        self.wrote.lock().map(|at| at.elapsed())
     }
 
     /// A request may hold something.
@@ -168,13 +196,6 @@ impl Link {
         self.judged(answer.map_err(|_| None).and_then(|answer| answer.map_err(Some)))
     }
 
-    pub(super) async fn command(&self, command: &redis::Cmd) -> Result<(), Away> {
-        let mut connection = self.connection().await?;
-        let asking = pin!(command.exec_async(&mut connection));
-        let answer = within(self.timeout, asking).await;
-        self.judged(answer.map_err(|_| None).and_then(|answer| answer.map_err(Some)))
-    }
-
     fn judged<T>(&self, answer: Result<T, Option<redis::RedisError>>) -> Result<T, Away> {
         match answer {
             Ok(answer) => {
@@ -190,23 +211,15 @@ impl Link {
                 if is_gone || row >= FAILURES_MAX {
                     self.leave(&why);
                 }
-                Err(Away)
+                Err(Away { is_asked: true })
             }
         }
-    }
-
-    /// As [`Link::ask`], for the probe that decides whether Redis is well.
-    pub(super) async fn probe<T: FromRedisValue>(
-        &self,
-        call: &ScriptInvocation<'_>,
-    ) -> Result<T, Away> {
-        self.ask(call).await
     }
 
     async fn connection(&self) -> Result<MultiplexedConnection, Away> {
         let known = match &*self.state.borrow() {
             State::Well(connection) => Some(connection.clone()),
-            State::Away => return Err(Away),
+            State::Away => return Err(Away::NOT_ASKED),
             State::Starting => None,
         };
         if let Some(connection) = known {
@@ -217,9 +230,9 @@ impl Link {
         match within(self.timeout, begun).await {
             Ok(Ok(state)) => match &*state {
                 State::Well(connection) => Ok(connection.clone()),
-                State::Away | State::Starting => Err(Away),
+                State::Away | State::Starting => Err(Away::NOT_ASKED),
             },
-            _ => Err(Away),
+            _ => Err(Away::NOT_ASKED),
         }
     }
 
@@ -288,13 +301,12 @@ impl Redis {
     async fn try_out(&self, connection: MultiplexedConnection) -> bool {
         let link = &self.link;
         let mut tried = connection.clone();
-        let gateways = format!("{}gateways", self.prefix);
         let mut call = self.scripts.beat.prepare_invoke();
-        call.key(&gateways).arg(link.id()).arg(BELIEVED_MS).arg(super::LEASE_MS);
-        let asking = pin!(call.invoke_async::<u64>(&mut tried));
+        self.say_hello(&mut call);
+        let asking = pin!(call.invoke_async::<Said>(&mut tried));
         match within(CONNECT_MAX, asking).await {
-            Ok(Ok(count)) => {
-                link.heard(count);
+            Ok(Ok(said)) => {
+                self.heard(&said);
                 link.state.send_replace(State::Well(connection));
                 if link.told.swap(false, Ordering::Relaxed) {
                     tracing::info!("Redis is back: limits and budgets are shared again");

@@ -3,94 +3,54 @@
 //! ```text
 //! Redis (mod.rs)      one script for each decision and one for each settlement
 //! Link (link.rs)      the connection, its deadline and its breaker, and who else is there
+//! Lease (lease.rs)    what a request holds
 //! Jobs (jobs.rs)      settlements that nobody waits for, kept while Redis is away
+//! RedisPlace (place.rs) where it is
+//! said.rs             what scripts say
 //! *.lua               what is done in one step: lib.lua is put before each
 //! ```
 //!
 //! Every place is a lease. A gateway renews those of its requests; one that is gone does not, and what
-//! it held comes back within a minute. A request never waits longer than the deadline, and when Redis
+//! it held comes back within half a minute. A request never waits longer than the deadline, and when Redis
 //! failed several times in a row it is not asked at all until a probe has found it well again.
 //!
 //! All keys of a decision have to be on one server: a Redis Cluster is not supported.
 
 mod jobs;
+mod lease;
 mod link;
+mod place;
+mod said;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use redis::{
-    Client, ConnectionAddr, FromRedisValue, IntoConnectionInfo, RedisConnectionInfo, Script,
-};
+use parking_lot::Mutex;
+use redis::{Script, ScriptInvocation};
 
 use self::jobs::{Job, Jobs};
+use self::lease::Lease;
 use self::link::Link;
+pub use self::place::RedisPlace;
+use self::said::{Said, list, number, word};
 use crate::admission::{
-    Claim, Claims, Counters, Held, Key, Known, Moment, Need, Refusal, Room, Spent, Stop, Terms,
+    Claim, Claims, Counters, Due, Held, Key, Known, Mark, Moment, Need, Refusal, Room, Stop, Terms,
     Watch, Why,
 };
 use crate::limits::{Dimension, Used};
 use crate::money::Usd;
-use crate::secret::Secret;
-use crate::spend::ScopeKind;
+use crate::spend::{Scope, Term};
 
 /// How long what a request holds outlives the last sign of its gateway.
-const LEASE_MS: u64 = 60_000;
+pub const LEASE_MS: u64 = 30_000;
 /// How long counters that nobody asks for are kept.
 const KEPT_MS: u64 = 3_600_000;
 /// How long a guess of what was spent is good.
 const GUESS_MS: u64 = 10_000;
-
-/// Where Redis is, and how it is used.
-#[derive(Clone, Debug)]
-pub struct RedisPlace {
-    /// `redis://` or `rediss://` with everything in it; outranks the rest.
-    pub url: Option<Secret>,
-    pub host: Box<str>,
-    pub port: u16,
-    pub tls: bool,
-    pub username: Option<Box<str>>,
-    pub password: Option<Secret>,
-    pub db: i64,
-    /// What all keys begin with.
-    pub namespace: Box<str>,
-    /// The deadline of one operation.
-    pub timeout: Duration,
-}
-
-impl RedisPlace {
-    /// Whether it can be a place.
-    ///
-    /// # Errors
-    /// Why not; without what is secret.
-    pub fn check(&self) -> Result<(), String> {
-        self.client().map(drop)
-    }
-
-    fn client(&self) -> Result<Client, String> {
-        // The text of the error may hold the URL, and with it the password.
-        let unreadable = |_| "the URL of Redis cannot be read".to_owned();
-        if let Some(url) = &self.url {
-            return Client::open(url.expose()).map_err(unreadable);
-        }
-        let (host, port) = (self.host.to_string(), self.port);
-        let address = match self.tls {
-            true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
-            false => ConnectionAddr::Tcp(host, port),
-        };
-        let mut settings = RedisConnectionInfo::default().set_db(self.db);
-        if let Some(username) = &self.username {
-            settings = settings.set_username(username);
-        }
-        if let Some(password) = &self.password {
-            settings = settings.set_password(password.expose());
-        }
-        let info = address.into_connection_info().map_err(unreadable)?;
-        Client::open(info.set_redis_settings(settings)).map_err(unreadable)
-    }
-}
+/// Accounts that wait until the ledger is asked for them; others are told again later.
+const DUE_MAX: usize = 10_000;
 
 /// The shared counters.
 #[derive(Debug)]
@@ -100,6 +60,8 @@ pub struct Redis {
     prefix: Box<str>,
     scripts: Scripts,
     watch: Arc<dyn Watch>,
+    /// Accounts that this gateway is to ask the ledger for.
+    due: Mutex<Vec<Due>>,
     /// Given to what a request holds.
     me: Weak<Self>,
 }
@@ -107,8 +69,13 @@ pub struct Redis {
 struct Scripts {
     take: Script,
     settle: Script,
+    pay: Script,
     learn: Script,
+    correct: Script,
+    sums: Script,
+    forget: Script,
     beat: Script,
+    leave: Script,
 }
 
 impl std::fmt::Debug for Scripts {
@@ -123,8 +90,13 @@ impl Scripts {
         Self {
             take: script(include_str!("take.lua")),
             settle: script(include_str!("settle.lua")),
+            pay: script(include_str!("pay.lua")),
             learn: script(include_str!("learn.lua")),
+            correct: script(include_str!("correct.lua")),
+            sums: script(include_str!("sums.lua")),
+            forget: script(include_str!("forget.lua")),
             beat: script(include_str!("beat.lua")),
+            leave: script(include_str!("leave.lua")),
         }
     }
 }
@@ -142,6 +114,7 @@ impl Redis {
             prefix: format!("{}tollgate:", place.namespace).into(),
             scripts: Scripts::new(),
             watch,
+            due: Mutex::default(),
             me: me.clone(),
         }))
     }
@@ -163,61 +136,45 @@ impl Redis {
         self.link.failures()
     }
 
+    /// The period stands before the id, which may be any text.
     fn key(&self, key: &Key) -> String {
-        let Self { prefix, .. } = self;
-        let (kind, id) = (key.scope.kind.word(), &key.scope.id);
+        let (before, after) = (self.before_period(&key.scope), after_period(&key.scope));
         match key.period {
-            Some(period) => format!("{prefix}{kind}:{id}#{period}"),
-            None => format!("{prefix}{kind}:{id}"),
+            Some(period) => format!("{before}#{period}{after}"),
+            None => format!("{before}{after}"),
         }
     }
+
+    fn before_period(&self, scope: &Scope) -> String {
+        format!("{}{}", self.prefix, scope.kind.word())
+    }
+
+    /// Where it is kept which periods there are.
+    fn periods(&self) -> String {
+        format!("{}periods", self.prefix)
+    }
+
+    /// Takes down that the ledger is to be asked for accounts whose mark is told.
+    fn note_due<'a>(&self, marks: impl Iterator<Item = (&'a redis::Value, Key)>) {
+        for (mark, key) in marks {
+            let mark = std::str::from_utf8(word(Some(mark))).ok().and_then(|it| it.split_once(':'));
+            let Some((at, paid)) = mark else { continue };
+            let (Ok(at_ms), Ok(paid)) = (at.parse(), paid.parse()) else { continue };
+            let mut due = self.due.lock();
+            if due.len() < DUE_MAX {
+                due.push(Due { key, mark: Mark { at_ms, paid: Usd::from_pico(paid) } });
+            }
+        }
+    }
+}
+
+fn after_period(scope: &Scope) -> String {
+    format!(":{}", scope.id)
 }
 
 /// A text, or nothing.
 fn text(number: Option<u64>) -> String {
     number.map_or_else(String::new, |number| number.to_string())
-}
-
-/// What the script said, as a tree of numbers in texts.
-#[derive(Debug, Default)]
-struct Said(redis::Value);
-
-impl Said {
-    fn list(&self) -> &[redis::Value] {
-        list(&self.0)
-    }
-}
-
-impl FromRedisValue for Said {
-    fn from_redis_value(value: redis::Value) -> Result<Self, redis::ParsingError> {
-        Ok(Self(value))
-    }
-}
-
-fn list(value: &redis::Value) -> &[redis::Value] {
-    match value {
-        redis::Value::Array(list) => list,
-        _ => &[],
-    }
-}
-
-fn number(value: Option<&redis::Value>) -> u64 {
-    match value {
-        Some(redis::Value::Int(number)) => u64::try_from(*number).unwrap_or(0),
-        Some(redis::Value::BulkString(text)) => {
-            let text = std::str::from_utf8(text).unwrap_or_default();
-            // Less than nothing would be a correction that went too far.
-            text.parse::<i64>().map_or(0, |number| u64::try_from(number).unwrap_or(0))
-        }
-        _ => 0,
-    }
-}
-
-fn word(value: Option<&redis::Value>) -> &[u8] {
-    match value {
-        Some(redis::Value::BulkString(text)) => text,
-        _ => b"",
-    }
 }
 
 #[async_trait]
@@ -260,9 +217,14 @@ impl Counters for Redis {
         hold.ends = true;
         let said: Said = match self.link.ask(&call).await {
             Ok(said) => said,
-            Err(link::Away) => return Err(Stop::Away),
+            Err(link::Away { .. }) => return Err(Stop::Away),
         };
         let said = said.list();
+        let marks = list(said.get(2).unwrap_or(&redis::Value::Nil)).iter();
+        // Mostly none is due.
+        if marks.clone().any(|mark| !word(Some(mark)).is_empty()) {
+            self.note_due(marks.zip(claims.as_slice().iter().map(Claim::key)));
+        }
         let rows = list(said.get(1).unwrap_or(&redis::Value::Nil));
         match number(said.first()) {
             1 => {
@@ -301,26 +263,70 @@ impl Counters for Redis {
         }
     }
 
-    async fn learn(&self, known: &[Known], is_guess: bool) -> Result<(), Stop> {
+    async fn learn(&self, known: &[Known], is_guess: bool, _now: Moment) -> Result<(), Stop> {
         let mut call = self.scripts.learn.prepare_invoke();
+        call.key(self.periods());
         call.arg(KEPT_MS).arg(if is_guess { GUESS_MS.to_string() } else { String::new() });
         for Known { key, term, spent } in known {
-            let start = term.and_then(|term| u64::try_from(term.start.as_millisecond()).ok());
-            call.key(self.key(key)).arg(text(start)).arg(spent.pico());
+            let period = key.period.map_or_else(String::new, |period| period.to_string());
+            call.key(self.key(key)).arg(period).arg(start(*term)).arg(spent.pico());
         }
-        let said: Result<Said, link::Away> = self.link.ask(&call).await;
-        said.map(drop).map_err(|link::Away| Stop::Away)
+        self.asked(&call).await.map(drop)
+    }
+
+    fn due(&self) -> Vec<Due> {
+        std::mem::take(&mut self.due.lock())
+    }
+
+    fn wrote(&self, lag: Option<Duration>, _now: Moment) {
+        self.link.wrote(lag);
+    }
+
+    fn written(&self) -> Option<u64> {
+        self.link.written()
+    }
+
+    async fn correct(
+        &self,
+        said: &[(Mark, Known)],
+        written: Option<u64>,
+        _now: Moment,
+    ) -> Result<(), Stop> {
+        let mut call = self.scripts.correct.prepare_invoke();
+        call.arg(text(written));
+        for (mark, Known { key, term, spent }) in said {
+            let mark = format!("{}:{}", mark.at_ms, mark.paid.pico());
+            call.key(self.key(key)).arg(mark).arg(start(*term)).arg(spent.pico());
+        }
+        self.asked(&call).await.map(drop)
+    }
+
+    async fn sums(&self, asked: &[(Key, Option<Term>)]) -> Result<Vec<Option<Usd>>, Stop> {
+        let mut call = self.scripts.sums.prepare_invoke();
+        for (key, term) in asked {
+            call.key(self.key(key)).arg(start(*term));
+        }
+        let said = self.asked(&call).await?;
+        let rows = || said.list().iter().map(list);
+        let marks = rows().filter_map(|row| row.get(1));
+        self.note_due(marks.zip(asked.iter().map(|(key, _)| key.clone())));
+        let sum = |row: &[redis::Value]| {
+            let known = row.first().filter(|sum| !word(Some(sum)).is_empty());
+            known.map(|sum| Usd::from_pico(number(Some(sum))))
+        };
+        Ok(rows().map(sum).collect())
     }
 
     fn pay(&self, claims: &Claims, cost: Usd) {
-        let keys = claims.as_slice().iter().map(|claim| self.key(&claim.key()));
-        let (keys, claims) = (keys.collect(), claims.clone());
-        let spent = Spent { counted: true, tokens: 0, cost };
-        self.jobs.push(Job::Settle { ticket: "".into(), keys, claims, spent, resets: Vec::new() });
+        let paying = claims.as_slice().iter().filter(|claim| claim.pays());
+        let keys: Vec<_> = paying.map(|claim| self.key(&claim.key())).collect();
+        if !keys.is_empty() && cost != Usd::ZERO {
+            self.jobs.push(Job::Pay { ticket: self.link.ticket(), keys, cost });
+        }
     }
 
-    fn forget(&self, key: &Key) {
-        self.jobs.push(Job::Forget(self.key(key)));
+    fn forget(&self, scope: &Scope) {
+        self.jobs.push(Job::Forget(scope.clone()));
     }
 
     fn gateways(&self) -> u32 {
@@ -334,6 +340,17 @@ impl Counters for Redis {
     fn episode(&self) -> u64 {
         self.link.episode()
     }
+}
+
+impl Redis {
+    async fn asked(&self, call: &ScriptInvocation<'_>) -> Result<Said, Stop> {
+        self.link.ask(call).await.map_err(|link::Away { .. }| Stop::Away)
+    }
+}
+
+/// The start of a term as the scripts know it.
+fn start(term: Option<Term>) -> String {
+    text(term.and_then(|term| u64::try_from(term.start.as_millisecond()).ok()))
 }
 
 /// What the script says of a claim without room.
@@ -368,70 +385,4 @@ fn refusal(
 
 fn resets(claim: &Claim, terms: &Terms<'_>, now: Moment) -> Option<Timestamp> {
     Some(claim.account_period()?.term(now.at, terms.zone).end)
-}
-
-/// What a request holds.
-#[derive(Debug)]
-struct Lease {
-    redis: Weak<Redis>,
-    ticket: Arc<str>,
-    keys: Arc<[String]>,
-    claims: Claims,
-    /// When the budgets of the claims start anew, in their order.
-    resets: Vec<Option<Timestamp>>,
-    rooms: Vec<Room>,
-    spent: Vec<Usd>,
-    /// There may be something to give back.
-    ends: bool,
-}
-
-impl Lease {
-    /// Nothing was taken.
-    fn abandon(&mut self) {
-        self.ends = false;
-        if let Some(redis) = self.redis.upgrade() {
-            redis.link.closed(&self.ticket);
-        }
-    }
-
-    fn end(&mut self, spent: Spent) {
-        if !std::mem::take(&mut self.ends) {
-            return;
-        }
-        let Some(redis) = self.redis.upgrade() else { return };
-        redis.link.closed(&self.ticket);
-        redis.jobs.push(Job::Settle {
-            ticket: Arc::clone(&self.ticket),
-            keys: Arc::clone(&self.keys),
-            claims: std::mem::take(&mut self.claims),
-            spent,
-            resets: std::mem::take(&mut self.resets),
-        });
-    }
-}
-
-impl Held for Lease {
-    fn rooms(&self) -> &[Room] {
-        &self.rooms
-    }
-
-    fn spent(&self) -> &[Usd] {
-        &self.spent
-    }
-
-    fn key_spent(&self) -> Option<Usd> {
-        let mut claims = self.claims.as_slice().iter();
-        let at = claims.position(|claim| claim.scope.kind == ScopeKind::Key && claim.pays())?;
-        self.spent.get(at).copied()
-    }
-
-    fn settle(mut self: Box<Self>, spent: Spent, _now: Moment) {
-        self.end(spent);
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.end(Spent::default());
-    }
 }

@@ -1,12 +1,14 @@
--- Replaces what a request holds by what it used. Done twice, it changes nothing the second time but
--- what is paid. What a lease that expired had reserved stays as it is.
--- ARGV: ticket ('' for a payment alone), counted (0/1), tokens, cost; then for each key: pays (0/1)
+-- Replaces what a request holds by what it used. Done twice, it changes nothing the second time: the
+-- lease is gone by then. If that was because it expired, the ledger says what was spent. What a lease
+-- that expired had reserved stays as it is.
+-- ARGV: ticket, counted (0/1), tokens, cost, told before (0/1); then for each key: pays (0/1)
 -- Returns what each had spent before and after.
 local ticket, counted, tokens, cost = ARGV[1], ARGV[2] == '1', num(ARGV[3]), ARGV[4]
+local again = ARGV[5] == '1'
 local sums = {}
 for i, key in ipairs(KEYS) do
   local field = 'L' .. ticket
-  local lease = ticket ~= '' and redis.call('HGET', key, field)
+  local lease = redis.call('HGET', key, field)
   if lease then
     release(key, field, lease)
     local second, reserved = lease:match('^%d+:%d:%d+:(%-?%d+):(%d+)$')
@@ -27,10 +29,6 @@ for i, key in ipairs(KEYS) do
     end
   end
   sums[i] = {'', ''}
-  local before = ARGV[4 + i] == '1' and cost ~= '0' and redis.call('HGET', key, 'b')
-  if before then
-    redis.call('HINCRBY', key, 'b', cost)
-    sums[i] = {before, redis.call('HGET', key, 'b')}
-  end
+  if ARGV[5 + i] == '1' and (lease or not again) then sums[i] = pay(key, cost) end
 end
 return sums

@@ -1,9 +1,10 @@
 -- Takes what a request needs of all claims, or of none.
 -- ARGV: ticket, lease ms, input, output, most, keep ms; then for each key
 --       requests, tokens, parallel, max budget (each or ''), pays (0/1), start of the term or ''
--- Returns {1, requests and tokens in each window and what each has spent}
---      or {0, for each claim without room: index, what, limit, used or spent, wait ms or held}
---      or {2, indexes of accounts that are not known}
+-- Returns {1, requests and tokens in each window and what each has spent, marks}
+--      or {0, for each claim without room: index, what, limit, used or spent, wait ms or held; marks}
+--      or {2, indexes of accounts that are not known, marks}
+-- A mark that is not '' tells that the ledger is to be asked for this account, by whoever reads this.
 local ticket, lease_ms = ARGV[1], tonumber(ARGV[2])
 local input, output, most, keep = num(ARGV[3]), num(ARGV[4]), num(ARGV[5]), ARGV[6]
 local found, over, unknown = {}, {}, {}
@@ -38,22 +39,17 @@ for i, key in ipairs(KEYS) do
     requests = tonumber(ARGV[at + 1]), tokens = tonumber(ARGV[at + 2]),
     parallel = tonumber(ARGV[at + 3]), max = tonumber(ARGV[at + 4]),
     pays = ARGV[at + 5] == '1', term = ARGV[at + 6], amount = 0, spent = '0',
+    mark = '',
   }
   found[i] = claim
   local leases = redis.call('HMGET', key, 'n', 'w')
   if num(leases[1]) > 0 and now - num(leases[2]) >= 1000 then sweep(key) end
-  local have = redis.call('HMGET', key, 'p', 'h', 'b', 'e', 'u')
-  local known = have[3]
-  if claim.pays and (not known or (have[5] and now > num(have[5]))) then
+  local have = redis.call('HMGET', key, 'p', 'h', 'b', 'e', 'u', 'd')
+  local known = claim.pays and spent_in(key, claim.term, have[3], have[4], have[5])
+  if claim.pays and not known then
     unknown[#unknown + 1] = i
   elseif claim.pays then
-    local term = have[4] or ''
-    -- Only forward: gateways' clocks differ by a little.
-    if claim.term ~= '' and (term == '' or tonumber(claim.term) > tonumber(term)) then
-      redis.call('HSET', key, 'b', '0', 'e', claim.term)
-      known = '0'
-    end
-    claim.spent = known
+    claim.spent, claim.mark = known, due(key, have[6])
     if claim.max then
       local held = num(have[2])
       local left = claim.max - num(known) - held
@@ -84,8 +80,10 @@ for i, key in ipairs(KEYS) do
   end
 end
 
-if #unknown > 0 then return {2, unknown} end
-if #over > 0 then return {0, over} end
+local marks = {}
+for i, claim in ipairs(found) do marks[i] = claim.mark end
+if #unknown > 0 then return {2, unknown, marks} end
+if #over > 0 then return {0, over, marks} end
 
 local rooms = {}
 for i, key in ipairs(KEYS) do
@@ -108,4 +106,4 @@ for i, key in ipairs(KEYS) do
   redis.call('PEXPIRE', key, keep)
   rooms[i] = {whole(claim.r or 0), whole(claim.t or 0), claim.spent}
 end
-return {1, rooms}
+return {1, rooms, marks}

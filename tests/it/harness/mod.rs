@@ -48,10 +48,20 @@ pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     eventually_some(what, || holds().then_some(()));
 }
 
+/// Waits until the condition holds, for what takes a while by itself.
+#[track_caller]
+pub fn eventually_after(usual: Duration, what: &str, mut holds: impl FnMut() -> bool) {
+    some_until(Instant::now() + usual + patience(), what, || holds().then_some(()));
+}
+
 /// Waits until there is something, and returns it.
 #[track_caller]
-pub fn eventually_some<T>(what: &str, mut find: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + patience();
+pub fn eventually_some<T>(what: &str, find: impl FnMut() -> Option<T>) -> T {
+    some_until(Instant::now() + patience(), what, find)
+}
+
+#[track_caller]
+fn some_until<T>(deadline: Instant, what: &str, mut find: impl FnMut() -> Option<T>) -> T {
     loop {
         if let Some(found) = find() {
             return found;

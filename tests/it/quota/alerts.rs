@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use super::*;
 
 /// Takes what is posted, and says that all is well; the first time it says that it is not.
-fn mailbox() -> (String, Arc<Mutex<Vec<Value>>>) {
+pub(super) fn mailbox() -> (String, Arc<Mutex<Vec<Value>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let letters = Arc::<Mutex<Vec<Value>>>::default();

@@ -4,6 +4,7 @@ mod alerts;
 mod budgets;
 mod limits;
 mod shared;
+mod truth;
 
 use serde_json::{Value, json};
 

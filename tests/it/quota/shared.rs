@@ -1,6 +1,6 @@
 //! Two gateways on one Redis and one PostgreSQL.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -12,20 +12,27 @@ const PATIENCE: u32 = 3;
 /// Two gateways that share keys, limits and budgets.
 fn two(provider: &Upstream, redis: &Redis, more: &str) -> [Gateway; 2] {
     let database = postgres::database();
-    let gateways = [(); 2].map(|()| {
-        priced(provider)
-            .litellm(&format!(
-                "cache_params: {{type: redis, host: 127.0.0.1, port: {}, namespace: test, \
-                 socket_timeout: {PATIENCE}}}",
-                redis.port()
-            ))
-            .general(&format!("database_url: \"{database}\"\n{more}"))
-            .start()
-    });
-    for gateway in &gateways {
-        eventually("both know of each other", || shown(gateway)["gateways"] == 2);
-    }
+    let gateways =
+        [(); 2].map(|()| sharing(priced(provider), redis, &database).general(more).start());
+    know_each_other(&gateways);
     gateways
+}
+
+/// A gateway that shares keys, limits and budgets with others.
+pub(super) fn sharing(builder: Builder, redis: &Redis, database: &str) -> Builder {
+    builder
+        .litellm(&format!(
+            "cache_params: {{type: redis, host: 127.0.0.1, port: {}, namespace: test, \
+             socket_timeout: {PATIENCE}}}",
+            redis.port()
+        ))
+        .general(&format!("database_url: \"{database}\""))
+}
+
+pub(super) fn know_each_other(gateways: &[Gateway]) {
+    for gateway in gateways {
+        eventually("all know of each other", || shown(gateway)["gateways"] == gateways.len());
+    }
 }
 
 /// What health says of the counters.
@@ -38,11 +45,11 @@ fn mode(gateway: &Gateway) -> String {
 }
 
 /// How many of the requests to both in turn are answered until one is refused by each.
-fn answered(clients: &[Client], most: usize) -> usize {
+pub(super) fn answered(clients: &[Client], most: usize) -> usize {
     (0..most).filter(|turn| ask(&clients[turn % clients.len()]).send().status == 200).count()
 }
 
-fn holders(gateways: &[Gateway], key: &str) -> Vec<Client> {
+pub(super) fn holders(gateways: &[Gateway], key: &str) -> Vec<Client> {
     gateways.iter().map(|gateway| holder(gateway, key)).collect()
 }
 
@@ -170,4 +177,53 @@ fn without_its_redis_a_gateway_starts_all_the_same() {
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     gateway.wait_for_message("Redis is away");
     assert!(!gateway.messages().contains("secret-word"), "{}", gateway.messages());
+}
+
+#[test]
+fn nobody_hangs_while_redis_comes_and_goes() {
+    let (provider, mut redis) = (ten_tokens(), Redis::start());
+    let gateways = two(&provider, &redis, "");
+    let busy = key(&gateways[0], json!({"rpm_limit": 1_000_000, "max_budget": 1000}));
+    let is_over = AtomicBool::new(false);
+    let (asked, slowest) = (AtomicUsize::new(0), AtomicU64::new(0));
+    std::thread::scope(|threads| {
+        for turn in 0..12 {
+            let (gateways, busy, is_over) = (&gateways, &busy, &is_over);
+            let (asked, slowest) = (&asked, &slowest);
+            threads.spawn(move || {
+                let client = holder(&gateways[turn % 2], busy);
+                while !is_over.load(Ordering::Relaxed) {
+                    let began = Instant::now();
+                    let reply = ask(&client).send();
+                    let took = u64::try_from(began.elapsed().as_millis()).unwrap();
+                    slowest.fetch_max(took, Ordering::Relaxed);
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    assert_eq!(reply.status, 200, "{reply:?}");
+                }
+            });
+        }
+        let served = |what: &str| {
+            let before = asked.load(Ordering::Relaxed);
+            eventually(what, || asked.load(Ordering::Relaxed) > before + 60);
+        };
+        let found = || {
+            for gateway in &gateways {
+                eventually("Redis is found again", || mode(gateway) == "shared");
+            }
+        };
+        served("with Redis");
+        redis.pause();
+        served("while it is paused");
+        redis.resume();
+        found();
+        redis.stop();
+        served("while it is gone");
+        redis.restart();
+        found();
+        served("afterwards");
+        is_over.store(true, Ordering::Relaxed);
+    });
+    let longest = u64::from(PATIENCE) * 1000 * 2;
+    let slowest = slowest.into_inner();
+    assert!(slowest < longest, "one waited for {slowest} ms");
 }

@@ -6,13 +6,15 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tollgate::admission::{
-    Claim, Claims, Counters, Crossed, Held, Known, Memory, Moment, Need, Spent, Stop, Terms, Watch,
-    Why,
+    Claim, Claims, Counters, Crossed, Due, Held, Key, Known, Mark, Memory, Moment, Need, Spent,
+    Stop, Terms, Watch, Why,
 };
 use tollgate::limits::{Cost, Limit};
 use tollgate::money::Usd;
-use tollgate::spend::{Scope, ScopeKind};
+use tollgate::quota::Quota;
+use tollgate::spend::{Ledger, Scope, ScopeKind};
 use tollgate::store::redis::{Redis, RedisPlace};
+use tollgate::store::{Database, Place};
 
 use crate::harness::redis::Redis as Server;
 
@@ -61,7 +63,7 @@ async fn decide(
             Err(Stop::Refused(refusal)) => return Err(refusal.why),
             Err(Stop::Unknown(keys)) => {
                 let known = keys.into_iter().map(|key| Known { key, term: None, spent: Usd::ZERO });
-                counters.learn(&known.collect::<Vec<_>>(), false).await.unwrap();
+                counters.learn(&known.collect::<Vec<_>>(), false, now()).await.unwrap();
             }
             Err(Stop::Away) => panic!("it is there"),
         }
@@ -141,4 +143,213 @@ async fn redis_decides_as_memory_does() {
         }
     }
     driving.abort();
+}
+
+/// Counters in a Redis of a test's own, which are driven.
+struct Shared {
+    redis: Arc<Redis>,
+    driving: tokio::task::JoinHandle<()>,
+}
+
+impl Shared {
+    async fn on(server: &Server, timeout: Duration) -> Self {
+        let place = RedisPlace { timeout, ..place(server) };
+        let redis = Redis::new(&place, Arc::new(Nobody)).unwrap();
+        let driver = Arc::clone(&redis);
+        let driving = tokio::task::spawn(async move { driver.run().await });
+        let shared = Self { redis, driving };
+        shared.until("it is connected", |redis| redis.is_well()).await;
+        shared
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn(&Redis) -> bool) {
+        let deadline = SystemTime::now() + crate::harness::patience();
+        while !holds(&self.redis) {
+            assert!(SystemTime::now() < deadline, "waited in vain for this: {what}");
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Takes what a request of a claim needs, which may be learned to have spent so much.
+    async fn take(&self, claims: &Claims, most: f64, spent: f64) -> Result<Box<dyn Held>, Why> {
+        let need = Need { tokens: Cost::default(), most: usd(most) };
+        for _ in 0..3 {
+            match self.redis.take(claims, &need, &TERMS, now()).await {
+                Ok(held) => return Ok(held),
+                Err(Stop::Refused(refusal)) => return Err(refusal.why),
+                Err(Stop::Unknown(keys)) => self.learn(keys, spent).await,
+                Err(Stop::Away) => panic!("it is there"),
+            }
+        }
+        panic!("it does not learn")
+    }
+
+    async fn learn(&self, keys: Vec<Key>, dollars: f64) {
+        let known = keys.into_iter().map(|key| Known { key, term: None, spent: usd(dollars) });
+        self.redis.learn(&known.collect::<Vec<_>>(), false, now()).await.unwrap();
+    }
+
+    async fn pays(&self, claims: &Claims, dollars: f64) {
+        let held = self.take(claims, 0.0, 0.0).await.unwrap();
+        held.settle(Spent { counted: true, tokens: 0, cost: usd(dollars) }, now());
+        self.until("it is told", |redis| redis.waiting() == 0).await;
+    }
+
+    async fn sum(&self, claim: &Claim) -> Option<Usd> {
+        self.redis.sums(&[(claim.key(), None)]).await.unwrap()[0]
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.driving.abort();
+    }
+}
+
+fn payer(id: &str, max: f64) -> (Claim, Claims) {
+    let mut claim = Claim::new(Scope::new(ScopeKind::Key, id));
+    claim.max_budget = Some(usd(max));
+    (claim.clone(), Claims::new(vec![claim]))
+}
+
+/// Makes an account due now, and has it asked for.
+async fn due(server: &Server, shared: &Shared, claim: &Claim) -> Due {
+    drop(shared.redis.due());
+    assert!(server.ask(&format!("HSET t:tollgate:key:{} d 0", claim.scope.id)).contains(':'));
+    shared.sum(claim).await;
+    shared.redis.due().pop().expect("somebody has to ask")
+}
+
+async fn correct(shared: &Shared, mark: Mark, claim: &Claim, dollars: f64, written: Option<u64>) {
+    let known = Known { key: claim.key(), term: None, spent: usd(dollars) };
+    shared.redis.correct(&[(mark, known)], written, now()).await.unwrap();
+}
+
+const SOON: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_is_brought_in_step_with_the_ledger() {
+    let server = Server::start();
+    let shared = Shared::on(&server, SOON).await;
+    let (claim, claims) = payer("k", 100.0);
+    shared.pays(&claims, 3.0).await;
+    assert_eq!(shared.sum(&claim).await, Some(usd(3.0)));
+
+    let asked = due(&server, &shared, &claim).await;
+    assert!(shared.redis.due().is_empty(), "one gateway asks");
+    correct(&shared, asked.mark, &claim, 5.0, None).await;
+    assert_eq!(shared.sum(&claim).await, Some(usd(5.0)), "a killed gateway has paid as well");
+
+    let asked = due(&server, &shared, &claim).await;
+    correct(&shared, asked.mark, &claim, 1.0, Some(1)).await;
+    assert_eq!(shared.sum(&claim).await, Some(usd(5.0)), "a journal lags behind");
+
+    let asked = due(&server, &shared, &claim).await;
+    shared.pays(&claims, 0.5).await;
+    correct(&shared, asked.mark, &claim, 4.0, Some(asked.mark.at_ms)).await;
+    assert_eq!(
+        shared.sum(&claim).await,
+        Some(usd(5.5)),
+        "all three and a half may be on their way"
+    );
+    let asked = due(&server, &shared, &claim).await;
+    correct(&shared, asked.mark, &claim, 4.0, Some(asked.mark.at_ms)).await;
+    assert_eq!(shared.sum(&claim).await, Some(usd(4.5)), "only the last payment may be");
+    correct(&shared, asked.mark, &claim, 9.0, None).await;
+    assert_eq!(shared.sum(&claim).await, Some(usd(4.5)), "an answer counts once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_resets_is_forgotten_in_every_period() {
+    let server = Server::start();
+    let shared = Shared::on(&server, SOON).await;
+    let (ever, _) = payer("k", 100.0);
+    let daily = Claim { period: "1d".parse().ok(), ..ever.clone() };
+    let (other, others) = payer("k#1d", 100.0);
+    for claim in [&ever, &daily] {
+        shared.pays(&Claims::new(vec![claim.clone()]), 3.0).await;
+    }
+    shared.pays(&others, 1.0).await;
+    // Another gateway, which has met none of them.
+    let second = Shared::on(&server, SOON).await;
+    let asked = due(&server, &shared, &ever).await;
+    second.redis.forget(&ever.scope);
+    second.until("it is told", |redis| redis.waiting() == 0).await;
+    assert_eq!(shared.sum(&ever).await, None);
+    assert_eq!(shared.redis.sums(&[(daily.key(), None)]).await.unwrap(), [None]);
+    assert_eq!(shared.sum(&other).await, Some(usd(1.0)), "somebody of another name");
+    shared.learn(vec![ever.key()], 0.5).await;
+    correct(&shared, asked.mark, &ever, 3.0, Some(asked.mark.at_ms)).await;
+    assert_eq!(shared.sum(&ever).await, Some(usd(0.5)), "an answer from before");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cost_that_was_told_twice_is_paid_once() {
+    let server = Server::start();
+    let shared = Shared::on(&server, Duration::from_millis(300)).await;
+    let (claim, claims) = payer("k", 100.0);
+    shared.pays(&claims, 1.0).await;
+    let held = shared.take(&claims, 2.0, 0.0).await.unwrap();
+    server.pause();
+    // They come to Redis, which does them when it goes on; nobody here knows.
+    held.settle(Spent { counted: true, tokens: 0, cost: usd(0.5) }, now());
+    shared.redis.pay(&claims, usd(0.25));
+    shared.until("it is given up", |redis| redis.failures() >= 3 && !redis.is_well()).await;
+    assert!(shared.redis.waiting() >= 2);
+    server.resume();
+    shared.until("both are told again", |redis| redis.waiting() == 0).await;
+    assert_eq!(shared.sum(&claim).await, Some(usd(1.75)));
+    let all = shared.take(&claims, 98.25, 0.0).await;
+    assert!(all.is_ok(), "and nothing is held: {all:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_not_written_all_is_waited_for() {
+    let server = Server::start();
+    let [first, second] = [Shared::on(&server, SOON).await, Shared::on(&server, SOON).await];
+    first.redis.wrote(Some(Duration::ZERO), now());
+    first.until("both are there", |redis| redis.gateways() == 2).await;
+    first.until("the other one does not know", |redis| redis.written().is_none()).await;
+    second.redis.wrote(Some(Duration::from_secs(7)), now());
+    first.until("both know", |redis| redis.written().is_some()).await;
+    let clock = || now().ms;
+    let written = first.redis.written().unwrap();
+    assert!(clock() - written >= 6_500, "the slower one counts: {}", clock() - written);
+    second.redis.leave().await;
+    drop(second);
+    first
+        .until("it has written all", |redis| {
+            redis.gateways() == 1
+                && redis.written().is_some_and(|written| clock() - written < 5_000)
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_are_shown_what_all_gateways_have_spent() {
+    let (server, folder) = (Server::start(), tempfile::tempdir().unwrap());
+    let database = Database::new(Place::File(folder.path().join("t.db")));
+    let ledger = Arc::new(database) as Arc<dyn Ledger>;
+    let [here, there] = [Shared::on(&server, SOON).await, Shared::on(&server, SOON).await];
+    let counters = Some(Arc::clone(&here.redis) as Arc<dyn Counters>);
+    let now = std::time::Instant::now();
+    let quota = Quota::new(Arc::clone(&ledger), counters, Arc::new(Nobody), None, now);
+    let (claim, claims) = payer("k", 10.0);
+    ledger.adjust(&claim.scope, 1_000_000, 2_000_000_000_000).await.unwrap();
+    let zone = TimeZone::UTC;
+    let shown = || quota.usage(&claim.scope, claim.budget(), &zone);
+    let usage = shown().await;
+    assert_eq!(
+        (usage.spent, usage.remaining),
+        (2.0, Some(8.0)),
+        "nobody counts it: the ledger says"
+    );
+    there.learn(vec![claim.key()], 2.0).await;
+    there.pays(&claims, 0.5).await;
+    let usage = shown().await;
+    assert_eq!((usage.monthly_budget, usage.spent), (Some(10.0), 2.5), "not in the ledger so far");
+    assert_eq!((usage.remaining, usage.percentage_used), (Some(7.5), 25.0));
+    quota.forget(&claim.scope);
+    here.until("it is told", |redis| redis.waiting() == 0).await;
+    assert_eq!(shown().await.spent, 2.0, "the ledger again");
 }

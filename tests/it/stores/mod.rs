@@ -2,6 +2,7 @@
 
 mod counters;
 mod ledger;
+mod notices;
 mod records;
 
 use std::future::Future;
