@@ -23,6 +23,7 @@ mod hints;
 mod insight;
 mod intake;
 mod judge;
+mod most;
 mod needs;
 mod opening;
 mod overflow;
@@ -407,6 +408,7 @@ impl Gateway {
                     entry.calls(&call, group);
                 }
                 allowed?;
+                decide::enter(ctx, &session.req_header().headers, &call).await?;
                 quota::enter(self, ctx, &call).await?;
                 Ok(false)
             }

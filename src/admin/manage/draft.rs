@@ -94,6 +94,20 @@ impl Draft {
         self.note(action, after.id(), Some(before), Some(after))
     }
 
+    /// The same, where the one before stays for a while, as `stays`.
+    pub(super) fn succeed<R: Record>(
+        &mut self,
+        action: &'static str,
+        before: &R,
+        stays: &R,
+        after: &R,
+    ) -> Result<(), Fault> {
+        self.expect(before);
+        self.changes.push(Change::Put(R::KIND, Entry::of(stays)?));
+        self.changes.push(Change::Insert(R::KIND, Entry::of(after)?));
+        self.note(action, after.id(), Some(before), Some(after))
+    }
+
     /// Tells in the latest audit entry of something that is not part of the record.
     pub(super) fn detail(&mut self, name: &str, before: &Value, after: &Value) {
         let Some(audit) = self.audit.last_mut() else { return };
