@@ -30,6 +30,8 @@ pub struct Policy {
     pub tags: BTreeMap<Box<str>, Budget>,
     /// By the name of the provider.
     pub providers: BTreeMap<Box<str>, Budget>,
+    /// By the id of the deployment.
+    pub deployments: BTreeMap<Arc<str>, Budget>,
     /// Requests at one time of each key whose record says nothing.
     pub key_parallel: Option<u64>,
     /// Requests at one time over all gateways that share their counters.
@@ -76,6 +78,7 @@ impl Default for Policy {
             end_user: None,
             tags: BTreeMap::new(),
             providers: BTreeMap::new(),
+            deployments: BTreeMap::new(),
             key_parallel: None,
             global_parallel: None,
             counts: Counts::All,

@@ -58,6 +58,7 @@ pub(super) async fn apply(
     if call.end_user.is_some() || !call.tags.is_empty() {
         call.payers = Box::pin(payers(gateway, ctx, call)).await;
     }
+    check_tags(&ctx.snapshot.catalog, call)?;
     let Some(end_user) = &call.payers.end_user else { return Ok(()) };
     if end_user.blocked {
         return Err(GatewayError::EndUserBlocked { id: end_user.user_id.clone() });
@@ -76,6 +77,25 @@ pub(super) async fn apply(
                 check(&ctx.snapshot.catalog, holder, instead)?;
             }
             call.model = instead.into();
+            check_tags(&ctx.snapshot.catalog, call)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether requests with these tags may ask for the model, and for what the client falls back to.
+fn check_tags(catalog: &Catalog, call: &Call) -> Result<(), GatewayError> {
+    let bound = || call.payers.tags.iter().filter(|tag| !tag.models.is_empty());
+    if bound().next().is_none() {
+        return Ok(());
+    }
+    let of_class = call.class_fallbacks.iter().flat_map(|(_, fallbacks)| fallbacks);
+    let fallbacks = call.fallbacks.iter().flatten().chain(of_class).map(|it| &*it.group);
+    for model in [&*call.model].into_iter().chain(fallbacks) {
+        let found = catalog.asked(model);
+        for tag in bound() {
+            let denied = with_names(model, found.as_ref(), |asked| tag.may_call(asked));
+            denied.map_err(|owner| GatewayError::ModelDenied { owner, model: model.to_owned() })?;
         }
     }
     Ok(())
@@ -147,11 +167,15 @@ fn may_call(
     model: &str,
     found: Option<&Resolved>,
 ) -> Result<(), crate::keys::access::Owner> {
-    let Some(found) = found else { return holder.may_call(&Asked::named(model)) };
+    with_names(model, found, |asked| holder.may_call(asked))
+}
+
+/// Asks about a model under all of its names.
+fn with_names<T>(model: &str, found: Option<&Resolved>, ask: impl FnOnce(&Asked<'_>) -> T) -> T {
+    let Some(found) = found else { return ask(&Asked::named(model)) };
     let groups = found.deployments.iter().flat_map(|deployment| &deployment.info.access_groups);
     let groups: Vec<Arc<str>> = groups.cloned().collect();
-    let also = [&*found.group];
-    holder.may_call(&Asked { name: model, also: &also, groups: &groups })
+    ask(&Asked { name: model, also: &[&*found.group], groups: &groups })
 }
 
 /// The tags of the key and of its team count as if the client had sent them.

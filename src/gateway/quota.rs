@@ -2,23 +2,15 @@
 //! takes, measured before the call and settled after it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use jiff::tz::TimeZone;
+use std::time::Duration;
 
 use super::ctx::{Call, Payers, RequestCtx};
 use super::error::GatewayError;
-use super::{Gateway, most};
-use crate::admission::{Claim, Claims, Need, Policy, Refusal, Spent, Who, Why};
-use crate::catalog::Deployment;
+use super::{Gateway, most, purses};
+use crate::admission::{Claims, Need, Policy, Refusal, Spent, Who, Why};
 use crate::keys::Caller;
 use crate::money::Usd;
-use crate::quota::Quota;
-use crate::routing::Rates;
-use crate::spend::{Budget, Scope, ScopeKind};
-
-/// How long a provider whose budget is used up is passed over before that is looked at again.
-const LOOK_AGAIN: Duration = Duration::from_secs(3_600);
+use crate::spend::ScopeKind;
 
 /// A refusal, and how it is told.
 #[derive(Debug)]
@@ -152,46 +144,10 @@ impl RequestCtx {
         let cost = self.relayed.cost.unwrap_or_default();
         let spent = Spent { counted: reached, tokens: policy.counted(&usage), cost };
         ticket.settle(spent, gateway.quota.now());
-        if !policy.providers.is_empty() && !self.charged && cost != Usd::ZERO {
-            self.charged = true;
-            if let Some(claim) =
-                self.relayed.served_by.as_ref().and_then(|by| provider(policy, &by.deployment))
-            {
-                gateway.quota.charge(&claim, cost, &policy.zone);
-                close(&gateway.quota, &gateway.rates, &claim, &policy.zone);
-            }
+        if let Some(by) = self.relayed.served_by.as_ref().filter(|_| !self.charged) {
+            self.charged = purses::charge(gateway, policy, &by.deployment, cost);
         }
     }
-}
-
-/// Has the deployments of a provider passed over whose budget is used up, or called again.
-fn close(quota: &Quota, rates: &Rates, claim: &Claim, zone: &TimeZone) {
-    let until = quota.is_used_up(claim, zone).map(|resets| {
-        let now = jiff::Timestamp::now();
-        let left = resets.map(|resets| resets.duration_since(now).unsigned_abs());
-        // Without a period it is looked at again, in case that more is allowed.
-        Instant::now() + left.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)
-    });
-    rates.spent(&claim.scope.id, until);
-}
-
-/// Looks after the budgets of providers: once now, to be called every second.
-pub fn look_after_providers(quota: &Quota, rates: &Rates, policy: &Policy) {
-    for (name, budget) in &policy.providers {
-        close(quota, rates, &of_provider(name, budget), &policy.zone);
-    }
-}
-
-/// The budget of a deployment's provider.
-fn provider(policy: &Policy, deployment: &Deployment) -> Option<Claim> {
-    let budget = policy.providers.get(&*deployment.provider)?;
-    Some(of_provider(&deployment.provider, budget))
-}
-
-fn of_provider(name: &str, budget: &Budget) -> Claim {
-    let mut claim = Claim::new(Scope::new(ScopeKind::Provider, name));
-    (claim.max_budget, claim.period) = (Some(budget.max), budget.period);
-    claim
 }
 
 impl NoRoom {

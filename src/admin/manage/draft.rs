@@ -161,11 +161,13 @@ pub(super) fn redacted(mut value: Value) -> Value {
     value
 }
 
-fn mask(value: &mut Value) {
+/// Masks what is named like a credential, wherever it stands. A number is none: prices end with `_token`.
+pub(in crate::admin) fn mask(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields.iter_mut() {
-                if is_secret(name) && !value.is_null() {
+                let is_plain = matches!(value, Value::Null | Value::Bool(_) | Value::Number(_));
+                if is_secret(name) && !is_plain {
                     *value = Value::String("***".to_owned());
                 } else {
                     mask(value);
@@ -203,11 +205,12 @@ mod tests {
     #[test]
     fn credentials_never_reach_the_audit_log() {
         let record = json!({"token": "hash", "key_alias": "ci", "tpm_limit": 5, "metadata": {
-            "logging": [{"callback_vars": {"langfuse_secret_key": "s3", "langfuse_host": "h"}}],
+            "input_cost_per_token": 0.5, "logging": [{"callback_vars": {"langfuse_secret_key": "s3", "langfuse_host": "h"}}],
             "slack_webhook_url": "https://hooks", "max_tokens": 7, "aws_session_token": "t"}});
         assert_eq!(
             redacted(record),
             json!({"key_alias": "ci", "tpm_limit": 5, "metadata": {
+                "input_cost_per_token": 0.5,
                 "logging": [{"callback_vars": {"langfuse_secret_key": "***", "langfuse_host": "h"}}],
                 "slack_webhook_url": "***", "max_tokens": 7, "aws_session_token": "***"}})
         );

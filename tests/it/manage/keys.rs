@@ -88,7 +88,9 @@ fn a_new_secret_keeps_settings_and_what_was_spent() {
 
         let reset = office.make(&format!("/key/{chosen}/reset_spend"), &json!({"reset_to": 0.25}));
         assert_eq!((&reset["previous_spend"], &reset["spend"]), (&json!(1.25), &json!(0.25)));
-        assert_eq!(office.show(&format!("/key/info?key={chosen}"))["info"]["spend"], 0.25);
+        // The call above may reach the ledger only now.
+        let spend = office.show(&format!("/key/info?key={chosen}"))["info"]["spend"].clone();
+        assert!(spend.as_f64().is_some_and(|spend| (0.25..0.2501).contains(&spend)), "{spend}");
         let more =
             office.post(MASTER, &format!("/key/{chosen}/reset_spend"), &json!({"reset_to": 1}));
         assert_eq!(blamed(&more), (400, "reset_to".to_owned()));

@@ -237,3 +237,65 @@ fn end_users_have_the_budget_that_is_named_for_them() {
     assert_eq!([asks("bob"), asks("bob"), asks("bob")], [200, 200, 422]);
     assert_eq!([(); 4].map(|()| asks("joe")), [200, 200, 200, 422]);
 }
+
+#[test]
+fn a_deployment_without_money_is_passed_over() {
+    let (one, two) = (ten_tokens(), upstream::openai().replies(chat("two").usage(5, 10)).start());
+    let budget = format!("{PRICE}\nmax_budget: 0.002\nbudget_duration: 1d");
+    let gateway = gateway::with(
+        group("gpt")
+            .deployment(openai(&one).with(&budget).order(1).id("one"))
+            .deployment(openai(&two).with(PRICE).order(2).id("two")),
+    )
+    .master_key(MASTER)
+    .start();
+    let client = gateway.client();
+    eventually("the other one is called", || ask(&client).send().text() == "two");
+    let paid = calls(&one);
+    assert!(paid >= 2, "{paid}");
+    for _ in 0..3 {
+        assert_eq!(ask(&client).send().text(), "two");
+    }
+    assert_eq!(calls(&one), paid);
+}
+
+#[test]
+fn a_tag_may_be_bound_to_models() {
+    let provider = ten_tokens();
+    let gateway = priced(&provider).start();
+    made(&gateway, "/tag/new", json!({"name": "night", "models": ["other"]}));
+    made(&gateway, "/tag/new", json!({"name": "day", "models": ["gpt"]}));
+    let sends = |tag: &str| ask(&gateway.client()).header("x-litellm-tags", tag).send();
+    let refused = sends("night");
+    assert_eq!((refused.status, &*refused.error_code()), (403, "model_access_denied"));
+    assert_eq!(refused.json()["error"]["type"], "tag_model_access_denied");
+    assert_eq!((sends("day").status, sends("none").status), (200, 200));
+}
+
+#[test]
+fn how_a_model_is_called_is_shown_to_operators() {
+    let provider = ten_tokens();
+    let more = "organization: acme\ntemperature: 0.5\nextra_body: {my_password: hidden}";
+    let gateway = gateway::with(group("gpt").deployment(
+        openai(&provider).with(PRICE).with(more).info("my_secret: hidden\nowner: ann"),
+    ))
+    .master_key(MASTER)
+    .start();
+    let client = holder(&gateway, &key(&gateway, json!({})));
+    for path in ["/model/info", "/v2/model/info"] {
+        let shown = client.get(path).json();
+        let one = &shown["data"][0];
+        let model = json!({"model": "openai/gpt-4o-mini", "custom_llm_provider": "openai"});
+        assert_eq!(one["litellm_params"], model, "{path}");
+        assert_eq!(one["model_info"]["owner"], "ann");
+        let all = gateway.client().get(path).json();
+        let params = &all["data"][0]["litellm_params"];
+        assert!(
+            params["api_base"].as_str().is_some_and(|base| base.contains("127.0.0.1")),
+            "{all}"
+        );
+        assert_eq!(params["temperature"], 0.5);
+        assert!(!format!("{shown}{all}").contains("hidden"), "{all}");
+        assert!(one["model_info"]["input_cost_per_token"].is_number(), "{shown}");
+    }
+}
