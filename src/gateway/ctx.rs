@@ -238,6 +238,8 @@ pub struct Relayed {
     /// From the request's start to the first meaningful frame.
     pub first_token: Option<Duration>,
     pub streamed: bool,
+    /// What the client may go on from, where limits or budgets will want to know how long it is.
+    pub response_id: Option<Box<str>>,
     pub bytes_sent: u64,
     /// Tokens were counted here, for a provider that has no API for it: exactly, or about.
     pub counted: Option<bool>,

@@ -8,6 +8,7 @@ mod access;
 mod admin;
 mod admit;
 mod connection;
+mod contexts;
 mod ctx;
 mod decide;
 mod entry;
@@ -59,6 +60,7 @@ use tokio::sync::Semaphore;
 
 pub use self::admin::View;
 use self::connection::Connection;
+pub use self::contexts::Contexts;
 use self::ctx::RequestCtx;
 use self::entry::Entry;
 use self::error::{ClientDialect, GatewayError};
@@ -102,6 +104,8 @@ pub struct Gateway {
     pub fetcher: Arc<Fetcher>,
     /// What clients forget of the replies they get.
     pub memory: Arc<Memory>,
+    /// How long the conversations are that clients go on from.
+    pub contexts: Contexts,
     /// Room for copies of requests: see [`shadow_room`].
     pub shadows: Arc<Semaphore>,
     /// Keys, users, teams.

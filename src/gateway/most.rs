@@ -9,7 +9,7 @@ use memchr::memmem;
 
 use super::ctx::{Call, RequestCtx};
 use super::error::GatewayError;
-use super::{decide, tokens};
+use super::{Gateway, decide, tokens};
 use crate::admission::{Claims, Need};
 use crate::catalog::{Deployment, Picture, Price, PriceBook};
 use crate::dialect::Endpoint;
@@ -30,6 +30,7 @@ const REPLIES_MAX: u64 = 2_048;
 /// # Errors
 /// `BadBody` where nobody knows what the model costs and that is not allowed.
 pub(super) async fn of(
+    gateway: &Gateway,
     call: &Call,
     claims: &Claims,
     ctx: &RequestCtx,
@@ -41,10 +42,11 @@ pub(super) async fn of(
     }
     let decision = ctx.decision.as_deref();
     let model = decision.map_or(&*call.model, |decision| &decision.model);
-    let needs = match call.endpoint.is_text() {
+    let mut needs = match call.endpoint.is_text() {
         true => tokens::needs(call, model, &snapshot.catalog, None).await,
         false => *call.needs(),
     };
+    needs.input_tokens = needs.input_tokens.saturating_add(gateway.contexts.before(call));
     let most_output = if generates(call.endpoint) { needs.max_output_tokens } else { Some(0) };
     let tokens = snapshot.admission.reserved(needs.input_tokens, most_output, needs.replies);
     if !claims.as_slice().iter().any(|claim| claim.max_budget.is_some()) {

@@ -102,8 +102,9 @@ mod tests {
         let boxed =
             |tags: &[&str]| tags.iter().map(|tag| Box::from(*tag)).collect::<Vec<Box<str>>>();
         assert_eq!(tags(&boxed(&[" a", "b", "a ", "", "b"])).unwrap(), boxed(&["a", "b"]));
-        let code =
-            |tags: Result<_, GatewayError>| tags.map(|_: Vec<Box<str>>| ()).unwrap_err().code();
+        let code = |tags: Result<_, GatewayError>| {
+            tags.map(|_: Vec<Box<str>>| ()).unwrap_err().code().into_owned()
+        };
         let long = "x".repeat(NAME_CHARS_MAX + 1);
         assert_eq!(code(tags(&boxed(&[&long]))), "tag_too_long");
         let many: Vec<_> = (0..=TAGS_MAX).map(|tag| tag.to_string().into()).collect();

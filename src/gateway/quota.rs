@@ -43,7 +43,7 @@ pub(super) async fn enter(
     }
     let policy = &snapshot.admission;
     let need = match claims.measures() {
-        true => Box::pin(most::of(call, &claims, ctx)).await?,
+        true => Box::pin(most::of(gateway, call, &claims, ctx)).await?,
         false => Need::default(),
     };
     take(gateway, ctx, claims, &need, policy).await
@@ -144,6 +144,9 @@ impl RequestCtx {
         let cost = self.relayed.cost.unwrap_or_default();
         let spent = Spent { counted: reached, tokens: policy.counted(&usage), cost };
         ticket.settle(spent, gateway.quota.now());
+        if let Some(id) = self.relayed.response_id.take() {
+            gateway.contexts.learn(id, &usage);
+        }
         if let Some(by) = self.relayed.served_by.as_ref().filter(|_| !self.charged) {
             self.charged = purses::charge(gateway, policy, &by.deployment, cost);
         }

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::keys::Role;
 use crate::keys::directory::{Change, Entry};
 use crate::keys::sample::{Records, key};
 
