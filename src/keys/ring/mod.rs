@@ -336,7 +336,7 @@ impl KeyRing {
         ask: impl Future<Output = Result<T, StoreError>> + Unpin,
         now: Instant,
     ) -> Result<T, StoreError> {
-        if self.is_away(now) || !self.reach.may_ask(now) {
+        if !self.reach.may_ask(self.is_away(now), now) {
             return Err(StoreError::Unavailable("it did not answer of late".to_owned()));
         }
         let asked = Box::pin(async {

@@ -21,10 +21,11 @@ struct Standing {
 }
 
 impl Reach {
-    /// Whether to ask now. After a rest one may, and the others wait for what it hears.
-    pub(super) fn may_ask(&self, now: Instant) -> bool {
+    /// Whether to ask now. After a rest one may, also of a directory that is silent (`is_away`), and the
+    /// others wait for what it hears.
+    pub(super) fn may_ask(&self, is_away: bool, now: Instant) -> bool {
         let mut standing = self.0.lock();
-        if standing.failures < FAILURES {
+        if standing.failures < FAILURES && !is_away {
             return true;
         }
         let over = standing.until.is_none_or(|until| now >= until);
@@ -56,14 +57,15 @@ mod tests {
         let (reach, start) = (Reach::default(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
         for _ in 0..FAILURES {
-            assert!(reach.may_ask(at(0)));
+            assert!(reach.may_ask(false, at(0)));
             reach.failed(at(0));
         }
-        assert!(!reach.may_ask(at(999)));
-        assert!(reach.may_ask(at(1_000)));
-        assert!(!reach.may_ask(at(1_001)), "one is enough");
-        assert!(reach.may_ask(at(2_000)), "who never came back is not waited for");
+        assert!(!reach.may_ask(false, at(999)));
+        assert!(reach.may_ask(false, at(1_000)));
+        assert!(!reach.may_ask(false, at(1_001)), "one is enough");
+        assert!(reach.may_ask(false, at(2_000)), "who never came back is not waited for");
+        assert!(!reach.may_ask(true, at(2_001)));
         reach.answered();
-        assert!(reach.may_ask(at(2_001)) && reach.may_ask(at(2_001)));
+        assert!(reach.may_ask(false, at(2_001)) && reach.may_ask(false, at(2_001)));
     }
 }

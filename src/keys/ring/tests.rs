@@ -308,13 +308,18 @@ async fn a_directory_that_failed_three_times_is_left_alone_for_a_second() {
 }
 
 #[tokio::test]
-async fn nobody_asks_a_directory_that_has_been_silent() {
+async fn a_directory_that_has_been_silent_is_asked_once_a_second() {
     let mut bench = Bench::new(None).await;
     bench.records.go_away();
     bench.later(SILENCE_MAX.as_secs() + 1);
-    let asked = bench.records.asked();
     assert!(bench.find().await.is_err());
+    let asked = bench.records.asked();
+    let stranger = KeyHash::of(b"sk-a");
+    assert!(bench.ring.find(stranger, &bench.settings, bench.now).await.is_err());
     assert_eq!(bench.records.asked(), asked);
+    bench.records.come_back();
+    bench.later(1);
+    assert_eq!(bench.find().await.unwrap(), None);
 }
 
 #[tokio::test]
