@@ -20,12 +20,15 @@ use super::config::{Operations, ReloadOutcome};
 use super::fault::Fault;
 use super::form::Form;
 use super::insight::DeploymentInfo;
+use super::manage::mask;
 use super::{Operator, Source, shortened};
 use crate::keys::record::{Kind, Model};
 use crate::keys::{Audit, Change, Directory, Entry, Filter, fetch, read};
 
 /// Entries on a page, and the most of them.
 const PAGE: (u64, u64) = (50, 1000);
+/// Of `litellm_params`, what every key sees that may call the model.
+const OPEN_PARAMS: [&str; 2] = ["model", "custom_llm_provider"];
 /// An id that a client makes up is no longer.
 const ID_CHARS_MAX: usize = 200;
 
@@ -68,7 +71,8 @@ async fn info(
         }
     }
     let stored = state.stored_ids().await;
-    let data: Vec<_> = found.into_iter().map(|one| shown(one, &stored)).collect();
+    let sees_all = operator.sees_all();
+    let data: Vec<_> = found.into_iter().map(|one| shown(one, &stored, sees_all)).collect();
     Ok(Json(json!({"data": data})))
 }
 
@@ -106,7 +110,9 @@ async fn paged(
     let total = found.len() as u64;
     let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let skip = number((page - 1).saturating_mul(size));
-    let data = found.into_iter().skip(skip).take(number(size)).map(|one| shown(one, &stored));
+    let sees_all = operator.sees_all();
+    let listed = found.into_iter().skip(skip).take(number(size));
+    let data = listed.map(|one| shown(one, &stored, sees_all));
     Ok(Json(json!({
         "data": data.collect::<Vec<_>>(),
         "total_count": total,
@@ -116,10 +122,17 @@ async fn paged(
     })))
 }
 
-fn shown(one: DeploymentInfo, stored: &BTreeSet<String>) -> Value {
-    let mut info = one.info;
+/// A deployment as a caller sees it: how it is called is the operators' business. What is named like a
+/// credential is nobody's.
+fn shown(one: DeploymentInfo, stored: &BTreeSet<String>, sees_all: bool) -> Value {
+    let DeploymentInfo { mut params, mut info, .. } = one;
+    if !sees_all {
+        params.retain(|name, _| OPEN_PARAMS.contains(&name.as_str()));
+    }
     info.insert("db_model".to_owned(), json!(stored.contains(&*one.id)));
-    json!({"model_name": one.group, "litellm_params": one.params, "model_info": info})
+    let mut shown = json!({"model_name": one.group, "litellm_params": params, "model_info": info});
+    mask(&mut shown);
+    shown
 }
 
 /// `GET /model_group/info`: what can be asked for by one name, whoever serves it.

@@ -23,6 +23,9 @@ pub struct Claim {
     pub soft_budget: Option<Usd>,
     /// The period of both; `None`: ever.
     pub period: Option<Period>,
+    /// What it spends is counted although nothing bounds it here: other requests of the same payer are
+    /// held to a budget.
+    pub counts: bool,
     /// How messages call it, if not by its id.
     pub name: Option<Arc<str>>,
 }
@@ -117,6 +120,7 @@ impl Claim {
             max_budget: None,
             soft_budget: None,
             period: None,
+            counts: false,
             name: None,
         }
     }
@@ -127,10 +131,10 @@ impl Claim {
         self.limit.is_none() && self.parallel.is_none() && !self.pays()
     }
 
-    /// Whether it has an account: for a budget, or to see when the soft one is passed.
+    /// Whether it has an account: for a budget, to see when the soft one is passed, or for others.
     #[must_use]
     pub const fn pays(&self) -> bool {
-        self.max_budget.is_some() || self.soft_budget.is_some()
+        self.max_budget.is_some() || self.soft_budget.is_some() || self.counts
     }
 
     /// Its budget.
@@ -168,6 +172,7 @@ impl Claim {
         least(&mut self.parallel, other.parallel);
         least(&mut self.soft_budget, other.soft_budget);
         least(&mut self.max_budget, other.max_budget);
+        self.counts |= other.counts;
     }
 }
 

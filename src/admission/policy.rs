@@ -30,6 +30,8 @@ pub struct Policy {
     pub tags: BTreeMap<Box<str>, Budget>,
     /// By the name of the provider.
     pub providers: BTreeMap<Box<str>, Budget>,
+    /// By the id of the deployment.
+    pub deployments: BTreeMap<Arc<str>, Budget>,
     /// Requests at one time of each key whose record says nothing.
     pub key_parallel: Option<u64>,
     /// Requests at one time over all gateways that share their counters.
@@ -60,8 +62,9 @@ pub enum Counts {
 #[derive(Clone, Copy, Debug)]
 pub struct Who<'a> {
     pub caller: &'a Caller,
-    /// The model group; `None` for what is passed as it is.
-    pub group: Option<&'a str>,
+    /// The names by which a key's limits of single models may count it: of what is asked for, whoever
+    /// serves.
+    pub models: &'a [Arc<str>],
     /// The end user's id, and the record if there is one.
     pub end_user: Option<(&'a str, Option<&'a EndUser>)>,
     pub tags: &'a [(Arc<str>, Option<Arc<Tag>>)],
@@ -75,6 +78,7 @@ impl Default for Policy {
             end_user: None,
             tags: BTreeMap::new(),
             providers: BTreeMap::new(),
+            deployments: BTreeMap::new(),
             key_parallel: None,
             global_parallel: None,
             counts: Counts::All,
@@ -97,7 +101,7 @@ impl Policy {
         proxy.parallel = self.global_parallel;
         claims.push(proxy);
         if let Caller::Key(principal) = who.caller {
-            self.of_principal(principal, who.group, &mut claims);
+            self.of_principal(principal, who.models, &mut claims);
         }
         if let Some((id, record)) = who.end_user {
             let mut claim = Claim::new(Scope::new(ScopeKind::EndUser, id));
@@ -118,7 +122,7 @@ impl Policy {
         Claims::new(claims)
     }
 
-    fn of_principal(&self, principal: &Principal, group: Option<&str>, claims: &mut Vec<Claim>) {
+    fn of_principal(&self, principal: &Principal, models: &[Arc<str>], claims: &mut Vec<Claim>) {
         let Principal { key, team, organisation, .. } = principal;
         if let Some(organisation) = organisation {
             let id = organisation.organization_id.as_str();
@@ -143,15 +147,13 @@ impl Policy {
         if let Some(id) = principal.user_id() {
             claims.push(of_user(id, principal));
         }
-        let hash = principal.hash();
-        let mut claim = Claim::new(Scope::new(ScopeKind::Key, Arc::clone(hash)));
+        let account = principal.account();
+        let mut claim = Claim::new(Scope::new(ScopeKind::Key, Arc::clone(account)));
         claim.take(&key.allowance);
         claim.parallel = claim.parallel.or(self.key_parallel);
         claim.name = Some(key_name(key));
         claims.push(claim);
-        if let Some(group) = group {
-            claims.extend(of_model(key, hash, group));
-        }
+        claims.extend(models.iter().filter_map(|model| of_model(key, account, model)));
     }
 
     /// What limits of tokens reserve for a request.
@@ -184,23 +186,25 @@ fn of_user(id: &str, principal: &Principal) -> Claim {
         claim.take(&user.allowance);
     }
     if principal.team_id().is_some() {
-        // As in LiteLLM: what a team's key spends is the team's money.
-        (claim.max_budget, claim.soft_budget) = (None, None);
+        // As in LiteLLM: what a team's key spends counts on its user's budget, and only keys without a
+        // team are held to that.
+        claim.counts = claim.pays();
+        claim.max_budget = None;
     }
     claim
 }
 
-/// What a key may use of one model group.
-fn of_model(key: &Key, hash: &str, group: &str) -> Option<Claim> {
-    let requests = key.model_rpm_limit.get(group).copied();
-    let tokens = key.model_tpm_limit.get(group).copied();
-    let budget = key.model_max_budget.get(group);
+/// What a key may use of one model.
+fn of_model(key: &Key, account: &str, model: &str) -> Option<Claim> {
+    let requests = key.model_rpm_limit.get(model).copied();
+    let tokens = key.model_tpm_limit.get(model).copied();
+    let budget = key.model_max_budget.get(model);
     if requests.is_none() && tokens.is_none() && budget.is_none() {
         return None;
     }
-    let mut claim = Claim::new(Scope::new(ScopeKind::KeyModel, format!("{hash}/{group}")));
+    let mut claim = Claim::new(Scope::new(ScopeKind::KeyModel, format!("{account}/{model}")));
     claim.limit = Limit { requests, tokens };
-    claim.name = Some(format!("{}, model {group}", key_name(key)).into());
+    claim.name = Some(format!("{}, model {model}", key_name(key)).into());
     if let Some(ModelBudget { budget_limit, time_period }) = budget {
         claim.max_budget = Usd::from_dollars(*budget_limit);
         claim.period = time_period.as_deref().and_then(|period| period.parse().ok());
@@ -261,7 +265,8 @@ mod tests {
 
     /// Who is asked, and for what of it.
     fn asked(policy: &Policy, caller: &Caller) -> Vec<(ScopeKind, Option<u64>, Option<Usd>)> {
-        let who = Who { caller, group: Some("gpt"), end_user: Some(("ada", None)), tags: &[] };
+        let models = ["gpt".into()];
+        let who = Who { caller, models: &models, end_user: Some(("ada", None)), tags: &[] };
         let claims = policy.claims(&who);
         let shown = claims.as_slice().iter();
         shown.map(|claim| (claim.scope.kind, claim.limit.requests, claim.max_budget)).collect()
@@ -299,6 +304,11 @@ mod tests {
             ],
             "a team's key spends the team's money"
         );
+        let models = ["gpt".into()];
+        let who = Who { caller: &of_team, models: &models, end_user: None, tags: &[] };
+        let claims = policy.claims(&who);
+        let of_user = claims.as_slice().iter().find(|claim| claim.scope.kind == ScopeKind::User);
+        assert!(of_user.unwrap().pays(), "and it counts on the user's budget");
         let own = caller(json!({"user_id": "u", "rpm_limit": 4}), Some(user), None);
         let budget = Some(Budget { max: usd(5.0).unwrap(), period: None });
         let policy = Policy { proxy: budget, end_user: budget, ..policy };

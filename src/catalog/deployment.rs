@@ -156,6 +156,8 @@ pub struct Caps {
     pub provider_tpm: Option<u64>,
     /// The provider has a budget (`provider_budget_config`).
     pub has_budget: bool,
+    /// It has one itself (`max_budget`).
+    pub has_own_budget: bool,
     /// The share of a limit from which on other deployments go first.
     pub near: f64,
     /// For how long the provider's own word about what is left is believed; `None`: not at all.
@@ -168,6 +170,7 @@ impl Default for Caps {
             provider_rpm: None,
             provider_tpm: None,
             has_budget: false,
+            has_own_budget: false,
             near: 0.9,
             believe: Some(Duration::from_secs(60)),
         }

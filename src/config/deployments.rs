@@ -103,7 +103,7 @@ pub(super) fn build(
         rpm: draft.rpm,
         tpm: draft.tpm,
         max_parallel_requests: draft.max_parallel_requests,
-        caps: rate_limits.of(vendor.name),
+        caps: Caps { has_own_budget: draft.budget.is_some(), ..rate_limits.of(vendor.name) },
         check: draft.check,
         timeouts: draft.timeouts,
         num_retries: draft.num_retries,

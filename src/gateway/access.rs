@@ -9,9 +9,9 @@ use std::time::Instant;
 use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 
-use super::Gateway;
 use super::ctx::{Call, Payers, RequestCtx};
 use super::error::GatewayError;
+use super::{Gateway, payer};
 use crate::catalog::{Catalog, Resolved};
 use crate::keys::access::{Area, Asked};
 use crate::keys::{Access, Caller, Principal};
@@ -21,12 +21,6 @@ use crate::wire::json::Object;
 
 /// Headers that always name the end user.
 const END_USER_HEADERS: [&str; 2] = ["x-litellm-end-user-id", "x-litellm-customer-id"];
-
-/// Longest id of an end user that is looked at; a longer one is cut nowhere, it is nobody.
-const END_USER_BYTES_MAX: usize = 512;
-
-/// Records of more tags than these are not looked up.
-const TAGS_MAX: usize = 64;
 
 /// Lets a key in by this path, if it opens it.
 ///
@@ -64,6 +58,7 @@ pub(super) async fn apply(
     if call.end_user.is_some() || !call.tags.is_empty() {
         call.payers = Box::pin(payers(gateway, ctx, call)).await;
     }
+    check_tags(&ctx.snapshot.catalog, call)?;
     let Some(end_user) = &call.payers.end_user else { return Ok(()) };
     if end_user.blocked {
         return Err(GatewayError::EndUserBlocked { id: end_user.user_id.clone() });
@@ -82,6 +77,25 @@ pub(super) async fn apply(
                 check(&ctx.snapshot.catalog, holder, instead)?;
             }
             call.model = instead.into();
+            check_tags(&ctx.snapshot.catalog, call)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether requests with these tags may ask for the model, and for what the client falls back to.
+fn check_tags(catalog: &Catalog, call: &Call) -> Result<(), GatewayError> {
+    let bound = || call.payers.tags.iter().filter(|tag| !tag.models.is_empty());
+    if bound().next().is_none() {
+        return Ok(());
+    }
+    let of_class = call.class_fallbacks.iter().flat_map(|(_, fallbacks)| fallbacks);
+    let fallbacks = call.fallbacks.iter().flatten().chain(of_class).map(|it| &*it.group);
+    for model in [&*call.model].into_iter().chain(fallbacks) {
+        let found = catalog.asked(model);
+        for tag in bound() {
+            let denied = with_names(model, found.as_ref(), |asked| tag.may_call(asked));
+            denied.map_err(|owner| GatewayError::ModelDenied { owner, model: model.to_owned() })?;
         }
     }
     Ok(())
@@ -153,11 +167,15 @@ fn may_call(
     model: &str,
     found: Option<&Resolved>,
 ) -> Result<(), crate::keys::access::Owner> {
-    let Some(found) = found else { return holder.may_call(&Asked::named(model)) };
+    with_names(model, found, |asked| holder.may_call(asked))
+}
+
+/// Asks about a model under all of its names.
+fn with_names<T>(model: &str, found: Option<&Resolved>, ask: impl FnOnce(&Asked<'_>) -> T) -> T {
+    let Some(found) = found else { return ask(&Asked::named(model)) };
     let groups = found.deployments.iter().flat_map(|deployment| &deployment.info.access_groups);
     let groups: Vec<Arc<str>> = groups.cloned().collect();
-    let also = [&*found.group];
-    holder.may_call(&Asked { name: model, also: &also, groups: &groups })
+    ask(&Asked { name: model, also: &[&*found.group], groups: &groups })
 }
 
 /// The tags of the key and of its team count as if the client had sent them.
@@ -171,14 +189,9 @@ fn tag(holder: &Principal, call: &mut Call) {
     let listed = holder.key.tags.iter().chain(team.iter().flat_map(|team| &team.tags)).cloned();
     let within = [Some(&holder.key.metadata), team.map(|team| &team.metadata)];
     let within = within.into_iter().flatten().flat_map(in_metadata);
-    // Before the client's own: of very many tags the first ones count.
-    let mut tags: Vec<Box<str>> = Vec::new();
-    for tag in listed.chain(within).map(Box::from).chain(std::mem::take(&mut call.tags)) {
-        if !tags.contains(&tag) {
-            tags.push(tag);
-        }
+    for tag in listed.chain(within) {
+        payer::add_tag(&mut call.tags, &tag);
     }
-    call.tags = tags;
 }
 
 /// The records of those who share in the call. Where the database cannot be asked, a call goes on
@@ -189,30 +202,23 @@ async fn payers(gateway: &Gateway, ctx: &RequestCtx, call: &Call) -> Payers {
     if let Some(id) = call.end_user.as_deref() {
         payers.end_user = gateway.keys.end_user(id, settings, now).await.unwrap_or_default();
     }
-    for tag in call.tags.iter().take(TAGS_MAX) {
+    for tag in &call.tags {
         payers.tags.extend(gateway.keys.tag(tag, settings, now).await.unwrap_or_default());
     }
     payers
 }
 
 /// Who the client calls for: by a header, else by the body as its API has it.
-fn end_user(access: &Access, headers: &HeaderMap, body: &Object) -> Option<Box<str>> {
+fn end_user(access: &Access, headers: &HeaderMap, body: &Object) -> Option<Arc<str>> {
     let configured = access.end_user_headers.iter().map(HeaderName::as_str);
-    let header = END_USER_HEADERS.into_iter().chain(configured).find_map(|name| {
-        let value = headers.get(name)?.to_str().ok()?.trim();
-        (!value.is_empty()).then_some(value)
-    });
-    let usable = |id: &&str| !id.is_empty() && id.len() <= END_USER_BYTES_MAX;
-    if let Some(id) = header {
-        return Some(id).filter(usable).map(Box::from);
-    }
-    let within = |object: &str, name: &str| {
-        Some(body.object(object)?.str(name)?.into_owned()).filter(|id| !id.is_empty())
-    };
-    let said = body.str("user").map(|user| user.into_owned()).filter(|user| !user.is_empty());
+    let header = END_USER_HEADERS
+        .into_iter()
+        .chain(configured)
+        .find_map(|name| payer::name(headers.get(name)?.to_str().ok()?));
+    let within = |object: &str, field: &str| payer::name(&body.object(object)?.str(field)?);
+    let said = header.or_else(|| payer::name(&body.str("user")?));
     let said = said.or_else(|| within("litellm_metadata", "user"));
-    let said = said.or_else(|| within("metadata", "user_id"));
-    said.as_deref().filter(usable).map(Box::from)
+    said.or_else(|| within("metadata", "user_id"))
 }
 
 #[cfg(test)]
@@ -241,5 +247,6 @@ mod tests {
         let litellms = r#"{"user":"","litellm_metadata":{"user":"e"}}"#;
         assert_eq!(found(&[], litellms).as_deref(), Some("e"));
         assert_eq!(found(&[], r#"{"user":7}"#), None);
+        assert_eq!(found(&[], r#"{"user":" a\u0000 "}"#).as_deref(), Some("a\u{fffd}"));
     }
 }

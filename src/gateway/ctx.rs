@@ -23,6 +23,7 @@ use crate::keys::record::{EndUser, Tag};
 use crate::money::Usd;
 use crate::provider::{Action, Native, Reading, Stored};
 use crate::quota::Ticket;
+use crate::routing::rules::Decision;
 use crate::routing::{self, Ask, Fallback, Needs, Settings};
 use crate::snapshot::Snapshot;
 use crate::telemetry::{self, Counted, Metrics};
@@ -48,6 +49,8 @@ pub struct RequestCtx {
     pub call: Option<Arc<Call>>,
     /// Set by intake for requests that go through Pingora's pipeline.
     pub(super) passing: Option<Box<Passing>>,
+    /// What the rules decided for the call, if they are about it.
+    pub(super) decision: Option<Arc<Decision>>,
     /// Set by relay.
     pub relayed: Relayed,
     /// Why the client got an error, if it did.
@@ -87,7 +90,7 @@ pub struct Call {
     /// Whose call it is.
     pub caller: Option<Caller>,
     /// Who the client calls for, as it says.
-    pub end_user: Option<Box<str>>,
+    pub end_user: Option<Arc<str>>,
     /// What is known of the end user and of the request's tags, where there are records.
     pub payers: Payers,
     /// Headers that go to a provider of the client's dialect.
@@ -235,6 +238,8 @@ pub struct Relayed {
     /// From the request's start to the first meaningful frame.
     pub first_token: Option<Duration>,
     pub streamed: bool,
+    /// What the client may go on from, where limits or budgets will want to know how long it is.
+    pub response_id: Option<Box<str>>,
     pub bytes_sent: u64,
     /// Tokens were counted here, for a provider that has no API for it: exactly, or about.
     pub counted: Option<bool>,
@@ -342,6 +347,7 @@ impl RequestCtx {
             caller: None,
             client_ip: None,
             call: None,
+            decision: None,
             passing: None,
             relayed: Relayed::default(),
             error: None,

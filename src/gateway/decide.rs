@@ -4,6 +4,7 @@
 //! a condition asks for their number.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::HeaderMap;
@@ -11,16 +12,36 @@ use serde_json::Value;
 
 use super::ctx::{Call, RequestCtx};
 use super::error::GatewayError;
+use super::tokens;
 use crate::keys::Caller;
 use crate::routing::Ask;
 use crate::routing::rules::language::{Flag, Number, Text};
 use crate::routing::rules::{Decision, Facts, Rules};
+use crate::tokens::Encoding;
 
 /// Names the region that a request comes from, where it is believed.
 const REGION: &str = "x-tollgate-region";
 
 /// Longest region that is looked at.
 const REGION_BYTES_MAX: usize = 64;
+
+/// Decides for a request that is let in: what it may cost is asked of what it goes to.
+///
+/// # Errors
+/// As [`decide`].
+pub(super) async fn enter(
+    ctx: &mut RequestCtx,
+    headers: &HeaderMap,
+    call: &Call,
+) -> Result<(), GatewayError> {
+    let snapshot = &ctx.snapshot;
+    if let Some(model) = snapshot.rules.counted_as(&call.model) {
+        // A bound in a rule means the same for every model that it decides between.
+        tokens::needs(call, model, &snapshot.catalog, Some(Encoding::O200k)).await;
+    }
+    ctx.decision = decide(ctx, headers, call)?.map(Arc::new);
+    Ok(())
+}
 
 /// Where the request goes; `None` if the name that the client wrote decides alone.
 ///

@@ -19,9 +19,6 @@ use crate::keys::Caller;
 use crate::spend::SpendEvent;
 use crate::usage::Usage;
 
-/// More tags of one request are not kept.
-const TAGS_MAX: usize = 32;
-
 /// How often the books hear how far a stream has come.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
@@ -63,6 +60,8 @@ impl Entry {
                 event.user = owned(principal.user_id());
                 event.team = owned(principal.team_id());
                 event.organisation = owned(principal.organisation_id());
+                event.account =
+                    Some(principal.account()).filter(|it| *it != principal.hash()).cloned();
                 Arc::clone(principal.hash())
             }
             Some(Caller::Master) => "master".into(),
@@ -83,9 +82,14 @@ impl Entry {
         event.model = shortened(&call.model).into();
         event.group = group;
         event.stream = call.stream;
-        event.end_user = call.end_user.as_deref().and_then(payer::name);
-        event.tags = tags(&call.tags);
+        event.end_user.clone_from(&call.end_user);
+        event.tags = call.tags.iter().map(|tag| Arc::from(&**tag)).collect();
         event.metadata = payer::metadata(call.native.as_ref().unwrap_or(&call.body));
+    }
+
+    /// Takes down by which names the key's limits of single models count it.
+    pub(super) fn counts_as(&mut self, models: Vec<Arc<str>>) {
+        self.event.key_models = models;
     }
 
     /// Takes down what is passed as it is.
@@ -161,17 +165,6 @@ impl RequestCtx {
             entry.books.over(event);
         }
     }
-}
-
-pub(super) fn tags(written: &[Box<str>]) -> Vec<Arc<str>> {
-    let mut tags: Vec<Arc<str>> = Vec::new();
-    for tag in written.iter().filter_map(|tag| payer::name(tag)) {
-        // Twice the same tag would pay twice.
-        if tags.len() < TAGS_MAX && !tags.contains(&tag) {
-            tags.push(tag);
-        }
-    }
-    tags
 }
 
 pub(super) fn micros(time: SystemTime) -> i64 {

@@ -96,7 +96,7 @@ fn shown(deployment: &Deployment, prices: &PriceBook) -> DeploymentInfo {
     let seconds = |time: Option<std::time::Duration>| time.map(|time| time.as_secs_f64());
     put("model", json!(format!("{}/{}", deployment.provider, deployment.model)));
     put("custom_llm_provider", json!(deployment.provider));
-    put("api_base", json!(deployment.target.api_base));
+    put("api_base", json!(bare(&deployment.target.api_base)));
     put("rpm", json!(deployment.rpm));
     put("tpm", json!(deployment.tpm));
     put("max_parallel_requests", json!(deployment.max_parallel_requests));
@@ -122,6 +122,19 @@ fn shown(deployment: &Deployment, prices: &PriceBook) -> DeploymentInfo {
     }
 }
 
+/// An address without what may be a credential in it: a user and a query.
+fn bare(address: &str) -> String {
+    let (address, query) = address.split_once('?').unwrap_or((address, ""));
+    let (scheme, rest) = address.split_once("://").unwrap_or(("", address));
+    let (host, path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));
+    let host =
+        host.rsplit_once('@').map_or_else(|| host.to_owned(), |(_, host)| format!("***@{host}"));
+    let scheme = if scheme.is_empty() { String::new() } else { format!("{scheme}://") };
+    let path = path.map_or_else(String::new, |path| format!("/{path}"));
+    let query = if query.is_empty() { "" } else { "?***" };
+    format!("{scheme}{host}{path}{query}")
+}
+
 fn info(deployment: &Deployment, prices: &PriceBook) -> Map<String, Value> {
     let known = &deployment.info;
     let model = known.base_model.as_deref().unwrap_or(&deployment.model);
@@ -145,4 +158,21 @@ fn info(deployment: &Deployment, prices: &PriceBook) -> Map<String, Value> {
     info.extend(known.written.clone());
     info.insert("id".to_owned(), json!(deployment.id));
     info
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_credentials() {
+        for (address, shown) in [
+            ("https://api.openai.com/v1", "https://api.openai.com/v1"),
+            ("https://user:secret@host:8443/v1/a@b", "https://***@host:8443/v1/a@b"),
+            ("https://host/v1?key=secret", "https://host/v1?***"),
+            ("host", "host"),
+        ] {
+            assert_eq!(bare(address), shown);
+        }
+    }
 }

@@ -15,7 +15,7 @@ use super::error::GatewayError;
 use super::refusal::HeadProblem;
 use super::route::Asked;
 use super::stored::{self, Named};
-use super::{forms, hints};
+use super::{forms, hints, payer};
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::FailureClass;
 use crate::patience::within;
@@ -424,9 +424,9 @@ fn tags(body: &Object, headers: &HeaderMap) -> Result<Vec<Box<str>>, GatewayErro
         }
     }
     if let Some(given) = headers.get("x-litellm-tags").and_then(|value| value.to_str().ok()) {
-        tags.extend(given.split(',').map(str::trim).filter(|tag| !tag.is_empty()).map(Box::from));
+        tags.extend(given.split(',').map(Box::from));
     }
-    Ok(tags)
+    payer::tags(&tags)
 }
 
 /// What is left of a deadline.

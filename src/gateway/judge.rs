@@ -16,7 +16,7 @@ use super::opening::{self, Whole};
 use super::relay::{Outcome, Relay, kept_back, unix_seconds};
 use super::remember::Gathering;
 use super::reply::{self, Told};
-use super::{estimate, exchange, head, tokens};
+use super::{contexts, estimate, exchange, head, tokens};
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
@@ -128,6 +128,9 @@ impl Relay<'_> {
         // The provider is done; how fast the client reads is not its business.
         attempt.in_flight.leave();
         self.served_by(attempt);
+        if reading.native.is_some() && self.ctx.ticket.is_held() {
+            self.ctx.relayed.response_id = contexts::of_reply(call, &body);
+        }
         plan.used(attempt, &usage, &self.gateway.routing, Instant::now());
         // Of what is kept, nobody says here what it will have used.
         if call.endpoint != Endpoint::CountTokens && !call.endpoint.is_stored() {

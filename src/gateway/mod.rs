@@ -8,6 +8,7 @@ mod access;
 mod admin;
 mod admit;
 mod connection;
+mod contexts;
 mod ctx;
 mod decide;
 mod entry;
@@ -23,6 +24,7 @@ mod hints;
 mod insight;
 mod intake;
 mod judge;
+mod most;
 mod needs;
 mod opening;
 mod overflow;
@@ -30,6 +32,7 @@ mod passing;
 mod payer;
 mod preface;
 mod pump;
+mod purses;
 mod queue;
 mod quota;
 mod refusal;
@@ -57,13 +60,14 @@ use tokio::sync::Semaphore;
 
 pub use self::admin::View;
 use self::connection::Connection;
+pub use self::contexts::Contexts;
 use self::ctx::RequestCtx;
 use self::entry::Entry;
 use self::error::{ClientDialect, GatewayError};
 use self::passing::Passing;
 pub use self::preface::AnyHttp;
+pub use self::purses::look_after_providers;
 pub use self::queue::Queue;
-pub use self::quota::look_after_providers;
 use self::refusal::HeadProblem;
 use self::route::Route;
 pub use self::shadow::room as shadow_room;
@@ -100,6 +104,8 @@ pub struct Gateway {
     pub fetcher: Arc<Fetcher>,
     /// What clients forget of the replies they get.
     pub memory: Arc<Memory>,
+    /// How long the conversations are that clients go on from.
+    pub contexts: Contexts,
     /// Room for copies of requests: see [`shadow_room`].
     pub shadows: Arc<Semaphore>,
     /// Keys, users, teams.
@@ -407,6 +413,7 @@ impl Gateway {
                     entry.calls(&call, group);
                 }
                 allowed?;
+                decide::enter(ctx, &session.req_header().headers, &call).await?;
                 quota::enter(self, ctx, &call).await?;
                 Ok(false)
             }

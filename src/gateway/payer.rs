@@ -1,17 +1,23 @@
-//! What a client wants its request to be found by.
+//! What a client says of its request: for whom it is, what it is to be counted and found by. Limits, budgets
+//! and the ledger know all of it by the same names.
 
 use std::sync::Arc;
 
 use http::HeaderMap;
 
+use super::error::GatewayError;
 use crate::wire::json::Object;
 
 /// LiteLLM's headers for what belongs together.
 const SESSION_HEADERS: [&str; 3] =
     ["x-litellm-session-id", "x-litellm-trace-id", "x-tollgate-session"];
 
-/// What is longer is cut: it is a name, and the ledger keeps it with every row.
+/// What is longer is cut: it is a name, and the ledger keeps it with every row. A tag is refused then: it
+/// may decide where a request goes.
 pub(super) const NAME_CHARS_MAX: usize = 256;
+
+/// The most tags that a client may give a request: each of them is a budget to look after.
+pub(super) const TAGS_MAX: usize = 32;
 
 /// Larger metadata are left out.
 const METADATA_BYTES_MAX: usize = 8 * 1024;
@@ -26,6 +32,39 @@ pub(super) fn name(written: &str) -> Option<Arc<str>> {
     let (name, _) = written.split_at(end);
     // PostgreSQL has no place for it.
     Some(if name.contains('\0') { name.replace('\0', "\u{fffd}").into() } else { name.into() })
+}
+
+/// Tags of a client, as they are counted: each once.
+///
+/// # Errors
+/// `BadBody`: there are too many of them, or one is too long.
+pub(super) fn tags(written: &[Box<str>]) -> Result<Vec<Box<str>>, GatewayError> {
+    let refused = |message: String, code| {
+        Err(GatewayError::BadBody { message, param: Some("metadata.tags"), code })
+    };
+    let mut tags: Vec<Box<str>> = Vec::new();
+    for tag in written {
+        if tag.trim().chars().nth(NAME_CHARS_MAX).is_some() {
+            let message = format!("A tag has at most {NAME_CHARS_MAX} characters.");
+            return refused(message, "tag_too_long");
+        }
+        add_tag(&mut tags, tag);
+    }
+    if tags.len() > TAGS_MAX {
+        let message =
+            format!("A request has at most {TAGS_MAX} tags, and this one has {}.", tags.len());
+        return refused(message, "too_many_tags");
+    }
+    Ok(tags)
+}
+
+/// Adds a tag, unless it is there: twice the same one would pay twice.
+pub(super) fn add_tag(tags: &mut Vec<Box<str>>, written: &str) {
+    if let Some(tag) = name(written)
+        && !tags.iter().any(|known| **known == *tag)
+    {
+        tags.push((&*tag).into());
+    }
 }
 
 /// What belongs together by the client's word.
@@ -56,6 +95,21 @@ mod tests {
         assert_eq!(name("a\0b").as_deref(), Some("a\u{fffd}b"));
         assert_eq!(name(&"é".repeat(300)).unwrap().chars().count(), NAME_CHARS_MAX);
         assert_eq!(name(" "), None);
+    }
+
+    #[test]
+    fn tags_are_each_counted_once_and_bounded() {
+        let boxed =
+            |tags: &[&str]| tags.iter().map(|tag| Box::from(*tag)).collect::<Vec<Box<str>>>();
+        assert_eq!(tags(&boxed(&[" a", "b", "a ", "", "b"])).unwrap(), boxed(&["a", "b"]));
+        let code = |tags: Result<_, GatewayError>| {
+            tags.map(|_: Vec<Box<str>>| ()).unwrap_err().code().into_owned()
+        };
+        let long = "x".repeat(NAME_CHARS_MAX + 1);
+        assert_eq!(code(tags(&boxed(&[&long]))), "tag_too_long");
+        let many: Vec<_> = (0..=TAGS_MAX).map(|tag| tag.to_string().into()).collect();
+        assert_eq!(code(tags(&many)), "too_many_tags");
+        assert_eq!(tags(many.get(1..).unwrap()).unwrap().len(), TAGS_MAX);
     }
 
     #[test]

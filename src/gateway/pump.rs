@@ -17,7 +17,7 @@ use super::intake::left;
 use super::opening::{Begun, collect};
 use super::relay::{Relay, unix_seconds};
 use super::remember::Gathering;
-use super::{estimate, head, reply};
+use super::{contexts, estimate, head, reply};
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::Failure;
 use crate::patience::{nap, within};
@@ -146,6 +146,9 @@ impl<'a, 'r> Pump<'a, 'r> {
             let traffic = &self.relay.ctx.snapshot.traffic;
             let deployment = &self.attempt.deployment;
             self.gathering = Gathering::of(traffic, self.call, deployment, begun.reading);
+        }
+        if begun.reading.native.is_some() && self.relay.ctx.ticket.is_held() {
+            self.relay.ctx.relayed.response_id = contexts::of_events(self.call, &begun.events);
         }
         if self.call.is_bridged(begun.reading) && self.relay.voice.is_none() {
             let ctx = &self.relay.ctx;

@@ -29,7 +29,6 @@ use crate::failure::{Failure, FailureClass};
 use crate::provider;
 use crate::routing::{Ask, Attempt, Next, Plan, Stop};
 use crate::telemetry;
-use crate::tokens::Encoding;
 use crate::wire;
 use crate::wire::client::ClientStream;
 use crate::wire::json::Object;
@@ -150,22 +149,14 @@ impl<'r> Relay<'r> {
     async fn run(&mut self, call: &Call) -> End {
         let snapshot = Arc::clone(&self.ctx.snapshot);
         let (catalog, settings) = (&snapshot.catalog, &snapshot.routing);
-        if let Some(model) = snapshot.rules.counted_as(&call.model) {
-            // A bound in a rule means the same for every model that it decides between.
-            let table = Some(Encoding::O200k);
-            tokens::needs(call, model, catalog, table).await;
-        }
-        let headers = &self.session.req_header().headers;
-        let decision = match decide::decide(self.ctx, headers, call) {
-            Ok(decision) => decision,
-            Err(error) => return End::Error(error),
-        };
+        let decision = self.ctx.decision.clone();
+        let decision = decision.as_deref();
         let needs = match call.reads_needs(settings) {
             true => Some(tokens::needs(call, &call.model, catalog, None).await),
             false => None,
         };
-        let ask = decide::routed(Ask { needs, ..call.ask() }, decision.as_ref());
-        explain::tell(self.gateway, self.ctx, call, &ask, decision.as_ref());
+        let ask = decide::routed(Ask { needs, ..call.ask() }, decision);
+        explain::tell(self.gateway, self.ctx, call, &ask, decision);
         let Ok(mut plan) = Plan::new(catalog, settings, ask) else {
             return End::Error(GatewayError::UnknownModel { model: call.model.to_string() });
         };

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::principal::{Caller, Principal};
-use super::record::KeyType;
+use super::record::{KeyType, Tag};
 
 /// Every model.
 const ALL_PROXY_MODELS: &str = "all-proxy-models";
@@ -64,6 +64,7 @@ pub enum Owner {
     Team,
     User,
     Organisation,
+    Tag,
 }
 
 impl Owner {
@@ -75,6 +76,7 @@ impl Owner {
             Self::Team => "team_model_access_denied",
             Self::User => "user_model_access_denied",
             Self::Organisation => "org_model_access_denied",
+            Self::Tag => "tag_model_access_denied",
         }
     }
 
@@ -86,6 +88,7 @@ impl Owner {
             Self::Team => "team",
             Self::User => "user",
             Self::Organisation => "organization",
+            Self::Tag => "tag",
         }
     }
 }
@@ -177,6 +180,14 @@ impl Principal {
             KeyType::Management => matches!(area, Area::Management | Area::Info | Area::Models),
             KeyType::ReadOnly => matches!(area, Area::Info | Area::Models),
         }
+    }
+}
+
+impl Tag {
+    /// # Errors
+    /// Requests with this tag may not ask for the model.
+    pub fn may_call(&self, asked: &Asked<'_>) -> Result<(), Owner> {
+        if asked.is_in(&self.models) { Ok(()) } else { Err(Owner::Tag) }
     }
 }
 

@@ -166,7 +166,7 @@ async fn find(
     }
     let hash = KeyHash::of(candidate);
     let holder = match access.static_keys.get(&hash) {
-        Some(holder) => Some(holder.clone()),
+        Some(holder) => Some(ring.of_file(holder, &access.ring, now.instant).await),
         None if is_virtual => {
             ring.find(hash, &access.ring, now.instant).await.map_err(|_| AuthError::Unavailable)?
         }

@@ -25,12 +25,16 @@ pub struct Principal {
     pub user: Option<Box<User>>,
     pub team: Option<Box<Team>>,
     pub organisation: Option<Box<Organisation>>,
-    /// The key's hash as text, by which its requests are counted and kept apart.
+    /// The key's hash as text, by which its requests are known and kept apart.
     hash: Arc<str>,
+    /// What it spends is counted under this hash.
+    account: Arc<str>,
     /// There is a model that it may not call.
     pub(super) restricted: bool,
     /// The place of the key's user among the team's members.
     member: Option<usize>,
+    /// It is one of the configuration file.
+    is_of_file: bool,
 }
 
 impl Principal {
@@ -60,19 +64,43 @@ impl Principal {
         let user_id = key.user_id.as_deref();
         let is_user = |member: &Member| user_id.is_some_and(|id| member.user_id == id);
         let member = team.as_ref().and_then(|team| team.members.iter().position(is_user));
-        let hash = key.token.to_string().into();
+        let hash: Arc<str> = key.token.to_string().into();
+        let account = key.account.map_or_else(|| Arc::clone(&hash), |it| it.to_string().into());
         let restricted = false;
         let (user, team) = (user.map(Box::new), team.map(Box::new));
         let organisation = organisation.map(Box::new);
-        let mut made = Self { key, user, team, organisation, hash, restricted, member };
+        let mut made = Self {
+            key,
+            user,
+            team,
+            organisation,
+            hash,
+            account,
+            restricted,
+            member,
+            is_of_file: false,
+        };
         made.restricted = made.is_short_of_models();
         made
+    }
+
+    /// The same of a key that is written in the configuration file: it manages nothing, whoever its user is.
+    #[must_use]
+    pub fn of_file(self) -> Self {
+        Self { is_of_file: true, ..self }
     }
 
     /// The key's hash: 64 hexadecimal digits.
     #[must_use]
     pub const fn hash(&self) -> &Arc<str> {
         &self.hash
+    }
+
+    /// The hash under which its limits and budgets are counted. A key that was replaced, and the one in
+    /// its place, share it.
+    #[must_use]
+    pub const fn account(&self) -> &Arc<str> {
+        &self.account
     }
 
     /// By which name rules know the key: its alias, or its hash.
@@ -166,7 +194,7 @@ impl Principal {
     /// own: whoever runs the team makes keys for its members, and must not get their power by it.
     #[must_use]
     pub fn user_role(&self) -> Option<Role> {
-        let role = self.user.as_ref()?.user_role;
+        let role = self.user.as_ref().filter(|_| !self.is_of_file)?.user_role;
         Some(match role {
             Role::ProxyAdmin | Role::OrgAdmin if self.key.team_id.is_some() => Role::InternalUser,
             Role::ProxyAdminViewer if self.key.team_id.is_some() => Role::InternalUserViewer,

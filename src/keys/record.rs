@@ -120,6 +120,13 @@ pub enum KeyType {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Key {
     pub token: KeyHash,
+    /// What it spends is counted under this hash, if not under its own: that of the first of the keys
+    /// that it has replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<KeyHash>,
+    /// It was replaced by this one, in whose place it stands until it expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<KeyHash>,
     /// What may be shown of it.
     #[serde(default)]
     pub key_name: String,
@@ -321,6 +328,20 @@ records! {
     Organisation is Organisation by organization_id { alias: organization_alias }
     EndUser is EndUser by user_id { alias: alias }
     Tag is Tag by name {}
+}
+
+impl Key {
+    /// The hash under which what it spends is counted.
+    #[must_use]
+    pub fn account(&self) -> KeyHash {
+        self.account.unwrap_or(self.token)
+    }
+
+    /// The models that have limits or budgets of their own, as they are written; one may come twice.
+    pub fn limited_models(&self) -> impl Iterator<Item = &str> {
+        let limited = self.model_rpm_limit.keys().chain(self.model_tpm_limit.keys());
+        limited.chain(self.model_max_budget.keys()).map(String::as_str)
+    }
 }
 
 impl Record for Model {

@@ -21,6 +21,12 @@ pub enum Ticket {
 }
 
 impl Ticket {
+    /// Whether anything bounds the request.
+    #[must_use]
+    pub const fn is_held(&self) -> bool {
+        !matches!(self, Self::Free)
+    }
+
     /// What is left of limits of requests and tokens.
     #[must_use]
     pub fn rooms(&self) -> &[Room] {

@@ -31,6 +31,7 @@ mod needs;
 mod out;
 mod plan;
 mod rates;
+mod reach;
 mod retry;
 pub mod rules;
 mod settings;
@@ -55,7 +56,8 @@ pub use meter::{Hold, Meter, Meters, Room};
 pub use needs::{Needs, ReplyFormat};
 pub use out::Out;
 pub use plan::{Ask, Attempt, AttemptRecord, Next, Plan, Stop, UnknownModel};
-pub use rates::Rates;
+pub use rates::{Purse, Rates};
+pub use reach::{Reached, may_serve};
 pub use settings::{
     Affinity, ByClass, Fallback, GroupSet, GroupStrategy, Hedging, RetryPolicy, SHORT_PROMPT,
     Settings, Strategy, Tuning,

@@ -27,8 +27,15 @@ pub struct Rates {
     origin: Instant,
     lanes: ArcSwap<FxHashMap<DeploymentId, Arc<Lane>>>,
     providers: Mutex<FxHashMap<Arc<str>, Arc<Window>>>,
-    /// Until when the budget of a provider is used up, as milliseconds; 0: it is not.
-    purses: Mutex<FxHashMap<Arc<str>, Arc<AtomicU64>>>,
+    /// Until when a budget is used up, as milliseconds; 0: it is not.
+    purses: Mutex<FxHashMap<(Purse, Arc<str>), Arc<AtomicU64>>>,
+}
+
+/// Whose budget it is that deployments are passed over for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purse {
+    Provider,
+    Deployment,
 }
 
 /// What is known of one deployment.
@@ -53,8 +60,8 @@ struct Limited {
     near: f64,
     /// Whether the provider's own word is taken.
     listens: bool,
-    /// Until when its provider's budget is used up, if it has one.
-    purse: Option<Arc<AtomicU64>>,
+    /// Until when its own budget and its provider's are used up, where they have one.
+    purses: [Option<Arc<AtomicU64>>; SCOPES],
 }
 
 /// The deployment and its provider.
@@ -83,19 +90,14 @@ impl Rates {
         }
     }
 
-    /// Says whether the budget of a provider is used up, and until when its deployments are passed over.
-    pub fn spent(&self, provider: &str, until: Option<Instant>) {
+    /// Says whether a budget is used up, and until when what it pays for is passed over.
+    pub fn spent(&self, whose: Purse, id: &str, until: Option<Instant>) {
         let until = until.map_or(0, |until| milliseconds(self.origin, until).max(1));
-        let purse = self.purse(provider);
-        purse.store(until, Ordering::Relaxed);
+        self.purse(whose, id.into()).store(until, Ordering::Relaxed);
     }
 
-    fn purse(&self, provider: &str) -> Arc<AtomicU64> {
-        let mut purses = self.purses.lock();
-        if let Some(purse) = purses.get(provider) {
-            return Arc::clone(purse);
-        }
-        Arc::clone(purses.entry(provider.into()).or_default())
+    fn purse(&self, whose: Purse, id: Arc<str>) -> Arc<AtomicU64> {
+        Arc::clone(self.purses.lock().entry((whose, id)).or_default())
     }
 
     /// What a deployment has let through within the last minute.
@@ -130,7 +132,8 @@ impl Meters for Rates {
         let own = Limit { requests: deployment.rpm, tokens: deployment.tpm };
         let shared = Limit { requests: caps.provider_rpm, tokens: caps.provider_tpm };
         let listens = believed(deployment).is_some();
-        if own.is_none() && shared.is_none() && !listens && !caps.has_budget {
+        if own.is_none() && shared.is_none() && !listens && !caps.has_budget && !caps.has_own_budget
+        {
             return None;
         }
         let lane = self.lane(&deployment.id);
@@ -146,7 +149,12 @@ impl Meters for Rates {
             lane,
             near: caps.near,
             listens,
-            purse: caps.has_budget.then(|| self.purse(&deployment.provider)),
+            purses: [
+                caps.has_own_budget
+                    .then(|| self.purse(Purse::Deployment, Arc::clone(&deployment.id))),
+                caps.has_budget
+                    .then(|| self.purse(Purse::Provider, Arc::clone(&deployment.provider))),
+            ],
         }))
     }
 
@@ -157,6 +165,10 @@ impl Meters for Rates {
             let mut lanes = FxHashMap::clone(lanes);
             lanes.retain(|id, _| known.contains(&**id));
             lanes
+        });
+        self.purses.lock().retain(|(whose, id), _| match whose {
+            Purse::Provider => true,
+            Purse::Deployment => known.contains(&**id),
         });
         let mut providers = self.providers.lock();
         let served: FxHashSet<&str> =
@@ -199,10 +211,10 @@ impl Meter for Limited {
             let names = ["provider's request", "provider's token"];
             look(self.lane.hint.room(cost, self.near, now_ms), names);
         }
-        if let Some(purse) = &self.purse {
-            let until = purse.load(Ordering::Relaxed);
+        for (purse, name) in self.purses.iter().zip(["max_budget", "provider_budget_config"]) {
+            let until = purse.as_ref().map_or(0, |purse| purse.load(Ordering::Relaxed));
             if until > now_ms {
-                over = over.max(Some((until - now_ms, "provider_budget_config")));
+                over = over.max(Some((until - now_ms, name)));
             }
         }
         match over {

@@ -230,6 +230,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         queue: Arc::default(),
         fetcher: Arc::default(),
         memory: Arc::default(),
+        contexts: crate::gateway::Contexts::default(),
         shadows: shadow_room(),
         keys: Arc::clone(&keys),
         directory,

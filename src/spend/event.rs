@@ -27,6 +27,9 @@ pub struct SpendEvent {
     pub first_token_us: Option<i64>,
     /// The hash of the key; `master`, or empty where no key is asked for.
     pub key: Arc<str>,
+    /// What the key spends is counted under this hash: that of the first of those that it replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_alias: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,6 +49,10 @@ pub struct SpendEvent {
     /// The group that served, or would have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<Arc<str>>,
+    /// The names by which the key's budgets for single models count it: they are those of what was asked
+    /// for, whoever served. Empty: the group.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub key_models: Vec<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployment: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,10 +96,13 @@ impl SpendEvent {
         let member = self.team.as_ref().zip(self.user.as_ref());
         let member =
             member.map(|(team, user)| Scope::new(ScopeKind::TeamMember, format!("{team}/{user}")));
-        let keyed = self.group.as_ref().filter(|_| !self.key.is_empty());
-        let keyed =
-            keyed.map(|group| Scope::new(ScopeKind::KeyModel, format!("{}/{group}", self.key)));
-        let key = Some(Arc::clone(&self.key)).filter(|key| !key.is_empty());
+        let key = Some(self.account.as_ref().unwrap_or(&self.key)).filter(|key| !key.is_empty());
+        let key = key.cloned();
+        let served = self.group.as_slice().iter().filter(|_| self.key_models.is_empty());
+        let keyed = self.key_models.iter().chain(served).zip(std::iter::repeat(key.clone()));
+        let keyed = keyed.filter_map(|(model, key)| {
+            Some(Scope::new(ScopeKind::KeyModel, format!("{}/{model}", key?)))
+        });
         let tags = self.tags.iter().map(|tag| Scope::new(ScopeKind::Tag, Arc::clone(tag)));
         [
             Some(Scope::new(ScopeKind::Proxy, "")),
@@ -103,12 +113,12 @@ impl SpendEvent {
             one(ScopeKind::Key, &key),
             one(ScopeKind::EndUser, &self.end_user),
             one(ScopeKind::Model, &self.group),
-            keyed,
             one(ScopeKind::Provider, &self.provider),
             one(ScopeKind::Deployment, &self.deployment),
         ]
         .into_iter()
         .flatten()
+        .chain(keyed)
         .chain(tags)
     }
 }
@@ -144,5 +154,14 @@ mod tests {
             ]
         );
         assert_eq!(SpendEvent::default().scopes().count(), 1, "the proxy itself always pays");
+        let replaced = SpendEvent {
+            account: Some("first".into()),
+            key_models: vec!["asked".into(), "alias".into()],
+            ..event
+        };
+        let of_key = replaced.scopes().map(|scope| format!("{}:{}", scope.kind.word(), scope.id));
+        let of_key: Vec<_> = of_key.filter(|scope| scope.starts_with("key")).collect();
+        let expected = ["key:first", "key_model:first/asked", "key_model:first/alias"];
+        assert_eq!(of_key, expected, "its account, and what it asked for");
     }
 }

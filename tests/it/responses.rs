@@ -416,3 +416,39 @@ fn a_conversation_is_compacted_and_a_response_is_streamed_again() {
     whole(&stream, "response.completed");
     assert_eq!(stream.events.last().unwrap()["response"]["id"], made["id"]);
 }
+
+#[test]
+fn what_a_response_goes_on_from_is_reserved_as_well() {
+    let long = |id: &str| {
+        let mut response = response(id);
+        response["usage"] = json!({"input_tokens": 990, "output_tokens": 10, "total_tokens": 1000});
+        response
+    };
+    let begun = json!({"type": "response.created", "response": long("resp_2")});
+    let done = json!({"type": "response.completed", "response": long("resp_2")});
+    let provider = upstream::openai()
+        .first_replies([json(&long("resp_1")), events(&[begun, done])])
+        .replies(json(&response("resp_3")))
+        .start();
+    let gateway = gateway::with(group("gpt").deployment(responses(&provider, "openai/gpt-6-luna")))
+        .master_key("sk-master-of-this-test")
+        .start();
+    let made = gateway.client().post("/key/generate").json(&json!({"tpm_limit": 2500})).send();
+    let key = made.json()["key"].as_str().unwrap().to_owned();
+    let client = gateway.client().with_key(Some(&key));
+    let asks = || {
+        let body = json!({"model": "gpt", "input": "hi", "max_output_tokens": 10});
+        client.post(PATH).json(&body)
+    };
+    let first = asks().send().json()["id"].as_str().unwrap().to_owned();
+    let second = asks().stream();
+    let second = second.events.first().unwrap()["response"]["id"].as_str().unwrap().to_owned();
+    // Of 2500 tokens 2000 are used.
+    for id in [first, second] {
+        let refused = asks().set("previous_response_id", id.as_str()).send();
+        assert_eq!(refused.status, 429, "{}", refused.body_text());
+    }
+    let unknown = asks().set("previous_response_id", "resp_of_another").send();
+    assert_eq!(unknown.status, 200, "what nobody knows is not counted: {}", unknown.body_text());
+    assert_eq!(asks().send().status, 200);
+}

@@ -94,6 +94,20 @@ impl Draft {
         self.note(action, after.id(), Some(before), Some(after))
     }
 
+    /// The same, where the one before stays for a while, as `stays`.
+    pub(super) fn succeed<R: Record>(
+        &mut self,
+        action: &'static str,
+        before: &R,
+        stays: &R,
+        after: &R,
+    ) -> Result<(), Fault> {
+        self.expect(before);
+        self.changes.push(Change::Put(R::KIND, Entry::of(stays)?));
+        self.changes.push(Change::Insert(R::KIND, Entry::of(after)?));
+        self.note(action, after.id(), Some(before), Some(after))
+    }
+
     /// Tells in the latest audit entry of something that is not part of the record.
     pub(super) fn detail(&mut self, name: &str, before: &Value, after: &Value) {
         let Some(audit) = self.audit.last_mut() else { return };
@@ -147,11 +161,13 @@ pub(super) fn redacted(mut value: Value) -> Value {
     value
 }
 
-fn mask(value: &mut Value) {
+/// Masks what is named like a credential, wherever it stands. A number is none: prices end with `_token`.
+pub(in crate::admin) fn mask(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields.iter_mut() {
-                if is_secret(name) && !value.is_null() {
+                let is_plain = matches!(value, Value::Null | Value::Bool(_) | Value::Number(_));
+                if is_secret(name) && !is_plain {
                     *value = Value::String("***".to_owned());
                 } else {
                     mask(value);
@@ -189,11 +205,12 @@ mod tests {
     #[test]
     fn credentials_never_reach_the_audit_log() {
         let record = json!({"token": "hash", "key_alias": "ci", "tpm_limit": 5, "metadata": {
-            "logging": [{"callback_vars": {"langfuse_secret_key": "s3", "langfuse_host": "h"}}],
+            "input_cost_per_token": 0.5, "logging": [{"callback_vars": {"langfuse_secret_key": "s3", "langfuse_host": "h"}}],
             "slack_webhook_url": "https://hooks", "max_tokens": 7, "aws_session_token": "t"}});
         assert_eq!(
             redacted(record),
             json!({"key_alias": "ci", "tpm_limit": 5, "metadata": {
+                "input_cost_per_token": 0.5,
                 "logging": [{"callback_vars": {"langfuse_secret_key": "***", "langfuse_host": "h"}}],
                 "slack_webhook_url": "***", "max_tokens": 7, "aws_session_token": "***"}})
         );

@@ -107,8 +107,10 @@ pub(super) async fn keys(
     let most = limit(&form, LISTED)?;
     let filter = Filter { limit: LISTED_MAX, ..Filter::default() };
     let keys = reports.directory.list(Kind::Key, &filter).await?;
-    let keys: Vec<Key> = keys.into_iter().map(read).collect::<Result<_, _>>()?;
-    let scopes = keys.iter().map(|key| Scope::new(ScopeKind::Key, key.token.to_string()));
+    let mut keys: Vec<Key> = keys.into_iter().map(read).collect::<Result<_, _>>()?;
+    // What a key that was replaced spends is the other one's.
+    keys.retain(|key| key.replaced_by.is_none());
+    let scopes = keys.iter().map(|key| Scope::new(ScopeKind::Key, key.account().to_string()));
     let shown = with_spend(&reports, scopes.collect(), &keys, most).await?;
     Ok(Json(shown))
 }

@@ -140,8 +140,8 @@ pub(crate) const LITELLM_PARAMS: Table = Table {
         later("timeout_by_service_tier", "`timeout` holds for every tier"),
         later("stream_timeout_by_service_tier", "`stream_timeout` holds for every tier"),
         later("tag_regex", "only `tags` are compared"),
-        later("max_budget", "write a budget of its provider: `provider_budget_config`"),
-        later("budget_duration", "write a budget of its provider: `provider_budget_config`"),
+        on("max_budget", Kind::Number, "", "US dollars; used up, the deployment is passed over"),
+        on("budget_duration", Kind::Text, "", "the period of that budget: `30d`; without, ever"),
         later("default_api_key_tpm_limit", "no limit per key is held"),
         later("default_api_key_rpm_limit", "no limit per key is held"),
         on(

@@ -92,6 +92,12 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
         ),
         on("timezone", Kind::Text, "UTC", "whose calendar the periods of budgets follow"),
         on("max_end_user_budget", Kind::Number, "", "of each end user without a budget of its own"),
+        on(
+            "max_end_user_budget_id",
+            Kind::Text,
+            "",
+            "budget, by its id, of end users that have none of their own",
+        ),
         on("tag_budget_config", Kind::Map, "{}", "budgets by tag: `budget_limit`, `time_period`"),
         on(
             "block_requests_for_models_without_pricing",
@@ -125,7 +131,6 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
             "USD for users whose record has no budget",
         ),
         on("internal_user_budget_duration", Kind::Text, "", "the period of that budget: `30d`"),
-        later("max_end_user_budget_id", "write `max_end_user_budget`"),
         later("max_ui_session_budget", "there are no pages to log in to"),
         later("default_soft_budget", "a soft budget is written with its key, user or team"),
         later("cost_discount_config", "costs are the price book's"),

@@ -43,7 +43,7 @@ pub(super) fn static_keys(sections: &mut Sections<'_>, master_key: Option<&Secre
     for item in items {
         let Some(At { value: key, spot }) = key(item, master_key, problems) else { continue };
         let hash = key.token;
-        let holder = Principal::new(key, None, None, None, &Budgets::new());
+        let holder = Principal::new(key, None, None, None, &Budgets::new()).of_file();
         if keys.insert(hash, Arc::new(holder)).is_some() {
             problems.push(Finding::error(spot, "the same key is written twice"));
         }
@@ -103,6 +103,8 @@ fn key(item: &Node, master_key: Option<&Secret>, problems: &Problems) -> Option<
     let At { value, spot } = written?;
     let key = Key {
         token: KeyHash::of(value.as_bytes()),
+        account: None,
+        replaced_by: None,
         key_name: masked(value),
         key_alias: alias,
         user_id,
@@ -183,6 +185,7 @@ pub(super) fn ring(sections: &mut Sections<'_>) -> (Settings, u64) {
                 .filter(|_| max_budget.is_some()),
             ..Allowance::default()
         },
+        end_user_budget: litellm.text("max_end_user_budget_id").map(|at| at.value.into()),
     };
     (settings, capacity.map_or(KEYS_MAX, |at| at.value.into()))
 }

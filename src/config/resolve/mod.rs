@@ -144,6 +144,9 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
                 .help("add `model_list:` with at least one deployment"),
         );
     }
+    let budgets =
+        models.drafts.iter().filter_map(|draft| Some((Arc::clone(&draft.id), draft.budget?)));
+    admission.deployments = budgets.collect();
     let mut built = Vec::with_capacity(models.drafts.len() + implied.len());
     for draft in models.drafts {
         let (place, lenient) = (draft.place.clone(), models.lenient);

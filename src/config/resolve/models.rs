@@ -12,7 +12,7 @@ use super::names::Names;
 use super::router::{AttemptDefaults, RETRIES_MAX};
 use super::vendor::{self, Access};
 use super::{
-    Context, CustomProvider, RateLimits, Sections, checks, credentials, params, providers,
+    Context, CustomProvider, RateLimits, Sections, checks, credentials, params, providers, quota,
 };
 use crate::catalog::{Capabilities, Capability, HealthCheck, ModelInfo, Timeouts};
 use crate::config::mask;
@@ -22,6 +22,7 @@ use crate::config::section::{At, Section, first};
 use crate::config::yaml::{Entry, Node, Scalar, Value};
 use crate::dialect::{CachePoint, ResponsesApi};
 use crate::provider::{TargetProblem, Vendor};
+use crate::spend::Budget;
 
 /// A deployment before its address and price are worked out.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ pub(crate) struct Draft {
     pub(crate) rpm: Option<u64>,
     pub(crate) tpm: Option<u64>,
     pub(crate) max_parallel_requests: Option<u32>,
+    pub(crate) budget: Option<Budget>,
     pub(crate) check: Option<HealthCheck>,
     pub(crate) timeouts: Timeouts,
     pub(crate) num_retries: Option<u32>,
@@ -288,6 +290,7 @@ fn draft(
     let (rpm, tpm) = (params.positive("rpm"), params.positive("tpm"));
     let parallel = params.count("max_parallel_requests", u32::MAX);
     let (request, stream) = (params.timeout("timeout"), params.timeout("stream_timeout"));
+    let budget = quota::budget(&mut params);
     let num_retries = params.count("num_retries", RETRIES_MAX);
     let drop_params = params.texts("additional_drop_params");
     let allowed_params = params.texts("allowed_openai_params");
@@ -354,6 +357,7 @@ fn draft(
             rpm: rpm.map(|at| at.value),
             tpm: tpm.map(|at| at.value),
             max_parallel_requests: parallel.map(|at| at.value).filter(|value| *value > 0),
+            budget,
             check: check.clone(),
             timeouts: Timeouts {
                 request: request.map(|at| at.value).or(fallback.request),

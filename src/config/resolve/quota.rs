@@ -83,6 +83,7 @@ pub(super) fn policy(sections: &mut Sections<'_>) -> Policy {
             }
             known
         }),
+        deployments: BTreeMap::new(),
         key_parallel: general.positive("max_parallel_requests").map(|at| at.value),
         global_parallel: None,
         counts: counts.unwrap_or_default(),
@@ -100,6 +101,18 @@ pub(super) fn policy(sections: &mut Sections<'_>) -> Policy {
 pub(super) fn providers(policy: &Policy) -> HashSet<&'static str> {
     let vendors = policy.providers.keys().filter_map(|name| provider::vendor(name));
     vendors.map(|vendor| vendor.name).collect()
+}
+
+/// The budget of a deployment.
+pub(super) fn budget(params: &mut Section<'_>) -> Option<Budget> {
+    let max = dollars(params, "max_budget");
+    let duration = params.written("budget_duration");
+    let period = period(params, "budget_duration");
+    if let Some(entry) = duration.filter(|_| max.is_none()) {
+        let message = "`budget_duration` is the period of `max_budget`, which is not written";
+        params.problems.push(Finding::error(entry.spot, message).help("add `max_budget`"));
+    }
+    max.map(|max| Budget { max, period })
 }
 
 fn dollars(section: &mut Section<'_>, name: &'static str) -> Option<Usd> {

@@ -8,36 +8,37 @@
 //! ```
 //!
 //! While the directory is out of reach, what is known goes on being answered for a time
-//! ([`Settings::grace`]); what is not known is refused as [`AuthError::Unavailable`]. Takes the time as an
+//! ([`Settings::grace`]); what is not known is refused as [`AuthError::Unavailable`], at once when it is known
+//! that nobody answers (`reach.rs`). What belongs to a key is found by `join.rs`. Takes the time as an
 //! argument. Knows nothing of databases and of HTTP.
 //!
 //! [`AuthError::Unavailable`]: super::AuthError::Unavailable
 
 mod directory;
+mod join;
+mod reach;
 mod shelf;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use futures::future::try_join;
 use moka::future::Cache;
 use parking_lot::Mutex;
-use rustc_hash::FxBuildHasher;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use tokio::sync::Semaphore;
 
+use self::reach::Reach;
 use self::shelf::Shelf;
-use super::directory::{Changed, Directory, StoreError, fetch};
+use super::directory::{Changed, Directory, StoreError};
 use super::hash::KeyHash;
-use super::principal::{Budgets, Principal, organisation_of};
-use super::record::{
-    Allowance, BudgetRecord, EndUser, Key, Kind, Organisation, Record, Tag, Team, User,
-};
-use super::role::Role;
+use super::principal::Principal;
+use super::record::{Allowance, EndUser, Kind, Tag};
 use crate::patience::within;
 
-/// How long one lookup may take before the caller is told to come again.
-const LOOKUP_MAX: Duration = Duration::from_secs(3);
+/// How long one lookup may take before the caller is told to come again. It takes milliseconds where
+/// the database is well.
+const LOOKUP_MAX: Duration = Duration::from_secs(1);
 /// Lookups at one time; more wait for their turn, within [`LOOKUP_MAX`].
 const LOOKUPS_MAX: usize = 64;
 /// After a failed lookup the directory is left alone for so long, for the same key.
@@ -58,6 +59,8 @@ pub struct Settings {
     pub grace: Duration,
     /// What internal users may spend whose record does not say.
     pub user_defaults: Allowance,
+    /// The budget of end users that have none of their own: its id.
+    pub end_user_budget: Option<Arc<str>>,
 }
 
 impl Default for Settings {
@@ -67,6 +70,7 @@ impl Default for Settings {
             unknown_age: Duration::from_secs(5),
             grace: Duration::from_secs(600),
             user_defaults: Allowance::default(),
+            end_user_budget: None,
         }
     }
 }
@@ -78,9 +82,14 @@ pub const KEYS_MAX: u64 = 100_000;
 pub struct KeyRing {
     directory: Arc<dyn Directory>,
     keys: Cache<KeyHash, Known<Principal>, FxBuildHasher>,
+    /// Keys of the configuration file, joined with the records that they name.
+    of_file: Cache<KeyHash, OfFile, FxBuildHasher>,
+    /// Keys that stand for others until they expire, by those others.
+    replaced: Mutex<FxHashMap<KeyHash, Vec<KeyHash>>>,
     end_users: Shelf<EndUser>,
     tags: Shelf<Tag>,
     lookups: Semaphore,
+    reach: Reach,
     /// Counts up with everything that is forgotten: what was read before may be old.
     generation: AtomicU64,
     heard: Mutex<Heard>,
@@ -95,6 +104,13 @@ struct Heard {
     revision: Option<i64>,
     /// The last attempt failed.
     failed: bool,
+}
+
+/// A key of the configuration file: as it stands there, and with what belongs to it.
+#[derive(Clone, Debug)]
+struct OfFile {
+    written: Arc<Principal>,
+    joined: Known<Principal>,
 }
 
 /// An answer that is kept.
@@ -183,9 +199,15 @@ impl KeyRing {
         Self {
             directory,
             keys: keys.build_with_hasher(FxBuildHasher),
+            of_file: Cache::builder()
+                .max_capacity(capacity)
+                .time_to_live(AGE_MAX)
+                .build_with_hasher(FxBuildHasher),
+            replaced: Mutex::default(),
             end_users: Shelf::new(),
             tags: Shelf::new(),
             lookups: Semaphore::new(LOOKUPS_MAX),
+            reach: Reach::default(),
             generation: AtomicU64::new(0),
             heard: Mutex::default(),
             counts: Counts::default(),
@@ -225,6 +247,51 @@ impl KeyRing {
         found.into_value().answer
     }
 
+    /// A key of the configuration file with the records of its team and its user, if there are any. It
+    /// needs no directory: as long as nobody can be asked and nothing is known, it stands alone.
+    pub async fn of_file(
+        &self,
+        written: &Arc<Principal>,
+        settings: &Arc<Settings>,
+        now: Instant,
+    ) -> Arc<Principal> {
+        if written.user_id().is_none() && written.team_id().is_none() {
+            return Arc::clone(written);
+        }
+        let hash = written.key.token;
+        let known = self.of_file.get(&hash).await;
+        let known = known.filter(|known| Arc::ptr_eq(&known.written, written));
+        let known = known.map(|known| known.joined);
+        let alone = |known: &Known<Principal>| match &known.answer {
+            Ok(Some(joined)) => Arc::clone(joined),
+            Ok(None) | Err(_) => Arc::clone(written),
+        };
+        if let Some(known) = &known {
+            let stands = || self.is_away(now) && known.outlasts(settings, now);
+            if known.is_fresh(settings, now) || stands() {
+                return alone(known);
+            }
+        }
+        let before = self.generation.load(Ordering::Acquire);
+        let look = Box::pin(async {
+            let joined = Box::pin(self.join(written.key.clone(), settings));
+            let answer = self.patiently(joined, now).await;
+            let answer = answer.map(|joined| Some(joined.of_file()));
+            OfFile {
+                written: Arc::clone(written),
+                joined: self.judged(answer, settings, now, known),
+            }
+        });
+        let is_old = |known: &OfFile| {
+            !Arc::ptr_eq(&known.written, written) || !known.joined.is_fresh(settings, now)
+        };
+        let found = self.of_file.entry(hash).or_insert_with_if(look, is_old).await;
+        if self.generation.load(Ordering::Acquire) != before {
+            self.of_file.invalidate(&hash).await;
+        }
+        alone(&found.into_value().joined)
+    }
+
     /// The record of an end user.
     ///
     /// # Errors
@@ -259,14 +326,19 @@ impl KeyRing {
         now: Instant,
         before: Option<Known<Principal>>,
     ) -> Known<Principal> {
-        let answer = self.patiently(Box::pin(self.read(hash, settings))).await;
+        let answer = self.patiently(Box::pin(self.read(hash, settings)), now).await;
         self.judged(answer, settings, now, before)
     }
 
+    /// Asks the directory, if it is worth it.
     async fn patiently<T>(
         &self,
         ask: impl Future<Output = Result<T, StoreError>> + Unpin,
+        now: Instant,
     ) -> Result<T, StoreError> {
+        if !self.reach.may_ask(self.is_away(now), now) {
+            return Err(StoreError::Unavailable("it did not answer of late".to_owned()));
+        }
         let asked = Box::pin(async {
             // It is never closed.
             let turn = self.lookups.acquire().await;
@@ -274,10 +346,15 @@ impl KeyRing {
             drop(turn);
             answer
         });
-        within(LOOKUP_MAX, asked).await.unwrap_or_else(|_| {
+        let answer = within(LOOKUP_MAX, asked).await.unwrap_or_else(|_| {
             let seconds = LOOKUP_MAX.as_secs();
             Err(StoreError::Unavailable(format!("it did not answer within {seconds} s")))
-        })
+        });
+        match &answer {
+            Err(StoreError::Unavailable(_)) => self.reach.failed(now),
+            Ok(_) | Err(StoreError::Broken(_) | StoreError::Conflict(_)) => self.reach.answered(),
+        }
+        answer
     }
 
     /// What is to be kept of an answer: in want of one, what was known before.
@@ -297,65 +374,6 @@ impl KeyRing {
             tracing::debug!(%error, "a record could not be looked up");
         }
         Known::new(answer.map(|found| found.map(Arc::new)), settings, now)
-    }
-
-    /// A key joined with what belongs to it.
-    async fn read(
-        &self,
-        hash: KeyHash,
-        settings: &Settings,
-    ) -> Result<Option<Principal>, StoreError> {
-        let Some(key) = fetch::<Key>(&*self.directory, &hash.to_string()).await? else {
-            return Ok(None);
-        };
-        let user = self.belonging::<User>(key.user_id.as_deref());
-        let team = self.belonging::<Team>(key.team_id.as_deref());
-        let (mut user, mut team) = try_join(user, team).await?;
-        if let Some(team) = &mut team {
-            // Of a large team each of its keys would keep all members.
-            team.members.retain(|member| key.user_id.as_ref() == Some(&member.user_id));
-        }
-        let organisation = organisation_of(&key, user.as_ref(), team.as_ref());
-        let organisation = self.belonging::<Organisation>(organisation).await?;
-        if user.is_none() && settings.user_defaults != Allowance::default() {
-            user = key.user_id.clone().map(|user_id| User { user_id, ..User::default() });
-        }
-        let mut budgets = Budgets::new();
-        let allowances = [
-            Some(&key.allowance),
-            user.as_ref().map(|user| &user.allowance),
-            team.as_ref().map(|team| &team.allowance),
-            organisation.as_ref().map(|organisation| &organisation.allowance),
-        ];
-        let members = team.iter().flat_map(|team| &team.members).map(|member| &member.allowance);
-        for allowance in allowances.into_iter().flatten().chain(members) {
-            self.budget(allowance, &mut budgets).await?;
-        }
-        let mut principal = Principal::new(key, user, team, organisation, &budgets);
-        if let Some(user) = &mut principal.user
-            && matches!(user.user_role, Role::InternalUser | Role::InternalUserViewer)
-        {
-            user.allowance.default_to(&settings.user_defaults);
-        }
-        Ok(Some(principal))
-    }
-
-    /// The record that a link names. That it may name nothing is no failure.
-    async fn belonging<R: Record>(&self, id: Option<&str>) -> Result<Option<R>, StoreError> {
-        match id {
-            Some(id) => fetch(&*self.directory, id).await,
-            None => Ok(None),
-        }
-    }
-
-    async fn budget(&self, allowance: &Allowance, budgets: &mut Budgets) -> Result<(), StoreError> {
-        if let Some(id) = &allowance.budget_id
-            && !budgets.contains_key(id)
-            && let Some(budget) = fetch::<BudgetRecord>(&*self.directory, id).await?
-        {
-            budgets.insert(id.clone(), budget);
-        }
-        Ok(())
     }
 
     /// Whether the directory has been silent for too long.
@@ -378,6 +396,7 @@ impl KeyRing {
         heard.failed = caught_up.is_err();
         let revision = caught_up?;
         heard.at = Some(now);
+        self.reach.answered();
         heard.revision = Some(revision);
         Ok(all)
     }
@@ -426,6 +445,10 @@ impl KeyRing {
                 Kind::Key => {
                     if let Ok(hash) = id.parse::<KeyHash>() {
                         self.keys.invalidate(&hash).await;
+                        let replaced = self.replaced.lock().get(&hash).cloned();
+                        for replaced in replaced.into_iter().flatten() {
+                            self.keys.invalidate(&replaced).await;
+                        }
                     }
                 }
                 Kind::EndUser => self.end_users.forget(id).await,
@@ -453,11 +476,17 @@ impl KeyRing {
                 self.keys.invalidate(&*hash).await;
             }
         }
+        for (hash, known) in &self.of_file {
+            if depend(&known.joined) {
+                self.of_file.invalidate(&*hash).await;
+            }
+        }
     }
 
     fn forget_all(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.keys.invalidate_all();
+        self.of_file.invalidate_all();
         self.end_users.forget_all();
         self.tags.forget_all();
     }

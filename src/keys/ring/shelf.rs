@@ -21,17 +21,37 @@ const RECORDS_MAX: u64 = 50_000;
 /// A record whose allowance may name a budget.
 pub(super) trait Allowed: Record {
     fn allowance(&mut self) -> &mut Allowance;
+
+    /// The budget of those that name none.
+    fn default_budget(_: &Settings) -> Option<&str> {
+        None
+    }
+
+    /// What stands for one without a record, where there is such a budget.
+    fn blank(id: &str) -> Self;
 }
 
 impl Allowed for EndUser {
     fn allowance(&mut self) -> &mut Allowance {
         &mut self.allowance
     }
+
+    fn default_budget(settings: &Settings) -> Option<&str> {
+        settings.end_user_budget.as_deref()
+    }
+
+    fn blank(id: &str) -> Self {
+        Self { user_id: id.to_owned(), ..Self::default() }
+    }
 }
 
 impl Allowed for Tag {
     fn allowance(&mut self) -> &mut Allowance {
         &mut self.allowance
+    }
+
+    fn blank(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
     }
 }
 
@@ -54,7 +74,8 @@ impl<R: Allowed> Shelf<R> {
         settings: &Arc<Settings>,
         now: Instant,
     ) -> Result<Option<Arc<R>>, StoreError> {
-        if !self.has_any(ring, settings, now).await? {
+        let is_bound = R::default_budget(settings).is_some();
+        if !is_bound && !self.has_any(ring, settings, now).await? {
             return Ok(None);
         }
         let known = self.records.get(id).await;
@@ -66,7 +87,7 @@ impl<R: Allowed> Shelf<R> {
         }
         let before = ring.generation.load(std::sync::atomic::Ordering::Acquire);
         let look = Box::pin(async {
-            let answer = ring.patiently(Box::pin(read::<R>(ring, id))).await;
+            let answer = ring.patiently(Box::pin(read::<R>(ring, id, settings)), now).await;
             ring.judged(answer, settings, now, known)
         });
         let found = self.records.entry_by_ref(id);
@@ -91,7 +112,7 @@ impl<R: Allowed> Shelf<R> {
         let before = ring.generation.load(std::sync::atomic::Ordering::Acquire);
         let every = Filter::default();
         let count = Box::pin(ring.directory.count(R::KIND, &every));
-        let any = ring.patiently(count).await? > 0;
+        let any = ring.patiently(count, now).await? > 0;
         let mut known = self.any.write();
         if ring.generation.load(std::sync::atomic::Ordering::Acquire) == before {
             *known = Some((any, now + settings.age));
@@ -110,8 +131,18 @@ impl<R: Allowed> Shelf<R> {
     }
 }
 
-async fn read<R: Allowed>(ring: &KeyRing, id: &str) -> Result<Option<R>, StoreError> {
-    let Some(mut record) = fetch::<R>(&*ring.directory, id).await? else { return Ok(None) };
+async fn read<R: Allowed>(
+    ring: &KeyRing,
+    id: &str,
+    settings: &Settings,
+) -> Result<Option<R>, StoreError> {
+    let default = R::default_budget(settings);
+    let found = fetch::<R>(&*ring.directory, id).await?;
+    let Some(mut record) = found.or_else(|| default.map(|_| R::blank(id))) else { return Ok(None) };
+    let allowance = record.allowance();
+    if allowance.budget_id.is_none() && allowance.max_budget.is_none() {
+        allowance.budget_id = default.map(str::to_owned);
+    }
     let mut budgets = Budgets::new();
     ring.budget(record.allowance(), &mut budgets).await?;
     record.allowance().fill_in(&budgets);

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::keys::Role;
 use crate::keys::directory::{Change, Entry};
 use crate::keys::sample::{Records, key};
 
@@ -284,4 +285,94 @@ async fn the_ring_has_a_bound() {
     }
     ring.keys.run_pending_tasks().await;
     assert!(ring.stats().size <= 10, "{:?}", ring.stats());
+}
+
+#[tokio::test]
+async fn a_directory_that_failed_three_times_is_left_alone_for_a_second() {
+    let mut bench = Bench::new(Some(key(KEY, &json!({})))).await;
+    bench.records.go_away();
+    let stranger = |name: &str| KeyHash::of(name.as_bytes());
+    for name in ["sk-a", "sk-b", "sk-c"] {
+        let found = bench.ring.find(stranger(name), &bench.settings, bench.now).await;
+        assert!(matches!(found, Err(StoreError::Unavailable(_))), "{found:?}");
+    }
+    let asked = bench.records.asked();
+    let found = bench.ring.find(stranger("sk-d"), &bench.settings, bench.now).await;
+    assert!(matches!(found, Err(StoreError::Unavailable(_))), "{found:?}");
+    assert_eq!(bench.records.asked(), asked, "nobody waits for what does not come");
+    bench.records.come_back();
+    bench.later(1);
+    assert!(bench.find().await.unwrap().is_some());
+    let found = bench.ring.find(stranger("sk-e"), &bench.settings, bench.now).await;
+    assert_eq!(found.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_directory_that_has_been_silent_is_asked_once_a_second() {
+    let mut bench = Bench::new(None).await;
+    bench.records.go_away();
+    bench.later(SILENCE_MAX.as_secs() + 1);
+    assert!(bench.find().await.is_err());
+    let asked = bench.records.asked();
+    let stranger = KeyHash::of(b"sk-a");
+    assert!(bench.ring.find(stranger, &bench.settings, bench.now).await.is_err());
+    assert_eq!(bench.records.asked(), asked);
+    bench.records.come_back();
+    bench.later(1);
+    assert_eq!(bench.find().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_replaced_key_is_the_one_in_its_place_until_it_ends() {
+    let next = KeyHash::of(b"sk-2");
+    let end = "2030-01-01T00:00:00Z";
+    let stays = json!({"replaced_by": next, "expires": end});
+    let bench = Bench::new(Some(key(KEY, &stays))).await;
+    let current = json!({"account": hash(), "models": ["a"], "expires": "2040-01-01T00:00:00Z"});
+    bench.records.put(&key("sk-2", &current));
+    let found = bench.found().await;
+    assert_eq!((found.key.token, found.key.models.as_slice()), (next, &["a".to_owned()][..]));
+    assert_eq!(found.key.expires.map(|end| end.to_string()).as_deref(), Some(end));
+    assert_eq!(**found.account(), hash().to_string());
+    bench.records.set(Kind::Key, &next.to_string(), Some(key("sk-2", &json!({"blocked": true}))));
+    bench.ring.catch_up(bench.now).await.unwrap();
+    assert!(bench.found().await.key.blocked, "what becomes of the new one is heard of");
+    bench.records.set(Kind::Key, &next.to_string(), None);
+    bench.ring.catch_up(bench.now).await.unwrap();
+    assert_eq!(bench.find().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn keys_that_replace_each_other_in_a_ring_are_nobodys() {
+    let bench = Bench::new(Some(key(KEY, &json!({"replaced_by": KeyHash::of(b"sk-2")})))).await;
+    bench.records.put(&key("sk-2", &json!({"replaced_by": hash()})));
+    assert_eq!(bench.find().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_key_of_the_file_has_what_belongs_to_it_as_far_as_that_is_known() {
+    let mut bench = Bench::new(None).await;
+    let written = crate::keys::sample::principal("of-file", &json!({"team_id": "t"})).of_file();
+    let written = Arc::new(written);
+    bench.records.go_away();
+    let joined = bench.ring.of_file(&written, &bench.settings, bench.now).await;
+    assert!(joined.team.is_none(), "it needs no directory");
+    bench.records.come_back();
+    bench.records.set(Kind::Team, "t", Some(json!({"team_id": "t", "blocked": true})));
+    bench.ring.catch_up(bench.now).await.unwrap();
+    bench.later(1);
+    let joined = bench.ring.of_file(&written, &bench.settings, bench.now).await;
+    assert!(joined.team.as_ref().is_some_and(|team| team.blocked));
+    assert_eq!(joined.user_role(), None);
+    bench.records.set(Kind::Team, "t", Some(json!({"team_id": "t"})));
+    bench.ring.catch_up(bench.now).await.unwrap();
+    let joined = bench.ring.of_file(&written, &bench.settings, bench.now).await;
+    assert!(joined.team.as_ref().is_some_and(|team| !team.blocked), "a change is heard of");
+    bench.records.go_away();
+    bench.later(120);
+    let joined = bench.ring.of_file(&written, &bench.settings, bench.now).await;
+    assert!(joined.team.is_some(), "what was known stands");
+    let again = Arc::new(Principal::clone(&written));
+    let anew = bench.ring.of_file(&again, &bench.settings, bench.now).await;
+    assert!(anew.team.is_none(), "another file, another key: {anew:?}");
 }

@@ -207,6 +207,8 @@ pub(super) fn key(row: &Row) -> Result<Brought, StoreError> {
     let (key_type, allowed_routes) = opens(row.texts("allowed_routes"));
     let record = Key {
         token,
+        account: None,
+        replaced_by: None,
         key_name: row.text("key_name").unwrap_or_default(),
         key_alias: alias,
         user_id: row.text("user_id"),

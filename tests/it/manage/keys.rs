@@ -84,11 +84,16 @@ fn a_new_secret_keeps_settings_and_what_was_spent() {
         let body = json!({"key": new, "new_key": chosen, "max_budget": 20});
         let made = office.make("/key/regenerate", &body);
         assert_eq!((&made["key"], &made["max_budget"]), (&json!(chosen), &json!(20.0)));
-        assert_eq!(made["spend"], 1.25, "twice carried over");
+        // The call above costs next to nothing, and may reach the ledger only now.
+        let about = |value: &Value, dollars: f64| {
+            value.as_f64().is_some_and(|value| (dollars..dollars + 1e-4).contains(&value))
+        };
+        assert!(about(&made["spend"], 1.25), "kept twice: {made}");
 
         let reset = office.make(&format!("/key/{chosen}/reset_spend"), &json!({"reset_to": 0.25}));
-        assert_eq!((&reset["previous_spend"], &reset["spend"]), (&json!(1.25), &json!(0.25)));
-        assert_eq!(office.show(&format!("/key/info?key={chosen}"))["info"]["spend"], 0.25);
+        assert!(about(&reset["previous_spend"], 1.25) && reset["spend"] == 0.25, "{reset}");
+        let shown = office.show(&format!("/key/info?key={chosen}"));
+        assert!(about(&shown["info"]["spend"], 0.25), "{shown}");
         let more =
             office.post(MASTER, &format!("/key/{chosen}/reset_spend"), &json!({"reset_to": 1}));
         assert_eq!(blamed(&more), (400, "reset_to".to_owned()));

@@ -1,6 +1,7 @@
 //! Limits and budgets of keys, teams and everybody else who pays.
 
 mod alerts;
+mod asked;
 mod budgets;
 mod limits;
 mod shared;

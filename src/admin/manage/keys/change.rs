@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::draft::Draft;
@@ -16,8 +16,7 @@ use super::{fields, hash_of, one_shown, owns, runs, scope, shown_once};
 use crate::admin::fault::Fault;
 use crate::admin::form::{Form, Given};
 use crate::keys::record::{Key, KeyType};
-use crate::keys::{KeyHash, masked};
-use crate::spend::{Scope, ScopeKind};
+use crate::keys::{KeyHash, expiry, masked};
 
 /// The most keys of one request.
 const KEYS_MAX: usize = 500;
@@ -160,7 +159,7 @@ pub(super) async fn update(
 async fn update_one(desk: &Desk, operator: &Operator, form: &Form) -> Result<Key, Fault> {
     let _turn = desk.turn().await;
     let mut draft = Draft::by(desk, operator).await?;
-    let before = named_key(desk, operator, form).await?;
+    let before = in_force(named_key(desk, operator, form).await?)?;
     let mut key = apply(desk, operator, form, &before, draft.at).await?;
     draft.touch(&mut key.history);
     draft.replace("updated", &before, &key)?;
@@ -305,70 +304,89 @@ fn in_path(named: Result<Path<String>, PathRejection>) -> String {
     named.map(|Path(named)| named).unwrap_or_default()
 }
 
-/// Gives a key a new secret. It keeps its settings, and what it has spent counts on.
+/// Gives a key a new secret. It keeps its settings and its account: what was spent counts on, and so
+/// does what is still under way with the old secret.
 async fn replace(
     desk: &Desk,
     operator: &Operator,
     form: &Form,
     named: &str,
 ) -> Result<Json<Value>, Fault> {
-    for unsupported in ["new_master_key", "grace_period"] {
-        if form.name(unsupported)?.value().is_some() {
-            let message = format!("{unsupported} is not supported: the old key ends at once");
-            return Err(Fault::value(unsupported, message));
-        }
+    if form.name("new_master_key")?.value().is_some() {
+        let message = "new_master_key is not supported: it is written in the configuration";
+        return Err(Fault::value("new_master_key", message.to_owned()));
     }
     let _turn = desk.turn().await;
     let mut draft = Draft::by(desk, operator).await?;
-    let before = own_key(desk, operator, named).await?;
+    let before = in_force(own_key(desk, operator, named).await?)?;
     let secret = make::secret(desk, form, "new_key").await?;
     // What a blank form changes needs no right beyond that to the key itself.
-    let mut key = match form.says_more_than(&["key", "new_key"]) {
+    let mut key = match form.says_more_than(&["key", "new_key", "grace_period"]) {
         true => apply(desk, operator, form, &before, draft.at).await?,
         false => before.clone(),
     };
     key.token = KeyHash::of(secret.as_bytes());
+    key.account = Some(before.account());
     key.key_name = masked(&secret);
     draft.touch(&mut key.history);
-    draft.rename("regenerated", &before, &key)?;
-    // Before the key is there: what it is said to have spent by mistake then bounds nothing.
-    carry_over(desk, &before, &key, draft.at).await?;
+    match grace(form, draft.at)? {
+        Some(until) => {
+            let mut stays = stand_in(&before, &key, until);
+            draft.touch(&mut stays.history);
+            draft.succeed("regenerated", &before, &stays, &key)?;
+        }
+        None => draft.rename("regenerated", &before, &key)?,
+    }
+    let (at, spend) = (draft.at, form.spent("spend")?.value());
     draft.make(desk).await?;
+    if let Some(spend) = spend {
+        let payer = Payer { scope: scope(&key), allowance: &key.allowance };
+        let standing = spent::standing(desk, payer, at).await?;
+        spent::correct(desk, &scope(&key), &standing, spend, at).await?;
+    }
     let mut fields = shown_once(desk, &key).await?;
     Issued { key, secret }.tell(&mut fields);
     Ok(Json(Value::Object(fields)))
 }
 
-/// Lets a key begin with what another has spent, in this period and before it.
-async fn carry_over(desk: &Desk, from: &Key, to: &Key, now: Timestamp) -> Result<(), Fault> {
-    let budgets = spent::budgets(desk, [&from.allowance]).await?;
-    let mut effective = from.allowance.clone();
-    effective.fill_in(&budgets);
-    let mut pairs = vec![(scope(from), scope(to), effective)];
-    for (model, budget) in &from.model_max_budget {
-        let of = |key: &Key| Scope::new(ScopeKind::KeyModel, format!("{}/{model}", key.token));
-        let allowance = crate::keys::record::Allowance {
-            budget_duration: budget.time_period.clone(),
-            ..crate::keys::record::Allowance::default()
-        };
-        pairs.push((of(from), of(to), allowance));
+/// Until when the old secret works, if for a while.
+fn grace(form: &Form, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
+    let Some(text) = form.name("grace_period")?.value() else { return Ok(None) };
+    let is_none =
+        text.starts_with('0') && text.chars().all(|sign| sign == '0' || sign.is_ascii_alphabetic());
+    if is_none {
+        return Ok(None);
     }
-    for (from, to, allowance) in pairs {
-        let term = spent::term(desk, &allowance, now);
-        let start = term.map(|term| term.start);
-        let since = start.map(|start| start.as_microsecond());
-        let asked = [(from.clone(), None), (from, since)];
-        let sums = desk.ledger.spent_by(&asked).await?;
-        let [ever, lately] = sums[..] else { continue };
-        // Sums are kept by the quarter of an hour.
-        let earlier = start.unwrap_or(now) - SignedDuration::from_mins(15);
-        for (at, pico) in [(now, lately), (earlier, ever - lately)] {
-            if pico != 0 {
-                desk.ledger.adjust(&to, at.as_microsecond(), pico).await?;
-            }
+    let until = expiry(&text, now);
+    until.map(Some).map_err(|error| Fault::value("grace_period", format!("grace_period: {error}")))
+}
+
+/// What is left of a key that was replaced: it stands for the new one until then. It still belongs to
+/// whom it belonged, who may delete it before.
+fn stand_in(before: &Key, after: &Key, until: Timestamp) -> Key {
+    Key {
+        account: Some(before.account()),
+        replaced_by: Some(after.token),
+        key_name: before.key_name.clone(),
+        user_id: before.user_id.clone(),
+        team_id: before.team_id.clone(),
+        organization_id: before.organization_id.clone(),
+        expires: Some(before.expires.map_or(until, |end| end.min(until))),
+        history: before.history.clone(),
+        ..fields::blank(before.token)
+    }
+}
+
+/// A key that has settings of its own.
+fn in_force(key: Key) -> Result<Key, Fault> {
+    match key.replaced_by {
+        None => Ok(key),
+        Some(_) => {
+            let message = "This key was regenerated, and only stands for the new one until it expires. It \
+                           can be blocked and deleted; everything else is done to the new one.";
+            Err(Fault::value("key", message.to_owned()))
         }
     }
-    Ok(())
 }
 
 /// `POST /key/{key}/reset_spend`.
@@ -387,7 +405,7 @@ pub(super) async fn reset_spend(
         }
     };
     let mut draft = Draft::by(&desk, &operator).await?;
-    let key = run_key(&desk, &operator, &named).await?;
+    let key = in_force(run_key(&desk, &operator, &named).await?)?;
     let payer = Payer { scope: scope(&key), allowance: &key.allowance };
     let standing = spent::standing(&desk, payer, draft.at).await?;
     if reset_to > standing.spend {

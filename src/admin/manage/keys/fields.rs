@@ -16,6 +16,8 @@ const LIFTED: [&str; 3] = ["tags", "model_rpm_limit", "model_tpm_limit"];
 pub(super) fn blank(token: KeyHash) -> Key {
     Key {
         token,
+        account: None,
+        replaced_by: None,
         key_name: String::new(),
         key_alias: None,
         user_id: None,

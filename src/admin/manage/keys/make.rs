@@ -7,6 +7,7 @@ use axum::extract::State;
 use serde_json::{Map, Value, json};
 
 use super::super::draft::Draft;
+use super::super::spent::Payer;
 use super::super::{Desk, Operator, allowance, new_id, spent};
 use super::{fields, scope, shown_once};
 use crate::admin::fault::Fault;
@@ -54,9 +55,11 @@ async fn answer(
     let issued = issue(desk, operator, form, request, &mut draft).await?;
     let spent = form.spent("spend")?.value().filter(|spent| *spent > 0.0);
     if let Some(spent) = spent.filter(|_| operator.changes_all()) {
-        // Before the key is there: what it is said to have spent by mistake then bounds nothing.
-        let nothing = spent::Standing::default();
-        spent::correct(desk, &scope(&issued.key), &nothing, spent, draft.at).await?;
+        // Before the key is there: what it is said to have spent by mistake then bounds nothing. Whoever
+        // tries again with the same key corrects it to the same sum.
+        let payer = Payer { scope: scope(&issued.key), allowance: &issued.key.allowance };
+        let standing = spent::standing(desk, payer, draft.at).await?;
+        spent::correct(desk, &scope(&issued.key), &standing, spent, draft.at).await?;
     }
     draft.make(desk).await?;
     let mut fields = shown_once(desk, &issued.key).await?;

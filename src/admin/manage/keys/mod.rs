@@ -53,7 +53,7 @@ fn hash_of(named: &str) -> KeyHash {
 
 /// The scope that pays for a key's requests.
 fn scope(key: &Key) -> Scope {
-    Scope::new(ScopeKind::Key, key.token.to_string())
+    Scope::new(ScopeKind::Key, key.account().to_string())
 }
 
 impl Desk {
@@ -103,6 +103,7 @@ fn shown(
 ) -> Result<Map<String, Value>, Fault> {
     let Value::Object(mut fields) = Entry::of(key)?.record else { return Ok(Map::new()) };
     standing.show(&mut fields);
+    fields.remove("account");
     // Clients look for these in the metadata, where LiteLLM keeps them.
     let mut metadata = key.metadata.clone();
     let kept = [
