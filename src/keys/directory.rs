@@ -92,6 +92,7 @@ pub struct Audit {
     pub action: Cow<'static, str>,
     pub kind: Kind,
     pub id: String,
+    /// The record before and after; kept without credentials ([`super::redacted`]).
     pub before: Option<Value>,
     pub after: Option<Value>,
 }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{Database, failed, patiently};
 use crate::keys::record::Kind;
 use crate::keys::{
-    Audit, AuditFilter, Change, Changed, Directory, Entry, Filter, StoreError, Stored,
+    Audit, AuditFilter, Change, Changed, Directory, Entry, Filter, StoreError, Stored, redacted,
 };
 
 /// Changes that gateways may hear of; older ones are dropped.
@@ -373,7 +373,8 @@ async fn keep(
     transaction: &mut Transaction<'static, Any>,
     entry: &Audit,
 ) -> Result<(), StoreError> {
-    let written = |value: &Option<Value>| value.as_ref().map(Value::to_string);
+    // Here, where all of them come by: whoever writes one cannot forget it.
+    let written = |value: &Option<Value>| value.as_ref().map(|it| redacted(it).to_string());
     sqlx::query(
         "INSERT INTO tollgate_audit_log \
          (id, at_us, changed_by, by_key, action, kind, record_id, before, after) \
