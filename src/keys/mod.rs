@@ -36,7 +36,8 @@ use std::sync::Arc;
 use http::HeaderName;
 
 pub use self::directory::{
-    Audit, AuditFilter, Change, Changed, Directory, Entry, Filter, StoreError, Stored, fetch, read,
+    Audit, AuditFilter, Change, Changed, Directory, Entry, Filter, Order, OrderBy, StoreError,
+    Stored, fetch, read,
 };
 pub use self::hash::{KeyHash, masked};
 pub use self::identify::{AuthError, Moment, identify};

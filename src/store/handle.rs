@@ -15,7 +15,7 @@ use tokio::sync::SetOnce;
 use super::{Database, patiently};
 use crate::keys::record::Kind;
 use crate::keys::{Audit, AuditFilter, Change, Changed, Directory, Filter, StoreError, Stored};
-use crate::spend::{Appended, Ledger, Line, Query, Report, Scope, SpendEvent};
+use crate::spend::{Aged, Appended, Ledger, Line, Query, Report, Scope, SpendEvent};
 
 /// The database, wherever one is.
 #[derive(Debug)]
@@ -114,6 +114,13 @@ impl Ledger for Store {
         self.run(|database| async move { database.adjust(&scope, at_us, pico).await }).await
     }
 
+    async fn corrected_since(
+        &self,
+        revision: Option<i64>,
+    ) -> Result<(Vec<Scope>, i64), StoreError> {
+        self.run(move |database| async move { database.corrected_since(revision).await }).await
+    }
+
     async fn search(&self, query: &Query) -> Result<Vec<SpendEvent>, StoreError> {
         let query = query.clone();
         self.run(|database| async move { database.search(&query).await }).await
@@ -129,8 +136,8 @@ impl Ledger for Store {
         self.run(|database| async move { database.report(&report).await }).await
     }
 
-    async fn forget(&self, before_us: i64) -> Result<u64, StoreError> {
-        self.run(|database| async move { database.forget(before_us).await }).await
+    async fn forget(&self, aged: Aged, before_us: i64) -> Result<u64, StoreError> {
+        self.run(move |database| async move { database.forget(aged, before_us).await }).await
     }
 }
 

@@ -174,7 +174,20 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
             "maximum_spend_logs_retention_interval",
             Kind::Text,
             "1d",
-            "how often older rows are removed",
+            "how often what is older is removed",
+        ),
+        on(
+            "maximum_spend_sums_retention_period",
+            Kind::Text,
+            "",
+            "how old the sums of quarters of an hour may become, by which budgets count: longer than \
+             the longest `budget_duration`; default: no bound",
+        ),
+        on(
+            "maximum_audit_logs_retention_period",
+            Kind::Text,
+            "",
+            "how old an entry of the audit log may become: `365d`; default: no bound",
         ),
         ignored("maximum_spend_logs_cleanup_cron", "rows are removed by the interval"),
         ignored("use_spend_logs_partitioning", "rows are removed in small steps"),
