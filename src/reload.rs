@@ -243,7 +243,8 @@ impl Reload {
             // As long as the process is not started anew, whatever is reloaded meanwhile.
             let waiting = needs_restart(known.started.differences(&loaded.outline), tls, new);
             new.warnings.extend(waiting.iter().map(|name| {
-                format!("`{name}` was changed since the start: it takes effect after a restart").into()
+                format!("`{name}` was changed since the start: it takes effect after a restart")
+                    .into()
             }));
         }
         let files = match &loaded.snapshot {

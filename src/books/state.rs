@@ -109,7 +109,9 @@ impl State {
         let link = match answer {
             Err(StoreError::Unavailable(_)) => Link::Down,
             Ok(_)
-            | Err(StoreError::Conflict(_) | StoreError::Refused(_) | StoreError::Broken(_)) => Link::Up,
+            | Err(StoreError::Conflict(_) | StoreError::Refused(_) | StoreError::Broken(_)) => {
+                Link::Up
+            }
         };
         let before = self.link.swap(link as u8, Ordering::Relaxed);
         match answer {

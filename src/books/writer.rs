@@ -315,7 +315,8 @@ impl Writer {
         let path = self.folder.join(ASIDE);
         tracing::error!(%error, file = %path.display(), "the database refuses a request: it is set aside");
         let at = jiff::Timestamp::now().to_string();
-        let line = serde_json::json!({"refused_at": at, "reason": error.to_string(), "event": event});
+        let line =
+            serde_json::json!({"refused_at": at, "reason": error.to_string(), "event": event});
         let mut options = OpenOptions::new();
         let mut file = options.append(true).create(true).mode(0o600).open(path)?;
         writeln!(file, "{line}")?;

@@ -122,10 +122,8 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Whose sums were corrected after a revision, here or by another process, and the revision up to
     /// which that is told. `None`: nobody, and the present revision.
-    async fn corrected_since(
-        &self,
-        revision: Option<i64>,
-    ) -> Result<(Vec<Scope>, i64), StoreError>;
+    async fn corrected_since(&self, revision: Option<i64>)
+    -> Result<(Vec<Scope>, i64), StoreError>;
 
     /// Newest first.
     async fn search(&self, query: &Query) -> Result<Vec<SpendEvent>, StoreError>;

@@ -12,7 +12,9 @@ use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
 
 use super::{Database, corrections, failed, patiently, reports, values};
 use crate::keys::StoreError;
-use crate::spend::{Aged, Appended, Columns, Ledger, Line, Query, Report, Scope, ScopeKind, SpendEvent};
+use crate::spend::{
+    Aged, Appended, Columns, Ledger, Line, Query, Report, Scope, ScopeKind, SpendEvent,
+};
 
 /// The quarters of an hour in which sums are kept.
 pub(super) const QUARTER_US: i64 = 15 * 60 * 1_000_000;
@@ -114,7 +116,8 @@ impl Ledger for Database {
                 }
                 let rows = statement.fetch_all(pool).await.map_err(|error| failed(&error))?;
                 for row in &rows {
-                    let read = |column| row.try_get::<i64, _>(column).map_err(|error| failed(&error));
+                    let read =
+                        |column| row.try_get::<i64, _>(column).map_err(|error| failed(&error));
                     let at = usize::try_from(read(0)?).unwrap_or(usize::MAX);
                     if let Some(sum) = sums.get_mut(at) {
                         *sum = read(1)?;

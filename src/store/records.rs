@@ -11,8 +11,8 @@ use uuid::Uuid;
 use super::{Database, Place, failed, patiently, values};
 use crate::keys::record::Kind;
 use crate::keys::{
-    Audit, AuditFilter, Change, Changed, Directory, Entry, Filter, Order, OrderBy, StoreError, Stored,
-    redacted,
+    Audit, AuditFilter, Change, Changed, Directory, Entry, Filter, Order, OrderBy, StoreError,
+    Stored, redacted,
 };
 
 /// Changes that gateways may hear of; older ones are dropped.
@@ -97,7 +97,8 @@ impl Directory for Database {
         }
         patiently(async {
             let statement = format!("SELECT id, record FROM {} WHERE id = $1", table(kind));
-            let row = sql(statement).bind(values::text(id)).fetch_optional(self.pool().await?).await;
+            let row =
+                sql(statement).bind(values::text(id)).fetch_optional(self.pool().await?).await;
             row.map_err(|error| failed(&error))?.as_ref().map(stored).transpose()
         })
         .await

@@ -112,7 +112,8 @@ impl Run<'_> {
         let mut rows = self.from.rows(BELONGS).await?;
         while let Some(row) = rows.next().await {
             let row = row?;
-            if let (Some(user), Some(organisation)) = (row.text("user_id"), row.text("organization_id"))
+            if let (Some(user), Some(organisation)) =
+                (row.text("user_id"), row.text("organization_id"))
             {
                 beside.organisations.entry(user).or_default().push((organisation, row));
             }

@@ -413,10 +413,12 @@ mod tests {
 
     #[test]
     fn a_user_without_a_role_that_is_known_may_only_look() {
-        let brought = user(&row(json!({"user_id": "u", "user_role": "team"})), &Beside::default()).unwrap();
+        let brought =
+            user(&row(json!({"user_id": "u", "user_role": "team"})), &Beside::default()).unwrap();
         assert_eq!(brought.entry.unwrap().record["user_role"], "internal_user_viewer");
         assert_eq!(brought.findings.len(), 1);
-        let proxy = user(&row(json!({"user_id": PROXY, "spend": 3.0})), &Beside::default()).unwrap();
+        let proxy =
+            user(&row(json!({"user_id": PROXY, "spend": 3.0})), &Beside::default()).unwrap();
         assert!(proxy.entry.is_none());
         assert_eq!(proxy.spend, [(Scope::new(ScopeKind::Proxy, ""), 3.0)]);
     }

@@ -84,11 +84,17 @@ fn a_new_secret_keeps_settings_and_what_was_spent() {
         let body = json!({"key": new, "new_key": chosen, "max_budget": 20});
         let made = office.make("/key/regenerate", &body);
         assert_eq!((&made["key"], &made["max_budget"]), (&json!(chosen), &json!(20.0)));
-        assert_eq!(made["spend"], 1.25, "twice carried over");
+        // The request above may be counted already.
+        let spend = made["spend"].as_f64().unwrap();
+        assert!((spend - 1.25).abs() < 0.001, "twice carried over: {spend}");
 
         let reset = office.make(&format!("/key/{chosen}/reset_spend"), &json!({"reset_to": 0.25}));
-        assert_eq!((&reset["previous_spend"], &reset["spend"]), (&json!(1.25), &json!(0.25)));
-        assert_eq!(office.show(&format!("/key/info?key={chosen}"))["info"]["spend"], 0.25);
+        assert_eq!(reset["spend"], 0.25);
+        let spend = reset["previous_spend"].as_f64().unwrap();
+        assert!((spend - 1.25).abs() < 0.001, "{spend}");
+        let shown = office.show(&format!("/key/info?key={chosen}"));
+        let spend = shown["info"]["spend"].as_f64().unwrap();
+        assert!((spend - 0.25).abs() < 0.001, "{spend}");
         let more =
             office.post(MASTER, &format!("/key/{chosen}/reset_spend"), &json!({"reset_to": 1}));
         assert_eq!(blamed(&more), (400, "reset_to".to_owned()));

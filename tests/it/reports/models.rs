@@ -192,5 +192,8 @@ fn faulty_models_of_the_database_are_left_out_and_can_be_repaired_or_removed() {
     }
     let warnings = client.post("/config/reload").send().json()["warnings"].to_string();
     assert!(!warnings.contains("database"), "{warnings}");
-    assert_eq!(postgres::ask(&url, "SELECT id FROM tollgate_models ORDER BY id"), "good\nmore\none");
+    assert_eq!(
+        postgres::ask(&url, "SELECT id FROM tollgate_models ORDER BY id"),
+        "good\nmore\none"
+    );
 }

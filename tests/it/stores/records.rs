@@ -2,8 +2,8 @@
 
 use tollgate::keys::record::{Key, Kind, Team, User};
 use tollgate::keys::{
-    Audit, AuditFilter, Change, Changed, Directory as _, Entry, Filter, KeyHash, Order,
-    OrderBy, StoreError, fetch,
+    Audit, AuditFilter, Change, Changed, Directory as _, Entry, Filter, KeyHash, Order, OrderBy,
+    StoreError, fetch,
 };
 
 use super::on_each;
