@@ -180,8 +180,7 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
             "maximum_spend_sums_retention_period",
             Kind::Text,
             "",
-            "how old the sums of quarters of an hour may become, by which budgets count: longer than \
-             the longest `budget_duration`; default: no bound",
+            "how old sums of quarters of an hour may become: longer than any `budget_duration`; default: no bound",
         ),
         on(
             "maximum_audit_logs_retention_period",
