@@ -60,6 +60,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "seal",
             "money",
             "usage",
+            "admission",
         ],
     ),
     (
@@ -158,6 +159,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "keys",
             "gateway",
             "routing",
+            "spend",
         ],
     ),
     (
