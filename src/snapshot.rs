@@ -108,7 +108,11 @@ pub struct Spending {
     pub batch_every: Duration,
     /// How old a row may become; `None` for no bound.
     pub keep: Option<Duration>,
-    /// How often older rows are removed.
+    /// How old the sum of a quarter of an hour may become; `None` for no bound.
+    pub keep_sums: Option<Duration>,
+    /// How old an entry of the audit log may become; `None` for no bound.
+    pub keep_audit: Option<Duration>,
+    /// How often what is older is removed.
     pub forget_every: Duration,
     /// Requests that failed and cost nothing have rows, too.
     pub keeps_errors: bool,

@@ -60,6 +60,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "seal",
             "money",
             "usage",
+            "admission",
         ],
     ),
     (
@@ -159,6 +160,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "keys",
             "gateway",
             "routing",
+            "spend",
         ],
     ),
     (

@@ -20,11 +20,15 @@ use crate::telemetry::rfc3339;
 pub trait Operations: Send + Sync + 'static {
     /// Reads the configuration file again. Blocks for as long as that takes.
     fn reload(&self) -> ReloadOutcome;
-    /// Whether the configuration would be good with these deployments of the database; else a line
-    /// for each problem. Blocks.
-    fn check_deployments(&self, models: &[Model]) -> Result<(), Vec<String>>;
+    /// Whether a deployment of the database would work beside the file and the others, or the rest
+    /// without it if it is not among them; else a line for each problem. What is wrong with others does
+    /// not matter. Blocks.
+    fn check_deployments(&self, models: &[Model], changed: &str) -> Result<(), Vec<String>>;
     /// Puts them into force, instead of those of before. Blocks.
     fn use_deployments(&self, models: &[Model]) -> ReloadOutcome;
+    /// What does not work as it is written in the configuration in force, a line each: in the file, or of
+    /// the database.
+    fn warnings(&self) -> Vec<Arc<str>>;
     /// How the last reload went, if there was one.
     fn last_reload(&self) -> Option<LastReload>;
 }
@@ -82,16 +86,19 @@ pub(super) async fn reload(State(shared): State<Arc<Shared>>, headers: HeaderMap
         return refused(&headers, "no_configuration_file", &[NO_FILE.to_owned()]);
     };
     // Reading a thousand deployments takes tens of milliseconds; no request may wait behind it.
-    match tokio::task::spawn_blocking(move || operations.reload()).await {
-        Ok(ReloadOutcome::Done(changes)) => {
-            let unchanged = changes.is_empty();
-            Json(json!({"status": "reloaded", "unchanged": unchanged, "changes": changes}))
-                .into_response()
-        }
-        Ok(ReloadOutcome::Refused(problems)) => {
+    let done = tokio::task::spawn_blocking(move || (operations.reload(), operations.warnings()));
+    match done.await {
+        Ok((ReloadOutcome::Done(changes), warnings)) => Json(json!({
+            "status": "reloaded",
+            "unchanged": changes.is_empty(),
+            "changes": changes,
+            "warnings": warnings,
+        }))
+        .into_response(),
+        Ok((ReloadOutcome::Refused(problems), _)) => {
             refused(&headers, "invalid_configuration", &problems)
         }
-        Ok(ReloadOutcome::NoFile) => {
+        Ok((ReloadOutcome::NoFile, _)) => {
             refused(&headers, "no_configuration_file", &[NO_FILE.to_owned()])
         }
         Err(error) => {

@@ -20,10 +20,9 @@ use super::config::{Operations, ReloadOutcome};
 use super::fault::Fault;
 use super::form::Form;
 use super::insight::DeploymentInfo;
-use super::manage::mask;
 use super::{Operator, Source, shortened};
 use crate::keys::record::{Kind, Model};
-use crate::keys::{Audit, Change, Directory, Entry, Filter, fetch, read};
+use crate::keys::{Audit, Change, Directory, Entry, Filter, fetch, mask, read};
 
 /// Entries on a page, and the most of them.
 const PAGE: (u64, u64) = (50, 1000);
@@ -288,7 +287,11 @@ async fn delete(
 ) -> Result<Json<Value>, Fault> {
     let id = form.required("id")?;
     let _turn = state.turn.lock().await;
-    let before = state.stored(&id).await?;
+    let before = match state.directory.get(Kind::Model, &id).await? {
+        // One that cannot be read goes, too.
+        Some(stored) => read(stored).unwrap_or_else(|_| Model { model_id: id, ..Model::default() }),
+        None => state.stored(&id).await?,
+    };
     state.make(&operator, Some(before), None).await
 }
 
@@ -364,8 +367,8 @@ impl Deployments {
         let mut all = self.models().await?;
         all.retain(|model| model.model_id != id);
         all.extend(after.clone());
-        let (trying, trial) = (Arc::clone(operations), all.clone());
-        let tried = blocking(move || trying.check_deployments(&trial)).await?;
+        let (trying, trial, about) = (Arc::clone(operations), all.clone(), id.clone());
+        let tried = blocking(move || trying.check_deployments(&trial, &about)).await?;
         tried.map_err(|problems| refused(&problems))?;
 
         let audit = Audit {
@@ -380,8 +383,8 @@ impl Deployments {
             .into(),
             kind: Kind::Model,
             id: id.clone(),
-            before: before.as_ref().and_then(audited),
-            after: after.as_ref().and_then(audited),
+            before: before.as_ref().map(Entry::of).transpose()?.map(|entry| entry.record),
+            after: after.as_ref().map(Entry::of).transpose()?.map(|entry| entry.record),
         };
         let changed = match &after {
             Some(model) if before.is_none() => Change::Insert(Kind::Model, Entry::of(model)?),
@@ -417,17 +420,11 @@ impl Deployments {
         })))
     }
 
+    /// Those that can be read: about the others the log is told whenever the models change.
     async fn models(&self) -> Result<Vec<Model>, Fault> {
         let stored = self.directory.list(Kind::Model, &Filter::default()).await?;
-        Ok(stored.into_iter().map(read).collect::<Result<_, _>>()?)
+        Ok(stored.into_iter().filter_map(|stored| read(stored).ok()).collect())
     }
-}
-
-/// The record without what is sealed.
-fn audited(model: &Model) -> Option<Value> {
-    let mut record = serde_json::to_value(model).ok()?;
-    record.as_object_mut()?.remove("sealed");
-    Some(record)
 }
 
 /// Reading a configuration takes milliseconds; no request may wait behind it.

@@ -82,6 +82,12 @@ impl From<StoreError> for Fault {
             StoreError::Conflict(message) => {
                 Self::new(409, "bad_request_error", "conflict", message)
             }
+            StoreError::Refused(cause) => {
+                tracing::info!(%cause, "a management request wrote what the database refuses");
+                let message = "The database refuses a value of this request: a text must not hold the \
+                               character U+0000, and numbers must fit into 64 bits.";
+                Self::new(400, "bad_request_error", "invalid_value", message.to_owned())
+            }
             StoreError::Unavailable(cause) => {
                 tracing::warn!(%cause, "a management request found no database");
                 let message = "The database is out of reach. Try again later.";

@@ -157,6 +157,7 @@ const RIGHTS: &[(&str, Right)] = &[
     ("/organization/info", Right::SeeOwn),
     ("/organization/list", Right::SeeOwn),
     ("/organization/member_add", Right::ChangeOwn),
+    ("/organization/member_update", Right::ChangeOwn),
     ("/organization/member_delete", Right::ChangeOwn),
     // Tags.
     ("/tag/new", Right::ChangeAll),

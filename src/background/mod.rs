@@ -5,6 +5,7 @@
 mod drain;
 mod files;
 mod models;
+mod sums;
 mod systemd;
 mod upgrade;
 
@@ -244,7 +245,11 @@ impl BackgroundService for Background {
             let spending = self.reload.snapshot.load().spending;
             books::Pace {
                 batch_every: spending.batch_every,
-                keep: spending.keep,
+                keep: books::Keep {
+                    rows: spending.keep,
+                    sums: spending.keep_sums,
+                    audit: spending.keep_audit,
+                },
                 forget_every: spending.forget_every,
             }
         };
@@ -268,6 +273,7 @@ impl BackgroundService for Background {
                     self.watch_store(),
                     files::reload_on_change(Arc::clone(&self.reload)),
                     models::follow(Arc::clone(&self.reload), Arc::clone(&self.store) as _),
+                    sums::follow(Arc::clone(&self.store) as _, Arc::clone(&self.quota)),
                     self.upgrader.on_signal(user_signal),
                     self.upgrader.on_control(),
                     systemd::watchdog(&self.beat),

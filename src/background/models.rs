@@ -41,7 +41,13 @@ async fn look(
         return Ok(latest);
     }
     let stored = directory.list(Kind::Model, &Filter::default()).await?;
-    let models: Vec<Model> = stored.into_iter().map(read).collect::<Result<_, _>>()?;
+    let mut models = Vec::<Model>::with_capacity(stored.len());
+    for one in stored {
+        match read(one) {
+            Ok(model) => models.push(model),
+            Err(problem) => tracing::error!(%problem, "a model of the database is left out"),
+        }
+    }
     let reload = Arc::clone(reload);
     let used = tokio::task::spawn_blocking(move || drop(reload.use_deployments(&models)));
     if let Err(error) = used.await {

@@ -20,4 +20,4 @@ mod writer;
 
 pub use recorder::Books;
 pub use state::{Count, Level, Link, State};
-pub use writer::{Pace, Writer};
+pub use writer::{Keep, Pace, Writer};

@@ -113,7 +113,10 @@ impl State {
     pub fn heard<T>(&self, answer: &Result<T, StoreError>) {
         let link = match answer {
             Err(StoreError::Unavailable(_)) => Link::Down,
-            Ok(_) | Err(StoreError::Conflict(_) | StoreError::Broken(_)) => Link::Up,
+            Ok(_)
+            | Err(StoreError::Conflict(_) | StoreError::Refused(_) | StoreError::Broken(_)) => {
+                Link::Up
+            }
         };
         let before = self.link.swap(link as u8, Ordering::Relaxed);
         match answer {

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::keys::StoreError;
-use crate::spend::{Appended, Ledger, Line, Query, Report, Scope, SpendEvent};
+use crate::spend::{Aged, Appended, Ledger, Line, Query, Report, Scope, SpendEvent};
 use crate::store::journal::Journal;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ struct Book {
     /// A row that it never takes.
     refuses: Mutex<Option<&'static str>>,
     /// Up to when rows were removed.
-    forgot: Mutex<Vec<i64>>,
+    forgot: Mutex<Vec<(Aged, i64)>>,
 }
 
 #[async_trait]
@@ -53,6 +53,10 @@ impl Ledger for Book {
         Ok(())
     }
 
+    async fn corrected_since(&self, _: Option<i64>) -> Result<(Vec<Scope>, i64), StoreError> {
+        Ok((Vec::new(), 0))
+    }
+
     async fn count_found(&self, _query: &Query, _most: u64) -> Result<u64, StoreError> {
         Ok(0)
     }
@@ -65,8 +69,8 @@ impl Ledger for Book {
         Ok(Vec::new())
     }
 
-    async fn forget(&self, before_us: i64) -> Result<u64, StoreError> {
-        self.forgot.lock().push(before_us);
+    async fn forget(&self, aged: Aged, before_us: i64) -> Result<u64, StoreError> {
+        self.forgot.lock().push((aged, before_us));
         Ok(0)
     }
 }
@@ -87,7 +91,7 @@ fn books(folder: &Path) -> Arc<Books> {
 
 const PACE: Pace = Pace {
     batch_every: Duration::from_millis(1),
-    keep: None,
+    keep: Keep { rows: None, sums: None, audit: None },
     forget_every: Duration::from_secs(3600),
 };
 
@@ -184,7 +188,42 @@ async fn what_no_database_takes_is_set_aside_and_holds_up_nobody() {
     assert_eq!(book.ids(), ["a", "c"]);
     assert_eq!(books.state().count(Count::Refused), 1);
     let aside = std::fs::read_to_string(folder.path().join("refused.jsonl")).unwrap();
-    assert_eq!(serde_json::from_str::<SpendEvent>(&aside).unwrap(), event("b"));
+    let mut aside: serde_json::Value = serde_json::from_str(&aside).unwrap();
+    assert!(aside["reason"].as_str().unwrap().contains("a text that it has no place for"));
+    let kept: SpendEvent = serde_json::from_value(aside["event"].take()).unwrap();
+    assert_eq!(kept, event("b"));
+}
+
+#[tokio::test]
+async fn rows_that_are_all_refused_hold_up_nobody_who_comes_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let (books, book) = (books(folder.path()), Arc::<Book>::default());
+    *book.fails.lock() = Some(StoreError::Refused("numbers".into()));
+    for id in ["a", "b", "c"] {
+        books.over(event(id));
+    }
+    write(&books, &book, folder.path()).await;
+    assert_eq!(books.state().count(Count::Refused), 3);
+    *book.fails.lock() = None;
+    books.over(event("d"));
+    write(&books, &book, folder.path()).await;
+    assert_eq!(book.ids(), ["d"]);
+    let aside = std::fs::read_to_string(folder.path().join("refused.jsonl")).unwrap();
+    assert_eq!(aside.lines().count(), 3);
+}
+
+#[tokio::test]
+async fn a_database_that_takes_nothing_is_at_fault_and_not_its_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let (books, book) = (books(folder.path()), Arc::<Book>::default());
+    *book.fails.lock() = Some(StoreError::Broken("its table is gone".into()));
+    books.over(event("a"));
+    books.over(event("b"));
+    write(&books, &book, folder.path()).await;
+    assert_eq!(books.state().count(Count::Refused), 0);
+    *book.fails.lock() = None;
+    write(&books, &book, folder.path()).await;
+    assert_eq!(book.ids(), ["a", "b"], "they waited");
 }
 
 #[tokio::test]
@@ -209,17 +248,22 @@ async fn what_the_disk_does_not_take_goes_to_the_database_from_memory() {
 async fn old_rows_are_removed_when_all_is_in_the_ledger() {
     let folder = tempfile::tempdir().unwrap();
     let (books, book) = (books(folder.path()), Arc::<Book>::default());
-    let pace = Pace { keep: Some(Duration::from_secs(86_400)), ..PACE };
+    let day = Some(Duration::from_secs(86_400));
+    let pace = Pace { keep: Keep { rows: day, sums: None, audit: day }, ..PACE };
     let ledger = Arc::clone(&book) as Arc<dyn Ledger>;
     let writer = Writer::new(Arc::clone(&books), ledger, folder.path());
     let forgot = async {
-        while book.forgot.lock().is_empty() {
+        while book.forgot.lock().len() < 2 {
             tokio::task::yield_now().await;
         }
     };
     writer.run(|| pace, forgot).await;
     let day_us = 86_400_000_000;
     let now = jiff::Timestamp::now().as_microsecond();
-    let before = book.forgot.lock()[0];
-    assert!((now - day_us - before).abs() < 60_000_000, "{before}");
+    let forgot = book.forgot.lock();
+    let aged: Vec<_> = forgot.iter().map(|(aged, _)| *aged).collect();
+    assert_eq!(aged, [Aged::Rows, Aged::Audit], "sums have no bound here");
+    for (_, before) in &*forgot {
+        assert!((now - day_us - before).abs() < 60_000_000, "{before}");
+    }
 }

@@ -21,7 +21,7 @@ use super::record::{self, Record};
 use super::recorder::Books;
 use super::state::{Count, Level, State};
 use crate::keys::StoreError;
-use crate::spend::{Ledger, SpendEvent};
+use crate::spend::{Aged, Ledger, SpendEvent};
 use crate::store::journal::{Batch, Next, Reader};
 
 /// The most requests of one transaction.
@@ -45,10 +45,28 @@ const ASIDE: &str = "refused.jsonl";
 pub struct Pace {
     /// Between two batches.
     pub batch_every: Duration,
-    /// How old a row may become; `None` for no bound.
-    pub keep: Option<Duration>,
+    /// How old each may become; `None` for no bound.
+    pub keep: Keep,
     /// Between two removals of what is older.
     pub forget_every: Duration,
+}
+
+/// How old what is kept may become; `None` for no bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keep {
+    pub rows: Option<Duration>,
+    pub sums: Option<Duration>,
+    pub audit: Option<Duration>,
+}
+
+impl Keep {
+    const fn of(self, aged: Aged) -> Option<Duration> {
+        match aged {
+            Aged::Rows => self.rows,
+            Aged::Sums => self.sums,
+            Aged::Audit => self.audit,
+        }
+    }
 }
 
 /// There is one for a process.
@@ -262,20 +280,35 @@ impl Writer {
         Ok(())
     }
 
-    /// Adds events to the ledger. What it will never take is set aside.
+    /// Adds events to the ledger. What it will never take is set aside, and nothing else waits for it.
     async fn append(&self, events: &[SpendEvent]) -> Result<(), Stuck> {
-        for batch in events.chunks(BATCH) {
+        let mut waiting: Vec<&[SpendEvent]> = events.chunks(BATCH).rev().collect();
+        let (mut suspects, mut is_well) = (Vec::new(), false);
+        while let Some(batch) = waiting.pop() {
             let appended = self.ledger.append(batch).await;
             self.state().heard(&appended);
-            match appended {
-                Ok(appended) => self.appended(appended.new, appended.known),
-                Err(StoreError::Broken(_) | StoreError::Conflict(_)) if batch.len() > 1 => {
-                    self.append_each(batch).await?;
+            match (appended, batch) {
+                (Ok(appended), _) => {
+                    is_well = true;
+                    self.appended(appended.new, appended.known);
                 }
-                Err(error) => return Err(error.into()),
+                (Err(error @ StoreError::Unavailable(_)), _) => return Err(error.into()),
+                (Err(error @ (StoreError::Refused(_) | StoreError::Conflict(_))), [event]) => {
+                    self.set_aside(event, &error)?;
+                }
+                // Whether it is the row or the database is seen from what becomes of the others.
+                (Err(error @ StoreError::Broken(_)), [event]) => suspects.push((event, error)),
+                // Halved until the fault is alone: many good rows, few transactions.
+                (Err(_), _) => {
+                    let (first, second) = batch.split_at(batch.len() / 2);
+                    waiting.extend([second, first]);
+                }
             }
         }
-        Ok(())
+        if !is_well && !suspects.is_empty() {
+            return Err(suspects.swap_remove(0).1.into());
+        }
+        suspects.iter().try_for_each(|(event, error)| self.set_aside(event, error))
     }
 
     fn appended(&self, new: usize, known: usize) {
@@ -283,54 +316,57 @@ impl Writer {
         self.state().add(Count::Known, known as u64);
     }
 
-    /// One by one: if the database takes some, the fault is with the others.
-    async fn append_each(&self, events: &[SpendEvent]) -> Result<(), Stuck> {
-        let mut refused = Vec::new();
-        for event in events {
-            match self.ledger.append(std::slice::from_ref(event)).await {
-                Ok(appended) => self.appended(appended.new, appended.known),
-                Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
-                Err(error) => refused.push((event, error)),
-            }
-        }
-        if refused.len() == events.len() {
-            return Err(refused.swap_remove(0).1.into());
-        }
-        for (event, error) in refused {
-            self.state().add(Count::Refused, 1);
-            let file = self.folder.join(ASIDE);
-            tracing::error!(%error, file = %file.display(), "the database refuses a request: it is set aside");
-            let mut options = OpenOptions::new();
-            let mut file = options.append(true).create(true).mode(0o600).open(file)?;
-            let line = serde_json::to_string(event).map_err(io::Error::other)?;
-            writeln!(file, "{line}")?;
-        }
+    /// Keeps what the database refuses, with the reason.
+    fn set_aside(&self, event: &SpendEvent, error: &StoreError) -> Result<(), Stuck> {
+        let path = self.folder.join(ASIDE);
+        tracing::error!(%error, file = %path.display(), "the database refuses a request: it is set aside");
+        let at = jiff::Timestamp::now().to_string();
+        let line =
+            serde_json::json!({"refused_at": at, "reason": error.to_string(), "event": event});
+        let mut options = OpenOptions::new();
+        let mut file = options.append(true).create(true).mode(0o600).open(path)?;
+        writeln!(file, "{line}")?;
+        // It leaves the journal for this file.
+        file.sync_data()?;
+        self.state().add(Count::Refused, 1);
         Ok(())
     }
 
-    /// Removes rows that are older than they may become; their sums stay.
+    /// Removes what is older than it may become.
     async fn forget(&mut self, pace: Pace) {
-        let Some(keep) = pace.keep else { return };
         if Instant::now() < self.forget_at {
             return;
         }
+        let mut is_done = true;
+        for aged in Aged::ALL {
+            if let Some(keep) = pace.keep.of(aged) {
+                is_done &= self.forget_older(aged, keep).await;
+            }
+        }
+        if is_done {
+            self.forget_at = Instant::now() + pace.forget_every;
+        }
+    }
+
+    /// Removes some of what is older, and says whether that was all.
+    async fn forget_older(&self, aged: Aged, keep: Duration) -> bool {
         let before = SystemTime::now().checked_sub(keep);
         let before = before.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
-        let Some(before) = before else { return };
+        // Older than the calendar: nothing is.
+        let Some(before) = before else { return true };
         let before_us = i64::try_from(before.as_micros()).unwrap_or(i64::MAX);
         for _ in 0..FORGET_AT_ONCE {
-            match self.ledger.forget(before_us).await {
-                Ok(0) => {
-                    self.forget_at = Instant::now() + pace.forget_every;
-                    return;
-                }
-                Ok(rows) => tracing::debug!(rows, "old rows of the ledger were removed"),
+            match self.ledger.forget(aged, before_us).await {
+                Ok(0) => return true,
+                Ok(rows) => tracing::debug!(rows, ?aged, "what was old in the ledger was removed"),
                 Err(error) => {
-                    tracing::warn!(%error, "old rows of the ledger were not removed");
-                    return;
+                    tracing::warn!(%error, ?aged, "what is old in the ledger was not removed");
+                    // Not again at once.
+                    return true;
                 }
             }
         }
+        false
     }
 }
 

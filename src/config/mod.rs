@@ -23,6 +23,7 @@ mod section;
 mod within;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -127,15 +128,25 @@ pub fn load_with_added(path: &Path, env: &dyn Env, added: &[Added]) -> Loaded {
     })
 }
 
-/// Which of what is added has errors.
+/// Which of what is added has errors, and what they are.
 #[must_use]
-pub fn faulty(problems: &[Problem]) -> Vec<usize> {
-    let errors =
-        problems.iter().filter(|one| one.severity == Severity::Error && &*one.file == ADDED);
-    let lines = errors.filter_map(|one| usize::try_from(one.line).ok()?.checked_sub(2));
-    let mut faulty: Vec<_> = lines.collect();
-    faulty.dedup();
-    faulty
+pub fn faulty(problems: &[Problem]) -> BTreeMap<usize, Vec<String>> {
+    about_added(problems.iter().filter(|one| one.severity == Severity::Error))
+}
+
+/// What is said about each of what is added, by its place.
+#[must_use]
+pub fn about_added<'p>(
+    problems: impl IntoIterator<Item = &'p Problem>,
+) -> BTreeMap<usize, Vec<String>> {
+    let mut about = BTreeMap::<usize, Vec<String>>::new();
+    for problem in problems.into_iter().filter(|one| &*one.file == ADDED) {
+        let at = usize::try_from(problem.line).ok().and_then(|line| line.checked_sub(2));
+        if let Some(at) = at {
+            about.entry(at).or_default().push(problem.message.clone());
+        }
+    }
+    about
 }
 
 /// Reads a text as if it stood in a file of this name.

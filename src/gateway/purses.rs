@@ -52,8 +52,10 @@ fn close(quota: &Quota, rates: &Rates, purse: Purse, claim: &Claim, zone: &TimeZ
 
 /// Looks after the budgets of providers and deployments: once now, to be called every second.
 pub async fn look_after_providers(quota: &Quota, rates: &Rates, policy: &Policy) {
-    let providers = policy.providers.iter().map(|(name, budget)| (Purse::Provider, &**name, budget));
-    let deployments = policy.deployments.iter().map(|(id, budget)| (Purse::Deployment, &**id, budget));
+    let providers =
+        policy.providers.iter().map(|(name, budget)| (Purse::Provider, &**name, budget));
+    let deployments =
+        policy.deployments.iter().map(|(id, budget)| (Purse::Deployment, &**id, budget));
     let (purses, claims): (Vec<Purse>, Vec<Claim>) = providers
         .chain(deployments)
         .map(|(purse, id, budget)| (purse, claim(purse, id, budget)))

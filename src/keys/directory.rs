@@ -20,6 +20,9 @@ pub enum StoreError {
     /// Another record has this id or alias, or somebody else was faster.
     #[error("{0}")]
     Conflict(String),
+    /// The store will never take this record, for what is in it; others it takes.
+    #[error("the database refuses it: {0}")]
+    Refused(String),
     /// What is stored cannot be read, or the store refuses what was asked.
     #[error("the database failed: {0}")]
     Broken(String),
@@ -92,6 +95,7 @@ pub struct Audit {
     pub action: Cow<'static, str>,
     pub kind: Kind,
     pub id: String,
+    /// The record before and after; kept without credentials ([`super::redacted`]).
     pub before: Option<Value>,
     pub after: Option<Value>,
 }
@@ -103,11 +107,31 @@ pub struct Filter {
     pub user: Option<String>,
     pub team: Option<String>,
     pub organisation: Option<String>,
-    /// Only those whose id comes after this one, in the order of ids.
+    /// Only those whose id comes after this one; in the order of ids only.
     pub after: Option<String>,
+    pub order: Order,
     pub skip: u64,
     /// Zero: all of them.
     pub limit: u64,
+}
+
+/// In which order records are listed. Those that are alike in it are in the order of their ids.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    pub by: OrderBy,
+    pub descending: bool,
+}
+
+/// What records are put in order by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OrderBy {
+    #[default]
+    Id,
+    Alias,
+    CreatedAt,
+    UpdatedAt,
+    /// Who has none may spend the most.
+    MaxBudget,
 }
 
 /// Which audit entries to show. Every field that is set must fit.

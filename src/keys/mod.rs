@@ -13,6 +13,7 @@
 //! identify (identify.rs)    which caller a request's keys make, or why none
 //! access (access.rs)        which models and routes a caller may use
 //! Directory (directory.rs)  the port behind which the records are kept
+//! redacted (redact.rs)      a record without credentials, as the audit log keeps it
 //! ```
 
 pub mod access;
@@ -23,6 +24,7 @@ mod issuing;
 mod lifetime;
 mod principal;
 pub mod record;
+mod redact;
 pub mod ring;
 mod role;
 #[cfg(test)]
@@ -34,7 +36,8 @@ use std::sync::Arc;
 use http::HeaderName;
 
 pub use self::directory::{
-    Audit, AuditFilter, Change, Changed, Directory, Entry, Filter, StoreError, Stored, fetch, read,
+    Audit, AuditFilter, Change, Changed, Directory, Entry, Filter, Order, OrderBy, StoreError,
+    Stored, fetch, read,
 };
 pub use self::hash::{KeyHash, masked};
 pub use self::identify::{AuthError, Moment, identify};
@@ -43,6 +46,7 @@ pub use self::issuing::{
 };
 pub use self::lifetime::{NoLifetime, expiry};
 pub use self::principal::{Budgets, Caller, Principal};
+pub use self::redact::{mask, redacted};
 pub use self::ring::KeyRing;
 pub use self::role::Role;
 use crate::secret::Secret;

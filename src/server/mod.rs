@@ -199,7 +199,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         certificate: certificate.clone(),
         loopback: sockets.iter().all(|socket| socket.address.is_local()),
         known: Mutex::new(known),
-        added: Mutex::default(),
+        stored: Mutex::default(),
         reloaded: watch::Sender::new(None),
     });
     let books = {

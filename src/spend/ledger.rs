@@ -120,6 +120,11 @@ pub trait Ledger: Send + Sync + 'static {
     /// before it was brought over. May be negative.
     async fn adjust(&self, scope: &Scope, at_us: i64, pico: i64) -> Result<(), StoreError>;
 
+    /// Whose sums were corrected after a revision, here or by another process, and the revision up to
+    /// which that is told. `None`: nobody, and the present revision.
+    async fn corrected_since(&self, revision: Option<i64>)
+    -> Result<(Vec<Scope>, i64), StoreError>;
+
     /// Newest first.
     async fn search(&self, query: &Query) -> Result<Vec<SpendEvent>, StoreError>;
 
@@ -130,7 +135,23 @@ pub trait Ledger: Send + Sync + 'static {
     /// In the order of its groups.
     async fn report(&self, report: &Report) -> Result<Vec<Line>, StoreError>;
 
-    /// Removes rows that are older than a time; the sums stay. Returns how many there were; called
-    /// again until it is zero, so that no transaction is long.
-    async fn forget(&self, before_us: i64) -> Result<u64, StoreError>;
+    /// Removes what is older than a time. Returns how many rows there were; called again until it is
+    /// zero, so that no transaction is long.
+    async fn forget(&self, aged: Aged, before_us: i64) -> Result<u64, StoreError>;
+}
+
+/// What is removed when it is old.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aged {
+    /// The rows of requests; sums and reports stay.
+    Rows,
+    /// The sums of quarters of an hour, by which budgets know what was spent in their period. What was
+    /// spent ever stays.
+    Sums,
+    /// Entries of the audit log, which is kept beside the ledger.
+    Audit,
+}
+
+impl Aged {
+    pub const ALL: [Self; 3] = [Self::Rows, Self::Sums, Self::Audit];
 }

@@ -18,6 +18,6 @@ mod scope;
 
 pub use account::{Account, Budget, Exceeded};
 pub use event::SpendEvent;
-pub use ledger::{Appended, Columns, Grouping, Ledger, Line, Query, Report, Span};
+pub use ledger::{Aged, Appended, Columns, Grouping, Ledger, Line, Query, Report, Span};
 pub use period::{NoPeriod, Period, Term};
 pub use scope::{Scope, ScopeKind};

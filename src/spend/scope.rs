@@ -61,6 +61,12 @@ impl ScopeKind {
             Self::Deployment => "deployment",
         }
     }
+
+    /// The kind that a store knows by this word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.word() == word)
+    }
 }
 
 /// One payer.

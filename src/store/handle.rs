@@ -17,7 +17,7 @@ use super::{Database, patiently};
 use crate::admission::Notices;
 use crate::keys::record::Kind;
 use crate::keys::{Audit, AuditFilter, Change, Changed, Directory, Filter, StoreError, Stored};
-use crate::spend::{Appended, Ledger, Line, Query, Report, Scope, SpendEvent};
+use crate::spend::{Aged, Appended, Ledger, Line, Query, Report, Scope, SpendEvent};
 
 /// The database, wherever one is.
 #[derive(Debug)]
@@ -116,6 +116,13 @@ impl Ledger for Store {
         self.run(|database| async move { database.adjust(&scope, at_us, pico).await }).await
     }
 
+    async fn corrected_since(
+        &self,
+        revision: Option<i64>,
+    ) -> Result<(Vec<Scope>, i64), StoreError> {
+        self.run(move |database| async move { database.corrected_since(revision).await }).await
+    }
+
     async fn search(&self, query: &Query) -> Result<Vec<SpendEvent>, StoreError> {
         let query = query.clone();
         self.run(|database| async move { database.search(&query).await }).await
@@ -131,8 +138,8 @@ impl Ledger for Store {
         self.run(|database| async move { database.report(&report).await }).await
     }
 
-    async fn forget(&self, before_us: i64) -> Result<u64, StoreError> {
-        self.run(|database| async move { database.forget(before_us).await }).await
+    async fn forget(&self, aged: Aged, before_us: i64) -> Result<u64, StoreError> {
+        self.run(move |database| async move { database.forget(aged, before_us).await }).await
     }
 }
 

@@ -11,9 +11,11 @@ use jiff::Timestamp;
 use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
 
 use super::values::{Marks, rows_max};
-use super::{Database, failed, patiently, reports};
+use super::{Database, corrections, failed, patiently, reports, values};
 use crate::keys::StoreError;
-use crate::spend::{Appended, Columns, Ledger, Line, Query, Report, Scope, ScopeKind, SpendEvent};
+use crate::spend::{
+    Aged, Appended, Columns, Ledger, Line, Query, Report, Scope, ScopeKind, SpendEvent,
+};
 
 /// The quarters of an hour in which sums are kept.
 pub(super) const QUARTER_US: i64 = 15 * 60 * 1_000_000;
@@ -22,6 +24,10 @@ pub(super) const EVER: i64 = -1;
 /// The most rows that are removed at once.
 const FORGET_AT_ONCE: i64 = 2_000;
 
+/// The most scopes that are asked about in one statement.
+const ASKED_AT_ONCE: usize = 500;
+
+const ASKED_COLUMNS: usize = 5;
 const ROW_COLUMNS: usize = 19;
 const SUM_COLUMNS: usize = 4;
 const DAILY_COLUMNS: usize = 17;
@@ -72,7 +78,7 @@ impl Ledger for Database {
                      WHERE scope = $1 AND id = $2 AND quarter >= $3",
                 ),
             };
-            let statement = statement.bind(scope.kind.word()).bind(scope.id.to_string());
+            let statement = statement.bind(scope.kind.word()).bind(values::text(&scope.id));
             let statement = match since_us {
                 None => statement,
                 Some(since_us) => statement.bind(since_us.max(0).div_euclid(QUARTER_US)),
@@ -83,16 +89,72 @@ impl Ledger for Database {
         .await
     }
 
+    async fn spent_by(&self, scopes: &[(Scope, Option<i64>)]) -> Result<Vec<i64>, StoreError> {
+        let mut sums = vec![0; scopes.len()];
+        if !self.is_made() {
+            return Ok(sums);
+        }
+        patiently(async {
+            let pool = self.pool().await?;
+            let mut connection = pool.acquire().await.map_err(|error| failed(&error))?;
+            let marks = Marks::of(&connection);
+            for (part, sums) in scopes.chunks(ASKED_AT_ONCE).zip(sums.chunks_mut(ASKED_AT_ONCE)) {
+                let statement = format!(
+                    "WITH asked (at, scope, id, first, last) AS (VALUES {}) \
+                     SELECT asked.at, CAST(SUM(sums.pico) AS BIGINT) \
+                     FROM asked JOIN tollgate_spend_sums AS sums \
+                     ON sums.scope = asked.scope AND sums.id = asked.id \
+                     AND sums.quarter >= asked.first AND sums.quarter <= asked.last \
+                     GROUP BY asked.at",
+                    marks.rows(part.len(), ASKED_COLUMNS)
+                );
+                let mut statement = sqlx::query(AssertSqlSafe(statement));
+                for (at, (scope, since_us)) in (0_i64..).zip(part) {
+                    let (first, last) = match since_us {
+                        None => (EVER, EVER),
+                        Some(since_us) => (since_us.max(&0).div_euclid(QUARTER_US), i64::MAX),
+                    };
+                    statement = statement.bind(at).bind(scope.kind.word());
+                    statement = statement.bind(values::text(&scope.id)).bind(first).bind(last);
+                }
+                let rows = statement.fetch_all(&mut *connection).await;
+                let rows = rows.map_err(|error| failed(&error))?;
+                for row in &rows {
+                    let read =
+                        |column| row.try_get::<i64, _>(column).map_err(|error| failed(&error));
+                    let at = usize::try_from(read(0)?).unwrap_or(usize::MAX);
+                    if let Some(sum) = sums.get_mut(at) {
+                        *sum = read(1)?;
+                    }
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(sums)
+    }
+
     async fn adjust(&self, scope: &Scope, at_us: i64, pico: i64) -> Result<(), StoreError> {
         patiently(async {
             let (mut transaction, _turn) = self.write().await?;
             let quarter = at_us.max(0).div_euclid(QUARTER_US);
-            let key = |quarter| (scope.kind, scope.id.to_string(), quarter);
+            let key = |quarter| (scope.kind, values::text(&scope.id), quarter);
             let sums = BTreeMap::from([(key(EVER), pico), (key(quarter), pico)]);
+            corrections::note(&mut transaction, std::slice::from_ref(scope)).await?;
             upsert_sums(&mut transaction, &sums.into_iter().collect::<Vec<_>>()).await?;
             transaction.commit().await.map_err(|error| failed(&error))
         })
         .await
+    }
+
+    async fn corrected_since(
+        &self,
+        revision: Option<i64>,
+    ) -> Result<(Vec<Scope>, i64), StoreError> {
+        if !self.is_made() {
+            return Ok((Vec::new(), 0));
+        }
+        patiently(async { corrections::since(self.pool().await?, revision).await }).await
     }
 
     async fn search(&self, query: &Query) -> Result<Vec<SpendEvent>, StoreError> {
@@ -116,22 +178,35 @@ impl Ledger for Database {
         patiently(async { reports::report(self.pool().await?, report).await }).await
     }
 
-    async fn forget(&self, before_us: i64) -> Result<u64, StoreError> {
+    async fn forget(&self, aged: Aged, before_us: i64) -> Result<u64, StoreError> {
         if !self.is_made() {
             return Ok(0);
         }
-        patiently(async {
-            let (mut transaction, _turn) = self.write().await?;
-            let done = sqlx::query(
+        let (statement, before) = match aged {
+            Aged::Rows => (
                 "DELETE FROM tollgate_spend_log WHERE request_id IN \
                  (SELECT request_id FROM tollgate_spend_log WHERE started_us < $1 \
                   ORDER BY started_us LIMIT $2)",
-            )
-            .bind(before_us)
-            .bind(FORGET_AT_ONCE)
-            .execute(&mut *transaction)
-            .await
-            .map_err(|error| failed(&error))?;
+                before_us,
+            ),
+            // A quarter is old when its end is; -1 is the sum of all.
+            Aged::Sums => (
+                "DELETE FROM tollgate_spend_sums WHERE (scope, id, quarter) IN \
+                 (SELECT scope, id, quarter FROM tollgate_spend_sums \
+                  WHERE quarter >= 0 AND quarter < $1 ORDER BY quarter LIMIT $2)",
+                before_us.max(0).div_euclid(QUARTER_US),
+            ),
+            Aged::Audit => (
+                "DELETE FROM tollgate_audit_log WHERE id IN \
+                 (SELECT id FROM tollgate_audit_log WHERE at_us < $1 ORDER BY at_us LIMIT $2)",
+                before_us,
+            ),
+        };
+        patiently(async {
+            let (mut transaction, _turn) = self.write().await?;
+            let statement = sqlx::query(statement).bind(before).bind(FORGET_AT_ONCE);
+            let done = statement.execute(&mut *transaction).await;
+            let done = done.map_err(|error| failed(&error))?;
             transaction.commit().await.map_err(|error| failed(&error))?;
             Ok(done.rows_affected())
         })
@@ -145,7 +220,7 @@ fn signed(number: u64) -> i64 {
 }
 
 fn owned(text: Option<&std::sync::Arc<str>>) -> Option<String> {
-    text.map(|text| text.to_string())
+    text.map(|text| values::text(text))
 }
 
 /// Adds the rows that are new, and says which they are.
@@ -167,11 +242,11 @@ async fn add_rows(
             .map_err(|error| StoreError::Broken(format!("an event cannot be written: {error}")))?;
         let tags = serde_json::to_string(&event.tags).unwrap_or_default();
         statement = statement
-            .bind(event.request_id.to_string())
+            .bind(values::text(&event.request_id))
             .bind(owned(event.call_id.as_ref()))
             .bind(event.started_us)
             .bind(event.duration_us)
-            .bind(event.key.to_string())
+            .bind(values::text(&event.key))
             .bind(owned(event.user.as_ref()))
             .bind(owned(event.team.as_ref()))
             .bind(owned(event.organisation.as_ref()))
@@ -203,7 +278,7 @@ async fn add_sums(
         let cost = signed(event.cost_pico);
         for scope in event.scopes() {
             for quarter in [EVER, quarter] {
-                *sums.entry((scope.kind, scope.id.to_string(), quarter)).or_default() += cost;
+                *sums.entry((scope.kind, values::text(&scope.id), quarter)).or_default() += cost;
             }
         }
     }
@@ -294,7 +369,7 @@ async fn add_daily(
         let named = |text: &Option<std::sync::Arc<str>>| owned(text.as_ref()).unwrap_or_default();
         let key = [
             day(event.started_us),
-            event.key.to_string(),
+            values::text(&event.key),
             named(&event.user),
             named(&event.team),
             named(&event.organisation),
@@ -333,7 +408,7 @@ async fn add_daily_by(
     for event in events {
         for scope in event.scopes() {
             if matches!(scope.kind, ScopeKind::Tag | ScopeKind::EndUser) {
-                let key = (day(event.started_us), scope.kind.word(), scope.id.to_string());
+                let key = (day(event.started_us), scope.kind.word(), values::text(&scope.id));
                 count(days.entry(key).or_default(), event);
             }
         }

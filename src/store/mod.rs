@@ -8,6 +8,7 @@
 //! ledger.rs           rows and sums of what was spent: implements `spend::Ledger`
 //! reports.rs          what the ledger answers
 //! notices.rs          what people were told of budgets: implements `admission::Notices`
+//! corrections.rs      whose sums were corrected: heard of by all gateways
 //! values.rs           rows of values in SQL
 //! litellm/             what a LiteLLM proxy keeps, brought over
 //! redis/              counters that gateways share: implements `admission::Counters`
@@ -17,6 +18,7 @@
 //! The same SQL is read by both: see `0001_records_and_spend.sql`. Nothing here is on the path of a
 //! request; what requests need of it is kept in memory by those who ask.
 
+mod corrections;
 mod handle;
 pub mod journal;
 mod ledger;
@@ -57,6 +59,7 @@ const SCHEMA_TICK: Duration = Duration::from_millis(5);
 const SCHEMA: &[(i64, &str, &str)] = &[
     (1, "records and spend", include_str!("0001_records_and_spend.sql")),
     (2, "notices", include_str!("0002_notices.sql")),
+    (3, "old and corrected sums", include_str!("0003_old_and_corrected_sums.sql")),
 ];
 
 /// The database. Opened, and brought to the present schema, when it is first used: a gateway starts
@@ -243,6 +246,9 @@ fn failed(error: &sqlx::Error) -> StoreError {
         sqlx::Error::Database(error) if error.code().is_some_and(|code| passes(&code)) => {
             StoreError::Unavailable(error.message().to_owned())
         }
+        sqlx::Error::Database(error) if error.code().is_some_and(|code| refuses(&code)) => {
+            StoreError::Refused(error.message().to_owned())
+        }
         sqlx::Error::Database(error) => StoreError::Broken(error.message().to_owned()),
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
@@ -267,9 +273,29 @@ fn passes(code: &str) -> bool {
     }
 }
 
+/// Codes of failures that lie in the values of a row: of PostgreSQL, data exceptions (class 22), broken
+/// constraints (23), limits (54); of SQLite, constraints, sizes and types (19, 18, 20).
+fn refuses(code: &str) -> bool {
+    match code.get(..2) {
+        Some("22" | "23" | "54") if code.len() == 5 => true,
+        _ if code.len() == 5 => false,
+        _ => code.parse::<i32>().is_ok_and(|code| matches!(code & 0xff, 18..=20)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_that_is_refused_is_told_from_a_database_that_fails() {
+        for code in ["22021", "22003", "23514", "54000", "19", "275", "18", "20"] {
+            assert!(refuses(code) && !passes(code), "{code}");
+        }
+        for code in ["42P01", "25006", "57P01", "1", "5", "8", "", "x"] {
+            assert!(!refuses(code), "{code}");
+        }
+    }
 
     #[test]
     fn failures_that_pass_are_told_from_those_that_stay() {

@@ -8,10 +8,11 @@ use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
 use uuid::Uuid;
 
-use super::{Database, failed, patiently};
+use super::{Database, Place, failed, patiently, values};
 use crate::keys::record::Kind;
 use crate::keys::{
-    Audit, AuditFilter, Change, Changed, Directory, Entry, Filter, StoreError, Stored,
+    Audit, AuditFilter, Change, Changed, Directory, Entry, Filter, Order, OrderBy, StoreError,
+    Stored, redacted,
 };
 
 /// Changes that gateways may hear of; older ones are dropped.
@@ -73,7 +74,7 @@ impl<'f> Conditions<'f> {
     }
 
     fn bind<'q>(&self, statement: Statement<'q>) -> Statement<'q> {
-        self.values.iter().fold(statement, |statement, value| statement.bind((*value).to_owned()))
+        self.values.iter().fold(statement, |statement, value| statement.bind(values::text(value)))
     }
 }
 
@@ -96,7 +97,8 @@ impl Directory for Database {
         }
         patiently(async {
             let statement = format!("SELECT id, record FROM {} WHERE id = $1", table(kind));
-            let row = sql(statement).bind(id.to_owned()).fetch_optional(self.pool().await?).await;
+            let row =
+                sql(statement).bind(values::text(id)).fetch_optional(self.pool().await?).await;
             row.map_err(|error| failed(&error))?.as_ref().map(stored).transpose()
         })
         .await
@@ -114,9 +116,10 @@ impl Directory for Database {
             };
             let skip = i64::try_from(filter.skip).unwrap_or(i64::MAX);
             let statement = format!(
-                "SELECT id, record FROM {}{} ORDER BY id LIMIT {limit} OFFSET {skip}",
+                "SELECT id, record FROM {}{} ORDER BY {} LIMIT {limit} OFFSET {skip}",
                 table(kind),
-                conditions.sql
+                conditions.sql,
+                order(filter.order, &self.place)
             );
             let rows = conditions.bind(sql(statement)).fetch_all(self.pool().await?).await;
             rows.map_err(|error| failed(&error))?.iter().map(stored).collect()
@@ -241,6 +244,32 @@ impl Directory for Database {
     }
 }
 
+/// The order as SQL. Texts are compared by their bytes, whatever the language of the database; what is not
+/// there comes before everything.
+fn order(order: Order, place: &Place) -> String {
+    let (way, other) = if order.descending { ("DESC", "ASC") } else { ("ASC", "DESC") };
+    let field = |name: &str, kind: &str| match place {
+        Place::File(_) => format!("json_extract(record, '$.{name}')"),
+        Place::Postgres { .. } => format!("(CAST(record AS JSONB) ->> '{name}'){kind}"),
+    };
+    let text = match place {
+        Place::File(_) => "",
+        Place::Postgres { .. } => " COLLATE \"C\"",
+    };
+    let by = match order.by {
+        OrderBy::Id => return format!("id{text} {way}"),
+        OrderBy::Alias => format!("alias{text}"),
+        OrderBy::CreatedAt => field("created_at", text),
+        OrderBy::UpdatedAt => field("updated_at", text),
+        // None is more than any.
+        OrderBy::MaxBudget => {
+            let budget = field("max_budget", "::DOUBLE PRECISION");
+            return format!("{budget} IS NULL {way}, {budget} {way}, id{text} {way}");
+        }
+    };
+    format!("{by} IS NULL {other}, {by} {way}, id{text} {way}")
+}
+
 /// What a filter asks of an audit entry, with the values to compare with.
 fn about(filter: &AuditFilter) -> (String, Vec<String>) {
     let columns = [
@@ -284,7 +313,7 @@ fn audit(row: &AnyRow) -> Result<Audit, StoreError> {
 
 /// The first of so many revisions. Whoever changes something else waits here until this transaction
 /// is over, so that no revision becomes visible after a later one.
-async fn next_revision(
+pub(super) async fn next_revision(
     transaction: &mut Transaction<'static, Any>,
     changes: usize,
 ) -> Result<i64, StoreError> {
@@ -373,7 +402,8 @@ async fn keep(
     transaction: &mut Transaction<'static, Any>,
     entry: &Audit,
 ) -> Result<(), StoreError> {
-    let written = |value: &Option<Value>| value.as_ref().map(Value::to_string);
+    // Here, where all of them come by: whoever writes one cannot forget it.
+    let written = |value: &Option<Value>| value.as_ref().map(|it| redacted(it).to_string());
     sqlx::query(
         "INSERT INTO tollgate_audit_log \
          (id, at_us, changed_by, by_key, action, kind, record_id, before, after) \

@@ -46,7 +46,7 @@ impl Conditions {
     fn bind(self, statement: String) -> sqlx::query::Query<'static, Any, AnyArguments> {
         let statement = sqlx::query(AssertSqlSafe(statement));
         self.values.into_iter().fold(statement, |statement, value| match value {
-            Value::Text(text) => statement.bind(text),
+            Value::Text(text) => statement.bind(super::values::text(&text)),
             Value::Number(number) => statement.bind(number),
         })
     }
@@ -71,14 +71,15 @@ fn conditions(query: &Query) -> Conditions {
     conditions.text("end_user =", query.end_user.as_deref());
     conditions.text("model_group =", query.group.as_deref());
     if let Some(tag) = &query.tag {
-        // Tags stand there as a JSON list of texts.
+        // Tags stand there as a JSON list of texts. Not by LIKE, for which SQLite takes `A` for `a`.
         let quoted = serde_json::to_string(tag).unwrap_or_default();
-        let special = |c| matches!(c, '%' | '_' | '!');
-        let escaped: String =
-            quoted.chars().flat_map(|c| special(c).then_some('!').into_iter().chain([c])).collect();
-        conditions.values.push(Value::Text(format!("%{escaped}%")));
+        conditions.values.extend(['[', ','].map(|before| Value::Text(format!("{before}{quoted}"))));
         let word = if conditions.sql.is_empty() { "WHERE" } else { "AND" };
-        conditions.sql += &format!(" {word} tags LIKE ${} ESCAPE '!'", conditions.values.len());
+        let at = conditions.values.len();
+        conditions.sql += &format!(
+            " {word} (tags <> REPLACE(tags, ${}, '') OR tags <> REPLACE(tags, ${at}, ''))",
+            at - 1
+        );
     }
     match query.failed {
         Some(true) => conditions.plain("(status >= 400 OR error IS NOT NULL)"),

@@ -49,6 +49,12 @@ pub(super) const fn rows_max(columns: usize) -> usize {
     PARAMETERS_MAX / columns
 }
 
+/// A text as every database takes it: PostgreSQL has no place for the character U+0000, which clients
+/// may write into a name.
+pub(super) fn text(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -55,7 +55,7 @@ fn a_reload_by_request_answers_with_what_changed() {
             "options_changed": ["general_settings.total_timeout", "litellm_settings.json_logs"],
             "needs_restart": ["litellm_settings.json_logs"],
             "certificate_changed": false,
-        }})
+        }, "warnings": [after_restart("litellm_settings.json_logs")]})
     );
     assert_eq!(gateway.client().chat("new", "hi").text(), "hello", "it is in force");
     let told = gateway.messages();
@@ -69,6 +69,30 @@ fn a_reload_by_request_answers_with_what_changed() {
     for secret in [KEY, "sk-another-key-of-it", group_key()] {
         assert!(!gateway.messages().contains(secret), "{}", gateway.messages());
     }
+}
+
+fn after_restart(option: &str) -> String {
+    format!("`{option}` was changed since the start: it takes effect after a restart")
+}
+
+#[test]
+fn where_the_stores_are_is_looked_at_when_the_process_starts_and_a_reload_says_so() {
+    let upstream = upstream::openai().replies(chat("hello")).start();
+    let gateway = keyed(&upstream).start();
+    let moved = keyed(&upstream)
+        .litellm("cache_params: {type: redis, host: localhost, port: 1}")
+        .top("database: {type: sqlite, path: /nowhere/tollgate.db}");
+    fs::write(gateway.config_path(), moved.yaml()).unwrap();
+    let expected = json!(["database", "litellm_settings.cache_params"]);
+    assert_eq!(post_reload(&gateway).json()["changes"]["needs_restart"], expected);
+    gateway.wait_for_message("take effect after a restart");
+    // The next reload changes nothing, and both are still not in force.
+    let again = post_reload(&gateway).json();
+    assert_eq!(again["unchanged"], true);
+    let warnings = ["database", "litellm_settings.cache_params"].map(after_restart);
+    assert_eq!(again["warnings"], json!(warnings));
+    fs::write(gateway.config_path(), keyed(&upstream).yaml()).unwrap();
+    assert_eq!(post_reload(&gateway).json()["warnings"], json!([]));
 }
 
 fn group_key() -> &'static str {

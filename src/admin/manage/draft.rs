@@ -126,7 +126,7 @@ impl Draft {
         after: Option<&R>,
     ) -> Result<(), Fault> {
         let shown = |record: Option<&R>| -> Result<Option<Value>, Fault> {
-            record.map(|record| Ok(redacted(Entry::of(record)?.record))).transpose()
+            record.map(|record| Ok(Entry::of(record)?.record)).transpose()
         };
         self.audit.push(Audit {
             at: self.at,
@@ -148,71 +148,5 @@ impl Draft {
         }
         desk.directory.change(self.changes, self.audit).await?;
         Ok(())
-    }
-}
-
-/// Takes out what nobody may read in a log: credentials that people write into metadata, and the
-/// hash of a key, which is the entry's id already.
-pub(super) fn redacted(mut value: Value) -> Value {
-    if let Value::Object(fields) = &mut value {
-        fields.remove("token");
-    }
-    mask(&mut value);
-    value
-}
-
-/// Masks what is named like a credential, wherever it stands. A number is none: prices end with `_token`.
-pub(in crate::admin) fn mask(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields.iter_mut() {
-                let is_plain = matches!(value, Value::Null | Value::Bool(_) | Value::Number(_));
-                if is_secret(name) && !is_plain {
-                    *value = Value::String("***".to_owned());
-                } else {
-                    mask(value);
-                }
-            }
-        }
-        Value::Array(values) => values.iter_mut().for_each(mask),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-/// Whether a field holds a credential, by its name.
-fn is_secret(name: &str) -> bool {
-    const WORDS: [&str; 9] = [
-        "secret",
-        "password",
-        "api_key",
-        "apikey",
-        "private_key",
-        "access_key",
-        "credential",
-        "authorization",
-        "webhook_url",
-    ];
-    let name = name.to_ascii_lowercase();
-    name == "token" || name.ends_with("_token") || WORDS.iter().any(|word| name.contains(word))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn credentials_never_reach_the_audit_log() {
-        let record = json!({"token": "hash", "key_alias": "ci", "tpm_limit": 5, "metadata": {
-            "input_cost_per_token": 0.5, "logging": [{"callback_vars": {"langfuse_secret_key": "s3", "langfuse_host": "h"}}],
-            "slack_webhook_url": "https://hooks", "max_tokens": 7, "aws_session_token": "t"}});
-        assert_eq!(
-            redacted(record),
-            json!({"key_alias": "ci", "tpm_limit": 5, "metadata": {
-                "input_cost_per_token": 0.5,
-                "logging": [{"callback_vars": {"langfuse_secret_key": "***", "langfuse_host": "h"}}],
-                "slack_webhook_url": "***", "max_tokens": 7, "aws_session_token": "***"}})
-        );
     }
 }

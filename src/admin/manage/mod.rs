@@ -34,7 +34,6 @@ use jiff::tz::TimeZone;
 use tokio::sync::{Mutex, MutexGuard};
 
 use self::draft::Draft;
-pub(super) use self::draft::mask;
 use super::fault::Fault;
 use super::form::{Form, Given};
 use super::{Operator, Shared, Source};

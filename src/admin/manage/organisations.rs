@@ -31,6 +31,7 @@ pub(super) fn router() -> Router<Arc<Desk>> {
         .route("/organization/info", get(info))
         .route("/organization/list", get(list))
         .route("/organization/member_add", post(add_members))
+        .route("/organization/member_update", patch(update_member).post(update_member))
         .route("/organization/member_delete", delete(remove_member).post(remove_member))
 }
 
@@ -230,11 +231,7 @@ async fn add_members(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let name = "max_budget_in_organization";
-    if form.dollars(name)?.value().is_some() {
-        let message = format!("{name} is not supported: give the user a budget by /user/update");
-        return Err(Fault::value(name, message));
-    }
+    has_no_budget(&form)?;
     let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let organisation = own(&desk, &operator, &form).await?;
@@ -293,12 +290,7 @@ async fn enlist(
             return Err(Fault::shape("member", message));
         }
     };
-    let role = form.typed::<Role>("role", "org_admin, internal_user or internal_user_viewer")?;
-    let role = role.value().unwrap_or_default();
-    if matches!(role, Role::ProxyAdmin | Role::ProxyAdminViewer) {
-        let message = "role must be org_admin, internal_user or internal_user_viewer".to_owned();
-        return Err(Fault::shape("role", message));
-    }
+    let role = member_role(&form)?.unwrap_or_default();
     let before = match known {
         Some(known) => known,
         None if operator.changes_all() => {
@@ -335,6 +327,76 @@ async fn enlist(
     Ok(user)
 }
 
+/// Members have no budget of their own in an organisation.
+fn has_no_budget(form: &Form) -> Result<(), Fault> {
+    let name = "max_budget_in_organization";
+    match form.dollars(name)?.value() {
+        None => Ok(()),
+        Some(_) => {
+            let message =
+                format!("{name} is not supported: give the user a budget by /user/update");
+            Err(Fault::value(name, message))
+        }
+    }
+}
+
+/// The role that a request gives within an organisation.
+fn member_role(form: &Form) -> Result<Option<Role>, Fault> {
+    let roles = "org_admin, internal_user or internal_user_viewer";
+    match form.typed::<Role>("role", roles)?.value() {
+        Some(Role::ProxyAdmin | Role::ProxyAdminViewer) => {
+            Err(Fault::shape("role", format!("role must be {roles}")))
+        }
+        role => Ok(role),
+    }
+}
+
+/// The member that a request names.
+async fn member(desk: &Desk, organisation: &Organisation, form: &Form) -> Result<User, Fault> {
+    let user = match form.name("user_id")?.value() {
+        Some(id) => desk.find::<User>(&id).await?,
+        None => desk.user_by_email(&form.required("user_email")?).await?,
+    };
+    let id = organisation.organization_id.as_str();
+    let member = user.filter(|user| user.organization_id.as_deref() == Some(id));
+    let absent = || Fault::absent("user_id", format!("Member not found in organization={id}"));
+    member.ok_or_else(absent)
+}
+
+/// `PATCH /organization/member_update`: a member's role.
+async fn update_member(
+    State(desk): State<Arc<Desk>>,
+    operator: Operator,
+    form: Form,
+) -> Result<Json<Value>, Fault> {
+    has_no_budget(&form)?;
+    let _turn = desk.turn().await;
+    let mut draft = Draft::by(&desk, &operator).await?;
+    let organisation = own(&desk, &operator, &form).await?;
+    let before = member(&desk, &organisation, &form).await?;
+    let mut user = before.clone();
+    if let Some(role) = member_role(&form)? {
+        if matches!(before.user_role, Role::ProxyAdmin | Role::ProxyAdminViewer) {
+            let message = format!("User={} has a role in the whole proxy.", before.user_id);
+            return Err(Fault::value("role", message));
+        }
+        user.user_role = role;
+    }
+    if user != before {
+        draft.touch(&mut user.history);
+        draft.replace("updated", &before, &user)?;
+        draft.make(&desk).await?;
+    }
+    Ok(Json(json!({
+        "user_id": user.user_id,
+        "organization_id": user.organization_id,
+        "user_role": user.user_role,
+        "budget_id": null,
+        "created_at": user.history.created_at,
+        "updated_at": user.history.updated_at,
+    })))
+}
+
 /// Takes a user out of the organisation, with the role there.
 fn leave(user: &mut User) {
     user.organization_id = None;
@@ -352,14 +414,7 @@ async fn remove_member(
     let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let organisation = own(&desk, &operator, &form).await?;
-    let user = match form.name("user_id")?.value() {
-        Some(id) => desk.find::<User>(&id).await?,
-        None => desk.user_by_email(&form.required("user_email")?).await?,
-    };
-    let id = organisation.organization_id.as_str();
-    let member = user.filter(|user| user.organization_id.as_deref() == Some(id));
-    let absent = || Fault::absent("user_id", format!("Member not found in organization={id}"));
-    let before = member.ok_or_else(absent)?;
+    let before = member(&desk, &organisation, &form).await?;
     let mut user = before.clone();
     leave(&mut user);
     draft.touch(&mut user.history);

@@ -6,9 +6,11 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{Desk, Fault};
+use crate::admission::Usage;
 use crate::keys::record::{Allowance, BudgetRecord, Record};
 use crate::keys::{Budgets, Entry};
-use crate::spend::{Period, Scope, Term};
+use crate::money::Usd;
+use crate::spend::{Budget, Period, Scope, Term};
 
 /// Pico-dollars in a dollar.
 pub(super) const PICO: f64 = 1e12;
@@ -30,11 +32,19 @@ pub(super) struct Payer<'a> {
 }
 
 impl Standing {
-    /// Writes `spend` and `budget_reset_at`.
+    /// Writes `spend` and `budget_reset_at`, and what is left of the budget where there is one.
     pub(super) fn show(&self, fields: &mut Map<String, Value>) {
         fields.insert("spend".to_owned(), json!(self.spend));
         let reset = self.term.map(|term| term.end.to_string());
         fields.insert("budget_reset_at".to_owned(), json!(reset));
+        let Some(max) = self.effective.max_budget.and_then(Usd::from_dollars) else { return };
+        let budget = Budget { max, period: None };
+        let spent = Usd::from_dollars(self.spend.max(0.0)).unwrap_or_default();
+        let usage = Usage::of(Some(&budget), spent, None);
+        fields.insert("monthly_budget".to_owned(), json!(usage.monthly_budget));
+        fields.insert("spent".to_owned(), json!(usage.spent));
+        fields.insert("remaining".to_owned(), json!(usage.remaining));
+        fields.insert("percentage_used".to_owned(), json!(usage.percentage_used));
     }
 
     /// Writes the bounds where LiteLLM keeps them, and its clients look for them.

@@ -250,7 +250,15 @@ pub(super) fn alerts(sections: &mut Sections<'_>, context: &Context<'_>) -> aler
     let channels = general.texts("alerting").unwrap_or_default();
     let types = general.texts("alert_types");
     let by_type = general.entry("alert_to_webhook_url");
-    if let Some(entry) = general.entry("alerting_args") {
+    let arguments = general.entry("alerting_args");
+    for entry in [by_type, arguments].into_iter().flatten() {
+        if entry.node.map().is_none() {
+            let found = entry.node.found("");
+            let message = format!("`{}` must be a mapping, found {found}", entry.key);
+            problems.push(Finding::error(entry.spot, message).help("write `name: value` lines"));
+        }
+    }
+    if let Some(entry) = arguments {
         let ttl = entry.node.map().into_iter().flatten();
         let ttl = ttl.filter(|entry| &*entry.key == "budget_alert_ttl");
         for entry in ttl {
@@ -271,7 +279,18 @@ pub(super) fn alerts(sections: &mut Sections<'_>, context: &Context<'_>) -> aler
             let help = format!("set the variable {variable}");
             problems.push(Finding::warning(spot, message).help(help));
         }
-        found.map(Secret::new)
+        let found = found?;
+        // Whoever knows it may write there.
+        problems.keep_secret(&found);
+        let is_url = found.parse::<http::Uri>().is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
+        });
+        if !is_url {
+            let message = format!("the URL by which `{name}` is told of budgets is none");
+            let help = "write `https://host/path`";
+            problems.push(Finding::error(spot, message).help(help));
+        }
+        is_url.then(|| Secret::new(found))
     };
     for At { value, spot } in channels {
         match value {

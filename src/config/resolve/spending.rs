@@ -11,6 +11,8 @@ const BATCH_EVERY: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A row tells that its request is counted: it has to stay for as long as that may be asked.
 const KEEP_MIN: Duration = DAY;
+/// By sums budgets know what was spent in their period: a month must always be there.
+const KEEP_SUMS_MIN: Duration = Duration::from_secs(32 * 24 * 60 * 60);
 const FORGET_MIN: Duration = Duration::from_secs(60);
 
 pub(super) fn spending(general: &mut Section<'_>) -> Spending {
@@ -19,10 +21,14 @@ pub(super) fn spending(general: &mut Section<'_>) -> Spending {
     let no_errors = general.flag("disable_error_logs").is_some_and(|at| at.value);
     let fails_closed = general.flag("fail_closed_spend_logging").is_some_and(|at| at.value);
     let keep = span(general, "maximum_spend_logs_retention_period", KEEP_MIN);
+    let keep_sums = span(general, "maximum_spend_sums_retention_period", KEEP_SUMS_MIN);
+    let keep_audit = span(general, "maximum_audit_logs_retention_period", DAY);
     let forget_every = span(general, "maximum_spend_logs_retention_interval", FORGET_MIN);
     Spending {
         batch_every,
         keep: if disabled { Some(KEEP_MIN) } else { keep },
+        keep_sums,
+        keep_audit,
         forget_every: forget_every.unwrap_or(DAY),
         keeps_errors: !no_errors,
         fails_closed,

@@ -352,7 +352,10 @@ impl KeyRing {
         });
         match &answer {
             Err(StoreError::Unavailable(_)) => self.reach.failed(now),
-            Ok(_) | Err(StoreError::Broken(_) | StoreError::Conflict(_)) => self.reach.answered(),
+            Ok(_)
+            | Err(StoreError::Broken(_) | StoreError::Conflict(_) | StoreError::Refused(_)) => {
+                self.reach.answered();
+            }
         }
         answer
     }

@@ -20,7 +20,7 @@ use crate::keys::{Audit, Change, Directory as _, Entry, StoreError, Stored};
 use crate::money::Usd;
 use crate::spend::Scope;
 use crate::store::values::Marks;
-use crate::store::{Database, failed, ledger, patiently};
+use crate::store::{Database, corrections, failed, ledger, patiently};
 
 /// Rows that are written in one transaction.
 const AT_ONCE: usize = 200;
@@ -31,6 +31,8 @@ const BUDGETS: Table = Table { name: "LiteLLM_BudgetTable", order: "budget_id" }
 const ORGANISATIONS: Table = Table { name: "LiteLLM_OrganizationTable", order: "organization_id" };
 const TEAMS: Table = Table { name: "LiteLLM_TeamTable", order: "team_id" };
 const MEMBERS: Table = Table { name: "LiteLLM_TeamMembership", order: "team_id, user_id" };
+const BELONGS: Table =
+    Table { name: "LiteLLM_OrganizationMembership", order: "user_id, organization_id" };
 const ALIASES: Table = Table { name: "LiteLLM_ModelTable", order: "id" };
 const USERS: Table = Table { name: "LiteLLM_UserTable", order: "user_id" };
 const KEYS: Table = Table { name: "LiteLLM_VerificationToken", order: "token" };
@@ -70,7 +72,7 @@ pub async fn bring_over(
     run.bring("budgets", Kind::Budget, BUDGETS, records::budget).await?;
     run.bring("organisations", Kind::Organisation, ORGANISATIONS, records::organisation).await?;
     run.bring("teams", Kind::Team, TEAMS, |row| records::team(row, &beside)).await?;
-    run.bring("users", Kind::User, USERS, records::user).await?;
+    run.bring("users", Kind::User, USERS, |row| records::user(row, &beside)).await?;
     run.bring("keys", Kind::Key, KEYS, records::key).await?;
     run.bring("customers", Kind::EndUser, CUSTOMERS, records::customer).await?;
     run.bring("tags", Kind::Tag, TAGS, records::tag).await?;
@@ -107,6 +109,15 @@ impl Run<'_> {
             };
             let spend = row.float("spend").unwrap_or_default();
             beside.members.entry(team).or_default().push((user, row.text("budget_id"), spend));
+        }
+        let mut rows = self.from.rows(BELONGS).await?;
+        while let Some(row) = rows.next().await {
+            let row = row?;
+            if let (Some(user), Some(organisation)) =
+                (row.text("user_id"), row.text("organization_id"))
+            {
+                beside.organisations.entry(user).or_default().push((organisation, row));
+            }
         }
         let mut rows = self.from.rows(ALIASES).await?;
         while let Some(row) = rows.next().await {
@@ -280,6 +291,9 @@ impl Run<'_> {
                 // Dropped, the transaction is taken back.
                 return Ok(added);
             }
+            let changed = added.iter().filter(|(_, pico)| *pico != 0);
+            let changed: Vec<_> = changed.map(|(scope, _)| scope.clone()).collect();
+            corrections::note(&mut transaction, &changed).await?;
             upsert(&mut transaction, &sums).await?;
             transaction.commit().await.map_err(|error| failed(&error))?;
             Ok(added)

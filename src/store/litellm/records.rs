@@ -52,9 +52,11 @@ impl Brought {
     }
 }
 
-/// What belongs to teams and stands in other tables.
+/// What belongs to teams and users and stands in other tables.
 #[derive(Debug, Default)]
 pub(super) struct Beside {
+    /// Organisations by user, with the rows of the memberships.
+    pub(super) organisations: HashMap<String, Vec<(String, Row)>>,
     /// Members by team: user, budget, dollars spent.
     pub(super) members: HashMap<String, Vec<(String, Option<String>, f64)>>,
     /// Aliases of models, by the number by which teams refer to them.
@@ -87,7 +89,7 @@ pub(super) fn organisation(row: &Row) -> Result<Brought, StoreError> {
     };
     let entry = Some(Entry::of(&record)?);
     let brought = Brought { entry, findings, name: name.clone(), ..Brought::default() };
-    Ok(brought.spent(ScopeKind::Organisation, &name, row).lacks(row, &[PERMISSIONS]))
+    Ok(brought.spent(ScopeKind::Organisation, &name, row).lacks(row, &[PERMISSIONS, MODEL_SPEND]))
 }
 
 pub(super) fn team(row: &Row, beside: &Beside) -> Result<Brought, StoreError> {
@@ -138,6 +140,7 @@ pub(super) fn team(row: &Row, beside: &Beside) -> Result<Brought, StoreError> {
         PERMISSIONS,
         POLICIES,
         GROUPS,
+        MODEL_SPEND,
         ("model_max_budget", "budgets by model of a team"),
     ];
     Ok(brought.spent(ScopeKind::Team, &name, row).lacks(row, &fields))
@@ -153,7 +156,7 @@ fn member(entry: &Value) -> Option<Member> {
     Some(Member { user_id, user_email: text("user_email"), role, ..Member::default() })
 }
 
-pub(super) fn user(row: &Row) -> Result<Brought, StoreError> {
+pub(super) fn user(row: &Row, beside: &Beside) -> Result<Brought, StoreError> {
     let name = row.text("user_id").unwrap_or_default();
     if name == PROXY {
         let brought = Brought { name, ..Brought::default() };
@@ -165,13 +168,33 @@ pub(super) fn user(row: &Row) -> Result<Brought, StoreError> {
     if user_role.is_none() {
         findings.push("a role that is not known here: brought over as internal_user_viewer".into());
     }
+    let mut user_role = user_role.unwrap_or(Role::InternalUserViewer);
+    let mut organization_id = row.text("organization_id");
+    for (organisation, membership) in beside.organisations.get(&name).into_iter().flatten() {
+        if *organization_id.get_or_insert_with(|| organisation.clone()) != *organisation {
+            findings.push("a further organisation of a user, who has one here".into());
+            continue;
+        }
+        // Who sees or manages everything keeps that.
+        if membership.text("user_role").as_deref() == Some("org_admin")
+            && matches!(user_role, Role::InternalUser | Role::InternalUserViewer)
+        {
+            user_role = Role::OrgAdmin;
+        }
+        if membership.says("budget_id") {
+            findings.push("a budget of a member of an organisation".into());
+        }
+        if membership.float("spend").is_some_and(|dollars| dollars > 0.0) {
+            findings.push("what a member has spent for an organisation".into());
+        }
+    }
     let record = User {
         user_id: name.clone(),
         user_email: row.text("user_email"),
         user_alias: row.text("user_alias"),
-        user_role: user_role.unwrap_or(Role::InternalUserViewer),
+        user_role,
         teams: row.texts("teams"),
-        organization_id: row.text("organization_id"),
+        organization_id,
         models: row.texts("models"),
         allowance: allowance(row, &mut findings),
         blocked: false,
@@ -184,6 +207,7 @@ pub(super) fn user(row: &Row) -> Result<Brought, StoreError> {
         TOKENS_PER_DAY,
         PERMISSIONS,
         POLICIES,
+        MODEL_SPEND,
         ("password", "a password for LiteLLM's dashboard"),
         ("sso_user_id", "an identity of single sign-on"),
         ("model_max_budget", "budgets by model of a user"),
@@ -230,7 +254,12 @@ pub(super) fn key(row: &Row) -> Result<Brought, StoreError> {
     };
     let entry = Entry::of(&record)?;
     let id = entry.id.clone();
-    let brought = Brought { entry: Some(entry), findings, name, ..Brought::default() };
+    let by_model = row.object("model_spend");
+    let by_model = by_model.iter().filter_map(|(model, dollars)| {
+        Some((Scope::new(ScopeKind::KeyModel, format!("{id}/{model}")), dollars.as_f64()?))
+    });
+    let spend = by_model.collect();
+    let brought = Brought { entry: Some(entry), spend, findings, name };
     let fields = [
         TOKENS_PER_DAY,
         WINDOWS,
@@ -291,6 +320,7 @@ pub(super) fn tag(row: &Row) -> Result<Brought, StoreError> {
     Ok(brought.spent(ScopeKind::Tag, &name, row))
 }
 
+const MODEL_SPEND: (&str, &str) = ("model_spend", "spend by model, which is counted for keys only");
 const TOKENS_PER_DAY: (&str, &str) = ("tpd_limit", "a limit of tokens per day");
 const WINDOWS: (&str, &str) = ("budget_limits", "several budgets at once (budget_limits)");
 const ROUTING: (&str, &str) = ("router_settings", "router settings of its own");
@@ -385,10 +415,12 @@ mod tests {
 
     #[test]
     fn a_user_without_a_role_that_is_known_may_only_look() {
-        let brought = user(&row(json!({"user_id": "u", "user_role": "team"}))).unwrap();
+        let brought =
+            user(&row(json!({"user_id": "u", "user_role": "team"})), &Beside::default()).unwrap();
         assert_eq!(brought.entry.unwrap().record["user_role"], "internal_user_viewer");
         assert_eq!(brought.findings.len(), 1);
-        let proxy = user(&row(json!({"user_id": PROXY, "spend": 3.0}))).unwrap();
+        let proxy =
+            user(&row(json!({"user_id": PROXY, "spend": 3.0})), &Beside::default()).unwrap();
         assert!(proxy.entry.is_none());
         assert_eq!(proxy.spend, [(Scope::new(ScopeKind::Proxy, ""), 3.0)]);
     }

@@ -87,3 +87,43 @@ fn tags_are_described_and_bounded() {
     let gone = office.post(MASTER, "/tag/update", &json!({"name": "batch"}));
     assert_eq!(blamed(&gone), (404, "name".to_owned()));
 }
+
+/// What is left of a budget is shown wherever there is one.
+#[test]
+fn a_budget_is_shown_with_what_is_left_of_it() {
+    Office::on_each(|office| {
+        let bounds = json!({"max_budget": 8, "budget_duration": "30d"});
+        let with = |more: Value| {
+            let mut body = bounds.clone();
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            body
+        };
+        let key = office.key(&with(json!({})));
+        office.make("/key/update", &json!({"key": key, "spend": 2}));
+        office.make("/user/new", &with(json!({"user_id": "ann", "auto_create_key": false})));
+        office.make("/user/update", &json!({"user_id": "ann", "spend": 2}));
+        office.make("/team/new", &with(json!({"team_id": "red"})));
+        office.make("/customer/new", &with(json!({"user_id": "eve"})));
+        let org = with(json!({"organization_id": "org", "organization_alias": "org"}));
+        office.make("/organization/new", &org);
+        let left = |shown: &Value| {
+            let fields = ["monthly_budget", "spent", "remaining", "percentage_used"];
+            fields.map(|field| shown[field].as_f64().unwrap_or_else(|| panic!("{field}: {shown}")))
+        };
+        let used = [8.0, 2.0, 6.0, 25.0];
+        assert_eq!(left(&office.show(&format!("/key/info?key={key}"))["info"]), used);
+        assert_eq!(left(&office.show("/user/info?user_id=ann")["user_info"]), used);
+        let unused = [8.0, 0.0, 8.0, 0.0];
+        assert_eq!(left(&office.show("/team/info?team_id=red")["team_info"]), unused);
+        assert_eq!(left(&office.show("/customer/info?end_user_id=eve")), unused);
+        assert_eq!(left(&office.show("/organization/info?organization_id=org")), unused);
+        let free = office.key(&json!({}));
+        let shown = office.show(&format!("/key/info?key={free}"));
+        assert!(shown["info"].get("percentage_used").is_none(), "{shown}");
+        // A budget that others refer to bounds each of them.
+        office.make("/budget/new", &json!({"budget_id": "b", "max_budget": 4}));
+        let named = office.key(&json!({"budget_id": "b"}));
+        let shown = office.show(&format!("/key/info?key={named}"));
+        assert_eq!(left(&shown["info"]), [4.0, 0.0, 4.0, 0.0]);
+    });
+}

@@ -231,6 +231,27 @@ fn an_organisation_has_an_admin_who_manages_its_teams_and_users() {
     ] {
         assert_eq!(office.post(&eve, "/user/new", &body).status, 403, "{body}");
     }
+    let role = |role: &str| json!({"organization_id": id, "user_id": "sam", "role": role});
+    let changed = office.made(&eve, "/organization/member_update", &role("internal_user_viewer"));
+    assert_eq!(
+        (&changed["user_id"], &changed["user_role"]),
+        (&json!("sam"), &json!("internal_user_viewer"))
+    );
+    assert_eq!(
+        office.show("/user/info?user_id=sam")["user_info"]["user_role"],
+        "internal_user_viewer"
+    );
+    for (body, status) in [
+        (role("proxy_admin"), 422),
+        (json!({"organization_id": id, "user_id": "nobody", "role": "internal_user"}), 404),
+        (json!({"organization_id": "south", "user_id": "sam", "role": "internal_user"}), 403),
+    ] {
+        assert_eq!(
+            office.post(&eve, "/organization/member_update", &body).status,
+            status,
+            "{body}"
+        );
+    }
     let promoted = json!({"user_id": "sam", "user_role": "proxy_admin"});
     assert_eq!(office.post(&eve, "/user/update", &promoted).status, 403);
     let more = json!({"user_id": "eve", "max_budget": 1000});

@@ -123,6 +123,7 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/organization/info", "avourk"),
     ("GET", "/organization/list", "avourk"),
     ("POST", "/organization/member_add", "aou"),
+    ("PATCH", "/organization/member_update", "aou"),
     ("DELETE", "/organization/member_delete", "aou"),
     ("POST", "/tag/new", "a"),
     ("POST", "/tag/update", "a"),

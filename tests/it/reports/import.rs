@@ -8,7 +8,7 @@ use tollgate::store::litellm::{Import, Litellm, Report, Tally, bring_over};
 use tollgate::store::{Database, Place};
 
 use crate::harness::gateway::TOLLGATE;
-use crate::harness::postgres;
+use crate::harness::*;
 
 /// A database as a LiteLLM proxy leaves it, with three keys in it.
 pub(super) fn litellm() -> String {
@@ -20,16 +20,16 @@ pub(super) fn litellm() -> String {
         &format!(
             "INSERT INTO \"LiteLLM_VerificationToken\" (token, key_name, key_alias, spend, expires, models, \
              aliases, user_id, team_id, metadata, max_budget, budget_duration, rpm_limit, allowed_routes, \
-             model_max_budget, budget_limits) VALUES \
+             model_max_budget, budget_limits, model_spend) VALUES \
              ('{ci}', 'sk-...cdef', 'ci', 12.345678, '2030-01-02 03:04:05', '{{gpt,claude}}', \
               '{{\"mini\": \"gpt\"}}', 'bob', 'red', '{{\"tags\": [\"night\"], \"model_rpm_limit\": {{\"gpt\": 9}}}}', \
               25, '30d', 60, '{{llm_api_routes}}', \
               '{{\"gpt\": {{\"budget_limit\": 2.5, \"time_period\": \"1d\"}}, \"claude\": 7}}', \
-              '[{{\"budget_duration\": \"1d\", \"max_budget\": 1}}]'), \
+              '[{{\"budget_duration\": \"1d\", \"max_budget\": 1}}]', '{{\"gpt\": 1.25}}'), \
              ('{twin}', 'sk-...', 'ci', 0, NULL, '{{}}', '{{}}', NULL, NULL, '{{}}', NULL, NULL, NULL, '{{}}', \
-              '{{}}', NULL), \
+              '{{}}', NULL, '{{}}'), \
              ('{session}', 'sk-...', NULL, 1, NULL, '{{}}', '{{}}', 'ada', 'litellm-dashboard', '{{}}', NULL, \
-              NULL, NULL, '{{}}', '{{}}', NULL)"
+              NULL, NULL, '{{}}', '{{}}', NULL, '{{}}')"
         ),
     );
     url
@@ -106,13 +106,21 @@ fn what_litellm_keeps_is_kept_here_then() {
             (ada.user_role, ada.user_email.as_deref()),
             (Role::ProxyAdmin, Some("ada@example.com"))
         );
+        assert_eq!(ada.organization_id.as_deref(), Some("org-1"), "by the table of memberships");
+        let bob = fetch::<User>(&database, "bob").await.unwrap().unwrap();
+        assert_eq!(
+            (bob.user_role, bob.organization_id.as_deref()),
+            (Role::OrgAdmin, Some("org-1"))
+        );
         let rob = fetch::<User>(&database, "rob").await.unwrap().unwrap();
         assert_eq!((rob.user_role, rob.user_email), (Role::InternalUserViewer, None));
         assert!(fetch::<EndUser>(&database, "eve").await.unwrap().unwrap().blocked);
         let lab = fetch::<Tag>(&database, "lab").await.unwrap().unwrap();
         assert_eq!(lab.allowance.budget_id.as_deref(), Some("b-member"));
 
+        let of_model = format!("{}/gpt", hash("sk-ci-0123456789abcdef"));
         for (kind, id, dollars) in [
+            (ScopeKind::KeyModel, &*of_model, 1.25),
             (ScopeKind::Key, &*hash("sk-ci-0123456789abcdef"), 12.345_678),
             (ScopeKind::Team, "red", 20.25),
             (ScopeKind::TeamMember, "red/bob", 2.5),
@@ -126,9 +134,17 @@ fn what_litellm_keeps_is_kept_here_then() {
         }
 
         let found: Vec<&str> = report.findings.keys().map(String::as_str).collect();
-        for part in
-            ["budget_limits", "dashboard", "router settings", "role", "key_alias", "model of"]
-        {
+        for part in [
+            "budget_limits",
+            "dashboard",
+            "router settings",
+            "role",
+            "key_alias",
+            "model of",
+            "a further organisation",
+            "a budget of a member of an organisation",
+            "what a member has spent for an organisation",
+        ] {
             assert!(found.iter().any(|finding| finding.contains(part)), "{part}: {found:?}");
         }
         let audits = database.audits(&AuditFilter::default()).await.unwrap();
@@ -170,6 +186,49 @@ fn a_second_run_changes_nothing_and_doubles_nothing() {
         import(&url, &database, Import::default()).await;
         assert_eq!(spent(&database, ScopeKind::Team, "red").await, 21.5);
     });
+}
+
+/// A gateway counts from what it knows; an import tells it that the sums are others now.
+#[test]
+fn a_gateway_that_runs_hears_of_what_was_brought_over() {
+    let upstream = upstream::openai().replies(chat("hello")).start();
+    let url = litellm();
+    postgres::ask(
+        &url,
+        "UPDATE \"LiteLLM_VerificationToken\" SET team_id = NULL, user_id = NULL, rpm_limit = NULL, \
+         metadata = '{}', model_max_budget = '{}' WHERE key_alias = 'ci'",
+    );
+    for place in [None, Some(postgres::database())] {
+        let mut builder = gateway::with(group("gpt").deployment(openai(&upstream)));
+        if let Some(place) = &place {
+            builder = builder.general(&format!("database_url: {place}"));
+        }
+        let gateway = builder.master_key(super::MASTER).start();
+        let bring = || {
+            let mut command = std::process::Command::new(TOLLGATE);
+            command.env_clear().env("STATE_DIRECTORY", gateway.folder().join("state"));
+            command.args(["import", "litellm", "--database-url", &url, "--config"]);
+            let output = command.arg(gateway.config_path()).output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{told}");
+        };
+        let spend = |dollars: f64| {
+            let set = format!(
+                "UPDATE \"LiteLLM_VerificationToken\" SET spend = {dollars} WHERE max_budget = 25"
+            );
+            postgres::ask(&url, &set);
+        };
+        spend(12.0);
+        bring();
+        let client = gateway.client().with_key(Some("sk-ci-0123456789abcdef"));
+        eventually("the key opens", || client.chat("gpt", "hi").status == 200);
+        spend(26.0);
+        bring();
+        eventually("its budget is spent", || {
+            let reply = client.chat("gpt", "hi");
+            reply.status != 200 && reply.body_text().contains("udget")
+        });
+    }
 }
 
 #[test]

@@ -59,6 +59,11 @@ CREATE TABLE "LiteLLM_TagTable" (
 CREATE TABLE "LiteLLM_TeamMembership" (
     "user_id" TEXT NOT NULL, "team_id" TEXT NOT NULL, "spend" DOUBLE PRECISION NOT NULL DEFAULT 0.0,
     "budget_id" TEXT, PRIMARY KEY ("user_id", "team_id"));
+CREATE TABLE "LiteLLM_OrganizationMembership" (
+    "user_id" TEXT NOT NULL, "organization_id" TEXT NOT NULL, "user_role" TEXT,
+    "spend" DOUBLE PRECISION DEFAULT 0.0, "budget_id" TEXT,
+    "created_at" TIMESTAMP(3) DEFAULT CURRENT_TIMESTAMP, "updated_at" TIMESTAMP(3) DEFAULT CURRENT_TIMESTAMP,
+    PRIMARY KEY ("user_id", "organization_id"));
 CREATE TABLE "LiteLLM_ProxyModelTable" (
     "model_id" TEXT PRIMARY KEY, "model_name" TEXT NOT NULL, "litellm_params" JSONB NOT NULL, "model_info" JSONB);
 
@@ -84,3 +89,6 @@ INSERT INTO "LiteLLM_EndUserTable" ("user_id", "alias", "spend", "blocked") VALU
 INSERT INTO "LiteLLM_TagTable" ("tag_name", "description", "models", "spend", "budget_id")
 VALUES ('lab', 'the laboratory', '{}', 4, 'b-member');
 INSERT INTO "LiteLLM_ProxyModelTable" VALUES ('m-1', 'claude', '{"model": "encrypted"}', '{}');
+INSERT INTO "LiteLLM_OrganizationMembership" ("user_id", "organization_id", "user_role", "spend", "budget_id")
+VALUES ('bob', 'org-1', 'org_admin', 1.5, 'b-member'), ('bob', 'org-2', 'internal_user', 0, NULL),
+       ('ada', 'org-1', 'internal_user', 0, NULL);

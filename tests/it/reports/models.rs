@@ -140,3 +140,60 @@ fn other_gateways_follow_and_a_restart_finds_them_again() {
     other.wait_for_message("a model of the database is left out");
     assert_eq!(other.client().chat("gpt", "hi").text(), "hello");
 }
+
+/// Models of the database that do not work any more keep nobody from working with the others.
+#[test]
+fn faulty_models_of_the_database_are_left_out_and_can_be_repaired_or_removed() {
+    let upstream = upstream::openai().replies(chat("hello")).start();
+    let url = postgres::database();
+    let start = |more: &str| {
+        let top = format!("database: {{type: postgres, connection_string: '{url}'}}\n{more}");
+        on(&upstream).top(&top).variable("LITELLM_SALT_KEY", "salt-of-the-tests").start()
+    };
+    let shared = "credential_list:\n\
+                  - credential_name: shared\n  credential_values: {api_key: sk-of-the-file}";
+    let first = start(shared);
+    for id in ["one", "two"] {
+        let mut body = added(&upstream, id, id);
+        let params = body["litellm_params"].as_object_mut().unwrap();
+        params.remove("api_key");
+        params.insert("litellm_credential_name".into(), json!("shared"));
+        done(&first.client(), "/model/new", &body);
+    }
+    done(&first.client(), "/model/new", &added(&upstream, "good", "good"));
+    drop(first);
+    postgres::ask(
+        &url,
+        "INSERT INTO tollgate_models (id, record) VALUES ('three', '{\"model_name\": 3}')",
+    );
+
+    let gateway = start("");
+    let client = gateway.client();
+    gateway.wait_for_message("a model of the database is left out");
+    eventually("the good one is called", || client.chat("good", "hi").status == 200);
+    assert_eq!(client.chat("one", "hi").status, 404);
+    let warnings = client.post("/config/reload").send().json()["warnings"].to_string();
+    for part in ["the model one of the database is left out", "the model two", "shared"] {
+        assert!(warnings.contains(part), "{part}: {warnings}");
+    }
+
+    done(&client, "/model/new", &added(&upstream, "more", "more"));
+    assert_eq!(client.chat("more", "hi").status, 200);
+    let repair = json!({"model_info": {"id": "one"}, "litellm_params": {
+                        "litellm_credential_name": null, "api_key": PROVIDERS_KEY}});
+    let half = json!({"model_info": {"id": "two"}, "litellm_params": {"rpm": 7}});
+    let refused = client.post("/model/update").json(&half).send();
+    assert_eq!(refused.status, 400, "{}", refused.body_text());
+    assert!(refused.body_text().contains("shared"), "{}", refused.body_text());
+    done(&client, "/model/update", &repair);
+    assert_eq!(client.chat("one", "hi").status, 200, "it is repaired");
+    for id in ["two", "three"] {
+        done(&client, "/model/delete", &json!({ "id": id }));
+    }
+    let warnings = client.post("/config/reload").send().json()["warnings"].to_string();
+    assert!(!warnings.contains("database"), "{warnings}");
+    assert_eq!(
+        postgres::ask(&url, "SELECT id FROM tollgate_models ORDER BY id"),
+        "good\nmore\none"
+    );
+}

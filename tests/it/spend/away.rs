@@ -146,3 +146,43 @@ fn or_it_stops_everybody_by_setting() {
     fs::remove_file(&blocked).unwrap();
     eventually("it serves again", || client.chat("gpt", "hi").status == 200);
 }
+
+#[test]
+fn rows_that_the_database_refuses_are_set_aside_and_hold_up_nobody() {
+    let upstream = provider();
+    let url = postgres::database();
+    let gateway = builder(&upstream).general(&format!("database_url: {url}")).start();
+    let books = Books::behind(&url);
+    asks(&gateway, 1);
+    eventually("the first row", || books.rows().len() == 1);
+    postgres::ask(
+        &url,
+        "ALTER TABLE tollgate_spend_log ADD CONSTRAINT no_poison CHECK (end_user <> 'poison')",
+    );
+    let body = serde_json::json!({"model": "gpt", "user": "poison",
+                                  "messages": [{"role": "user", "content": "hi"}]});
+    for _ in 0..3 {
+        let reply = gateway.client().post("/v1/chat/completions").json(&body).send();
+        assert_eq!(reply.status, 200, "{}", reply.body_text());
+    }
+    let refused = "tollgate_spend_records_total{result=\"refused\"}";
+    eventually("all of the batch are refused", || metric(&gateway, refused) == 3.0);
+    asks(&gateway, 2);
+    eventually("the rest goes on", || books.rows().len() == 3);
+    assert_eq!(books.spent(), 3 * COST, "what is refused is in no sum");
+    gateway.wait_for_message("the database refuses a request: it is set aside");
+    let aside = gateway.folder().join("state/journal/refused.jsonl");
+    let aside = fs::read_to_string(aside).unwrap();
+    let lines: Vec<serde_json::Value> =
+        aside.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3);
+    for line in lines {
+        assert!(line["reason"].as_str().unwrap().contains("no_poison"), "{line}");
+        assert_eq!(line["event"]["end_user"], "poison");
+    }
+    // A name that PostgreSQL cannot keep as it is costs no row.
+    let odd = serde_json::json!({"model": "gpt", "user": "a\u{0}b",
+                                 "messages": [{"role": "user", "content": "hi"}]});
+    assert_eq!(gateway.client().post("/v1/chat/completions").json(&odd).send().status, 200);
+    eventually("its row", || books.rows().len() == 4);
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tollgate::spend::{
-    Appended, Grouping, Ledger as _, Query, Report, Scope, ScopeKind, Span, SpendEvent,
+    Aged, Appended, Grouping, Ledger as _, Query, Report, Scope, ScopeKind, Span, SpendEvent,
 };
 use tollgate::usage::Usage;
 
@@ -186,9 +186,90 @@ fn old_rows_go_and_their_sums_stay() {
     on_each(async |open| {
         let ledger = open();
         ledger.append(&[event("1", 0, 5), event("2", 10, 7)]).await.unwrap();
-        assert_eq!(ledger.forget(NOON_US + MINUTE_US).await.unwrap(), 1);
-        assert_eq!(ledger.forget(NOON_US + MINUTE_US).await.unwrap(), 0);
+        assert_eq!(ledger.forget(Aged::Rows, NOON_US + MINUTE_US).await.unwrap(), 1);
+        assert_eq!(ledger.forget(Aged::Rows, NOON_US + MINUTE_US).await.unwrap(), 0);
         assert_eq!(ledger.search(&Query::default()).await.unwrap().len(), 1);
         assert_eq!(ledger.spent(&key(), None).await.unwrap(), 12);
+    });
+}
+
+#[test]
+fn old_sums_go_and_what_was_spent_ever_stays() {
+    on_each(async |open| {
+        let ledger = open();
+        let events = [event("1", 0, 5), event("2", 15, 7), event("3", 30, 11)];
+        ledger.append(&events).await.unwrap();
+        let end_of_first = NOON_US + 15 * MINUTE_US;
+        assert!(ledger.forget(Aged::Sums, end_of_first).await.unwrap() > 0);
+        assert_eq!(ledger.forget(Aged::Sums, end_of_first).await.unwrap(), 0);
+        assert_eq!(ledger.spent(&key(), Some(NOON_US)).await.unwrap(), 18);
+        assert_eq!(ledger.spent(&key(), None).await.unwrap(), 23);
+        assert_eq!(ledger.search(&Query::default()).await.unwrap().len(), 3);
+    });
+}
+
+#[test]
+fn what_many_have_spent_is_asked_at_once_and_answered_in_their_order() {
+    on_each(async |open| {
+        let ledger = open();
+        ledger.append(&[event("1", 0, 5), event("2", 15, 7)]).await.unwrap();
+        let nobody = Scope::new(ScopeKind::User, "nobody");
+        let mut asked = vec![
+            (nobody.clone(), None),
+            (key(), None),
+            (key(), Some(NOON_US + 15 * MINUTE_US)),
+            (Scope::new(ScopeKind::Team, "red"), Some(NOON_US)),
+            (key(), Some(NOON_US + 60 * MINUTE_US)),
+        ];
+        // More than one statement takes.
+        asked.extend((0..1_000).map(|_| (nobody.clone(), None)));
+        asked.push((key(), None));
+        let sums = ledger.spent_by(&asked).await.unwrap();
+        assert_eq!(sums[..5], [0, 12, 7, 12, 0]);
+        assert_eq!((sums.len(), sums[1_005]), (1_006, 12));
+        assert!(ledger.spent_by(&[]).await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn tags_are_found_as_they_are_written_and_as_a_whole() {
+    on_each(async |open| {
+        let ledger = open();
+        let tagged = |id: &str, tags: &[&str]| SpendEvent {
+            tags: tags.iter().map(|tag| (*tag).into()).collect(),
+            ..event(id, 0, 1)
+        };
+        let (upper, lower) = (tagged("1", &["x", "Prod"]), tagged("2", &["prod", "y"]));
+        ledger.append(&[upper, lower, tagged("3", &["prod-eu", "Ärger\"s"])]).await.unwrap();
+        for (tag, expected) in [
+            ("Prod", vec!["1"]),
+            ("prod", vec!["2"]),
+            ("y", vec!["2"]),
+            ("pro_", vec![]),
+            (",", vec![]),
+            ("Ärger\"s", vec!["3"]),
+        ] {
+            let rows =
+                ledger.search(&Query { tag: Some(tag.into()), ..Query::default() }).await.unwrap();
+            let ids: Vec<_> = rows.iter().map(|row| row.request_id.to_string()).collect();
+            assert_eq!(ids, expected, "{tag}");
+        }
+    });
+}
+
+#[test]
+fn a_name_with_the_character_that_a_database_has_no_place_for_is_kept() {
+    on_each(async |open| {
+        let ledger = open();
+        let odd = SpendEvent {
+            end_user: Some("a\0b".into()),
+            tags: vec!["t\0".into()],
+            ..event("1", 0, 5)
+        };
+        ledger.append(std::slice::from_ref(&odd)).await.unwrap();
+        assert_eq!(ledger.search(&Query::default()).await.unwrap(), [odd]);
+        let end_user = Scope::new(ScopeKind::EndUser, "a\0b");
+        assert_eq!(ledger.spent(&end_user, None).await.unwrap(), 5);
+        assert_eq!(ledger.spent_by(&[(end_user, None)]).await.unwrap(), [5]);
     });
 }

@@ -2,7 +2,8 @@
 
 use tollgate::keys::record::{Key, Kind, Team, User};
 use tollgate::keys::{
-    Audit, AuditFilter, Change, Changed, Directory as _, Entry, Filter, KeyHash, StoreError, fetch,
+    Audit, AuditFilter, Change, Changed, Directory as _, Entry, Filter, KeyHash, Order, OrderBy,
+    StoreError, fetch,
 };
 
 use super::on_each;
@@ -159,5 +160,83 @@ fn a_change_is_kept_with_who_made_it() {
         assert_eq!(kept, [audit]);
         let of_users = AuditFilter { kind: Some(Kind::User), ..AuditFilter::default() };
         assert!(database.audits(&of_users).await.unwrap().is_empty());
+    });
+}
+
+#[test]
+fn records_are_listed_in_the_order_that_is_asked_for() {
+    on_each(async |open| {
+        let database = open();
+        let made = |name: &str, alias: Option<&str>, day: u8, budget: Option<f64>| {
+            let key = serde_json::json!({
+                "token": KeyHash::of(name.as_bytes()), "key_name": name, "key_alias": alias,
+                "created_at": format!("2026-01-{day:02}T00:00:00Z"), "max_budget": budget,
+            });
+            serde_json::from_value::<Key>(key).unwrap()
+        };
+        let keys = [
+            made("one", Some("b"), 3, Some(10.0)),
+            made("two", Some("A"), 1, None),
+            made("three", None, 2, Some(9.5)),
+        ];
+        database.change(keys.iter().map(insert).collect(), Vec::new()).await.unwrap();
+        for (by, expected) in [
+            (OrderBy::CreatedAt, ["two", "three", "one"]),
+            (OrderBy::Alias, ["three", "two", "one"]),
+            (OrderBy::MaxBudget, ["three", "one", "two"]),
+        ] {
+            for descending in [false, true] {
+                let order = Order { by, descending };
+                let filter = Filter { order, ..Filter::default() };
+                let stored = database.list(Kind::Key, &filter).await.unwrap();
+                let mut names: Vec<_> =
+                    stored.iter().map(|it| it.record["key_name"].as_str().unwrap()).collect();
+                if descending {
+                    names.reverse();
+                }
+                assert_eq!(names, expected, "{order:?}");
+                let second = Filter { skip: 1, limit: 1, ..filter };
+                let stored = database.list(Kind::Key, &second).await.unwrap();
+                assert_eq!(stored[0].record["key_name"], expected[1], "{order:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn no_credential_is_in_the_audit_log_whoever_writes_it() {
+    on_each(async |open| {
+        let database = open();
+        let after = serde_json::json!({"token": "hash", "sealed": "v1:x", "key_alias": "ci",
+            "metadata": {"x-api-key": "hush", "note": "sk-0123456789abcdefghijkl"}});
+        let audit = Audit {
+            at: jiff::Timestamp::now(),
+            by: "import".into(),
+            key: None,
+            action: "created".into(),
+            kind: Kind::Key,
+            id: "id".into(),
+            before: None,
+            after: Some(after),
+        };
+        database.change(vec![insert(&key("sk-1", None, None))], vec![audit]).await.unwrap();
+        let kept = database.audits(&AuditFilter::default()).await.unwrap();
+        let expected = serde_json::json!({"key_alias": "ci",
+            "metadata": {"x-api-key": "***", "note": "***"}});
+        assert_eq!(kept[0].after, Some(expected));
+    });
+}
+
+#[test]
+fn a_record_that_a_database_has_no_place_for_is_refused_as_such() {
+    let url = tollgate::secret::Secret::new(crate::harness::postgres::database());
+    super::run(async {
+        let place = tollgate::store::Place::Postgres { url, connections: 2 };
+        let database = tollgate::store::Database::new(place);
+        let odd = Team { team_id: "a\0b".into(), ..Team::default() };
+        let change = vec![Change::Insert(Kind::Team, Entry::of(&odd).unwrap())];
+        let refused = database.change(change, Vec::new()).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Refused(_)), "{refused:?}");
+        assert_eq!(fetch::<Team>(&database, "a\0b").await.unwrap(), None, "nor is it asked for");
     });
 }

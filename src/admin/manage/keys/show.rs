@@ -14,11 +14,9 @@ use super::super::{Desk, Operator};
 use super::{all_shown, hash_of, one_shown, sees};
 use crate::admin::fault::Fault;
 use crate::admin::form::Form;
-use crate::keys::Filter;
 use crate::keys::record::{Key, Kind, Team};
+use crate::keys::{Filter, Order, OrderBy};
 
-/// Beyond it a list is in the order of its hashes, and sorted by nothing else.
-const SORTED_MAX: u64 = 10_000;
 /// The most keys of one request.
 const KEYS_MAX: usize = 1_000;
 
@@ -146,7 +144,7 @@ pub(super) async fn list(
 ) -> Result<Json<Value>, Fault> {
     let form = Form::of_query(uri.query());
     let page = Page::read(&form, "size", 10)?;
-    let order = Order::read(&form)?;
+    let order = order(&form)?;
     if let Some(status) = form.name("status")?.value() {
         let message = format!("status={status} is not supported: only keys that exist are kept");
         return Err(Fault::value("status", message));
@@ -163,7 +161,7 @@ pub(super) async fn list(
             }
             (vec![key], 1)
         }
-        None => page_of(&desk, &filters(&desk, &operator, &form).await?, page, &order).await?,
+        None => page_of(&desk, &filters(&desk, &operator, &form).await?, page, order).await?,
     };
     let whole = form.flag("return_full_object")?.value().unwrap_or(false);
     let shown: Vec<Value> = match whole {
@@ -183,79 +181,63 @@ async fn page_of(
     desk: &Desk,
     filters: &[Filter],
     page: Page,
-    order: &Order,
+    order: Order,
 ) -> Result<(Vec<Key>, u64), Fault> {
     if let [filter] = filters {
         let total = desk.directory.count(Kind::Key, filter).await?;
-        if total > SORTED_MAX {
-            if order.asked {
-                let message = format!(
-                    "More than {SORTED_MAX} keys are not sorted: ask for those of a user or a team"
-                );
-                return Err(Fault::value("sort_by", message));
-            }
-            let filter = Filter { skip: page.skip(), limit: page.size, ..filter.clone() };
-            return Ok((desk.list(&filter).await?, total));
-        }
+        let part = Filter { order, skip: page.skip(), limit: page.size, ..filter.clone() };
+        return Ok((desk.list(&part).await?, total));
     }
     let mut found = BTreeMap::new();
     for filter in filters {
-        let limit = SORTED_MAX;
-        let keys: Vec<Key> = desk.list(&Filter { limit, ..filter.clone() }).await?;
+        let keys = desk.collect(filter.clone(), |_: &Key| true).await?;
         found.extend(keys.into_iter().map(|key| (key.token, key)));
     }
     let mut keys: Vec<Key> = found.into_values().collect();
-    keys.sort_by(|one, other| order.compare(one, other));
+    keys.sort_by(|one, other| compare(order, one, other));
     let total = keys.len() as u64;
     Ok((page.cut(keys), total))
 }
 
 /// The order of a list; newest first where nobody says another.
-struct Order {
-    by: fn(&Key, &Key) -> Ordering,
-    descending: bool,
-    asked: bool,
+fn order(form: &Form) -> Result<Order, Fault> {
+    let by = match form.name("sort_by")?.value().as_deref() {
+        None | Some("created_at") => OrderBy::CreatedAt,
+        Some("updated_at") => OrderBy::UpdatedAt,
+        Some("token") => OrderBy::Id,
+        Some("key_alias") => OrderBy::Alias,
+        Some("max_budget") => OrderBy::MaxBudget,
+        Some(other) => {
+            let message = format!(
+                "sort_by={other} is not supported: created_at, updated_at, token, key_alias or \
+                 max_budget"
+            );
+            return Err(Fault::value("sort_by", message));
+        }
+    };
+    let descending = match form.name("sort_order")?.value().as_deref() {
+        None | Some("desc") => true,
+        Some("asc") => false,
+        Some(_) => {
+            let message = "sort_order must be asc or desc".to_owned();
+            return Err(Fault::value("sort_order", message));
+        }
+    };
+    Ok(Order { by, descending })
 }
 
-impl Order {
-    fn read(form: &Form) -> Result<Self, Fault> {
-        let sort_by = form.name("sort_by")?.value();
-        let by: fn(&Key, &Key) -> Ordering = match sort_by.as_deref() {
-            None | Some("created_at") => {
-                |one, other| one.history.created_at.cmp(&other.history.created_at)
-            }
-            Some("updated_at") => {
-                |one, other| one.history.updated_at.cmp(&other.history.updated_at)
-            }
-            Some("token") => |one, other| one.token.cmp(&other.token),
-            Some("key_alias") => |one, other| one.key_alias.cmp(&other.key_alias),
-            Some("max_budget") => |one, other| {
-                let budget = |key: &Key| key.allowance.max_budget.unwrap_or(f64::INFINITY);
-                budget(one).total_cmp(&budget(other))
-            },
-            Some(other) => {
-                let message = format!(
-                    "sort_by={other} is not supported: created_at, updated_at, token, key_alias or \
-                     max_budget"
-                );
-                return Err(Fault::value("sort_by", message));
-            }
-        };
-        let descending = match form.name("sort_order")?.value().as_deref() {
-            None | Some("desc") => true,
-            Some("asc") => false,
-            Some(_) => {
-                let message = "sort_order must be asc or desc".to_owned();
-                return Err(Fault::value("sort_order", message));
-            }
-        };
-        Ok(Self { by, descending, asked: sort_by.is_some() })
-    }
-
-    fn compare(&self, one: &Key, other: &Key) -> Ordering {
-        let order = (self.by)(one, other).then_with(|| one.token.cmp(&other.token));
-        if self.descending { order.reverse() } else { order }
-    }
+/// The order in memory, where keys come from several lists.
+fn compare(order: Order, one: &Key, other: &Key) -> Ordering {
+    let budget = |key: &Key| key.allowance.max_budget.unwrap_or(f64::INFINITY);
+    let by = match order.by {
+        OrderBy::Id => Ordering::Equal,
+        OrderBy::Alias => one.key_alias.cmp(&other.key_alias),
+        OrderBy::CreatedAt => one.history.created_at.cmp(&other.history.created_at),
+        OrderBy::UpdatedAt => one.history.updated_at.cmp(&other.history.updated_at),
+        OrderBy::MaxBudget => budget(one).total_cmp(&budget(other)),
+    };
+    let by = by.then_with(|| one.token.cmp(&other.token));
+    if order.descending { by.reverse() } else { by }
 }
 
 /// `GET /key/aliases`.

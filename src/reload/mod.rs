@@ -13,37 +13,54 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use serde_json::Value;
 use tokio::sync::watch;
+
+mod stored;
 
 use crate::admin::Operations;
 use crate::admin::config::{Changes, LastReload, ReloadOutcome};
 use crate::catalog::{Catalog, Deployment, DeploymentId};
-use crate::config::{self, Added, Loaded, Outline};
+use crate::config::{self, Outline};
 use crate::edge::{Certificate, CertificateFiles};
 use crate::identity::Identities;
 use crate::keys::record::Model;
 use crate::routing;
 use crate::seal::Seal;
-use crate::secret::Secret;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Metrics, ReloadResult};
 use crate::upstream::Upstreams;
 
+pub use self::stored::Stored;
+
 /// Options that are looked at while the process starts, and not again.
-const NEEDS_RESTART: [&str; 12] = [
+const NEEDS_RESTART: [&str; 27] = [
     "database",
     "environment_variables.DATABASE_URL",
     "general_settings.database_connection_pool_limit",
     "general_settings.database_disable_prepared_statements",
     "general_settings.database_url",
     "general_settings.listen",
+    "general_settings.user_api_key_cache_max_size",
+    "litellm_settings.cache_params",
     "litellm_settings.json_logs",
     "litellm_settings.log_file_path",
     "litellm_settings.log_level",
     "litellm_settings.log_to_file",
     "litellm_settings.set_verbose",
+    "router_settings.redis_db",
+    "router_settings.redis_host",
+    "router_settings.redis_password",
+    "router_settings.redis_port",
+    "router_settings.redis_url",
     "environment_variables.LITELLM_LOG",
+    "environment_variables.REDIS_HOST",
+    "environment_variables.REDIS_PASSWORD",
+    "environment_variables.REDIS_PORT",
+    "environment_variables.REDIS_SSL",
+    "environment_variables.REDIS_URL",
+    "environment_variables.REDIS_USERNAME",
+    "environment_variables.STATE_DIRECTORY",
+    "environment_variables.XDG_STATE_HOME",
 ];
 
 /// Options that begin or end TLS where one was without or with it.
@@ -67,7 +84,7 @@ pub struct Reload {
     pub loopback: bool,
     pub known: Mutex<Known>,
     /// Deployments of the database, behind those of the file.
-    pub added: Mutex<Vec<Added>>,
+    pub stored: Mutex<Stored>,
     /// Set after each reload, whatever became of it.
     pub reloaded: watch::Sender<Option<LastReload>>,
 }
@@ -75,6 +92,8 @@ pub struct Reload {
 /// What is kept of the files that were read last.
 #[derive(Debug)]
 pub struct Known {
+    /// Of the configuration that the process was started with.
+    started: Outline,
     /// Of the configuration in force.
     outline: Outline,
     /// The files to watch: also those that a refused configuration names.
@@ -89,7 +108,7 @@ impl Known {
     pub fn new(outline: Outline, files: Vec<PathBuf>, catalog: &Catalog) -> Self {
         let files = with_authorities(files, catalog);
         let contents = Some(contents(&files));
-        Self { outline, files, contents }
+        Self { started: outline.clone(), outline, files, contents }
     }
 }
 
@@ -118,42 +137,44 @@ impl Operations for Reload {
         self.reload("request")
     }
 
-    fn check_deployments(&self, models: &[Model]) -> Result<(), Vec<String>> {
+    fn check_deployments(&self, models: &[Model], changed: &str) -> Result<(), Vec<String>> {
         let Some(path) = &self.config else {
             return Err(vec!["the gateway was started without a configuration file".to_owned()]);
         };
-        let added = self.opened(models);
-        let loaded = config::load_with_added(path, &config::ProcessEnv, &added);
-        let Some(snapshot) = loaded.snapshot else {
-            return Err(Refusal::of(&loaded.problems).lines);
-        };
-        // Where invalid deployments are left out, this one would not be there.
-        let known = snapshot.catalog.deployments();
-        let lost = added.iter().find(|one| !known.iter().any(|known| known.id == one.id));
-        match lost {
-            None => Ok(()),
-            Some(one) => {
-                let about = loaded.problems.iter().filter(|one| &*one.file == config::ADDED);
-                let mut lines: Vec<_> = about.map(config::Problem::one_line).collect();
-                lines.push(format!("the model {} would be left out", one.id));
-                Err(lines)
-            }
+        let stored = self.opened(models);
+        let (loaded, left_out) = stored.load(path);
+        if let Some(one) = left_out.into_iter().find(|one| *one.id == *changed) {
+            return Err(one.problems);
+        }
+        let is_removed = !models.iter().any(|model| model.model_id == changed);
+        let served = |catalog: &Catalog| catalog.deployments().iter().any(|it| *it.id == *changed);
+        match &loaded.snapshot {
+            Some(snapshot) if is_removed || served(&snapshot.catalog) => Ok(()),
+            // Where invalid deployments are tolerated, this one would not be there.
+            Some(_) => Err(stored.problems(changed, &loaded.problems)),
+            // Nobody misses what is not in force.
+            None if is_removed && !served(&self.snapshot.load().catalog) => Ok(()),
+            None => Err(Refusal::of(&loaded.problems).lines),
         }
     }
 
     fn use_deployments(&self, models: &[Model]) -> ReloadOutcome {
         let opened = self.opened(models);
-        let mut added = self.added.lock();
-        if *added == opened {
+        let mut stored = self.stored.lock();
+        if *stored == opened {
             return ReloadOutcome::Done(Changes::default());
         }
-        *added = opened;
-        drop(added);
+        *stored = opened;
+        drop(stored);
         self.reload("database")
     }
 
     fn last_reload(&self) -> Option<LastReload> {
         *self.reloaded.borrow()
+    }
+
+    fn warnings(&self) -> Vec<Arc<str>> {
+        self.snapshot.load().warnings.clone()
     }
 }
 
@@ -203,49 +224,29 @@ impl Reload {
         known != Some(contents(&files))
     }
 
-    /// Reads the file with the deployments of the database. What of those is wrong is left out: a file
-    /// that is good by itself is not refused for them.
-    fn load(&self, path: &Path) -> Loaded {
-        let mut added = self.added.lock().clone();
-        let loaded = config::load_with_added(path, &config::ProcessEnv, &added);
-        let faulty = config::faulty(&loaded.problems);
-        if loaded.snapshot.is_some() || faulty.is_empty() {
-            return loaded;
-        }
-        let (report, _) = config::report(&loaded.problems, false, false);
-        let ids: Vec<_> = faulty.iter().filter_map(|at| Some(&*added.get(*at)?.id)).collect();
-        tracing::error!(models = %Names(&ids), problems = %report, "models of the database are left out");
-        let mut at = 0;
-        added.retain(|_| {
-            at += 1;
-            !faulty.contains(&(at - 1))
-        });
-        config::load_with_added(path, &config::ProcessEnv, &added)
-    }
-
-    /// The deployments as entries of `model_list`, as far as their seal opens.
-    fn opened(&self, models: &[Model]) -> Vec<Added> {
+    fn opened(&self, models: &[Model]) -> Stored {
         let seal = self.snapshot.load().access.salt.as_ref().and_then(Seal::new);
-        let opened = models.iter().filter_map(|model| {
-            let params = seal.as_ref()?.open(&model.model_id, &model.sealed);
-            let params = params.map_err(|error| error.to_string()).and_then(|text| {
-                serde_json::from_str::<Value>(&text).map_err(|error| error.to_string())
-            });
-            match params {
-                Ok(params) => Some(added(model, &params)),
-                Err(problem) => {
-                    tracing::error!(model = %model.model_id, %problem, "a model of the database is left out");
-                    None
-                }
-            }
-        });
-        opened.collect()
+        Stored::open(models, seal.as_ref())
     }
 
     fn replace(&self, path: &Path, known: &mut Known) -> Result<Changes, Refusal> {
         // Before they are read: what is written into them meanwhile is then seen as a change.
         let before = contents(&known.files);
-        let loaded = self.load(path);
+        let stored = self.stored.lock().clone();
+        let (mut loaded, left_out) = stored.load(path);
+        for one in &left_out {
+            tracing::error!(model = %one.id, problem = %one.problems.join("; "), "a model of the database is left out");
+        }
+        let tls = self.certificate.is_some();
+        if let Some(new) = &mut loaded.snapshot {
+            new.warnings.extend(left_out.iter().map(|one| one.to_string().into()));
+            // As long as the process is not started anew, whatever is reloaded meanwhile.
+            let waiting = needs_restart(known.started.differences(&loaded.outline), tls, new);
+            new.warnings.extend(waiting.iter().map(|name| {
+                format!("`{name}` was changed since the start: it takes effect after a restart")
+                    .into()
+            }));
+        }
         let files = match &loaded.snapshot {
             Some(new) => with_authorities(loaded.files, &new.catalog),
             None => {
@@ -275,13 +276,11 @@ impl Reload {
 
         let old = self.snapshot.load_full();
         let options_changed = known.outline.differences(&loaded.outline);
-        let tls_begins_or_ends = self.certificate.is_some() != files.is_some();
-        let needs_restart = options_changed.iter().filter(|name| {
-            NEEDS_RESTART.contains(&&***name) || (tls_begins_or_ends && TLS.contains(&&***name))
-        });
-        let mut changes =
-            Changes { needs_restart: needs_restart.cloned().collect(), ..Changes::default() };
-        changes.options_changed = options_changed;
+        let mut changes = Changes {
+            needs_restart: needs_restart(options_changed.clone(), tls, &new),
+            options_changed,
+            ..Changes::default()
+        };
         compare(&old.catalog, &new.catalog, &mut changes);
         known.outline = loaded.outline;
         self.routing.retain(&new.catalog);
@@ -294,15 +293,13 @@ impl Reload {
     }
 }
 
-fn added(model: &Model, params: &Value) -> Added {
-    let mut info = model.model_info.clone();
-    info.insert("id".to_owned(), Value::String(model.model_id.clone()));
-    let entry = serde_json::json!({
-        "model_name": model.model_name,
-        "litellm_params": params,
-        "model_info": info,
+/// Which of these options a reload does not put into force; `tls`: whether the listeners speak it.
+fn needs_restart(mut options: Vec<Box<str>>, tls: bool, new: &Snapshot) -> Vec<Box<str>> {
+    let tls_begins_or_ends = tls != new.traffic.tls.is_some();
+    options.retain(|name| {
+        NEEDS_RESTART.contains(&&**name) || (tls_begins_or_ends && TLS.contains(&&**name))
     });
-    Added { id: (&*model.model_id).into(), entry: Secret::new(entry.to_string()) }
+    options
 }
 
 /// Why a file was not taken over.

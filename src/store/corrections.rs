@@ -1,0 +1,69 @@
+//! Whose sums were corrected by other means than requests: an operator's word, or an import. Gateways
+//! count from what they know, and would not ask again for a long time.
+
+use sqlx::{Any, AnyPool, Row as _, Transaction};
+
+use super::records::next_revision;
+use super::{failed, values};
+use crate::keys::StoreError;
+use crate::spend::{Scope, ScopeKind};
+
+/// Corrections that gateways may hear of; older ones are dropped.
+const KEPT: i64 = 100_000;
+/// The most that are told at once.
+const TOLD: i64 = 1_000;
+
+/// Notes whose sums the transaction corrects.
+pub(super) async fn note(
+    transaction: &mut Transaction<'static, Any>,
+    scopes: &[Scope],
+) -> Result<(), StoreError> {
+    let mut revision = next_revision(transaction, scopes.len()).await?;
+    for scope in scopes {
+        sqlx::query("INSERT INTO tollgate_corrections (revision, scope, id) VALUES ($1, $2, $3)")
+            .bind(revision)
+            .bind(scope.kind.word())
+            .bind(values::text(&scope.id))
+            .execute(&mut **transaction)
+            .await
+            .map_err(|error| failed(&error))?;
+        revision += 1;
+    }
+    sqlx::query("DELETE FROM tollgate_corrections WHERE revision < $1")
+        .bind(revision - KEPT)
+        .execute(&mut **transaction)
+        .await
+        .map(drop)
+        .map_err(|error| failed(&error))
+}
+
+pub(super) async fn since(
+    pool: &AnyPool,
+    revision: Option<i64>,
+) -> Result<(Vec<Scope>, i64), StoreError> {
+    let Some(revision) = revision else {
+        let row = sqlx::query("SELECT revision FROM tollgate_latest_revision WHERE id = 1")
+            .fetch_one(pool)
+            .await;
+        let latest = row.and_then(|row| row.try_get(0)).map_err(|error| failed(&error))?;
+        return Ok((Vec::new(), latest));
+    };
+    let rows = sqlx::query(
+        "SELECT revision, scope, id FROM tollgate_corrections WHERE revision > $1 \
+         ORDER BY revision LIMIT $2",
+    )
+    .bind(revision)
+    .bind(TOLD)
+    .fetch_all(pool)
+    .await
+    .map_err(|error| failed(&error))?;
+    let (mut scopes, mut latest) = (Vec::with_capacity(rows.len()), revision);
+    for row in &rows {
+        latest = row.try_get(0).map_err(|error| failed(&error))?;
+        let word: String = row.try_get(1).map_err(|error| failed(&error))?;
+        let id: String = row.try_get(2).map_err(|error| failed(&error))?;
+        // A kind that only a later version knows is counted by nobody here.
+        scopes.extend(ScopeKind::of_word(&word).map(|kind| Scope::new(kind, id)));
+    }
+    Ok((scopes, latest))
+}
