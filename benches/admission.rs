@@ -118,7 +118,8 @@ fn gather_claims(bencher: Bencher<'_, '_>) {
     let principal = Principal::new(key, Some(user), Some(team), None, &Budgets::new());
     let caller = Caller::Key(Arc::new(principal));
     let policy = Policy::default();
-    let who = Who { caller: &caller, group: Some("gpt-4o"), end_user: None, tags: &[] };
+    let models = ["gpt-4o".into()];
+    let who = Who { caller: &caller, models: &models, end_user: None, tags: &[] };
     bencher.bench(|| policy.claims(&who));
 }
 

@@ -27,9 +27,11 @@ pub struct Rates {
     origin: Instant,
     lanes: ArcSwap<FxHashMap<DeploymentId, Arc<Lane>>>,
     providers: Mutex<FxHashMap<Arc<str>, Arc<Window>>>,
-    /// Until when a budget is used up, as milliseconds; 0: it is not.
-    purses: Mutex<FxHashMap<(Purse, Arc<str>), Arc<AtomicU64>>>,
+    purses: Mutex<FxHashMap<(Purse, Arc<str>), UsedUp>>,
 }
+
+/// Until when a budget is used up, as milliseconds; 0: it is not.
+type UsedUp = Arc<AtomicU64>;
 
 /// Whose budget it is that deployments are passed over for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,7 +63,7 @@ struct Limited {
     /// Whether the provider's own word is taken.
     listens: bool,
     /// Until when its own budget and its provider's are used up, where they have one.
-    purses: [Option<Arc<AtomicU64>>; SCOPES],
+    purses: [Option<UsedUp>; SCOPES],
 }
 
 /// The deployment and its provider.
