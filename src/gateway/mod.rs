@@ -7,6 +7,7 @@
 mod access;
 mod admin;
 mod admit;
+mod cached;
 mod connection;
 mod ctx;
 mod decide;
@@ -32,6 +33,7 @@ mod preface;
 mod pump;
 mod queue;
 mod quota;
+mod recording;
 mod refusal;
 mod relay;
 mod remember;
@@ -69,6 +71,7 @@ use self::route::Route;
 pub use self::shadow::room as shadow_room;
 use crate::admin::Admin;
 use crate::books::Books;
+use crate::cache::Replies;
 use crate::edge;
 use crate::fetch::Fetcher;
 use crate::identity::Identities;
@@ -100,6 +103,8 @@ pub struct Gateway {
     pub fetcher: Arc<Fetcher>,
     /// What clients forget of the replies they get.
     pub memory: Arc<Memory>,
+    /// Replies that are kept for requests that ask the same.
+    pub replies: Arc<Replies>,
     /// Room for copies of requests: see [`shadow_room`].
     pub shadows: Arc<Semaphore>,
     /// Keys, users, teams.
@@ -186,7 +191,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut RequestCtx,
     ) -> pingora_core::Result<bool> {
         if let Some(call) = ctx.call.clone() {
-            relay::relay(self, session, ctx, &call).await?;
+            cached::relay(self, session, ctx, &call).await?;
         }
         if ctx.passing.as_ref().is_some_and(|passing| passing.is_signed()) {
             passing::signed::serve(self, session, ctx).await?;

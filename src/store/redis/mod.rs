@@ -15,6 +15,7 @@
 
 mod jobs;
 mod link;
+mod replies;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
