@@ -4,6 +4,7 @@ pub mod admin;
 pub mod admission;
 pub mod background;
 pub mod books;
+pub mod cache;
 pub mod catalog;
 pub mod checks;
 pub mod cli;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admission;
+use crate::cache;
 use crate::catalog::{Catalog, PriceBook};
 use crate::edge;
 pub use crate::keys::Access;
@@ -35,6 +36,8 @@ pub struct Snapshot {
     /// Where keys and spend are kept; looked at when the process starts.
     pub store: store::Settings,
     pub spending: Spending,
+    /// Whether and how replies are kept; `None` for not at all.
+    pub cache: Option<cache::Settings>,
     /// Limits and budgets.
     pub admission: admission::Policy,
     /// Where limits and budgets are shared; looked at when the process starts.

@@ -22,6 +22,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &["usage", "money", "failure", "dialect", "mapping"]),
     ("limits", &[]),
     ("recall", &["wire"]),
+    ("cache", &["wire", "usage", "money"]),
     ("tokens", &["wire", "dialect"]),
     (
         "provider",
@@ -34,10 +35,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("keys", &["secret", "patience"]),
     ("spend", &["keys", "usage", "money"]),
     ("admission", &["limits", "keys", "spend", "usage", "money"]),
-    ("store", &["admission", "limits", "keys", "spend", "money", "secret", "patience"]),
+    ("store", &["cache", "admission", "limits", "keys", "spend", "money", "secret", "patience"]),
     ("quota", &["admission", "spend", "money", "secret", "patience"]),
     ("books", &["keys", "spend", "store"]),
-    ("snapshot", &["edge", "catalog", "routing", "keys", "secret", "store", "admission", "quota"]),
+    (
+        "snapshot",
+        &["cache", "edge", "catalog", "routing", "keys", "secret", "store", "admission", "quota"],
+    ),
     ("upstream", &["snapshot", "catalog", "failure", "patience"]),
     ("fetch", &["snapshot", "patience"]),
     ("identity", &["catalog", "failure", "secret", "patience"]),
@@ -48,6 +52,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "admin",
         &[
+            "cache",
             "telemetry",
             "snapshot",
             "routing",
@@ -66,6 +71,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
+            "cache",
             "admission",
             "quota",
             "mapping",
@@ -97,6 +103,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "cache",
             "admission",
             "quota",
             "mapping",
@@ -166,6 +173,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "cache",
             "background",
             "checks",
             "edge",

@@ -62,6 +62,11 @@ impl Fault {
         Self::new(403, "auth_error", "not_allowed", message)
     }
 
+    /// What it needs is not there now.
+    pub(super) fn unavailable(message: String) -> Self {
+        Self::new(503, "service_unavailable_error", "unavailable", message)
+    }
+
     pub(crate) fn response(&self, request_id: Option<&str>) -> Response {
         let problem = Problem {
             status: self.status,

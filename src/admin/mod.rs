@@ -7,6 +7,7 @@
 
 mod anthropic_models;
 pub mod auth;
+mod cache;
 pub mod config;
 pub mod cors;
 mod counter;
@@ -40,6 +41,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use jiff::tz::TimeZone;
 use tower::ServiceExt;
 
+pub use self::cache::CacheView;
 pub use self::config::Operations;
 pub(crate) use self::gate::Operator;
 use self::insight::Insight;
@@ -79,6 +81,10 @@ pub trait Source: Insight {
     fn spent_changed(&self, _scope: &Scope) {}
     /// Who counts limits and budgets; `None`: nobody else takes part in it.
     fn limits(&self) -> Option<LimitsHealth> {
+        None
+    }
+    /// The cache of replies; `None`: it is off.
+    fn cache(&self) -> Option<CacheView> {
         None
     }
     /// The process is about to end: no new work should be sent here.
@@ -223,6 +229,10 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/config/reload", post(config::reload))
         .route("/routing/explain", post(explain))
         .route("/utils/token_counter", post(counter::count))
+        .route("/cache/ping", get(cache::ping))
+        .route("/cache/delete", post(cache::delete))
+        .route("/cache/flushall", post(cache::flush))
+        .route("/cache/redis/info", get(cache::redis))
         .route("/openapi.json", get(openapi::description))
         .route("/routes", get(openapi::routes))
         .route("/metrics", get(metrics))

@@ -84,6 +84,11 @@ const RIGHTS: &[(&str, Right)] = &[
     ("/end_user/daily/activity", Right::SeeAll),
     ("/provider/budgets", Right::SeeAll),
     ("/audit", Right::SeeAll),
+    // The cache.
+    ("/cache/ping", Right::SeeAll),
+    ("/cache/delete", Right::ChangeAll),
+    ("/cache/flushall", Right::ChangeAll),
+    ("/cache/redis/info", Right::SeeAll),
     // What there is.
     ("/utils/token_counter", Right::AnyKey),
     ("/routes", Right::AnyKey),

@@ -101,7 +101,8 @@ pub const KEPT_UNDER: [&str; 2] = ["/v1", ""];
 /// own. What load balancers and clients ask for is not.
 #[must_use]
 pub fn is_for_operators(path: &str) -> bool {
-    const MANAGED: [&str; 12] = [
+    const MANAGED: [&str; 13] = [
+        "/cache/",
         "/config/",
         "/key/",
         "/v2/key/",
@@ -144,7 +145,7 @@ pub struct Listed {
 }
 
 /// What a person should know of; other spellings of the same paths are left out.
-pub const LISTED: [Listed; 38] = [
+pub const LISTED: [Listed; 40] = [
     post("/v1/chat/completions", "Chat completions"),
     post("/openai/deployments/{model}/chat/completions", "Chat completions, as Azure's SDK asks"),
     post("/v1beta/models/{model}:generateContent", "Google's generateContent"),
@@ -176,6 +177,8 @@ pub const LISTED: [Listed; 38] = [
     fetch("/health/readiness", "Whether the process takes requests"),
     fetch("/metrics", "Metrics for Prometheus"),
     post("/config/reload", "Read the configuration file again"),
+    fetch("/cache/ping", "Whether the cache of replies is well; also /cache/redis/info"),
+    post("/cache/flushall", "Forget all replies that are kept; also /cache/delete"),
     post("/key/generate", "Make a key; also update, delete, block, regenerate, info, list"),
     post("/user/new", "Make a user; also update, delete, info, list"),
     post("/team/new", "Make a team; also update, delete, block, member_add, info, list"),

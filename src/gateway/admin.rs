@@ -16,7 +16,8 @@ use super::intake;
 use super::reply;
 use super::{Audience, Gateway};
 use crate::admin::routes;
-use crate::admin::{DeploymentHealth, GroupHealth, LimitsHealth, Model, Source};
+use crate::admin::{CacheView, DeploymentHealth, GroupHealth, LimitsHealth, Model, Source};
+use crate::cache::Replies;
 use crate::catalog::Resolved;
 use crate::keys::{Access, Caller, Issuing};
 use crate::quota::{Mode, Quota};
@@ -73,6 +74,7 @@ pub struct View {
     pub routing: Arc<routing::State>,
     pub draining: Arc<std::sync::atomic::AtomicBool>,
     pub quota: Arc<Quota>,
+    pub replies: Arc<Replies>,
 }
 
 impl View {
@@ -107,6 +109,11 @@ impl Source for View {
 
     fn zone(&self) -> TimeZone {
         self.snapshot.load().admission.zone.clone()
+    }
+
+    fn cache(&self) -> Option<CacheView> {
+        let settings = self.snapshot.load().cache.clone()?;
+        Some(CacheView { settings, replies: Arc::clone(&self.replies) })
     }
 
     fn spent_changed(&self, scope: &Scope) {

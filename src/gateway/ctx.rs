@@ -10,11 +10,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderName, HeaderValue};
 
+use super::cached::Cached;
 use super::entry::Entry;
 use super::error::{ClientDialect, GatewayError};
 use super::hints::Hints;
 use super::passing::Passing;
 use super::queue::Place;
+use super::recording::Recording;
 use crate::catalog::{DeploymentId, Picture, PriceBook};
 use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
@@ -51,6 +53,10 @@ pub struct RequestCtx {
     pub(super) passing: Option<Box<Passing>>,
     /// What the rules decided for the call, if they are about it.
     pub(super) decision: Option<Arc<Decision>>,
+    /// What the cache had to do with it.
+    pub(super) cached: Cached,
+    /// Its reply, while it is written down for the cache.
+    pub(super) recording: Option<Box<Recording>>,
     /// Set by relay.
     pub relayed: Relayed,
     /// Why the client got an error, if it did.
@@ -349,6 +355,8 @@ impl RequestCtx {
             call: None,
             decision: None,
             passing: None,
+            cached: Cached::Off,
+            recording: None,
             relayed: Relayed::default(),
             error: None,
             status: None,

@@ -156,6 +156,12 @@ impl RequestCtx {
         event.first_token_us = self.relayed.first_token.map(span);
         event.usage = self.relayed.usage.unwrap_or_default();
         event.cost_pico = self.relayed.cost.unwrap_or_default().pico();
+        if let Some(hit) = self.cached.hit() {
+            event.cache_hit = true;
+            event.cache_key = Some(Arc::clone(&hit.name));
+            event.saved_pico = hit.cost.pico();
+            event.saved_tokens = hit.usage.total_tokens();
+        }
         event.retries = self.relayed.retries;
         event.fallbacks = self.relayed.fallbacks;
         entry.is_over = true;

@@ -20,6 +20,9 @@ const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
 const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
 const RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
 const FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
+/// On a hit only, as LiteLLM sends it.
+const CACHE_KEY: HeaderName = HeaderName::from_static("x-litellm-cache-key");
+const CACHE: HeaderName = HeaderName::from_static("x-tollgate-cache");
 const ROUTING: HeaderName = HeaderName::from_static("x-tollgate-routing");
 const COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
@@ -207,6 +210,12 @@ fn common(session: &Session, ctx: &RequestCtx, body: Body) -> HeaderMap {
         }
         headers.insert(RETRIES, relayed.retries.into());
         headers.insert(FALLBACKS, relayed.fallbacks.into());
+        if let Some(word) = ctx.cached.word() {
+            headers.insert(CACHE, HeaderValue::from_static(word));
+        }
+        if let Some(hit) = ctx.cached.hit() {
+            insert_text(&mut headers, CACHE_KEY, &*hit.name);
+        }
         if let Some(explained) = &relayed.explained {
             insert_text(&mut headers, ROUTING, &**explained);
         }

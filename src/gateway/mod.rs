@@ -7,6 +7,7 @@
 mod access;
 mod admin;
 mod admit;
+mod cached;
 mod connection;
 mod contexts;
 mod ctx;
@@ -35,6 +36,7 @@ mod pump;
 mod purses;
 mod queue;
 mod quota;
+mod recording;
 mod refusal;
 mod relay;
 mod remember;
@@ -73,6 +75,7 @@ use self::route::Route;
 pub use self::shadow::room as shadow_room;
 use crate::admin::Admin;
 use crate::books::Books;
+use crate::cache::Replies;
 use crate::edge;
 use crate::fetch::Fetcher;
 use crate::identity::Identities;
@@ -106,6 +109,8 @@ pub struct Gateway {
     pub memory: Arc<Memory>,
     /// How long the conversations are that clients go on from.
     pub contexts: Contexts,
+    /// Replies that are kept for requests that ask the same.
+    pub replies: Arc<Replies>,
     /// Room for copies of requests: see [`shadow_room`].
     pub shadows: Arc<Semaphore>,
     /// Keys, users, teams.
@@ -192,7 +197,7 @@ impl ProxyHttp for Gateway {
         ctx: &mut RequestCtx,
     ) -> pingora_core::Result<bool> {
         if let Some(call) = ctx.call.clone() {
-            relay::relay(self, session, ctx, &call).await?;
+            cached::relay(self, session, ctx, &call).await?;
         }
         if ctx.passing.as_ref().is_some_and(|passing| passing.is_signed()) {
             passing::signed::serve(self, session, ctx).await?;

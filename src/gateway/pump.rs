@@ -300,6 +300,7 @@ impl<'a, 'r> Pump<'a, 'r> {
             }
             voice.pass_native(out, end);
         }
+        self.relay.ctx.record(self.relay.gateway, out, !self.committed, end);
         let mut tasks = Vec::with_capacity(out.len() + 2);
         if !self.committed {
             let gateway = self.relay.gateway;

@@ -7,6 +7,7 @@ use http::Method;
 use pingora_proxy::Session;
 
 use super::Gateway;
+use super::cached::Cached;
 use super::ctx::RequestCtx;
 use super::error::GatewayError;
 use super::passing;
@@ -14,7 +15,7 @@ use super::route::Route as GatewayRoute;
 use crate::admin::routes;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{
-    Client, ClientText, Durations, ErrorRecord, RequestRecord, Route, Served, class_name,
+    CacheUse, Client, ClientText, Durations, ErrorRecord, RequestRecord, Route, Served, class_name,
 };
 
 /// The status of a request whose client left before it had one; nginx made it known.
@@ -70,6 +71,15 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
     });
     record.usage = relayed.usage;
     record.cost = relayed.cost;
+    record.cache = match &ctx.cached {
+        Cached::Off | Cached::Bypass => None,
+        Cached::Miss => Some(CacheUse::Miss),
+        Cached::Hit(hit) => Some(CacheUse::Hit {
+            key: Arc::clone(&hit.name),
+            tokens: hit.usage.total_tokens(),
+            saved: hit.cost,
+        }),
+    };
     record.attempts = relayed.attempts;
     record.retries = relayed.retries;
     record.fallbacks = relayed.fallbacks;

@@ -21,6 +21,7 @@ use crate::admin::{Admin, Stores};
 use crate::admission::Counters;
 use crate::background::{Background, Once, Upgrader};
 use crate::books::{self, Books, Count, Level, Link};
+use crate::cache::{self, Replies};
 use crate::checks::HealthChecks;
 use crate::config;
 use crate::edge::handover::Predecessor;
@@ -156,6 +157,9 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let refresh = is_shared.then_some(BUDGET_REFRESH);
     let watch = Arc::clone(&alerts) as _;
     let quota = Arc::new(Quota::new(Arc::clone(&ledger), counters, watch, refresh, Instant::now()));
+    let bytes = snapshot.cache.as_ref().map_or(cache::MEMORY_BYTES, |cache| cache.memory_bytes);
+    let remote = redis.clone().map(|redis| redis as Arc<dyn cache::Remote>);
+    let replies = Arc::new(Replies::new(bytes, remote));
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
 
     let view = Arc::new(View {
@@ -163,6 +167,14 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         routing: Arc::clone(&routing),
         draining: Arc::clone(&draining),
         quota: Arc::clone(&quota),
+        replies: Arc::clone(&replies),
+    });
+    let kept = Arc::clone(&replies);
+    metrics.on_scrape(move |scrape| {
+        let (entries, bytes, ever) = kept.stats();
+        scrape.value(&names::CACHE_ENTRIES, &[], entries as f64);
+        scrape.value(&names::CACHE_BYTES, &[], bytes as f64);
+        scrape.value(&names::CACHE_KEPT, &[], ever as f64);
     });
     let counted = Arc::clone(&keys);
     metrics.on_scrape(move |scrape| {
@@ -231,6 +243,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         fetcher: Arc::default(),
         memory: Arc::default(),
         contexts: crate::gateway::Contexts::default(),
+        replies: Arc::clone(&replies),
         shadows: shadow_room(),
         keys: Arc::clone(&keys),
         directory,

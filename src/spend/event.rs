@@ -67,7 +67,17 @@ pub struct SpendEvent {
     pub error: Option<Arc<str>>,
     /// The client left before the end.
     pub client_gone: bool,
+    /// The reply was kept from before: it used and cost nothing.
     pub cache_hit: bool,
+    /// The name of what was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_key: Option<Arc<str>>,
+    /// What the same reply cost when it was made, in pico-dollars.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub saved_pico: u64,
+    /// The tokens that it used then.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub saved_tokens: u64,
     pub usage: Usage,
     /// Pico-dollars.
     pub cost_pico: u64,
@@ -81,6 +91,11 @@ pub struct SpendEvent {
     /// `metadata.spend_logs_metadata` of the request, as JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Arc<str>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl SpendEvent {

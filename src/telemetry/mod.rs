@@ -18,8 +18,8 @@ mod timestamp;
 pub use access_log::AccessLog;
 pub use metrics::{Counted, DeploymentState, Metrics, ReloadResult};
 pub use record::{
-    Attempt, Client, ClientText, Durations, ErrorRecord, KeyKind, Outcome, RequestRecord, Route,
-    Served, class_name,
+    Attempt, CacheUse, Client, ClientText, Durations, ErrorRecord, KeyKind, Outcome, RequestRecord,
+    Route, Served, class_name,
 };
 
 /// A point in time as RFC 3339 writes it, in UTC with milliseconds.

@@ -42,6 +42,8 @@ pub struct RequestRecord {
     pub served: Option<Served>,
     pub usage: Option<Usage>,
     pub cost: Option<Usd>,
+    /// What the cache had to do with it; `None` if it was not looked into.
+    pub cache: Option<CacheUse>,
     /// In the order in which they were made.
     pub attempts: Vec<Attempt>,
     pub retries: u32,
@@ -76,6 +78,7 @@ impl RequestRecord {
             served: None,
             usage: None,
             cost: None,
+            cache: None,
             attempts: Vec::new(),
             retries: 0,
             fallbacks: 0,
@@ -91,6 +94,20 @@ impl RequestRecord {
     pub const fn failed(&self) -> bool {
         self.status >= 400 || self.error.is_some()
     }
+}
+
+/// What the cache had to do with a request.
+#[derive(Clone, Debug)]
+pub enum CacheUse {
+    Miss,
+    Hit {
+        /// The name of the reply.
+        key: Arc<str>,
+        /// The tokens that the reply used when it was made.
+        tokens: u64,
+        /// What it cost then.
+        saved: Usd,
+    },
 }
 
 /// Where the time went.

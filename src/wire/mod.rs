@@ -32,6 +32,7 @@ pub mod ollama;
 pub mod openai;
 mod payload;
 pub mod remote;
+pub mod replay;
 mod reply;
 mod request;
 pub mod rerank;

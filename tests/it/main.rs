@@ -11,6 +11,7 @@ mod harness;
 
 mod bedrock;
 mod bodies;
+mod cache;
 mod clouds;
 mod compatible;
 mod custom;

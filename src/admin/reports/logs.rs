@@ -184,6 +184,8 @@ fn shown(event: &SpendEvent) -> Value {
         "attempted_fallbacks": event.fallbacks,
         "usage_object": usage,
         "spend_logs_metadata": metadata,
+        "saved_cache_cost": dollars(event.saved_pico),
+        "saved_cache_tokens": event.saved_tokens,
     });
     json!({
         "request_id": event.request_id,
@@ -210,7 +212,7 @@ fn shown(event: &SpendEvent) -> Value {
         "requester_ip_address": event.client_ip,
         "session_id": event.session,
         "cache_hit": if event.cache_hit { "True" } else { "False" },
-        "cache_key": null,
+        "cache_key": event.cache_key,
         "status": if event.status >= 400 { "failure" } else { "success" },
         "litellm_call_id": event.request_id,
         // What was said is not kept.

@@ -6,6 +6,7 @@
 
 mod aliases;
 mod breaker;
+mod cache;
 mod checks;
 mod clouds;
 mod credentials;
@@ -100,7 +101,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let store = store::store(&mut sections, context);
     let spending = spending::spending(&mut sections.general);
     let mut admission = quota::policy(&mut sections);
-    let redis = quota::redis(&mut sections, context);
+    let (redis, cache) = cache::read(&mut sections, context);
     if redis.is_some() {
         // Counted in this process in any case; where there is more than one, together as well.
         admission.global_parallel =
@@ -183,6 +184,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         logs,
         store,
         spending,
+        cache,
         admission,
         redis,
         alerts,

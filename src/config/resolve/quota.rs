@@ -9,7 +9,7 @@ use super::{Context, Sections};
 use crate::admission::{Counts, Policy};
 use crate::config::deployments::vendor_names;
 use crate::config::env::Env;
-use crate::config::options::{BUDGET, CACHE_PARAMS};
+use crate::config::options::BUDGET;
 use crate::config::problem::{Finding, Problems, nearest};
 use crate::config::section::{At, Section, first};
 use crate::config::yaml::Entry;
@@ -172,11 +172,15 @@ fn budgets(
     budgets
 }
 
-/// Where limits and budgets are shared: what is written, or else what the variables say.
-pub(super) fn redis(sections: &mut Sections<'_>, context: &Context<'_>) -> Option<RedisPlace> {
-    let (litellm, router) = (&mut sections.litellm, &mut sections.router);
-    let is_written = litellm.has("cache_params");
-    let mut params = litellm.section("cache_params", &CACHE_PARAMS);
+/// Where limits and budgets are shared: what is written in `cache_params`, or else what the variables
+/// say. `caches_here`: replies are kept in memory, so that another type than `redis` means something.
+pub(super) fn redis(
+    params: &mut Section<'_>,
+    is_written: bool,
+    caches_here: bool,
+    router: &mut Section<'_>,
+    context: &Context<'_>,
+) -> Option<RedisPlace> {
     let kind = params.text("type");
     let is_redis = kind.is_none_or(|at| at.value == "redis");
     let url = first([params.text("url"), router.text("redis_url")]);
@@ -189,8 +193,10 @@ pub(super) fn redis(sections: &mut Sections<'_>, context: &Context<'_>) -> Optio
     let tls = params.flag("ssl");
     let namespace = params.text("namespace");
     let timeout = params.timeout("socket_timeout");
-    params.finish();
     let elsewhere = ["redis_url", "redis_host"].into_iter().any(|name| router.has(name));
+    if !is_redis && !elsewhere && caches_here {
+        return None;
+    }
     if let Some(At { value, spot }) = kind.filter(|_| !is_redis && !elsewhere) {
         let message = format!("nothing is cached or shared in `{value}`");
         let help = "`type: redis` shares limits and budgets among gateways";

@@ -196,6 +196,18 @@ impl Link {
         self.judged(answer.map_err(|_| None).and_then(|answer| answer.map_err(Some)))
     }
 
+    pub(super) async fn command(&self, command: &redis::Cmd) -> Result<(), Away> {
+        self.query(command).await
+    }
+
+    /// Asks by a plain command, within the deadline.
+    pub(super) async fn query<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, Away> {
+        let mut connection = self.connection().await?;
+        let asking = pin!(command.query_async(&mut connection));
+        let answer = within(self.timeout, asking).await;
+        self.judged(answer.map_err(|_| None).and_then(|answer| answer.map_err(Some)))
+    }
+
     fn judged<T>(&self, answer: Result<T, Option<redis::RedisError>>) -> Result<T, Away> {
         match answer {
             Ok(answer) => {

@@ -20,6 +20,7 @@ mod jobs;
 mod lease;
 mod link;
 mod place;
+mod replies;
 mod said;
 
 use std::sync::{Arc, Weak};

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::keys::Principal;
-use crate::telemetry::record::{Attempt, ClientText, KeyKind, Outcome, RequestRecord};
+use crate::telemetry::record::{Attempt, CacheUse, ClientText, KeyKind, Outcome, RequestRecord};
 use crate::telemetry::timestamp::Timestamp;
 
 /// A record as it stands in the log. Fields that say nothing are left out.
@@ -64,6 +64,13 @@ pub(super) struct Line<'a> {
     usage: Option<UsageLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_usd: Option<Box<RawValue>>,
+    /// `hit` or `miss`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    saved_usd: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,6 +172,18 @@ impl<'a> Line<'a> {
             }),
             // As digits: a reader that takes it for a decimal loses nothing to binary fractions.
             cost_usd: record.cost.and_then(|cost| RawValue::from_string(cost.to_string()).ok()),
+            cache: record.cache.as_ref().map(|cache| match cache {
+                CacheUse::Miss => "miss",
+                CacheUse::Hit { .. } => "hit",
+            }),
+            cache_key: match &record.cache {
+                Some(CacheUse::Hit { key, .. }) => Some(&**key),
+                Some(CacheUse::Miss) | None => None,
+            },
+            saved_usd: match &record.cache {
+                Some(CacheUse::Hit { saved, .. }) => RawValue::from_string(saved.to_string()).ok(),
+                Some(CacheUse::Miss) | None => None,
+            },
             error: record.error.as_ref().map(|error| error.class),
             error_code: record.error.as_ref().map(|error| &error.code),
             bytes_in: record.bytes_in,

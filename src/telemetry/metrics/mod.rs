@@ -22,7 +22,7 @@ use rustc_hash::FxHashSet;
 use self::families::Families;
 pub use self::scrape::{DeploymentState, Scrape};
 use self::series::{DeploymentSeries, KeyLabels, OTHER, RequestSeries, Table};
-use super::record::{Attempt, Outcome, RequestRecord, Route, Served};
+use super::record::{Attempt, CacheUse, Outcome, RequestRecord, Route, Served};
 use crate::keys::KeyHash;
 
 /// The most models behind wildcards that get a label value of their own.
@@ -92,6 +92,9 @@ impl Metrics {
         if record.usage.is_some_and(|usage| usage.estimated) {
             self.families.estimated_usage.inc();
         }
+        if let Some(cache) = &record.cache {
+            self.cache(record, cache);
+        }
         if record.failed() {
             self.failure(record);
         }
@@ -141,6 +144,21 @@ impl Metrics {
             |labels| RequestSeries::new(&self.families, labels),
             |series, labels| series.record(&self.families, labels, record),
         );
+    }
+
+    fn cache(&self, record: &RequestRecord, used: &CacheUse) {
+        let served = record.served.as_ref();
+        let model = served.map_or("", |served| self.model_label(served, record.failed()));
+        let [hash, alias, team, team_alias, user] = self.key_labels(record);
+        let labels = [group_label(record), model, hash, alias, team, team_alias, user];
+        match used {
+            CacheUse::Miss => self.families.cache_misses.with_label_values(&labels).inc(),
+            CacheUse::Hit { tokens, saved, .. } => {
+                self.families.cache_hits.with_label_values(&labels).inc();
+                self.families.cache_tokens.with_label_values(&labels).inc_by(*tokens);
+                self.families.cache_saved.with_label_values(&labels).inc_by(saved.dollars());
+            }
+        }
     }
 
     fn attempt(&self, attempt: &Attempt, output_tokens: Option<u64>) {

@@ -58,6 +58,9 @@ const ANSWERED_TO_KEY: &[&str] = &[
     "team_alias",
     "user",
 ];
+/// Labels of what is counted of the cache.
+const CACHED: &[&str] =
+    &["requested_model", "model", "hashed_api_key", "api_key_alias", "team", "team_alias", "user"];
 const FALLBACK: &[&str] = &[
     "requested_model",
     "fallback_model",
@@ -112,6 +115,20 @@ families! {
         "Prompt and completion tokens.";
     CACHED_TOKENS = "litellm_input_cached_tokens_metric_total", Kind::Counter, ANSWERED_TO_KEY,
         "Prompt tokens that the provider's prompt cache answered.";
+    CACHE_HITS = "litellm_cache_hits_metric_total", Kind::Counter, CACHED,
+        "Requests that were answered from the cache.";
+    CACHE_MISSES = "litellm_cache_misses_metric_total", Kind::Counter, CACHED,
+        "Requests that were looked up in the cache and not found.";
+    CACHE_TOKENS = "litellm_cached_tokens_metric_total", Kind::Counter, CACHED,
+        "Tokens of replies from the cache, as they were counted when the replies were made.";
+    CACHE_SAVED = "tollgate_cache_saved_dollars_total", Kind::AmountCounter, CACHED,
+        "What replies from the cache had cost when they were made, in US dollars.";
+    CACHE_ENTRIES = "tollgate_cache_entries", Kind::ScrapeGauge, &[],
+        "Replies that are kept in memory.";
+    CACHE_BYTES = "tollgate_cache_bytes", Kind::ScrapeGauge, &[],
+        "What the replies in memory take, in bytes.";
+    CACHE_KEPT = "tollgate_cache_kept_total", Kind::ScrapeCounter, &[],
+        "Replies that were kept, in memory or in Redis.";
     UNITS = "tollgate_units_total", Kind::Counter,
         &["requested_model", "model", "model_id", "api_provider", "unit"],
         "What replies used that has no tokens: images, audio_milliseconds, characters, searches, web_searches.";
