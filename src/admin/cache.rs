@@ -105,12 +105,13 @@ pub(super) async fn flush(State(shared): State<Arc<Shared>>) -> Result<Json<Valu
     Ok(Json(json!({"status": "success", "deleted": gone})))
 }
 
-/// `GET /cache/redis/info`.
+/// `GET /cache/redis/info`; there is none where replies are kept in memory.
 pub(super) async fn redis(State(shared): State<Arc<Shared>>) -> Result<Json<Value>, Fault> {
     let view = view(&shared)?;
     let remote = view.replies.remote().filter(|_| view.settings.place == Place::Redis);
     let Some(remote) = remote else {
-        return Err(Fault::unavailable("replies are kept in memory, not in Redis".to_owned()));
+        let message = "replies are kept in memory, not in Redis".to_owned();
+        return Err(Fault::absent("cache_params", message));
     };
     let (info, clients) = remote.info().await.ok_or_else(silent)?;
     let clients: Vec<Value> = clients.lines().filter_map(client).collect();
