@@ -57,6 +57,31 @@ pub struct Units {
     pub web_searches: u64,
 }
 
+#[cfg(test)]
+impl Usage {
+    /// What a reply used that used nothing: a start for the constants of tests.
+    pub(crate) const NONE: Self = Self {
+        input_tokens: 0,
+        output_tokens: 0,
+        cache_read_tokens: 0,
+        cache_write_tokens: 0,
+        cache_write_1h_tokens: 0,
+        reasoning_tokens: 0,
+        audio_input_tokens: 0,
+        audio_output_tokens: 0,
+        image_input_tokens: 0,
+        units: Units {
+            image_output_tokens: 0,
+            images: 0,
+            audio_ms: 0,
+            characters: 0,
+            searches: 0,
+            web_searches: 0,
+        },
+        estimated: false,
+    };
+}
+
 impl Units {
     /// Both together.
     #[must_use]

@@ -27,11 +27,11 @@ use rustc_hash::FxHashSet;
 pub use self::ticket::Ticket;
 use crate::admission::{
     Claim, Claims, Counters, Due, Key, Known, Mark, Memory, Moment, Need, Policy, Refusal, Stop,
-    Terms, Usage, Watch, Why,
+    Terms, Watch, Why,
 };
 use crate::money::Usd;
 use crate::patience::within;
-use crate::spend::{Budget, Ledger, Period, Scope, Term};
+use crate::spend::{Ledger, Period, Scope, Term};
 
 /// How long a request waits for the ledger, when somebody who pays is first met.
 const LEDGER_MAX: Duration = Duration::from_millis(500);
@@ -346,34 +346,6 @@ impl Quota {
         if let Some(shared) = &self.shared {
             shared.pay(&Claims::new(vec![claim.clone()]), cost);
         }
-    }
-
-    /// What of a budget is used, for people. Asks whoever knows best: the shared counters, those of
-    /// this process, the ledger; nothing spent, if nobody answers.
-    pub async fn usage(&self, scope: &Scope, budget: Option<Budget>, zone: &TimeZone) -> Usage {
-        let period: Option<Period> = budget.and_then(|budget| budget.period);
-        let now = Timestamp::now();
-        let term = term(period, now, zone);
-        let key = Key { scope: scope.clone(), period };
-        let shared = match &self.shared {
-            Some(shared) => shared.sums(&[(key.clone(), term)]).await.ok(),
-            None => None,
-        };
-        let here = || self.memory.spent(scope, period, now, zone).map(|(spent, _)| spent);
-        let known = match self.mode() {
-            Mode::Memory => here(),
-            // Others spend as well.
-            Mode::Shared | Mode::Alone => shared.and_then(|sums| sums.first().copied().flatten()),
-        };
-        let spent = match known {
-            Some(spent) => spent,
-            None => {
-                let asked = self.ask(std::slice::from_ref(&key), zone, LEDGER_MAX).await;
-                let sum = asked.and_then(|known| known.first().map(|known| known.spent));
-                sum.or_else(here).unwrap_or_default()
-            }
-        };
-        Usage::of(budget.as_ref(), spent, term.map(|term| term.end))
     }
 
     /// Forgets what a payer has spent, so that the ledger is asked again: its sum was changed here.

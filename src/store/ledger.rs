@@ -138,7 +138,7 @@ impl Ledger for Database {
         patiently(async {
             let (mut transaction, _turn) = self.write().await?;
             let quarter = at_us.max(0).div_euclid(QUARTER_US);
-            let key = |quarter| (scope.kind, values::text(&scope.id), quarter);
+            let key = |quarter| (scope.kind.word(), values::text(&scope.id), quarter);
             let sums = BTreeMap::from([(key(EVER), pico), (key(quarter), pico)]);
             corrections::note(&mut transaction, std::slice::from_ref(scope)).await?;
             upsert_sums(&mut transaction, &sums.into_iter().collect::<Vec<_>>()).await?;
@@ -272,13 +272,14 @@ async fn add_sums(
     events: &[&SpendEvent],
 ) -> Result<(), StoreError> {
     // In their order, as the rows.
-    let mut sums = BTreeMap::<(ScopeKind, String, i64), i64>::new();
+    let mut sums = BTreeMap::<(&str, String, i64), i64>::new();
     for event in events.iter().filter(|event| event.cost_pico > 0) {
         let quarter = event.started_us.max(0).div_euclid(QUARTER_US);
         let cost = signed(event.cost_pico);
         for scope in event.scopes() {
             for quarter in [EVER, quarter] {
-                *sums.entry((scope.kind, values::text(&scope.id), quarter)).or_default() += cost;
+                *sums.entry((scope.kind.word(), values::text(&scope.id), quarter)).or_default() +=
+                    cost;
             }
         }
     }
@@ -289,9 +290,10 @@ async fn add_sums(
     Ok(())
 }
 
-async fn upsert_sums(
+/// Adds to sums: those of a scope (its kind's word and its id) and a quarter, in pico-dollars.
+pub(super) async fn upsert_sums<Kind: AsRef<str>>(
     transaction: &mut Transaction<'static, Any>,
-    sums: &[((ScopeKind, String, i64), i64)],
+    sums: &[((Kind, String, i64), i64)],
 ) -> Result<(), StoreError> {
     let statement = format!(
         "INSERT INTO tollgate_spend_sums (scope, id, quarter, pico) VALUES {} \
@@ -301,7 +303,8 @@ async fn upsert_sums(
     );
     let mut statement = sqlx::query(AssertSqlSafe(statement));
     for ((kind, id, quarter), pico) in sums {
-        statement = statement.bind(kind.word()).bind(id.clone()).bind(*quarter).bind(*pico);
+        statement =
+            statement.bind(kind.as_ref().to_owned()).bind(id.clone()).bind(*quarter).bind(*pico);
     }
     statement.execute(&mut **transaction).await.map(drop).map_err(|error| failed(&error))
 }

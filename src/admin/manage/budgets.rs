@@ -62,7 +62,6 @@ async fn make(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let id = form.name("budget_id")?.value().unwrap_or_else(new_id);
     let mut budget = BudgetRecord { history: draft.begin(), ..BudgetRecord::default() };
@@ -83,7 +82,6 @@ async fn update(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let before = find(&desk, &form.required("budget_id")?).await?;
     let mut budget = before.clone();
@@ -100,7 +98,6 @@ async fn delete(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let budget = find(&desk, &form.required("id")?).await?;
     draft.delete(&budget)?;

@@ -88,7 +88,6 @@ async fn make(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let mut user = EndUser {
         user_id: form.required("user_id")?,
@@ -114,7 +113,6 @@ async fn update(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let before = find(&desk, &form.required("user_id")?).await?;
     let mut user = before.clone();
@@ -141,7 +139,6 @@ async fn delete(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let ids = named(&form)?;
     for id in &ids {
@@ -158,7 +155,6 @@ async fn block(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let mut blocked = Vec::new();
     for id in named(&form)? {
@@ -182,7 +178,6 @@ async fn unblock(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let mut unblocked = Vec::new();
     for id in named(&form)? {
@@ -192,7 +187,7 @@ async fn unblock(
     Ok(Json(json!({"unblocked_users": all_shown(&desk, &unblocked).await?})))
 }
 
-fn set_blocked(draft: &mut Draft, before: &EndUser, blocked: bool) -> Result<EndUser, Fault> {
+fn set_blocked(draft: &mut Draft<'_>, before: &EndUser, blocked: bool) -> Result<EndUser, Fault> {
     let mut user = before.clone();
     user.blocked = blocked;
     draft.touch(&mut user.history);

@@ -1,16 +1,20 @@
 //! Changes that are made together, each with its entry in the audit log.
 
 use std::borrow::Cow;
+use std::mem;
 
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio::sync::MutexGuard;
 
 use super::{Desk, Fault, Operator};
 use crate::keys::record::{History, Record};
 use crate::keys::{Audit, Change, Entry};
 
 /// What is to be changed, and by whom.
-pub(super) struct Draft {
+pub(super) struct Draft<'a> {
+    /// One change at a time is drawn up here, from the first record read to the last thing shown.
+    _turn: MutexGuard<'a, ()>,
     pub(super) at: Timestamp,
     pub(super) by: String,
     key: Option<String>,
@@ -20,11 +24,13 @@ pub(super) struct Draft {
     audit: Vec<Audit>,
 }
 
-impl Draft {
+impl<'a> Draft<'a> {
     /// Begun before anything is read that is to be changed.
-    pub(super) async fn by(desk: &Desk, operator: &Operator) -> Result<Self, Fault> {
+    pub(super) async fn by(desk: &'a Desk, operator: &Operator) -> Result<Self, Fault> {
+        let turn = desk.turn.lock().await;
         let latest = desk.directory.changed_since(None).await?;
         Ok(Self {
+            _turn: turn,
             at: Timestamp::now(),
             by: operator.name().to_owned(),
             key: operator.key_hash().map(str::to_owned),
@@ -142,11 +148,13 @@ impl Draft {
     }
 
     /// Makes all of it, or nothing. From then on requests of this gateway see it.
-    pub(super) async fn make(self, desk: &Desk) -> Result<(), Fault> {
+    /// Its turn lasts until it is dropped: what is corrected or shown afterwards belongs to it.
+    pub(super) async fn make(&mut self, desk: &Desk) -> Result<(), Fault> {
         if self.changes.is_empty() {
             return Ok(());
         }
-        desk.directory.change(self.changes, self.audit).await?;
+        let (changes, audit) = (mem::take(&mut self.changes), mem::take(&mut self.audit));
+        desk.directory.change(changes, audit).await?;
         Ok(())
     }
 }

@@ -95,7 +95,7 @@ fn joining(form: &Form, shared: &Form) -> Result<Joining, Fault> {
 pub(super) async fn enlist(
     desk: &Desk,
     operator: &Operator,
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     team: &mut Team,
     list: &[Value],
     shared: &Form,
@@ -166,7 +166,6 @@ async fn add(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     form.unsupported(&["allowed_models"])?;
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let before = own_team(&desk, &operator, &form).await?;
     let mut team = before.clone();
@@ -215,7 +214,6 @@ async fn update(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     form.unsupported(&["allowed_models"])?;
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let before = own_team(&desk, &operator, &form).await?;
     let mut team = before.clone();
@@ -250,7 +248,6 @@ async fn delete(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let before = own_team(&desk, &operator, &form).await?;
     let mut team = before.clone();

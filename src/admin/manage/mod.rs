@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use jiff::tz::TimeZone;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 
 use self::draft::Draft;
 use super::fault::Fault;
@@ -54,10 +54,6 @@ struct Desk {
 }
 
 impl Desk {
-    async fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().await
-    }
-
     /// The calendar of budgets.
     fn zone(&self) -> TimeZone {
         self.source.zone()

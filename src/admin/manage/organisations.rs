@@ -67,7 +67,6 @@ async fn make(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     form.required("organization_alias")?;
     let organization_id = form.name("organization_id")?.value().unwrap_or_else(new_id);
@@ -100,7 +99,6 @@ async fn update(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let before = own(&desk, &operator, &form).await?;
     if !operator.changes_all() && form.says_more_than(&BY_ITS_ADMIN) {
@@ -123,7 +121,6 @@ async fn remove(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let ids = form.texts("organization_ids")?.value().filter(|ids| !ids.is_empty());
     let message = "organization_ids must name organizations".to_owned();
@@ -232,7 +229,6 @@ async fn add_members(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     has_no_budget(&form)?;
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let organisation = own(&desk, &operator, &form).await?;
     let list = match form.any("member") {
@@ -276,7 +272,7 @@ async fn add_members(
 async fn enlist(
     desk: &Desk,
     operator: &Operator,
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     organisation: &Organisation,
     value: Value,
 ) -> Result<User, Fault> {
@@ -370,7 +366,6 @@ async fn update_member(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     has_no_budget(&form)?;
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let organisation = own(&desk, &operator, &form).await?;
     let before = member(&desk, &organisation, &form).await?;
@@ -411,7 +406,6 @@ async fn remove_member(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let organisation = own(&desk, &operator, &form).await?;
     let before = member(&desk, &organisation, &form).await?;

@@ -57,7 +57,6 @@ async fn make(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let mut tag = Tag { name: form.required("name")?, history: draft.begin(), ..Tag::default() };
     read(&form, &mut tag)?;
@@ -78,7 +77,6 @@ async fn update(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let before = find(&desk, &form.required("name")?).await?;
     let mut tag = before.clone();
@@ -97,7 +95,6 @@ async fn delete(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let tag = find(&desk, &form.required("name")?).await?;
     draft.delete(&tag)?;

@@ -117,7 +117,6 @@ async fn make(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let mut team =
         Team { team_id: form.name("team_id")?.value().unwrap_or_else(new_id), ..Team::default() };
@@ -159,7 +158,6 @@ async fn update(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let before = members::own_team(&desk, &operator, &form).await?;
     let mut team = before.clone();
@@ -189,7 +187,6 @@ async fn delete(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let ids = form.texts("team_ids")?.value().filter(|ids| !ids.is_empty());
     let missing = || Fault::shape("team_ids", "team_ids must name teams".to_owned());
     let named = ids.ok_or_else(missing)?;
@@ -251,7 +248,6 @@ async fn set_blocked(
     form: &Form,
     blocked: bool,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(desk, operator).await?;
     let before = members::own_team(desk, operator, form).await?;
     // Who has blocked a team did not do it for its admin to undo.
@@ -437,7 +433,6 @@ async fn set_models(
     form: &Form,
     set: impl Fn(&mut Vec<String>, String) + Send,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(desk, operator).await?;
     let before = members::own_team(desk, operator, form).await?;
     check_rights(operator, before.organization_id.as_deref())?;

@@ -118,7 +118,6 @@ async fn make(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let mut user =
         User { user_id: form.name("user_id")?.value().unwrap_or_else(new_id), ..User::default() };
@@ -224,7 +223,6 @@ async fn update(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(&desk, &operator).await?;
     let before = match named(&desk, &form).await {
         // Who exists is told only to those who see all.
@@ -289,7 +287,6 @@ async fn delete(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let ids = form.texts("user_ids")?.value().filter(|ids| !ids.is_empty());
     let missing = || Fault::shape("user_ids", "user_ids must name users".to_owned());
     let ids: BTreeSet<String> = ids.ok_or_else(missing)?.into_iter().collect();
@@ -465,7 +462,7 @@ async fn roles(_: Operator) -> Json<Value> {
 }
 
 /// A record of a user who is named as a member and not known yet.
-pub(super) fn newcomer(draft: &Draft, user_id: Option<String>, email: Option<String>) -> User {
+pub(super) fn newcomer(draft: &Draft<'_>, user_id: Option<String>, email: Option<String>) -> User {
     User {
         user_id: user_id.unwrap_or_else(new_id),
         user_email: email,

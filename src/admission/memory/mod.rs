@@ -291,8 +291,8 @@ impl Memory {
     }
 
     /// What a budget has spent, and when it starts anew; `None`: nobody asked for it yet.
-    #[must_use]
-    pub fn spent(
+    #[cfg(test)]
+    pub(crate) fn spent(
         &self,
         scope: &Scope,
         period: Option<Period>,

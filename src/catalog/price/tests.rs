@@ -18,27 +18,6 @@ fn micro(micro_usd: u64) -> Usd {
     Usd::from_pico(micro_usd * 1_000_000)
 }
 
-const NONE: Usage = Usage {
-    input_tokens: 0,
-    output_tokens: 0,
-    cache_read_tokens: 0,
-    cache_write_tokens: 0,
-    cache_write_1h_tokens: 0,
-    reasoning_tokens: 0,
-    audio_input_tokens: 0,
-    audio_output_tokens: 0,
-    image_input_tokens: 0,
-    units: crate::usage::Units {
-        image_output_tokens: 0,
-        images: 0,
-        audio_ms: 0,
-        characters: 0,
-        searches: 0,
-        web_searches: 0,
-    },
-    estimated: false,
-};
-
 #[test]
 fn every_token_is_charged_once_at_its_own_price() {
     let price = price(json!({
@@ -49,9 +28,9 @@ fn every_token_is_charged_once_at_its_own_price() {
         "input_cost_per_audio_token": 100e-6, "output_cost_per_audio_token": 200e-6,
         "input_cost_per_image_token": 5e-6,
     }));
-    let plain = Usage { input_tokens: 100, output_tokens: 10, ..NONE };
+    let plain = Usage { input_tokens: 100, output_tokens: 10, ..Usage::NONE };
     for (case, usage, expected) in [
-        ("nothing", NONE, 0),
+        ("nothing", Usage::NONE, 0),
         ("plain", plain, 1000 + 200),
         ("cached", Usage { cache_read_tokens: 80, ..plain }, 20 * 10 + 80 + 200),
         ("written", Usage { cache_write_tokens: 80, ..plain }, 20 * 10 + 80 * 12 + 200),
@@ -94,7 +73,7 @@ fn parts_without_a_price_cost_as_much_as_the_rest() {
         audio_input_tokens: 1,
         image_input_tokens: 1,
         reasoning_tokens: 3,
-        ..NONE
+        ..Usage::NONE
     };
     assert_eq!(price.cost(&usage), micro(100));
 }
@@ -102,7 +81,7 @@ fn parts_without_a_price_cost_as_much_as_the_rest() {
 #[test]
 fn a_million_requests_add_up_exactly() {
     let price = price(json!({"input_cost_per_token": 1.5e-7, "output_cost_per_token": 6e-7}));
-    let one = price.cost(&Usage { input_tokens: 7, output_tokens: 3, ..NONE });
+    let one = price.cost(&Usage { input_tokens: 7, output_tokens: 3, ..Usage::NONE });
     assert_eq!(one.times(1_000_000).to_string(), "2.85");
 }
 
@@ -128,12 +107,12 @@ fn a_long_prompt_is_charged_as_a_whole_at_its_tier() {
         (1_000_000, 3_000_000 + 4),
         (1_000_001, 9_000_009 + 2),
     ] {
-        let usage = Usage { input_tokens, output_tokens: 1, ..NONE };
+        let usage = Usage { input_tokens, output_tokens: 1, ..Usage::NONE };
         assert_eq!(suffixed.cost(&usage), micro(expected), "suffixed, {input_tokens}");
         assert_eq!(listed.cost(&usage), micro(expected), "listed, {input_tokens}");
     }
     // The tier names no price for cached tokens, so they cost what they cost below it.
-    let usage = Usage { input_tokens: 300_000, cache_read_tokens: 300_000, ..NONE };
+    let usage = Usage { input_tokens: 300_000, cache_read_tokens: 300_000, ..Usage::NONE };
     assert_eq!(suffixed.cost(&usage), micro(150_000));
 }
 
@@ -145,13 +124,13 @@ fn service_levels_have_their_own_prices_and_tiers() {
         "input_cost_per_token_above_200k_tokens_priority": 50e-6,
         "input_cost_per_token_flex": 1e-6,
     }));
-    let usage = Usage { input_tokens: 1, output_tokens: 1, ..NONE };
+    let usage = Usage { input_tokens: 1, output_tokens: 1, ..Usage::NONE };
     let at = |name| price.at_level(ServiceLevel::from_service_tier(name)).cost(&usage);
     assert_eq!(at("default"), micro(6));
     assert_eq!(at("priority"), micro(11));
     assert_eq!(at("flex"), micro(5), "output falls back to the usual price");
     assert_eq!(at("batch"), micro(6), "no price of its own");
-    let long = Usage { input_tokens: 200_001, ..NONE };
+    let long = Usage { input_tokens: 200_001, ..Usage::NONE };
     let priority = price.at_level(Some(ServiceLevel::Priority));
     assert_eq!(priority.cost(&long), micro(200_001 * 50));
     assert_eq!(price.cost(&long), micro(200_001 * 2));
@@ -169,7 +148,7 @@ fn what_is_written_at_a_deployment_replaces_the_book() {
         output_tokens: 10,
         cache_read_tokens: 50,
         reasoning_tokens: 5,
-        ..NONE
+        ..Usage::NONE
     };
     let book_cost = 50 * 10 + 50 + 5 * 20 + 5 * 30;
     for (case, written, expected) in [
@@ -203,7 +182,7 @@ fn what_is_written_at_a_deployment_replaces_the_book() {
     }
     let pairs = [("input_cost_per_token".into(), 2e-6), ("rpm".into(), f64::NAN)];
     assert_eq!(book.with_overrides(&pairs).cost(&usage), micro(100 * 2 + 5 * 20 + 5 * 30));
-    let long = Usage { input_tokens: 300_000, ..NONE };
+    let long = Usage { input_tokens: 300_000, ..Usage::NONE };
     let written = fields(json!({"cache_read_input_token_cost": 0}));
     let price = Price::read(Some(&book), &written).unwrap().unwrap();
     assert_eq!(price.cost(&long), micro(300_000 * 40), "the book's tier stays");
@@ -218,10 +197,10 @@ fn no_price_anywhere_is_none() {
 #[test]
 fn what_has_no_tokens_is_charged_by_what_it_has() {
     use crate::usage::Units;
-    let of = |units: Units| Usage { units, ..NONE };
+    let of = |units: Units| Usage { units, ..Usage::NONE };
     let images = of(Units { images: 2, ..Units::default() });
     let heard = of(Units { audio_ms: 1_500, ..Units::default() });
-    let tokens = Usage { input_tokens: 10, output_tokens: 20, ..NONE };
+    let tokens = Usage { input_tokens: 10, output_tokens: 20, ..Usage::NONE };
     let drawn = Units { images: 2, image_output_tokens: 20, ..Units::default() };
     for (prices, usage, expected) in [
         (json!({"output_cost_per_image": 0.04}), images, 80_000),

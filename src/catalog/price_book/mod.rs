@@ -6,10 +6,11 @@
 mod names;
 mod text;
 
-use std::borrow::Cow;
 use std::fmt;
+use std::io::Read as _;
 use std::sync::{Arc, LazyLock, OnceLock};
 
+use flate2::read::GzDecoder;
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -89,7 +90,7 @@ pub enum NotAPriceBook {
 
 /// Prices, limits and capabilities by model.
 pub struct PriceBook {
-    text: Cow<'static, str>,
+    text: Box<str>,
     models: FxHashMap<Box<str>, Entry>,
     version: Box<str>,
     date: Box<str>,
@@ -107,8 +108,11 @@ impl PriceBook {
     #[must_use]
     pub fn built_in() -> Arc<Self> {
         static BOOK: LazyLock<Arc<PriceBook>> = LazyLock::new(|| {
-            let text = Cow::Borrowed(include_str!("../../../conf/prices.json"));
-            Arc::new(PriceBook::from_text(text).expect("a test parses conf/prices.json"))
+            // Packed by build.rs: a sixteenth of the text.
+            let packed: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/prices.json.gz"));
+            let mut text = String::new();
+            GzDecoder::new(packed).read_to_string(&mut text).expect("build.rs packed a text");
+            Arc::new(PriceBook::from_text(text.into()).expect("a test parses conf/prices.json"))
         });
         Arc::clone(&BOOK)
     }
@@ -119,10 +123,10 @@ impl PriceBook {
     /// The bytes are not JSON, or not an object of objects.
     pub fn parse(bytes: &[u8]) -> Result<Self, NotAPriceBook> {
         let text = std::str::from_utf8(bytes).map_err(|_| NotAPriceBook::NotText)?;
-        Self::from_text(Cow::Owned(text.to_owned()))
+        Self::from_text(text.into())
     }
 
-    fn from_text(text: Cow<'static, str>) -> Result<Self, NotAPriceBook> {
+    fn from_text(text: Box<str>) -> Result<Self, NotAPriceBook> {
         let head: Head<'_> = serde_json::from_str(&text)?;
         let names = match head.models {
             Some(models) => models,

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
+use sqlx::Row as _;
 
 use super::records::{self, Beside, Brought};
 use super::report::{Report, Tally};
@@ -19,7 +19,6 @@ use crate::keys::record::Kind;
 use crate::keys::{Audit, Change, Directory as _, Entry, StoreError, Stored};
 use crate::money::Usd;
 use crate::spend::Scope;
-use crate::store::values::Marks;
 use crate::store::{Database, corrections, failed, ledger, patiently};
 
 /// Rows that are written in one transaction.
@@ -294,29 +293,12 @@ impl Run<'_> {
             let changed = added.iter().filter(|(_, pico)| *pico != 0);
             let changed: Vec<_> = changed.map(|(scope, _)| scope.clone()).collect();
             corrections::note(&mut transaction, &changed).await?;
-            upsert(&mut transaction, &sums).await?;
+            ledger::upsert_sums(&mut transaction, &sums).await?;
             transaction.commit().await.map_err(|error| failed(&error))?;
             Ok(added)
         })
         .await
     }
-}
-
-async fn upsert(
-    transaction: &mut Transaction<'static, Any>,
-    sums: &[((String, String, i64), i64)],
-) -> Result<(), StoreError> {
-    let statement = format!(
-        "INSERT INTO tollgate_spend_sums (scope, id, quarter, pico) VALUES {} \
-         ON CONFLICT (scope, id, quarter) DO UPDATE SET \
-         pico = tollgate_spend_sums.pico + excluded.pico",
-        Marks::of(transaction).rows(sums.len(), 4)
-    );
-    let mut statement = sqlx::query(AssertSqlSafe(statement));
-    for ((scope, id, quarter), pico) in sums {
-        statement = statement.bind(scope.clone()).bind(id.clone()).bind(*quarter).bind(*pico);
-    }
-    statement.execute(&mut **transaction).await.map(drop).map_err(|error| failed(&error))
 }
 
 /// Pico-dollars; `None` if it is no amount that can have been spent. LiteLLM's sums are floating

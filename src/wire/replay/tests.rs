@@ -2,26 +2,7 @@ use serde_json::json;
 
 use super::*;
 
-const USED: Usage = Usage {
-    input_tokens: 3,
-    output_tokens: 2,
-    cache_read_tokens: 0,
-    cache_write_tokens: 0,
-    cache_write_1h_tokens: 0,
-    reasoning_tokens: 0,
-    audio_input_tokens: 0,
-    audio_output_tokens: 0,
-    image_input_tokens: 0,
-    units: crate::usage::Units {
-        image_output_tokens: 0,
-        images: 0,
-        audio_ms: 0,
-        characters: 0,
-        searches: 0,
-        web_searches: 0,
-    },
-    estimated: false,
-};
+const USED: Usage = Usage { input_tokens: 3, output_tokens: 2, ..Usage::NONE };
 
 fn value(body: &Bytes) -> Value {
     serde_json::from_slice(body).unwrap()

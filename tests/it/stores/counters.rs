@@ -325,32 +325,3 @@ async fn who_has_not_written_all_is_waited_for() {
         })
         .await;
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn people_are_shown_what_all_gateways_have_spent() {
-    let (server, folder) = (Server::start(), tempfile::tempdir().unwrap());
-    let database = Database::new(Place::File(folder.path().join("t.db")));
-    let ledger = Arc::new(database) as Arc<dyn Ledger>;
-    let [here, there] = [Shared::on(&server, SOON).await, Shared::on(&server, SOON).await];
-    let counters = Some(Arc::clone(&here.redis) as Arc<dyn Counters>);
-    let now = std::time::Instant::now();
-    let quota = Quota::new(Arc::clone(&ledger), counters, Arc::new(Nobody), None, now);
-    let (claim, claims) = payer("k", 10.0);
-    ledger.adjust(&claim.scope, 1_000_000, 2_000_000_000_000).await.unwrap();
-    let zone = TimeZone::UTC;
-    let shown = || quota.usage(&claim.scope, claim.budget(), &zone);
-    let usage = shown().await;
-    assert_eq!(
-        (usage.spent, usage.remaining),
-        (2.0, Some(8.0)),
-        "nobody counts it: the ledger says"
-    );
-    there.learn(vec![claim.key()], 2.0).await;
-    there.pays(&claims, 0.5).await;
-    let usage = shown().await;
-    assert_eq!((usage.monthly_budget, usage.spent), (Some(10.0), 2.5), "not in the ledger so far");
-    assert_eq!((usage.remaining, usage.percentage_used), (Some(7.5), 25.0));
-    quota.forget(&claim.scope);
-    here.until("it is told", |redis| redis.waiting() == 0).await;
-    assert_eq!(shown().await.spent, 2.0, "the ledger again");
-}

@@ -157,7 +157,6 @@ pub(super) async fn update(
 }
 
 async fn update_one(desk: &Desk, operator: &Operator, form: &Form) -> Result<Key, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(desk, operator).await?;
     let before = in_force(named_key(desk, operator, form).await?)?;
     let mut key = apply(desk, operator, form, &before, draft.at).await?;
@@ -215,7 +214,6 @@ pub(super) async fn delete(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let keys = form.texts("keys")?.value().unwrap_or_default();
     let aliases = form.texts("key_aliases")?.value().unwrap_or_default();
     let count = keys.len() + aliases.len();
@@ -266,7 +264,6 @@ async fn set_blocked(
     form: &Form,
     blocked: bool,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(desk, operator).await?;
     // Who has blocked a key did not do it for its user to undo.
     let before = run_key(desk, operator, &form.required("key")?).await?;
@@ -316,7 +313,6 @@ async fn replace(
         let message = "new_master_key is not supported: it is written in the configuration";
         return Err(Fault::value("new_master_key", message.to_owned()));
     }
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(desk, operator).await?;
     let before = in_force(own_key(desk, operator, named).await?)?;
     let secret = make::secret(desk, form, "new_key").await?;
@@ -396,7 +392,6 @@ pub(super) async fn reset_spend(
     named: Result<Path<String>, PathRejection>,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let named = in_path(named);
     let reset_to = match form.spent("reset_to")? {
         Given::Value(dollars) => dollars,

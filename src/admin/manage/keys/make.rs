@@ -50,7 +50,6 @@ async fn answer(
     form: &Form,
     request: Request,
 ) -> Result<Json<Value>, Fault> {
-    let _turn = desk.turn().await;
     let mut draft = Draft::by(desk, operator).await?;
     let issued = issue(desk, operator, form, request, &mut draft).await?;
     let spent = form.spent("spend")?.value().filter(|spent| *spent > 0.0);
@@ -89,7 +88,7 @@ async fn issue(
     operator: &Operator,
     form: &Form,
     request: Request,
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
 ) -> Result<Issued, Fault> {
     let secret = secret(desk, form, "key").await?;
     let mut key = fields::blank(KeyHash::of(secret.as_bytes()));
@@ -108,7 +107,7 @@ pub(in super::super) async fn issue_first(
     operator: &Operator,
     form: &Form,
     user: &User,
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
 ) -> Result<Issued, Fault> {
     let secret = secret(desk, form, "key").await?;
     let mut key = fields::blank(KeyHash::of(secret.as_bytes()));
@@ -124,7 +123,7 @@ async fn finish(
     desk: &Desk,
     mut key: Key,
     secret: String,
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
 ) -> Result<Issued, Fault> {
     allowance::check_budget(desk, &key.allowance).await?;
     check_alias(desk, &key).await?;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::failure::FailureClass;
-use crate::usage::{Units, Usage};
+use crate::usage::Usage;
 use crate::wire::bedrock::{StreamTranslator, count, reply};
 use crate::wire::{Ending, Origin, Progress, StreamOptions, Translate};
 
@@ -67,19 +67,7 @@ const USAGE: Usage = Usage {
     cache_read_tokens: 6,
     cache_write_tokens: 4,
     cache_write_1h_tokens: 3,
-    reasoning_tokens: 0,
-    audio_input_tokens: 0,
-    audio_output_tokens: 0,
-    image_input_tokens: 0,
-    units: Units {
-        image_output_tokens: 0,
-        images: 0,
-        audio_ms: 0,
-        characters: 0,
-        searches: 0,
-        web_searches: 0,
-    },
-    estimated: false,
+    ..Usage::NONE
 };
 
 /// The deltas that a client reads, the last progress, how it ended, and the usage.
