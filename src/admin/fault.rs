@@ -57,6 +57,11 @@ impl Fault {
         Self::new(status, "bad_request_error", "already_exists", message).about(field.to_owned())
     }
 
+    /// Whether another gateway has changed what was read, before it could be changed here.
+    pub(super) fn is_stale(&self) -> bool {
+        self.status == 409 && self.code == "conflict"
+    }
+
     /// It is not the caller's to see or to change.
     pub(super) fn forbidden(message: String) -> Self {
         Self::new(403, "auth_error", "not_allowed", message)

@@ -28,6 +28,9 @@ const REFUSED: &[&str] = &[
     "end_user_budget_id",
     "enforced_params",
     "guardrails",
+    "mcp_rpm_limit",
+    "model_itpm_limit",
+    "model_otpm_limit",
     "object_permission",
     "object_permission_id",
     "password",
@@ -36,8 +39,20 @@ const REFUSED: &[&str] = &[
     "project_id",
     "prompts",
     "router_settings",
+    "tag_rpm_limit",
+    "tag_tpm_limit",
     "temp_budget_increase",
     "throttle_on_budget_exceeded",
+    "tpd_limit",
+];
+
+/// Those of them that LiteLLM keeps in the metadata, and obeys there.
+const REFUSED_IN_METADATA: &[&str] = &[
+    "mcp_rpm_limit",
+    "model_itpm_limit",
+    "model_otpm_limit",
+    "tag_rpm_limit",
+    "tag_tpm_limit",
     "tpd_limit",
 ];
 
@@ -96,6 +111,7 @@ impl Form {
             Ok(Value::Object(fields)) => {
                 let form = Self { fields };
                 form.refuse_of(REFUSED)?;
+                form.refuse_in_metadata(REFUSED_IN_METADATA)?;
                 Ok(form)
             }
             Ok(_) => Err(Fault::body(422, "The body must be a JSON object.")),
@@ -132,18 +148,21 @@ impl Form {
             Value::Bool(true) | Value::Number(_) => true,
         };
         let refused = names.iter().find(|name| self.fields.get(**name).is_some_and(says));
-        match refused {
-            None => Ok(()),
-            Some(name) => Err(Fault::value(
-                name,
-                format!("{name} is not supported: it would be accepted and bound nothing"),
-            )),
-        }
+        refused.map_or(Ok(()), |name| Err(unsupported(name)))
     }
 
-    /// Refuses fields that would be accepted here and bound nothing.
+    /// The same, for what stands in the metadata.
+    fn refuse_in_metadata(&self, names: &[&'static str]) -> Result<(), Fault> {
+        let Some(Value::Object(metadata)) = self.fields.get("metadata") else { return Ok(()) };
+        let said = |name: &&&str| metadata.get(**name).is_some_and(|value| !value.is_null());
+        let refused = names.iter().find(said);
+        refused.map_or(Ok(()), |name| Err(unsupported(&format!("metadata.{name}"))))
+    }
+
+    /// Refuses fields that would be accepted here and bound nothing, wherever LiteLLM reads them.
     pub(super) fn unsupported(&self, names: &[&'static str]) -> Result<(), Fault> {
-        self.refuse_of(names)
+        self.refuse_of(names)?;
+        self.refuse_in_metadata(names)
     }
 
     /// A form of some of the fields.
@@ -233,9 +252,12 @@ impl Form {
         if number < 0.0 {
             return Err(Fault::value(name, format!("{name} cannot be negative")));
         }
-        // Beyond it a float does not know its neighbours; no limit is that high.
-        if number.fract() != 0.0 || number > 9_007_199_254_740_992.0 {
+        if number.fract() != 0.0 {
             return Err(wrong(name, "a whole number"));
+        }
+        // Beyond it a float does not know its neighbours; no limit is that high.
+        if number > COUNT_MAX {
+            return Err(Fault::value(name, format!("{name} cannot be beyond {COUNT_MAX}")));
         }
         Ok(Given::Value(number as u64))
     }
@@ -251,8 +273,16 @@ impl Form {
         })
     }
 
+    /// Whether a field is there and says nothing: forms send it so.
+    fn is_blank(&self, name: &str) -> bool {
+        matches!(self.fields.get(name), Some(Value::String(text)) if text.trim().is_empty())
+    }
+
     /// US dollars; not negative.
     pub(super) fn dollars(&self, name: &str) -> Result<Given<f64>, Fault> {
+        if self.is_blank(name) {
+            return Ok(Given::Null);
+        }
         match self.number(name)? {
             Given::Value(dollars) if dollars < 0.0 => {
                 Err(Fault::value(name, format!("{name} cannot be negative")))
@@ -301,6 +331,8 @@ impl Form {
     }
 }
 
+/// 2^53.
+const COUNT_MAX: f64 = 9_007_199_254_740_992.0;
 /// The ledger counts in pico-dollars, of which 63 bits hold some nine million dollars.
 const SPENT_MAX: f64 = 1_000_000.0;
 /// Longer ids and aliases do not fit the indexes of a database.
@@ -312,6 +344,10 @@ fn check_text(name: &str, text: &str) -> Result<(), Fault> {
         true => Err(Fault::value(name, format!("{name} cannot hold the character NUL"))),
         false => Ok(()),
     }
+}
+
+fn unsupported(name: &str) -> Fault {
+    Fault::value(name, format!("{name} is not supported: it would be accepted and bound nothing"))
 }
 
 fn wrong(name: &str, expected: &str) -> Fault {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::claim::{Claim, Claims};
-use crate::keys::record::{Allowance, EndUser, Key, ModelBudget, Tag};
+use crate::keys::record::{Allowance, EndUser, Key, ModelBudget, Tag, Team};
 use crate::keys::{Caller, Principal};
 use crate::limits::{Cost, Limit};
 use crate::money::Usd;
@@ -62,7 +62,7 @@ pub enum Counts {
 #[derive(Clone, Copy, Debug)]
 pub struct Who<'a> {
     pub caller: &'a Caller,
-    /// The names by which a key's limits of single models may count it: of what is asked for, whoever
+    /// The names by which limits of single models may count it: of what is asked for, whoever
     /// serves.
     pub models: &'a [Arc<str>],
     /// The end user's id, and the record if there is one.
@@ -136,6 +136,7 @@ impl Policy {
             claim.take(&team.allowance);
             claim.name = team.team_alias.as_deref().map(Arc::from);
             claims.push(claim);
+            claims.extend(models.iter().filter_map(|model| of_team_model(team, model)));
         }
         if let Some((member, team)) = principal.member().zip(team.as_ref()) {
             let id = format!("{}/{}", team.team_id, member.user_id);
@@ -209,6 +210,19 @@ fn of_model(key: &Key, account: &str, model: &str) -> Option<Claim> {
         claim.max_budget = Usd::from_dollars(*budget_limit);
         claim.period = time_period.as_deref().and_then(|period| period.parse().ok());
     }
+    Some(claim)
+}
+
+/// What all keys of a team may use of one model.
+fn of_team_model(team: &Team, model: &str) -> Option<Claim> {
+    let requests = team.model_rpm_limit.get(model).copied();
+    let tokens = team.model_tpm_limit.get(model).copied();
+    requests.or(tokens)?;
+    let id = format!("{}/{model}", team.team_id);
+    let mut claim = Claim::new(Scope::new(ScopeKind::TeamModel, id));
+    claim.limit = Limit { requests, tokens };
+    let team = team.team_alias.as_deref().unwrap_or(&team.team_id);
+    claim.name = Some(format!("{team}, model {model}").into());
     Some(claim)
 }
 

@@ -101,6 +101,7 @@ const fn plural(kind: ScopeKind) -> &'static str {
         ScopeKind::Tag => "tags",
         ScopeKind::Model => "models",
         ScopeKind::KeyModel => "models of keys",
+        ScopeKind::TeamModel => "models of teams",
         ScopeKind::Provider => "providers",
         ScopeKind::Deployment => "deployments",
     }

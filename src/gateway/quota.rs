@@ -95,8 +95,8 @@ async fn take(
     }
 }
 
-/// The names by which a key's limits of single models count a request for this one, which the rules have
-/// decided to be that one. Whoever serves in its place is counted as what was asked for, as in LiteLLM:
+/// The names by which limits of single models count a request for this one, which the rules have decided
+/// to be that one. Whoever serves in its place is counted as what was asked for, as in LiteLLM:
 /// else a key would be held to one budget and pay from another.
 fn models(ctx: &RequestCtx, asked: &str, decided: &str) -> Vec<Arc<str>> {
     let catalog = &ctx.snapshot.catalog;
@@ -104,7 +104,8 @@ fn models(ctx: &RequestCtx, asked: &str, decided: &str) -> Vec<Arc<str>> {
     let group = found.as_ref().map_or_else(|| decided.into(), |found| Arc::clone(&found.group));
     let mut models: Vec<Arc<str>> = vec![group];
     let Some(principal) = ctx.caller.as_ref().and_then(Caller::principal) else { return models };
-    for name in principal.key.limited_models() {
+    let of_team = principal.team.iter().flat_map(|team| team.limited_models());
+    for name in principal.key.limited_models().chain(of_team) {
         let is_same = || {
             let named = catalog.asked(name).zip(found.as_ref());
             named.is_some_and(|(named, found)| {
@@ -271,6 +272,7 @@ pub(super) const fn descriptor(kind: ScopeKind) -> &'static str {
         ScopeKind::EndUser => "end_user",
         ScopeKind::Model => "model",
         ScopeKind::KeyModel => "model_per_key",
+        ScopeKind::TeamModel => "model_per_team",
         ScopeKind::Tag => "tag",
         ScopeKind::Provider => "provider",
         ScopeKind::Deployment => "deployment",
@@ -280,7 +282,7 @@ pub(super) const fn descriptor(kind: ScopeKind) -> &'static str {
 const fn payer_name(kind: ScopeKind) -> &'static str {
     match kind {
         ScopeKind::Organisation => "Organization",
-        ScopeKind::Team => "Team",
+        ScopeKind::Team | ScopeKind::TeamModel => "Team",
         ScopeKind::Tag => "Tag",
         ScopeKind::Model => "Model",
         ScopeKind::Provider => "Provider",

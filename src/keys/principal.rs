@@ -221,7 +221,7 @@ impl Allowance {
     }
 
     /// Takes from a default what it does not say itself.
-    pub(super) fn default_to(&mut self, default: &Self) {
+    pub fn default_to(&mut self, default: &Self) {
         if self.max_budget.is_none() && default.max_budget.is_some() {
             self.max_budget = default.max_budget;
             self.budget_duration.clone_from(&default.budget_duration);

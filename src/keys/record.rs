@@ -201,6 +201,9 @@ pub struct Team {
     pub model_aliases: BTreeMap<String, String>,
     #[serde(flatten)]
     pub allowance: Allowance,
+    /// What all its keys together may ask of single models.
+    pub model_rpm_limit: BTreeMap<String, u64>,
+    pub model_tpm_limit: BTreeMap<String, u64>,
     pub blocked: bool,
     pub tags: Vec<String>,
     pub metadata: Map<String, Value>,
@@ -341,6 +344,21 @@ impl Key {
     pub fn limited_models(&self) -> impl Iterator<Item = &str> {
         let limited = self.model_rpm_limit.keys().chain(self.model_tpm_limit.keys());
         limited.chain(self.model_max_budget.keys()).map(String::as_str)
+    }
+}
+
+impl User {
+    /// Whether the default budget of internal users holds for them.
+    #[must_use]
+    pub fn has_default(&self) -> bool {
+        matches!(self.user_role, Role::InternalUser | Role::InternalUserViewer)
+    }
+}
+
+impl Team {
+    /// The models that have limits of their own, as they are written; one may come twice.
+    pub fn limited_models(&self) -> impl Iterator<Item = &str> {
+        self.model_rpm_limit.keys().chain(self.model_tpm_limit.keys()).map(String::as_str)
     }
 }
 

@@ -198,6 +198,7 @@ const fn group(kind: ScopeKind) -> &'static str {
         ScopeKind::EndUser => "customer",
         ScopeKind::Model => "model",
         ScopeKind::KeyModel => "key_model",
+        ScopeKind::TeamModel => "team_model",
         ScopeKind::Tag => "tag",
         ScopeKind::Provider => "provider",
         ScopeKind::Deployment => "deployment",

@@ -21,6 +21,8 @@ pub enum ScopeKind {
     Model,
     /// A key's calls of one model group: `key/group`.
     KeyModel,
+    /// What all keys of a team call of one model group: `team/group`. It has limits, and no budget.
+    TeamModel,
     Tag,
     Provider,
     /// One deployment, by its id.
@@ -28,7 +30,7 @@ pub enum ScopeKind {
 }
 
 impl ScopeKind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Proxy,
         Self::Organisation,
         Self::Team,
@@ -38,6 +40,7 @@ impl ScopeKind {
         Self::EndUser,
         Self::Model,
         Self::KeyModel,
+        Self::TeamModel,
         Self::Tag,
         Self::Provider,
         Self::Deployment,
@@ -56,6 +59,7 @@ impl ScopeKind {
             Self::EndUser => "end_user",
             Self::Model => "model",
             Self::KeyModel => "key_model",
+            Self::TeamModel => "team_model",
             Self::Tag => "tag",
             Self::Provider => "provider",
             Self::Deployment => "deployment",

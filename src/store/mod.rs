@@ -49,6 +49,8 @@ use crate::keys::StoreError;
 
 /// How long one operation may take, waiting for a connection included.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// For a connection to a server, within that: one that is refused is tried again all the time.
+const CONNECT_MAX: Duration = Duration::from_secs(3);
 /// How long a connection may be idle before it is closed.
 const IDLE: Duration = Duration::from_secs(300);
 /// SQLite has one writer; further connections only read.
@@ -130,6 +132,7 @@ impl Database {
                 (url, pool)
             }
             Place::Postgres { url, connections } => {
+                let pool = pool.acquire_timeout(CONNECT_MAX);
                 (url.expose().to_owned(), pool.max_connections((*connections).max(1)))
             }
         };

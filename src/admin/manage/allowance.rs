@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Map, Value, json};
+
 use super::{Desk, Fault, Form, Given, Operator};
 use crate::keys::record::{Allowance, Kind, ModelBudget, Organisation, Team};
 
@@ -14,6 +16,7 @@ pub(super) fn read(form: &Form, into: &mut Allowance) -> Result<(), Fault> {
     form.count("tpm_limit")?.set(&mut into.tpm_limit);
     form.count("max_parallel_requests")?.set(&mut into.max_parallel_requests);
     form.name("budget_id")?.set(&mut into.budget_id);
+    check_limit_types(form)?;
     if let (Some(soft), Some(max)) = (into.soft_budget, into.max_budget)
         && (form.has("soft_budget") || form.has("max_budget"))
         && soft >= max
@@ -42,10 +45,63 @@ pub(super) fn model_limits(form: &Form, name: &str) -> Result<Given<BTreeMap<Str
     form.typed(name, "an object of whole numbers by model")
 }
 
+/// What LiteLLM keeps in the metadata of a key or a team and this gateway in fields of its own.
+const LIFTED: [&str; 3] = ["tags", "model_rpm_limit", "model_tpm_limit"];
+
+/// Takes out of metadata what has fields of its own here, as a form.
+pub(super) fn lifted(metadata: &mut Given<Map<String, Value>>) -> Result<Option<Form>, Fault> {
+    let Given::Value(metadata) = metadata else { return Ok(None) };
+    let lifted = LIFTED.iter().filter_map(|name| metadata.remove_entry(*name));
+    Form::of_value("metadata", Value::Object(lifted.collect())).map(Some)
+}
+
+/// Shows metadata with what LiteLLM's clients look for in it. `limits`: of requests and of tokens.
+pub(super) fn show_lifted(
+    metadata: &Map<String, Value>,
+    tags: &[String],
+    limits: [&BTreeMap<String, u64>; 2],
+    fields: &mut Map<String, Value>,
+) {
+    let mut metadata = metadata.clone();
+    let [requests, tokens] = limits;
+    let kept = [
+        (json!(tags), tags.is_empty()),
+        (json!(requests), requests.is_empty()),
+        (json!(tokens), tokens.is_empty()),
+    ];
+    for (name, (value, empty)) in LIFTED.into_iter().zip(kept) {
+        if !empty {
+            metadata.insert(name.to_owned(), value);
+        }
+    }
+    fields.insert("metadata".to_owned(), Value::Object(metadata));
+}
+
+/// Whether limits are meant as they are held here: each bounds what it is written for, and promises
+/// nothing of what others have left.
+fn check_limit_types(form: &Form) -> Result<(), Fault> {
+    for name in ["rpm_limit_type", "tpm_limit_type"] {
+        match form.name(name)? {
+            Given::Absent | Given::Null => {}
+            Given::Value(kind) if kind == "best_effort_throughput" => {}
+            Given::Value(kind) if matches!(&*kind, "guaranteed_throughput" | "dynamic") => {
+                let message =
+                    format!("{name}: only best_effort_throughput is supported, not {kind}");
+                return Err(Fault::value(name, message));
+            }
+            Given::Value(_) => {
+                let message = format!("{name} must be best_effort_throughput");
+                return Err(Fault::shape(name, message));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Budgets by model: `{"gpt-4o": {"budget_limit": 0.5, "time_period": "1d"}}`.
 pub(super) fn model_budgets(form: &Form) -> Result<Given<BTreeMap<String, ModelBudget>>, Fault> {
     let name = "model_max_budget";
-    let models = form.typed::<BTreeMap<String, serde_json::Value>>(name, "an object by model")?;
+    let models = form.typed::<BTreeMap<String, Value>>(name, "an object by model")?;
     let Given::Value(models) = models else {
         return Ok(if matches!(models, Given::Null) { Given::Null } else { Given::Absent });
     };
@@ -59,7 +115,7 @@ pub(super) fn model_budgets(form: &Form) -> Result<Given<BTreeMap<String, ModelB
         let budget = if value.is_object() {
             Form::of_value(name, value)?
         } else {
-            Form::of_value(name, serde_json::json!({"budget_limit": value}))?
+            Form::of_value(name, json!({"budget_limit": value}))?
         };
         let first = |one: &str, other: &str| {
             if budget.has(one) { one.to_owned() } else { other.to_owned() }
@@ -164,11 +220,9 @@ fn covers(models: &[String], model: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
-    fn form(value: serde_json::Value) -> Form {
+    fn form(value: Value) -> Form {
         Form::of_body(value.to_string().as_bytes()).unwrap()
     }
 

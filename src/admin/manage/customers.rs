@@ -39,7 +39,7 @@ pub(super) fn router() -> Router<Arc<Desk>> {
 async fn all_shown(desk: &Desk, users: &[EndUser]) -> Result<Vec<Map<String, Value>>, Fault> {
     fn payer(user: &EndUser) -> Payer<'_> {
         let scope = Scope::new(ScopeKind::EndUser, user.user_id.as_str());
-        Payer { scope, allowance: &user.allowance }
+        Payer::new(scope, &user.allowance)
     }
     spent::shown(desk, users, payer, |_, standing, fields| standing.show_bounds(fields)).await
 }

@@ -81,6 +81,11 @@ impl<'a> Draft<'a> {
         self.note(action, after.id(), Some(before), Some(after))
     }
 
+    /// Tells in the audit log of what is done to something that has no record.
+    pub(super) fn tell<R: Record>(&mut self, action: &'static str, of: &R) -> Result<(), Fault> {
+        self.note(action, of.id(), Some(of), Some(of))
+    }
+
     pub(super) fn delete<R: Record>(&mut self, record: &R) -> Result<(), Fault> {
         self.expect(record);
         self.changes.push(Change::Delete(R::KIND, record.id().into_owned()));
@@ -150,7 +155,7 @@ impl<'a> Draft<'a> {
     /// Makes all of it, or nothing. From then on requests of this gateway see it.
     /// Its turn lasts until it is dropped: what is corrected or shown afterwards belongs to it.
     pub(super) async fn make(&mut self, desk: &Desk) -> Result<(), Fault> {
-        if self.changes.is_empty() {
+        if self.changes.is_empty() && self.audit.is_empty() {
             return Ok(());
         }
         let (changes, audit) = (mem::take(&mut self.changes), mem::take(&mut self.audit));

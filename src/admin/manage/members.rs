@@ -17,6 +17,8 @@ use crate::spend::{Scope, ScopeKind};
 
 /// The most members of one request.
 const MEMBERS_MAX: usize = 500;
+/// How often users are added to a team before another gateway that changes it as well wins.
+const ADD_ATTEMPTS: u32 = 10;
 
 pub(super) fn router() -> Router<Arc<Desk>> {
     Router::new()
@@ -166,17 +168,28 @@ async fn add(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     form.unsupported(&["allowed_models"])?;
-    let mut draft = Draft::by(&desk, &operator).await?;
-    let before = own_team(&desk, &operator, &form).await?;
+    let mut attempt = 1;
+    loop {
+        match add_once(&desk, &operator, &form).await {
+            // Many are added at once where people are brought over, by several gateways.
+            Err(fault) if fault.is_stale() && attempt < ADD_ATTEMPTS => attempt += 1,
+            done => return done,
+        }
+    }
+}
+
+async fn add_once(desk: &Desk, operator: &Operator, form: &Form) -> Result<Json<Value>, Fault> {
+    let mut draft = Draft::by(desk, operator).await?;
+    let before = own_team(desk, operator, form).await?;
     let mut team = before.clone();
-    let list = listed(&form)?;
-    let joined = enlist(&desk, &operator, &mut draft, &mut team, &list, &form).await?;
+    let list = listed(form)?;
+    let joined = enlist(desk, operator, &mut draft, &mut team, &list, form).await?;
     draft.touch(&mut team.history);
     draft.replace("updated", &before, &team)?;
-    draft.make(&desk).await?;
-    let mut fields = teams::one_shown(&desk, &team).await?;
+    draft.make(desk).await?;
+    let mut fields = teams::one_shown(desk, &team).await?;
     let ids: Vec<&str> = joined.iter().map(|user| user.user_id.as_str()).collect();
-    let mut memberships = memberships(&desk, &team).await?;
+    let mut memberships = memberships(desk, &team).await?;
     memberships.retain(|entry| entry["user_id"].as_str().is_some_and(|id| ids.contains(&id)));
     let joined: Result<Vec<Value>, Fault> =
         joined.iter().map(|user| Ok(Entry::of(user)?.record)).collect();
@@ -276,7 +289,7 @@ async fn delete(
 pub(super) async fn memberships(desk: &Desk, team: &Team) -> Result<Vec<Value>, Fault> {
     let payers = team.members.iter().map(|member| {
         let id = format!("{}/{}", team.team_id, member.user_id);
-        Payer { scope: Scope::new(ScopeKind::TeamMember, id), allowance: &member.allowance }
+        Payer::new(Scope::new(ScopeKind::TeamMember, id), &member.allowance)
     });
     let payers: Vec<_> = payers.collect();
     let standings = spent::standings(desk, &payers, Timestamp::now()).await?;

@@ -42,7 +42,7 @@ async fn all_shown(
 ) -> Result<Vec<Map<String, Value>>, Fault> {
     fn payer(one: &Organisation) -> Payer<'_> {
         let scope = Scope::new(ScopeKind::Organisation, one.organization_id.as_str());
-        Payer { scope, allowance: &one.allowance }
+        Payer::new(scope, &one.allowance)
     }
     spent::shown(desk, organisations, payer, |_, standing, fields| standing.show_bounds(fields))
         .await

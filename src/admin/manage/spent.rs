@@ -23,12 +23,22 @@ pub(super) struct Standing {
     pub(super) term: Option<Term>,
     /// What bounds it: its own allowance, and that of the budget that it names.
     effective: Allowance,
+    /// Its budget is that of all who have none.
+    by_default: bool,
 }
 
 /// Somebody whose spend is asked for.
 pub(super) struct Payer<'a> {
     pub(super) scope: Scope,
     pub(super) allowance: &'a Allowance,
+    /// What holds where the allowance says nothing.
+    pub(super) default: Option<Allowance>,
+}
+
+impl<'a> Payer<'a> {
+    pub(super) fn new(scope: Scope, allowance: &'a Allowance) -> Self {
+        Self { scope, allowance, default: None }
+    }
 }
 
 impl Standing {
@@ -38,6 +48,10 @@ impl Standing {
         let reset = self.term.map(|term| term.end.to_string());
         fields.insert("budget_reset_at".to_owned(), json!(reset));
         let Some(max) = self.effective.max_budget.and_then(Usd::from_dollars) else { return };
+        if self.by_default {
+            fields.insert("max_budget".to_owned(), json!(self.effective.max_budget));
+            fields.insert("budget_duration".to_owned(), json!(self.effective.budget_duration));
+        }
         let budget = Budget { max, period: None };
         let spent = Usd::from_dollars(self.spend.max(0.0)).unwrap_or_default();
         let usage = Usage::of(Some(&budget), spent, None);
@@ -104,7 +118,12 @@ pub(super) async fn standings(
     let standings = payers.iter().map(|payer| {
         let mut effective = payer.allowance.clone();
         effective.fill_in(&budgets);
-        Standing { spend: 0.0, term: term(desk, &effective, now), effective }
+        let has_own = effective.max_budget.is_some();
+        if let Some(default) = &payer.default {
+            effective.default_to(default);
+        }
+        let by_default = !has_own && effective.max_budget.is_some();
+        Standing { spend: 0.0, term: term(desk, &effective, now), effective, by_default }
     });
     let mut standings: Vec<Standing> = standings.collect();
     let since = |standing: &Standing| standing.term.map(|term| term.start.as_microsecond());

@@ -30,7 +30,7 @@ pub(super) fn router() -> Router<Arc<Desk>> {
 async fn all_shown(desk: &Desk, tags: &[Tag]) -> Result<Vec<Map<String, Value>>, Fault> {
     fn payer(tag: &Tag) -> Payer<'_> {
         let scope = Scope::new(ScopeKind::Tag, tag.name.as_str());
-        Payer { scope, allowance: &tag.allowance }
+        Payer::new(scope, &tag.allowance)
     }
     spent::shown(desk, tags, payer, |_, standing, fields| standing.show_bounds(fields)).await
 }

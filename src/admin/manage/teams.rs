@@ -18,11 +18,9 @@ use crate::keys::record::{Key, Kind, MemberRole, Team, User};
 use crate::spend::{Scope, ScopeKind};
 
 /// What a team's record has no place for.
-const UNSUPPORTED: [&str; 11] = [
+const UNSUPPORTED: [&str; 9] = [
     "default_team_member_models",
     "model_max_budget",
-    "model_rpm_limit",
-    "model_tpm_limit",
     "secret_manager_settings",
     "team_member_budget",
     "team_member_budget_duration",
@@ -60,13 +58,15 @@ pub(super) async fn all_shown(
 ) -> Result<Vec<Map<String, Value>>, Fault> {
     fn payer(team: &Team) -> Payer<'_> {
         let scope = Scope::new(ScopeKind::Team, team.team_id.as_str());
-        Payer { scope, allowance: &team.allowance }
+        Payer::new(scope, &team.allowance)
     }
     let more = |team: &Team, _: &spent::Standing, fields: &mut Map<String, Value>| {
         let of = |role| -> Vec<&str> {
             let members = team.members.iter().filter(|member| member.role == role);
             members.map(|member| member.user_id.as_str()).collect()
         };
+        let limits = [&team.model_rpm_limit, &team.model_tpm_limit];
+        allowance::show_lifted(&team.metadata, &team.tags, limits, fields);
         fields.insert("admins".to_owned(), json!(of(MemberRole::Admin)));
         fields.insert("members".to_owned(), json!(of(MemberRole::User)));
     };
@@ -86,8 +86,18 @@ fn read(form: &Form, team: &mut Team) -> Result<(), Fault> {
     form.typed("model_aliases", "an object of texts")?.put(&mut team.model_aliases);
     allowance::read(form, &mut team.allowance)?;
     form.flag("blocked")?.put(&mut team.blocked);
+    let mut given = form.typed::<Map<String, Value>>("metadata", "an object")?;
+    if let Some(lifted) = allowance::lifted(&mut given)? {
+        limits(&lifted, team)?;
+    }
+    given.put(&mut team.metadata);
+    limits(form, team)
+}
+
+fn limits(form: &Form, team: &mut Team) -> Result<(), Fault> {
+    allowance::model_limits(form, "model_rpm_limit")?.put(&mut team.model_rpm_limit);
+    allowance::model_limits(form, "model_tpm_limit")?.put(&mut team.model_tpm_limit);
     form.texts("tags")?.put(&mut team.tags);
-    form.typed("metadata", "an object")?.put(&mut team.metadata);
     Ok(())
 }
 

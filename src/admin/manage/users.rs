@@ -15,7 +15,7 @@ use super::members::{self, Joining};
 use super::page::Page;
 use super::spent::{self, Payer};
 use super::{Desk, Draft, Fault, Form, Given, Operator, allowance, new_id};
-use crate::keys::record::{Key, Kind, MemberRole, Team, User};
+use crate::keys::record::{Allowance, Key, Kind, MemberRole, Team, User};
 use crate::keys::{Filter, Role};
 use crate::spend::{Scope, ScopeKind};
 
@@ -42,15 +42,19 @@ fn scope(user_id: &str) -> Scope {
     Scope::new(ScopeKind::User, user_id)
 }
 
+/// Who pays for a user's requests, with the budget of users that have none.
+fn payer<'a>(user: &'a User, defaults: &Allowance) -> Payer<'a> {
+    let default = user.has_default().then(|| defaults.clone());
+    Payer { default, ..Payer::new(scope(&user.user_id), &user.allowance) }
+}
+
 /// Users as they are shown, in their order.
 async fn all_shown(desk: &Desk, users: &[User]) -> Result<Vec<Map<String, Value>>, Fault> {
-    fn payer(user: &User) -> Payer<'_> {
-        Payer { scope: scope(&user.user_id), allowance: &user.allowance }
-    }
+    let defaults = &desk.source.access().ring.user_defaults;
     let more = |_: &User, _: &spent::Standing, fields: &mut Map<String, Value>| {
         fields.insert("sso_user_id".to_owned(), Value::Null);
     };
-    spent::shown(desk, users, payer, more).await
+    spent::shown(desk, users, |user| payer(user, defaults), more).await
 }
 
 async fn one_shown(desk: &Desk, user: &User) -> Result<Map<String, Value>, Fault> {
@@ -242,6 +246,10 @@ async fn update(
         } else if operator.leads(before.organization_id.as_deref()) && !own {
             check_rights(&operator, &before)?;
             check_rights(&operator, &user)?;
+            if form.has("spend") {
+                let message = "Only proxy admins can say what a user has spent.";
+                return Err(Fault::forbidden(message.to_owned()).about("spend"));
+            }
         } else {
             return Err(not_yours());
         }
@@ -250,17 +258,19 @@ async fn update(
     if user.allowance != before.allowance {
         allowance::check_budget(&desk, &user.allowance).await?;
     }
-    if user.organization_id != before.organization_id
-        && let Some(id) = &user.organization_id
-    {
-        desk.organisation(id).await?;
+    let is_bounded_anew = user.organization_id != before.organization_id
+        || user.allowance != before.allowance
+        || user.models != before.models;
+    if is_bounded_anew && let Some(id) = &user.organization_id {
+        let organisation = desk.organisation(id).await?;
+        allowance::check_organisation(&user.models, &user.allowance, &organisation)?;
     }
     draft.touch(&mut user.history);
     draft.replace("updated", &before, &user)?;
     let at = draft.at;
     let spend = match form.spent("spend")?.value() {
         Some(spend) => {
-            let payer = Payer { scope: scope(&user.user_id), allowance: &user.allowance };
+            let payer = payer(&user, &desk.source.access().ring.user_defaults);
             let standing = spent::standing(&desk, payer, at).await?;
             draft.detail("spend", &json!(standing.spend), &json!(spend));
             Some((standing, spend))

@@ -7,7 +7,6 @@ use crate::keys::directory::{StoreError, fetch};
 use crate::keys::hash::KeyHash;
 use crate::keys::principal::{Budgets, Principal, organisation_of};
 use crate::keys::record::{Allowance, BudgetRecord, Key, Organisation, Record, Team, User};
-use crate::keys::role::Role;
 
 /// A key may stand for one that stands for another, and so on; more than these are nobody's.
 const REPLACED_MAX: usize = 16;
@@ -78,7 +77,7 @@ impl KeyRing {
         }
         let mut principal = Principal::new(key, user, team, organisation, &budgets);
         if let Some(user) = &mut principal.user
-            && matches!(user.user_role, Role::InternalUser | Role::InternalUserViewer)
+            && user.has_default()
         {
             user.allowance.default_to(&settings.user_defaults);
         }

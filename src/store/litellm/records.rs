@@ -127,6 +127,8 @@ pub(super) fn team(row: &Row, beside: &Beside) -> Result<Brought, StoreError> {
         model_aliases: aliases.cloned().unwrap_or_default(),
         allowance: allowance(row, &mut findings),
         blocked: row.flag("blocked"),
+        model_rpm_limit: taken(&mut metadata, "model_rpm_limit"),
+        model_tpm_limit: taken(&mut metadata, "model_tpm_limit"),
         tags: metadata.remove("tags").map(|tags| texts(&tags)).unwrap_or_default(),
         metadata,
         history: history(row),

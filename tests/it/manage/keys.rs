@@ -1,6 +1,7 @@
 //! Keys: made, used, shown, changed, replaced, ended.
 
 use serde_json::{Value, json};
+use tollgate::keys::KeyHash;
 
 use super::{MASTER, Office, blamed};
 use crate::harness::*;
@@ -253,4 +254,24 @@ fn without_a_database_nothing_is_changed_and_that_is_told() {
     assert_eq!((reply.status, reply.error_code()), (503, "database_unavailable".to_owned()));
     assert!(!reply.body_text().contains("secret-word") && !reply.body_text().contains("nobody"));
     assert_eq!(office.client(MASTER).chat("gpt", "hi").text(), "hello", "the master key goes on");
+}
+
+#[test]
+fn a_key_of_the_file_is_seen_and_forgiven_but_not_changed() {
+    let office = Office::with(|builder| {
+        builder.top("key_settings:\n- {api_key: of-the-file, budget: {monthly_limit: 3}}")
+    });
+    let hash = KeyHash::of(b"of-the-file").to_string();
+    for named in ["of-the-file", &hash] {
+        let info = &office.show(&format!("/key/info?key={named}"))["info"];
+        assert_eq!((&info["max_budget"], &info["remaining"]), (&json!(3.0), &json!(3.0)));
+        let reset = format!("/key/{named}/reset_spend");
+        assert_eq!(office.make(&reset, &json!({"reset_to": 0}))["max_budget"], 3.0);
+    }
+    let ann = office.user("ann", "internal_user", &json!({}));
+    assert_eq!(office.get(&ann, &format!("/key/info?key={hash}")).status, 403);
+    let path = format!("/key/{hash}/reset_spend");
+    assert_eq!(office.post(&ann, &path, &json!({"reset_to": 0})).status, 403);
+    let changed = office.post(MASTER, "/key/update", &json!({"key": hash, "max_budget": 9}));
+    assert_eq!(blamed(&changed), (400, "key".to_owned()));
 }

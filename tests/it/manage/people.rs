@@ -280,3 +280,61 @@ fn an_organisation_has_an_admin_who_manages_its_teams_and_users() {
     assert_eq!(office.get(MASTER, "/team/info?team_id=n1").status, 404, "with its teams");
     assert_eq!(office.show("/v2/user/info?user_id=eve")["user_role"], "internal_user");
 }
+
+#[test]
+fn who_leads_an_organisation_gives_no_more_than_it_has() {
+    let office = Office::open();
+    office.make(
+        "/organization/new",
+        &json!({"organization_id": "o", "organization_alias": "o",
+        "max_budget": 1}),
+    );
+    let lead = office.user("lead", "org_admin", &json!({"organization_id": "o"}));
+    office.user("mia", "internal_user", &json!({"organization_id": "o", "max_budget": 0.5}));
+    let by_lead = |body: &Value| office.post(&lead, "/user/update", body);
+    assert_eq!(by_lead(&json!({"user_id": "mia", "max_budget": 1})).status, 200);
+    let beyond = by_lead(&json!({"user_id": "mia", "max_budget": 2}));
+    assert_eq!(blamed(&beyond), (400, "max_budget".to_owned()));
+    let forgiven = by_lead(&json!({"user_id": "mia", "spend": 0}));
+    assert_eq!(blamed(&forgiven), (403, "spend".to_owned()));
+}
+
+#[test]
+fn a_user_without_a_budget_is_shown_the_one_that_holds() {
+    let office = Office::with(|builder| {
+        builder.litellm("max_internal_user_budget: 2\ninternal_user_budget_duration: daily")
+    });
+    office.user("ann", "internal_user", &json!({}));
+    office.user("bea", "internal_user", &json!({"max_budget": 5}));
+    office.user("root", "proxy_admin", &json!({}));
+    let shown = |user: &str| office.show(&format!("/v2/user/info?user_id={user}"));
+    let ann = shown("ann");
+    assert_eq!((&ann["max_budget"], &ann["budget_duration"]), (&json!(2.0), &json!("daily")));
+    assert_eq!((&ann["remaining"], &ann["percentage_used"]), (&json!(2.0), &json!(0.0)));
+    assert!(ann["budget_reset_at"].is_string(), "{ann}");
+    assert_eq!(shown("bea")["max_budget"], 5.0);
+    assert_eq!(shown("root")["max_budget"], Value::Null, "admins have none");
+}
+
+#[test]
+fn bounds_that_nobody_would_hold_are_refused_wherever_they_stand() {
+    let office = Office::open();
+    for (path, body, field) in [
+        ("/key/generate", json!({"tag_rpm_limit": {"x": 1}}), "tag_rpm_limit"),
+        ("/key/generate", json!({"metadata": {"tpd_limit": 1}}), "metadata.tpd_limit"),
+        ("/key/generate", json!({"rpm_limit_type": "guaranteed_throughput"}), "rpm_limit_type"),
+        ("/team/new", json!({"model_otpm_limit": {"gpt": 1}}), "model_otpm_limit"),
+        (
+            "/organization/new",
+            json!({"organization_alias": "o", "metadata": {"model_rpm_limit": {"gpt": 1}}}),
+            "metadata.model_rpm_limit",
+        ),
+    ] {
+        let reply = office.post(MASTER, path, &body);
+        assert_eq!(blamed(&reply), (400, field.to_owned()), "{body}");
+    }
+    let unknown = office.post(MASTER, "/key/generate", &json!({"tpm_limit_type": "most"}));
+    assert_eq!(blamed(&unknown), (422, "tpm_limit_type".to_owned()));
+    // LiteLLM's forms send it so.
+    assert_eq!(office.make("/key/generate", &json!({"max_budget": ""}))["max_budget"], Value::Null);
+}

@@ -105,6 +105,32 @@ fn a_model_of_a_key_has_a_limit_of_its_own() {
 }
 
 #[test]
+fn a_model_of_a_team_has_one_limit_for_all_its_keys() {
+    let provider = ten_tokens();
+    let gateway = gateway::with(group("gpt").deployment(openai(&provider)))
+        .and(group("other").deployment(openai(&provider)))
+        .master_key(MASTER)
+        .start();
+    let master = holder(&gateway, MASTER);
+    for body in [
+        json!({"team_id": "said", "model_rpm_limit": {"gpt": 1}}),
+        json!({"team_id": "kept", "metadata": {"model_rpm_limit": {"gpt": 1}, "floor": 3}}),
+    ] {
+        let made = master.post("/team/new").json(&body).send();
+        assert_eq!(made.status, 200, "{made:?}");
+        let metadata = &made.json()["metadata"];
+        assert_eq!(metadata["model_rpm_limit"], json!({"gpt": 1}), "where LiteLLM shows it");
+        let team = json!({"team_id": body["team_id"]});
+        let keys = [key(&gateway, team.clone()), key(&gateway, team)];
+        let [first, second] = keys.each_ref().map(|key| holder(&gateway, key));
+        assert_eq!(ask(&first).send().status, 200);
+        let refused = ask(&second).send();
+        assert!(refused.error_message().contains("model_per_team"), "{refused:?}");
+        assert_eq!(second.chat("other", "hi").status, 200);
+    }
+}
+
+#[test]
 fn what_fails_keeps_no_tokens_and_no_place() {
     let provider = upstream::openai().replies(status(500)).start();
     let gateway = priced(&provider).router("num_retries: 0\ndisable_cooldowns: true").start();

@@ -165,7 +165,7 @@ async fn update_one(desk: &Desk, operator: &Operator, form: &Form) -> Result<Key
     let at = draft.at;
     let spend = match form.spent("spend")?.value() {
         Some(spend) => {
-            let payer = Payer { scope: scope(&key), allowance: &key.allowance };
+            let payer = Payer::new(scope(&key), &key.allowance);
             let standing = spent::standing(desk, payer, at).await?;
             draft.detail("spend", &json!(standing.spend), &json!(spend));
             Some((standing, spend))
@@ -336,7 +336,7 @@ async fn replace(
     let (at, spend) = (draft.at, form.spent("spend")?.value());
     draft.make(desk).await?;
     if let Some(spend) = spend {
-        let payer = Payer { scope: scope(&key), allowance: &key.allowance };
+        let payer = Payer::new(scope(&key), &key.allowance);
         let standing = spent::standing(desk, payer, at).await?;
         spent::correct(desk, &scope(&key), &standing, spend, at).await?;
     }
@@ -400,17 +400,27 @@ pub(super) async fn reset_spend(
         }
     };
     let mut draft = Draft::by(&desk, &operator).await?;
-    let key = in_force(run_key(&desk, &operator, &named).await?)?;
-    let payer = Payer { scope: scope(&key), allowance: &key.allowance };
+    // A key of the file has no record, but spends like any other.
+    let of_file = desk.static_key(hash_of(&named)).filter(|_| operator.changes_all());
+    let key = match &of_file {
+        Some(key) => key.clone(),
+        None => in_force(run_key(&desk, &operator, &named).await?)?,
+    };
+    let payer = Payer::new(scope(&key), &key.allowance);
     let standing = spent::standing(&desk, payer, draft.at).await?;
     if reset_to > standing.spend {
         let message =
             format!("reset_to ({reset_to}) must be <= current spend ({})", standing.spend);
         return Err(Fault::value("reset_to", message));
     }
-    let mut after = key.clone();
-    draft.touch(&mut after.history);
-    draft.replace("spend_reset", &key, &after)?;
+    match of_file {
+        Some(_) => draft.tell("spend_reset", &key)?,
+        None => {
+            let mut after = key.clone();
+            draft.touch(&mut after.history);
+            draft.replace("spend_reset", &key, &after)?;
+        }
+    }
     draft.detail("spend", &json!(standing.spend), &json!(reset_to));
     let at = draft.at;
     draft.make(&desk).await?;

@@ -9,9 +9,6 @@ use crate::admin::form::{Form, Given};
 use crate::keys::record::{Key, KeyType};
 use crate::keys::{KeyHash, expiry};
 
-/// What LiteLLM keeps in the metadata of a key and this gateway in fields of its own.
-const LIFTED: [&str; 3] = ["tags", "model_rpm_limit", "model_tpm_limit"];
-
 /// A key that says nothing yet.
 pub(super) fn blank(token: KeyHash) -> Key {
     Key {
@@ -69,10 +66,8 @@ fn limits(form: &Form, key: &mut Key) -> Result<(), Fault> {
 /// The metadata, without what is kept elsewhere.
 fn metadata(form: &Form, key: &mut Key) -> Result<(), Fault> {
     let mut given = form.typed::<Map<String, Value>>("metadata", "an object")?;
-    if let Given::Value(metadata) = &mut given {
-        let lifted = LIFTED.iter().filter_map(|name| metadata.remove_entry(*name));
-        let lifted: Map<String, Value> = lifted.collect();
-        limits(&Form::of_value("metadata", Value::Object(lifted))?, key)?;
+    if let Some(lifted) = allowance::lifted(&mut given)? {
+        limits(&lifted, key)?;
     }
     given.put(&mut key.metadata);
     Ok(())

@@ -56,7 +56,7 @@ async fn answer(
     if let Some(spent) = spent.filter(|_| operator.changes_all()) {
         // Before the key is there: what it is said to have spent by mistake then bounds nothing. Whoever
         // tries again with the same key corrects it to the same sum.
-        let payer = Payer { scope: scope(&issued.key), allowance: &issued.key.allowance };
+        let payer = Payer::new(scope(&issued.key), &issued.key.allowance);
         let standing = spent::standing(desk, payer, draft.at).await?;
         spent::correct(desk, &scope(&issued.key), &standing, spent, draft.at).await?;
     }

@@ -59,8 +59,20 @@ fn scope(key: &Key) -> Scope {
 impl Desk {
     /// A key by itself or by its hash.
     async fn key(&self, named: &str) -> Result<Key, Fault> {
-        let absent = || Fault::absent("key", "Key not found in database".to_owned());
-        self.find(&hash_of(named).to_string()).await?.ok_or_else(absent)
+        let hash = hash_of(named);
+        let absent = || match self.static_key(hash) {
+            Some(_) => {
+                let message = "This key stands in the configuration file: it is changed there.";
+                Fault::value("key", message.to_owned())
+            }
+            None => Fault::absent("key", "Key not found in database".to_owned()),
+        };
+        self.find(&hash.to_string()).await?.ok_or_else(absent)
+    }
+
+    /// A key of the configuration file, which is in no database.
+    fn static_key(&self, hash: KeyHash) -> Option<Key> {
+        self.source.access().static_keys.get(&hash).map(|holder| holder.key.clone())
     }
 
     async fn key_by_alias(&self, alias: &str) -> Result<Option<Key>, Fault> {
@@ -104,19 +116,8 @@ fn shown(
     let Value::Object(mut fields) = Entry::of(key)?.record else { return Ok(Map::new()) };
     standing.show(&mut fields);
     fields.remove("account");
-    // Clients look for these in the metadata, where LiteLLM keeps them.
-    let mut metadata = key.metadata.clone();
-    let kept = [
-        ("tags", json!(key.tags), key.tags.is_empty()),
-        ("model_rpm_limit", json!(key.model_rpm_limit), key.model_rpm_limit.is_empty()),
-        ("model_tpm_limit", json!(key.model_tpm_limit), key.model_tpm_limit.is_empty()),
-    ];
-    for (name, value, empty) in kept {
-        if !empty {
-            metadata.insert(name.to_owned(), value);
-        }
-    }
-    fields.insert("metadata".to_owned(), Value::Object(metadata));
+    let limits = [&key.model_rpm_limit, &key.model_tpm_limit];
+    super::allowance::show_lifted(&key.metadata, &key.tags, limits, &mut fields);
     let budget = budget.map(Entry::of).transpose()?.map(|entry| entry.record);
     fields.insert("litellm_budget_table".to_owned(), budget.unwrap_or(Value::Null));
     for name in ["config", "permissions", "model_spend"] {
@@ -127,7 +128,7 @@ fn shown(
 
 /// Several keys as they are shown, in their order.
 pub(super) async fn all_shown(desk: &Desk, keys: &[Key]) -> Result<Vec<Map<String, Value>>, Fault> {
-    let payers = keys.iter().map(|key| Payer { scope: scope(key), allowance: &key.allowance });
+    let payers = keys.iter().map(|key| Payer::new(scope(key), &key.allowance));
     let payers: Vec<_> = payers.collect();
     let standings = spent::standings(desk, &payers, jiff::Timestamp::now()).await?;
     let budgets = spent::budgets(desk, keys.iter().map(|key| &key.allowance)).await?;

@@ -31,17 +31,13 @@ pub(super) async fn info(
     let Some(named) = named.or_else(|| own.map(str::to_owned)) else {
         return Err(Fault::absent("key", "Key not found in database".to_owned()));
     };
-    let hash = hash_of(&named).to_string();
-    let key = match desk.find::<Key>(&hash).await? {
+    let hash = hash_of(&named);
+    let key = match desk.find::<Key>(&hash.to_string()).await?.or_else(|| desk.static_key(hash)) {
         Some(key) => key,
-        // A key of the configuration file is in no database.
-        None => match operator.principal().filter(|_| own == Some(&hash)) {
-            Some(principal) => principal.key.clone(),
-            None if operator.sees_all() => {
-                return Err(Fault::absent("key", "Key not found in database".to_owned()));
-            }
-            None => return Err(not_yours(&operator)),
-        },
+        None if operator.sees_all() => {
+            return Err(Fault::absent("key", "Key not found in database".to_owned()));
+        }
+        None => return Err(not_yours(&operator)),
     };
     if !sees(&desk, &operator, &key).await? {
         return Err(not_yours(&operator));
@@ -63,7 +59,9 @@ pub(super) async fn infos(
     };
     let mut keys = Vec::new();
     for named in named.iter().take(KEYS_MAX) {
-        if let Some(key) = desk.find::<Key>(&hash_of(named).to_string()).await?
+        let hash = hash_of(named);
+        let found = desk.find::<Key>(&hash.to_string()).await?;
+        if let Some(key) = found.or_else(|| desk.static_key(hash))
             && sees(&desk, &operator, &key).await?
         {
             keys.push(key);
