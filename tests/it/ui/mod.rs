@@ -1,5 +1,7 @@
 //! The dashboard's side of the gateway: its files, sessions of browsers, and what its pages ask for.
 
+mod live;
+mod overview;
 mod pages;
 mod session;
 
