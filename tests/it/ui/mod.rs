@@ -4,6 +4,7 @@ mod live;
 mod overview;
 mod pages;
 mod session;
+mod speed;
 
 use http::Method;
 use serde_json::{Value, json};
