@@ -322,8 +322,10 @@ pub struct TrafficQuery {
     /// Of whole steps.
     pub span: Span,
     pub step: Step,
-    /// The step of durations: of longer ones there are fewer to read.
+    /// The step of durations over time: of longer ones there are fewer to read.
     pub times: Step,
+    /// The step of durations by place. There are many of them, so the longest that fits the span.
+    pub times_of_places: Step,
     /// Only the sums by place: no series and no classes of errors.
     pub brief: bool,
     pub group: Option<String>,

@@ -318,7 +318,7 @@ pub(super) async fn traffic(pool: &AnyPool, query: &TrafficQuery) -> Result<Traf
             sums(&["requests", "sum_us"])
         );
         let grouped = format!(" GROUP BY {PLACE}, measure, bucket ORDER BY {PLACE}");
-        let rows = rows(pool, conditions(query, query.times), &selected, &grouped).await?;
+        let rows = rows(pool, conditions(query, query.times_of_places), &selected, &grouped).await?;
         let mut all: Vec<(Place, Times)> = Vec::new();
         for row in &rows {
             let place = place(row)?;

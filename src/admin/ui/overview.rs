@@ -50,8 +50,10 @@ struct Asked {
 struct Steps {
     span: Span,
     step: Step,
-    /// Of durations.
+    /// Of durations over time.
     times: Step,
+    /// Of durations by place.
+    times_of_places: Step,
     /// Who paid is known by days only.
     daily: bool,
 }
@@ -75,7 +77,8 @@ impl Steps {
         let daily = !is_short || step == Step::Day || !recent(PAYERS_KEPT_US);
         // What is known by days only is to fit to the rest.
         let whole = if is_short && step != Step::Day { step } else { Step::Day };
-        Self { span: whole.widen(asked), step, times, daily }
+        let times_of_places = if whole == Step::Day { Step::Day } else { times };
+        Self { span: whole.widen(asked), step, times, times_of_places, daily }
     }
 
     /// The span of the same length just before, with steps that are still kept.
@@ -88,7 +91,8 @@ impl Steps {
             step => step,
         };
         let daily = self.daily || !is_kept(PAYERS_KEPT_US);
-        Self { span, step: coarser(self.step), times: coarser(self.times), daily }
+        let (times, times_of_places) = (coarser(self.times), coarser(self.times_of_places));
+        Self { span, step: coarser(self.step), times, times_of_places, daily }
     }
 }
 
@@ -177,6 +181,7 @@ async fn of_all(ui: &Ui, asked: &Asked, now_us: i64) -> Result<Value, Fault> {
         span: steps.span,
         step: steps.step,
         times: steps.times,
+        times_of_places: steps.times_of_places,
         brief,
         group: asked.group.clone(),
         provider: asked.provider.clone(),
@@ -735,6 +740,7 @@ mod tests {
             let found = steps(length, length, of_payers);
             assert_eq!((found.step, found.times, found.daily), (step, times, daily), "{length}");
             let whole = if length > 2 * DAY_US { DAY_US } else { step.us() };
+            assert!(found.times_of_places.us() <= whole.max(HOUR_US), "no more than is asked for");
             assert_eq!((found.span.from_us % whole, found.span.to_us % whole), (0, 0));
         }
     }
@@ -758,6 +764,7 @@ mod tests {
             span: Span { from_us: 0, to_us: 2 * HOUR_US },
             step: Step::Quarter,
             times: Step::Hour,
+            times_of_places: Step::Hour,
             daily: false,
         };
         let counts = Counts { requests: 3, timeouts: 1, ..Counts::default() };
@@ -778,6 +785,7 @@ mod tests {
             span: Span { from_us: 0, to_us: 14 * DAY_US },
             step: Step::Hour,
             times: Step::Day,
+            times_of_places: Step::Day,
             daily: true,
         };
         let attempts = (0..336)

@@ -57,6 +57,7 @@ fn query(step: Step) -> TrafficQuery {
         span: step.widen(Span { from_us, to_us: from_us + Step::Hour.us() }),
         step,
         times: step,
+        times_of_places: step,
         brief: false,
         group: None,
         provider: None,
