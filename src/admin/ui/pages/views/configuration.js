@@ -21,6 +21,9 @@ function Outcome({ done }) {
 
 const shown = (value) => (value !== null && typeof value === 'object' ? JSON.stringify(value, null, 1).replace(/\n\s*/g, ' ') : String(value));
 
+/** Long names may go on in the next line after a dot or an underscore. */
+const breakable = (name) => name.split(/(?<=[._])/).map((part) => html`${part}<wbr />`);
+
 export function Configuration({ session, query, change }) {
   const data = useLoad((signal) => get('/ui/api/config', {}, signal), []);
   const [state, setState] = useState({});
@@ -55,7 +58,7 @@ export function Configuration({ session, query, change }) {
           <div class="body">${found.warnings.length ? html`<ul class="stack warnings">${found.warnings.map((one) => html`<li key=${one}><${Notice} kind="warn">${one}<//></li>`)}</ul>` : html`<p class="soft">The file has nothing to warn of.</p>`}</div></section>
         <section class="card" aria-label="Options"><header><h2>Options of the file</h2><input class="input small search" type="search" aria-label="Search options" placeholder="Option or value" value=${typed} onInput=${(event) => setTyped(event.target.value)} /></header>
           <div class="body flush">${settings.length ? html`<${Table} caption="Options" rows=${settings} keyOf=${(one) => one.option} columns=${[
-            { name: 'option', title: 'Option', head: true, cell: (one) => html`<code>${one.option}</code>` },
+            { name: 'option', title: 'Option', head: true, cell: (one) => html`<code>${breakable(one.option)}</code>` },
             { name: 'value', title: 'Value', cell: (one) => html`<code class="value">${shown(one.value)}</code>` },
           ]} />` : html`<${Empty} title="No option fits">${found.settings.length ? 'Nothing found for this search.' : 'The file sets none beside its models.'}<//>`}</div></section>`;
       }}<//>

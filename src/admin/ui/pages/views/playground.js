@@ -10,6 +10,9 @@ import { Icon } from '../parts/icons.js';
 import { Head } from '../parts/shell.js';
 import { Empty, Problem } from '../parts/states.js';
 
+/** On a phone the settings stand before the conversation, so they begin folded. */
+const WIDE = matchMedia('(min-width: 961px)').matches;
+
 /** Talks to the gateway; `put` gets what is known so far, again and again. */
 async function talk(body, signal, put) {
   const began = performance.now();
@@ -132,12 +135,12 @@ export function Playground({ query, change }) {
             : html`<button type="submit" class="button primary" disabled=${!text.trim() || !model}><${Icon} name="send" />Send</button>`}
         </form>
       </section>
-      <section class="card settings" aria-label="Settings"><div class="body form">
+      <section class="card settings" aria-label="Settings"><details open=${WIDE}><summary>Settings</summary><div class="body form">
         <${Choice} label="Model" value=${model} options=${names.map((name) => [name, name])} onChange=${(name) => change({ model: name })} />
         <${Area} label="System prompt" rows=${4} value=${system} onChange=${setSystem} placeholder="None" />
         <${Amount} label="Temperature" value=${heat} onChange=${setHeat} placeholder="The model's own" problem=${problems.heat} />
         <${Amount} label="Most tokens of the reply" whole value=${most} onChange=${setMost} placeholder="The model's own" problem=${problems.most} />
         <${Check} label="Stream the reply" value=${stream} onChange=${(on) => change({ stream: on ? '' : 'off' })} />
-      </div></section>
+      </div></details></section>
     </div>`;
 }

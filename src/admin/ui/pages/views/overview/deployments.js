@@ -19,7 +19,7 @@ export function Uptime({ data }) {
       })}
       ${cells.length > 1 && html`<li class="faint ends" aria-hidden="true"><span></span><span class="between"><span>${when(cells[0].at)}</span><span>${when(cells.at(-1).at + data.uptime[0].step)}</span></span><span></span></li>`}
     </ul>
-    <p class="key faint" aria-hidden="true"><i class="up"></i>up<i class="part"></i>some failed<i class="down"></i>half or more failed<i></i>no attempts</p></div></section>`;
+    <p class="key faint" aria-hidden="true"><span><i class="up"></i>up</span><span><i class="part"></i>some failed</span><span><i class="down"></i>half or more failed</span><span><i></i>no attempts</span></p></div></section>`;
 }
 
 export function Deployments({ data, query, change }) {
