@@ -58,6 +58,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "failure",
             "dialect",
             "seal",
+            "secret",
             "money",
             "usage",
         ],

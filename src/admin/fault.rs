@@ -62,6 +62,16 @@ impl Fault {
         Self::new(403, "auth_error", "not_allowed", message)
     }
 
+    /// The caller has to wait.
+    pub(super) fn too_many(code: &'static str, message: String) -> Self {
+        Self::new(429, "rate_limit_error", code, message)
+    }
+
+    /// It is our fault.
+    pub(super) fn broken(message: &str) -> Self {
+        Self::new(500, "internal_server_error", "internal_error", message.to_owned())
+    }
+
     pub(crate) fn response(&self, request_id: Option<&str>) -> Response {
         let problem = Problem {
             status: self.status,

@@ -24,6 +24,7 @@ mod problem;
 mod reports;
 pub mod rights;
 pub mod routes;
+mod ui;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,12 +45,15 @@ pub use self::config::Operations;
 pub(crate) use self::gate::Operator;
 use self::insight::Insight;
 pub use self::problem::{ClientDialect, Problem};
+pub use self::ui::{Sessions, Visitor};
 use crate::books;
 use crate::keys::{self, Access, Caller, Directory, Issuing, KeyRing};
+pub use crate::snapshot::Dashboard;
 use crate::spend::Ledger;
 use crate::spend::Scope;
 use crate::telemetry::{DeploymentState, Metrics};
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The header that names a request, in both directions.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What the server as a whole takes.
@@ -81,6 +85,8 @@ pub trait Source: Insight {
     fn limits(&self) -> Option<LimitsHealth> {
         None
     }
+    /// What is to be known of the pages at `/ui`.
+    fn dashboard(&self) -> Arc<Dashboard>;
     /// The process is about to end: no new work should be sent here.
     fn draining(&self) -> bool;
     /// What would become of a request now, without calling anyone; or status and body of the error
@@ -135,6 +141,7 @@ pub struct Stores {
 #[derive(Clone)]
 pub struct Admin {
     router: Router,
+    sessions: Arc<Sessions>,
 }
 
 pub(crate) struct Shared {
@@ -143,6 +150,7 @@ pub(crate) struct Shared {
     operations: Option<Arc<dyn Operations>>,
     stores: Stores,
     metrics: Arc<Metrics>,
+    sessions: Arc<Sessions>,
     /// Unix time of the start: `created` of every model.
     started: u64,
 }
@@ -156,8 +164,7 @@ impl Admin {
         metrics: Arc<Metrics>,
         started: u64,
     ) -> Self {
-        let shared = Shared { source, operations: None, stores, metrics, started };
-        Self { router: router(Arc::new(shared)) }
+        Self::with(source, None, stores, metrics, started)
     }
 
     /// The same, with routes by which the process is operated.
@@ -169,8 +176,32 @@ impl Admin {
         metrics: Arc<Metrics>,
         started: u64,
     ) -> Self {
-        let shared = Shared { source, operations: Some(operations), stores, metrics, started };
-        Self { router: router(Arc::new(shared)) }
+        Self::with(source, Some(operations), stores, metrics, started)
+    }
+
+    fn with(
+        source: Arc<dyn Source>,
+        operations: Option<Arc<dyn Operations>>,
+        stores: Stores,
+        metrics: Arc<Metrics>,
+        started: u64,
+    ) -> Self {
+        let sessions = Arc::new(Sessions::default());
+        let shared = Shared {
+            source,
+            operations,
+            stores,
+            metrics,
+            sessions: Arc::clone(&sessions),
+            started,
+        };
+        Self { router: router(Arc::new(shared)), sessions }
+    }
+
+    /// Who calls with a browser's session.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     /// Answers as if there were no such path.
@@ -268,6 +299,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .merge(reports::router(reports))
         .merge(deployments::router(deployments))
         .merge(manage::router(&shared))
+        .merge(ui::router())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), gate::enter))

@@ -33,6 +33,11 @@ const RIGHTS: &[(&str, Right)] = &[
     ("/health/liveliness", Right::Open),
     ("/health/liveness", Right::Open),
     ("/health/readiness", Right::Open),
+    // The dashboard. Its files are no secret; what they show is asked for.
+    ("/ui", Right::Open),
+    ("/ui/", Right::Open),
+    ("/ui/{*path}", Right::Open),
+    ("/ui/api/session", Right::Open),
     ("/metrics", Right::Metrics),
     ("/metrics/", Right::Metrics),
     ("/models", Right::AnyKey),

@@ -101,7 +101,8 @@ pub const KEPT_UNDER: [&str; 2] = ["/v1", ""];
 /// own. What load balancers and clients ask for is not.
 #[must_use]
 pub fn is_for_operators(path: &str) -> bool {
-    const MANAGED: [&str; 12] = [
+    const MANAGED: [&str; 13] = [
+        "/ui/",
         "/config/",
         "/key/",
         "/v2/key/",
@@ -116,7 +117,7 @@ pub fn is_for_operators(path: &str) -> bool {
         "/tag/",
     ];
     match path {
-        "/" | "/health" | "/metrics" | "/metrics/" => true,
+        "/" | "/ui" | "/health" | "/metrics" | "/metrics/" => true,
         // A client may ask what its own key is.
         "/key/info" | "/key/health" => false,
         _ => MANAGED.iter().any(|prefix| path.starts_with(prefix)),
@@ -144,7 +145,7 @@ pub struct Listed {
 }
 
 /// What a person should know of; other spellings of the same paths are left out.
-pub const LISTED: [Listed; 38] = [
+pub const LISTED: [Listed; 39] = [
     post("/v1/chat/completions", "Chat completions"),
     post("/openai/deployments/{model}/chat/completions", "Chat completions, as Azure's SDK asks"),
     post("/v1beta/models/{model}:generateContent", "Google's generateContent"),
@@ -171,6 +172,7 @@ pub const LISTED: [Listed; 38] = [
     fetch("/v1/models", "The models that can be asked for"),
     fetch("/v1/models/{id}", "One model"),
     fetch("/v1beta/models", "The models in Google's shape"),
+    fetch("/ui", "The dashboard"),
     fetch("/health", "Health of the model groups, from the traffic so far"),
     fetch("/health/liveliness", "Whether the process runs"),
     fetch("/health/readiness", "Whether the process takes requests"),
@@ -208,7 +210,15 @@ mod tests {
 
     #[test]
     fn management_is_for_operators_and_ones_own_key_is_for_everybody() {
-        for path in ["/key/generate", "/v2/team/list", "/end_user/new", "/config/reload", "/"] {
+        for path in [
+            "/key/generate",
+            "/v2/team/list",
+            "/end_user/new",
+            "/config/reload",
+            "/",
+            "/ui",
+            "/ui/api/live",
+        ] {
             assert!(is_for_operators(path), "{path}");
         }
         for path in ["/key/info", "/v1/models", "/health/readiness", "/v1/chat/completions"] {

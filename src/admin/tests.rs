@@ -50,6 +50,10 @@ impl Source for Fixed {
         TimeZone::UTC
     }
 
+    fn dashboard(&self) -> Arc<Dashboard> {
+        Arc::default()
+    }
+
     fn draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }

@@ -16,7 +16,9 @@ use super::intake;
 use super::reply;
 use super::{Audience, Gateway};
 use crate::admin::routes;
-use crate::admin::{DeploymentHealth, GroupHealth, LimitsHealth, Model, Source};
+use crate::admin::{
+    Dashboard, DeploymentHealth, GroupHealth, LimitsHealth, Model, Source, Visitor,
+};
 use crate::catalog::Resolved;
 use crate::keys::{Access, Caller, Issuing};
 use crate::quota::{Mode, Quota};
@@ -48,6 +50,7 @@ pub(super) async fn answer(
     if let Ok(id) = HeaderValue::from_str(&ctx.request_id) {
         request.headers_mut().insert("x-request-id", id);
     }
+    request.extensions_mut().insert(visitor(session, ctx));
     let hidden = gateway.audience == Audience::Clients && routes::is_for_operators(head.uri.path());
     let answer = if hidden {
         gateway.admin.unknown(request).await
@@ -65,6 +68,21 @@ pub(super) async fn answer(
     ctx.status = Some(parts.status.as_u16());
     ctx.relayed.bytes_sent = body.len() as u64;
     reply::write_whole(session, Box::new(head), body).await
+}
+
+/// What the connection says of who sends a request.
+pub(super) fn visitor(session: &Session, ctx: &RequestCtx) -> Visitor {
+    let digest = session.digest();
+    let mut is_secure = digest.is_some_and(|digest| digest.ssl_digest.is_some());
+    if !is_secure {
+        let forwarded = &ctx.snapshot.edge.forwarded;
+        let peer = session.client_addr().and_then(|address| address.as_inet());
+        // Whoever says so without being a proxy of ours only gets a cookie that he does not send back.
+        let said = session.req_header().headers.get("x-forwarded-proto");
+        is_secure = forwarded.trusts(peer.map(|peer| peer.ip()))
+            && said.is_some_and(|said| said.as_bytes().eq_ignore_ascii_case(b"https"));
+    }
+    Visitor { ip: ctx.client_ip, is_secure }
 }
 
 /// What the routes are told of the running gateway.
@@ -107,6 +125,10 @@ impl Source for View {
 
     fn zone(&self) -> TimeZone {
         self.snapshot.load().admission.zone.clone()
+    }
+
+    fn dashboard(&self) -> Arc<Dashboard> {
+        Arc::clone(&self.snapshot.load().dashboard)
     }
 
     fn spent_changed(&self, scope: &Scope) {

@@ -10,6 +10,7 @@ mod checks;
 mod clouds;
 mod credentials;
 mod custom;
+mod dashboard;
 mod edge;
 mod fallbacks;
 mod fetching;
@@ -107,6 +108,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
             traffic.max_parallel_requests.and_then(|bound| u64::try_from(bound).ok());
     }
     let alerts = quota::alerts(&mut sections, context);
+    let (dashboard, baseline_spot) = dashboard::dashboard(&mut sections, context);
     let issuing = Arc::new(issuing::issuing(&mut sections, context));
     let defaults = router::attempt_defaults(&mut sections);
     let prices = deployments::prices(&mut sections, context);
@@ -165,6 +167,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         .inferring(deployments::provider_of)
         .with_weights(&written.weights);
     let catalog = mounts.mount(catalog);
+    dashboard::check_baseline(&dashboard, baseline_spot, (&catalog, &prices), problems);
     let warnings: Vec<Arc<str>> = Vec::new();
     Some(Snapshot {
         catalog,
@@ -183,6 +186,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         admission,
         redis,
         alerts,
+        dashboard: Arc::new(dashboard),
         warnings,
     })
 }
