@@ -8,7 +8,7 @@ from conftest import eventually
 
 
 def say(page, text):
-    page.get_by_label("Message").fill(text)
+    page.get_by_role("textbox", name="Message").fill(text)
     page.keyboard.press("Enter")
 
 
@@ -78,7 +78,7 @@ def test_a_refusal_is_told_in_the_gateways_words(admin):
 
 def test_a_new_line_is_no_message(admin):
     page = admin.open("/playground")
-    box = page.get_by_label("Message")
+    box = page.get_by_role("textbox", name="Message")
     box.fill("one")
     page.keyboard.press("Shift+Enter")
     page.keyboard.type("two")

@@ -50,7 +50,7 @@ export function Records({ kind, title, lead, noun, query, change, list, find, id
     <${Head} title=${title} lead=${lead} tools=${mayMake && html`<button type="button" class="button primary" onClick=${() => change({ new: '1' }, {})}><${Icon} name="plus" />New ${noun}</button>`} />
     <div class="stack">
       ${extra}
-      <section class="card" aria-label=${title}>
+      <section class="card">
         <header><input class="input small search" type="search" aria-label=${`Search ${title.toLowerCase()}`} placeholder=${hint} value=${typed} onInput=${(event) => setTyped(event.target.value)} /></header>
         <div class="body flush"><${Loaded} of=${state} height=${240}>${(data) => (data.rows.length
           ? html`<div><${Table} caption=${title} columns=${columns((row) => ({ ...query, open: idOf(row) }))} rows=${data.rows} keyOf=${idOf} />

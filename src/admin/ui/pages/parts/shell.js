@@ -56,7 +56,7 @@ export function Shell({ session, pages, children }) {
     </header>
     <div class="shell">
       ${open && html`<div class="veil" onClick=${() => setOpen(false)}></div>`}
-      <div id="side" class="side ${open ? 'open' : ''}" ref=${side}>
+      <aside id="side" class="side ${open ? 'open' : ''}" aria-label="Dashboard" ref=${side}>
         <${Brand} />
         <button type="button" class="button plain icon close" aria-label="Close the menu" onClick=${() => { setOpen(false); menu.current?.focus(); }}><${Icon} name="close" /></button>
         <nav aria-label="Pages">
@@ -79,7 +79,7 @@ export function Shell({ session, pages, children }) {
             <${ThemeSwitch} />
           </div>
         </div>
-      </div>
+      </aside>
       <main class="main" id="main" tabindex="-1">${children}</main>
     </div>`;
 }

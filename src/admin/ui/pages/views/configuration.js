@@ -56,7 +56,7 @@ export function Configuration({ session, query, change }) {
         </dl></div></section>
         <section class="card"><header><h2>Warnings</h2><span class="note">${found.warnings.length ? count(found.warnings.length) : 'none'}</span></header>
           <div class="body">${found.warnings.length ? html`<ul class="stack warnings">${found.warnings.map((one) => html`<li key=${one}><${Notice} kind="warn">${one}<//></li>`)}</ul>` : html`<p class="soft">The file has nothing to warn of.</p>`}</div></section>
-        <section class="card" aria-label="Options"><header><h2>Options of the file</h2><input class="input small search" type="search" aria-label="Search options" placeholder="Option or value" value=${typed} onInput=${(event) => setTyped(event.target.value)} /></header>
+        <section class="card"><header><h2>Options of the file</h2><input class="input small search" type="search" aria-label="Search options" placeholder="Option or value" value=${typed} onInput=${(event) => setTyped(event.target.value)} /></header>
           <div class="body flush">${settings.length ? html`<${Table} caption="Options" rows=${settings} keyOf=${(one) => one.option} columns=${[
             { name: 'option', title: 'Option', head: true, cell: (one) => html`<code>${breakable(one.option)}</code>` },
             { name: 'value', title: 'Value', cell: (one) => html`<code class="value">${shown(one.value)}</code>` },

@@ -117,7 +117,7 @@ export function Playground({ query, change }) {
       <button type="button" class="button" onClick=${() => { running.current?.abort(); setTalked([]); setError(null); }}>New conversation</button>`} />
     <div class="playground">
       <section class="card talk" aria-label="Conversation">
-        <div class="messages" ref=${end} role="log" aria-live="polite" aria-busy=${String(busy)} aria-label="Messages" tabindex="0">
+        <div class="messages" ref=${end} role="log" aria-live="polite" aria-busy=${String(busy)} aria-label="What was said" tabindex="0">
           ${talked.length === 0 && html`<${Empty} title=${model ? `Say something to ${model}` : 'No model'}>${models.error ? models.error.message : model ? 'The reply is streamed as it comes.' : models.data ? 'This key may call no model.' : 'Asking which models there are…'}<//>`}
           ${talked.map((one, at) => html`<article key=${at} class="message ${one.role}">
             <h3>${one.role === 'user' ? 'You' : one.model}</h3>

@@ -45,7 +45,7 @@ function Log({ session, query, change }) {
         ${texts.map(([name, label]) => html`<${Filter} key=${name} name=${name} label=${label} query=${query} change=${change} />`)}
         ${used > 0 && html`<button type="button" class="button plain small" onClick=${() => change({ ...Object.fromEntries(TEXTS.map(([name]) => [name, ''])), page: '' }, {})}>Take all away</button>`}
       </div></section>`}
-      <section class="card" aria-label="Requests">
+      <section class="card">
         <header><${Segments} label="Outcome" value=${query.status ?? ''} onChange=${(status) => change({ status, page: '' })} options=${[['', 'All'], ['success', 'Succeeded'], ['failure', 'Failed']]} /></header>
         <div class="body flush"><${Loaded} of=${data} height=${420}>${(found) => (found.requests.length ? html`<div>
           <${Table} caption="Requests" rows=${found.requests} keyOf=${(one) => one.id} columns=${[
