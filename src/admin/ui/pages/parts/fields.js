@@ -49,10 +49,10 @@ export function Names({ value, onChange, known = [], none, ...rest }) {
   return html`<${Field} ...${rest} full>
     ${(given) => html`<div class="stack names">
       ${value.length > 0 && html`<ul class="chips" aria-label=${`${rest.label}, chosen`}>
-        ${value.map((name) => html`<li class="chip" key=${name}>${name}<button type="button" aria-label=${`Remove ${name}`}
-          onClick=${() => onChange(value.filter((one) => one !== name))}>×</button></li>`)}
+        ${value.map((name) => html`<li class="chip" key=${name}>${name}${!rest.disabled && html`<button type="button" aria-label=${`Remove ${name}`}
+          onClick=${() => onChange(value.filter((one) => one !== name))}>×</button>`}</li>`)}
       </ul>`}
-      <input class="input" ...${given} list=${id} value=${text} autocomplete="off" spellcheck="false"
+      <input class="input" ...${given} list=${id} value=${text} disabled=${rest.disabled} autocomplete="off" spellcheck="false"
         placeholder=${value.length ? 'Add another…' : none}
         onInput=${(event) => {
           const typed = event.target.value;

@@ -66,7 +66,7 @@ export function Records({ kind, title, lead, noun, query, change, list, find, id
 /** Buttons for what is done to a record at once, the dangerous ones after a question. */
 export function Actions({ actions, done }) {
   const [asked, setAsked] = useState(null);
-  const run = (action) => action.work().then((words) => done(words ?? action.told));
+  const run = (action) => action.work().then(() => done(action.told));
   return html`${actions.filter(Boolean).map((action) => html`<button key=${action.name} type="button" class="button ${action.danger ? 'danger' : ''}"
       onClick=${() => (action.question ? setAsked(action) : run(action).catch((error) => tell(error.message, 'bad')))}>${action.name}</button>`)}
     ${asked && html`<${Confirm} title=${asked.question} yes=${asked.yes ?? asked.name} work=${() => run(asked)} onClose=${() => setAsked(null)}><p>${asked.text}</p><//>`}`;

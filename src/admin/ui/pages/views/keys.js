@@ -27,6 +27,13 @@ export function stateOf(key) {
 
 export const Badge = ({ of: [kind, text] }) => html`<span class="badge ${kind}">${text}</span>`;
 
+/** A key without a user is nobody's: it sees itself. */
+async function listSelf({ search, signal }) {
+  const { key, info } = await get('/key/info', {}, signal);
+  const rows = [{ token: key, ...info }].filter((one) => nameOf(one).includes(search));
+  return { rows, total: rows.length, pages: 1 };
+}
+
 async function list({ page, search, signal }) {
   // Whole keys and hashes are one thing, names another.
   const isKey = /^(sk-.+|[0-9a-f]{64})$/.test(search);
@@ -114,8 +121,8 @@ export function Keys({ session, query, change }) {
     <//>`;
   };
 
-  return html`<${Records} kind="keys" title="Keys" noun="key" lead=${session.sees_all ? 'All keys, newest first.' : 'Your keys, newest first.'}
-      query=${query} change=${change} list=${list} find=${find} idOf=${(key) => key.token} columns=${columns} sheet=${sheet}
+  return html`<${Records} kind="keys" title="Keys" noun="key" lead=${session.sees_all ? 'All keys, newest first.' : session.role ? 'Your keys, newest first.' : 'The key you signed in with.'}
+      query=${query} change=${change} list=${session.role ? list : listSelf} find=${find} idOf=${(key) => key.token} columns=${columns} sheet=${sheet}
       mayMake=${session.changes_own} hint="Name, or a whole key" none="A key lets a program call the models it may use." />
     ${secret && html`<${Secret} title=${secret.title} secret=${secret.key} text="Copy it now. It is shown this once and kept nowhere." onClose=${() => setSecret(null)} />`}`;
 }
