@@ -152,6 +152,14 @@ impl Operations for Reload {
         self.reload("database")
     }
 
+    fn file(&self) -> Option<String> {
+        self.config.as_ref().map(|path| path.display().to_string())
+    }
+
+    fn options(&self) -> Vec<Box<str>> {
+        self.known.lock().outline.names()
+    }
+
     fn last_reload(&self) -> Option<LastReload> {
         *self.reloaded.borrow()
     }

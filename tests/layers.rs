@@ -50,6 +50,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "telemetry",
             "snapshot",
+            "patience",
             "routing",
             "catalog",
             "keys",

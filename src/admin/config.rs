@@ -25,6 +25,10 @@ pub trait Operations: Send + Sync + 'static {
     fn check_deployments(&self, models: &[Model]) -> Result<(), Vec<String>>;
     /// Puts them into force, instead of those of before. Blocks.
     fn use_deployments(&self, models: &[Model]) -> ReloadOutcome;
+    /// The file that is read; `None`: the gateway was started without one.
+    fn file(&self) -> Option<String>;
+    /// The names of the options that are written: `section.option`.
+    fn options(&self) -> Vec<Box<str>>;
     /// How the last reload went, if there was one.
     fn last_reload(&self) -> Option<LastReload>;
 }

@@ -150,7 +150,7 @@ async fn pass(request: Request, next: Next) -> Response {
 }
 
 /// Who calls; `None` where nobody has to say so.
-async fn identify(
+pub(super) async fn identify(
     shared: &Shared,
     carried: (&Method, &HeaderMap, Visitor),
     uri: &Uri,

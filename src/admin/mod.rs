@@ -85,6 +85,8 @@ pub trait Source: Insight {
     fn limits(&self) -> Option<LimitsHealth> {
         None
     }
+    /// What was warned of when the configuration in force was read, one line each.
+    fn warnings(&self) -> Vec<Arc<str>>;
     /// What is to be known of the pages at `/ui`.
     fn dashboard(&self) -> Arc<Dashboard>;
     /// The process is about to end: no new work should be sent here.
@@ -217,9 +219,9 @@ impl Admin {
         http::Response::from_parts(answer, body)
     }
 
-    /// Answers one request, completely. The caller sets `x-request-id` beforehand; the answer
-    /// carries it, and the CORS headers.
-    pub async fn answer(&self, request: http::Request<Bytes>) -> http::Response<Bytes> {
+    /// Answers one request. The caller sets `x-request-id` beforehand; the answer carries it, and the
+    /// CORS headers.
+    pub async fn open(&self, request: http::Request<Bytes>) -> http::Response<Answer> {
         let request_id = request.headers().get(REQUEST_ID).cloned();
         let answer = match self.router.clone().oneshot(request.map(Body::from)).await {
             Ok(answer) => answer,
@@ -233,15 +235,26 @@ impl Admin {
         if let Some(request_id) = request_id {
             head.headers.insert(REQUEST_ID, request_id);
         }
+        let kind = head.headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+        if kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")) {
+            return http::Response::from_parts(head, Answer::Stream(body));
+        }
         match axum::body::to_bytes(body, ANSWER_BYTES_MAX).await {
-            Ok(body) => http::Response::from_parts(head, body),
+            Ok(body) => http::Response::from_parts(head, Answer::Whole(body)),
             Err(_) => {
-                let mut answer = http::Response::new(Bytes::new());
+                let mut answer = http::Response::new(Answer::Whole(Bytes::new()));
                 *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 answer
             }
         }
     }
+}
+
+/// The body of an answer.
+pub enum Answer {
+    Whole(Bytes),
+    /// Events as they happen. It does not end by itself.
+    Stream(Body),
 }
 
 fn router(shared: Arc<Shared>) -> Router {
@@ -296,10 +309,10 @@ fn router(shared: Arc<Shared>) -> Router {
         turn: tokio::sync::Mutex::default(),
     });
     router
+        .merge(ui::router(&shared, &reports))
         .merge(reports::router(reports))
         .merge(deployments::router(deployments))
         .merge(manage::router(&shared))
-        .merge(ui::router())
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), gate::enter))

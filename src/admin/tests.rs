@@ -50,6 +50,10 @@ impl Source for Fixed {
         TimeZone::UTC
     }
 
+    fn warnings(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
     fn dashboard(&self) -> Arc<Dashboard> {
         Arc::default()
     }
@@ -86,6 +90,15 @@ impl Insight for Fixed {
     }
 
     fn deployments(&self) -> Vec<insight::DeploymentInfo> {
+        Vec::new()
+    }
+
+    fn seen(&self, _: &str) -> insight::Seen {
+        let (state, cooldown_left, well) = (DeploymentState::Healthy, None, None);
+        insight::Seen { health: DeploymentHealth { state, cooldown_left, well }, view: None }
+    }
+
+    fn variants(&self) -> Vec<insight::Variant> {
         Vec::new()
     }
 }
@@ -138,7 +151,8 @@ async fn ask(admin: &Admin, method: &str, path: &str, headers: &[(&str, &str)]) 
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let (head, body) = admin.answer(request.body(Bytes::new()).unwrap()).await.into_parts();
+    let (head, body) = admin.open(request.body(Bytes::new()).unwrap()).await.into_parts();
+    let super::Answer::Whole(body) = body else { panic!("{path} is a stream") };
     Answer { status: head.status.as_u16(), headers: head.headers, body }
 }
 

@@ -41,6 +41,12 @@ impl Outline {
         Self { options }
     }
 
+    /// The names of all options that are written.
+    #[must_use]
+    pub fn names(&self) -> Vec<Box<str>> {
+        self.options.keys().cloned().collect()
+    }
+
     /// The names of the options that are written in one of the two only, or differently.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<Box<str>> {

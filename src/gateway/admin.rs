@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use axum::body::Body;
 use bytes::Bytes;
+use futures::StreamExt as _;
 use http::{HeaderValue, Request};
 use jiff::tz::TimeZone;
+use pingora_core::protocols::http::HttpTask;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
@@ -17,7 +20,7 @@ use super::reply;
 use super::{Audience, Gateway};
 use crate::admin::routes;
 use crate::admin::{
-    Dashboard, DeploymentHealth, GroupHealth, LimitsHealth, Model, Source, Visitor,
+    Answer, Dashboard, DeploymentHealth, GroupHealth, LimitsHealth, Model, Source, Visitor,
 };
 use crate::catalog::Resolved;
 use crate::keys::{Access, Caller, Issuing};
@@ -53,21 +56,58 @@ pub(super) async fn answer(
     request.extensions_mut().insert(visitor(session, ctx));
     let hidden = gateway.audience == Audience::Clients && routes::is_for_operators(head.uri.path());
     let answer = if hidden {
-        gateway.admin.unknown(request).await
+        gateway.admin.unknown(request).await.map(Answer::Whole)
     } else {
-        gateway.admin.answer(request).await
+        gateway.admin.open(request).await
     };
     let (parts, body) = answer.into_parts();
     let mut head = ResponseHeader::build_no_case(parts.status, Some(parts.headers.len() + 1))?;
     for (name, value) in &parts.headers {
         head.append_header(name.clone(), value.clone())?;
     }
+    let body = match body {
+        Answer::Whole(body) => body,
+        Answer::Stream(body) => return stream(session, ctx, Box::new(head), body).await,
+    };
     if !head.headers.contains_key(http::header::CONTENT_LENGTH) && parts.status != 204 {
         head.insert_header(http::header::CONTENT_LENGTH, body.len())?;
     }
     ctx.status = Some(parts.status.as_u16());
     ctx.relayed.bytes_sent = body.len() as u64;
     reply::write_whole(session, Box::new(head), body).await
+}
+
+/// Writes what never ends by itself, until it does, or the client leaves.
+async fn stream(
+    session: &mut Session,
+    ctx: &mut RequestCtx,
+    head: Box<ResponseHeader>,
+    body: Body,
+) -> pingora_core::Result<()> {
+    ctx.status = Some(head.status.as_u16());
+    session.write_response_tasks(vec![HttpTask::Header(head, false)]).await?;
+    let mut pieces = body.into_data_stream();
+    loop {
+        let piece = {
+            let client = session.as_downstream_mut().read_body_or_idle(true);
+            tokio::select! {
+                biased;
+                _ = client => {
+                    ctx.client_gone = true;
+                    return Ok(());
+                }
+                piece = pieces.next() => piece,
+            }
+        };
+        let Some(Ok(piece)) = piece else { break };
+        ctx.relayed.bytes_sent += piece.len() as u64;
+        let task = HttpTask::Body(Some(piece), false);
+        if session.write_response_tasks(vec![task]).await.is_err() {
+            ctx.client_gone = true;
+            return Ok(());
+        }
+    }
+    session.write_response_tasks(vec![HttpTask::Body(None, true)]).await.map(drop)
 }
 
 /// What the connection says of who sends a request.
@@ -97,21 +137,24 @@ impl View {
     /// Health of one deployment, by its traffic and its last check; one that was never called is healthy.
     #[must_use]
     pub fn deployment(&self, id: &str) -> DeploymentHealth {
-        let now = std::time::Instant::now();
-        let view = self.routing.view(id, now);
-        let well = view.as_ref().and_then(|view| view.well);
-        let (state, cooldown_left) = match view {
-            None => (DeploymentState::Healthy, None),
-            Some(view) => match view.health {
-                Health::Cooling { remaining } => (DeploymentState::Down, Some(remaining)),
-                Health::HalfOpen => (DeploymentState::Partial, None),
-                Health::Healthy if well == Some(false) => (DeploymentState::Partial, None),
-                Health::Healthy if view.recent_failures > 0 => (DeploymentState::Partial, None),
-                Health::Healthy => (DeploymentState::Healthy, None),
-            },
-        };
-        DeploymentHealth { state, cooldown_left, well }
+        health(self.routing.view(id, std::time::Instant::now()).as_ref())
     }
+}
+
+/// What was seen of a deployment, in one word.
+pub(super) fn health(view: Option<&routing::View>) -> DeploymentHealth {
+    let well = view.and_then(|view| view.well);
+    let (state, cooldown_left) = match view {
+        None => (DeploymentState::Healthy, None),
+        Some(view) => match view.health {
+            Health::Cooling { remaining } => (DeploymentState::Down, Some(remaining)),
+            Health::HalfOpen => (DeploymentState::Partial, None),
+            Health::Healthy if well == Some(false) => (DeploymentState::Partial, None),
+            Health::Healthy if view.recent_failures > 0 => (DeploymentState::Partial, None),
+            Health::Healthy => (DeploymentState::Healthy, None),
+        },
+    };
+    DeploymentHealth { state, cooldown_left, well }
 }
 
 impl Source for View {
@@ -125,6 +168,10 @@ impl Source for View {
 
     fn zone(&self) -> TimeZone {
         self.snapshot.load().admission.zone.clone()
+    }
+
+    fn warnings(&self) -> Vec<Arc<str>> {
+        self.snapshot.load().warnings.clone()
     }
 
     fn dashboard(&self) -> Arc<Dashboard> {

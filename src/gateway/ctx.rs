@@ -322,6 +322,7 @@ pub(super) fn noted(
         group: Arc::clone(&attempt.group),
         outcome,
         status,
+        began,
         duration: began.elapsed(),
         cooled_down: false,
         remaining_requests: None,

@@ -17,10 +17,15 @@ use crate::admin::shortened;
 use crate::books::Books;
 use crate::keys::Caller;
 use crate::spend::SpendEvent;
+use crate::spend::traffic::Tried;
+use crate::telemetry::{Attempt, Outcome};
 use crate::usage::Usage;
 
 /// More tags of one request are not kept.
 const TAGS_MAX: usize = 32;
+
+/// More attempts of one request are not kept.
+const ATTEMPTS_MAX: usize = 32;
 
 /// How often the books hear how far a stream has come.
 const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -95,6 +100,9 @@ impl Entry {
 
     fn served(&mut self, served: &Served) {
         let event = &mut self.event;
+        if event.asked.is_none() && event.group.as_ref() != Some(&served.group) {
+            event.asked = event.group.take();
+        }
         event.group = Some(Arc::clone(&served.group));
         event.deployment = Some(Arc::clone(&served.deployment.id));
         event.provider = Some(Arc::clone(&served.deployment.provider));
@@ -154,6 +162,7 @@ impl RequestCtx {
         event.cost_pico = self.relayed.cost.unwrap_or_default().pico();
         event.retries = self.relayed.retries;
         event.fallbacks = self.relayed.fallbacks;
+        event.attempts = tried(&self.relayed.attempts, self.started);
         entry.is_over = true;
         let is_free = event.cost_pico == 0 && event.usage.total_tokens() == 0;
         if entry.keeps_errors || event.error.is_none() || !is_free || entry.told.is_some() {
@@ -161,6 +170,24 @@ impl RequestCtx {
             entry.books.over(event);
         }
     }
+}
+
+/// The attempts of a request that began then; none where the request itself says all of them.
+fn tried(attempts: &[Attempt], began: Instant) -> Vec<Tried> {
+    if matches!(attempts, [] | [Attempt { outcome: Outcome::Success, .. }]) {
+        return Vec::new();
+    }
+    let kept = |attempt: &Attempt| Tried {
+        deployment: Arc::clone(&attempt.deployment.id),
+        group: Arc::clone(&attempt.group),
+        provider: Arc::clone(&attempt.deployment.provider),
+        start_us: span(attempt.began.saturating_duration_since(began)),
+        duration_us: span(attempt.duration),
+        outcome: attempt.outcome.name().into(),
+        status: attempt.status,
+        cooled_down: attempt.cooled_down,
+    };
+    attempts.iter().take(ATTEMPTS_MAX).map(kept).collect()
 }
 
 pub(super) fn tags(written: &[Box<str>]) -> Vec<Arc<str>> {

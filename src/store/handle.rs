@@ -15,6 +15,7 @@ use tokio::sync::SetOnce;
 use super::{Database, patiently};
 use crate::keys::record::Kind;
 use crate::keys::{Audit, AuditFilter, Change, Changed, Directory, Filter, StoreError, Stored};
+use crate::spend::traffic::{Counts, PayersQuery, Traffic, TrafficQuery};
 use crate::spend::{Appended, Ledger, Line, Query, Report, Scope, SpendEvent};
 
 /// The database, wherever one is.
@@ -127,6 +128,16 @@ impl Ledger for Store {
     async fn report(&self, report: &Report) -> Result<Vec<Line>, StoreError> {
         let report = report.clone();
         self.run(|database| async move { database.report(&report).await }).await
+    }
+
+    async fn traffic(&self, query: &TrafficQuery) -> Result<Traffic, StoreError> {
+        let query = query.clone();
+        self.run(|database| async move { database.traffic(&query).await }).await
+    }
+
+    async fn payers(&self, query: &PayersQuery) -> Result<Vec<(Arc<str>, Counts)>, StoreError> {
+        let query = query.clone();
+        self.run(|database| async move { database.payers(&query).await }).await
     }
 
     async fn forget(&self, before_us: i64) -> Result<u64, StoreError> {

@@ -3,6 +3,7 @@
 mod counters;
 mod ledger;
 mod records;
+mod traffic;
 
 use std::future::Future;
 

@@ -1,7 +1,10 @@
 //! The dashboard's side of the gateway: its files, sessions of browsers, and what its pages ask for.
 
+mod live;
+mod overview;
 mod pages;
 mod session;
+mod speed;
 
 use http::Method;
 use serde_json::{Value, json};

@@ -75,7 +75,7 @@ fn the_playground_is_a_request_like_any_other() {
     });
     assert_eq!(rows[0]["user"], "ada");
     let missing = json!({"model": "none", "messages": []});
-    assert_eq!(browser.post("/v1/chat/completions", &missing).send().status, 400);
+    assert_eq!(browser.post("/v1/chat/completions", &missing).send().status, 404);
 }
 
 #[test]
