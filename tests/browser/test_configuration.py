@@ -10,13 +10,12 @@ from processes import MASTER_KEY
 def test_the_configuration_in_force(admin):
     page = admin.open("/config")
     expect(page.get_by_text(re.compile("`telemetry` has no effect"))).to_be_visible()
-    options = page.get_by_role("region", name="Options")
-    expect(options.get_by_role("row", name=re.compile("cooldown_time"))).to_contain_text("300")
-    expect(options.get_by_role("row", name=re.compile("master_key"))).to_contain_text("***")
+    options = page.get_by_role("list", name="Options of router_settings")
+    expect(options).to_contain_text("cooldown_time")
+    # Only names: a value may be a secret.
     assert MASTER_KEY not in page.content()
     page.get_by_role("searchbox", name="Search options").fill("fallbacks")
-    expect(options.get_by_role("row", name=re.compile("cooldown_time"))).to_have_count(0)
-    expect(options.get_by_role("row", name=re.compile("fallbacks"))).to_contain_text("claude")
+    expect(options).to_have_text("fallbacks")
 
 
 def test_the_file_is_read_again(admin, gateway):
@@ -29,14 +28,13 @@ def test_the_file_is_read_again(admin, gateway):
         gateway.config.write_text(text.replace("num_retries: 1", "num_retries: 2"))
         button.click()
         expect(page.get_by_text("is in force.")).to_be_visible()
-        row = page.get_by_role("row", name=re.compile("num_retries"))
-        expect(row).to_contain_text("2")
+        expect(page.get_by_text("Succeeded", exact=True)).to_be_visible()
         # A broken file changes nothing, and the page says what is wrong with it.
         admin.complaints.expect("/config/reload")
         gateway.config.write_text(text.replace("num_retries: 1", "num_retrys: 1"))
         button.click()
         expect(page.get_by_role("alert")).to_contain_text("num_retrys")
-        expect(row).to_contain_text("2")
+        expect(page.get_by_text("Failed", exact=True)).to_be_visible()
     finally:
         gateway.config.write_text(text)
         button.click()

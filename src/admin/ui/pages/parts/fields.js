@@ -14,12 +14,12 @@ function Field({ label, hint, problem, full, children }) {
 
 export const Text = ({ value, onChange, type = 'text', first, small, list, ...rest }) => html`<${Field} ...${rest}>
   ${(given) => html`<input class="input ${small ? 'small' : ''}" type=${type} value=${value ?? ''} ...${given} data-first=${first ? '' : undefined}
-    placeholder=${rest.placeholder} disabled=${rest.disabled} required=${rest.required} autocomplete="off" spellcheck="false" list=${list}
+    placeholder=${rest.placeholder} disabled=${rest.disabled} required=${rest.required} autocomplete="off" spellcheck=${false} list=${list}
     onInput=${(event) => onChange(event.target.value)} />`}<//>`;
 
 export const Area = ({ value, onChange, rows = 4, mono, ...rest }) => html`<${Field} ...${rest}>
   ${(given) => html`<textarea class="input ${mono ? 'mono' : ''}" rows=${rows} ...${given} placeholder=${rest.placeholder} disabled=${rest.disabled}
-    spellcheck=${mono ? 'false' : undefined} value=${value ?? ''} onInput=${(event) => onChange(event.target.value)}></textarea>`}<//>`;
+    spellcheck=${!mono} value=${value ?? ''} onInput=${(event) => onChange(event.target.value)}></textarea>`}<//>`;
 
 /** Holds text while it is typed: `1.` is on its way to `1.5`. `whole` ones have no fraction. */
 export const Amount = ({ value, onChange, dollars, whole, ...rest }) => html`<${Field} ...${rest}>
@@ -52,7 +52,7 @@ export function Names({ value, onChange, known = [], none, ...rest }) {
         ${value.map((name) => html`<li class="chip" key=${name}>${name}${!rest.disabled && html`<button type="button" aria-label=${`Remove ${name}`}
           onClick=${() => onChange(value.filter((one) => one !== name))}>×</button>`}</li>`)}
       </ul>`}
-      <input class="input" ...${given} list=${id} value=${text} disabled=${rest.disabled} autocomplete="off" spellcheck="false"
+      <input class="input" ...${given} list=${id} value=${text} disabled=${rest.disabled} autocomplete="off" spellcheck=${false}
         placeholder=${value.length ? 'Add another…' : none}
         onInput=${(event) => {
           const typed = event.target.value;

@@ -36,7 +36,7 @@ export function Login() {
       ${error ? html`<${Problem} error=${error} />` : reason && html`<${Notice}>${reason}<//>`}
       <div class="field">
         <label for="key">Key</label>
-        <input class="input mono" id="key" ref=${field} type="password" autocomplete="current-password" spellcheck="false"
+        <input class="input mono" id="key" ref=${field} type="password" autocomplete="current-password" spellcheck=${false}
           placeholder="sk-…" required value=${key} onInput=${(event) => setKey(event.target.value)} />
       </div>
       <button type="submit" class="button primary" disabled=${busy || !key.trim()}>${busy ? 'Signing in…' : 'Sign in'}</button>

@@ -21,7 +21,7 @@ export function Savings({ data, query, change, session }) {
   return html`<section class="card savings"><header><h2>Savings</h2>
       <form class="baseline" onSubmit=${(event) => { event.preventDefault(); change({ baseline: typed.trim() }, {}); }}>
         <label for="baseline" class="note">against</label>
-        <input class="input small" id="baseline" value=${typed} placeholder=${session.baseline_model ?? 'a model'} spellcheck="false" autocomplete="off" onInput=${(event) => setTyped(event.target.value)}
+        <input class="input small" id="baseline" value=${typed} placeholder=${session.baseline_model ?? 'a model'} spellcheck=${false} autocomplete="off" onInput=${(event) => setTyped(event.target.value)}
           onBlur=${() => typed.trim() !== (query.baseline ?? '') && change({ baseline: typed.trim() }, {})} />
       </form></header>
     <div class="body">
