@@ -15,6 +15,7 @@ use pingora_proxy::Session;
 use super::access;
 use super::ctx::RequestCtx;
 use super::explain;
+use super::head;
 use super::intake;
 use super::reply;
 use super::{Audience, Gateway};
@@ -60,7 +61,10 @@ pub(super) async fn answer(
     } else {
         gateway.admin.open(request).await
     };
-    let (parts, body) = answer.into_parts();
+    let (mut parts, body) = answer.into_parts();
+    if matches!(body, Answer::Stream(_)) {
+        head::chunked(&mut parts.headers, session);
+    }
     let mut head = ResponseHeader::build_no_case(parts.status, Some(parts.headers.len() + 1))?;
     for (name, value) in &parts.headers {
         head.append_header(name.clone(), value.clone())?;

@@ -223,6 +223,8 @@ impl Call {
 pub struct Relayed {
     pub served_by: Option<Served>,
     pub attempts: Vec<telemetry::Attempt>,
+    /// When the attempt began that is not noted yet.
+    pub trying: Option<Instant>,
     pub retries: u32,
     pub fallbacks: u32,
     pub usage: Option<Usage>,

@@ -163,6 +163,22 @@ impl RequestCtx {
         event.retries = self.relayed.retries;
         event.fallbacks = self.relayed.fallbacks;
         event.attempts = tried(&self.relayed.attempts, self.started);
+        if let (Some(began), Some(served)) = (self.relayed.trying, &self.relayed.served_by)
+            && (1..ATTEMPTS_MAX).contains(&self.relayed.attempts.len())
+        {
+            // The one that answers is over only when its last bytes are out.
+            let outcome = event.error.clone().unwrap_or_else(|| Outcome::Success.name().into());
+            event.attempts.push(Tried {
+                deployment: Arc::clone(&served.deployment.id),
+                group: Arc::clone(&served.group),
+                provider: Arc::clone(&served.deployment.provider),
+                start_us: span(began.saturating_duration_since(self.started)),
+                duration_us: span(began.elapsed()),
+                outcome,
+                status: self.status,
+                cooled_down: false,
+            });
+        }
         entry.is_over = true;
         let is_free = event.cost_pico == 0 && event.usage.total_tokens() == 0;
         if entry.keeps_errors || event.error.is_none() || !is_free || entry.told.is_some() {

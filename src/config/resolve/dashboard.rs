@@ -11,8 +11,7 @@ use crate::snapshot::Dashboard;
 /// LiteLLM's way to leave its pages out.
 const DISABLED_VAR: &str = "DISABLE_ADMIN_UI";
 const SESSION_MIN: Duration = Duration::from_secs(60);
-/// What browsers keep of a cookie.
-const SESSION_MAX: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+const SESSION_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The section, and where it names the baseline.
 pub(super) fn dashboard(
@@ -29,7 +28,7 @@ pub(super) fn dashboard(
         None => default.session_duration,
         Some(at) if (SESSION_MIN..=SESSION_MAX).contains(&at.value) => at.value,
         Some(at) => {
-            let problem = "`session_duration` must be between a minute and 400 days";
+            let problem = "`session_duration` must be between a minute and 30 days";
             context.problems.push(Finding::error(at.spot, problem));
             default.session_duration
         }
@@ -92,10 +91,10 @@ mod tests {
     fn a_session_lasts_as_long_as_is_written_within_bounds() {
         let (dashboard, _) = load("dashboard: {session_duration: 30m}", &[]);
         assert_eq!(dashboard.unwrap().session_duration, Duration::from_secs(1800));
-        for wrong in ["1s", "401d"] {
+        for wrong in ["1s", "31d"] {
             let (dashboard, report) =
                 load(&format!("dashboard: {{session_duration: {wrong}}}"), &[]);
-            assert!(dashboard.is_none() && report.contains("400 days"), "{wrong}: {report}");
+            assert!(dashboard.is_none() && report.contains("30 days"), "{wrong}: {report}");
         }
     }
 

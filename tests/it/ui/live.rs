@@ -115,20 +115,17 @@ fn the_stream_ends_with_the_session() {
 }
 
 #[test]
-fn the_stream_ends_when_the_gateway_stops() {
+fn a_listener_does_not_hold_up_the_end_of_the_gateway() {
     let (mut gateway, _provider) = office();
     let browser = Browser::logged_in(&gateway, MASTER);
     let mut events = Events::open(&gateway, &browser.cookie);
     assert_eq!(events.next().0, "tick");
     gateway.signal("TERM");
-    let end = loop {
-        let (name, data) = events.next();
-        if name == "end" {
-            break data;
-        }
-    };
-    assert_eq!(end, json!({"reason": "stopping"}));
     assert!(gateway.wait_for_end().success());
+    // No line of it says anything but that it goes on, or why it does not.
+    let rest: Vec<_> = events.lines.map_while(Result::ok).collect();
+    let named = rest.iter().filter_map(|line| line.strip_prefix("event: "));
+    assert!(named.clone().all(|name| matches!(name, "tick" | "end")), "{rest:?}");
 }
 
 #[test]

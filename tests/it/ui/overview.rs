@@ -241,7 +241,9 @@ fn variants_stand_side_by_side() {
     );
     let gateway = gateway::with(group("a").deployment(openai(&one)))
         .and(group("b").deployment(openai(&two)))
-        .router("model_group_alias: {assistant: {models: [{model: a, weight: 3}, {model: b, weight: 1}]}}")
+        .router(
+            "model_group_alias: {assistant: [{model: a, weight: 0.75}, {model: b, weight: 0.25}]}",
+        )
         .master_key(MASTER)
         .start();
     for _ in 0..8 {
