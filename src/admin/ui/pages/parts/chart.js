@@ -17,13 +17,23 @@ function moments(plot, splits, axis, space, step) {
   });
 }
 
-function optionsOf({ kind, series, format, shown, width, height, ceiling, hooks }) {
+/** A value between two gaps is no line: it gets a point of its own. */
+function alone(plot, index) {
+  const values = plot.data[index];
+  const there = (at) => values[at] !== null && values[at] !== undefined;
+  return values.map((value, at) => at).filter((at) => there(at) && !there(at - 1) && !there(at + 1));
+}
+
+/** Steps of an axis on which nothing lies between 1 and 2. */
+const WHOLE = Array.from({ length: 15 }, (_, at) => 10 ** at).flatMap((size) => [size, 2 * size, 5 * size]);
+
+function optionsOf({ kind, whole, series, format, shown, width, height, ceiling, hooks }) {
   const ink = colour('--ink-faint');
   const grid = { stroke: colour('--grid'), width: 1 };
   const font = `12px ${getComputedStyle(document.body).fontFamily}`;
   const bars = uPlot.paths.bars({ size: [0.72, 40], align: 0, radius: 0.12 });
   return {
-    width, height, padding: [8, 10, 0, 0],
+    width, height, padding: [8, 20, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { show: kind === 'line', size: 6 }, sync: { key: 'overview' } },
     scales: {
@@ -32,13 +42,13 @@ function optionsOf({ kind, series, format, shown, width, height, ceiling, hooks 
     },
     axes: [
       { stroke: ink, font, grid: { show: false }, ticks: { show: false }, values: moments, space: 64, size: 28, gap: 4 },
-      { stroke: ink, font, grid, ticks: { show: false }, values: (plot, splits) => splits.map((value) => format(value).replace(/\.0+(?=\D*$)/, '')), size: 58, gap: 6, space: 34 },
+      { stroke: ink, font, grid, ticks: { show: false }, values: (plot, splits) => splits.map((value) => format(value).replace(/\.0+(?=\D*$)/, '')), size: 58, gap: 6, space: 34, ...(whole ? { incrs: WHOLE } : {}) },
     ],
     series: [{}, ...series.map((one) => {
       const stroke = colour(one.colour);
       return kind === 'bars'
         ? { show: shown[one.name] !== false, stroke, fill: stroke, width: 0, paths: bars, points: { show: false } }
-        : { show: shown[one.name] !== false, stroke, width: 1.75, spanGaps: false, fill: one.fill ? stroke.replace(/^rgb\((.*)\)$/, 'rgba($1, .12)') : undefined, points: { show: false } };
+        : { show: shown[one.name] !== false, stroke, width: 1.75, spanGaps: false, fill: one.fill ? stroke.replace(/^rgb\((.*)\)$/, 'rgba($1, .12)') : undefined, points: { show: true, size: 6, fill: stroke, filter: alone } };
     })],
     hooks,
   };
@@ -59,7 +69,7 @@ function Numbers({ label, times, series, format }) {
  * `times`: milliseconds; `series`: `{name, values, colour, fill}` with a colour of the style sheet by its name; `kind`: `bars`
  * (of which later ones stand before earlier ones) or `line`. `onZoom(from, to)` gets a span that was dragged over.
  */
-export function Chart({ label, kind = 'line', times, series, step, format = count, small, none = 'Nothing in this time', onZoom, table = true }) {
+export function Chart({ label, kind = 'line', times, series, step, format = count, whole = false, small, none = 'Nothing in this time', onZoom, table = true }) {
   const place = useRef(null);
   const plot = useRef(null);
   const [shown, setShown] = useState({});
@@ -91,7 +101,7 @@ export function Chart({ label, kind = 'line', times, series, step, format = coun
         drawn.over.addEventListener('mouseleave', () => { inside.current = false; setTip(null); });
       }],
     };
-    const drawn = new uPlot(optionsOf({ kind, series, format, shown, hooks, ...size() }), data, element);
+    const drawn = new uPlot(optionsOf({ kind, whole, series, format, shown, hooks, ...size() }), data, element);
     plot.current = drawn;
     const resized = new ResizeObserver(() => {
       const now = size();

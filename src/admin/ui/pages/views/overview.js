@@ -66,13 +66,13 @@ function Charts({ data, zoom }) {
     <div class="body"><${Chart} label=${title} times=${times} step=${step} series=${drawn[of]} onZoom=${zoom} ...${options} /></div></section>`;
   const every = step === 900_000 ? 'every 15 minutes' : step === 3_600_000 ? 'every hour' : 'every day (UTC)';
   return html`<div class="grid">
-    <div class="span-8">${chart('Requests', every, 'requests', { kind: 'bars', format: short })}</div>
+    <div class="span-8">${chart('Requests', every, 'requests', { kind: 'bars', whole: true, format: short })}</div>
     <div class="span-4">${chart('Cost', `${every}, US dollars`, 'cost', { kind: 'bars', format: money })}</div>
     ${!data.own_only && html`
       <div class="span-6">${chart('Latency', 'of whole replies that succeeded', 'latency', { format: duration, none: 'Not measured in this time' })}</div>
       <div class="span-6">${chart('Time to first token', 'of streams that succeeded', 'ttft', { format: duration, none: 'Not measured in this time' })}</div>`}
     <div class="span-4">${chart('Errors and timeouts', 'share of requests', 'rates', { small: true, format: percent, none: 'None in this time' })}</div>
-    <div class="span-4">${chart('Tokens', every, 'tokens', { small: true, format: short })}</div>
+    <div class="span-4">${chart('Tokens', every, 'tokens', { small: true, whole: true, format: short })}</div>
     <div class="span-4">${chart('Cache', 'share answered from it', 'hits', { small: true, format: percent, none: 'No hits in this time' })}</div>
   </div>`;
 }

@@ -37,7 +37,7 @@ export function Now({ live }) {
           <div><dt>Resting</dt><dd class=${last?.cooling ? 'warn' : ''}>${count(last?.cooling)}</dd></div>`}
         <div><dt>Mean latency</dt><dd>${duration(last?.mean_latency)}</dd></div>
       </dl>
-      <${Chart} label="Requests each second" kind="bars" small times=${times} series=${series} step=${1000} none="Waiting for requests" table=${false} />
+      <${Chart} label="Requests each second" kind="bars" whole small times=${times} series=${series} step=${1000} none="Waiting for requests" table=${false} />
       <div class="recent">
         <h3>Newest requests</h3>
         ${newest.length ? html`<ol>${newest.map((one) => html`<li key=${one.id}><a href=${href(`/requests/${encodeURIComponent(one.id)}`)}>
