@@ -20,7 +20,7 @@ PHONE = {
     "device_scale_factor": 2,
 }
 # For a machine that is busy with other things; usually everything is there at once.
-PATIENCE_MS = 5_000
+PATIENCE_MS = 15_000
 expect.set_options(timeout=PATIENCE_MS)
 
 

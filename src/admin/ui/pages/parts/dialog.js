@@ -30,7 +30,12 @@ export function Dialog({ title, kind = 'sheet', lead, footer, onClose, onSubmit,
     onCancel=${(event) => { event.preventDefault(); onClose(); }}
     onClick=${(event) => { if (event.target === box.current) onClose(); }}>
     ${onSubmit
-      ? html`<form class="frame" novalidate onSubmit=${(event) => { event.preventDefault(); onSubmit(); }}>${frame}</form>`
+      ? html`<form class="frame" novalidate onSubmit=${(event) => {
+        event.preventDefault();
+        // A question stands inside the sheet that asks it: what is said to one is not said to the other.
+        event.stopPropagation();
+        onSubmit();
+      }}>${frame}</form>`
       : html`<div class="frame">${frame}</div>`}
   </dialog>`;
 }
