@@ -90,6 +90,7 @@ def test_a_question_can_be_answered_with_no(admin):
 
 def test_what_the_gateway_refuses_stands_at_its_field(admin, api):
     admin.complaints.expect("400")
+    # Opened by its address, the form is there before the lists that it offers.
     page = admin.open("/keys?new=1")
     sheet = page.get_by_role("dialog", name="New key")
     sheet.get_by_label("Name").fill("lone")

@@ -1,5 +1,5 @@
 // A form for one record: fields as data, what was typed as text, and the body of the request made of it.
-import { html, useMemo, useState } from '../lib/html.js';
+import { html, useState } from '../lib/html.js';
 import { Amount, Area, Check, Choice, Names, Text } from './fields.js';
 import { Dialog } from './dialog.js';
 import { Problem } from './states.js';
@@ -80,11 +80,10 @@ function One({ field, value, onChange, problem, first }) {
  */
 export function Editor({ title, lead, fields, record, save, verb, children, left, onClose }) {
   const isNew = !record;
-  const start = useMemo(
-    () => Object.fromEntries(fields.map((field) => [field.name, record ? shown(field, record[field.name]) : field.start ?? START[field.kind] ?? ''])),
-    [record],
-  );
-  const [values, setValues] = useState(start);
+  // Fields may come later than the form, with the lists that they are chosen from: only what was typed is kept.
+  const start = Object.fromEntries(fields.map((field) => [field.name, record ? shown(field, record[field.name]) : field.start ?? START[field.kind] ?? '']));
+  const [typed, setTyped] = useState({});
+  const values = { ...start, ...typed };
   const [problems, setProblems] = useState({});
   const [error, setError] = useState(null);
   const [busy, setBusy] = useState(false);
@@ -119,7 +118,7 @@ export function Editor({ title, lead, fields, record, save, verb, children, left
       ${!isNew && children}
       <div class="fields">
         ${usable.filter((field) => save || field.kind !== 'check').map((field, at) => html`<${One} key=${field.name} field=${field} value=${values[field.name]} first=${at === 0}
-          problem=${problems[field.name]} onChange=${(value) => setValues((old) => ({ ...old, [field.name]: value }))} />`)}
+          problem=${problems[field.name]} onChange=${(value) => setTyped((old) => ({ ...old, [field.name]: value }))} />`)}
       </div>
     </div>
   <//>`;
