@@ -1,11 +1,15 @@
 """Every page, as every kind of reader finds it: by its address, in both colours, on a phone, by axe's rules."""
 
+import re
+from pathlib import Path
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from processes import MASTER_KEY
 
+FILES = Path(__file__).parents[2] / "src/admin/ui/pages"
 PAGES = {
     "/": "Overview", "/requests": "Requests", "/models": "Models", "/playground": "Playground", "/keys": "Keys",
     "/teams": "Teams", "/users": "Users", "/budgets": "Budgets", "/config": "Configuration",
@@ -53,6 +57,13 @@ def test_every_page_fits_a_phone(visit, traffic, path):
         .map((one) => one.outerHTML.slice(0, 120))""")
     assert not small, small
     judge(page)
+
+
+def test_every_module_is_named_at_the_top():
+    """A module that is not would be fetched only when the one that imports it has come."""
+    named = set(re.findall(r'"modulepreload" href="/ui/([^"]+)"', (FILES / "index.html").read_text()))
+    there = {str(file.relative_to(FILES)) for file in FILES.rglob("*.js")}
+    assert named == there - {"main.js", "theme.js"}
 
 
 def test_what_is_no_page_says_so(visit):
