@@ -31,8 +31,9 @@ pub trait Operations: Send + Sync + 'static {
     fn warnings(&self) -> Vec<Arc<str>>;
     /// The file that is read; `None`: the gateway was started without one.
     fn file(&self) -> Option<String>;
-    /// The names of the options that are written: `section.option`.
-    fn options(&self) -> Vec<Box<str>>;
+    /// The options that are written (`section.option`), with what is written where that is no secret and
+    /// fits on a line.
+    fn options(&self) -> Vec<(Box<str>, Option<Box<str>>)>;
     /// How the last reload went, if there was one.
     fn last_reload(&self) -> Option<LastReload>;
 }

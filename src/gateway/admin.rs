@@ -63,7 +63,11 @@ pub(super) async fn answer(
     } else {
         gateway.admin.open(request).await
     };
-    let (mut parts, body) = answer.into_parts();
+    let (mut parts, mut body) = answer.into_parts();
+    if matches!(body, Answer::Stream(_)) && session.req_header().method == http::Method::HEAD {
+        // Who asks for the head alone is not to wait for events.
+        body = Answer::Whole(Bytes::new());
+    }
     if matches!(body, Answer::Stream(_)) {
         head::chunked(&mut parts.headers, session);
     }

@@ -173,8 +173,10 @@ impl Operations for Reload {
         self.config.as_ref().map(|path| path.display().to_string())
     }
 
-    fn options(&self) -> Vec<Box<str>> {
-        self.known.lock().outline.names()
+    fn options(&self) -> Vec<(Box<str>, Option<Box<str>>)> {
+        let known = self.known.lock();
+        let shown = known.outline.shown();
+        shown.map(|(name, value)| (name.into(), value.map(Into::into))).collect()
     }
 
     fn last_reload(&self) -> Option<LastReload> {

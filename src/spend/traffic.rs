@@ -87,6 +87,8 @@ pub struct Counts {
     pub cost_pico: u64,
     /// The part of the cost that is of requests with tokens.
     pub token_cost_pico: u64,
+    /// What replies from the cache cost when they were made.
+    pub saved_pico: u64,
     /// Tries, also those that another one made good.
     pub attempts: u64,
     /// Those that failed by the provider's fault.
@@ -96,7 +98,7 @@ pub struct Counts {
 
 impl Counts {
     /// The names of the counts, in the order of [`Self::numbers`].
-    pub const NAMES: [&'static str; 17] = [
+    pub const NAMES: [&'static str; 18] = [
         "requests",
         "failures",
         "timeouts",
@@ -111,13 +113,14 @@ impl Counts {
         "reasoning_tokens",
         "cost_pico",
         "token_cost_pico",
+        "saved_pico",
         "attempts",
         "attempt_failures",
         "attempt_timeouts",
     ];
 
     #[must_use]
-    pub const fn numbers(&self) -> [u64; 17] {
+    pub const fn numbers(&self) -> [u64; 18] {
         [
             self.requests,
             self.failures,
@@ -133,6 +136,7 @@ impl Counts {
             self.reasoning_tokens,
             self.cost_pico,
             self.token_cost_pico,
+            self.saved_pico,
             self.attempts,
             self.attempt_failures,
             self.attempt_timeouts,
@@ -141,7 +145,7 @@ impl Counts {
 
     /// From numbers in that order.
     #[must_use]
-    pub const fn of(numbers: [u64; 17]) -> Self {
+    pub const fn of(numbers: [u64; 18]) -> Self {
         let [
             requests,
             failures,
@@ -157,6 +161,7 @@ impl Counts {
             reasoning_tokens,
             cost_pico,
             token_cost_pico,
+            saved_pico,
             attempts,
             attempt_failures,
             attempt_timeouts,
@@ -176,6 +181,7 @@ impl Counts {
             reasoning_tokens,
             cost_pico,
             token_cost_pico,
+            saved_pico,
             attempts,
             attempt_failures,
             attempt_timeouts,
@@ -209,6 +215,7 @@ impl Counts {
         self.cache_write_tokens += usage.cache_write_tokens;
         self.reasoning_tokens += usage.reasoning_tokens;
         self.cost_pico += event.cost_pico;
+        self.saved_pico += event.saved_pico;
         if usage.total_tokens() > 0 {
             self.token_cost_pico += event.cost_pico;
         }
@@ -354,13 +361,25 @@ impl Times {
     }
 }
 
+/// How the attempts of a step went on one deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// The beginning of the step, in microseconds since 1970.
+    pub at_us: i64,
+    pub provider: Arc<str>,
+    pub deployment: Arc<str>,
+    pub attempts: u64,
+    /// Those that failed by the provider's fault.
+    pub failures: u64,
+}
+
 /// Sums of traffic. Moments are the beginnings of steps, in microseconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     pub by_time: Vec<(i64, Counts)>,
     pub by_place: Vec<(Place, Counts)>,
-    /// Attempts and failures of deployments: moment, provider, deployment.
-    pub attempts: Vec<(i64, Arc<str>, Arc<str>, [u64; 2])>,
+    /// In the order of time.
+    pub attempts: Vec<Tally>,
     /// In steps of [`TrafficQuery::times`].
     pub times_by_time: Vec<(i64, Times)>,
     pub times_by_place: Vec<(Place, Times)>,
@@ -442,9 +461,10 @@ mod tests {
             ..Counts::default()
         };
         assert_eq!(all, [(">gpt/openai/a".to_owned(), expected)]);
-        let hit = SpendEvent { cache_hit: true, cost_pico: 0, ..event() };
+        let hit = SpendEvent { cache_hit: true, cost_pico: 0, saved_pico: 7, ..event() };
+        assert_eq!(Measure::Latency.of(&hit), None, "no provider took that long");
         let (_, hit) = counted(&hit)[0];
-        assert_eq!((hit.cache_hits, hit.attempts), (1, 0));
+        assert_eq!((hit.cache_hits, hit.attempts, hit.saved_pico), (1, 0, 7));
     }
 
     #[test]

@@ -9,7 +9,7 @@ CREATE TABLE tollgate_traffic (
     retries BIGINT NOT NULL, fallbacks BIGINT NOT NULL, fallbacks_succeeded BIGINT NOT NULL,
     input_tokens BIGINT NOT NULL, output_tokens BIGINT NOT NULL, cache_read_tokens BIGINT NOT NULL,
     cache_write_tokens BIGINT NOT NULL, reasoning_tokens BIGINT NOT NULL, cost_pico BIGINT NOT NULL,
-    token_cost_pico BIGINT NOT NULL, attempts BIGINT NOT NULL, attempt_failures BIGINT NOT NULL,
+    token_cost_pico BIGINT NOT NULL, saved_pico BIGINT NOT NULL, attempts BIGINT NOT NULL, attempt_failures BIGINT NOT NULL,
     attempt_timeouts BIGINT NOT NULL,
     PRIMARY KEY (step, slot, asked, model_group, provider, deployment));
 

@@ -14,7 +14,7 @@ use super::values::{self, Marks, rows_max};
 use crate::keys::StoreError;
 use crate::spend::traffic::{
     Counts, Measure, PAYERS_KEPT_US, PayerGrouping, PayersQuery, Place, QUARTERS_KEPT_US, Step,
-    Times, Traffic, TrafficQuery, count,
+    Tally, Times, Traffic, TrafficQuery, count,
 };
 use crate::spend::{Histogram, SpendEvent};
 
@@ -318,7 +318,8 @@ pub(super) async fn traffic(pool: &AnyPool, query: &TrafficQuery) -> Result<Traf
             sums(&["requests", "sum_us"])
         );
         let grouped = format!(" GROUP BY {PLACE}, measure, bucket ORDER BY {PLACE}");
-        let rows = rows(pool, conditions(query, query.times_of_places), &selected, &grouped).await?;
+        let rows =
+            rows(pool, conditions(query, query.times_of_places), &selected, &grouped).await?;
         let mut all: Vec<(Place, Times)> = Vec::new();
         for row in &rows {
             let place = place(row)?;
@@ -358,9 +359,13 @@ pub(super) async fn traffic(pool: &AnyPool, query: &TrafficQuery) -> Result<Traf
             |name: Arc<str>| Arc::clone(names.entry(Arc::clone(&name)).or_insert(name));
         let mut all = Vec::with_capacity(rows.len());
         for row in &rows {
-            let at = signed_number(row, 0)?.saturating_mul(us);
-            let (provider, deployment) = (shared(text(row, 1)?), shared(text(row, 2)?));
-            all.push((at, provider, deployment, [number(row, 3)?, number(row, 4)?]));
+            all.push(Tally {
+                at_us: signed_number(row, 0)?.saturating_mul(us),
+                provider: shared(text(row, 1)?),
+                deployment: shared(text(row, 2)?),
+                attempts: number(row, 3)?,
+                failures: number(row, 4)?,
+            });
         }
         Ok(all)
     };

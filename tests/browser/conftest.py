@@ -108,10 +108,13 @@ def traffic(api, people):
     for _ in range(8):
         api.chat("assistant")
     lone.chat("gpt")
+    # The second comes from the cache.
+    for _ in range(2):
+        api.chat("gpt", "The same again", cache={"use-cache": True})
     api.chat("flaky")
     api.chat("broken")
     assert api.status("/v1/chat/completions", {"model": "hopeless", "messages": [{"role": "user", "content": "x"}]}) >= 400
-    total = 6 + 6 + 8 + 1 + 1 + 1 + 1
+    total = 6 + 6 + 8 + 1 + 2 + 1 + 1 + 1
 
     def rows():
         return api("/spend/logs/v2?start_date=2026-01-01&end_date=2999-01-01")["total"]

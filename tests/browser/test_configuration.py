@@ -10,12 +10,15 @@ from processes import MASTER_KEY
 def test_the_configuration_in_force(admin):
     page = admin.open("/config")
     expect(page.get_by_text(re.compile("`telemetry` has no effect"))).to_be_visible()
-    options = page.get_by_role("list", name="Options of router_settings")
-    expect(options).to_contain_text("cooldown_time")
-    # Only names: a value may be a secret.
+    options = page.get_by_label("Options of router_settings")
+    expect(options).to_contain_text(re.compile(r"cooldown_time\s*300"))
+    expect(options).to_contain_text("[{broken: [claude]}]")
+    # What came from a variable is shown by the variable's name.
+    expect(page.get_by_label("Options of general_settings")).to_contain_text("${MASTER_KEY}")
     assert MASTER_KEY not in page.content()
     page.get_by_role("searchbox", name="Search options").fill("fallbacks")
-    expect(options).to_have_text("fallbacks")
+    expect(options).to_have_text(re.compile(r"^fallbacks\s*\["))
+    expect(page.get_by_label("Options of general_settings")).to_have_count(0)
 
 
 def test_the_file_is_read_again(admin, gateway):

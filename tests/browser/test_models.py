@@ -47,3 +47,55 @@ def test_a_body_that_is_no_json_is_told_at_its_field(admin):
     page.get_by_role("button", name="Explain").click()
     expect(field).to_have_attribute("aria-invalid", "true")
     expect(page.get_by_text("This is no JSON")).to_be_visible()
+
+
+def test_a_model_from_its_making_to_its_end(admin, api):
+    [gpt] = [one for one in api("/ui/api/deployments")["deployments"] if one["id"] == "gpt-1"]
+    page = admin.open("/models")
+    page.get_by_role("button", name="New model").click()
+    sheet = page.get_by_role("dialog", name="New model")
+    sheet.get_by_label("Name", exact=True).fill("fresh")
+    sheet.get_by_label("Provider and model").fill("openai/gpt-4o-mini")
+    sheet.get_by_label("Provider's key").fill("sk-typed-by-somebody")
+    sheet.get_by_label("Address").fill("no address")
+    # It is tried first, and what is wrong with it is told in the form.
+    admin.complaints.expect("/model/new")
+    sheet.get_by_role("button", name="Make model").click()
+    expect(sheet.get_by_role("alert")).to_contain_text("api_base")
+    sheet.get_by_label("Address").fill(gpt["api_base"])
+    sheet.get_by_label("Requests a minute").fill("60")
+    sheet.get_by_role("button", name="Make model").click()
+    expect(page.get_by_role("status")).to_contain_text("Model made.")
+    row = page.get_by_role("row", name=re.compile("^fresh"))
+    expect(row).to_be_visible()
+    assert api.chat("fresh")["choices"]
+
+    row.get_by_role("link").click()
+    details = page.get_by_role("dialog", name="fresh")
+    expect(details).to_contain_text("60 requests/min")
+    details.get_by_role("button", name="Change").click()
+    sheet = page.get_by_role("dialog", name="fresh")
+    # The key is not there to be read.
+    expect(sheet.get_by_label("Provider's key")).to_have_value("")
+    assert "sk-typed-by-somebody" not in page.content()
+    sheet.get_by_label("Requests a minute").fill("")
+    sheet.get_by_label("Tokens a minute").fill("9000")
+    sheet.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status")).to_contain_text("Model saved.")
+    row.get_by_role("link").click()
+    expect(details).to_contain_text("9,000 tokens/min")
+    expect(details).not_to_contain_text("requests/min")
+    assert api.chat("fresh")["choices"]
+
+    details.get_by_role("button", name="Change").click()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog", name="Delete fresh?").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("status")).to_contain_text("Model deleted.")
+    expect(row).to_have_count(0)
+
+
+def test_what_the_file_has_is_not_changed_here(admin):
+    page = admin.open("/models?open=gpt-1")
+    details = page.get_by_role("dialog", name="gpt")
+    expect(details).to_contain_text("The configuration file")
+    expect(details.get_by_role("button", name="Change")).to_have_count(0)

@@ -18,6 +18,9 @@ def test_the_figures_are_those_of_the_traffic(admin, api, traffic):
     expect(number(page, "Requests")).to_have_text(str(totals["requests"]))
     expect(number(page, "Cost")).to_contain_text("$")
     expect(number(page, "Fallbacks made good")).to_contain_text("%")
+    assert totals["cache_hits"] > 0
+    expect(number(page, "Cache hits")).to_have_text(re.compile(r"^[\d.]+%$"))
+    expect(page.locator(".figure", has_text="Cache hits")).to_contain_text("not paid again")
 
 
 def test_a_chart_is_drawn_and_can_be_read_as_a_table(admin, api):

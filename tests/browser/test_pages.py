@@ -14,7 +14,7 @@ PAGES = {
     "/": "Overview", "/requests": "Requests", "/models": "Models", "/playground": "Playground", "/keys": "Keys",
     "/teams": "Teams", "/users": "Users", "/budgets": "Budgets", "/config": "Configuration",
 }
-SHEETS = ["/keys?new=1", "/teams?open=search", "/users?open=internal_user", "/budgets?open=interns", "/models?open=gpt-1"]
+SHEETS = ["/keys?new=1", "/teams?open=search", "/users?open=internal_user", "/budgets?open=interns", "/models?open=gpt-1", "/models?new=1"]
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 

@@ -15,7 +15,7 @@ SEES = {
     "lone": EVERYBODY,
 }
 MAKES = {
-    "proxy_admin": {"Keys": "New key", "Teams": "New team", "Users": "New user", "Budgets": "New budget"},
+    "proxy_admin": {"Models": "New model", "Keys": "New key", "Teams": "New team", "Users": "New user", "Budgets": "New budget"},
     "org_admin": {"Keys": "New key", "Teams": "New team", "Users": "New user"},
     "internal_user": {"Keys": "New key"},
 }
@@ -32,7 +32,7 @@ def test_each_role_sees_its_pages_and_no_others(visit, people, traffic, role):
         expect(page.get_by_role("heading", name=name, level=1)).to_be_visible()
         visitor.settled()
         expect(page.get_by_role("alert")).to_have_count(0)
-        new = page.get_by_role("button", name=re.compile("^New (key|team|user|budget)$"))
+        new = page.get_by_role("button", name=re.compile("^New (model|key|team|user|budget)$"))
         if name in MAKES.get(role, {}):
             expect(new).to_have_text(MAKES[role][name])
         else:

@@ -22,13 +22,15 @@ pub(super) async fn show(State(ui): State<Arc<Ui>>) -> Json<Value> {
         let result = if last.succeeded { "success" } else { "failure" };
         json!({"result": result, "at": millis(last.at)})
     });
+    let options = operations.map(|operations| operations.options()).unwrap_or_default();
+    let option = |(name, value): &(Box<str>, _)| json!({"name": name, "value": value});
     Json(json!({
         "version": VERSION,
         "started": ui.shared.started * 1_000,
         "file": operations.and_then(|operations| operations.file()),
         "last_reload": last,
         "warnings": operations.map(|operations| operations.warnings()).unwrap_or_default(),
-        "options": operations.map(|operations| operations.options()).unwrap_or_default(),
+        "options": options.iter().map(option).collect::<Vec<_>>(),
         "groups": groups,
     }))
 }

@@ -555,15 +555,17 @@ impl Strips {
         let empty: Vec<Cell> =
             (0..count).map(|at| Cell { at: ms(from_us + at * us), ..Cell::default() }).collect();
         let mut strips = Self { us, by_provider: BTreeMap::new(), by_deployment: BTreeMap::new() };
-        for (at_us, provider, deployment, [attempts, failures]) in &traffic.attempts {
-            let at = usize::try_from((at_us - from_us).div_euclid(us)).unwrap_or(usize::MAX);
-            let strips =
-                [(&mut strips.by_provider, provider), (&mut strips.by_deployment, deployment)];
+        for tally in &traffic.attempts {
+            let at = usize::try_from((tally.at_us - from_us).div_euclid(us)).unwrap_or(usize::MAX);
+            let strips = [
+                (&mut strips.by_provider, &tally.provider),
+                (&mut strips.by_deployment, &tally.deployment),
+            ];
             for (strips, name) in strips {
                 let strip = strips.entry(Arc::clone(name)).or_insert_with(|| empty.clone());
                 if let Some(cell) = strip.get_mut(at) {
-                    cell.attempts += attempts;
-                    cell.failures += failures;
+                    cell.attempts += tally.attempts;
+                    cell.failures += tally.failures;
                 }
             }
         }
@@ -716,6 +718,7 @@ fn variants(ui: &Ui, traffic: &Traffic) -> Vec<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spend::traffic::Tally;
 
     const NOW_US: i64 = 1_795_278_600_000_000;
 
@@ -789,7 +792,13 @@ mod tests {
             daily: true,
         };
         let attempts = (0..336)
-            .map(|at| (at * HOUR_US, Arc::from("openai"), Arc::from("a"), [2, 1]))
+            .map(|at| Tally {
+                at_us: at * HOUR_US,
+                provider: "openai".into(),
+                deployment: "a".into(),
+                attempts: 2,
+                failures: 1,
+            })
             .collect();
         let traffic = Traffic { attempts, ..Traffic::default() };
         let strips = Strips::of(&traffic, &steps);

@@ -101,6 +101,7 @@ pub(super) async fn one(
         "metadata": metadata,
         "usage": event.usage,
         "asked": event.asked,
+        "saved": event.cache_hit.then(|| dollars(event.saved_pico)),
         "attempts": attempts(&event),
         "attempts_are_recorded": !event.attempts.is_empty(),
     });

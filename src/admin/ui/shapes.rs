@@ -77,6 +77,7 @@ pub(super) fn totals(counts: &Counts, times: &Times, known: Known) -> Value {
         "cache_write_tokens": of_tokens(counts.cache_write_tokens),
         "reasoning_tokens": of_tokens(counts.reasoning_tokens),
         "cost": dollars(counts.cost_pico),
+        "cache_saved": all.then(|| dollars(counts.saved_pico)),
         "failure_rate": rate(counts.failures, counts.requests),
         "timeout_rate": timeouts.and_then(|timeouts| rate(timeouts, counts.requests)),
         "cache_hit_rate": rate(counts.cache_hits, counts.requests),

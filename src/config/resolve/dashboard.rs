@@ -24,7 +24,7 @@ pub(super) fn dashboard(
     let disabled = disabled.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
     let enabled = section.flag("enabled").map_or(!disabled, |at| at.value);
     let baseline = section.text("baseline_model");
-    let session_duration = match section.timeout("session_duration") {
+    let session_duration = match section.seconds("session_duration") {
         None => default.session_duration,
         Some(at) if (SESSION_MIN..=SESSION_MAX).contains(&at.value) => at.value,
         Some(at) => {
@@ -91,10 +91,10 @@ mod tests {
     fn a_session_lasts_as_long_as_is_written_within_bounds() {
         let (dashboard, _) = load("dashboard: {session_duration: 30m}", &[]);
         assert_eq!(dashboard.unwrap().session_duration, Duration::from_secs(1800));
-        for wrong in ["1s", "31d"] {
+        for (wrong, told) in [("0", "30 days"), ("59s", "30 days"), ("31d", "session_duration")] {
             let (dashboard, report) =
                 load(&format!("dashboard: {{session_duration: {wrong}}}"), &[]);
-            assert!(dashboard.is_none() && report.contains("30 days"), "{wrong}: {report}");
+            assert!(dashboard.is_none() && report.contains(told), "{wrong}: {report}");
         }
     }
 

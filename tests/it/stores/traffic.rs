@@ -87,7 +87,7 @@ fn sums_of_every_step_agree_with_the_rows_and_count_each_once() {
             let slots = if step == Step::Quarter { 3 } else { 1 };
             assert_eq!(traffic.by_time.len(), slots, "{step:?}");
             assert_eq!(traffic.errors, [("timeout".into(), 1)]);
-            let attempts: u64 = traffic.attempts.iter().map(|(.., [made, _])| made).sum();
+            let attempts: u64 = traffic.attempts.iter().map(|tally| tally.attempts).sum();
             assert_eq!(attempts, 5);
             let measured: u64 =
                 traffic.times_by_place.iter().map(|(_, times)| times.latency.count()).sum();

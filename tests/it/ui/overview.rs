@@ -31,7 +31,8 @@ fn overview(browser: &Browser, query: &str, requests: u64) -> Value {
     })
 }
 
-fn named<'a>(list: &'a Value, field: &str, name: &str) -> &'a Value {
+fn named<'a>(list: &'a Value, field: &str, name: impl Into<Value>) -> &'a Value {
+    let name = name.into();
     let list = list.as_array().unwrap();
     list.iter().find(|it| it[field] == name).unwrap_or_else(|| panic!("{name} in {list:?}"))
 }
@@ -100,6 +101,41 @@ fn an_overview_counts_requests_attempts_and_who_paid() {
     assert_eq!((&week["step"], &week["by_user"][0]["requests"]), (&json!(3_600_000), &json!(5)));
     let month = overview(&browser, &format!("?from={}&to={to}", to - 30 * 86_400_000), 5);
     assert_eq!(month["step"], 86_400_000);
+}
+
+#[test]
+fn replies_from_the_cache_are_counted_as_hits_and_not_as_attempts() {
+    let provider = upstream::openai().replies(chat("hello").usage(5, 10)).start();
+    let priced = openai(&provider).with("input_cost_per_token: 0\noutput_cost_per_token: 0.0001");
+    let gateway = gateway::with(group("gpt").deployment(priced))
+        .litellm("cache: true\ncache_params: {type: local}")
+        .master_key(MASTER)
+        .start();
+    let client = gateway.client().with_key(Some(MASTER));
+    for _ in 0..4 {
+        assert_eq!(client.chat("gpt", "the same").status, 200);
+    }
+    assert_eq!(provider.requests().len(), 1);
+    let browser = Browser::logged_in(&gateway, MASTER);
+    let told = overview(&browser, "", 4);
+    let totals = &told["totals"];
+    assert_eq!((&totals["cache_hits"], &totals["cache_hit_rate"]), (&json!(3), &json!(0.75)));
+    assert_eq!((&totals["cost"], &totals["cache_saved"]), (&json!(0.001), &json!(0.003)));
+    assert_eq!(totals["latency"]["count"], 1, "of the provider's reply only");
+    assert_eq!(told["deployments"][0]["attempts"], 1);
+    let hits: u64 = told["series"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["cache_hits"].as_u64().unwrap())
+        .sum();
+    assert_eq!(hits, 3);
+    let requests = browser.told("/ui/api/requests");
+    let hit = named(&requests["requests"], "cache_hit", true);
+    let id = hit["id"].as_str().unwrap();
+    let hit = browser.told(&format!("/ui/api/requests/{id}"));
+    assert_eq!((&hit["cost"], &hit["saved"]), (&json!(0.0), &json!(0.001)));
+    assert_eq!(hit["attempts"], json!([]));
 }
 
 #[test]
@@ -263,13 +299,13 @@ fn variants_stand_side_by_side() {
 }
 
 #[test]
-fn what_is_in_force_is_told_without_values() {
+fn what_is_in_force_is_told_without_secrets() {
     let (gateway, _upstreams) = troubled();
     let browser = Browser::logged_in(&gateway, MASTER);
     let told = browser.told("/ui/api/config");
     assert!(told["file"].as_str().unwrap().ends_with(".yaml"), "{told}");
-    let options: Vec<_> = told["options"].as_array().unwrap().iter().collect();
-    assert!(options.contains(&&json!("general_settings.master_key")), "{told}");
+    let key = named(&told["options"], "name", "general_settings.master_key");
+    assert_eq!(key["value"], "***", "{told}");
     assert!(!told.to_string().contains(MASTER));
     assert_eq!(told["last_reload"], json!(null));
     assert_eq!(browser.post("/config/reload", &json!({})).send().status, 200);

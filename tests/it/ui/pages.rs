@@ -1,5 +1,7 @@
 //! The files of the dashboard.
 
+use std::io::Read as _;
+
 use http::Method;
 
 use super::{MASTER, office, refused};
@@ -34,6 +36,26 @@ fn a_page_that_the_browser_has_is_not_sent_again() {
     assert_eq!((again.status, again.body_text().len()), (304, 0));
     let other = client.request(Method::GET, "/ui").header("if-none-match", "\"other\"").send();
     assert_eq!(other.status, 200);
+}
+
+#[test]
+fn files_are_packed_for_browsers_that_take_it() {
+    let (gateway, _provider) = office();
+    let client = gateway.client().with_key(None);
+    let ask = |codings: &str| {
+        client.request(Method::GET, "/ui/vendor/uplot.js").header("accept-encoding", codings).send()
+    };
+    let (plain, packed) = (ask("identity"), ask("gzip, br"));
+    assert_eq!((packed.status, packed.header("content-encoding")), (200, "gzip"));
+    assert_eq!(packed.header("vary"), "accept-encoding");
+    assert_ne!(packed.header("etag"), plain.header("etag"));
+    assert!(packed.body.len() * 2 < plain.body.len(), "{}", packed.body.len());
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&packed.body[..]).read_to_string(&mut text).unwrap();
+    assert_eq!(text, plain.body_text());
+    let tag = packed.header("etag").to_owned();
+    let again = client.request(Method::GET, "/ui/vendor/uplot.js").header("if-none-match", &tag);
+    assert_eq!(again.header("accept-encoding", "gzip").send().status, 304);
 }
 
 #[test]

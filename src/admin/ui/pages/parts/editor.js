@@ -29,7 +29,7 @@ function read(field, value) {
     if (field.required) throw new Error(`${field.label} is needed.`);
     return null;
   }
-  if (field.kind === 'dollars' || field.kind === 'whole') {
+  if (field.kind === 'dollars' || field.kind === 'whole' || field.kind === 'number') {
     const number = Number(text.replace(/,/g, ''));
     if (!Number.isFinite(number) || number < 0) throw new Error('A number, 0 or greater.');
     if (field.kind === 'whole' && !Number.isInteger(number)) throw new Error('A whole number.');
@@ -62,6 +62,8 @@ function One({ field, value, onChange, problem, first }) {
   switch (field.kind) {
     case 'dollars': return html`<${Amount} ...${given} dollars />`;
     case 'whole': return html`<${Amount} ...${given} whole />`;
+    case 'number': return html`<${Amount} ...${given} />`;
+    case 'secret': return html`<${Text} ...${given} type="password" />`;
     case 'choice': {
       // What stands there stays possible, also if it is none of the usual ones.
       const options = field.options.some(([name]) => name === value) ? field.options : [...field.options, [value, value]];

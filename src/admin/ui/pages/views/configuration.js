@@ -21,13 +21,15 @@ function Outcome({ done }) {
 /** Options by their section; those of no section first. */
 function Sections({ options }) {
   const sections = new Map();
-  for (const option of options) {
+  for (const { name: option, value } of options) {
     const at = option.indexOf('.');
     const [section, name] = at < 0 ? ['', option] : [option.slice(0, at), option.slice(at + 1)];
-    sections.set(section, [...(sections.get(section) ?? []), name]);
+    sections.set(section, [...(sections.get(section) ?? []), { name, value }]);
   }
-  return html`<dl class="options-list">${[...sections].sort(([one], [other]) => one.localeCompare(other)).map(([section, names]) => html`<dt key=${section}><code>${section || 'Top level'}</code></dt>
-    <dd><ul class="chips" aria-label=${`Options of ${section || 'the top level'}`}>${names.map((name) => html`<li class="chip" key=${name}><code>${name}</code></li>`)}</ul></dd>`)}</dl>`;
+  return html`<div class="options-list">${[...sections].sort(([one], [other]) => one.localeCompare(other)).map(([section, of]) => html`<section key=${section}>
+    <h3><code>${section || 'Top level'}</code></h3>
+    <dl aria-label=${`Options of ${section || 'the top level'}`}>${of.map(({ name, value }) => html`<div key=${name}><dt><code>${name}</code></dt>
+      <dd>${value === null ? html`<span class="faint">set in the file</span>` : html`<code>${value}</code>`}</dd></div>`)}</dl></section>`)}</div>`;
 }
 
 export function Configuration({ session, query, change }) {
@@ -51,7 +53,7 @@ export function Configuration({ session, query, change }) {
     <div class="stack">
       <div aria-live="polite">${state.error && html`<${Problem} error=${state.error} />`}${state.done && html`<${Outcome} done=${state.done} />`}</div>
       <${Loaded} of=${data} height=${320}>${(found) => {
-        const options = found.options.filter((one) => one.toLowerCase().includes(text));
+        const options = found.options.filter((one) => one.name.toLowerCase().includes(text));
         return html`
         <section class="card"><header><h2>In force</h2></header><div class="body"><dl class="facts">
           <dt>File</dt><dd><code>${found.file ?? 'None'}</code></dd>
@@ -62,7 +64,7 @@ export function Configuration({ session, query, change }) {
         </dl></div></section>
         <section class="card"><header><h2>Warnings</h2><span class="note">${found.warnings.length ? count(found.warnings.length) : 'none'}</span></header>
           <div class="body">${found.warnings.length ? html`<ul class="stack warnings">${found.warnings.map((one) => html`<li key=${one}><${Notice} kind="warn">${one}<//></li>`)}</ul>` : html`<p class="soft">The file has nothing to warn of.</p>`}</div></section>
-        <section class="card"><header><h2>Options of the file</h2><span class="note">their values are in the file: they may be secrets</span>
+        <section class="card"><header><h2>Options of the file</h2><span class="note">as they are written there; secrets are not shown</span>
             <input class="input small search last" type="search" aria-label="Search options" placeholder="Option" value=${typed} onInput=${(event) => setTyped(event.target.value)} /></header>
           <div class="body">${options.length ? html`<${Sections} options=${options} />` : html`<${Empty} title="No option fits">${found.options.length ? 'Nothing found for this search.' : 'The file sets none beside its models.'}<//>`}</div></section>`;
       }}<//>

@@ -5,12 +5,15 @@ import { NONE, count, money, relative, short, when } from '../lib/format.js';
 import { useClock, useLoad } from '../lib/load.js';
 import { href } from '../lib/route.js';
 import { Dialog } from '../parts/dialog.js';
+import { Icon } from '../parts/icons.js';
 import { Segments } from '../parts/fields.js';
 import { useSearch } from '../parts/records.js';
 import { Head } from '../parts/shell.js';
 import { Empty, Loaded } from '../parts/states.js';
 import { Table } from '../parts/table.js';
+import { tell } from '../parts/toast.js';
 import { STATES } from './overview/deployments.js';
+import { EditModel, NewModel } from './models/edit.js';
 import { Explain } from './models/explain.js';
 
 const EVERY = 3000;
@@ -28,13 +31,14 @@ export function State({ one, left }) {
 
 const well = (one) => (one.well === null ? html`<span class="faint">Not checked</span>` : one.well ? html`<span class="good">Passed</span>` : html`<span class="bad">Failed</span>`);
 
-function Details({ one, left, onClose, session }) {
+function Details({ one, left, onClose, onEdit, session }) {
   const info = useLoad((signal) => get('/model/info', { litellm_model_id: one.id }, signal).then((answer) => answer.data[0]), [one.id]);
   const of = info.data?.model_info ?? {};
   const price = (name) => (of[name] ? `${money(of[name] * 1e6)} a million` : NONE);
   const can = Object.entries(of).filter(([name, value]) => name.startsWith('supports_') && value === true).map(([name]) => name.slice(9).replace(/_/g, ' '));
   return html`<${Dialog} title=${one.group} lead=${`${one.provider} · ${one.model}`} onClose=${onClose}
-    footer=${html`<button type="button" class="button" onClick=${onClose}>Close</button>`}>
+    footer=${html`${session.changes_all && of.db_model && html`<span class="left"><button type="button" class="button" onClick=${() => onEdit(info.data)}>Change</button></span>`}
+      <button type="button" class="button" onClick=${onClose}>Close</button>`}>
     <div class="stack">
       <${State} one=${one} left=${left} />
       <dl class="facts">
@@ -74,9 +78,21 @@ export function Models({ session, query, change }) {
   const rows = all.filter((one) => (!query.state || one.state === query.state)
     && [one.group, one.model, one.provider, one.id].some((value) => value.toLowerCase().includes(text)));
   const open = all.find((one) => one.id === query.open);
+  const [edited, setEdited] = useState(null);
+  const isNew = query.new !== undefined && session.changes_all;
+  const close = () => {
+    setEdited(null);
+    change({ open: '', new: '' });
+  };
+  const done = (words) => {
+    tell(words);
+    close();
+    data.reload();
+  };
 
   return html`
-    <${Head} title="Models" lead="Deployments by the names that clients ask for, and their state now." />
+    <${Head} title="Models" lead="Deployments by the names that clients ask for, and their state now." tools=${session.changes_all && html`
+      <button type="button" class="button primary" onClick=${() => change({ new: '1' }, {})}><${Icon} name="plus" />New model</button>`} />
     <div class="stack">
       <section class="card"><header>
           <input class="input small search" type="search" aria-label="Search models" placeholder="Model, provider or id" value=${typed} onInput=${(event) => setTyped(event.target.value)} />
@@ -94,5 +110,7 @@ export function Models({ session, query, change }) {
       </section>
       ${session.sees_all && html`<${Explain} groups=${[...new Set(all.map((one) => one.group))]} query=${query} change=${change} />`}
     </div>
-    ${open && html`<${Details} key=${open.id} one=${open} left=${left(open)} session=${session} onClose=${() => change({ open: '' })} />`}`;
+    ${isNew && html`<${NewModel} onClose=${close} done=${done} />`}
+    ${edited && html`<${EditModel} model=${edited} onClose=${close} done=${done} />`}
+    ${open && !edited && html`<${Details} key=${open.id} one=${open} left=${left(open)} session=${session} onClose=${close} onEdit=${setEdited} />`}`;
 }

@@ -29,7 +29,7 @@ export function Figures({ data }) {
     <${Figure} name="Timed out" value=${percent(now.timeout_rate)} sub=${was(before?.timeout_rate, percent)} />
     ${now.latency !== null && html`<${Figure} name="Latency, p95" value=${duration(now.latency?.p95)} sub=${now.latency ? `p50 ${duration(now.latency.p50)}` : ''} />`}
     ${now.ttft !== null && html`<${Figure} name="First token, p95" value=${duration(now.ttft?.p95)} sub=${now.ttft ? `p50 ${duration(now.ttft.p50)}` : ''} />`}
-    <${Figure} name="Cache hits" value=${percent(now.cache_hit_rate)} sub=${requests(now.cache_hits)} />
+    <${Figure} name="Cache hits" value=${percent(now.cache_hit_rate)} sub=${now.cache_saved > 0 ? `${money(now.cache_saved)} not paid again` : requests(now.cache_hits)} />
     ${now.fallbacks !== null && html`<${Figure} name="Fallbacks made good" value=${percent(now.fallback_success_rate)} sub=${now.fallbacks ? `${count(now.fallbacks_succeeded)} of ${count(now.fallbacks)}` : 'none needed'} />`}
     ${data.savings && html`<${Figure} name="Saved" value=${money(data.savings.saved)} sub=${`against ${data.savings.model}`} />`}
   </dl>`;

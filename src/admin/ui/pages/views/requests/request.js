@@ -71,7 +71,7 @@ export function Request({ id, session }) {
           <dt>Client's request id</dt><dd><code>${one.call_id ?? NONE}</code></dd>
         </dl></div></section>
         <section class="card span-6"><header><h2>What it cost, and whom</h2></header><div class="body"><dl class="facts">
-          <dt>Cost</dt><dd><strong>${money(one.cost)}</strong></dd>
+          <dt>Cost</dt><dd><strong>${money(one.cost)}</strong>${one.saved > 0 ? `, ${money(one.saved)} not paid again` : ''}</dd>
           <dt>Tokens</dt><dd>${count(one.input_tokens)} in, ${count(one.output_tokens)} out</dd>
           ${Object.entries(one.usage ?? {}).filter(([name, value]) => typeof value === 'number' && value > 0 && !['input_tokens', 'output_tokens'].includes(name)).map(([name, value]) => html`<dt key=${name}>${words(name)[0].toUpperCase()}${words(name).slice(1)}</dt><dd>${count(value)}</dd>`)}
           <dt>Key</dt><dd>${one.key ? html`<a href=${href('/keys', { open: one.key })}>${one.key_alias ?? html`<code>${one.key.slice(0, 16)}…</code>`}</a>` : 'Master key'}</dd>
