@@ -39,6 +39,17 @@ class Api:
         with urllib.request.urlopen(request, timeout=30) as response:
             return json.load(response)
 
+    def row_of(self, model):
+        """The newest request in the log that asked for a model, however many came since."""
+        page = 1
+        while True:
+            rows = self(f"/ui/api/requests?page={page}&page_size=100")["requests"]
+            assert rows, f"nobody asked for {model}"
+            for row in rows:
+                if row["model"] == model:
+                    return row
+            page += 1
+
     def status(self, path, body=None):
         try:
             self(path, body)

@@ -56,7 +56,7 @@ def test_a_model_from_its_making_to_its_end(admin, api):
     sheet = page.get_by_role("dialog", name="New model")
     sheet.get_by_label("Name", exact=True).fill("fresh")
     sheet.get_by_label("Provider and model").fill("openai/gpt-4o-mini")
-    sheet.get_by_label("Provider's key").fill("sk-typed-by-somebody")
+    sheet.get_by_label("Provider's key").fill("sk-provider")
     sheet.get_by_label("Address").fill("no address")
     # It is tried first, and what is wrong with it is told in the form.
     admin.complaints.expect("/model/new")
@@ -77,7 +77,7 @@ def test_a_model_from_its_making_to_its_end(admin, api):
     sheet = page.get_by_role("dialog", name="fresh")
     # The key is not there to be read.
     expect(sheet.get_by_label("Provider's key")).to_have_value("")
-    assert "sk-typed-by-somebody" not in page.content()
+    assert "sk-provider" not in page.content()
     sheet.get_by_label("Requests a minute").fill("")
     sheet.get_by_label("Tokens a minute").fill("9000")
     sheet.get_by_role("button", name="Save").click()

@@ -27,7 +27,7 @@ def test_requests_are_listed_and_filtered(admin, traffic):
 
 
 def test_one_request_with_its_attempts(admin, api, traffic):
-    [row] = [one for one in api("/ui/api/requests")["requests"] if one["model"] == "broken"]
+    row = api.row_of("broken")
     page = admin.open("/requests")
     page.get_by_role("row", name=re.compile("broken")).get_by_role("link").click()
     expect(page).to_have_url(re.compile(f"/ui/requests/{row['id']}"))
@@ -52,7 +52,7 @@ def test_one_request_with_its_attempts(admin, api, traffic):
 
 
 def test_a_request_is_found_by_the_id_that_its_client_knows(admin, api, traffic):
-    [row] = [one for one in api("/ui/api/requests")["requests"] if one["model"] == "broken"]
+    row = api.row_of("broken")
     page = admin.open(f"/requests?id={row['call_id']}")
     expect(page.locator(".pager")).to_have_text(re.compile("^1 request"))
 
@@ -84,5 +84,5 @@ def test_somebody_sees_only_their_own(visit, api, traffic, people):
     page = visit(people.keys["internal_user"]).open("/requests")
     expect(page.get_by_role("row", name=re.compile("claude")).first).to_be_visible()
     expect(page.get_by_role("row", name=re.compile("broken"))).to_have_count(0)
-    [row] = [one for one in api("/ui/api/requests")["requests"] if one["model"] == "broken"]
+    row = api.row_of("broken")
     assert Api(api.url, people.keys["internal_user"]).status(f"/ui/api/requests/{row['id']}") == 404
