@@ -46,6 +46,17 @@ impl Step {
         at_us.div_euclid(self.us())
     }
 
+    /// How long its sums are kept, in microseconds; `None`: for good. Overviews of older spans have longer
+    /// steps.
+    #[must_use]
+    pub const fn kept_us(self) -> Option<i64> {
+        match self {
+            Self::Quarter => Some(3 * Self::Day.us()),
+            Self::Hour => Some(62 * Self::Day.us()),
+            Self::Day => None,
+        }
+    }
+
     /// A span, made longer until it begins and ends with a step.
     #[must_use]
     pub const fn widen(self, span: Span) -> Span {
@@ -414,8 +425,6 @@ pub struct PayersQuery {
     pub most: u64,
 }
 
-/// How long sums of quarters of an hour are kept: overviews of longer spans have longer steps.
-pub const QUARTERS_KEPT_US: i64 = 3 * Step::Day.us();
 /// How long sums of hours by who paid are kept: of older ones there are those of days.
 pub const PAYERS_KEPT_US: i64 = 16 * Step::Day.us();
 

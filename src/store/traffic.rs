@@ -13,8 +13,8 @@ use super::reports::{Conditions, Value};
 use super::values::{self, Marks, rows_max};
 use crate::keys::StoreError;
 use crate::spend::traffic::{
-    Counts, Measure, PAYERS_KEPT_US, PayerGrouping, PayersQuery, Place, QUARTERS_KEPT_US, Step,
-    Tally, Times, Traffic, TrafficQuery, count,
+    Counts, Measure, PAYERS_KEPT_US, PayerGrouping, PayersQuery, Place, Step, Tally, Times,
+    Traffic, TrafficQuery, count,
 };
 use crate::spend::{Histogram, SpendEvent};
 
@@ -48,9 +48,8 @@ pub(super) async fn add(
 /// The steps whose sums a moment belongs to. Rows that were brought over may be old.
 fn steps(at_us: i64, now_us: i64) -> impl Iterator<Item = (Step, i64)> {
     let at_us = at_us.max(0);
-    let is_kept = move |step: &Step| {
-        *step != Step::Quarter || now_us.saturating_sub(at_us) < QUARTERS_KEPT_US
-    };
+    let age_us = now_us.saturating_sub(at_us);
+    let is_kept = move |step: &Step| step.kept_us().is_none_or(|kept| age_us < kept);
     Step::ALL.into_iter().filter(is_kept).map(move |step| (step, step.slot(at_us)))
 }
 
@@ -227,12 +226,14 @@ async fn add_payers(
 /// Removes sums that longer ones stand for by now.
 pub(super) async fn forget(transaction: &mut Transaction<'static, Any>) -> Result<(), StoreError> {
     let now_us = Timestamp::now().as_microsecond();
-    let quarter = Step::Quarter.slot(now_us - QUARTERS_KEPT_US);
-    for table in ["tollgate_traffic", "tollgate_traffic_times", "tollgate_traffic_errors"] {
-        let statement = format!("DELETE FROM {table} WHERE step = $1 AND slot < $2");
-        let statement = sqlx::query(AssertSqlSafe(statement));
-        let statement = statement.bind(Step::Quarter.seconds()).bind(quarter);
-        statement.execute(&mut **transaction).await.map_err(|error| failed(&error))?;
+    for step in Step::ALL {
+        let Some(kept_us) = step.kept_us() else { continue };
+        for table in ["tollgate_traffic", "tollgate_traffic_times", "tollgate_traffic_errors"] {
+            let statement = format!("DELETE FROM {table} WHERE step = $1 AND slot < $2");
+            let statement = sqlx::query(AssertSqlSafe(statement));
+            let statement = statement.bind(step.seconds()).bind(step.slot(now_us - kept_us));
+            statement.execute(&mut **transaction).await.map_err(|error| failed(&error))?;
+        }
     }
     let hour = Step::Hour.slot(now_us - PAYERS_KEPT_US);
     sqlx::query("DELETE FROM tollgate_traffic_payers WHERE slot < $1")

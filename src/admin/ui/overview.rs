@@ -21,8 +21,7 @@ use super::shapes::{Known, Line, dollars, lines, ms, quantiles, rate, totals};
 use crate::keys::record::{Key, Team, User};
 use crate::keys::{KeyHash, fetch};
 use crate::spend::traffic::{
-    Counts, PAYERS_KEPT_US, PayerGrouping, PayersQuery, Place, QUARTERS_KEPT_US, Step, Times,
-    Traffic, TrafficQuery,
+    Counts, PAYERS_KEPT_US, PayerGrouping, PayersQuery, Place, Step, Times, Traffic, TrafficQuery,
 };
 use crate::spend::{Columns, Grouping, Histogram, Report, Span};
 use crate::usage::Usage;
@@ -64,9 +63,11 @@ impl Steps {
         let length = asked.to_us - asked.from_us;
         let is_short = length <= 2 * DAY_US;
         let recent = |kept: i64| asked.from_us > now_us - kept + HOUR_US;
+        let is_kept = |step: Step| step.kept_us().is_none_or(recent);
+        let hourly = if of_payers { recent(PAYERS_KEPT_US) } else { is_kept(Step::Hour) };
         let step = match () {
-            () if is_short && !of_payers && recent(QUARTERS_KEPT_US) => Step::Quarter,
-            () if length <= 14 * DAY_US && (!of_payers || recent(PAYERS_KEPT_US)) => Step::Hour,
+            () if is_short && !of_payers && is_kept(Step::Quarter) => Step::Quarter,
+            () if length <= 14 * DAY_US && hourly => Step::Hour,
             () => Step::Day,
         };
         let times = match () {
@@ -86,9 +87,9 @@ impl Steps {
         let length = self.span.to_us - self.span.from_us;
         let span = Span { from_us: self.span.from_us - length, to_us: self.span.from_us };
         let is_kept = |kept: i64| span.from_us > now_us - kept + HOUR_US;
-        let coarser = |step: Step| match step {
-            Step::Quarter if !is_kept(QUARTERS_KEPT_US) => Step::Hour,
-            step => step,
+        let coarser = |least: Step| {
+            let fits = |step: &Step| *step >= least && step.kept_us().is_none_or(is_kept);
+            Step::ALL.into_iter().find(fits).unwrap_or(Step::Day)
         };
         let daily = self.daily || !is_kept(PAYERS_KEPT_US);
         let (times, times_of_places) = (coarser(self.times), coarser(self.times_of_places));
@@ -754,6 +755,9 @@ mod tests {
         assert_eq!((old.step, old.daily), (Step::Hour, false));
         let older = steps(30 * DAY_US, DAY_US, false);
         assert_eq!((older.step, older.daily), (Step::Hour, true));
+        let oldest = steps(90 * DAY_US, DAY_US, false);
+        assert_eq!((oldest.step, oldest.times, oldest.daily), (Step::Day, Step::Day, true));
+        assert_eq!(steps(61 * DAY_US, 5 * DAY_US, false).before(NOW_US).step, Step::Day);
         let payer = steps(30 * DAY_US, DAY_US, true);
         assert_eq!((payer.step, payer.daily), (Step::Day, true));
         let before = steps(2 * DAY_US, 2 * DAY_US, false).before(NOW_US);

@@ -29,7 +29,7 @@ export function money(value) {
 }
 
 /** US dollars of one request: four digits at least, so that columns of them stand in line. */
-export const fine = (value) => (missing(value) || (value !== 0 && Math.abs(value) < 0.0001) || Math.abs(value) >= 100 ? money(value) : `$${value.toFixed(4)}`);
+export const fine = (value) => (value === 0 ? '$0' : missing(value) || (value !== 0 && Math.abs(value) < 0.0001) || Math.abs(value) >= 100 ? money(value) : `$${value.toFixed(4)}`);
 
 export function percent(part, digits = 1) {
   if (missing(part)) return NONE;

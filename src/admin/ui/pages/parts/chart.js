@@ -24,6 +24,9 @@ function alone(plot, index) {
   return values.map((value, at) => at).filter((at) => there(at) && !there(at - 1) && !there(at + 1));
 }
 
+/** As wide as its longest name: amounts in fractions of a cent are long. */
+const wide = (plot, names) => Math.max(44, 16 + 7 * Math.max(0, ...(names ?? []).map((name) => name.length)));
+
 /** Steps of an axis on which nothing lies between 1 and 2. */
 const WHOLE = Array.from({ length: 15 }, (_, at) => 10 ** at).flatMap((size) => [size, 2 * size, 5 * size]);
 
@@ -42,7 +45,7 @@ function optionsOf({ kind, whole, series, format, shown, width, height, ceiling,
     },
     axes: [
       { stroke: ink, font, grid: { show: false }, ticks: { show: false }, values: moments, space: 64, size: 28, gap: 4 },
-      { stroke: ink, font, grid, ticks: { show: false }, values: (plot, splits) => splits.map((value) => format(value).replace(/\.0+(?=\D*$)/, '')), size: 58, gap: 6, space: 34, ...(whole ? { incrs: WHOLE } : {}) },
+      { stroke: ink, font, grid, ticks: { show: false }, values: (plot, splits) => splits.map((value) => format(value).replace(/\.0+(?=\D*$)/, '')), size: wide, gap: 6, space: 34, ...(whole ? { incrs: WHOLE } : {}) },
     ],
     series: [{}, ...series.map((one) => {
       const stroke = colour(one.colour);
@@ -79,7 +82,7 @@ export function Chart({ label, kind = 'line', times, series, step, format = coun
   const latest = useRef({});
   latest.current = { times, series, step, onZoom };
   const empty = !series.some((one) => one.values.some((value) => value));
-  const data = useMemo(() => [times.map((at) => at / 1000), ...series.map((one) => one.values)], [times, series]);
+  const data = useMemo(() => [times.map((at) => at / 1000), ...series.map((one) => (empty ? one.values.map(() => null) : one.values))], [times, series]);
   const shape = series.map((one) => `${one.name}${one.colour}`).join();
 
   useEffect(() => {

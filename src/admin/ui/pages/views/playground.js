@@ -129,7 +129,7 @@ export function Playground({ query, change }) {
         </div>
         ${error && html`<div class="error"><${Problem} error=${error} /></div>`}
         <form class="say" onSubmit=${(event) => { event.preventDefault(); ask(); }}>
-          <textarea class="input" rows="2" aria-label="Message" placeholder="Message. Enter sends, Shift+Enter begins a new line." value=${text} onInput=${(event) => setText(event.target.value)} onKeyDown=${keys}></textarea>
+          <textarea class="input" rows="2" aria-label="Message" placeholder="Message (Enter sends)" title="Enter sends, Shift+Enter begins a new line" value=${text} onInput=${(event) => setText(event.target.value)} onKeyDown=${keys}></textarea>
           ${busy
             ? html`<button type="button" class="button" onClick=${() => running.current?.abort()}><${Icon} name="stop" />Stop</button>`
             : html`<button type="submit" class="button primary" disabled=${!text.trim() || !model}><${Icon} name="send" />Send</button>`}

@@ -10,7 +10,7 @@ import { Head } from '../parts/shell.js';
 import { Empty, Loaded } from '../parts/states.js';
 import { Pager, Table } from '../parts/table.js';
 import { nameOf } from './keys.js';
-import { Request, outcome } from './requests/request.js';
+import { Request, keyName, outcome } from './requests/request.js';
 
 const SIZE = 50;
 const TEXTS = [['id', 'Request id'], ['group', 'Model'], ['key', 'Key'], ['user', 'User'], ['team', 'Team'], ['tag', 'Tag'], ['end_user', 'End user'], ['min_cost', 'Cost from, $'], ['max_cost', 'Cost to, $']];
@@ -70,8 +70,8 @@ function Log({ session, query, change }) {
             { name: 'at', title: 'Time', head: true, cell: (one) => html`<a class="rowlink nowrap" href=${href(`/requests/${encodeURIComponent(one.id)}`)} title=${when(one.at, 'exact')}>${when(one.at, 'second')}<span class="under">${when(one.at, 'day')}</span></a>` },
             { name: 'model', title: 'Model', cell: (one) => html`<span class="clip">${one.model ?? one.group ?? NONE}</span><span class="under clip">${one.provider ?? NONE}</span>` },
             { name: 'outcome', title: 'Outcome', cell: (one) => html`${outcome(one)}${(one.retries || one.fallbacks) ? html`<span class="under nowrap wide">${[one.retries && `${one.retries} ${one.retries === 1 ? 'retry' : 'retries'}`, one.fallbacks && `${one.fallbacks} ${one.fallbacks === 1 ? 'fallback' : 'fallbacks'}`].filter(Boolean).join(', ')}</span>` : ''}` },
-            { name: 'key', title: 'Key', wide: true, cell: (one) => html`<span class="clip">${one.key_alias ?? one.key?.slice(0, 12) ?? NONE}</span>${one.user && html`<span class="under clip">${one.user}</span>`}` },
-            { name: 'tokens', title: 'Tokens', num: true, wide: true, cell: (one) => html`${count(one.input_tokens)} <span class="faint">in</span> ${count(one.output_tokens)} <span class="faint">out</span>` },
+            { name: 'key', title: 'Key', wide: true, cell: (one) => html`<span class="clip">${keyName(one)}</span>${one.user && html`<span class="under clip">${one.user}</span>`}` },
+            { name: 'tokens', title: 'Tokens', num: true, wide: true, cell: (one) => (one.input_tokens + one.output_tokens === 0 ? NONE : html`${count(one.input_tokens)} <span class="faint">in</span> ${count(one.output_tokens)} <span class="faint">out</span>`) },
             { name: 'ttft', title: 'First token', num: true, wider: true, cell: (one) => duration(one.ttft) },
             { name: 'duration', title: 'Took', num: true, cell: (one) => duration(one.duration) },
             { name: 'cost', title: 'Cost', num: true, wide: true, cell: (one) => fine(one.cost) },

@@ -15,7 +15,7 @@ export function Breakdown({ data, query, change, pick }) {
   const of = OF[query.of] ? query.of : 'cost';
   const [title, format, value] = OF[of];
   const found = (data[by[2]] ?? [])
-    .map((one) => ({ id: one.id, name: one.id === '' ? NOBODY[by[0]] : one.name, value: value(one) }))
+    .map((one) => ({ id: one.id, name: one.id === '' ? NOBODY[by[0]] : by[0] === 'key' && one.id === 'master' ? 'Master key' : one.name, value: value(one) }))
     .filter((one) => one.value > 0)
     .sort((one, other) => other.value - one.value);
   const head = found.slice(0, SHOWN);

@@ -8,11 +8,14 @@ import { Head } from '../../parts/shell.js';
 import { Loaded, Notice } from '../../parts/states.js';
 
 const words = (text) => text.replace(/_/g, ' ');
+/** What paid without a key of its own has a name in the log, and no page. */
+const isKey = (id) => /^[0-9a-f]{64}$/.test(id ?? '');
+export const keyName = (one) => one.key_alias ?? (isKey(one.key) ? one.key.slice(0, 12) : one.key === 'master' || !one.key ? 'Master key' : one.key);
 
 export function outcome(one) {
   if (one.failed) return html`<span class="badge bad">${one.error ? words(one.error) : one.status || 'Failed'}</span>`;
   if (one.client_gone) return html`<span class="badge warn">Client left</span>`;
-  if (one.cache_hit) return html`<span class="badge good">${one.status} from cache</span>`;
+  if (one.cache_hit) return html`<span class="badge good">From cache</span>`;
   return html`<span class="badge good">${one.status ?? 'OK'}</span>`;
 }
 
@@ -74,7 +77,7 @@ export function Request({ id, session }) {
           <dt>Cost</dt><dd><strong>${money(one.cost)}</strong>${one.saved > 0 ? `, ${money(one.saved)} not paid again` : ''}</dd>
           <dt>Tokens</dt><dd>${count(one.input_tokens)} in, ${count(one.output_tokens)} out</dd>
           ${Object.entries(one.usage ?? {}).filter(([name, value]) => typeof value === 'number' && value > 0 && !['input_tokens', 'output_tokens'].includes(name)).map(([name, value]) => html`<dt key=${name}>${words(name)[0].toUpperCase()}${words(name).slice(1)}</dt><dd>${count(value)}</dd>`)}
-          <dt>Key</dt><dd>${one.key ? html`<a href=${href('/keys', { open: one.key })}>${one.key_alias ?? html`<code>${one.key.slice(0, 16)}…</code>`}</a>` : 'Master key'}</dd>
+          <dt>Key</dt><dd>${isKey(one.key) ? html`<a href=${href('/keys', { open: one.key })}>${one.key_alias ?? html`<code>${keyName(one)}…</code>`}</a>` : keyName(one)}</dd>
           <dt>User</dt><dd>${one.user ?? NONE}</dd>
           <dt>Team</dt><dd>${one.team ?? NONE}</dd>
           <dt>End user</dt><dd>${one.end_user ?? NONE}</dd>
