@@ -231,6 +231,34 @@ def visit(chromium, gateway):
     assert not left, "\n".join(left)
 
 
+@pytest.fixture(scope="session")
+def regulars():
+    """Visitors that stay for the whole run, by their shape."""
+    return {}
+
+
+@pytest.fixture
+def look(chromium, gateway, traffic, regulars):
+    """An administrator that only looks: the same one for every test that asks for the same shape, because a new
+    browser begins with an empty cache."""
+    used = []
+
+    def look(phone=False, dark=False):
+        shape = (phone, dark)
+        if shape not in regulars:
+            colours = "dark" if dark else "light"
+            regulars[shape] = Visitor(chromium, gateway.url, color_scheme=colours, **(PHONE if phone else DESKTOP))
+            regulars[shape].sign_in(MASTER_KEY)
+        used.append(regulars[shape])
+        return regulars[shape]
+
+    yield look
+    left = [one for visitor in used for one in visitor.complaints.left()]
+    for visitor in used:
+        visitor.complaints.found.clear()
+    assert not left, "\n".join(left)
+
+
 @pytest.fixture
 def admin(visit, traffic):
     return visit(MASTER_KEY)

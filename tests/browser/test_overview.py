@@ -35,6 +35,7 @@ def test_a_chart_is_drawn_and_can_be_read_as_a_table(admin, api):
     }""")
     assert drawn > 1
     chart.get_by_text("Show as table").click()
+    expect(chart.locator("tbody tr").first).to_be_visible()
     cells = chart.locator("tbody tr td:first-of-type").all_inner_texts()
     assert sum(int(cell.replace(",", "")) for cell in cells) == api("/ui/api/overview")["totals"]["requests"]
 
@@ -57,8 +58,11 @@ def test_ranges_and_filters_stand_in_the_address(admin):
     page = admin.open("/?live=off")
     page.get_by_role("button", name="Last 7 days").click()
     expect(page).to_have_url(re.compile("range=7d"))
+    admin.settled()
+    everything = number(page, "Requests").inner_text()
     page.get_by_role("button", name="Show only openai").click()
     expect(page).to_have_url(re.compile("provider=openai"))
+    expect(number(page, "Requests")).not_to_have_text(everything)
     only = number(page, "Requests").inner_text()
     # Somebody else opens the same address, and the browser's back button undoes the last step.
     page.reload()
