@@ -1,5 +1,5 @@
 # Two commands for a newcomer; the rest is what they are made of.
-.PHONY: run build test lint unit fuzz clients deploy deb bench
+.PHONY: run build test lint unit fuzz clients browser deploy deb bench
 
 # The gateway on scripted providers: no key, no database, no internet.
 run: build
@@ -9,7 +9,7 @@ build:
 	cargo build --release --locked
 
 # Installs what the tests need and runs all of them.
-test: lint unit fuzz clients deploy
+test: lint unit fuzz clients browser deploy
 
 lint:
 	cargo fmt --check
@@ -28,6 +28,11 @@ fuzz:
 clients:
 	cargo build --locked
 	scripts/clients
+
+# Every page of the dashboard in Chromium, against the real binary.
+browser:
+	cargo build --locked
+	scripts/browser
 
 # What is under deploy/ and systemd/, with the tools of those who run it; nginx in front.
 deploy:

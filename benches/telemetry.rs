@@ -46,6 +46,7 @@ fn record(number: usize) -> RequestRecord {
         group: "gpt-4o".into(),
         outcome: Outcome::Success,
         status: Some(200),
+        began: std::time::Instant::now(),
         duration: Duration::from_millis(849),
         cooled_down: false,
         remaining_requests: Some(4_999),

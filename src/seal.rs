@@ -1,4 +1,5 @@
-//! Texts that are kept where others may read: credentials of providers in the database.
+//! Texts that are kept where others may read: credentials of providers in the database, sessions in
+//! browsers.
 //!
 //! AES-256-GCM with a random nonce for each text, and a key that HKDF makes of the operator's secret
 //! (`LITELLM_SALT_KEY`, else the master key). What a text belongs to is authenticated with it: a text
@@ -15,8 +16,10 @@ use crate::secret::Secret;
 
 /// What sealed texts begin with; a later form has another.
 const FORM: &str = "v1:";
-/// Says what the key is for: the same secret may be used elsewhere.
-const PURPOSE: &[u8] = b"tollgate deployments at rest";
+/// Say what a key is for: the same secret may be used elsewhere, and what was sealed for one purpose
+/// does not open for another.
+const AT_REST: &[u8] = b"tollgate deployments at rest";
+const SESSIONS: &[u8] = b"tollgate sessions of browsers";
 
 /// Why a text could not be sealed or opened. Tells nothing of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -34,10 +37,20 @@ pub enum SealError {
 pub struct Seal(LessSafeKey);
 
 impl Seal {
-    /// With the key of an operator's secret.
+    /// With the key of an operator's secret, for what is kept in the database.
     #[must_use]
     pub fn new(secret: &Secret) -> Option<Self> {
-        let prk = Salt::new(HKDF_SHA256, PURPOSE).extract(secret.expose().as_bytes());
+        Self::with_purpose(secret, AT_REST)
+    }
+
+    /// The same for what browsers keep.
+    #[must_use]
+    pub fn of_sessions(secret: &Secret) -> Option<Self> {
+        Self::with_purpose(secret, SESSIONS)
+    }
+
+    fn with_purpose(secret: &Secret, purpose: &[u8]) -> Option<Self> {
+        let prk = Salt::new(HKDF_SHA256, purpose).extract(secret.expose().as_bytes());
         let okm = prk.expand(&[b"aes-256-gcm"], &AES_256_GCM).ok()?;
         Some(Self(LessSafeKey::new(UnboundKey::from(okm))))
     }
@@ -94,6 +107,7 @@ mod tests {
         for (seal, owner, sealed) in [
             (&seal, "two", &*sealed),
             (&other, "one", &sealed),
+            (&Seal::of_sessions(&Secret::new("salt")).unwrap(), "one", &sealed),
             (&seal, "one", &changed),
             (&seal, "one", "v1:"),
             (&seal, "one", "plain text"),

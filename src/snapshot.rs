@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub redis: Option<store::redis::RedisPlace>,
     /// Who is told of budgets that are nearly used up.
     pub alerts: quota::alerts::Settings,
+    /// The pages at `/ui`.
+    pub dashboard: Arc<Dashboard>,
     /// What `check` warned about, one line each.
     pub warnings: Vec<Arc<str>>,
 }
@@ -121,6 +123,23 @@ pub struct Spending {
     pub keeps_errors: bool,
     /// Requests are refused while the disk takes no record of them.
     pub fails_closed: bool,
+}
+
+/// The pages at `/ui`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dashboard {
+    pub enabled: bool,
+    /// What savings are measured against: a name that clients may use, or one of the price book.
+    pub baseline_model: Option<Box<str>>,
+    /// After which a browser has to log in again.
+    pub session_duration: Duration,
+}
+
+impl Default for Dashboard {
+    fn default() -> Self {
+        let session_duration = Duration::from_secs(12 * 60 * 60);
+        Self { enabled: true, baseline_model: None, session_duration }
+    }
 }
 
 /// What is written to the log.

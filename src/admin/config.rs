@@ -29,6 +29,11 @@ pub trait Operations: Send + Sync + 'static {
     /// What does not work as it is written in the configuration in force, a line each: in the file, or of
     /// the database.
     fn warnings(&self) -> Vec<Arc<str>>;
+    /// The file that is read; `None`: the gateway was started without one.
+    fn file(&self) -> Option<String>;
+    /// The options that are written (`section.option`), with what is written where that is no secret and
+    /// fits on a line.
+    fn options(&self) -> Vec<(Box<str>, Option<Box<str>>)>;
     /// How the last reload went, if there was one.
     fn last_reload(&self) -> Option<LastReload>;
 }

@@ -1,6 +1,7 @@
 //! What browsers may do with our answers (CORS). The gateway uses it for inference too.
 //!
-//! Keys travel in headers and never in cookies, so credentials are not allowed and `*` is safe.
+//! Pages of other origins send keys in headers. The cookie of the dashboard's session is not for them:
+//! credentials are never allowed, so `*` is safe.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,

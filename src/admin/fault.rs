@@ -72,6 +72,21 @@ impl Fault {
         Self::new(503, "service_unavailable_error", "unavailable", message)
     }
 
+    /// The caller has to wait.
+    pub(super) fn too_many(code: &'static str, message: String) -> Self {
+        Self::new(429, "rate_limit_error", code, message)
+    }
+
+    /// There is no room now.
+    pub(super) fn busy(code: &'static str, message: String) -> Self {
+        Self::new(503, "service_unavailable_error", code, message)
+    }
+
+    /// It is our fault.
+    pub(super) fn broken(message: &str) -> Self {
+        Self::new(500, "internal_server_error", "internal_error", message.to_owned())
+    }
+
     pub(crate) fn response(&self, request_id: Option<&str>) -> Response {
         let problem = Problem {
             status: self.status,

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use http::header::RETRY_AFTER;
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
 
 use super::fault::Fault;
 use super::rights::{Right, right};
+use super::ui::Visitor;
 use super::{ClientDialect, Problem, REQUEST_ID, Shared, auth, no_entry, request_id};
 use crate::keys::access::Area;
 use crate::keys::record::{Member, MemberRole, Team};
@@ -114,7 +116,9 @@ pub(super) async fn enter(
         return pass(request, next).await;
     }
     let dialect = dialect(request.uri(), request.headers());
-    match identify(&shared, request.headers(), request.uri(), needed).await {
+    let visitor = request.extensions().get::<Visitor>().copied().unwrap_or_default();
+    let carried = (request.method(), request.headers(), visitor);
+    match identify(&shared, carried, request.uri(), needed).await {
         Err(error) => no_entry(&error, request.headers(), dialect),
         Ok(Some(operator)) if !needed.is_given_to(operator.role()) => {
             not_allowed(&operator, request.uri(), request.headers())
@@ -137,19 +141,22 @@ pub(super) async fn enter(
 async fn pass(request: Request, next: Next) -> Response {
     let id = request.headers().get(REQUEST_ID).cloned();
     let mut answer = next.run(request).await;
-    match answer.extensions_mut().remove::<Fault>() {
-        Some(fault) => fault.response(id.as_ref().and_then(|id| id.to_str().ok())),
-        None => answer,
+    let Some(fault) = answer.extensions_mut().remove::<Fault>() else { return answer };
+    let mut told = fault.response(id.as_ref().and_then(|id| id.to_str().ok()));
+    if let Some(wait) = answer.headers().get(RETRY_AFTER) {
+        told.headers_mut().insert(RETRY_AFTER, wait.clone());
     }
+    told
 }
 
 /// Who calls; `None` where nobody has to say so.
-async fn identify(
+pub(super) async fn identify(
     shared: &Shared,
-    headers: &HeaderMap,
+    carried: (&Method, &HeaderMap, Visitor),
     uri: &Uri,
     needed: Right,
 ) -> Result<Option<Operator>, AuthError> {
+    let (_, headers, _) = carried;
     let access = shared.source.access();
     if needed == Right::Metrics && !access.require_auth_for_metrics {
         return Ok(None);
@@ -160,7 +167,17 @@ async fn identify(
     };
     let candidates =
         || auth::candidates(headers, access.key_header.as_ref()).chain(googles.as_deref());
-    let caller = keys::identify(&access, &shared.stores.keys, candidates, Moment::now()).await?;
+    let (ring, now) = (&shared.stores.keys, Moment::now());
+    if candidates().next().is_none() && shared.source.dashboard().enabled {
+        match shared.sessions.caller(&access, ring, carried, now).await {
+            Ok(Some(caller)) => return Ok(Some(Operator(caller))),
+            Ok(None) => {}
+            // A cookie that another gateway on this machine has left is in nobody's way.
+            Err(AuthError::SessionEnded) if !access.is_guarded() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let caller = keys::identify(&access, ring, candidates, now).await?;
     Ok(Some(Operator(caller)))
 }
 

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
+use super::DeploymentHealth;
 use crate::catalog::Price;
 use crate::keys::Principal;
+use crate::routing;
 use crate::spend::Term;
 
 /// Asked anew for each request, as [`super::Source`] is.
@@ -26,6 +28,26 @@ pub trait Insight: Send + Sync + 'static {
     fn may_use(&self, principal: &Principal, group: &str) -> bool;
     /// In the order of the configuration.
     fn deployments(&self) -> Vec<DeploymentInfo>;
+    /// How a deployment is doing in this process.
+    fn seen(&self, deployment: &str) -> Seen;
+    /// Names whose requests are divided among groups.
+    fn variants(&self) -> Vec<Variant>;
+}
+
+/// How a deployment is doing in this process.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub health: DeploymentHealth,
+    /// `None`: it was never called.
+    pub view: Option<routing::View>,
+}
+
+/// A name whose requests are divided.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    pub name: Arc<str>,
+    /// Groups with their weights, in the order written.
+    pub members: Vec<(Arc<str>, f64)>,
 }
 
 /// What is known of a model's price.

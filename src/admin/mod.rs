@@ -25,6 +25,7 @@ mod problem;
 mod reports;
 pub mod rights;
 pub mod routes;
+mod ui;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,12 +47,15 @@ pub use self::config::Operations;
 pub(crate) use self::gate::Operator;
 use self::insight::Insight;
 pub use self::problem::{ClientDialect, Problem};
+pub use self::ui::{Sessions, Visitor};
 use crate::books;
 use crate::keys::{self, Access, Caller, Directory, Issuing, KeyRing};
+pub use crate::snapshot::Dashboard;
 use crate::spend::Ledger;
 use crate::spend::Scope;
 use crate::telemetry::{DeploymentState, Metrics};
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The header that names a request, in both directions.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What the server as a whole takes.
@@ -87,6 +91,8 @@ pub trait Source: Insight {
     fn cache(&self) -> Option<CacheView> {
         None
     }
+    /// What is to be known of the pages at `/ui`.
+    fn dashboard(&self) -> Arc<Dashboard>;
     /// The process is about to end: no new work should be sent here.
     fn draining(&self) -> bool;
     /// What would become of a request now, without calling anyone; or status and body of the error
@@ -141,6 +147,7 @@ pub struct Stores {
 #[derive(Clone)]
 pub struct Admin {
     router: Router,
+    sessions: Arc<Sessions>,
 }
 
 pub(crate) struct Shared {
@@ -149,6 +156,7 @@ pub(crate) struct Shared {
     operations: Option<Arc<dyn Operations>>,
     stores: Stores,
     metrics: Arc<Metrics>,
+    sessions: Arc<Sessions>,
     /// Unix time of the start: `created` of every model.
     started: u64,
 }
@@ -162,8 +170,7 @@ impl Admin {
         metrics: Arc<Metrics>,
         started: u64,
     ) -> Self {
-        let shared = Shared { source, operations: None, stores, metrics, started };
-        Self { router: router(Arc::new(shared)) }
+        Self::with(source, None, stores, metrics, started)
     }
 
     /// The same, with routes by which the process is operated.
@@ -175,8 +182,32 @@ impl Admin {
         metrics: Arc<Metrics>,
         started: u64,
     ) -> Self {
-        let shared = Shared { source, operations: Some(operations), stores, metrics, started };
-        Self { router: router(Arc::new(shared)) }
+        Self::with(source, Some(operations), stores, metrics, started)
+    }
+
+    fn with(
+        source: Arc<dyn Source>,
+        operations: Option<Arc<dyn Operations>>,
+        stores: Stores,
+        metrics: Arc<Metrics>,
+        started: u64,
+    ) -> Self {
+        let sessions = Arc::new(Sessions::default());
+        let shared = Shared {
+            source,
+            operations,
+            stores,
+            metrics,
+            sessions: Arc::clone(&sessions),
+            started,
+        };
+        Self { router: router(Arc::new(shared)), sessions }
+    }
+
+    /// Who calls with a browser's session.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     /// Answers as if there were no such path.
@@ -192,9 +223,9 @@ impl Admin {
         http::Response::from_parts(answer, body)
     }
 
-    /// Answers one request, completely. The caller sets `x-request-id` beforehand; the answer
-    /// carries it, and the CORS headers.
-    pub async fn answer(&self, request: http::Request<Bytes>) -> http::Response<Bytes> {
+    /// Answers one request. The caller sets `x-request-id` beforehand; the answer carries it, and the
+    /// CORS headers.
+    pub async fn open(&self, request: http::Request<Bytes>) -> http::Response<Answer> {
         let request_id = request.headers().get(REQUEST_ID).cloned();
         let answer = match self.router.clone().oneshot(request.map(Body::from)).await {
             Ok(answer) => answer,
@@ -208,15 +239,26 @@ impl Admin {
         if let Some(request_id) = request_id {
             head.headers.insert(REQUEST_ID, request_id);
         }
+        let kind = head.headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+        if kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")) {
+            return http::Response::from_parts(head, Answer::Stream(body));
+        }
         match axum::body::to_bytes(body, ANSWER_BYTES_MAX).await {
-            Ok(body) => http::Response::from_parts(head, body),
+            Ok(body) => http::Response::from_parts(head, Answer::Whole(body)),
             Err(_) => {
-                let mut answer = http::Response::new(Bytes::new());
+                let mut answer = http::Response::new(Answer::Whole(Bytes::new()));
                 *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 answer
             }
         }
     }
+}
+
+/// The body of an answer.
+pub enum Answer {
+    Whole(Bytes),
+    /// Events as they happen. It does not end by itself.
+    Stream(Body),
 }
 
 fn router(shared: Arc<Shared>) -> Router {
@@ -275,6 +317,7 @@ fn router(shared: Arc<Shared>) -> Router {
         turn: tokio::sync::Mutex::default(),
     });
     router
+        .merge(ui::router(&shared, &reports))
         .merge(reports::router(reports))
         .merge(deployments::router(deployments))
         .merge(manage::router(&shared))

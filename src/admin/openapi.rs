@@ -70,7 +70,9 @@ mod tests {
 
     #[test]
     fn every_route_is_described_and_nothing_else() {
-        let routes: BTreeSet<&str> = patterns().filter(|path| !LEFT_OUT.contains(path)).collect();
+        // The dashboard's own API is its pages'.
+        let is_left_out = |path: &&str| LEFT_OUT.contains(path) || path.starts_with("/ui");
+        let routes: BTreeSet<&str> = patterns().filter(|path| !is_left_out(path)).collect();
         let described: BTreeSet<&str> = described().map(|(path, _)| path).collect();
         let missing: Vec<_> = routes.difference(&described).collect();
         let too_many: Vec<_> = described.difference(&routes).collect();

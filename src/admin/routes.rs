@@ -101,8 +101,9 @@ pub const KEPT_UNDER: [&str; 2] = ["/v1", ""];
 /// own. What load balancers and clients ask for is not.
 #[must_use]
 pub fn is_for_operators(path: &str) -> bool {
-    const MANAGED: [&str; 13] = [
+    const MANAGED: [&str; 14] = [
         "/cache/",
+        "/ui/",
         "/config/",
         "/key/",
         "/v2/key/",
@@ -117,7 +118,7 @@ pub fn is_for_operators(path: &str) -> bool {
         "/tag/",
     ];
     match path {
-        "/" | "/health" | "/metrics" | "/metrics/" => true,
+        "/" | "/ui" | "/health" | "/metrics" | "/metrics/" => true,
         // A client may ask what its own key is.
         "/key/info" | "/key/health" => false,
         _ => MANAGED.iter().any(|prefix| path.starts_with(prefix)),
@@ -145,7 +146,7 @@ pub struct Listed {
 }
 
 /// What a person should know of; other spellings of the same paths are left out.
-pub const LISTED: [Listed; 40] = [
+pub const LISTED: [Listed; 41] = [
     post("/v1/chat/completions", "Chat completions"),
     post("/openai/deployments/{model}/chat/completions", "Chat completions, as Azure's SDK asks"),
     post("/v1beta/models/{model}:generateContent", "Google's generateContent"),
@@ -172,6 +173,7 @@ pub const LISTED: [Listed; 40] = [
     fetch("/v1/models", "The models that can be asked for"),
     fetch("/v1/models/{id}", "One model"),
     fetch("/v1beta/models", "The models in Google's shape"),
+    fetch("/ui", "The dashboard"),
     fetch("/health", "Health of the model groups, from the traffic so far"),
     fetch("/health/liveliness", "Whether the process runs"),
     fetch("/health/readiness", "Whether the process takes requests"),
@@ -211,7 +213,15 @@ mod tests {
 
     #[test]
     fn management_is_for_operators_and_ones_own_key_is_for_everybody() {
-        for path in ["/key/generate", "/v2/team/list", "/end_user/new", "/config/reload", "/"] {
+        for path in [
+            "/key/generate",
+            "/v2/team/list",
+            "/end_user/new",
+            "/config/reload",
+            "/",
+            "/ui",
+            "/ui/api/live",
+        ] {
             assert!(is_for_operators(path), "{path}");
         }
         for path in ["/key/info", "/v1/models", "/health/readiness", "/v1/chat/completions"] {

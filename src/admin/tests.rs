@@ -50,6 +50,10 @@ impl Source for Fixed {
         TimeZone::UTC
     }
 
+    fn dashboard(&self) -> Arc<Dashboard> {
+        Arc::default()
+    }
+
     fn draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
@@ -82,6 +86,15 @@ impl Insight for Fixed {
     }
 
     fn deployments(&self) -> Vec<insight::DeploymentInfo> {
+        Vec::new()
+    }
+
+    fn seen(&self, _: &str) -> insight::Seen {
+        let (state, cooldown_left, well) = (DeploymentState::Healthy, None, None);
+        insight::Seen { health: DeploymentHealth { state, cooldown_left, well }, view: None }
+    }
+
+    fn variants(&self) -> Vec<insight::Variant> {
         Vec::new()
     }
 }
@@ -134,7 +147,8 @@ async fn ask(admin: &Admin, method: &str, path: &str, headers: &[(&str, &str)]) 
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let (head, body) = admin.answer(request.body(Bytes::new()).unwrap()).await.into_parts();
+    let (head, body) = admin.open(request.body(Bytes::new()).unwrap()).await.into_parts();
+    let super::Answer::Whole(body) = body else { panic!("{path} is a stream") };
     Answer { status: head.status.as_u16(), headers: head.headers, body }
 }
 

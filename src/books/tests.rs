@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::keys::StoreError;
+use crate::spend::traffic::{Counts, PayersQuery, Traffic, TrafficQuery};
 use crate::spend::{Aged, Appended, Ledger, Line, Query, Report, Scope, SpendEvent};
 use crate::store::journal::Journal;
 use std::sync::Arc;
@@ -66,6 +67,14 @@ impl Ledger for Book {
     }
 
     async fn report(&self, _: &Report) -> Result<Vec<Line>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn traffic(&self, _: &TrafficQuery) -> Result<Traffic, StoreError> {
+        Ok(Traffic::default())
+    }
+
+    async fn payers(&self, _: &PayersQuery) -> Result<Vec<(Arc<str>, Counts)>, StoreError> {
         Ok(Vec::new())
     }
 

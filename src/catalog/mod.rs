@@ -247,6 +247,20 @@ impl Catalog {
         all.filter_map(|resolved| resolved.spread.as_deref())
     }
 
+    /// The names whose requests are divided, in their order, with what they are divided among.
+    #[must_use]
+    pub fn divided(&self) -> Vec<(Arc<str>, Arc<Spread>)> {
+        let all = self.divided.values().chain(self.exact.values());
+        let spread = |resolved: &Resolved| {
+            let name = resolved.alias.as_ref().unwrap_or(&resolved.group);
+            Some((Arc::clone(name), Arc::clone(resolved.spread.as_ref()?)))
+        };
+        let mut named: Vec<_> = all.filter_map(spread).collect();
+        named.sort_by(|(a, _), (b, _)| a.cmp(b));
+        named.dedup_by(|(a, _), (b, _)| a == b);
+        named
+    }
+
     /// The names to show to clients: groups, wildcards as they are written, aliases that are not
     /// hidden.
     pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {

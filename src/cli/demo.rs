@@ -56,6 +56,7 @@ Models to try: gpt-4o-mini, claude-sonnet-4-5, azure-gpt-4o; flaky (retries), br
 slow; mock-429, mock-cut-3, mock-stall (they misbehave by name).
 
 Pages:
+  {base}/ui          the dashboard
   {base}/            this gateway's routes
   {base}/health      health of every model group
   {base}/metrics     metrics for Prometheus

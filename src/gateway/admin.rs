@@ -3,20 +3,27 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use axum::body::Body;
 use bytes::Bytes;
+use futures::StreamExt as _;
 use http::{HeaderValue, Request};
 use jiff::tz::TimeZone;
+use pingora_core::protocols::http::HttpTask;
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 
 use super::access;
 use super::ctx::RequestCtx;
 use super::explain;
+use super::head;
 use super::intake;
 use super::reply;
 use super::{Audience, Gateway};
 use crate::admin::routes;
-use crate::admin::{CacheView, DeploymentHealth, GroupHealth, LimitsHealth, Model, Source};
+use crate::admin::{
+    Answer, CacheView, Dashboard, DeploymentHealth, GroupHealth, LimitsHealth, Model, Source,
+    Visitor,
+};
 use crate::cache::Replies;
 use crate::catalog::Resolved;
 use crate::keys::{Access, Caller, Issuing};
@@ -49,23 +56,83 @@ pub(super) async fn answer(
     if let Ok(id) = HeaderValue::from_str(&ctx.request_id) {
         request.headers_mut().insert("x-request-id", id);
     }
+    request.extensions_mut().insert(visitor(session, ctx));
     let hidden = gateway.audience == Audience::Clients && routes::is_for_operators(head.uri.path());
     let answer = if hidden {
-        gateway.admin.unknown(request).await
+        gateway.admin.unknown(request).await.map(Answer::Whole)
     } else {
-        gateway.admin.answer(request).await
+        gateway.admin.open(request).await
     };
-    let (parts, body) = answer.into_parts();
+    let (mut parts, mut body) = answer.into_parts();
+    if matches!(body, Answer::Stream(_)) && session.req_header().method == http::Method::HEAD {
+        // Who asks for the head alone is not to wait for events.
+        body = Answer::Whole(Bytes::new());
+    }
+    if matches!(body, Answer::Stream(_)) {
+        head::chunked(&mut parts.headers, session);
+    }
     let mut head = ResponseHeader::build_no_case(parts.status, Some(parts.headers.len() + 1))?;
     for (name, value) in &parts.headers {
         head.append_header(name.clone(), value.clone())?;
     }
+    let body = match body {
+        Answer::Whole(body) => body,
+        Answer::Stream(body) => return stream(session, ctx, Box::new(head), body).await,
+    };
     if !head.headers.contains_key(http::header::CONTENT_LENGTH) && parts.status != 204 {
         head.insert_header(http::header::CONTENT_LENGTH, body.len())?;
     }
     ctx.status = Some(parts.status.as_u16());
     ctx.relayed.bytes_sent = body.len() as u64;
     reply::write_whole(session, Box::new(head), body).await
+}
+
+/// Writes what never ends by itself, until it does, or the client leaves.
+async fn stream(
+    session: &mut Session,
+    ctx: &mut RequestCtx,
+    head: Box<ResponseHeader>,
+    body: Body,
+) -> pingora_core::Result<()> {
+    ctx.status = Some(head.status.as_u16());
+    session.write_response_tasks(vec![HttpTask::Header(head, false)]).await?;
+    let mut pieces = body.into_data_stream();
+    loop {
+        let piece = {
+            let client = session.as_downstream_mut().read_body_or_idle(true);
+            tokio::select! {
+                biased;
+                _ = client => {
+                    ctx.client_gone = true;
+                    return Ok(());
+                }
+                piece = pieces.next() => piece,
+            }
+        };
+        let Some(Ok(piece)) = piece else { break };
+        ctx.relayed.bytes_sent += piece.len() as u64;
+        let task = HttpTask::Body(Some(piece), false);
+        if session.write_response_tasks(vec![task]).await.is_err() {
+            ctx.client_gone = true;
+            return Ok(());
+        }
+    }
+    session.write_response_tasks(vec![HttpTask::Body(None, true)]).await.map(drop)
+}
+
+/// What the connection says of who sends a request.
+pub(super) fn visitor(session: &Session, ctx: &RequestCtx) -> Visitor {
+    let digest = session.digest();
+    let mut is_secure = digest.is_some_and(|digest| digest.ssl_digest.is_some());
+    if !is_secure {
+        let forwarded = &ctx.snapshot.edge.forwarded;
+        let peer = session.client_addr().and_then(|address| address.as_inet());
+        // Whoever says so without being a proxy of ours only gets a cookie that he does not send back.
+        let said = session.req_header().headers.get("x-forwarded-proto");
+        is_secure = forwarded.trusts(peer.map(|peer| peer.ip()))
+            && said.is_some_and(|said| said.as_bytes().eq_ignore_ascii_case(b"https"));
+    }
+    Visitor { ip: ctx.client_ip, is_secure }
 }
 
 /// What the routes are told of the running gateway.
@@ -81,21 +148,24 @@ impl View {
     /// Health of one deployment, by its traffic and its last check; one that was never called is healthy.
     #[must_use]
     pub fn deployment(&self, id: &str) -> DeploymentHealth {
-        let now = std::time::Instant::now();
-        let view = self.routing.view(id, now);
-        let well = view.as_ref().and_then(|view| view.well);
-        let (state, cooldown_left) = match view {
-            None => (DeploymentState::Healthy, None),
-            Some(view) => match view.health {
-                Health::Cooling { remaining } => (DeploymentState::Down, Some(remaining)),
-                Health::HalfOpen => (DeploymentState::Partial, None),
-                Health::Healthy if well == Some(false) => (DeploymentState::Partial, None),
-                Health::Healthy if view.recent_failures > 0 => (DeploymentState::Partial, None),
-                Health::Healthy => (DeploymentState::Healthy, None),
-            },
-        };
-        DeploymentHealth { state, cooldown_left, well }
+        health(self.routing.view(id, std::time::Instant::now()).as_ref())
     }
+}
+
+/// What was seen of a deployment, in one word.
+pub(super) fn health(view: Option<&routing::View>) -> DeploymentHealth {
+    let well = view.and_then(|view| view.well);
+    let (state, cooldown_left) = match view {
+        None => (DeploymentState::Healthy, None),
+        Some(view) => match view.health {
+            Health::Cooling { remaining } => (DeploymentState::Down, Some(remaining)),
+            Health::HalfOpen => (DeploymentState::Partial, None),
+            Health::Healthy if well == Some(false) => (DeploymentState::Partial, None),
+            Health::Healthy if view.recent_failures > 0 => (DeploymentState::Partial, None),
+            Health::Healthy => (DeploymentState::Healthy, None),
+        },
+    };
+    DeploymentHealth { state, cooldown_left, well }
 }
 
 impl Source for View {
@@ -114,6 +184,10 @@ impl Source for View {
     fn cache(&self) -> Option<CacheView> {
         let settings = self.snapshot.load().cache.clone()?;
         Some(CacheView { settings, replies: Arc::clone(&self.replies) })
+    }
+
+    fn dashboard(&self) -> Arc<Dashboard> {
+        Arc::clone(&self.snapshot.load().dashboard)
     }
 
     fn spent_changed(&self, scope: &Scope) {

@@ -6,9 +6,9 @@ use super::Gateway;
 use super::ctx::{InFlight, RequestCtx};
 use super::error::GatewayError;
 use super::queue;
-use crate::admin::auth;
+use crate::admin::{Visitor, auth};
 use crate::dialect::ClientDialect;
-use crate::keys::{self, Caller, Moment};
+use crate::keys::{self, AuthError, Caller, Moment};
 
 /// Finds out who calls, by the keys in the request's headers; Google's clients may write theirs into
 /// the query.
@@ -30,6 +30,36 @@ pub(super) async fn caller(
         || auth::candidates(&head.headers, access.key_header.as_ref()).chain(googles.as_deref());
     let now = Moment { instant: ctx.started, time: ctx.started_at };
     keys::identify(access, &gateway.keys, candidates, now).await.map_err(GatewayError::Key)
+}
+
+/// As [`caller`]; the playground of the dashboard has no key, but a session. `visitor`: who sends a
+/// cookie.
+///
+/// # Errors
+/// `Key`.
+pub(super) async fn caller_or_session(
+    gateway: &Gateway,
+    ctx: &RequestCtx,
+    head: &RequestHeader,
+    dialect: ClientDialect,
+    visitor: Option<Visitor>,
+) -> Result<Caller, GatewayError> {
+    let access = &ctx.snapshot.access;
+    let keyless = || auth::candidates(&head.headers, access.key_header.as_ref()).next().is_none();
+    if let Some(visitor) = visitor
+        && ctx.snapshot.dashboard.enabled
+        && keyless()
+    {
+        let now = Moment { instant: ctx.started, time: ctx.started_at };
+        let carried = (&head.method, &head.headers, visitor);
+        match gateway.admin.sessions().caller(access, &gateway.keys, carried, now).await {
+            Ok(Some(caller)) => return Ok(caller),
+            Ok(None) => {}
+            Err(AuthError::SessionEnded) if !access.is_guarded() => {}
+            Err(error) => return Err(GatewayError::Key(error)),
+        }
+    }
+    caller(gateway, ctx, head, dialect).await
 }
 
 /// Counts the request in, if need be after a short wait.

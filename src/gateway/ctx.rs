@@ -232,6 +232,8 @@ impl Call {
 pub struct Relayed {
     pub served_by: Option<Served>,
     pub attempts: Vec<telemetry::Attempt>,
+    /// When the attempt began that is not noted yet.
+    pub trying: Option<Instant>,
     pub retries: u32,
     pub fallbacks: u32,
     pub usage: Option<Usage>,
@@ -333,6 +335,7 @@ pub(super) fn noted(
         group: Arc::clone(&attempt.group),
         outcome,
         status,
+        began,
         duration: began.elapsed(),
         cooled_down: false,
         remaining_requests: None,

@@ -17,7 +17,12 @@ use crate::admin::shortened;
 use crate::books::Books;
 use crate::keys::Caller;
 use crate::spend::SpendEvent;
+use crate::spend::traffic::Tried;
+use crate::telemetry::{Attempt, Outcome};
 use crate::usage::Usage;
+
+/// More attempts of one request are not kept.
+const ATTEMPTS_MAX: usize = 32;
 
 /// How often the books hear how far a stream has come.
 const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -99,6 +104,9 @@ impl Entry {
 
     fn served(&mut self, served: &Served) {
         let event = &mut self.event;
+        if event.asked.is_none() && event.group.as_ref() != Some(&served.group) {
+            event.asked = event.group.take();
+        }
         event.group = Some(Arc::clone(&served.group));
         event.deployment = Some(Arc::clone(&served.deployment.id));
         event.provider = Some(Arc::clone(&served.deployment.provider));
@@ -164,6 +172,23 @@ impl RequestCtx {
         }
         event.retries = self.relayed.retries;
         event.fallbacks = self.relayed.fallbacks;
+        event.attempts = tried(&self.relayed.attempts, self.started);
+        if let (Some(began), Some(served)) = (self.relayed.trying, &self.relayed.served_by)
+            && (1..ATTEMPTS_MAX).contains(&self.relayed.attempts.len())
+        {
+            // The one that answers is over only when its last bytes are out.
+            let outcome = event.error.clone().unwrap_or_else(|| Outcome::Success.name().into());
+            event.attempts.push(Tried {
+                deployment: Arc::clone(&served.deployment.id),
+                group: Arc::clone(&served.group),
+                provider: Arc::clone(&served.deployment.provider),
+                start_us: span(began.saturating_duration_since(self.started)),
+                duration_us: span(began.elapsed()),
+                outcome,
+                status: self.status,
+                cooled_down: false,
+            });
+        }
         entry.is_over = true;
         let is_free = event.cost_pico == 0 && event.usage.total_tokens() == 0;
         if entry.keeps_errors || event.error.is_none() || !is_free || entry.told.is_some() {
@@ -171,6 +196,24 @@ impl RequestCtx {
             entry.books.over(event);
         }
     }
+}
+
+/// The attempts of a request that began then; none where the request itself says all of them.
+fn tried(attempts: &[Attempt], began: Instant) -> Vec<Tried> {
+    if matches!(attempts, [] | [Attempt { outcome: Outcome::Success, .. }]) {
+        return Vec::new();
+    }
+    let kept = |attempt: &Attempt| Tried {
+        deployment: Arc::clone(&attempt.deployment.id),
+        group: Arc::clone(&attempt.group),
+        provider: Arc::clone(&attempt.deployment.provider),
+        start_us: span(attempt.began.saturating_duration_since(began)),
+        duration_us: span(attempt.duration),
+        outcome: attempt.outcome.name().into(),
+        status: attempt.status,
+        cooled_down: attempt.cooled_down,
+    };
+    attempts.iter().take(ATTEMPTS_MAX).map(kept).collect()
 }
 
 pub(super) fn micros(time: SystemTime) -> i64 {

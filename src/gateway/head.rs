@@ -282,7 +282,7 @@ fn told_limits(headers: &mut HeaderMap, no_room: &NoRoom) {
 }
 
 /// The framing of a body of unknown length.
-fn chunked(headers: &mut HeaderMap, session: &Session) {
+pub(super) fn chunked(headers: &mut HeaderMap, session: &Session) {
     if session.req_header().version == http::Version::HTTP_11 {
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }

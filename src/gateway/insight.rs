@@ -7,9 +7,10 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::admin::health;
 use super::{View, access};
 use crate::admin::insight::{
-    Counting, DeploymentInfo, Insight, Priced, ProviderBudget, TokenCount,
+    Counting, DeploymentInfo, Insight, Priced, ProviderBudget, Seen, TokenCount, Variant,
 };
 use crate::catalog::{Deployment, PriceBook};
 use crate::dialect::Endpoint;
@@ -82,6 +83,21 @@ impl Insight for View {
         let snapshot = self.snapshot.load();
         let deployments = snapshot.catalog.deployments().iter();
         deployments.map(|deployment| shown(deployment, &snapshot.prices)).collect()
+    }
+
+    fn seen(&self, deployment: &str) -> Seen {
+        let view = self.routing.view(deployment, std::time::Instant::now());
+        Seen { health: health(view.as_ref()), view }
+    }
+
+    fn variants(&self) -> Vec<Variant> {
+        let snapshot = self.snapshot.load();
+        let divided = snapshot.catalog.divided().into_iter().map(|(name, spread)| {
+            let members = spread.members.iter();
+            let members = members.map(|one| (Arc::clone(&one.resolved.group), one.weight));
+            Variant { name, members: members.collect() }
+        });
+        divided.collect()
     }
 }
 

@@ -394,7 +394,11 @@ impl Gateway {
             }
             Route::Inference(asked) => {
                 // The key is checked before a byte of the body is read.
-                ctx.caller = Some(admit::caller(self, ctx, head, asked.dialect).await?);
+                // Only browsers send cookies: others are not looked at any further.
+                let visitor = head.headers.contains_key(http::header::COOKIE);
+                let visitor = visitor.then(|| admin::visitor(session, ctx));
+                let caller = admit::caller_or_session(self, ctx, head, asked.dialect, visitor);
+                ctx.caller = Some(caller.await?);
                 self.take_down(ctx, head)?;
                 access::check_path(ctx.caller.as_ref(), &path)?;
                 ctx.in_flight = Some(admit::enter(self, ctx).await?);

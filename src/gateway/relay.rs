@@ -186,8 +186,10 @@ impl<'r> Relay<'r> {
                 shadow::cast(self.gateway, self.ctx, shadow);
             }
             let began = Instant::now();
+            self.ctx.relayed.trying = Some(began);
             let outcome = self.attempt(call, &mut plan, &mut attempt).await;
             self.note(&attempt, &outcome, began);
+            self.ctx.relayed.trying = None;
             let (failure, content_is_out) = match outcome {
                 Outcome::Answered => return End::Answered,
                 Outcome::DeadlinePassed => {

@@ -26,6 +26,7 @@ use crate::provider;
 use crate::routing::{Ask, Attempt, Next, Plan};
 use crate::snapshot::Snapshot;
 use crate::spend::SpendEvent;
+use crate::spend::traffic::SHADOW;
 use crate::telemetry::{
     self, ClientText, Durations, ErrorRecord, RequestRecord, Route, class_name,
 };
@@ -106,6 +107,7 @@ impl Shadow {
             group: Arc::clone(&attempt.group),
             outcome: telemetry::Outcome::Success,
             status: Some(200),
+            began,
             duration: began.elapsed(),
             cooled_down: false,
             remaining_requests: None,
@@ -171,7 +173,7 @@ impl Shadow {
             call_id: Some(format!("{}.shadow", self.request_id).into()),
             started_us: micros(record.started),
             duration_us: span(record.durations.total),
-            route: "shadow".into(),
+            route: SHADOW.into(),
             model: shortened(&self.call.model).into(),
             group: Some(Arc::clone(&self.group)),
             stream: record.stream,

@@ -38,6 +38,14 @@ pub enum AuthError {
     TeamBlocked,
     #[error("The user of this key is blocked. Update via `/user/update` if you're admin.")]
     UserBlocked,
+    /// A browser's session that was, or that never was.
+    #[error("The session has ended. Log in again.")]
+    SessionEnded,
+    /// A browser sent a session where its page did not mean to.
+    #[error(
+        "A request with a session needs the header `x-tollgate-csrf` with the session's `csrf`."
+    )]
+    Forged,
     /// It cannot be known now.
     #[error("Keys cannot be verified now: the database does not answer. Try again shortly.")]
     Unavailable,
@@ -49,6 +57,7 @@ impl AuthError {
     pub const fn status(self) -> u16 {
         match self {
             Self::Unavailable => 503,
+            Self::Forged => 403,
             _ => 401,
         }
     }
@@ -61,6 +70,8 @@ impl AuthError {
             Self::Unknown | Self::Malformed => "invalid_api_key",
             Self::Expired(_) => "expired_key",
             Self::Blocked | Self::TeamBlocked | Self::UserBlocked => "blocked_key",
+            Self::SessionEnded => "session_ended",
+            Self::Forged => "csrf",
             Self::Unavailable => "key_database_unavailable",
         }
     }
@@ -69,7 +80,7 @@ impl AuthError {
     #[must_use]
     pub const fn kind(self) -> &'static str {
         match self {
-            Self::Missing | Self::Malformed => "auth_error",
+            Self::Missing | Self::Malformed | Self::SessionEnded | Self::Forged => "auth_error",
             Self::Unknown => "token_not_found_in_db",
             Self::Expired(_) => "expired_key",
             Self::Blocked | Self::TeamBlocked | Self::UserBlocked => "auth_error",
@@ -94,6 +105,7 @@ impl AuthError {
             Self::Unknown => 2,
             Self::Unavailable => 3,
             Self::Expired(_) | Self::Blocked | Self::TeamBlocked | Self::UserBlocked => 4,
+            Self::SessionEnded | Self::Forged => 5,
         }
     }
 }
@@ -165,12 +177,27 @@ async fn find(
         return Err(AuthError::Malformed);
     }
     let hash = KeyHash::of(candidate);
+    if !is_virtual && !access.static_keys.contains_key(&hash) {
+        return Err(AuthError::Malformed);
+    }
+    holder(access, ring, hash, now).await
+}
+
+/// The holder of a key that is known by its hash: of one that was shown before.
+///
+/// # Errors
+/// If there is no such key any more, or it opens nothing.
+pub async fn holder(
+    access: &Access,
+    ring: &KeyRing,
+    hash: KeyHash,
+    now: Moment,
+) -> Result<Caller, AuthError> {
     let holder = match access.static_keys.get(&hash) {
         Some(holder) => Some(ring.of_file(holder, &access.ring, now.instant).await),
-        None if is_virtual => {
+        None => {
             ring.find(hash, &access.ring, now.instant).await.map_err(|_| AuthError::Unavailable)?
         }
-        None => return Err(AuthError::Malformed),
     };
     let holder = holder.ok_or(AuthError::Unknown)?;
     holder.check(now.time)?;

@@ -40,7 +40,7 @@ pub use self::directory::{
     Stored, fetch, read,
 };
 pub use self::hash::{KeyHash, masked};
-pub use self::identify::{AuthError, Moment, identify};
+pub use self::identify::{AuthError, Moment, holder, identify};
 pub use self::issuing::{
     Beyond, Issuing, KeyBounds, KeyDefaults, TeamDefaults, UserDefaults, new_key,
 };

@@ -169,6 +169,16 @@ impl Operations for Reload {
         self.reload("database")
     }
 
+    fn file(&self) -> Option<String> {
+        self.config.as_ref().map(|path| path.display().to_string())
+    }
+
+    fn options(&self) -> Vec<(Box<str>, Option<Box<str>>)> {
+        let known = self.known.lock();
+        let shown = known.outline.shown();
+        shown.map(|(name, value)| (name.into(), value.map(Into::into))).collect()
+    }
+
     fn last_reload(&self) -> Option<LastReload> {
         *self.reloaded.borrow()
     }

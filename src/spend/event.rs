@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::scope::{Scope, ScopeKind};
+use super::traffic::{SHADOW, Tried};
 use crate::usage::Usage;
 
 /// What one request was, what it used and what it cost. Times are microseconds since 1970 (UTC).
@@ -53,6 +54,10 @@ pub struct SpendEvent {
     /// for, whoever served. Empty: the group.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub key_models: Vec<Arc<str>>,
+    /// The group that was asked for, if another one served: after a fallback, or where a name's
+    /// requests are divided among groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployment: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +88,9 @@ pub struct SpendEvent {
     pub cost_pico: u64,
     pub retries: u32,
     pub fallbacks: u32,
+    /// The attempts, where there is more to say of them than that one succeeded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Tried>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_ip: Option<Arc<str>>,
     /// What the client wants to find it by: `x-litellm-session-id`, `x-litellm-trace-id`.
@@ -103,6 +111,18 @@ impl SpendEvent {
     #[must_use]
     pub const fn has_failed(&self) -> bool {
         self.status >= 400 || self.error.is_some()
+    }
+
+    /// Whether time was what it ended by.
+    #[must_use]
+    pub fn has_timed_out(&self) -> bool {
+        matches!(self.error.as_deref(), Some("timeout" | "deadline"))
+    }
+
+    /// Whether it is a copy of a request, which no client waits for.
+    #[must_use]
+    pub fn is_copy(&self) -> bool {
+        &*self.route == SHADOW
     }
 
     /// Everybody who pays for it.

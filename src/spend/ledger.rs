@@ -3,10 +3,13 @@
 //! `store` implements it for SQLite and PostgreSQL. What is appended is in it once, whatever is
 //! tried again; sums and rows are written in one transaction, so they always agree.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use super::event::SpendEvent;
 use super::scope::Scope;
+use super::traffic::{Counts, PayersQuery, Traffic, TrafficQuery};
 use crate::keys::StoreError;
 
 /// What became of a batch.
@@ -71,6 +74,11 @@ pub struct Report {
     pub key: Option<String>,
     pub user: Option<String>,
     pub team: Option<String>,
+    /// Not for tags and end users, as are those above.
+    pub group: Option<String>,
+    pub provider: Option<String>,
+    /// One tag or end user, where it is by tags or end users.
+    pub id: Option<String>,
 }
 
 /// One row of a report.
@@ -134,6 +142,13 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// In the order of its groups.
     async fn report(&self, report: &Report) -> Result<Vec<Line>, StoreError>;
+
+    /// Sums of the traffic of a span, by time and by place: from roll-ups, never from the rows.
+    async fn traffic(&self, query: &TrafficQuery) -> Result<Traffic, StoreError>;
+
+    /// Sums of the hours of a span by who paid; by hour in the order of time, else the most expensive
+    /// first.
+    async fn payers(&self, query: &PayersQuery) -> Result<Vec<(Arc<str>, Counts)>, StoreError>;
 
     /// Removes what is older than a time. Returns how many rows there were; called again until it is
     /// zero, so that no transaction is long.

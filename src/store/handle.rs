@@ -17,6 +17,7 @@ use super::{Database, patiently};
 use crate::admission::Notices;
 use crate::keys::record::Kind;
 use crate::keys::{Audit, AuditFilter, Change, Changed, Directory, Filter, StoreError, Stored};
+use crate::spend::traffic::{Counts, PayersQuery, Traffic, TrafficQuery};
 use crate::spend::{Aged, Appended, Ledger, Line, Query, Report, Scope, SpendEvent};
 
 /// The database, wherever one is.
@@ -136,6 +137,16 @@ impl Ledger for Store {
     async fn report(&self, report: &Report) -> Result<Vec<Line>, StoreError> {
         let report = report.clone();
         self.run(|database| async move { database.report(&report).await }).await
+    }
+
+    async fn traffic(&self, query: &TrafficQuery) -> Result<Traffic, StoreError> {
+        let query = query.clone();
+        self.run(|database| async move { database.traffic(&query).await }).await
+    }
+
+    async fn payers(&self, query: &PayersQuery) -> Result<Vec<(Arc<str>, Counts)>, StoreError> {
+        let query = query.clone();
+        self.run(|database| async move { database.payers(&query).await }).await
     }
 
     async fn forget(&self, aged: Aged, before_us: i64) -> Result<u64, StoreError> {

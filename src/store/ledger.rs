@@ -5,14 +5,16 @@
 //! again when nobody knows what became of it.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
 
 use super::values::{Marks, rows_max};
-use super::{Database, corrections, failed, patiently, reports, values};
+use super::{Database, corrections, failed, patiently, reports, traffic, values};
 use crate::keys::StoreError;
+use crate::spend::traffic::{Counts, PayersQuery, Traffic, TrafficQuery};
 use crate::spend::{
     Aged, Appended, Columns, Ledger, Line, Query, Report, Scope, ScopeKind, SpendEvent,
 };
@@ -56,6 +58,10 @@ impl Ledger for Database {
                 add_sums(&mut transaction, &fresh).await?;
                 add_daily(&mut transaction, &fresh).await?;
                 add_daily_by(&mut transaction, &fresh).await?;
+                traffic::add(&mut transaction, &fresh).await?;
+            }
+            if self.is_a_new_hour() {
+                traffic::forget(&mut transaction).await?;
             }
             transaction.commit().await.map_err(|error| failed(&error))?;
             Ok(appended)
@@ -178,6 +184,20 @@ impl Ledger for Database {
         patiently(async { reports::report(self.pool().await?, report).await }).await
     }
 
+    async fn traffic(&self, query: &TrafficQuery) -> Result<Traffic, StoreError> {
+        if !self.is_made() {
+            return Ok(Traffic::default());
+        }
+        patiently(async { traffic::traffic(self.pool().await?, query).await }).await
+    }
+
+    async fn payers(&self, query: &PayersQuery) -> Result<Vec<(Arc<str>, Counts)>, StoreError> {
+        if !self.is_made() {
+            return Ok(Vec::new());
+        }
+        patiently(async { traffic::payers(self.pool().await?, query).await }).await
+    }
+
     async fn forget(&self, aged: Aged, before_us: i64) -> Result<u64, StoreError> {
         if !self.is_made() {
             return Ok(0);
@@ -215,11 +235,11 @@ impl Ledger for Database {
 }
 
 /// A number as databases take it; none of ours comes near the bound.
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn owned(text: Option<&std::sync::Arc<str>>) -> Option<String> {
+fn owned(text: Option<&Arc<str>>) -> Option<String> {
     text.map(|text| values::text(text))
 }
 
@@ -358,9 +378,10 @@ pub(super) fn day(us: i64) -> String {
     at.strftime("%Y-%m-%d").to_string()
 }
 
-fn add_up(table: &str) -> String {
-    let columns = MEASURES.map(|column| format!("{column} = {table}.{column} + excluded.{column}"));
-    columns.join(", ")
+/// What becomes of sums that are there already.
+pub(super) fn add_up(table: &str, columns: &[&str]) -> String {
+    let added = |column: &&str| format!("{column} = {table}.{column} + excluded.{column}");
+    columns.iter().map(added).collect::<Vec<_>>().join(", ")
 }
 
 async fn add_daily(
@@ -369,7 +390,7 @@ async fn add_daily(
 ) -> Result<(), StoreError> {
     let mut days = BTreeMap::<[String; 7], Columns>::new();
     for event in events {
-        let named = |text: &Option<std::sync::Arc<str>>| owned(text.as_ref()).unwrap_or_default();
+        let named = |text: &Option<Arc<str>>| owned(text.as_ref()).unwrap_or_default();
         let key = [
             day(event.started_us),
             values::text(&event.key),
@@ -390,7 +411,7 @@ async fn add_daily(
              DO UPDATE SET {}",
             MEASURES.join(", "),
             Marks::of(transaction).rows(part.len(), DAILY_COLUMNS),
-            add_up("tollgate_spend_daily")
+            add_up("tollgate_spend_daily", &MEASURES)
         );
         let mut statement = sqlx::query(AssertSqlSafe(statement));
         for (key, columns) in part {
@@ -423,7 +444,7 @@ async fn add_daily_by(
              ON CONFLICT (day, scope, id) DO UPDATE SET {}",
             MEASURES.join(", "),
             Marks::of(transaction).rows(part.len(), DAILY_BY_COLUMNS),
-            add_up("tollgate_spend_daily_by")
+            add_up("tollgate_spend_daily_by", &MEASURES)
         );
         let mut statement = sqlx::query(AssertSqlSafe(statement));
         for ((day, scope, id), columns) in part {

@@ -9,6 +9,7 @@
 //! reports.rs          what the ledger answers
 //! notices.rs          what people were told of budgets: implements `admission::Notices`
 //! corrections.rs      whose sums were corrected: heard of by all gateways
+//! traffic.rs          sums of traffic by steps of time
 //! values.rs           rows of values in SQL
 //! litellm/             what a LiteLLM proxy keeps, brought over
 //! redis/              counters that gateways share: implements `admission::Counters`
@@ -28,6 +29,7 @@ mod place;
 mod records;
 pub mod redis;
 mod reports;
+mod traffic;
 mod values;
 
 use std::fs::File;
@@ -35,6 +37,7 @@ use std::future::Future;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Once;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
@@ -62,6 +65,7 @@ const SCHEMA: &[(i64, &str, &str)] = &[
     (1, "records and spend", include_str!("0001_records_and_spend.sql")),
     (2, "notices", include_str!("0002_notices.sql")),
     (3, "old and corrected sums", include_str!("0003_old_and_corrected_sums.sql")),
+    (4, "sums of traffic", include_str!("0004_traffic.sql")),
 ];
 
 /// The database. Opened, and brought to the present schema, when it is first used: a gateway starts
@@ -72,12 +76,14 @@ pub struct Database {
     pool: OnceCell<AnyPool>,
     /// Held by whoever writes to SQLite, so that nobody waits inside of it.
     writer: Mutex<()>,
+    /// The hour since 1970 in which sums of short steps were last removed.
+    tidied: AtomicI64,
 }
 
 impl Database {
     #[must_use]
     pub fn new(place: Place) -> Self {
-        Self { place, pool: OnceCell::new(), writer: Mutex::new(()) }
+        Self { place, pool: OnceCell::new(), writer: Mutex::new(()), tidied: AtomicI64::new(0) }
     }
 
     /// Whether there is anything to read: a file that was never written to is not made by a look.
@@ -86,6 +92,12 @@ impl Database {
             Place::File(path) => self.pool.initialized() || path.exists(),
             Place::Postgres { .. } => true,
         }
+    }
+
+    /// Whether an hour has begun since this was last asked.
+    fn is_a_new_hour(&self) -> bool {
+        let hour = jiff::Timestamp::now().as_second() / 3_600;
+        self.tidied.swap(hour, Ordering::Relaxed) != hour
     }
 
     /// Asks the database for nothing, to see that it answers.

@@ -14,36 +14,36 @@ const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// Conditions with the values that they compare with.
 #[derive(Default)]
-struct Conditions {
-    sql: String,
+pub(super) struct Conditions {
+    pub(super) sql: String,
     values: Vec<Value>,
 }
 
-enum Value {
+pub(super) enum Value {
     Text(String),
     Number(i64),
 }
 
 impl Conditions {
-    fn add(&mut self, condition: &str, value: Value) {
+    pub(super) fn add(&mut self, condition: &str, value: Value) {
         self.values.push(value);
         let word = if self.sql.is_empty() { "WHERE" } else { "AND" };
         self.sql += &format!(" {word} {condition} ${}", self.values.len());
     }
 
     /// A condition that compares with nothing.
-    fn plain(&mut self, condition: &str) {
+    pub(super) fn plain(&mut self, condition: &str) {
         let word = if self.sql.is_empty() { "WHERE" } else { "AND" };
         self.sql += &format!(" {word} {condition}");
     }
 
-    fn text(&mut self, condition: &str, value: Option<&str>) {
+    pub(super) fn text(&mut self, condition: &str, value: Option<&str>) {
         if let Some(value) = value {
             self.add(condition, Value::Text(value.to_owned()));
         }
     }
 
-    fn bind(self, statement: String) -> sqlx::query::Query<'static, Any, AnyArguments> {
+    pub(super) fn bind(self, statement: String) -> sqlx::query::Query<'static, Any, AnyArguments> {
         let statement = sqlx::query(AssertSqlSafe(statement));
         self.values.into_iter().fold(statement, |statement, value| match value {
             Value::Text(text) => statement.bind(super::values::text(&text)),
@@ -149,7 +149,8 @@ pub(super) async fn report(pool: &AnyPool, report: &Report) -> Result<Vec<Line>,
     let columns: Vec<_> = report.by.iter().map(|grouping| column(*grouping)).collect();
     let own = columns.iter().find_map(|(_, scope)| *scope);
     let (key, user, team) = (&report.key, &report.user, &report.team);
-    let narrowed = key.is_some() || user.is_some() || team.is_some();
+    let (group, provider) = (&report.group, &report.provider);
+    let narrowed = [key, user, team, group, provider].into_iter().any(Option::is_some);
     let alone = columns.iter().all(|(column, _)| matches!(*column, "id" | "day"));
     if own.is_some() && (narrowed || !alone) {
         return Err(StoreError::Broken(
@@ -165,6 +166,9 @@ pub(super) async fn report(pool: &AnyPool, report: &Report) -> Result<Vec<Line>,
     conditions.text("key_hash =", key.as_deref());
     conditions.text("user_id =", user.as_deref());
     conditions.text("team_id =", team.as_deref());
+    conditions.text("model_group =", group.as_deref());
+    conditions.text("provider =", provider.as_deref());
+    conditions.text("id =", report.id.as_deref().filter(|_| own.is_some()));
     let groups: Vec<&str> = columns.iter().map(|(column, _)| *column).collect();
     let table = if own.is_some() { "tollgate_spend_daily_by" } else { "tollgate_spend_daily" };
     let sums =

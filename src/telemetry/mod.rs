@@ -7,6 +7,7 @@
 //! Nothing here knows prompts, replies or keys: a record has no field for them.
 
 pub mod access_log;
+mod live;
 pub mod logging;
 pub mod metrics;
 mod process;
@@ -16,6 +17,7 @@ mod sample;
 mod timestamp;
 
 pub use access_log::AccessLog;
+pub use live::{Live, Seen, Watch};
 pub use metrics::{Counted, DeploymentState, Metrics, ReloadResult};
 pub use record::{
     Attempt, CacheUse, Client, ClientText, Durations, ErrorRecord, KeyKind, Outcome, RequestRecord,

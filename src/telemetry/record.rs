@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::Method;
 use serde::{Serialize, Serializer};
@@ -141,6 +141,7 @@ pub struct Attempt {
     pub outcome: Outcome,
     /// The provider's status; `None` if there was no response head.
     pub status: Option<u16>,
+    pub began: Instant,
     pub duration: Duration,
     /// The failure put the deployment into cooldown.
     pub cooled_down: bool,

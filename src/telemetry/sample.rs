@@ -26,6 +26,7 @@ fn attempt(deployment: &Arc<Deployment>, group: &str, outcome: Outcome, status: 
         group: group.into(),
         outcome,
         status: Some(status),
+        began: std::time::Instant::now(),
         duration: Duration::from_millis(200),
         cooled_down: matches!(outcome, Outcome::Failed(_)),
         remaining_requests: Some(99),

@@ -53,4 +53,5 @@ mod stored;
 mod stores;
 mod streaming;
 mod transport;
+mod ui;
 mod upgrade;

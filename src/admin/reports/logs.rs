@@ -38,7 +38,7 @@ pub(super) async fn logs(
     let request_id = form.text("request_id")?.value().filter(|id| !id.is_empty());
     let summarised = form.flag("summarize")?.value().unwrap_or(true);
     if let Some(id) = request_id {
-        let found = row(&reports, &operator, &id).await?;
+        let found = reports.row(&operator, &id).await?;
         return Ok(Json(Value::Array(found.iter().map(shown).collect())));
     }
     let part = reports.sight(&operator, asked).await?;
@@ -79,27 +79,29 @@ fn summary((day, [keys, users, models]): (String, [BTreeMap<String, u64>; 3])) -
     Value::Object(fields)
 }
 
-/// The row of one request, if the caller may see it.
-async fn row(
-    reports: &Reports,
-    operator: &Operator,
-    id: &str,
-) -> Result<Option<SpendEvent>, Fault> {
-    let query = Query { request_id: Some(id.to_owned()), limit: 1, ..Query::default() };
-    let Some(event) = reports.ledger.search(&query).await?.pop() else { return Ok(None) };
-    if operator.sees_all() || Some(&*event.key) == operator.key_hash() {
-        return Ok(Some(event));
+impl Reports {
+    /// The row of one request, if the caller may see it.
+    pub(in super::super) async fn row(
+        &self,
+        operator: &Operator,
+        id: &str,
+    ) -> Result<Option<SpendEvent>, Fault> {
+        let query = Query { request_id: Some(id.to_owned()), limit: 1, ..Query::default() };
+        let Some(event) = self.ledger.search(&query).await?.pop() else { return Ok(None) };
+        if operator.sees_all() || Some(&*event.key) == operator.key_hash() {
+            return Ok(Some(event));
+        }
+        let user = event.user.as_deref();
+        if user.is_some() && user == operator.user_id() {
+            return Ok(Some(event));
+        }
+        // Who sees a key's spend sees its requests.
+        let key = fetch::<Key>(&*self.directory, &event.key).await?;
+        let team = event.team.as_deref().or_else(|| key.as_ref()?.team_id.as_deref());
+        let Some(team) = team else { return Ok(None) };
+        let team = fetch::<Team>(&*self.directory, team).await?;
+        Ok(team.is_some_and(|team| operator.runs(&team)).then_some(event))
     }
-    let user = event.user.as_deref();
-    if user.is_some() && user == operator.user_id() {
-        return Ok(Some(event));
-    }
-    // Who sees a key's spend sees its requests.
-    let key = fetch::<Key>(&*reports.directory, &event.key).await?;
-    let team = event.team.as_deref().or_else(|| key.as_ref()?.team_id.as_deref());
-    let Some(team) = team else { return Ok(None) };
-    let team = fetch::<Team>(&*reports.directory, team).await?;
-    Ok(team.is_some_and(|team| operator.runs(&team)).then_some(event))
 }
 
 /// `GET /spend/logs/v2`: a page of the rows of a time, newest first.

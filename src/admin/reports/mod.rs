@@ -29,7 +29,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 
-use self::sight::Part;
+pub(super) use self::sight::{Part, hash_of};
 use super::Source;
 use super::fault::Fault;
 use crate::keys::record::{Key, Team, User};
@@ -50,7 +50,8 @@ impl Reports {
     /// Sums over a time of what may be seen.
     async fn report(&self, span: Span, by: &[Grouping], part: &Part) -> Result<Vec<Line>, Fault> {
         let Part { key, user, team } = part.clone();
-        let report = Report { span, by: by.to_vec(), key, user, team };
+        let (group, provider, id) = (None, None, None);
+        let report = Report { span, by: by.to_vec(), key, user, team, group, provider, id };
         Ok(self.ledger.report(&report).await?)
     }
 }

@@ -11,11 +11,11 @@ use crate::keys::{Filter, KeyHash, fetch, read};
 
 /// Whose requests are meant: those that fit all that is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Part {
+pub(in super::super) struct Part {
     /// The key's hash.
-    pub(super) key: Option<String>,
-    pub(super) user: Option<String>,
-    pub(super) team: Option<String>,
+    pub(in super::super) key: Option<String>,
+    pub(in super::super) user: Option<String>,
+    pub(in super::super) team: Option<String>,
 }
 
 impl Part {
@@ -43,7 +43,7 @@ impl Part {
 }
 
 /// A key may be named as it is or by its hash.
-pub(super) fn hash_of(key: &str) -> String {
+pub(in super::super) fn hash_of(key: &str) -> String {
     if key.starts_with("sk-") { KeyHash::of(key.as_bytes()).to_string() } else { key.to_owned() }
 }
 
@@ -54,7 +54,11 @@ fn not_yours(what: &str) -> Fault {
 impl Reports {
     /// What a caller sees of what it asks for. Who asks for nothing in particular sees what is its
     /// own.
-    pub(super) async fn sight(&self, operator: &Operator, asked: Part) -> Result<Part, Fault> {
+    pub(in super::super) async fn sight(
+        &self,
+        operator: &Operator,
+        asked: Part,
+    ) -> Result<Part, Fault> {
         if operator.sees_all() {
             return Ok(asked);
         }

@@ -24,7 +24,8 @@ pub(crate) use router::{
     ROUTING_GROUP, STRATEGY_ARGS,
 };
 pub(crate) use top::{
-    CREDENTIAL, CUSTOM_PROVIDER, DATABASE, FALLBACK_CONFIG, RESPONSE_MAPPING, STREAM_MAPPING, TOP,
+    CREDENTIAL, CUSTOM_PROVIDER, DASHBOARD, DATABASE, FALLBACK_CONFIG, RESPONSE_MAPPING,
+    STREAM_MAPPING, TOP,
 };
 
 /// One option of one section.
@@ -122,7 +123,7 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 32] = [
+pub const TABLES: [&Table; 33] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
@@ -142,6 +143,7 @@ pub const TABLES: [&Table; 32] = [
     &TEAM_DEFAULTS,
     &GENERAL_SETTINGS,
     &DATABASE,
+    &DASHBOARD,
     &API_BASE,
     &CIRCUIT_BREAKER,
     &RATE_LIMIT,

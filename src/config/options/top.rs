@@ -31,6 +31,7 @@ pub(crate) const TOP: Table = Table {
         ),
         on("router", Kind::Map, "", "another spelling of `router_settings`"),
         on("database", Kind::Map, "", "where keys and spend are kept; default: an SQLite file"),
+        on("dashboard", Kind::Map, "", "the pages at `/ui`"),
         on("key_settings", Kind::List, "[]", "keys with limits and budgets, without a database"),
         later("callback_settings", "no callback is called"),
         later("guardrails", "no guardrail looks at requests or replies"),
@@ -73,6 +74,28 @@ pub(crate) const DATABASE: Table = Table {
             "journal",
             "the folder of spend on its way to the database; default: in the state directory",
         ),
+    ],
+};
+
+/// `dashboard`.
+pub(crate) const DASHBOARD: Table = Table {
+    name: "dashboard",
+    place: "Section `dashboard`",
+    open: false,
+    options: &[
+        on(
+            "enabled",
+            Kind::Flag,
+            "true",
+            "serve the pages; default: unless `$DISABLE_ADMIN_UI` is true",
+        ),
+        on(
+            "baseline_model",
+            Kind::Text,
+            "",
+            "the model that savings are measured against: what its tokens would have cost",
+        ),
+        on("session_duration", Kind::Seconds, "12h", "after which a browser has to log in again"),
     ],
 };
 

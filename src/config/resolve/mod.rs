@@ -11,6 +11,7 @@ mod checks;
 mod clouds;
 mod credentials;
 mod custom;
+mod dashboard;
 mod edge;
 mod fallbacks;
 mod fetching;
@@ -108,6 +109,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
             traffic.max_parallel_requests.and_then(|bound| u64::try_from(bound).ok());
     }
     let alerts = quota::alerts(&mut sections, context);
+    let (dashboard, baseline_spot) = dashboard::dashboard(&mut sections, context);
     let issuing = Arc::new(issuing::issuing(&mut sections, context));
     let defaults = router::attempt_defaults(&mut sections);
     let prices = deployments::prices(&mut sections, context);
@@ -169,6 +171,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         .inferring(deployments::provider_of)
         .with_weights(&written.weights);
     let catalog = mounts.mount(catalog);
+    dashboard::check_baseline(&dashboard, baseline_spot, (&catalog, &prices), problems);
     let warnings: Vec<Arc<str>> = Vec::new();
     Some(Snapshot {
         catalog,
@@ -188,6 +191,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         admission,
         redis,
         alerts,
+        dashboard: Arc::new(dashboard),
         warnings,
     })
 }

@@ -22,6 +22,7 @@ use rustc_hash::FxHashSet;
 use self::families::Families;
 pub use self::scrape::{DeploymentState, Scrape};
 use self::series::{DeploymentSeries, KeyLabels, OTHER, RequestSeries, Table};
+use super::live::Live;
 use super::record::{Attempt, CacheUse, Outcome, RequestRecord, Route, Served};
 use crate::keys::KeyHash;
 
@@ -44,6 +45,7 @@ pub struct Metrics {
     wildcard_models: RwLock<FxHashSet<Arc<str>>>,
     keys: RwLock<FxHashSet<KeyHash>>,
     scrapers: Mutex<Vec<Scraper>>,
+    live: Arc<Live>,
 }
 
 impl Metrics {
@@ -69,11 +71,13 @@ impl Metrics {
             wildcard_models: RwLock::default(),
             keys: RwLock::default(),
             scrapers: Mutex::default(),
+            live: Arc::default(),
         }
     }
 
     /// Counts a request that is over.
     pub fn request(&self, record: &RequestRecord) {
+        self.live.see(record);
         if !matches!(record.route, Route::Inference(..)) {
             let labels = [record.route.name(), status::label(record.status)];
             self.families.other_requests.with_label_values(&labels).inc();
@@ -275,6 +279,18 @@ impl Metrics {
     #[must_use]
     pub fn in_flight(&self) -> Counted {
         Counted::new(&self.families.in_flight)
+    }
+
+    /// How many streamed replies are open.
+    #[must_use]
+    pub fn streams_open(&self) -> u64 {
+        u64::try_from(self.families.open_streams.get()).unwrap_or(0)
+    }
+
+    /// Requests as they end.
+    #[must_use]
+    pub const fn live(&self) -> &Arc<Live> {
+        &self.live
     }
 
     /// How many inference requests are being served, for whoever waits until none is.

@@ -11,6 +11,13 @@ use crate::harness::*;
 /// `u`ser, user who only `r`eads, `k`ey without a user. Bodies are empty, so whoever enters is told what
 /// is missing, or gets a list. Nobody but an admin is told that a key is unknown.
 const ROUTES: &[(&str, &str, &str)] = &[
+    ("GET", "/ui/api/overview", "avourk"),
+    // What it answers does not end.
+    ("HEAD", "/ui/api/live", "avourk"),
+    ("GET", "/ui/api/deployments", "avourk"),
+    ("GET", "/ui/api/config", "av"),
+    ("GET", "/ui/api/requests", "avourk"),
+    ("GET", "/ui/api/requests/{id}", "avourk"),
     ("GET", "/v1/models", "avourk"),
     ("GET", "/models", "avourk"),
     ("GET", "/v1beta/models", "avourk"),
@@ -141,7 +148,7 @@ fn ask(office: &Office, key: Option<&str>, method: &str, path: &str) -> Reply {
     let method: Method = method.parse().unwrap();
     let path = path.replace("{*name}", "gpt").replace("{key}", "sk-unknown-to-all");
     let path = &path.replace("{id}", "unknown");
-    let with_body = method != Method::GET;
+    let with_body = !matches!(method, Method::GET | Method::HEAD);
     let ask = client.request(method, path);
     if with_body { ask.json(&json!({})).send() } else { ask.send() }
 }

@@ -152,7 +152,7 @@ fn reports_are_the_sums_of_the_rows() {
         ledger.append(&[event("1", 0, 5), other, failed]).await.unwrap();
         let span = Span { from_us: NOON_US, to_us: NOON_US + 2 * day * MINUTE_US };
         let report = |by: &[Grouping]| {
-            let report = Report { span, by: by.to_vec(), key: None, user: None, team: None };
+            let report = Report { by: by.to_vec(), ..report_of(span) };
             let ledger = &ledger;
             async move {
                 let lines = ledger.report(&report).await.unwrap();
@@ -172,10 +172,8 @@ fn reports_are_the_sums_of_the_rows() {
             ]
         );
         assert_eq!(report(&[Grouping::Tag]).await, [("100%".into(), 3, 35), ("a_b".into(), 3, 35)]);
-        let lines = ledger
-            .report(&Report { span, by: vec![], key: None, user: None, team: Some("red".into()) })
-            .await
-            .unwrap();
+        let lines =
+            ledger.report(&Report { team: Some("red".into()), ..report_of(span) }).await.unwrap();
         assert_eq!(lines[0].columns.failures, 1);
         assert_eq!(lines[0].columns.input_tokens, 20);
     });
@@ -272,4 +270,17 @@ fn a_name_with_the_character_that_a_database_has_no_place_for_is_kept() {
         assert_eq!(ledger.spent(&end_user, None).await.unwrap(), 5);
         assert_eq!(ledger.spent_by(&[(end_user, None)]).await.unwrap(), [5]);
     });
+}
+
+fn report_of(span: Span) -> Report {
+    Report {
+        span,
+        by: vec![],
+        key: None,
+        user: None,
+        team: None,
+        group: None,
+        provider: None,
+        id: None,
+    }
 }

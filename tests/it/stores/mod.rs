@@ -4,6 +4,7 @@ mod counters;
 mod ledger;
 mod notices;
 mod records;
+mod traffic;
 
 use std::future::Future;
 

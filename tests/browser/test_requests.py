@@ -1,0 +1,88 @@
+"""The log of requests, and one of them with its attempts."""
+
+import re
+
+from playwright.sync_api import expect
+
+from conftest import Api, eventually
+
+
+def test_requests_are_listed_and_filtered(admin, traffic):
+    page = admin.open("/requests")
+    expect(page.locator(".pager")).to_contain_text(re.compile(r"\d+ requests"))
+    page.get_by_role("button", name="Failed").click()
+    expect(page).to_have_url(re.compile("status=failure"))
+    expect(page.get_by_role("row", name=re.compile("gpt"))).to_have_count(0)
+    expect(page.get_by_role("row", name=re.compile("hopeless")).first).to_be_visible()
+    page.get_by_role("button", name="All", exact=True).click()
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_label("Model").fill("claude")
+    expect(page).to_have_url(re.compile("group=claude"))
+    expect(page.get_by_role("row", name=re.compile("hopeless"))).to_have_count(0)
+    page.get_by_label("Model").fill("")
+    page.get_by_label("Tag").fill("browser")
+    expect(page.locator(".pager")).to_have_text(re.compile("^6 requests"))
+    page.get_by_label("Tag").fill("nobody-has-it")
+    expect(page.get_by_text("No request fits")).to_be_visible()
+
+
+def test_one_request_with_its_attempts(admin, api, traffic):
+    row = api.row_of("broken")
+    page = admin.open("/requests")
+    page.get_by_role("row", name=re.compile("broken")).get_by_role("link").click()
+    expect(page).to_have_url(re.compile(f"/ui/requests/{row['id']}"))
+    admin.settled()
+    attempts = page.get_by_role("region", name="Attempts")
+    expect(attempts.get_by_role("heading")).to_have_text(re.compile(r"[23] attempts"))
+    lines = attempts.get_by_role("listitem")
+    # The request itself, what failed, and the fallback that answered.
+    expect(lines.nth(1)).to_contain_text("1. broken")
+    expect(lines.nth(1)).to_contain_text("500")
+    expect(lines.last).to_contain_text("claude")
+    expect(lines.last).to_contain_text("success")
+    expect(page.get_by_text("broken was asked for; claude answered.")).to_be_visible()
+    # One after the other: no attempt begins before the one before it ended.
+    pieces = attempts.locator(".piece:not(.whole)").evaluate_all(
+        "(all) => all.map((one) => [one.getBoundingClientRect().left, one.getBoundingClientRect().right])")
+    for before, after in zip(pieces, pieces[1:]):
+        # As wide as a hair at least, so that the shortest can be seen.
+        assert after[0] >= before[1] - 4
+    page.get_by_role("link", name="Requests").last.click()
+    expect(page.get_by_role("heading", name="Requests", level=1)).to_be_visible()
+
+
+def test_a_request_is_found_by_the_id_that_its_client_knows(admin, api, traffic):
+    row = api.row_of("broken")
+    page = admin.open(f"/requests?id={row['call_id']}")
+    expect(page.locator(".pager")).to_have_text(re.compile("^1 request"))
+
+
+def test_a_request_that_nobody_made(admin):
+    admin.complaints.expect("404")
+    page = admin.open("/requests/0199-none")
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+def test_pages_of_a_long_list(admin, api):
+    def made():
+        return api("/ui/api/requests?group=claude")["total"]
+
+    while made() <= 50:
+        before = made()
+        for _ in range(51 - before):
+            api.chat("claude")
+        eventually(lambda: made() >= 51, "51 rows")
+    page = admin.open("/requests?group=claude")
+    page.get_by_role("button", name="Next").click()
+    expect(page).to_have_url(re.compile("page=2"))
+    expect(page.get_by_role("button", name="Next")).to_be_disabled()
+    page.go_back()
+    expect(page.get_by_role("button", name="Previous")).to_be_disabled()
+
+
+def test_somebody_sees_only_their_own(visit, api, traffic, people):
+    page = visit(people.keys["internal_user"]).open("/requests")
+    expect(page.get_by_role("row", name=re.compile("claude")).first).to_be_visible()
+    expect(page.get_by_role("row", name=re.compile("broken"))).to_have_count(0)
+    row = api.row_of("broken")
+    assert Api(api.url, people.keys["internal_user"]).status(f"/ui/api/requests/{row['id']}") == 404
