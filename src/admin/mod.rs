@@ -15,6 +15,7 @@ mod deployments;
 mod fault;
 mod form;
 mod gate;
+mod guardrails;
 mod health;
 pub mod insight;
 mod landing;
@@ -47,6 +48,7 @@ pub(crate) use self::gate::Operator;
 use self::insight::Insight;
 pub use self::problem::{ClientDialect, Problem};
 use crate::books;
+use crate::guard::Guardrails;
 use crate::keys::{self, Access, Caller, Directory, Issuing, KeyRing};
 use crate::spend::Ledger;
 use crate::spend::Scope;
@@ -86,6 +88,10 @@ pub trait Source: Insight {
     /// The cache of replies; `None`: it is off.
     fn cache(&self) -> Option<CacheView> {
         None
+    }
+    /// Who looks at requests and replies.
+    fn guardrails(&self) -> Arc<Guardrails> {
+        Arc::default()
     }
     /// The process is about to end: no new work should be sent here.
     fn draining(&self) -> bool;
@@ -233,6 +239,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/cache/delete", post(cache::delete))
         .route("/cache/flushall", post(cache::flush))
         .route("/cache/redis/info", get(cache::redis))
+        .route("/guardrails/list", get(guardrails::list))
+        .route("/guardrails/apply_guardrail", post(guardrails::apply))
         .route("/openapi.json", get(openapi::description))
         .route("/routes", get(openapi::routes))
         .route("/metrics", get(metrics))

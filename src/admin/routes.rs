@@ -145,7 +145,7 @@ pub struct Listed {
 }
 
 /// What a person should know of; other spellings of the same paths are left out.
-pub const LISTED: [Listed; 40] = [
+pub const LISTED: [Listed; 41] = [
     post("/v1/chat/completions", "Chat completions"),
     post("/openai/deployments/{model}/chat/completions", "Chat completions, as Azure's SDK asks"),
     post("/v1beta/models/{model}:generateContent", "Google's generateContent"),
@@ -179,6 +179,7 @@ pub const LISTED: [Listed; 40] = [
     post("/config/reload", "Read the configuration file again"),
     fetch("/cache/ping", "Whether the cache of replies is well; also /cache/redis/info"),
     post("/cache/flushall", "Forget all replies that are kept; also /cache/delete"),
+    fetch("/guardrails/list", "Who looks at requests and replies; also apply_guardrail"),
     post("/key/generate", "Make a key; also update, delete, block, regenerate, info, list"),
     post("/user/new", "Make a user; also update, delete, info, list"),
     post("/team/new", "Make a team; also update, delete, block, member_add, info, list"),

@@ -19,6 +19,7 @@ use crate::admin::routes;
 use crate::admin::{CacheView, DeploymentHealth, GroupHealth, LimitsHealth, Model, Source};
 use crate::cache::Replies;
 use crate::catalog::Resolved;
+use crate::guard::Guardrails;
 use crate::keys::{Access, Caller, Issuing};
 use crate::quota::{Mode, Quota};
 use crate::routing::{self, Health};
@@ -114,6 +115,10 @@ impl Source for View {
     fn cache(&self) -> Option<CacheView> {
         let settings = self.snapshot.load().cache.clone()?;
         Some(CacheView { settings, replies: Arc::clone(&self.replies) })
+    }
+
+    fn guardrails(&self) -> Arc<Guardrails> {
+        Arc::clone(&self.snapshot.load().guardrails)
     }
 
     fn spent_changed(&self, scope: &Scope) {

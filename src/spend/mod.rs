@@ -17,7 +17,7 @@ mod period;
 mod scope;
 
 pub use account::{Account, Budget, Exceeded};
-pub use event::SpendEvent;
+pub use event::{APPLIED_GUARDRAILS, SpendEvent};
 pub use ledger::{Aged, Appended, Columns, Grouping, Ledger, Line, Query, Report, Span};
 pub use period::{NoPeriod, Period, Term};
 pub use scope::{Scope, ScopeKind};

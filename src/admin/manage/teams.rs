@@ -87,7 +87,9 @@ fn read(form: &Form, team: &mut Team) -> Result<(), Fault> {
     allowance::read(form, &mut team.allowance)?;
     form.flag("blocked")?.put(&mut team.blocked);
     form.texts("tags")?.put(&mut team.tags);
+    let guarded = team.metadata.get(keys::GUARDRAILS).cloned();
     form.typed("metadata", "an object")?.put(&mut team.metadata);
+    keys::guardrails(form, guarded, &mut team.metadata)?;
     Ok(())
 }
 
@@ -134,6 +136,7 @@ async fn make(
         return Err(Fault::conflict(400, "team_id", message));
     }
     check(&desk, &team).await?;
+    keys::check_guardrails(&desk, &team.metadata)?;
     let mut list = form
         .typed::<Vec<Value>>("members_with_roles", "a list of members")?
         .value()
@@ -165,15 +168,20 @@ async fn update(
     let mut team = before.clone();
     read(&form, &mut team)?;
     let retags = team.metadata.get("tags") != before.metadata.get("tags");
+    let guards = |team: &Team| team.metadata.get(keys::GUARDRAILS).cloned();
+    let unguards = guards(&team) != guards(&before);
     if check_rights(&operator, before.organization_id.as_deref()).is_err()
-        && (form.says_more_than(&BY_ITS_ADMIN) || retags)
+        && (form.says_more_than(&BY_ITS_ADMIN) || retags || unguards)
     {
         let message = "An admin of the team may change its team_alias and metadata, but for the tags \
-                       in it; the rest is for admins of the proxy or the organization.";
+                       and guardrails in it; the rest is for admins of the proxy or the organization.";
         return Err(Fault::forbidden(message.to_owned()).about("team_id"));
     }
     if team.organization_id != before.organization_id {
         check_rights(&operator, team.organization_id.as_deref())?;
+    }
+    if unguards {
+        keys::check_guardrails(&desk, &team.metadata)?;
     }
     check(&desk, &team).await?;
     draft.touch(&mut team.history);
