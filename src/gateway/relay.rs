@@ -322,7 +322,9 @@ impl<'r> Relay<'r> {
             if let Err(refusal) = guarded::heeded(self.ctx, looked) {
                 return Outcome::Refused(guarded::refused(refusal));
             }
-        } else if opened.is_ok() && let Some(looking) = beside {
+        } else if opened.is_ok()
+            && let Some(looking) = beside
+        {
             // Nothing leaves before they have looked.
             if let Err(outcome) = self.heeds(call, plan, attempt, looking).await {
                 return outcome;

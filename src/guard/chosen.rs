@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{
-    Act, Answer, Check, Detector, Found, Guardrail, Guardrails, Mode, Modes, Question, Refusal, Role,
-    Side, Vault, Why,
+    Act, Answer, Check, Detector, Found, Guardrail, Guardrails, Mode, Modes, Question, Refusal,
+    Role, Side, Vault, Why,
 };
 
 /// What guardrails elsewhere are told of a request, besides its texts.
@@ -203,9 +203,7 @@ impl Pick {
                 findings.note(name, &Arc::from("no_answer"));
                 match self.rail.fails_open {
                     true => Ok(Answer::Pass),
-                    false => {
-                        Err(Refusal { guardrail: Arc::clone(name), why: Why::NoAnswer })
-                    }
+                    false => Err(Refusal { guardrail: Arc::clone(name), why: Why::NoAnswer }),
                 }
             }
         }
@@ -255,10 +253,7 @@ impl Pick {
     pub(super) fn refusal(&self, found: &Found) -> Option<Refusal> {
         let Act::Block(message) = &found.act else { return None };
         let (message, label) = (Arc::clone(message), Arc::clone(&found.label));
-        Some(Refusal {
-            guardrail: Arc::clone(&self.rail.name),
-            why: Why::Found { message, label },
-        })
+        Some(Refusal { guardrail: Arc::clone(&self.rail.name), why: Why::Found { message, label } })
     }
 }
 

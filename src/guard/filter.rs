@@ -47,8 +47,7 @@ impl Filter {
         word_tag: &str,
     ) -> Result<Self, (usize, String)> {
         let patterns = Patterns::new(rules.iter().map(|rule| &*rule.pattern))?;
-        let masks =
-            rules.iter().any(|rule| !rule.blocks) || words.iter().any(|word| !word.blocks);
+        let masks = rules.iter().any(|rule| !rule.blocks) || words.iter().any(|word| !word.blocks);
         let rules = rules.iter().map(|rule| {
             let act = match rule.blocks {
                 true => {

@@ -4,8 +4,8 @@
 //! the last of what they saw, because a thing may lie across two windows. An event leaves when nothing in
 //! it can change any more; the order of events never changes. So what was found has not left.
 
-use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -13,7 +13,8 @@ use bytes::Bytes;
 use super::chosen::{apart, find, instead};
 use super::lane::Lane;
 use super::{
-    Act, Answer, Check, Chosen, Findings, Found, Mode, Pick, Refusal, Role, Side, Vault, Why, Window,
+    Act, Answer, Check, Chosen, Findings, Found, Mode, Pick, Refusal, Role, Side, Vault, Why,
+    Window,
 };
 use crate::dialect::ClientDialect;
 use crate::wire::texts::{Cut, Event, Events, Texts, of_event};

@@ -25,9 +25,15 @@ const SIGNS: &[(&str, f64)] = &[
         r"(?i)\b(?:reveal|show|print|repeat|output|display|leak|tell me|give me|what (?:is|are|was|were))\b(?:\W+\w+){0,4}?\W+(?:system|hidden|initial|original|secret|developer)\W+(?:prompts?|instructions?|messages?|rules)\b",
         1.0,
     ),
-    (r"(?i)\b(?:repeat|print|output|write)\b(?:\W+\w+){0,4}?\W+(?:text|words|everything|all)\W+above\b", 0.6),
+    (
+        r"(?i)\b(?:repeat|print|output|write)\b(?:\W+\w+){0,4}?\W+(?:text|words|everything|all)\W+above\b",
+        0.6,
+    ),
     (r"(?i)\bdo anything now\b|\bDAN mode\b|\bact as DAN\b|\byou are (?:now )?DAN\b", 1.0),
-    (r"(?i)\bjail\s?break(?:ed|ing)?\b|\bdeveloper mode (?:enabled|on|activated)\b|\bgod mode\b", 0.6),
+    (
+        r"(?i)\bjail\s?break(?:ed|ing)?\b|\bdeveloper mode (?:enabled|on|activated)\b|\bgod mode\b",
+        0.6,
+    ),
     (
         r"(?i)\byou are (?:now|no longer)\b(?:\W+\w+){0,8}?\W+(?:restrict(?:ed|ions?)|limit(?:ed|ations?)|rules?|filters?|guidelines?|bound|censored|uncensored|unrestricted|unfiltered)\b",
         1.0,
@@ -36,10 +42,19 @@ const SIGNS: &[(&str, f64)] = &[
         r"(?i)\b(?:pretend|act|behave|respond|answer|imagine)\b(?:\W+\w+){0,8}?\W+(?:without|no|free of|not bound by)\W+(?:any\W+)?(?:restrictions?|limitations?|rules|filters?|guidelines?|ethic(?:s|al)|moral(?:s|ity)?|censorship|safety)\b",
         1.0,
     ),
-    (r"(?i)\b(?:new|updated|real|actual) (?:system )?(?:instructions?|prompt|rules) ?(?:follow|:|are|is)", 0.6),
-    (r"(?i)<\|(?:im_start|im_end|system|endoftext|start_header_id|eot_id)\|>|\[/?INST\]|<</?SYS>>", 1.0),
+    (
+        r"(?i)\b(?:new|updated|real|actual) (?:system )?(?:instructions?|prompt|rules) ?(?:follow|:|are|is)",
+        0.6,
+    ),
+    (
+        r"(?i)<\|(?:im_start|im_end|system|endoftext|start_header_id|eot_id)\|>|\[/?INST\]|<</?SYS>>",
+        1.0,
+    ),
     (r"(?im)^\W{0,8}(?:system|assistant|developer)\W{0,3}(?:prompt|message|override)?\s*:\s", 0.4),
-    (r"(?i)\bdo not (?:follow|obey|comply with)\b(?:\W+\w+){0,4}?\W+(?:instructions?|rules?|guidelines?)\b", 0.8),
+    (
+        r"(?i)\bdo not (?:follow|obey|comply with)\b(?:\W+\w+){0,4}?\W+(?:instructions?|rules?|guidelines?)\b",
+        0.8,
+    ),
     (
         r"(?i)\b(?:ignoriere|vergiss|missachte)\b(?:\W+\w+){0,4}?\W+(?:anweisung(?:en)?|vorgaben?|regeln?|instruktion(?:en)?)\b|\b(?:ignore[sz]?|oublie[sz]?)\b(?:\W+\w+){0,4}?\W+(?:instructions? précédentes?|consignes?)\b|\b(?:ignora|olvida)\b(?:\W+\w+){0,4}?\W+(?:instrucciones|reglas)\b",
         1.0,

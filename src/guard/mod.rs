@@ -54,8 +54,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    pub const ALL: [Self; 4] =
-        [Self::PreCall, Self::DuringCall, Self::PostCall, Self::LoggingOnly];
+    pub const ALL: [Self; 4] = [Self::PreCall, Self::DuringCall, Self::PostCall, Self::LoggingOnly];
 
     /// In LiteLLM's word.
     #[must_use]
@@ -180,7 +179,10 @@ impl Side {
 pub enum Answer {
     Pass,
     /// The message is for the client, the label for the log.
-    Blocked { message: Arc<str>, label: Arc<str> },
+    Blocked {
+        message: Arc<str>,
+        label: Arc<str>,
+    },
     /// What is to stand in the places of the texts: one for each.
     Texts(Vec<String>),
     /// What they hold, text by text.

@@ -147,7 +147,8 @@ fn is_card(text: &str) -> bool {
 fn is_ssn(text: &str) -> bool {
     let mut parts = text.split('-');
     let (area, group, serial) = (parts.next(), parts.next(), parts.next());
-    !matches!(area, Some("000" | "666")) && !area.is_some_and(|area| area.starts_with('9'))
+    !matches!(area, Some("000" | "666"))
+        && !area.is_some_and(|area| area.starts_with('9'))
         && group != Some("00")
         && serial != Some("0000")
 }

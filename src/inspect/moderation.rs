@@ -40,9 +40,8 @@ impl Inspector for Moderation {
     async fn inspect(&self, question: Question<'_>) -> Result<Answer, NoAnswer> {
         // The operator's own words are not moderated.
         let is_meant = |role: Role| question.side == Side::Reply || role != Role::System;
-        let texts = question.texts.iter().filter(|(role, text)| {
-            is_meant(*role) && !text.trim().is_empty()
-        });
+        let texts =
+            question.texts.iter().filter(|(role, text)| is_meant(*role) && !text.trim().is_empty());
         let texts: Vec<&str> = texts.map(|(_, text)| *text).collect();
         if texts.is_empty() {
             return Ok(Answer::Pass);

@@ -117,7 +117,8 @@ impl Presidio {
         places.push(text.len());
         let mut found = Vec::with_capacity(entities.len());
         for entity in &entities {
-            let (Some(start), Some(end)) = (places.get(entity.start), places.get(entity.end)) else {
+            let (Some(start), Some(end)) = (places.get(entity.start), places.get(entity.end))
+            else {
                 return Err(NoAnswer("the analyzer names a place outside the text".to_owned()));
             };
             if start >= end {
@@ -147,6 +148,7 @@ impl Inspector for Presidio {
     }
 
     fn masks(&self) -> bool {
-        self.settings.entities.is_empty() || self.settings.entities.iter().any(|(_, blocks)| !blocks)
+        self.settings.entities.is_empty()
+            || self.settings.entities.iter().any(|(_, blocks)| !blocks)
     }
 }

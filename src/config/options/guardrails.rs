@@ -83,7 +83,12 @@ pub(crate) const GUARD_PATTERN: Table = Table {
     open: false,
     options: &[
         on("pattern_type", Kind::Text, "regex", "`regex`, or `prebuilt`"),
-        on("pattern_name", Kind::Text, "", "of a prebuilt one: `email`, `us_ssn`, `aws_access_key`"),
+        on(
+            "pattern_name",
+            Kind::Text,
+            "",
+            "of a prebuilt one: `email`, `us_ssn`, `aws_access_key`",
+        ),
         on("pattern", Kind::Text, "", "the expression, in the syntax of Rust's `regex`"),
         on("name", Kind::Text, "", "what it is called when it is found"),
         on("action", Kind::Text, "BLOCK", "`BLOCK` or `MASK`"),
@@ -120,7 +125,12 @@ pub(crate) const GUARD_PII: Table = Table {
     open: false,
     options: params![
         on("pii_entities_config", Kind::Map, "all", "`MASK` or `BLOCK`, by entity"),
-        on("output_parse_pii", Kind::Flag, "true", "the client gets its own data back in the reply"),
+        on(
+            "output_parse_pii",
+            Kind::Flag,
+            "true",
+            "the client gets its own data back in the reply"
+        ),
     ],
 };
 
@@ -129,9 +139,12 @@ pub(crate) const GUARD_INJECTION: Table = Table {
     name: "prompt_injection",
     place: "`litellm_params` of `guardrail: prompt_injection`",
     open: false,
-    options: params![
-        on("threshold", Kind::Number, "1", "what signs must weigh together; a plain one weighs 1"),
-    ],
+    options: params![on(
+        "threshold",
+        Kind::Number,
+        "1",
+        "what signs must weigh together; a plain one weighs 1"
+    ),],
 };
 
 /// `guardrail: openai_moderation`.
@@ -178,7 +191,12 @@ pub(crate) const GUARD_PRESIDIO: Table = Table {
             "masks what does not come back",
         ),
         on("pii_entities_config", Kind::Map, "all", "`MASK` or `BLOCK`, by entity"),
-        on("output_parse_pii", Kind::Flag, "false", "the client gets its own data back in the reply"),
+        on(
+            "output_parse_pii",
+            Kind::Flag,
+            "false",
+            "the client gets its own data back in the reply"
+        ),
         on("presidio_language", Kind::Text, "en", "the language of the texts"),
         on("presidio_score_thresholds", Kind::Map, "{}", "least score by entity; `ALL` for others"),
         on("presidio_ad_hoc_recognizers", Kind::Text, "", "a JSON file of further recognizers"),

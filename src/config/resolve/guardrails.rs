@@ -98,8 +98,10 @@ fn one(item: &Node, context: &Context<'_>) -> Option<(Guardrail, Spot)> {
         // LiteLLM's first form was a mapping by name.
         let is_old = item.map().is_some_and(|entries| entries.len() == 1 && name.is_none());
         let help = match is_old {
-            true => "the form by name is no longer LiteLLM's: write `guardrail_name:` and, as a \
-                     mapping, `litellm_params:`",
+            true => {
+                "the form by name is no longer LiteLLM's: write `guardrail_name:` and, as a \
+                     mapping, `litellm_params:`"
+            }
             false => "write `guardrail_name:` and, as a mapping, `litellm_params:`",
         };
         let message = "a guardrail needs a name and parameters";
@@ -252,9 +254,8 @@ fn check(
         }
         "pii" => {
             let entities = entities(params, true)?.into_iter();
-            let known = entities.filter_map(|(name, blocks)| {
-                Some(Entity { known: prebuilt(&name)?, blocks })
-            });
+            let known = entities
+                .filter_map(|(name, blocks)| Some(Entity { known: prebuilt(&name)?, blocks }));
             let mut known: Vec<_> = known.collect();
             if known.is_empty() {
                 known = Entity::all().collect();
@@ -605,7 +606,8 @@ fn address(
 }
 
 fn object(params: &mut Section<'_>, name: &'static str) -> Map<String, Value> {
-    let written = params.entry(name).and_then(|entry| serde_json::from_str(&entry.node.json()).ok());
+    let written =
+        params.entry(name).and_then(|entry| serde_json::from_str(&entry.node.json()).ok());
     match written {
         Some(Value::Object(fields)) => fields,
         _ => Map::new(),

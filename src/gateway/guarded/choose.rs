@@ -21,7 +21,8 @@ use crate::wire::json::Object;
 type Named<'a> = (Cow<'a, str>, Option<Map<String, Value>>);
 
 /// Headers that are shown to guardrails elsewhere; of others only that they were there.
-const SHOWN: [&str; 5] = ["user-agent", "content-type", "accept", "x-request-id", "x-litellm-call-id"];
+const SHOWN: [&str; 5] =
+    ["user-agent", "content-type", "accept", "x-request-id", "x-litellm-call-id"];
 
 /// The guardrails of a call; `None`: none applies.
 ///

@@ -168,8 +168,7 @@ pub(super) fn beside(ctx: &RequestCtx, call: &Call) -> Option<Beside> {
                 async move {
                     let (mut vault, mut findings) = (Vault::default(), Findings::default());
                     let (mode, side) = (Mode::DuringCall, Side::Request);
-                    let looked =
-                        alone.look(mode, side, &mut said, &mut vault, &mut findings).await;
+                    let looked = alone.look(mode, side, &mut said, &mut vault, &mut findings).await;
                     (looked.and_then(|()| unchanged(alone, &said)), findings)
                 }
             });

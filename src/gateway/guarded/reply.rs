@@ -143,17 +143,14 @@ impl Guarded {
             return Ok(());
         }
         let Self { chosen, vault, findings, flow, .. } = self;
-        let flow = flow
-            .get_or_insert_with(|| Box::new(Flow::new(chosen, told_in(call), call.array)));
+        let flow =
+            flow.get_or_insert_with(|| Box::new(Flow::new(chosen, told_in(call), call.array)));
         flow.pass(out, ends, chosen, vault, findings).await
     }
 
     /// What those find who only write it down.
     pub(super) async fn afterwards(&mut self, call: &Call) {
-        let sides = [
-            (Side::Request, asked(call)),
-            (Side::Reply, self.heard.said(call.array)),
-        ];
+        let sides = [(Side::Request, asked(call)), (Side::Reply, self.heard.said(call.array))];
         for (side, mut said) in sides {
             let mut vault = Vault::default();
             let (mode, findings) = (Mode::LoggingOnly, &mut self.findings);

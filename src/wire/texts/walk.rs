@@ -369,9 +369,8 @@ fn may_be_data(name: &str) -> bool {
 fn is_data(value: &str) -> bool {
     /// Nobody writes so much without a space.
     const WORD_MAX: usize = 256;
-    let is_letter = |byte: u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_')
-    };
+    let is_letter =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_');
     value.starts_with("data:") || value.len() > WORD_MAX && value.bytes().all(is_letter)
 }
 

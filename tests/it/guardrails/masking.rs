@@ -7,13 +7,16 @@ fn the_client_gets_its_own_data_back_and_the_provider_never_has_it() {
     let provider = upstream::openai().replies(echo()).start();
     let gateway = guarded(&provider, &always("pii", PII)).start();
     let client = gateway.client();
-    let said = "I am ann@mail.example, card 4111 1111 1111 1111, not ann@mail.example2";
+    let said = "I am ann@mail.example, card 4111 1111 1111 1111, still ann@mail.example";
     let reply = client.chat("gpt", said);
     let sent = last_sent(&provider);
     assert!(!sent.contains("ann@") && !sent.contains("4111"), "{sent}");
-    assert!(sent.contains("I am <EMAIL_ADDRESS_1>, card <CREDIT_CARD_1>, not"), "{sent}");
-    assert_eq!(reply.text(), said, "{}", reply.body_text());
-    assert_eq!(client.stream("gpt", said).text(), said);
+    assert!(
+        sent.contains("I am <EMAIL_ADDRESS_1>, card <CREDIT_CARD_1>, still <EMAIL_ADDRESS_1>"),
+        "{sent}"
+    );
+    assert!(reply.text().ends_with(said), "{}", reply.body_text());
+    assert!(client.stream("gpt", said).text().ends_with(said));
     assert!(!last_sent(&provider).contains("ann@"));
 
     let system = json!([{"role": "system", "content": "call \"+49 30 1234 5678\""},
@@ -30,8 +33,10 @@ fn clients_of_every_dialect_get_theirs_back() {
     let mail = "ann@mail.example";
     let body = json!({"model": "claude", "max_tokens": 9,
         "messages": [{"role": "user", "content": format!("say {mail}")}]});
-    let google = json!({"contents": [{"role": "user", "parts": [{"text": format!("say {mail}")}]}]});
-    let native = upstream::anthropic().replies(stream(["it is <EMAIL_", "ADDRESS_1", ">!"])).start();
+    let google =
+        json!({"contents": [{"role": "user", "parts": [{"text": format!("say {mail}")}]}]});
+    let native =
+        upstream::anthropic().replies(stream(["it is <EMAIL_", "ADDRESS_1", ">!"])).start();
     let other = upstream::openai().replies(stream(["it is <EMAIL_", "ADDRESS_1", ">!"])).start();
     let gateway = guarded(&other, &always("pii", PII))
         .and(group("claude").deployment(anthropic(&native)))
@@ -66,7 +71,8 @@ fn what_a_tool_is_called_with_is_real() {
     let provider = upstream::openai().replies(tool_call("send", arguments)).start();
     let gateway = guarded(&provider, &always("pii", PII)).start();
     let tools = json!([{"type": "function", "function": {"name": "send", "parameters": {}}}]);
-    let ask = || gateway.client().ask("gpt", "write to ann@mail.example").set("tools", tools.clone());
+    let ask =
+        || gateway.client().ask("gpt", "write to ann@mail.example").set("tools", tools.clone());
     let reply = ask().send().json();
     let told = &reply["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"];
     let told: Value = serde_json::from_str(told.as_str().unwrap()).unwrap();
@@ -85,7 +91,9 @@ fn what_a_model_says_itself_is_masked_for_good() {
     assert_eq!(client.chat("gpt", "hi").text(), "write to <EMAIL_ADDRESS>");
     let blocked = client.chat("gpt", "I am 123-45-6789");
     assert_eq!(blocked.status, 400);
-    assert!(blocked.error_message().starts_with("Blocked entity detected: US_SSN by Guardrail: pii."));
+    assert!(
+        blocked.error_message().starts_with("Blocked entity detected: US_SSN by Guardrail: pii.")
+    );
 }
 
 #[test]

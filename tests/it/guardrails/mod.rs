@@ -72,7 +72,10 @@ fn what_is_blocked_is_told_in_every_dialect_and_goes_nowhere() {
 
     let google = json!({"contents": [{"role": "user", "parts": [{"text": said}]}]});
     let google = client.post("/v1beta/models/gpt:generateContent").json(&google).send();
-    assert_eq!((google.status, &google.json()["error"]["status"]), (400, &json!("INVALID_ARGUMENT")));
+    assert_eq!(
+        (google.status, &google.json()["error"]["status"]),
+        (400, &json!("INVALID_ARGUMENT"))
+    );
 
     for (path, body) in [
         ("/v1/responses", json!({"model": "gpt", "input": said})),
@@ -164,15 +167,14 @@ fn what_cannot_be_looked_at_does_not_go_by_unseen() {
     let client = gateway.client();
     for (path, body) in [
         ("/elsewhere", json!({"anything": 1})),
-        ("/openai/v1/responses/compact", json!({"model": "gpt"})),
         ("/v1/completions", json!({"model": "gpt", "prompt": [1, 2, 3]})),
-        ("/v1/batches", json!({"input_file_id": "file-1", "endpoint": "/v1/chat/completions",
-            "completion_window": "24h", "model": "gpt"})),
+        (
+            "/v1/batches",
+            json!({"input_file_id": "file-1", "endpoint": "/v1/chat/completions",
+            "completion_window": "24h", "model": "gpt"}),
+        ),
     ] {
         let reply = client.post(path).json(&body).send();
-        if reply.status == 404 {
-            continue;
-        }
         let told = (reply.status, reply.error_code());
         assert_eq!(told, (400, "guardrail_not_applicable".to_owned()), "{path}");
     }
