@@ -252,7 +252,8 @@ impl<'a, 'r> Pump<'a, 'r> {
                 (Written::Out, Some(failure)) => return Pumped::Broken(failure),
                 (Written::Out, None) if ends => return Pumped::Complete,
                 // While a slow client is waited for, the provider has no chance to be heard.
-                (Written::Out, None) => self.heard = Some(self.relay.wrote),
+                // What guardrails hold is written later; it was heard all the same.
+                (Written::Out, None) => self.heard = self.heard.max(Some(self.relay.wrote)),
             }
             let read = loop {
                 tokio::select! {

@@ -21,6 +21,9 @@ pub struct Asked {
     pub headers: Map<String, Value>,
 }
 
+/// A guardrail that is asked for by its name, and what the request says to it.
+pub type Named<'a> = (Cow<'a, str>, Option<Map<String, Value>>);
+
 /// One guardrail of a request.
 #[derive(Clone, Debug)]
 pub struct Pick {
@@ -75,7 +78,7 @@ impl Chosen {
     /// Nothing is called so.
     pub fn of(
         all: &Guardrails,
-        names: &[(Cow<'_, str>, Option<Map<String, Value>>)],
+        names: &[Named<'_>],
         tags: &[Box<str>],
     ) -> Result<Vec<Pick>, Refusal> {
         if let Some((unknown, _)) = names.iter().find(|(name, _)| all.named(name).is_none()) {

@@ -130,7 +130,7 @@ mod tests {
         let finds = |text: &str| {
             let mut found = Vec::new();
             filter.find(text, Role::User, &mut found);
-            found.into_iter().map(|it| text[it.at].to_owned()).collect::<Vec<_>>()
+            found.into_iter().map(|it| text.get(it.at).unwrap().to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(finds("the project über is C++17"), ["project über", "C++"]);
         assert_eq!(finds("a class of grass"), Vec::<String>::new());

@@ -94,6 +94,15 @@ impl Lane {
         Cow::Owned(out)
     }
 
+    /// A text as it is written in the lane.
+    pub(super) fn spelt(&self, text: &str) -> String {
+        if !self.is_json {
+            return text.to_owned();
+        }
+        let quoted = serde_json::Value::from(text).to_string();
+        quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned()
+    }
+
     /// Forgets what a guardrail found that may still change: it looks anew.
     pub(super) fn anew(&mut self, guardrail: usize) {
         let settled = self.settled;
@@ -184,7 +193,7 @@ mod tests {
         lane.looked(0);
         lane.settle(&[4], None, false);
         assert_eq!(lane.settled(), 15, "four bytes are kept back, and the change is out of them");
-        let changed = parts.clone().map(|part| lane.changed(&part));
+        let changed = parts.map(|part| lane.changed(&part));
         let texts = ["call <PERSON>", "", " now"].map(|text| Some(text.to_owned()));
         assert_eq!(changed, texts);
         lane.settle(&[4], None, true);

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
-pub use chosen::{Asked, Chosen, Findings, Pick, Said};
+pub use chosen::{Asked, Chosen, Findings, Named, Pick, Said};
 pub use filter::{Filter, Rule, Word};
 pub use flow::Flow;
 pub use injection::{Injection, THRESHOLD};

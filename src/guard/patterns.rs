@@ -209,8 +209,9 @@ mod tests {
         let patterns = Patterns::new(std::iter::once(known.pattern)).unwrap();
         let mut first = None;
         patterns.find(text, |_, at| {
-            if first.is_none() && (known.holds)(&text[at.clone()]) {
-                first = Some(text[at].to_owned());
+            let thing = text.get(at).unwrap();
+            if first.is_none() && (known.holds)(thing) {
+                first = Some(thing.to_owned());
             }
         });
         first

@@ -13,12 +13,10 @@ use super::super::decide;
 use super::super::error::GatewayError;
 use super::super::intake::bad;
 use super::refused;
-use crate::guard::{Asked, Check, Chosen, Mode, Refusal, Why};
+use crate::guard::{Asked, Check, Chosen, Mode, Named, Refusal, Why};
 use crate::keys::{Caller, Principal};
 use crate::routing;
 use crate::wire::json::Object;
-
-type Named<'a> = (Cow<'a, str>, Option<Map<String, Value>>);
 
 /// Headers that are shown to guardrails elsewhere; of others only that they were there.
 const SHOWN: [&str; 5] =

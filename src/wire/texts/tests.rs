@@ -38,7 +38,7 @@ fn what_is_said_is_found_in_every_dialect_and_whose_it_is() {
             "input": {"id": "seven", "url": "https://x"}}]},
         {"role": "user", "content": [{"type": "document", "source":
             {"type": "text", "media_type": "text/plain", "data": "a letter"}}]}]});
-    let found = pairs([
+    let mut found = pairs([
         ("system", "be kind"),
         ("tool", "found"),
         ("user", "so?"),
@@ -46,19 +46,21 @@ fn what_is_said_is_found_in_every_dialect_and_whose_it_is() {
         ("assistant", "https://x"),
         ("user", "a letter"),
     ]);
+    // As they are written, which is by name here.
+    found.rotate_left(1);
     assert_eq!(asked(&messages), found);
 
     let responses = json!({"instructions": "be kind", "input": [
         {"role": "user", "content": [{"type": "input_text", "text": "hi"}]},
         {"type": "function_call_output", "call_id": "no", "output": "found"}]});
-    let found = pairs([("system", "be kind"), ("user", "hi"), ("tool", "found")]);
+    let found = pairs([("user", "hi"), ("tool", "found"), ("system", "be kind")]);
     assert_eq!(asked(&responses), found);
 
     let gemini = json!({"systemInstruction": {"parts": [{"text": "be kind"}]}, "contents": [
         {"role": "user", "parts": [{"text": "hi"}, {"inlineData": {"mimeType": "no",
             "data": "A".repeat(300)}}]},
         {"role": "model", "parts": [{"functionCall": {"name": "no", "args": {"name": "Ann"}}}]}]});
-    let found = pairs([("system", "be kind"), ("user", "hi"), ("assistant", "Ann")]);
+    let found = pairs([("user", "hi"), ("assistant", "Ann"), ("system", "be kind")]);
     assert_eq!(asked(&gemini), found);
 
     let inputs = json!({"input": ["one", "two"]});
