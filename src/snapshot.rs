@@ -9,6 +9,7 @@ use crate::admission;
 use crate::cache;
 use crate::catalog::{Catalog, PriceBook};
 use crate::edge;
+use crate::guard::Guardrails;
 pub use crate::keys::Access;
 use crate::keys::Issuing;
 use crate::quota;
@@ -38,6 +39,8 @@ pub struct Snapshot {
     pub spending: Spending,
     /// Whether and how replies are kept; `None` for not at all.
     pub cache: Option<cache::Settings>,
+    /// Who looks at requests and replies.
+    pub guardrails: Arc<Guardrails>,
     /// Limits and budgets.
     pub admission: admission::Policy,
     /// Where limits and budgets are shared; looked at when the process starts.

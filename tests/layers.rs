@@ -21,6 +21,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("catalog", &["usage", "money", "secret", "failure", "dialect", "mapping"]),
     ("wire", &["usage", "money", "failure", "dialect", "mapping"]),
     ("limits", &[]),
+    ("guard", &["wire", "dialect"]),
+    ("inspect", &["guard", "secret"]),
     ("recall", &["wire"]),
     ("cache", &["wire", "usage", "money"]),
     ("tokens", &["wire", "dialect"]),
@@ -40,7 +42,18 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("books", &["keys", "spend", "store"]),
     (
         "snapshot",
-        &["cache", "edge", "catalog", "routing", "keys", "secret", "store", "admission", "quota"],
+        &[
+            "cache",
+            "edge",
+            "catalog",
+            "guard",
+            "routing",
+            "keys",
+            "secret",
+            "store",
+            "admission",
+            "quota",
+        ],
     ),
     ("upstream", &["snapshot", "catalog", "failure", "patience"]),
     ("fetch", &["snapshot", "patience"]),
@@ -53,6 +66,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "admin",
         &[
             "cache",
+            "guard",
             "telemetry",
             "snapshot",
             "patience",
@@ -74,6 +88,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "gateway",
         &[
             "cache",
+            "guard",
             "admission",
             "quota",
             "mapping",
@@ -106,6 +121,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         "config",
         &[
             "cache",
+            "guard",
+            "inspect",
             "admission",
             "quota",
             "mapping",

@@ -27,7 +27,6 @@ const REFUSED: &[&str] = &[
     "denied_passthrough_routes",
     "end_user_budget_id",
     "enforced_params",
-    "guardrails",
     "mcp_rpm_limit",
     "model_itpm_limit",
     "model_otpm_limit",
@@ -55,6 +54,9 @@ const REFUSED_IN_METADATA: &[&str] = &[
     "tag_tpm_limit",
     "tpd_limit",
 ];
+
+/// The same, but for the routes below these: keys and teams have guardrails.
+const REFUSED_ELSEWHERE: (&str, [&str; 2]) = ("guardrails", ["/key/", "/team/"]);
 
 /// What was sent.
 #[derive(Clone, Debug, Default)]
@@ -359,7 +361,14 @@ impl<S: Send + Sync> FromRequest<S> for Form {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
         let cut = |_| Fault::body(400, "The body could not be read.");
-        Self::of_body(&Bytes::from_request(request, state).await.map_err(cut)?)
+        let (name, takes) = REFUSED_ELSEWHERE;
+        let path = request.uri().path();
+        let is_taken = takes.iter().any(|below| path.starts_with(below));
+        let form = Self::of_body(&Bytes::from_request(request, state).await.map_err(cut)?)?;
+        if !is_taken {
+            form.refuse_of(&[name])?;
+        }
+        Ok(form)
     }
 }
 
@@ -418,7 +427,7 @@ mod tests {
         let empty = json!({"guardrails": [], "permissions": {}, "budget_limits": null,
             "auto_rotate": false, "anything": 1});
         assert!(Form::of_body(empty.to_string().as_bytes()).is_ok());
-        for (name, value) in [("guardrails", json!(["pii"])), ("auto_rotate", json!(true))] {
+        for (name, value) in [("policies", json!(["pii"])), ("auto_rotate", json!(true))] {
             let fault = Form::of_body(json!({name: value}).to_string().as_bytes()).unwrap_err();
             assert_eq!((fault.status, fault.param.as_deref()), (400, Some(name)));
         }

@@ -15,6 +15,7 @@ mod deployments;
 mod fault;
 mod form;
 mod gate;
+mod guardrails;
 mod health;
 pub mod insight;
 mod landing;
@@ -49,6 +50,7 @@ use self::insight::Insight;
 pub use self::problem::{ClientDialect, Problem};
 pub use self::ui::{Sessions, Visitor};
 use crate::books;
+use crate::guard::Guardrails;
 use crate::keys::{self, Access, Caller, Directory, Issuing, KeyRing};
 pub use crate::snapshot::Dashboard;
 use crate::spend::Ledger;
@@ -93,6 +95,10 @@ pub trait Source: Insight {
     }
     /// What is to be known of the pages at `/ui`.
     fn dashboard(&self) -> Arc<Dashboard>;
+    /// Who looks at requests and replies.
+    fn guardrails(&self) -> Arc<Guardrails> {
+        Arc::default()
+    }
     /// The process is about to end: no new work should be sent here.
     fn draining(&self) -> bool;
     /// What would become of a request now, without calling anyone; or status and body of the error
@@ -275,6 +281,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/cache/delete", post(cache::delete))
         .route("/cache/flushall", post(cache::flush))
         .route("/cache/redis/info", get(cache::redis))
+        .route("/guardrails/list", get(guardrails::list))
+        .route("/guardrails/apply_guardrail", post(guardrails::apply))
         .route("/openapi.json", get(openapi::description))
         .route("/routes", get(openapi::routes))
         .route("/metrics", get(metrics))

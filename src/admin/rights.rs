@@ -100,6 +100,9 @@ const RIGHTS: &[(&str, Right)] = &[
     ("/cache/delete", Right::ChangeAll),
     ("/cache/flushall", Right::ChangeAll),
     ("/cache/redis/info", Right::SeeAll),
+    // Guardrails.
+    ("/guardrails/list", Right::AnyKey),
+    ("/guardrails/apply_guardrail", Right::AnyKey),
     // What there is.
     ("/utils/token_counter", Right::AnyKey),
     ("/routes", Right::AnyKey),

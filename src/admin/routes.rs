@@ -181,6 +181,7 @@ pub const LISTED: [Listed; 41] = [
     post("/config/reload", "Read the configuration file again"),
     fetch("/cache/ping", "Whether the cache of replies is well; also /cache/redis/info"),
     post("/cache/flushall", "Forget all replies that are kept; also /cache/delete"),
+    fetch("/guardrails/list", "Who looks at requests and replies; also apply_guardrail"),
     post("/key/generate", "Make a key; also update, delete, block, regenerate, info, list"),
     post("/user/new", "Make a user; also update, delete, info, list"),
     post("/team/new", "Make a team; also update, delete, block, member_add, info, list"),

@@ -26,6 +26,7 @@ use crate::admin::{
 };
 use crate::cache::Replies;
 use crate::catalog::Resolved;
+use crate::guard::Guardrails;
 use crate::keys::{Access, Caller, Issuing};
 use crate::quota::{Mode, Quota};
 use crate::routing::{self, Health};
@@ -188,6 +189,10 @@ impl Source for View {
 
     fn dashboard(&self) -> Arc<Dashboard> {
         Arc::clone(&self.snapshot.load().dashboard)
+    }
+
+    fn guardrails(&self) -> Arc<Guardrails> {
+        Arc::clone(&self.snapshot.load().guardrails)
     }
 
     fn spent_changed(&self, scope: &Scope) {

@@ -19,13 +19,14 @@ use super::ctx::{Call, RequestCtx, Served};
 use super::error::GatewayError;
 use super::intake::left;
 use super::recording::Recording;
-use super::{Gateway, head, relay, reply};
+use super::{Gateway, guarded, head, relay, reply};
 use crate::cache::{
     CallKind, Control, Entry, Follow, Joined, Kept, Landing, Lead, Place, Question, Settings,
     Tenant,
 };
 use crate::catalog::Resolved;
 use crate::dialect::Endpoint;
+use crate::guard::Refusal;
 use crate::keys::Caller;
 use crate::money::Usd;
 use crate::patience::{nap, within};
@@ -256,6 +257,12 @@ async fn hit(
             });
         }
     }
+    let body = match looked_at(ctx, call, body).await {
+        Ok(body) => body,
+        Err(refusal) => {
+            return reply::write_error(session, ctx, guarded::refused(refusal), None).await;
+        }
+    };
     ctx.relayed.cost = Some(Usd::ZERO);
     ctx.relayed.streamed = call.stream;
     ctx.relayed.first_token = call.stream.then(|| ctx.started.elapsed());
@@ -283,6 +290,24 @@ async fn hit(
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) | Err(_) => gone(session, ctx),
     }
+}
+
+/// What guardrails let go out of a reply that was kept.
+async fn looked_at(ctx: &mut RequestCtx, call: &Call, body: Bytes) -> Result<Bytes, Refusal> {
+    if let Some(looking) = guarded::beside(ctx, call) {
+        let looked = looking.await;
+        guarded::heeded(ctx, looked)?;
+    }
+    if !ctx.guards_reply() {
+        return Ok(body);
+    }
+    if !call.stream {
+        return ctx.guard_reply(call, body, true).await;
+    }
+    let mut out = vec![body];
+    // All of it is looked at before any of it goes out.
+    ctx.guard_stream(call, &mut out, true).await?;
+    Ok(out.concat().into())
 }
 
 /// What a request is looked up by; `None`: the cache is not for it.

@@ -13,6 +13,7 @@ use http::{HeaderName, HeaderValue};
 use super::cached::Cached;
 use super::entry::Entry;
 use super::error::{ClientDialect, GatewayError};
+use super::guarded::Guarded;
 use super::hints::Hints;
 use super::passing::Passing;
 use super::queue::Place;
@@ -57,6 +58,8 @@ pub struct RequestCtx {
     pub(super) cached: Cached,
     /// Its reply, while it is written down for the cache.
     pub(super) recording: Option<Box<Recording>>,
+    /// The guardrails that apply to it; `None`: none does.
+    pub(super) guarded: Option<Box<Guarded>>,
     /// Set by relay.
     pub relayed: Relayed,
     /// Why the client got an error, if it did.
@@ -360,6 +363,7 @@ impl RequestCtx {
             passing: None,
             cached: Cached::Off,
             recording: None,
+            guarded: None,
             relayed: Relayed::default(),
             error: None,
             status: None,

@@ -170,6 +170,10 @@ impl RequestCtx {
             event.saved_pico = hit.cost.pico();
             event.saved_tokens = hit.usage.total_tokens();
         }
+        if let Some(guarded) = &self.guarded {
+            let names: Vec<&str> = guarded.names().map(|name| &**name).collect();
+            event.metadata = Some(payer::marked(event.metadata.as_deref(), &names));
+        }
         event.retries = self.relayed.retries;
         event.fallbacks = self.relayed.fallbacks;
         event.attempts = tried(&self.relayed.attempts, self.started);

@@ -14,6 +14,7 @@ use super::refusal::HeadProblem;
 pub use crate::admin::ClientDialect;
 use crate::admin::{Problem, shortened};
 use crate::failure::{Failure, FailureClass};
+use crate::guard::{Refusal, Why};
 use crate::keys::AuthError;
 use crate::keys::access::Owner;
 use crate::routing::Out;
@@ -57,6 +58,8 @@ pub enum GatewayError {
     GatewayFull,
     /// As many requests are in flight, and wait, as may; or the wait was too long.
     Overloaded,
+    /// A guardrail lets it go no further.
+    Guarded(Box<Refusal>),
     /// What is spent cannot be written down, and may not be spent then.
     Unrecorded,
     /// The whole request took longer than `request_timeout`.
@@ -87,6 +90,10 @@ impl GatewayError {
             | Self::GatewayFull => 429,
             Self::NoRoom(no_room) => no_room.status(),
             Self::Overloaded | Self::Unrecorded => 503,
+            Self::Guarded(refusal) => match refusal.why {
+                Why::Found { .. } | Why::Unseen(_) | Why::Unknown => 400,
+                Why::NoAnswer => 503,
+            },
             Self::Deadline { .. } => 504,
             Self::Internal => 500,
         }
@@ -135,6 +142,12 @@ impl GatewayError {
             Self::GatewayFull => "gateway_at_max_parallel_requests",
             Self::Overloaded => "gateway_overloaded",
             Self::Unrecorded => "spend_not_recorded",
+            Self::Guarded(refusal) => match refusal.why {
+                Why::Found { .. } => "guardrail_violation",
+                Why::NoAnswer => "guardrail_unavailable",
+                Why::Unseen(_) => "guardrail_not_applicable",
+                Why::Unknown => "guardrail_not_found",
+            },
             Self::Deadline { .. } => "request_timeout",
             Self::Internal => "internal_error",
         })
@@ -163,6 +176,10 @@ impl GatewayError {
             Self::NoRoom(no_room) => no_room.kind(),
             Self::Overloaded => "overloaded_error",
             Self::Unrecorded => "service_unavailable_error",
+            Self::Guarded(refusal) => match refusal.why {
+                Why::Found { .. } | Why::Unseen(_) | Why::Unknown => "invalid_request_error",
+                Why::NoAnswer => "service_unavailable_error",
+            },
             Self::Deadline { .. } => "timeout_error",
             Self::Internal => "internal_server_error",
         })
@@ -224,6 +241,7 @@ impl GatewayError {
                 "The gateway cannot write down what requests cost, and serves none meanwhile."
                     .into()
             }
+            Self::Guarded(refusal) => guarded_message(refusal),
             Self::Deadline { after } => format!(
                 "The request was not finished within its limit of {} seconds.",
                 after.as_secs_f64()
@@ -241,6 +259,7 @@ impl GatewayError {
             Self::BadBody { param, .. } => *param,
             Self::UnknownModel { .. } | Self::ModelDenied { .. } => Some("model"),
             Self::EndUserBlocked { .. } => Some("user"),
+            Self::Guarded(refusal) if refusal.why == Why::Unknown => Some("guardrails"),
             Self::Upstream(failure) => failure.param.as_deref(),
             Self::Key(error) => error.param(),
             Self::RouteDenied { .. }
@@ -256,6 +275,7 @@ impl GatewayError {
             | Self::GatewayFull
             | Self::Overloaded
             | Self::Unrecorded
+            | Self::Guarded(_)
             | Self::Deadline { .. }
             | Self::Internal => None,
         }
@@ -274,6 +294,9 @@ impl GatewayError {
             | Self::Overloaded
             | Self::Unrecorded
             | Self::Key(AuthError::Unavailable) => Some(Duration::from_secs(1)),
+            Self::Guarded(refusal) => {
+                (refusal.why == Why::NoAnswer).then_some(Duration::from_secs(1))
+            }
             Self::Upstream(failure) => failure.retry_after.or_else(|| {
                 // SDKs retry these at once otherwise; a second is what the providers ask for.
                 matches!(failure.class, FailureClass::Overloaded).then_some(Duration::from_secs(1))
@@ -392,6 +415,23 @@ fn upstream_message(failure: &Failure) -> Cow<'_, str> {
         | FailureClass::Connection
         | FailureClass::Server
         | FailureClass::Conflict => Cow::Borrowed(&failure.message),
+    }
+}
+
+fn guarded_message(refusal: &Refusal) -> String {
+    let name = shortened(&refusal.guardrail);
+    match &refusal.why {
+        Why::Found { message, .. } => format!("{message} (guardrail `{name}`)"),
+        Why::NoAnswer => format!(
+            "The guardrail `{name}` gave no answer, and nothing goes on without one. Try again shortly."
+        ),
+        Why::Unseen(why) => format!(
+            "The guardrail `{name}` cannot look at this request, and nothing goes on unseen: {why}."
+        ),
+        Why::Unknown => format!(
+            "There is no guardrail `{name}` here, and the request, its key, its team or its model asks \
+             for it. GET /guardrails/list lists those that there are."
+        ),
     }
 }
 

@@ -23,6 +23,7 @@ const FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallb
 /// On a hit only, as LiteLLM sends it.
 const CACHE_KEY: HeaderName = HeaderName::from_static("x-litellm-cache-key");
 const CACHE: HeaderName = HeaderName::from_static("x-tollgate-cache");
+const GUARDRAILS: HeaderName = HeaderName::from_static("x-litellm-applied-guardrails");
 const ROUTING: HeaderName = HeaderName::from_static("x-tollgate-routing");
 const COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
 const OVERHEAD: HeaderName = HeaderName::from_static("x-litellm-overhead-duration-ms");
@@ -144,6 +145,7 @@ pub(super) fn error(
         | GatewayError::GatewayFull
         | GatewayError::Overloaded
         | GatewayError::Unrecorded
+        | GatewayError::Guarded(_)
         | GatewayError::Deadline { .. }
         | GatewayError::Internal => {}
     }
@@ -215,6 +217,10 @@ fn common(session: &Session, ctx: &RequestCtx, body: Body) -> HeaderMap {
         }
         if let Some(hit) = ctx.cached.hit() {
             insert_text(&mut headers, CACHE_KEY, &*hit.name);
+        }
+        if let Some(guarded) = &ctx.guarded {
+            let names: Vec<&str> = guarded.names().map(|name| &**name).collect();
+            insert_text(&mut headers, GUARDRAILS, names.join(","));
         }
         if let Some(explained) = &relayed.explained {
             insert_text(&mut headers, ROUTING, &**explained);

@@ -16,7 +16,7 @@ use super::opening::{self, Whole};
 use super::relay::{Outcome, Relay, kept_back, unix_seconds};
 use super::remember::Gathering;
 use super::reply::{self, Told};
-use super::{contexts, estimate, exchange, head, tokens};
+use super::{contexts, estimate, exchange, guarded, head, tokens};
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
@@ -162,6 +162,11 @@ impl Relay<'_> {
 
     /// Writes a whole reply.
     async fn write_whole(&mut self, call: &Call, body: Bytes, is_json: bool) -> Outcome {
+        let kept = body.clone();
+        let body = match self.ctx.guard_reply(call, body, is_json).await {
+            Ok(body) => body,
+            Err(refusal) => return Outcome::Refused(guarded::refused(refusal)),
+        };
         self.ctx.status = Some(200);
         let size = match is_json {
             true => head::Body::Json(body.len()),
@@ -169,7 +174,7 @@ impl Relay<'_> {
         };
         let head = head::answer(self.session, self.ctx, size, self.upstream_head.as_ref());
         self.ctx.relayed.bytes_sent = body.len() as u64;
-        self.ctx.record_whole(self.gateway, &body);
+        self.ctx.record_whole(self.gateway, &kept);
         // Before the client has it: whoever has a reply has a row, and its next request may follow at
         // once.
         self.ctx.entry_over();

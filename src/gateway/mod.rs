@@ -19,6 +19,7 @@ pub(crate) mod exchange;
 pub mod explain;
 mod fetched;
 mod forms;
+mod guarded;
 mod head;
 mod hedged;
 mod hints;
@@ -196,6 +197,18 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         ctx: &mut RequestCtx,
     ) -> pingora_core::Result<bool> {
+        match guarded::enter(session, ctx).await {
+            Ok(()) => {}
+            Err(guarded::Stopped::Told(error)) => {
+                reply::write_error(session, ctx, error, None).await?;
+                return Ok(false);
+            }
+            Err(guarded::Stopped::ClientGone) => {
+                ctx.client_gone = true;
+                session.set_keepalive(None);
+                return Err(Error::new_down(pingora_core::ErrorType::ConnectionClosed));
+            }
+        }
         if let Some(call) = ctx.call.clone() {
             cached::relay(self, session, ctx, &call).await?;
         }
@@ -306,6 +319,7 @@ impl ProxyHttp for Gateway {
         passing::finish(self, session, ctx);
         let reached = !ctx.relayed.attempts.is_empty();
         ctx.settle_quota(self, reached);
+        ctx.guard_afterwards().await;
         settle::settle(self, session, ctx);
     }
 
@@ -364,6 +378,7 @@ impl Gateway {
         self.take_down(ctx, head)?;
         access::check_path(ctx.caller.as_ref(), head.uri.path())?;
         checked?;
+        guarded::passing(ctx)?;
         if let (Some(passing), Some(caller)) = (&mut ctx.passing, &ctx.caller) {
             passing.watch(caller, head)?;
         }

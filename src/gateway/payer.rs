@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::error::GatewayError;
+use crate::spend::APPLIED_GUARDRAILS;
 use crate::wire::json::Object;
 
 /// LiteLLM's headers for what belongs together.
@@ -77,7 +78,25 @@ pub(super) fn session(headers: &HeaderMap) -> Option<Arc<str>> {
 pub(super) fn metadata(body: &Object) -> Option<Arc<str>> {
     let metadata = body.object("metadata").or_else(|| body.object("litellm_metadata"))?;
     let written = metadata.raw("spend_logs_metadata")?;
-    (written.len() <= METADATA_BYTES_MAX).then(|| written.into())
+    // The mark of guardrails is nobody's but the gateway's, in no spelling.
+    let is_forged = || {
+        (written.contains(APPLIED_GUARDRAILS) || written.contains("\\u"))
+            && serde_json::from_str::<serde_json::Value>(written)
+                .is_ok_and(|it| it.get(APPLIED_GUARDRAILS).is_some())
+    };
+    (written.len() <= METADATA_BYTES_MAX && !is_forged()).then(|| written.into())
+}
+
+/// The same with the names of the guardrails that applied.
+pub(super) fn marked(metadata: Option<&str>, guardrails: &[&str]) -> Arc<str> {
+    let written = metadata.and_then(|text| serde_json::from_str(text).ok());
+    let mut fields = match written {
+        Some(serde_json::Value::Object(fields)) => fields,
+        Some(other) => [("value".to_owned(), other)].into_iter().collect(),
+        None => serde_json::Map::new(),
+    };
+    fields.insert(APPLIED_GUARDRAILS.to_owned(), guardrails.into());
+    serde_json::Value::Object(fields).to_string().into()
 }
 
 #[cfg(test)]
@@ -118,5 +137,9 @@ mod tests {
         assert_eq!(metadata(&body).as_deref(), Some(r#"{"job":"j1"}"#));
         let large = format!(r#"{{"metadata":{{"spend_logs_metadata":"{}"}}}}"#, "x".repeat(9_000));
         assert_eq!(metadata(&object(&large)), None);
+        let forged = r#"{"metadata":{"spend_logs_metadata":{"_applied_guardrails":["pii"]}}}"#;
+        assert_eq!(metadata(&object(forged)), None);
+        let marked = marked(Some(r#"{"job":"j1"}"#), &["pii"]);
+        assert_eq!(&*marked, r#"{"_applied_guardrails":["pii"],"job":"j1"}"#);
     }
 }

@@ -17,9 +17,10 @@ use super::intake::left;
 use super::opening::{Begun, collect};
 use super::relay::{Relay, unix_seconds};
 use super::remember::Gathering;
-use super::{contexts, estimate, head, reply};
+use super::{contexts, estimate, guarded, head, reply};
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::Failure;
+use crate::guard::Refusal;
 use crate::patience::{nap, within};
 use crate::routing::{Attempt, Plan};
 use crate::usage::{BYTES_PER_TOKEN, Usage};
@@ -44,6 +45,10 @@ pub(super) enum Interruption {
 /// How a stream ended.
 pub(super) enum Pumped {
     Complete,
+    /// A guardrail let no more of it go out; the client was told so.
+    Cut,
+    /// A guardrail lets it go no further, and nothing of it is out.
+    Refused(Refusal),
     /// After content was sent.
     Broken(Failure),
     DeadlinePassed,
@@ -235,23 +240,20 @@ impl<'a, 'r> Pump<'a, 'r> {
             if !self.committed {
                 self.relay.served_by(self.attempt);
             }
-            if ends {
-                // Before the end goes out: whoever has the whole of a reply has a row, and its next
-                // request may follow at once.
-                self.relay.ctx.status.get_or_insert(200);
-                Box::pin(self.settle(stream.usage(), stream.text_bytes())).await;
-                self.relay.ctx.entry_over();
-                self.relay.ctx.settle_quota(self.relay.gateway, true);
-            } else {
-                let call = self.call;
-                self.relay.ctx.entry_begun(|| Self::guess(call, stream.text_bytes()));
-            }
-            match (self.write(headers, events, native, ends).await, batch.failure) {
+            let used = Used { told: stream.usage(), text_bytes: stream.text_bytes() };
+            match (self.write(headers, events, native, ends, used).await, batch.failure) {
                 (Written::ClientGone, _) => return Pumped::ClientGone,
+                (Written::Refused(refusal), _) => {
+                    if !self.settled {
+                        Box::pin(self.settle(used.told, used.text_bytes)).await;
+                    }
+                    return self.cut(refusal).await;
+                }
                 (Written::Out, Some(failure)) => return Pumped::Broken(failure),
                 (Written::Out, None) if ends => return Pumped::Complete,
                 // While a slow client is waited for, the provider has no chance to be heard.
-                (Written::Out, None) => self.heard = Some(self.relay.wrote),
+                // What guardrails hold is written later; it was heard all the same.
+                (Written::Out, None) => self.heard = self.heard.max(Some(self.relay.wrote)),
             }
             let read = loop {
                 tokio::select! {
@@ -278,6 +280,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         out: &mut Vec<Bytes>,
         native: bool,
         end: bool,
+        used: Used,
     ) -> Written {
         if !native {
             if let Some(gathering) = &mut self.gathering {
@@ -300,7 +303,30 @@ impl<'a, 'r> Pump<'a, 'r> {
             }
             voice.pass_native(out, end);
         }
-        self.relay.ctx.record(self.relay.gateway, out, !self.committed, end);
+        let is_guarded = self.relay.ctx.guards_reply();
+        // What is kept of it is what came.
+        let kept = (is_guarded && self.relay.ctx.recording.is_some()).then(|| out.clone());
+        if is_guarded {
+            if let Err(refusal) = self.relay.ctx.guard_stream(self.call, out, end).await {
+                return Written::Refused(refusal);
+            }
+            if out.is_empty() && !end && !self.committed {
+                return Written::Out;
+            }
+        }
+        if end {
+            // Before the end goes out: whoever has the whole of a reply has a row, and its next
+            // request may follow at once.
+            self.relay.ctx.status.get_or_insert(200);
+            Box::pin(self.settle(used.told, used.text_bytes)).await;
+            self.relay.ctx.entry_over();
+            self.relay.ctx.settle_quota(self.relay.gateway, true);
+        } else {
+            let call = self.call;
+            self.relay.ctx.entry_begun(|| Self::guess(call, used.text_bytes));
+        }
+        let kept = kept.as_ref().unwrap_or(out);
+        self.relay.ctx.record(self.relay.gateway, kept, !self.committed, end);
         let mut tasks = Vec::with_capacity(out.len() + 2);
         if !self.committed {
             let gateway = self.relay.gateway;
@@ -334,6 +360,24 @@ impl<'a, 'r> Pump<'a, 'r> {
         if matches!(written, Ok(Ok(()))) { Written::Out } else { Written::ClientGone }
     }
 
+    /// Ends a stream of which a guardrail lets nothing more go out.
+    async fn cut(&mut self, refusal: Refusal) -> Pumped {
+        let ctx = &mut *self.relay.ctx;
+        // Nobody else is to get it.
+        ctx.recording = None;
+        let Some(end) = ctx.guarded_end() else { return Pumped::Refused(refusal) };
+        ctx.relayed.bytes_sent += end.len() as u64;
+        ctx.error = Some(guarded::refused(refusal));
+        ctx.entry_over();
+        ctx.settle_quota(self.relay.gateway, true);
+        let tasks = vec![HttpTask::Body(Some(end), false), HttpTask::Done];
+        let writing = pin!(reply::write_together(self.relay.session, tasks));
+        match within(left(self.call.deadline), writing).await {
+            Ok(Ok(())) => Pumped::Cut,
+            Ok(Err(_)) | Err(_) => Pumped::ClientGone,
+        }
+    }
+
     fn head(&self, upstream: Option<&HeaderMap>) -> Box<pingora_http::ResponseHeader> {
         let body = match upstream {
             Some(upstream) if !self.call.endpoint.is_text() && !is_events(upstream) => {
@@ -359,7 +403,17 @@ fn joined(out: &mut Vec<Bytes>) -> Option<Bytes> {
     Some(all.freeze())
 }
 
+/// What a stream used so far.
+#[derive(Clone, Copy)]
+struct Used {
+    /// By its provider's word.
+    told: Option<Usage>,
+    text_bytes: u64,
+}
+
 enum Written {
     Out,
+    /// A guardrail lets nothing of it go out.
+    Refused(Refusal),
     ClientGone,
 }

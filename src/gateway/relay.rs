@@ -18,6 +18,7 @@ use super::ctx::{Call, RequestCtx, Served, noted};
 use super::decide;
 use super::error::GatewayError;
 use super::exchange::Bounds;
+use super::guarded::{self, Beside};
 use super::intake::left;
 use super::opening::{self, Opening, Order};
 use super::pump::{Interruption, Pump, Pumped};
@@ -49,6 +50,8 @@ enum End {
 /// What one attempt came to.
 pub(super) enum Outcome {
     Answered,
+    /// A guardrail lets it go no further; nothing is out.
+    Refused(GatewayError),
     /// Another attempt may follow.
     Failed(Failure),
     /// Content is out already: no other attempt may follow.
@@ -76,6 +79,8 @@ pub(super) struct Relay<'a> {
     pub told: Option<Told>,
     /// The stream in the client's dialect, if that is not the canonical one.
     pub voice: Option<Box<dyn ClientStream>>,
+    /// Guardrails that look at the request meanwhile.
+    beside: Option<Beside>,
 }
 
 /// Relays the call in `ctx` and writes the response, whatever it is.
@@ -95,6 +100,7 @@ pub(super) async fn relay(
         .then(|| wire::client::stream(call.dialect, &call.telling(&ctx.request_id, created)))
         .flatten();
     ctx.relayed.picture = call.picture();
+    let beside = guarded::beside(ctx, call);
     let mut relay = Relay {
         gateway,
         session,
@@ -105,6 +111,7 @@ pub(super) async fn relay(
         resume: None,
         told: None,
         voice,
+        beside,
     };
     match relay.run(call).await {
         End::Answered => Ok(()),
@@ -131,10 +138,12 @@ pub(super) async fn relay(
             relay.session.set_keepalive(None);
             Err(Error::new_down(ErrorType::ConnectionClosed))
         }
-        End::Broken(error) => {
+        End::Broken(error) if relay.head_out => {
             relay.end_stream_with(error).await;
             Ok(())
         }
+        // What came of it is held by guardrails.
+        End::Broken(error) => reply::write_error(relay.session, relay.ctx, error, None).await,
         // Returned as an error, because Pingora would write a response of its own or end the body
         // as if it were complete.
         End::ClientGone => {
@@ -192,6 +201,7 @@ impl<'r> Relay<'r> {
             self.ctx.relayed.trying = None;
             let (failure, content_is_out) = match outcome {
                 Outcome::Answered => return End::Answered,
+                Outcome::Refused(error) => return End::Error(error),
                 Outcome::DeadlinePassed => {
                     // A deployment that hangs until the end is to rest like one that times out.
                     let failure = Failure::new(FailureClass::Timeout, "the time was up");
@@ -294,10 +304,37 @@ impl<'r> Relay<'r> {
         } else {
             plan.patience(attempt, settings, &self.gateway.routing)
         };
-        let opened = match patience {
-            None => self.open(call, plan, attempt).await,
-            Some(alone) => Box::pin(self.open_with_company(call, plan, attempt, alone)).await,
+        let mut beside = self.beside.take();
+        let opened = {
+            let opening = async {
+                match patience {
+                    None => self.open(call, plan, attempt).await,
+                    Some(alone) => {
+                        Box::pin(self.open_with_company(call, plan, attempt, alone)).await
+                    }
+                }
+            };
+            match &mut beside {
+                None => (opening.await, None),
+                Some(looking) => Box::pin(opened_beside(opening, looking)).await,
+            }
         };
+        let (opened, looked) = opened;
+        if let Some(looked) = looked {
+            if let Err(refusal) = guarded::heeded(self.ctx, looked) {
+                return Outcome::Refused(guarded::refused(refusal));
+            }
+        } else if opened.is_ok()
+            && let Some(looking) = beside
+        {
+            // Nothing leaves before they have looked.
+            if let Err(outcome) = self.heeds(call, plan, attempt, looking).await {
+                return outcome;
+            }
+        } else {
+            // They look on while others are tried.
+            self.beside = beside;
+        }
         self.ctx.relayed.upstream += began.elapsed();
         let opening = match opened {
             Ok(opening) => opening,
@@ -322,13 +359,42 @@ impl<'r> Relay<'r> {
                 let mut pump = Pump::new(self, call, (plan, attempt), bounds);
                 // Boxed, so that a request for a whole reply does not carry the state of a stream.
                 match Box::pin(pump.run(begun)).await {
-                    Pumped::Complete => Outcome::Answered,
+                    Pumped::Complete | Pumped::Cut => Outcome::Answered,
+                    Pumped::Refused(refusal) => Outcome::Refused(guarded::refused(refusal)),
                     Pumped::Broken(failure) => Outcome::Broken(bounds.blame(failure)),
                     Pumped::DeadlinePassed => Outcome::DeadlinePassed,
                     Pumped::ClientGone => Outcome::ClientGone,
                 }
             }
         }
+    }
+
+    /// Waits for the guardrails that look beside the call, as long as the client does.
+    async fn heeds(
+        &mut self,
+        call: &Call,
+        plan: &mut Plan,
+        attempt: &mut Attempt,
+        mut looking: Beside,
+    ) -> Result<(), Outcome> {
+        let bounds = Bounds::of(&self.ctx.snapshot.traffic, call, &attempt.deployment);
+        let looked = {
+            let mut pump = Pump::new(self, call, (plan, attempt), bounds);
+            loop {
+                tokio::select! {
+                    biased;
+                    looked = &mut looking => break looked,
+                    interruption = pump.interruption() => match interruption {
+                        Interruption::Heartbeat => pump.beat().await,
+                        Interruption::DeadlinePassed => return Err(Outcome::DeadlinePassed),
+                        Interruption::ClientGone => return Err(Outcome::ClientGone),
+                        Interruption::Silence => {}
+                    },
+                }
+            }
+        };
+        guarded::heeded(self.ctx, looked)
+            .map_err(|refusal| Outcome::Refused(guarded::refused(refusal)))
     }
 
     /// What `opening` needs for this attempt.
@@ -377,6 +443,13 @@ impl<'r> Relay<'r> {
 
     /// Ends a stream whose head is out with an error frame in the client's dialect.
     async fn end_stream_with(&mut self, error: GatewayError) {
+        let (mut error, mut before) = (error, Vec::new());
+        if let Some(call) = self.ctx.call.clone()
+            && let Err(refusal) = self.ctx.guard_stream(&call, &mut before, true).await
+        {
+            error = guarded::refused(refusal);
+            before.extend(self.ctx.guarded_end());
+        }
         let frame = match &mut self.voice {
             Some(voice) => {
                 let body = error.body(self.ctx.dialect, &self.ctx.request_id);
@@ -387,9 +460,9 @@ impl<'r> Relay<'r> {
         self.ctx.relayed.bytes_sent += frame.len() as u64;
         self.ctx.error = Some(error);
         self.ctx.entry_over();
-        let frame = Some(frame).filter(|frame| !frame.is_empty());
-        let frame = frame.map(|frame| HttpTask::Body(Some(frame), false));
-        let tasks = frame.into_iter().chain([HttpTask::Body(None, true)]).collect();
+        let frames = before.into_iter().chain([frame]).filter(|frame| !frame.is_empty());
+        let frames = frames.map(|frame| HttpTask::Body(Some(frame), false));
+        let tasks = frames.chain([HttpTask::Body(None, true)]).collect();
         if reply::write_together(self.session, tasks).await.is_err() {
             self.ctx.client_gone = true;
         }
@@ -405,6 +478,8 @@ impl<'r> Relay<'r> {
                 (telemetry::Outcome::Failed(failure.class), failure.status)
             }
             Outcome::Answered => (telemetry::Outcome::Success, Some(200)),
+            // It was broken off, or served.
+            Outcome::Refused(_) => (telemetry::Outcome::Cancelled, None),
             Outcome::DeadlinePassed => (telemetry::Outcome::Failed(FailureClass::Timeout), None),
             Outcome::ClientGone | Outcome::Overtaken => (telemetry::Outcome::Cancelled, None),
         };
@@ -418,6 +493,27 @@ impl<'r> Relay<'r> {
             ..noted(attempt, outcome, status, began)
         });
     }
+}
+
+/// What guardrails came to.
+type Looked = (Result<(), crate::guard::Refusal>, crate::guard::Findings);
+
+/// Opens while guardrails look at the request. If they refuse before it is done, it is broken off.
+async fn opened_beside(
+    opening: impl Future<Output = Result<Opening, Outcome>>,
+    looking: &mut Beside,
+) -> (Result<Opening, Outcome>, Option<Looked>) {
+    let mut opening = std::pin::pin!(opening);
+    let looked = tokio::select! {
+        biased;
+        opened = &mut opening => return (opened, None),
+        looked = looking => looked,
+    };
+    let opened = match &looked.0 {
+        Ok(()) => opening.await,
+        Err(_) => Err(Outcome::Overtaken),
+    };
+    (opened, Some(looked))
 }
 
 /// Tells the operator of what nobody but the operator can mend: once for each rest, not for each

@@ -80,6 +80,10 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
             saved: hit.cost,
         }),
     };
+    if let Some(guarded) = &ctx.guarded {
+        record.guardrails = guarded.names().cloned().collect();
+        record.findings = guarded.findings().0.clone();
+    }
     record.attempts = relayed.attempts;
     record.retries = relayed.retries;
     record.fallbacks = relayed.fallbacks;
@@ -155,6 +159,7 @@ pub(super) fn error_of(ctx: &RequestCtx) -> Option<ErrorRecord> {
         GatewayError::GatewayFull => "gateway_full",
         GatewayError::Overloaded => "overloaded",
         GatewayError::Unrecorded => "unrecorded",
+        GatewayError::Guarded(_) => "guardrail",
         GatewayError::Deadline { .. } => "deadline",
         GatewayError::Internal => "internal",
     };

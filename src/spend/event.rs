@@ -11,6 +11,9 @@ use super::scope::{Scope, ScopeKind};
 use super::traffic::{SHADOW, Tried};
 use crate::usage::Usage;
 
+/// Where the metadata of an event tell which guardrails applied.
+pub const APPLIED_GUARDRAILS: &str = "_applied_guardrails";
+
 /// What one request was, what it used and what it cost. Times are microseconds since 1970 (UTC).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -44,6 +44,10 @@ pub struct RequestRecord {
     pub cost: Option<Usd>,
     /// What the cache had to do with it; `None` if it was not looked into.
     pub cache: Option<CacheUse>,
+    /// The guardrails that applied.
+    pub guardrails: Vec<Arc<str>>,
+    /// What they found: guardrail and kind of thing. Never the thing itself.
+    pub findings: Vec<(Arc<str>, Arc<str>)>,
     /// In the order in which they were made.
     pub attempts: Vec<Attempt>,
     pub retries: u32,
@@ -79,6 +83,8 @@ impl RequestRecord {
             usage: None,
             cost: None,
             cache: None,
+            guardrails: Vec::new(),
+            findings: Vec::new(),
             attempts: Vec::new(),
             retries: 0,
             fallbacks: 0,

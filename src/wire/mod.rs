@@ -42,6 +42,7 @@ pub mod sse;
 pub mod stored;
 pub mod stray;
 pub mod stream;
+pub mod texts;
 
 pub use payload::text_bytes;
 pub use reply::{Origin, Reply};

@@ -23,6 +23,7 @@ mod failover;
 mod fetched;
 mod gemini;
 mod gemini_client;
+mod guardrails;
 mod hedging;
 mod keys;
 mod limits;

@@ -90,7 +90,9 @@ fn read(form: &Form, team: &mut Team) -> Result<(), Fault> {
     if let Some(lifted) = allowance::lifted(&mut given)? {
         limits(&lifted, team)?;
     }
+    let guarded = team.metadata.get(keys::GUARDRAILS).cloned();
     given.put(&mut team.metadata);
+    keys::guardrails(form, guarded, &mut team.metadata)?;
     limits(form, team)
 }
 
@@ -143,6 +145,7 @@ async fn make(
         return Err(Fault::conflict(400, "team_id", message));
     }
     check(&desk, &team).await?;
+    keys::check_guardrails(&desk, &team.metadata)?;
     let mut list = form
         .typed::<Vec<Value>>("members_with_roles", "a list of members")?
         .value()
@@ -173,15 +176,20 @@ async fn update(
     let mut team = before.clone();
     read(&form, &mut team)?;
     let retags = team.metadata.get("tags") != before.metadata.get("tags");
+    let guards = |team: &Team| team.metadata.get(keys::GUARDRAILS).cloned();
+    let unguards = guards(&team) != guards(&before);
     if check_rights(&operator, before.organization_id.as_deref()).is_err()
-        && (form.says_more_than(&BY_ITS_ADMIN) || retags)
+        && (form.says_more_than(&BY_ITS_ADMIN) || retags || unguards)
     {
         let message = "An admin of the team may change its team_alias and metadata, but for the tags \
-                       in it; the rest is for admins of the proxy or the organization.";
+                       and guardrails in it; the rest is for admins of the proxy or the organization.";
         return Err(Fault::forbidden(message.to_owned()).about("team_id"));
     }
     if team.organization_id != before.organization_id {
         check_rights(&operator, team.organization_id.as_deref())?;
+    }
+    if unguards {
+        keys::check_guardrails(&desk, &team.metadata)?;
     }
     check(&desk, &team).await?;
     draft.touch(&mut team.history);

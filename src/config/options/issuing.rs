@@ -2,7 +2,7 @@
 
 use super::{Kind, Table, later, on};
 
-const NOBODY: &str = "no guardrail looks at requests or replies";
+const NOBODY: &str = "write `metadata: {guardrails: [name]}`";
 
 /// `default_key_generate_params`.
 pub(crate) const KEY_DEFAULTS: Table = Table {

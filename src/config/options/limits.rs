@@ -46,7 +46,7 @@ pub(crate) const PASS_THROUGH: Table = Table {
         on("methods", Kind::List, "", "methods that are served; default: all"),
         on("default_query_params", Kind::Map, "{}", "for the query, where the client sends none"),
         on("cost_per_request", Kind::Number, "", "USD for a request that tells no usage"),
-        later("guardrails", "no guardrail looks at requests or replies"),
+        later("guardrails", "what is passed is not looked at: see `unreachable_fallback`"),
     ],
 };
 

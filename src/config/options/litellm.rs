@@ -102,7 +102,7 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
             "refuse what a budget would have to pay and nobody knows the price of",
         ),
         later("enable_redis_auth_cache", "keys are kept in each gateway's memory"),
-        later("guardrails", "no guardrail looks at requests or replies"),
+        on("guardrails", Kind::List, "[]", "as at the top of the file; both lists are read"),
         later("service_callbacks", NO_CALLBACK),
         later("audit_log_callbacks", NO_CALLBACK),
         later("post_call_rules", NO_CALLBACK),

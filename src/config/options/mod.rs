@@ -6,6 +6,7 @@
 
 mod deployment;
 mod general;
+mod guardrails;
 mod issuing;
 mod keys;
 mod limits;
@@ -15,6 +16,10 @@ mod top;
 
 pub(crate) use deployment::{BODY_PARAMETERS, ENTRY, LITELLM_PARAMS, MODEL_INFO, is_price};
 pub(crate) use general::GENERAL_SETTINGS;
+pub(crate) use guardrails::{
+    GUARD_API, GUARD_FILTER, GUARD_INJECTION, GUARD_MODERATION, GUARD_PATTERN, GUARD_PII,
+    GUARD_PRESIDIO, GUARD_SECRETS, GUARD_WORD, GUARDRAIL,
+};
 pub(crate) use issuing::{KEY_BOUNDS, KEY_DEFAULTS, TEAM_DEFAULTS, USER_DEFAULTS};
 pub(crate) use keys::{KEY, KEY_BUDGET, KEY_RATE_LIMIT};
 pub(crate) use limits::{API_BASE, BUDGET, CIRCUIT_BREAKER, PASS_THROUGH, RATE_LIMIT};
@@ -123,7 +128,7 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 33] = [
+pub const TABLES: [&Table; 43] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
@@ -157,6 +162,16 @@ pub const TABLES: [&Table; 33] = [
     &CUSTOM_PROVIDER,
     &RESPONSE_MAPPING,
     &STREAM_MAPPING,
+    &GUARDRAIL,
+    &GUARD_FILTER,
+    &GUARD_PATTERN,
+    &GUARD_WORD,
+    &GUARD_SECRETS,
+    &GUARD_PII,
+    &GUARD_INJECTION,
+    &GUARD_MODERATION,
+    &GUARD_API,
+    &GUARD_PRESIDIO,
 ];
 
 /// The section in which an option with this name does something; the likeliest one, seen from

@@ -120,7 +120,7 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
         later("enable_weighted_failover", "another deployment is drawn by the same weights"),
         later("plugins", "no plugin is loaded"),
         later("search_tools", "no search tool is offered"),
-        later("guardrail_list", "no guardrail looks at requests or replies"),
+        later("guardrail_list", "write `guardrails` at the top of the file"),
         later("assistants_config", "the assistants API is not served"),
     ],
 };

@@ -34,7 +34,7 @@ pub(crate) const TOP: Table = Table {
         on("dashboard", Kind::Map, "", "the pages at `/ui`"),
         on("key_settings", Kind::List, "[]", "keys with limits and budgets, without a database"),
         later("callback_settings", "no callback is called"),
-        later("guardrails", "no guardrail looks at requests or replies"),
+        on("guardrails", Kind::List, "[]", "who looks at requests and replies"),
         later("policies", "no policy is applied"),
         later("policy_attachments", "no policy is applied"),
         later("prompts", "prompts are sent as the client wrote them"),

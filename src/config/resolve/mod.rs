@@ -17,6 +17,7 @@ mod fallbacks;
 mod fetching;
 mod fleet;
 mod general;
+mod guardrails;
 mod implied;
 mod issuing;
 mod keys;
@@ -135,6 +136,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     routing.heeds_checks = heeded;
     routing.reads_requests |=
         rate_limits.counts_tokens() || models.drafts.iter().any(|draft| draft.tpm.is_some());
+    let guardrails = guardrails::read(&mut sections, context, &models.drafts);
     models::check_silent(&models.drafts, &known, problems);
 
     let Sections { top, router, litellm, general, router_too } = sections;
@@ -188,6 +190,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         store,
         spending,
         cache,
+        guardrails: Arc::new(guardrails),
         admission,
         redis,
         alerts,

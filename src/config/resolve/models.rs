@@ -41,6 +41,8 @@ pub(crate) struct Draft {
     pub(crate) tpm: Option<u64>,
     pub(crate) max_parallel_requests: Option<u32>,
     pub(crate) budget: Option<Budget>,
+    /// Who looks at requests that it may serve, and where that is written.
+    pub(crate) guardrails: Vec<(Arc<str>, Spot)>,
     pub(crate) check: Option<HealthCheck>,
     pub(crate) timeouts: Timeouts,
     pub(crate) num_retries: Option<u32>,
@@ -291,6 +293,9 @@ fn draft(
     let parallel = params.count("max_parallel_requests", u32::MAX);
     let (request, stream) = (params.timeout("timeout"), params.timeout("stream_timeout"));
     let budget = quota::budget(&mut params);
+    let guardrails = params.texts("guardrails").unwrap_or_default().into_iter();
+    let guardrails: Vec<(Arc<str>, Spot)> =
+        guardrails.map(|at| (at.value.into(), at.spot)).collect();
     let num_retries = params.count("num_retries", RETRIES_MAX);
     let drop_params = params.texts("additional_drop_params");
     let allowed_params = params.texts("allowed_openai_params");
@@ -358,6 +363,7 @@ fn draft(
             tpm: tpm.map(|at| at.value),
             max_parallel_requests: parallel.map(|at| at.value).filter(|value| *value > 0),
             budget,
+            guardrails: guardrails.clone(),
             check: check.clone(),
             timeouts: Timeouts {
                 request: request.map(|at| at.value).or(fallback.request),

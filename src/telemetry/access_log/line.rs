@@ -71,6 +71,11 @@ pub(super) struct Line<'a> {
     cache_key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     saved_usd: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    guardrails: Vec<&'a str>,
+    /// `name: kind of thing`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    guardrail_findings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -184,6 +189,12 @@ impl<'a> Line<'a> {
                 Some(CacheUse::Hit { saved, .. }) => RawValue::from_string(saved.to_string()).ok(),
                 Some(CacheUse::Miss) | None => None,
             },
+            guardrails: record.guardrails.iter().map(|name| &**name).collect(),
+            guardrail_findings: record
+                .findings
+                .iter()
+                .map(|(name, label)| format!("{name}: {label}"))
+                .collect(),
             error: record.error.as_ref().map(|error| error.class),
             error_code: record.error.as_ref().map(|error| &error.code),
             bytes_in: record.bytes_in,

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::super::draft::Draft;
 use super::super::spent::{self, Payer};
 use super::super::{Desk, Operator, allowance};
+use super::fields::{self, GUARDRAILS};
 use super::make::{self, Issued, Request};
-use super::{fields, hash_of, one_shown, owns, runs, scope, shown_once};
+use super::{hash_of, one_shown, owns, runs, scope, shown_once};
 use crate::admin::fault::Fault;
 use crate::admin::form::{Form, Given};
 use crate::keys::record::{Key, KeyType};
@@ -84,6 +85,10 @@ async fn apply(
 ) -> Result<Key, Fault> {
     let mut key = before.clone();
     fields::read(form, &mut key, now)?;
+    let unguards = key.metadata.get(GUARDRAILS) != before.metadata.get(GUARDRAILS);
+    if unguards {
+        fields::check_guardrails(desk, &key.metadata)?;
+    }
     if !operator.changes_all() {
         let by_admin = runs(desk, operator, before).await?;
         if make::changes_budget(form) && !by_admin {
@@ -101,6 +106,10 @@ async fn apply(
         if !by_admin && (moved || key.blocked != before.blocked) {
             let message = "Only an admin may move a key to another team, block and unblock it.";
             return Err(Fault::forbidden(message.to_owned()).about("key"));
+        }
+        if unguards {
+            let message = "Only proxy admins may change who looks at a key's requests.";
+            return Err(Fault::forbidden(message.to_owned()).about(GUARDRAILS));
         }
         if key.user_id != before.user_id {
             let message = "Only proxy admins may give a key to another user.";

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::super::allowance;
+use super::super::{Desk, allowance};
 use crate::admin::fault::Fault;
 use crate::admin::form::{Form, Given};
 use crate::keys::record::{Key, KeyType};
@@ -45,7 +45,9 @@ pub(super) fn read(form: &Form, key: &mut Key, now: Timestamp) -> Result<(), Fau
     form.texts("models")?.put(&mut key.models);
     form.typed("aliases", "an object of texts")?.put(&mut key.aliases);
     allowance::read(form, &mut key.allowance)?;
+    let before = key.metadata.get(GUARDRAILS).cloned();
     metadata(form, key)?;
+    guardrails(form, before, &mut key.metadata)?;
     limits(form, key)?;
     allowance::model_budgets(form)?.put(&mut key.model_max_budget);
     let types = "default, llm_api, management or read_only";
@@ -62,6 +64,50 @@ fn limits(form: &Form, key: &mut Key) -> Result<(), Fault> {
     form.texts("tags")?.put(&mut key.tags);
     Ok(())
 }
+
+/// The guardrails of a key or a team are kept in its metadata, as LiteLLM keeps them. Other metadata do
+/// not take them away.
+pub(in crate::admin::manage) fn guardrails(
+    form: &Form,
+    before: Option<Value>,
+    metadata: &mut Map<String, Value>,
+) -> Result<(), Fault> {
+    match form.texts("guardrails")? {
+        Given::Value(names) if !names.is_empty() => {
+            metadata.insert(GUARDRAILS.to_owned(), names.into());
+        }
+        Given::Value(_) | Given::Null => {
+            metadata.remove(GUARDRAILS);
+        }
+        Given::Absent => {
+            if let Some(before) = before {
+                metadata.entry(GUARDRAILS).or_insert(before);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses names of guardrails that are not there: nobody is to believe that something is looked at that
+/// is not.
+pub(in crate::admin::manage) fn check_guardrails(
+    desk: &Desk,
+    metadata: &Map<String, Value>,
+) -> Result<(), Fault> {
+    let there = desk.source.guardrails();
+    let named = metadata.get(GUARDRAILS).and_then(Value::as_array).into_iter().flatten();
+    for name in named {
+        let name = name.as_str().unwrap_or_default();
+        if there.named(name).is_none() {
+            let message = format!("there is no guardrail {}", crate::admin::shortened(name));
+            return Err(Fault::value(GUARDRAILS, message));
+        }
+    }
+    Ok(())
+}
+
+/// Where metadata name guardrails.
+pub(in crate::admin::manage) const GUARDRAILS: &str = "guardrails";
 
 /// The metadata, without what is kept elsewhere.
 fn metadata(form: &Form, key: &mut Key) -> Result<(), Fault> {

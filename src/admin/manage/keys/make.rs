@@ -94,6 +94,7 @@ async fn issue(
     let mut key = fields::blank(KeyHash::of(secret.as_bytes()));
     key.key_name = masked(&secret);
     fields::read(form, &mut key, draft.at)?;
+    fields::check_guardrails(desk, &key.metadata)?;
     check_rights(operator, form, &key)?;
     allowance::check_ceiling(operator, &key.allowance)?;
     apply_defaults(desk, operator, form, request, &mut key, draft.at)?;
@@ -113,6 +114,7 @@ pub(in super::super) async fn issue_first(
     let mut key = fields::blank(KeyHash::of(secret.as_bytes()));
     key.key_name = masked(&secret);
     fields::read(form, &mut key, draft.at)?;
+    fields::check_guardrails(desk, &key.metadata)?;
     check_rights(operator, form, &key)?;
     key.user_id = Some(user.user_id.clone());
     bound(desk, &mut key, draft.at)?;

@@ -25,6 +25,7 @@ use crate::keys::record::{BudgetRecord, Key, Team};
 use crate::keys::{Entry, Filter, KeyHash};
 use crate::spend::{Scope, ScopeKind};
 
+pub(super) use self::fields::{GUARDRAILS, check_guardrails, guardrails};
 pub(super) use self::make::issue_first;
 
 pub(super) fn router() -> Router<Arc<Desk>> {

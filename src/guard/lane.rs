@@ -1,0 +1,222 @@
+//! One text of a stream: what of it was looked at, what is to be changed, and how far it may leave.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// So much of what is out is kept, for expressions that look at what stands before.
+const CONTEXT: usize = 32;
+
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// What is not out, with a little of what is.
+    text: String,
+    /// How much of the whole lies before `text`.
+    base: usize,
+    /// Up to here nothing changes any more.
+    settled: usize,
+    /// By guardrail: up to where it has looked.
+    looked: Vec<usize>,
+    /// In order, not overlapping; places count from the beginning of the whole.
+    edits: Vec<Change>,
+    /// It is a part of JSON text.
+    pub(super) is_json: bool,
+    /// There is no more of it to come.
+    pub(super) is_whole: bool,
+}
+
+/// Something else in the place of a part of the whole.
+#[derive(Debug)]
+struct Change {
+    at: Range<usize>,
+    new: String,
+    /// Which guardrail found it.
+    by: usize,
+}
+
+impl Lane {
+    pub(super) fn new(guardrails: usize, is_json: bool) -> Self {
+        Self { looked: vec![0; guardrails], is_json, ..Self::default() }
+    }
+
+    /// Appends a part; where it stands in the whole.
+    pub(super) fn push(&mut self, part: &str) -> Range<usize> {
+        let start = self.end();
+        self.text.push_str(part);
+        start..self.end()
+    }
+
+    pub(super) const fn end(&self) -> usize {
+        self.base + self.text.len()
+    }
+
+    pub(super) const fn settled(&self) -> usize {
+        self.settled
+    }
+
+    /// What a guardrail has not looked at.
+    pub(super) fn new_to(&self, guardrail: usize) -> usize {
+        self.end() - self.looked[guardrail]
+    }
+
+    /// What is looked at: all that is not settled, with a little before it. Where it begins.
+    pub(super) fn open(&self) -> (usize, &str) {
+        let mut start = self.settled.saturating_sub(CONTEXT).max(self.base) - self.base;
+        while !self.text.is_char_boundary(start) {
+            start -= 1;
+        }
+        (self.base + start, self.text.get(start..).unwrap_or_default())
+    }
+
+    /// A part of the lane as words: in JSON text an escape hides where a word begins. Every place stays
+    /// where it is.
+    pub(super) fn readable<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if !self.is_json || !text.contains('\\') {
+            return Cow::Borrowed(text);
+        }
+        let mut out = String::with_capacity(text.len());
+        let mut escapes = false;
+        for c in text.chars() {
+            match (escapes, c) {
+                (false, '\\') => {
+                    escapes = true;
+                    out.push(' ');
+                }
+                (true, 'n' | 't' | 'r' | 'b' | 'f' | '"' | '/') => {
+                    escapes = false;
+                    out.push(' ');
+                }
+                _ => {
+                    escapes = false;
+                    out.push(c);
+                }
+            }
+        }
+        Cow::Owned(out)
+    }
+
+    /// A text as it is written in the lane.
+    pub(super) fn spelt(&self, text: &str) -> String {
+        if !self.is_json {
+            return text.to_owned();
+        }
+        let quoted = serde_json::Value::from(text).to_string();
+        quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned()
+    }
+
+    /// Forgets what a guardrail found that may still change: it looks anew.
+    pub(super) fn anew(&mut self, guardrail: usize) {
+        let settled = self.settled;
+        self.edits.retain(|edit| edit.at.start < settled || edit.by != guardrail);
+    }
+
+    /// Puts something else in a place. What overlaps with another change is not changed twice.
+    pub(super) fn edit(&mut self, at: Range<usize>, new: String, by: usize) {
+        let at = at.start.max(self.settled)..at.end;
+        let overlaps = |edit: &Change| edit.at.start < at.end && at.start < edit.at.end;
+        if at.is_empty() || self.edits.iter().any(overlaps) {
+            return;
+        }
+        let place = self.edits.partition_point(|edit| edit.at.start < at.start);
+        self.edits.insert(place, Change { at, new, by });
+    }
+
+    pub(super) fn looked(&mut self, guardrail: usize) {
+        self.looked[guardrail] = self.end();
+    }
+
+    /// Settles what may leave: all that every guardrail has looked at, but for its last `overlap` bytes,
+    /// and for what may be the beginning of a placeholder at `held`. What is whole, or at the end of the
+    /// stream everything.
+    pub(super) fn settle(&mut self, overlaps: &[usize], held: Option<usize>, ends: bool) {
+        let mut to = self.end();
+        if !ends && !self.is_whole {
+            for (looked, overlap) in self.looked.iter().zip(overlaps) {
+                to = to.min(looked.saturating_sub(*overlap));
+            }
+            to = to.min(held.unwrap_or(to)).max(self.settled);
+            while to > self.settled && !self.text.is_char_boundary(to - self.base) {
+                to -= 1;
+            }
+        }
+        // A change is settled as a whole.
+        for Change { at, .. } in &self.edits {
+            if at.start < to && to < at.end {
+                to = at.start.max(self.settled);
+            }
+        }
+        self.settled = to;
+    }
+
+    /// What becomes of a part of the whole; `None`: nothing.
+    pub(super) fn changed(&self, part: &Range<usize>) -> Option<String> {
+        let mut out = String::new();
+        let mut copied = part.start;
+        let mut is_changed = false;
+        let of = |from: usize, to: usize| self.text.get(from - self.base..to - self.base);
+        for Change { at, new, .. } in &self.edits {
+            if at.end <= part.start || part.end <= at.start {
+                continue;
+            }
+            is_changed = true;
+            out.push_str(of(copied, at.start.max(copied)).unwrap_or_default());
+            if part.contains(&at.start) {
+                out.push_str(new);
+            }
+            copied = at.end.min(part.end);
+        }
+        out.push_str(of(copied, part.end).unwrap_or_default());
+        is_changed.then_some(out)
+    }
+
+    /// Forgets what is out.
+    pub(super) fn passed(&mut self, to: usize) {
+        let mut keep = to.saturating_sub(CONTEXT).max(self.base) - self.base;
+        while !self.text.is_char_boundary(keep) {
+            keep -= 1;
+        }
+        self.text.drain(..keep);
+        self.base += keep;
+        let base = self.base;
+        self.edits.retain(|edit| edit.at.end > base);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_over_several_parts_stands_in_the_first() {
+        let mut lane = Lane::new(1, false);
+        let parts = ["call Jo", "hn Sm", "ith now"].map(|part| lane.push(part));
+        lane.edit(5..15, "<PERSON>".to_owned(), 0);
+        lane.looked(0);
+        lane.settle(&[4], None, false);
+        assert_eq!(lane.settled(), 15, "four bytes are kept back, and the change is out of them");
+        let changed = parts.map(|part| lane.changed(&part));
+        let texts = ["call <PERSON>", "", " now"].map(|text| Some(text.to_owned()));
+        assert_eq!(changed, texts);
+        lane.settle(&[4], None, true);
+        assert_eq!(lane.settled(), 19);
+    }
+
+    #[test]
+    fn a_change_is_not_settled_in_halves() {
+        let mut lane = Lane::new(1, false);
+        lane.push("key sk-1234");
+        lane.edit(4..11, "*".to_owned(), 0);
+        lane.looked(0);
+        lane.settle(&[3], None, false);
+        assert_eq!(lane.settled(), 4);
+        // More of it comes.
+        lane.anew(0);
+        lane.push("5678 x....");
+        lane.edit(4..15, "*".to_owned(), 0);
+        lane.looked(0);
+        lane.settle(&[3], None, false);
+        assert_eq!(lane.settled(), 18);
+        assert_eq!(lane.changed(&(0..18)).as_deref(), Some("key * x."));
+        lane.passed(18);
+        assert_eq!(lane.changed(&(18..21)), None);
+    }
+}
