@@ -2,6 +2,7 @@
 //!
 //! A request takes one `Arc<Snapshot>` at its start and sees one configuration to its end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::keys::Issuing;
 use crate::quota;
 use crate::routing;
 use crate::store;
+use crate::trace;
 
 /// Everything that the configuration file says, resolved.
 #[derive(Debug)]
@@ -33,6 +35,10 @@ pub struct Snapshot {
     pub edge: Arc<edge::Settings>,
     pub checks: Checks,
     pub logs: Logs,
+    /// What of the metrics is served.
+    pub shown: Arc<Shown>,
+    /// How traces are sent; `None` for not at all.
+    pub traces: Option<Arc<trace::Settings>>,
     /// Where keys and spend are kept; looked at when the process starts.
     pub store: store::Settings,
     pub spending: Spending,
@@ -121,6 +127,16 @@ pub struct Spending {
     pub keeps_errors: bool,
     /// Requests are refused while the disk takes no record of them.
     pub fails_closed: bool,
+}
+
+/// What of the metrics is served. Names are as they are exported, or without `_total`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Of LiteLLM's metrics only these, each with these labels only where some are written; `None`:
+    /// all of them.
+    pub only: Option<BTreeMap<Box<str>, Option<Vec<Box<str>>>>>,
+    pub without_metrics: Vec<Box<str>>,
+    pub without_labels: Vec<Box<str>>,
 }
 
 /// What is written to the log.

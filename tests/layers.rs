@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("failure", &[]),
     ("dialect", &[]),
     ("patience", &[]),
+    ("trace", &["secret"]),
     ("mapping", &[]),
     ("edge", &["patience"]),
     ("catalog", &["usage", "money", "secret", "failure", "dialect", "mapping"]),
@@ -40,14 +41,28 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("books", &["keys", "spend", "store"]),
     (
         "snapshot",
-        &["cache", "edge", "catalog", "routing", "keys", "secret", "store", "admission", "quota"],
+        &[
+            "trace",
+            "cache",
+            "edge",
+            "catalog",
+            "routing",
+            "keys",
+            "secret",
+            "store",
+            "admission",
+            "quota",
+        ],
     ),
     ("upstream", &["snapshot", "catalog", "failure", "patience"]),
     ("fetch", &["snapshot", "patience"]),
     ("identity", &["catalog", "failure", "secret", "patience"]),
     (
         "telemetry",
-        &["snapshot", "routing", "catalog", "keys", "usage", "money", "failure", "dialect"],
+        &[
+            "trace", "snapshot", "routing", "catalog", "keys", "usage", "money", "failure",
+            "dialect",
+        ],
     ),
     (
         "admin",
@@ -71,6 +86,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
+            "trace",
             "cache",
             "admission",
             "quota",
@@ -103,6 +119,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "telemetry",
+            "trace",
             "cache",
             "admission",
             "quota",

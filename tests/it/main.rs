@@ -10,6 +10,7 @@
 mod harness;
 
 mod bedrock;
+mod boards;
 mod bodies;
 mod cache;
 mod clouds;
@@ -36,6 +37,7 @@ mod mounts;
 mod nginx;
 mod passing;
 mod process;
+mod prometheus;
 mod providers;
 mod quota;
 mod realtime;
@@ -52,5 +54,6 @@ mod spend;
 mod stored;
 mod stores;
 mod streaming;
+mod traces;
 mod transport;
 mod upgrade;
