@@ -132,11 +132,17 @@ pub struct Spending {
 /// What of the metrics is served. Names are as they are exported, or without `_total`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
-    /// Of LiteLLM's metrics only these, each with these labels only where some are written; `None`:
-    /// all of them.
-    pub only: Option<BTreeMap<Box<str>, Option<Vec<Box<str>>>>>,
+    /// Of LiteLLM's metrics only these; `None`: all of them.
+    pub only: Option<BTreeMap<Box<str>, Labels>>,
     pub without_metrics: Vec<Box<str>>,
     pub without_labels: Vec<Box<str>>,
+}
+
+/// Which labels a metric has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Labels {
+    All,
+    Only(Vec<Box<str>>),
 }
 
 /// What is written to the log.

@@ -8,7 +8,7 @@ use super::Sections;
 use crate::config::options::METRICS_GROUP;
 use crate::config::problem::{Finding, Problems, nearest};
 use crate::config::section::{At, Section};
-use crate::snapshot::Shown;
+use crate::snapshot::{Labels, Shown};
 use crate::telemetry::metrics::names;
 
 /// What of the page is served.
@@ -18,7 +18,7 @@ pub(super) fn read(sections: &mut Sections<'_>) -> Arc<Shown> {
     let metrics = litellm.texts("prometheus_exclude_metrics").unwrap_or_default();
     let labels = litellm.texts("prometheus_exclude_labels").unwrap_or_default();
     let only = litellm.entry("prometheus_metrics_config").map(|entry| {
-        let mut only = BTreeMap::<Box<str>, Option<Vec<Box<str>>>>::new();
+        let mut only = BTreeMap::<Box<str>, Labels>::new();
         let Some(items) = entry.node.list() else {
             let message = "`prometheus_metrics_config` must be a list of groups of metrics";
             problems.push(Finding::error(entry.value_spot(), message));
@@ -34,7 +34,9 @@ pub(super) fn read(sections: &mut Sections<'_>) -> Arc<Shown> {
                 let message = "a group of `prometheus_metrics_config` has no `metrics`";
                 problems.push(Finding::error(item.spot, message));
             }
-            let labels = labels.map(|labels| known(&labels, "label", label_names, problems));
+            let labels = labels.map_or(Labels::All, |labels| {
+                Labels::Only(known(&labels, "label", label_names, problems))
+            });
             for metric in known(&metrics, "metric", metric_names, problems) {
                 only.insert(metric, labels.clone());
             }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use prometheus::proto::MetricType;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily};
 
-use crate::snapshot::Shown;
+use crate::snapshot::{Labels, Shown};
 
 /// The families that are served, with the labels that are.
 pub(super) fn apply(shown: &Shown, families: Vec<MetricFamily>) -> Vec<MetricFamily> {
@@ -35,7 +35,10 @@ fn of(shown: &Shown, mut family: MetricFamily) -> Option<MetricFamily> {
     let keeps = |label: &LabelPair| {
         let listed = |labels: &[Box<str>]| labels.iter().any(|listed| **listed == *label.name());
         !listed(&shown.without_labels)
-            && only.is_none_or(|only| only.as_ref().is_none_or(|labels| listed(labels)))
+            && match only {
+                None | Some(Labels::All) => true,
+                Some(Labels::Only(labels)) => listed(labels),
+            }
     };
     let all = family.take_metric();
     if all.iter().all(|metric| metric.get_label().iter().all(keeps)) {

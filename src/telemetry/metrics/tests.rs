@@ -203,7 +203,7 @@ fn what_is_left_out_is_merged_into_what_stays() {
     let page = metrics.render();
     assert!(!page.contains("litellm_spend_metric") && page.contains("litellm_input_tokens"));
 
-    let only = [("litellm_spend_metric".into(), Some(names(&["team"])))];
+    let only = [("litellm_spend_metric".into(), crate::snapshot::Labels::Only(names(&["team"])))];
     set(Shown { only: Some(only.into()), ..Shown::default() });
     let page = metrics.render();
     let theirs: Vec<_> = page.lines().filter(|line| line.starts_with("litellm_")).collect();

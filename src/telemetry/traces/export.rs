@@ -71,7 +71,7 @@ impl Exporter {
         loop {
             tokio::select! {
                 first = self.queue.recv() => match first {
-                    Some(first) => batch.push(first),
+                    Some(first) => batch.push(*first),
                     None => return,
                 },
                 () = &mut shutdown => break,
@@ -90,7 +90,7 @@ impl Exporter {
             }
             while batch.len() < settings.batch {
                 let Ok(next) = self.queue.try_recv() else { break };
-                batch.push(next);
+                batch.push(*next);
             }
             if sender.send(&settings, &mut batch, shutdown.as_mut()).await {
                 break;
@@ -102,7 +102,7 @@ impl Exporter {
             loop {
                 while batch.len() < settings.batch {
                     let Ok(next) = self.queue.try_recv() else { break };
-                    batch.push(next);
+                    batch.push(*next);
                 }
                 if batch.is_empty() {
                     return;
@@ -132,7 +132,7 @@ impl Sender {
     async fn send(
         &mut self,
         settings: &Settings,
-        batch: &mut Vec<Box<Traced>>,
+        batch: &mut Vec<Traced>,
         mut shutdown: Pin<&mut impl Future<Output = ()>>,
     ) -> bool {
         let body = bytes::Bytes::from(message(settings, batch).encode_to_vec());
@@ -253,7 +253,7 @@ fn told(error: &reqwest::Error) -> String {
     text
 }
 
-fn message(settings: &Settings, batch: &[Box<Traced>]) -> Request {
+fn message(settings: &Settings, batch: &[Traced]) -> Request {
     let attribute = |(key, value): &(Box<str>, Box<str>)| KeyValue {
         key: key.to_string(),
         value: Some(AnyValue { value: Some(Value::Text(value.to_string())) }),
@@ -266,7 +266,7 @@ fn message(settings: &Settings, batch: &[Box<Traced>]) -> Request {
             }),
             scope_spans: vec![ScopeSpans {
                 scope: Some(scope),
-                spans: batch.iter().flat_map(|traced| spans::of(traced)).collect(),
+                spans: batch.iter().flat_map(spans::of).collect(),
                 schema_url: SCHEMA.into(),
             }],
             schema_url: String::new(),

@@ -16,8 +16,10 @@ pub(super) fn of(traced: &Traced) -> Vec<Span> {
     for (number, attempt) in traced.record.attempts.iter().enumerate() {
         let span = traced.attempts.get(number).copied();
         // One that nobody has noted began with the request; its id is as good as any.
-        let span = span
-            .unwrap_or(AttemptSpan { id: SpanId::new(fastrand::u64(..)), began: Duration::ZERO });
+        let span = span.unwrap_or_else(|| AttemptSpan {
+            id: SpanId::new(fastrand::u64(..)),
+            began: Duration::ZERO,
+        });
         spans.push(of_attempt(traced, attempt, span, number));
     }
     spans

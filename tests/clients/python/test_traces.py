@@ -4,6 +4,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from google.protobuf.unknown_fields import UnknownFieldSet
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -51,9 +52,13 @@ class Collector:
                 for scope in resource.scope_spans:
                     assert scope.scope.name == "tollgate"
                     # No field that the standard does not know.
-                    assert all(not span.UnknownFields() for span in scope.spans)
+                    assert all(not UnknownFieldSet(span) for span in scope.spans)
                     self._spans.extend(scope.spans)
             self._changed.notify_all()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
 
     def wait_for(self, count):
         with self._changed:
@@ -80,7 +85,7 @@ def traced(providers, tmp_path):
     gateway = Gateway(config, providers, **variables)
     yield gateway, collector
     assert gateway.stop() == 0
-    collector.server.shutdown()
+    collector.stop()
 
 
 def test_spans_are_read_by_opentelemetry(traced):

@@ -20,7 +20,7 @@ fn with(variables: &[(&str, &str)]) -> (Option<Arc<Settings>>, Vec<String>) {
     let warned = loaded.problems.iter().map(|problem| problem.message.clone());
     // That no master key is written is not what these tests are about.
     let warned = warned.filter(|message| message.contains("OTEL_") || message.contains("trace"));
-    let warned = warned.map(String::from).collect();
+    let warned: Vec<_> = warned.collect();
     (loaded.snapshot.expect("the file is good").traces, warned)
 }
 
