@@ -10,9 +10,11 @@ use tollgate::catalog::{Deployment, sample};
 use tollgate::dialect::{ClientDialect, Endpoint};
 use tollgate::keys::Caller;
 use tollgate::money::Usd;
+use tollgate::telemetry::traces::{self, Asked, AttemptSpan, Traced, Tracer};
 use tollgate::telemetry::{
     AccessLog, Attempt, Durations, Metrics, Outcome, RequestRecord, Route, Served,
 };
+use tollgate::trace::{Context, SpanId, TraceId};
 use tollgate::usage::Usage;
 
 fn main() {
@@ -35,6 +37,7 @@ fn record(number: usize) -> RequestRecord {
         upstream: Some(Duration::from_millis(849)),
         overhead: Duration::from_micros(90),
         ttft: Some(Duration::from_millis(310)),
+        queued: None,
     };
     record.path = "/v1/chat/completions".into();
     record.status = 200;
@@ -89,6 +92,27 @@ fn access_log_full(bencher: divan::Bencher<'_, '_>) {
     let (log, _writer) = AccessLog::new(metrics.access_log_dropped());
     let record = record(0);
     bencher.with_inputs(|| record.clone()).bench_local_values(|record| log.request(record));
+}
+
+/// Handing a request to the traces while nobody takes them: the queue fills, and then it is dropped.
+#[divan::bench]
+fn trace_of_one_request(bencher: divan::Bencher<'_, '_>) {
+    let metrics = Metrics::new("bench", SystemTime::UNIX_EPOCH);
+    let (tracer, _exporter) = Tracer::new(traces::QUEUE, metrics.traces());
+    let record = record(0);
+    let context = Context { trace: TraceId::new(1), span: SpanId::new(2), sampled: true };
+    bencher.bench_local(|| {
+        let attempts = vec![AttemptSpan { id: SpanId::new(3), began: Duration::ZERO }];
+        let traced = Traced {
+            record: record.clone(),
+            context,
+            parent: None,
+            state: Box::default(),
+            attempts,
+            asked: Asked::default(),
+        };
+        tracer.request(Box::new(traced), traces::QUEUE);
+    });
 }
 
 /// The page of a gateway with a thousand busy deployments.

@@ -36,6 +36,7 @@ pub mod spend;
 pub mod store;
 pub mod telemetry;
 pub mod tokens;
+pub mod trace;
 pub mod upstream;
 pub mod usage;
 pub mod wire;

@@ -2,6 +2,7 @@
 //!
 //! A request takes one `Arc<Snapshot>` at its start and sees one configuration to its end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::keys::Issuing;
 use crate::quota;
 use crate::routing;
 use crate::store;
+use crate::trace;
 
 /// Everything that the configuration file says, resolved.
 #[derive(Debug)]
@@ -34,6 +36,10 @@ pub struct Snapshot {
     pub edge: Arc<edge::Settings>,
     pub checks: Checks,
     pub logs: Logs,
+    /// What of the metrics is served.
+    pub shown: Arc<Shown>,
+    /// How traces are sent; `None` for not at all.
+    pub traces: Option<Arc<trace::Settings>>,
     /// Where keys and spend are kept; looked at when the process starts.
     pub store: store::Settings,
     pub spending: Spending,
@@ -143,6 +149,22 @@ impl Default for Dashboard {
         let session_duration = Duration::from_secs(12 * 60 * 60);
         Self { enabled: true, baseline_model: None, session_duration }
     }
+}
+
+/// What of the metrics is served. Names are as they are exported, or without `_total`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Of LiteLLM's metrics only these; `None`: all of them.
+    pub only: Option<BTreeMap<Box<str>, Labels>>,
+    pub without_metrics: Vec<Box<str>>,
+    pub without_labels: Vec<Box<str>>,
+}
+
+/// Which labels a metric has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Labels {
+    All,
+    Only(Vec<Box<str>>),
 }
 
 /// What is written to the log.

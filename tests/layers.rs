@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("failure", &[]),
     ("dialect", &[]),
     ("patience", &[]),
+    ("trace", &["secret"]),
     ("mapping", &[]),
     ("edge", &["patience"]),
     ("catalog", &["usage", "money", "secret", "failure", "dialect", "mapping"]),
@@ -43,6 +44,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "snapshot",
         &[
+            "trace",
             "cache",
             "edge",
             "catalog",
@@ -60,7 +62,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("identity", &["catalog", "failure", "secret", "patience"]),
     (
         "telemetry",
-        &["snapshot", "routing", "catalog", "keys", "usage", "money", "failure", "dialect"],
+        &[
+            "trace", "snapshot", "routing", "catalog", "keys", "usage", "money", "failure",
+            "dialect",
+        ],
     ),
     (
         "admin",
@@ -87,6 +92,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
+            "trace",
             "cache",
             "guard",
             "admission",
@@ -120,6 +126,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "telemetry",
+            "trace",
             "cache",
             "guard",
             "inspect",

@@ -40,6 +40,7 @@ use crate::store::Store;
 use crate::store::redis::Redis;
 use crate::telemetry::AccessLog;
 use crate::telemetry::access_log::{Sink, Writer};
+use crate::telemetry::traces::Exporter;
 use crate::upstream::Upstreams;
 pub(crate) use upgrade::Upgrader;
 
@@ -104,6 +105,7 @@ pub(crate) struct Background {
 pub(crate) struct Once {
     pub log_writer: Writer,
     pub log_sink: Sink,
+    pub trace_exporter: Exporter,
     pub spend_writer: books::Writer,
     pub demo: Option<Demo>,
     /// The process that this one takes over from.
@@ -240,6 +242,11 @@ impl BackgroundService for Background {
             // An error means that the sender is gone: the same end.
             drop(until_drained.wait_for(|drained| *drained).await);
         });
+        let mut until_last = is_drained.clone();
+        let traces = || self.reload.snapshot.load().traces.clone();
+        let tracing_requests = once.trace_exporter.run(traces, async move {
+            drop(until_last.wait_for(|drained| *drained).await);
+        });
         let mut until_the_end = is_drained.clone();
         let pace = || {
             let spending = self.reload.snapshot.load().spending;
@@ -299,7 +306,8 @@ impl BackgroundService for Background {
                 () = beside => {}
             }
         };
-        if let (Err(error), (), (), ()) = tokio::join!(logging, keeping, demonstrating, working) {
+        let logged = tokio::join!(logging, keeping, demonstrating, working, tracing_requests);
+        if let (Err(error), (), (), (), ()) = logged {
             tracing::error!(%error, "the access log was not written");
         }
         if let Some(redis) = &self.redis {

@@ -1,5 +1,7 @@
 //! Admission: may this caller call, and is there room for one more request.
 
+use std::time::Instant;
+
 use pingora_http::RequestHeader;
 
 use super::Gateway;
@@ -67,10 +69,11 @@ pub(super) async fn caller_or_session(
 /// # Errors
 /// `Overloaded` if there was no place in time, `GatewayFull` at `global_max_parallel_requests`.
 pub(super) async fn enter(gateway: &Gateway, ctx: &RequestCtx) -> Result<InFlight, GatewayError> {
+    let asked = Instant::now();
     let place =
         gateway.queue.enter(&ctx.snapshot.edge.admission, || gateway.metrics.queued()).await;
     let place = place.map_err(|queue::Overloaded| GatewayError::Overloaded)?;
     let bound = ctx.snapshot.traffic.max_parallel_requests;
     let entered = InFlight::enter(&gateway.in_flight, bound, &gateway.metrics);
-    entered.map(|entered| entered.at(place)).ok_or(GatewayError::GatewayFull)
+    entered.map(|entered| entered.at(place, asked.elapsed())).ok_or(GatewayError::GatewayFull)
 }

@@ -18,6 +18,7 @@ use super::hints::Hints;
 use super::passing::Passing;
 use super::queue::Place;
 use super::recording::Recording;
+use super::traced::Trace;
 use crate::catalog::{DeploymentId, Picture, PriceBook};
 use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
@@ -76,6 +77,8 @@ pub struct RequestCtx {
     /// Held while a stream is open.
     pub open_stream: Option<Counted>,
     pub in_flight: Option<InFlight>,
+    /// Set where requests are traced.
+    pub(super) trace: Option<Box<Trace>>,
 }
 
 /// An inference call, as intake understood it.
@@ -298,6 +301,8 @@ pub struct InFlight {
     _shown: Counted,
     /// Given back with the rest.
     _place: Option<Place>,
+    /// How long it waited for its place; `None` where there is room for any number.
+    queued: Option<Duration>,
 }
 
 impl InFlight {
@@ -308,15 +313,26 @@ impl InFlight {
         metrics: &Metrics,
     ) -> Option<Self> {
         let before = count.fetch_add(1, Ordering::AcqRel);
-        let entered = Self { count: Arc::clone(count), _shown: metrics.in_flight(), _place: None };
+        let entered = Self {
+            count: Arc::clone(count),
+            _shown: metrics.in_flight(),
+            _place: None,
+            queued: None,
+        };
         bound.is_none_or(|bound| before < bound).then_some(entered)
     }
 
-    /// The same, holding a place of the queue.
+    /// The same, holding a place of the queue for which it waited so long.
     #[must_use]
-    pub fn at(mut self, place: Option<Place>) -> Self {
+    pub fn at(mut self, place: Option<Place>, waited: Duration) -> Self {
+        self.queued = place.is_some().then_some(waited);
         self._place = place;
         self
+    }
+
+    /// How long it waited for its place.
+    pub const fn queued(&self) -> Option<Duration> {
+        self.queued
     }
 }
 
@@ -373,6 +389,7 @@ impl RequestCtx {
             charged: false,
             open_stream: None,
             in_flight: None,
+            trace: None,
         }
     }
 }

@@ -47,6 +47,7 @@ mod settle;
 mod shadow;
 mod stored;
 mod tokens;
+mod traced;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -86,6 +87,7 @@ use crate::recall::Memory;
 use crate::routing;
 use crate::snapshot::Snapshot;
 use crate::spend::Ledger;
+use crate::telemetry::traces::Tracer;
 use crate::telemetry::{AccessLog, Metrics};
 use crate::upstream::Upstreams;
 
@@ -100,6 +102,7 @@ pub struct Gateway {
     pub identities: Arc<Identities>,
     pub metrics: Arc<Metrics>,
     pub access_log: AccessLog,
+    pub tracer: Tracer,
     /// Requests that are being answered.
     pub in_flight: Arc<AtomicUsize>,
     /// Where requests wait when too many are in flight.
@@ -171,6 +174,7 @@ impl ProxyHttp for Gateway {
         ctx.client_ip = edge::client(&settings.forwarded, peer, lines);
         ctx.request_id = intake::request_id(&head.headers);
         ctx.dialect = ClientDialect::of_path(head.uri.path());
+        ctx.trace = traced::Trace::of(&ctx.snapshot, &head.headers);
         Ok(())
     }
 

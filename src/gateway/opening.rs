@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures::stream::FuturesOrdered;
 use futures::{FutureExt, StreamExt};
 use http::StatusCode;
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::Gateway;
 use super::ctx::Call;
@@ -98,6 +98,8 @@ pub(super) struct Order<'a> {
     pub overrides: crate::routing::Overrides,
     /// When the reply began, in seconds since 1970, for formats that do not say.
     pub created: u64,
+    /// What tells the provider of the trace.
+    pub trace: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl<'a> Order<'a> {
@@ -119,6 +121,7 @@ impl<'a> Order<'a> {
             model: Arc::clone(&attempt.model),
             overrides: Arc::clone(&attempt.overrides),
             created,
+            trace: Vec::new(),
         }
     }
 
@@ -222,6 +225,7 @@ async fn once(
     if let Some(whole) = order.gateway.unsealed(&snapshot.traffic, call, deployment, written) {
         outgoing = provider::request(deployment, &whole, asked).map_err(Failure::without_blame)?;
     }
+    outgoing.headers.extend_from_slice(&order.trace);
     let stream = call.stream || call.is_relayed_as_bytes();
     if deployment.target.authorisation.is_none() {
         let exchange = exchange::perform(upstreams, deployment, &outgoing, stream, bounds).await?;

@@ -405,7 +405,9 @@ impl<'r> Relay<'r> {
         let created = unix_seconds(self.ctx.started_at);
         let body = self.body(call, attempt);
         let snapshot = Arc::clone(&self.ctx.snapshot);
-        Order::new(self.gateway, snapshot, call, body, attempt, created)
+        let trace = self.ctx.trace.as_mut();
+        let trace = trace.map_or_else(Vec::new, |trace| trace.begin(&attempt.deployment));
+        Order { trace, ..Order::new(self.gateway, snapshot, call, body, attempt, created) }
     }
 
     /// Makes the attempt up to where its answer begins.
@@ -492,6 +494,7 @@ impl<'r> Relay<'r> {
             remaining_tokens: remaining("x-ratelimit-remaining-tokens"),
             ..noted(attempt, outcome, status, began)
         });
+        self.ctx.trace_attempt(&attempt.deployment, began);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Settling: when a request is over, what it was goes into the metrics and the access log.
+//! Settling: when a request is over, what it was goes into the metrics, the traces and the access log.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,11 @@ use pingora_proxy::Session;
 
 use super::Gateway;
 use super::cached::Cached;
-use super::ctx::RequestCtx;
+use super::ctx::{InFlight, RequestCtx};
 use super::error::GatewayError;
 use super::passing;
 use super::route::Route as GatewayRoute;
+use super::traced;
 use crate::admin::routes;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{
@@ -55,6 +56,7 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
         upstream: (!relayed.attempts.is_empty()).then_some(relayed.upstream),
         overhead: overhead(total, &relayed),
         ttft: relayed.first_token,
+        queued: ctx.in_flight.as_ref().and_then(InFlight::queued),
     };
     if let Some(call) = &ctx.call {
         record.stream = call.stream;
@@ -89,6 +91,7 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
     record.fallbacks = relayed.fallbacks;
     record.bytes_out = relayed.bytes_sent;
     gateway.metrics.request(&record);
+    traced::tell(gateway, ctx, &record);
     if ctx.snapshot.logs.access_log {
         gateway.access_log.request(record);
     }

@@ -340,6 +340,13 @@ impl Quota {
         (spent >= budget.max).then_some(resets)
     }
 
+    /// What of a budget is spent as far as this process has heard, and when it starts anew; `None`:
+    /// nobody who counts on it has called yet. Asks nobody.
+    #[must_use]
+    pub fn seen(&self, claim: &Claim, zone: &TimeZone) -> Option<(Usd, Option<Timestamp>)> {
+        self.memory.spent(&claim.scope, claim.account_period(), Timestamp::now(), zone)
+    }
+
     /// Adds a cost to a budget that nobody claimed.
     pub fn charge(&self, claim: &Claim, cost: Usd, zone: &TimeZone) {
         self.memory.charge(claim, cost, self.now(), zone);

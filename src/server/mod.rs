@@ -1,5 +1,7 @@
 //! Builds the Pingora server: the only place where all parts meet.
 
+mod budgets;
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -17,7 +19,7 @@ use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::admin::{Admin, Stores};
+use crate::admin::{self, Admin, Stores};
 use crate::admission::Counters;
 use crate::background::{Background, Once, Upgrader};
 use crate::books::{self, Books, Count, Level, Link};
@@ -44,7 +46,8 @@ use crate::store::redis::Redis;
 use crate::store::{self, Database, Store};
 use crate::telemetry::access_log::Sink;
 use crate::telemetry::metrics::{Scrape, names};
-use crate::telemetry::{AccessLog, Metrics};
+use crate::telemetry::traces::{self, Tracer};
+use crate::telemetry::{AccessLog, DeploymentState, Metrics};
 use crate::upstream::Upstreams;
 
 /// How the server is to run: what the command line says.
@@ -140,6 +143,8 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), started));
     let (access_log, log_writer) = AccessLog::new(metrics.access_log_dropped());
     let log_sink = log_sink(&snapshot)?;
+    let traces_queued = snapshot.traces.as_ref().map_or(traces::QUEUE, |traces| traces.queue);
+    let (tracer, trace_exporter) = Tracer::new(traces_queued, metrics.traces());
     let in_flight = Arc::new(AtomicUsize::new(0));
     let draining = Arc::new(AtomicBool::new(false));
     let store = Arc::new(Store::new(Database::new(snapshot.store.place.clone())));
@@ -193,12 +198,30 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     metrics.on_scrape(move |scrape| {
         for deployment in scraped.snapshot.load().catalog.deployments() {
             let health = scraped.deployment(&deployment.id);
-            scrape.deployment(deployment, health.state);
+            scrape.deployment(deployment, health.state, health.cooldown_left);
             if let Some(well) = health.well {
                 scrape.check(deployment, well);
             }
         }
     });
+    let scraped = Arc::clone(&view);
+    metrics.on_scrape(move |scrape| {
+        for group in admin::Source::groups(&*scraped) {
+            let rests = |one: &&admin::DeploymentHealth| one.state == DeploymentState::Down;
+            let (all, down) = (group.deployments.len(), group.deployments.iter().filter(rests));
+            scrape.value(&names::GROUP_DEPLOYMENTS, &[&group.name], all as f64);
+            let available = all - down.count();
+            scrape.value(&names::GROUP_AVAILABLE, &[&group.name], available as f64);
+        }
+    });
+    let shown = Arc::clone(&snapshot);
+    metrics.shown_by(move || Arc::clone(&shown.load().shown));
+    let (queued, traced) = (access_log.clone(), tracer.clone());
+    metrics.on_scrape(move |scrape| {
+        scrape.value(&names::ACCESS_LOG_QUEUED, &[], queued.waiting() as f64);
+        scrape.value(&names::TRACES_QUEUED, &[], traced.waiting() as f64);
+    });
+    budgets::tell(&metrics, &snapshot, &keys, &quota);
     let since = started.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let known = Known::new(options.outline, options.files, &snapshot.load().catalog);
     let reload = Arc::new(Reload {
@@ -238,6 +261,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         identities: Arc::clone(&identities),
         metrics,
         access_log: access_log.clone(),
+        tracer,
         in_flight: Arc::clone(&in_flight),
         queue: Arc::default(),
         fetcher: Arc::default(),
@@ -329,6 +353,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         once: Mutex::new(Some(Once {
             log_writer,
             log_sink,
+            trace_exporter,
             spend_writer: writer,
             demo: options.demo,
             predecessor,

@@ -1,10 +1,11 @@
 //! What is known of a request afterwards, and who is told.
 //!
 //! The gateway fills one [`RequestRecord`] and, when the request is over, hands it to the metrics
-//! (a few atomic adds) and then to the access log (a bounded queue; a background writer turns it
-//! into a line). Neither waits, neither can fail the request.
+//! (a few atomic adds), to the traces where they are on, and then to the access log (bounded queues;
+//! background writers turn it into spans and a line). None waits, none can fail the request.
 //!
-//! Nothing here knows prompts, replies or keys: a record has no field for them.
+//! Nothing here knows prompts, replies or keys: a record has no field for them. What a span may hold of
+//! a prompt, because the operator asks for it, the gateway hands over beside the record.
 
 pub mod access_log;
 mod live;
@@ -15,6 +16,7 @@ mod record;
 #[cfg(test)]
 mod sample;
 mod timestamp;
+pub mod traces;
 
 pub use access_log::AccessLog;
 pub use live::{Live, Seen, Watch};

@@ -127,6 +127,8 @@ pub struct Durations {
     pub overhead: Duration,
     /// From the request's first byte to the first frame with content.
     pub ttft: Option<Duration>,
+    /// Spent waiting for a place among those in flight; `None` where nothing bounds them.
+    pub queued: Option<Duration>,
 }
 
 /// The deployment that answered.

@@ -47,6 +47,7 @@ pub(crate) fn answered() -> RequestRecord {
         upstream: Some(Duration::from_millis(249)),
         overhead: Duration::from_micros(300),
         ttft: Some(Duration::from_millis(80)),
+        queued: None,
     };
     record.path = "/chat/completions".into();
     record.status = 200;

@@ -10,6 +10,7 @@
 mod harness;
 
 mod bedrock;
+mod boards;
 mod bodies;
 mod cache;
 mod clouds;
@@ -37,6 +38,7 @@ mod mounts;
 mod nginx;
 mod passing;
 mod process;
+mod prometheus;
 mod providers;
 mod quota;
 mod realtime;
@@ -53,6 +55,7 @@ mod spend;
 mod stored;
 mod stores;
 mod streaming;
+mod traces;
 mod transport;
 mod ui;
 mod upgrade;

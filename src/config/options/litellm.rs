@@ -38,7 +38,18 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
             "access log to `log_file_path`, not standard output",
         ),
         on("log_file_path", Kind::Text, "", "the file for `log_to_file`"),
-        on("callbacks", Kind::List, "[]", "`prometheus` is always on; no other is called yet"),
+        on(
+            "callbacks",
+            Kind::List,
+            "[]",
+            "`otel` sends traces; `prometheus` is always on; no other is called yet",
+        ),
+        on(
+            "forward_traceparent_to_llm_provider",
+            Kind::Flag,
+            "true",
+            "providers are told of the trace, where `otel` is on",
+        ),
         on(
             "success_callback",
             Kind::List,
@@ -160,19 +171,39 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
         later("priority_reservation", "requests are served as they come"),
         later("priority_reservation_settings", "requests are served as they come"),
         later("disable_end_user_cost_tracking", "costs are not kept by end user"),
-        later("disable_end_user_cost_tracking_prometheus_only", "costs are not kept by end user"),
-        later("prometheus_metrics_config", ALL_METRICS),
-        later("prometheus_exclude_metrics", ALL_METRICS),
-        later("prometheus_exclude_labels", ALL_METRICS),
-        later("prometheus_initialize_budget_metrics", ALL_METRICS),
-        later("custom_prometheus_metadata_labels", ALL_METRICS),
-        later("custom_prometheus_tags", ALL_METRICS),
+        ignored(
+            "disable_end_user_cost_tracking_prometheus_only",
+            "no metric has a label for the end user",
+        ),
+        on(
+            "prometheus_metrics_config",
+            Kind::List,
+            "",
+            "of LiteLLM's metrics, only these are served",
+        ),
+        on("prometheus_exclude_metrics", Kind::List, "[]", "metrics that are not served"),
+        on("prometheus_exclude_labels", Kind::List, "[]", "labels that metrics do not have"),
+        later("prometheus_initialize_budget_metrics", "budgets are shown of those who have called"),
+        later("custom_prometheus_metadata_labels", LABELS),
+        later("custom_prometheus_tags", LABELS),
         later("force_ipv4", "IPv4 and IPv6 addresses are both used"),
         later("ssl_certificate", "no client certificate is shown to providers"),
         later("anthropic_sse_ping_interval_seconds", "`heartbeat` holds for every stream"),
         later("enable_json_schema_validation", "replies are passed on unchecked"),
         later("mcp_aliases", "no MCP server is offered"),
         later("default_fallback_model", "write `default_fallbacks`"),
+    ],
+};
+
+/// An entry of `prometheus_metrics_config`.
+pub(crate) const METRICS_GROUP: Table = Table {
+    name: "prometheus_metrics_config",
+    place: "An entry of `prometheus_metrics_config`",
+    open: false,
+    options: &[
+        on("group", Kind::Text, "", "for people"),
+        on("metrics", Kind::List, "", "the metrics that are served, with or without `_total`"),
+        on("include_labels", Kind::List, "", "the labels that they have; default: all"),
     ],
 };
 
@@ -257,5 +288,5 @@ const NOT_BY_MEANING: &str = "a reply is kept for requests that ask the very sam
 const TWO_PLACES: &str = "replies are kept in memory or in Redis";
 const NO_KEYS: &str = "every key is made as it is asked for";
 const NO_CALLBACK: &str = "no callback is called";
-const ALL_METRICS: &str = "every metric is served, with a bound on its labels";
+const LABELS: &str = "metrics have the labels that are documented";
 const NO_DIALECT_CHOICE: &str = "the endpoint and the provider decide which API is called";

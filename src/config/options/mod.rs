@@ -23,7 +23,7 @@ pub(crate) use guardrails::{
 pub(crate) use issuing::{KEY_BOUNDS, KEY_DEFAULTS, TEAM_DEFAULTS, USER_DEFAULTS};
 pub(crate) use keys::{KEY, KEY_BUDGET, KEY_RATE_LIMIT};
 pub(crate) use limits::{API_BASE, BUDGET, CIRCUIT_BREAKER, PASS_THROUGH, RATE_LIMIT};
-pub(crate) use litellm::{CACHE_PARAMS, LITELLM_SETTINGS};
+pub(crate) use litellm::{CACHE_PARAMS, LITELLM_SETTINGS, METRICS_GROUP};
 pub(crate) use router::{
     ALLOWED_FAILS_POLICY, CUSTOM_ROUTING, HEDGING, RETRY_POLICY, ROUTER, ROUTER_SETTINGS,
     ROUTING_GROUP, STRATEGY_ARGS,
@@ -128,7 +128,7 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 43] = [
+pub const TABLES: [&Table; 44] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
@@ -142,6 +142,7 @@ pub const TABLES: [&Table; 43] = [
     &ROUTER,
     &LITELLM_SETTINGS,
     &CACHE_PARAMS,
+    &METRICS_GROUP,
     &KEY_DEFAULTS,
     &KEY_BOUNDS,
     &USER_DEFAULTS,

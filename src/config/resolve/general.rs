@@ -253,11 +253,14 @@ fn level(written: &str) -> Option<&'static str> {
     LEVELS.into_iter().find(|level| *level == ours)
 }
 
-/// Metrics need no callback; every other one is named in one warning for each option.
+/// Metrics need no callback, and traces have settings of their own.
+const HERE: [&str; 2] = ["prometheus", "otel"];
+
+/// Every other callback is named in one warning for each option.
 fn callbacks(litellm: &mut Section<'_>) {
     for name in ["callbacks", "success_callback", "failure_callback"] {
         let Some(texts) = litellm.texts(name) else { continue };
-        let others: Vec<_> = texts.iter().filter(|at| at.value != "prometheus").collect();
+        let others: Vec<_> = texts.iter().filter(|at| !HERE.contains(&at.value)).collect();
         let Some(first) = others.first() else { continue };
         let listed: Vec<_> = others.iter().map(|at| format!("`{}`", at.value)).collect();
         let (listed, is) = (listed.join(", "), if others.len() == 1 { "is" } else { "are" });

@@ -31,9 +31,11 @@ mod rate_limits;
 mod regions;
 mod router;
 mod rules;
+mod shown;
 mod spending;
 mod store;
 mod strategies;
+mod traces;
 mod vendor;
 mod weights;
 
@@ -100,6 +102,8 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let fetching = fetching::fetching(&mut sections, context);
     let edge = edge::edge(&mut sections);
     let logs = general::logs(&mut sections, context);
+    let shown = shown::read(&mut sections);
+    let traces = traces::read(&mut sections, context);
     let store = store::store(&mut sections, context);
     let spending = spending::spending(&mut sections.general);
     let mut admission = quota::policy(&mut sections);
@@ -187,6 +191,8 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         edge,
         checks,
         logs,
+        shown,
+        traces,
         store,
         spending,
         cache,

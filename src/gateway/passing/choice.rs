@@ -75,6 +75,7 @@ impl Passing {
     /// Records that the deployment could not be reached, or broke off.
     pub(super) fn failed(&mut self, gateway: &Gateway, ctx: &mut RequestCtx, failure: Failure) {
         let Some(attempt) = self.attempt.take() else { return };
+        ctx.trace_attempt(&attempt.deployment, self.began);
         let settings = &ctx.snapshot.routing;
         let outcome = Outcome::Failed(failure.class);
         ctx.relayed.attempts.push(noted(&attempt, outcome, failure.status, self.began));

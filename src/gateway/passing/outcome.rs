@@ -52,6 +52,7 @@ impl Passing {
         self.plan.succeeded(attempt, &gateway.routing, Instant::now());
         let noted = noted(attempt, Outcome::Success, Some(status), self.began);
         ctx.relayed.attempts.push(noted);
+        ctx.trace_attempt(&deployment, self.began);
         self.succeeded = head.status.is_success();
         if self.succeeded || head.status == StatusCode::SWITCHING_PROTOCOLS {
             let received_bytes = self.received_bytes as u64;

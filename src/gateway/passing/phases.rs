@@ -44,7 +44,13 @@ pub(in crate::gateway) async fn write_head(
 ) -> pingora_core::Result<()> {
     let Some(passing) = &mut ctx.passing else { return Ok(()) };
     let written = match passing.write_head(head) {
-        Ok(()) => passing.authorise(gateway, head).await,
+        Ok(()) => {
+            // In the place of what the client sent of it.
+            for (name, value) in passing.traced(ctx.trace.as_deref_mut()) {
+                heads::set(head, name, value);
+            }
+            passing.authorise(gateway, head).await
+        }
         Err(refusal) => Err(refusal),
     };
     written.map_err(|refusal| passing.stop(refusal))

@@ -2,12 +2,13 @@
 //! credentials; the body as it is, counted and looked at for the model that it names.
 
 use bytes::Bytes;
-use http::Uri;
+use http::{HeaderName, HeaderValue, Uri};
 use pingora_http::RequestHeader;
 
 use super::{Passing, Way, heads};
 use crate::gateway::Gateway;
 use crate::gateway::error::GatewayError;
+use crate::gateway::traced::Trace;
 use crate::identity::Unsigned;
 
 impl Passing {
@@ -32,6 +33,12 @@ impl Passing {
         head.set_uri(uri);
         heads::request(head, deployment, self.authority.as_ref(), forwards);
         Ok(())
+    }
+
+    /// An attempt begins; the headers that tell its provider of the trace.
+    pub(super) fn traced(&self, trace: Option<&mut Trace>) -> Vec<(HeaderName, HeaderValue)> {
+        let begun = trace.zip(self.attempt.as_ref());
+        begun.map_or_else(Vec::new, |(trace, attempt)| trace.begin(&attempt.deployment))
     }
 
     /// The headers that only the sending of a request tells.

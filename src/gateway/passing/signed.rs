@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{self, HeaderName};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use pingora_core::protocols::http::HttpTask;
 use pingora_core::{Error, ErrorType};
@@ -103,7 +103,8 @@ impl Passing {
         let asked = session.req_header().clone();
         loop {
             self.choose(gateway, ctx).await?;
-            match self.exchange(gateway, session, &asked, &body, bounds).await? {
+            let trace = self.traced(ctx.trace.as_deref_mut());
+            match self.exchange(gateway, session, (&asked, trace), &body, bounds).await? {
                 Ok((path, exchange)) => {
                     return self.pass_on(gateway, session, ctx, &path, exchange, idle).await;
                 }
@@ -124,7 +125,7 @@ impl Passing {
         &self,
         gateway: &Gateway,
         session: &mut Session,
-        asked: &RequestHeader,
+        (asked, trace): (&RequestHeader, Vec<(HeaderName, HeaderValue)>),
         body: &Bytes,
         bounds: Bounds,
     ) -> Result<Result<(String, Exchange), Failure>, Cut> {
@@ -137,7 +138,9 @@ impl Passing {
         let named = head.headers.iter().filter(|(name, _)| {
             !OF_CONNECTION.contains(name) && !OF_SIGNATURE.contains(&name.as_str())
         });
-        let headers = named.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let named = named.map(|(name, value)| (name.clone(), value.clone()));
+        // Of two of the same name the later one is sent.
+        let headers = named.chain(trace).collect();
         let method = head.method.clone();
         let sending = Sending { method, rest: Vec::new(), whole_head: true };
         let mut outgoing = Outgoing {
@@ -260,7 +263,7 @@ fn answer(
             parts.headers.insert(header::CONTENT_LENGTH, length);
         }
         None if session.req_header().version == http::Version::HTTP_11 => {
-            let chunked = http::HeaderValue::from_static("chunked");
+            let chunked = HeaderValue::from_static("chunked");
             parts.headers.insert(header::TRANSFER_ENCODING, chunked);
         }
         None => {}

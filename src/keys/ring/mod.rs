@@ -494,6 +494,15 @@ impl KeyRing {
         self.tags.forget_all();
     }
 
+    /// The holders of keys that are kept now, those of the configuration file as they were joined
+    /// with their records. Walks through all of them: for metrics.
+    #[must_use]
+    pub fn known(&self) -> Vec<Arc<Principal>> {
+        let of = |known: Known<Principal>| known.answer.ok().flatten();
+        let found = self.keys.iter().filter_map(|(_, known)| of(known));
+        found.chain(self.of_file.iter().filter_map(|(_, known)| of(known.joined))).collect()
+    }
+
     /// For metrics.
     #[must_use]
     pub fn stats(&self) -> Stats {

@@ -79,6 +79,12 @@ impl AccessLog {
         }
     }
 
+    /// How many lines wait to be written.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
     /// Makes the writer close its file and open the path anew, after a log rotation moved it.
     pub fn reopen(&self) {
         self.reopen.wanted.store(true, Ordering::Release);

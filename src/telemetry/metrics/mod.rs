@@ -10,6 +10,7 @@ mod families;
 pub mod names;
 mod scrape;
 mod series;
+mod shown;
 mod status;
 
 use std::sync::{Arc, OnceLock};
@@ -24,7 +25,9 @@ pub use self::scrape::{DeploymentState, Scrape};
 use self::series::{DeploymentSeries, KeyLabels, OTHER, RequestSeries, Table};
 use super::live::Live;
 use super::record::{Attempt, CacheUse, Outcome, RequestRecord, Route, Served};
+use super::traces;
 use crate::keys::KeyHash;
+use crate::snapshot::Shown;
 
 /// The most models behind wildcards that get a label value of their own.
 const WILDCARD_MODELS_MAX: usize = 500;
@@ -33,6 +36,7 @@ const KEYS_MAX: usize = 1_000;
 /// One for each class of failure, success and cancelled, with room to spare.
 const OUTCOMES_MAX: usize = 32;
 
+type ShownBy = Box<dyn Fn() -> Arc<Shown> + Send + Sync>;
 type Scraper = Box<dyn Fn(&mut Scrape) + Send + Sync>;
 
 /// All metrics of the process.
@@ -46,6 +50,7 @@ pub struct Metrics {
     keys: RwLock<FxHashSet<KeyHash>>,
     scrapers: Mutex<Vec<Scraper>>,
     live: Arc<Live>,
+    shown: OnceLock<ShownBy>,
 }
 
 impl Metrics {
@@ -72,6 +77,7 @@ impl Metrics {
             keys: RwLock::default(),
             scrapers: Mutex::default(),
             live: Arc::default(),
+            shown: OnceLock::new(),
         }
     }
 
@@ -328,10 +334,23 @@ impl Metrics {
         self.families.access_log_dropped.clone()
     }
 
+    /// The counters of traces, for their queue to count on.
+    #[must_use]
+    pub fn traces(&self) -> traces::Counts {
+        let of = |result| self.families.traces.with_label_values(&[result]);
+        traces::Counts { exported: of("exported"), dropped: of("dropped"), failed: of("failed") }
+    }
+
     /// Adds a source of values that are computed at each scrape, such as the states of
     /// deployments. It is called with a lock held: it must not call back into the metrics.
     pub fn on_scrape(&self, scraper: impl Fn(&mut Scrape) + Send + Sync + 'static) {
         self.scrapers.lock().push(Box::new(scraper));
+    }
+
+    /// Says what of the page is served; asked at each scrape. Until then it is all of it.
+    pub fn shown_by(&self, shown: impl Fn() -> Arc<Shown> + Send + Sync + 'static) {
+        // Whoever was first goes on being asked: there is one configuration.
+        self.shown.set(Box::new(shown)).ok();
     }
 
     /// The page in Prometheus' text format.
@@ -344,6 +363,9 @@ impl Metrics {
         }
         let mut families = self.registry.gather();
         families.extend(scrape.into_families());
+        if let Some(shown) = self.shown.get() {
+            families = shown::apply(&shown(), families);
+        }
         families.sort_by(|a, b| a.name().cmp(b.name()));
         TextEncoder::new().encode_to_string(&families).unwrap_or_else(|error| {
             // Only an empty family can fail, and the registry leaves those out.

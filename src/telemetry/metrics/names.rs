@@ -102,6 +102,11 @@ families! {
     TTFT = "litellm_llm_api_time_to_first_token_metric", Kind::Seconds(REQUEST_SECONDS),
         ANSWERED,
         "From a streamed request's first byte to the first frame with content, in seconds.";
+    QUEUE_TIME = "litellm_request_queue_time_seconds", Kind::Seconds(OVERHEAD_SECONDS),
+        ANSWERED,
+        "How long a request waited for a place because too many were in flight, in seconds; only where `max_in_flight` bounds them.";
+    LLM_REQUESTS = "litellm_requests_metric_total", Kind::Counter, ANSWERED_TO_KEY,
+        "Inference requests that were answered in full.";
     IN_FLIGHT = "litellm_in_flight_requests", Kind::Gauge, &[], "Inference requests being served.";
 
     // Tokens and money.
@@ -138,6 +143,16 @@ families! {
         "0: healthy, 1: failed lately or on probation, 2: cooling down.";
     DEPLOYMENT_WELL = "tollgate_deployment_health_check", Kind::ScrapeGauge, DEPLOYMENT,
         "1 if the last health check of a deployment succeeded, else 0; only of those that are checked.";
+    COOLDOWN_LEFT = "tollgate_deployment_cooldown_seconds", Kind::ScrapeGauge, DEPLOYMENT,
+        "How long a deployment will still cool down, in seconds; 0 for one that does not.";
+    DEPLOYMENT_RPM = "litellm_deployment_rpm_limit", Kind::ScrapeGauge, DEPLOYMENT,
+        "Requests that a deployment may be sent in a minute, where that is configured.";
+    DEPLOYMENT_TPM = "litellm_deployment_tpm_limit", Kind::ScrapeGauge, DEPLOYMENT,
+        "Tokens that a deployment may be sent in a minute, where that is configured.";
+    GROUP_DEPLOYMENTS = "tollgate_group_deployments", Kind::ScrapeGauge, &["model_group"],
+        "Deployments of a model group.";
+    GROUP_AVAILABLE = "tollgate_group_available_deployments", Kind::ScrapeGauge,
+        &["model_group"], "Deployments of a model group that are not cooling down.";
     DEPLOYMENT_REQUESTS = "litellm_deployment_total_requests_total", Kind::Counter,
         DEPLOYMENT_IN_GROUP, "Attempts on a deployment that ended.";
     DEPLOYMENT_SUCCESSES = "litellm_deployment_success_responses_total", Kind::Counter,
@@ -186,6 +201,12 @@ families! {
         "Body bytes written to clients of inference.";
     ACCESS_LOG_DROPPED = "tollgate_access_log_dropped_total", Kind::Counter, &[],
         "Access-log lines lost because the queue was full or the file could not be written.";
+    ACCESS_LOG_QUEUED = "tollgate_access_log_queued", Kind::ScrapeGauge, &[],
+        "Access-log lines that wait to be written.";
+    TRACES = "tollgate_traces_total", Kind::Counter, &["result"],
+        "Requests that were to be traced: `exported`, `dropped` (the queue was full) or `failed` (the collector did not take them).";
+    TRACES_QUEUED = "tollgate_traces_queued", Kind::ScrapeGauge, &[],
+        "Traced requests that wait to be sent.";
     KEYS_KNOWN = "tollgate_known_keys", Kind::ScrapeGauge, &[],
         "Virtual keys that are kept in memory, those included that are known not to exist.";
     KEY_LOOKUPS = "tollgate_key_lookups_total", Kind::ScrapeCounter, &["result"],
@@ -223,6 +244,36 @@ families! {
         "Settlements that wait for Redis.";
     ALERTS = "tollgate_budget_alerts_total", Kind::ScrapeCounter, &["result"],
         "Alerts of budgets: `sent`, `failed` or `dropped`.";
+
+    // Budgets, of those who have called since the process started.
+    KEY_BUDGET_LEFT = "litellm_remaining_api_key_budget_metric", Kind::ScrapeGauge,
+        &["hashed_api_key", "api_key_alias"], "What a key may still spend in the present period, in US dollars.";
+    KEY_BUDGET = "litellm_api_key_max_budget_metric", Kind::ScrapeGauge,
+        &["hashed_api_key", "api_key_alias"], "The budget of a key, in US dollars.";
+    KEY_BUDGET_HOURS = "litellm_api_key_budget_remaining_hours_metric", Kind::ScrapeGauge,
+        &["hashed_api_key", "api_key_alias"], "Hours until the budget of a key starts anew.";
+    TEAM_BUDGET_LEFT = "litellm_remaining_team_budget_metric", Kind::ScrapeGauge,
+        &["team", "team_alias"], "What a team may still spend in the present period, in US dollars.";
+    TEAM_BUDGET = "litellm_team_max_budget_metric", Kind::ScrapeGauge,
+        &["team", "team_alias"], "The budget of a team, in US dollars.";
+    TEAM_BUDGET_HOURS = "litellm_team_budget_remaining_hours_metric", Kind::ScrapeGauge,
+        &["team", "team_alias"], "Hours until the budget of a team starts anew.";
+    USER_BUDGET_LEFT = "litellm_remaining_user_budget_metric", Kind::ScrapeGauge,
+        &["user"], "What a user may still spend in the present period, in US dollars.";
+    USER_BUDGET = "litellm_user_max_budget_metric", Kind::ScrapeGauge,
+        &["user"], "The budget of a user, in US dollars.";
+    USER_BUDGET_HOURS = "litellm_user_budget_remaining_hours_metric", Kind::ScrapeGauge,
+        &["user"], "Hours until the budget of a user starts anew.";
+    ORG_BUDGET_LEFT = "litellm_remaining_org_budget_metric", Kind::ScrapeGauge,
+        &["org_id", "org_alias"], "What an organisation may still spend in the present period, in US dollars.";
+    ORG_BUDGET = "litellm_org_max_budget_metric", Kind::ScrapeGauge,
+        &["org_id", "org_alias"], "The budget of an organisation, in US dollars.";
+    ORG_BUDGET_HOURS = "litellm_org_budget_remaining_hours_metric", Kind::ScrapeGauge,
+        &["org_id", "org_alias"], "Hours until the budget of an organisation starts anew.";
+    PROVIDER_BUDGET_LEFT = "litellm_provider_remaining_budget_metric", Kind::ScrapeGauge,
+        &["api_provider"], "What a provider may still cost in the present period, in US dollars.";
+    BUDGETS_LEFT_OUT = "tollgate_budgets_left_out", Kind::ScrapeGauge, &[],
+        "Budgets without a series because the bound was reached: those of which the largest share is left.";
 
     CONFIG_LOADED = "tollgate_config_last_reload_success_timestamp_seconds", Kind::Gauge, &[],
         "When the configuration was last read without an error, in seconds since 1970.";

@@ -1,5 +1,7 @@
 //! Values that are computed when somebody scrapes, so that they cost nothing otherwise.
 
+use std::time::Duration;
+
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 use prometheus::{CounterVec, GaugeVec, Opts};
@@ -35,9 +37,25 @@ impl Scrape {
         Self { gauges: Vec::new(), counters: Vec::new() }
     }
 
-    /// Reports the state of one deployment.
-    pub fn deployment(&mut self, deployment: &Deployment, state: DeploymentState) {
-        self.value(&names::DEPLOYMENT_STATE, &labels(deployment), f64::from(state as u8));
+    /// Reports the state of one deployment: for how long it still cools down if it does, and what
+    /// its limits are.
+    pub fn deployment(
+        &mut self,
+        deployment: &Deployment,
+        state: DeploymentState,
+        cooldown_left: Option<Duration>,
+    ) {
+        let labels = labels(deployment);
+        self.value(&names::DEPLOYMENT_STATE, &labels, f64::from(state as u8));
+        let left = cooldown_left.unwrap_or_default();
+        self.value(&names::COOLDOWN_LEFT, &labels, left.as_secs_f64());
+        for (family, limit) in
+            [(&names::DEPLOYMENT_RPM, deployment.rpm), (&names::DEPLOYMENT_TPM, deployment.tpm)]
+        {
+            if let Some(limit) = limit {
+                self.value(family, &labels, limit as f64);
+            }
+        }
     }
 
     /// Reports what the last health check of one deployment found.

@@ -87,6 +87,8 @@ pub(super) struct RequestSeries {
     overhead: Histogram,
     llm_api_latency: OnceLock<Histogram>,
     ttft: OnceLock<Histogram>,
+    queue_time: OnceLock<Histogram>,
+    answered: OnceLock<IntCounter>,
     tokens: OnceLock<Box<TokenSeries>>,
 }
 
@@ -108,6 +110,8 @@ impl RequestSeries {
             overhead: families.overhead_latency.with_label_values(&answered),
             llm_api_latency: OnceLock::new(),
             ttft: OnceLock::new(),
+            queue_time: OnceLock::new(),
+            answered: OnceLock::new(),
             tokens: OnceLock::new(),
         }
     }
@@ -139,9 +143,18 @@ impl RequestSeries {
                 .get_or_init(|| families.ttft.with_label_values(&answered))
                 .observe(ttft.as_secs_f64());
         }
+        if let Some(queued) = times.queued {
+            self.queue_time
+                .get_or_init(|| families.queue_time.with_label_values(&answered))
+                .observe(queued.as_secs_f64());
+        }
+        let to_key = [group, model, id, provider, hash, alias, team, team_alias, user];
+        if !record.failed() {
+            let requests = || families.llm_requests.with_label_values(&to_key);
+            self.answered.get_or_init(requests).inc();
+        }
         let Some(usage) = &record.usage else { return };
         let tokens = self.tokens.get_or_init(|| {
-            let to_key = [group, model, id, provider, hash, alias, team, team_alias, user];
             Box::new(TokenSeries {
                 input: families.input_tokens.with_label_values(&to_key),
                 output: families.output_tokens.with_label_values(&to_key),

@@ -162,6 +162,58 @@ fn gauges_go_down_with_their_guards() {
 }
 
 #[test]
+fn only_requests_that_went_well_count_as_answered_and_only_bounded_ones_as_queued() {
+    let metrics = metrics();
+    metrics.request(&sample::refused());
+    assert!(!metrics.render().contains("litellm_request_queue_time_seconds"));
+    let mut record = sample::answered();
+    record.durations.queued = Some(Duration::from_millis(40));
+    metrics.request(&record);
+    let page = metrics.render();
+    assert_eq!(value(&page, "litellm_requests_metric_total", &["model_id=\"dep-1\""]), 1.0);
+    let waited = value(&page, "litellm_request_queue_time_seconds_sum", &["model_id=\"dep-1\""]);
+    assert!((waited - 0.04).abs() < 1e-9, "{waited}");
+}
+
+#[test]
+fn what_is_left_out_is_merged_into_what_stays() {
+    let metrics = metrics();
+    let shown = Arc::new(Mutex::new(Arc::new(Shown::default())));
+    let asked = Arc::clone(&shown);
+    metrics.shown_by(move || Arc::clone(&asked.lock()));
+    let mut other = sample::answered();
+    other.served = sample::after_fallback().served;
+    metrics.request(&sample::answered());
+    metrics.request(&other);
+    let set = |new: Shown| *shown.lock() = Arc::new(new);
+    let names = |all: &[&str]| all.iter().map(|&one| one.into()).collect::<Vec<Box<str>>>();
+    let whole = metrics.render();
+    assert_eq!(whole.matches("litellm_spend_metric_total{").count(), 2);
+
+    set(Shown { without_labels: names(&["model", "model_id"]), ..Shown::default() });
+    let page = metrics.render();
+    assert!(!page.contains("model_id=") && page.contains("requested_model=\"gpt\""), "{page}");
+    assert_eq!(value(&page, "litellm_input_tokens_metric_total", &[]), 200.0);
+    assert_eq!(value(&page, "litellm_request_total_latency_metric_count", &[]), 2.0);
+    assert_eq!(value(&page, "litellm_request_total_latency_metric_sum", &[]), 0.5);
+    let bucket = value(&page, "litellm_request_total_latency_metric_bucket", &["le=\"0.25\""]);
+    assert_eq!(bucket, 2.0);
+
+    set(Shown { without_metrics: names(&["litellm_spend_metric"]), ..Shown::default() });
+    let page = metrics.render();
+    assert!(!page.contains("litellm_spend_metric") && page.contains("litellm_input_tokens"));
+
+    let only = [("litellm_spend_metric".into(), crate::snapshot::Labels::Only(names(&["team"])))];
+    set(Shown { only: Some(only.into()), ..Shown::default() });
+    let page = metrics.render();
+    let theirs: Vec<_> = page.lines().filter(|line| line.starts_with("litellm_")).collect();
+    assert_eq!(theirs, ["litellm_spend_metric_total{team=\"\"} 0.00075"], "{page}");
+    assert!(page.contains("tollgate_attempts_total"), "ours are not LiteLLM's to choose");
+    set(Shown::default());
+    assert_eq!(metrics.render().matches("litellm_spend_metric_total{").count(), 2);
+}
+
+#[test]
 fn states_are_asked_for_at_each_scrape() {
     let metrics = metrics();
     let deployment = sample::deployment("dep-1", "gpt-4o");
@@ -169,12 +221,16 @@ fn states_are_asked_for_at_each_scrape() {
     let seen = Arc::clone(&rests);
     metrics.on_scrape(move |scrape| {
         let state = if *seen.lock() { DeploymentState::Down } else { DeploymentState::Healthy };
-        scrape.deployment(&deployment, state);
+        let left = (state == DeploymentState::Down).then(|| Duration::from_millis(1_500));
+        scrape.deployment(&deployment, state, left);
     });
     let state = |page: &str| value(page, "litellm_deployment_state", &["model_id=\"dep-1\""]);
-    assert_eq!(state(&metrics.render()), 2.0);
+    let left = |page: &str| value(page, "tollgate_deployment_cooldown_seconds", &[]);
+    let page = metrics.render();
+    assert_eq!((state(&page), left(&page)), (2.0, 1.5));
     *rests.lock() = false;
-    assert_eq!(state(&metrics.render()), 0.0);
+    let page = metrics.render();
+    assert_eq!((state(&page), left(&page)), (0.0, 0.0));
 }
 
 #[test]

@@ -1,0 +1,275 @@
+//! Sends spans to a collector: OTLP, protobuf over HTTP, in batches.
+//!
+//! What a collector refuses for the moment (429, 502, 503, 504, or no answer at all) is sent again,
+//! after a pause that doubles or that it names; what it refuses for good is counted as failed. When
+//! the process ends, what still waits is sent once.
+
+use std::error::Error;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use prost::Message;
+use reqwest::redirect::Policy;
+use tokio::sync::{Notify, mpsc};
+
+use super::otlp::{
+    AnyValue, KeyValue, Request, Resource, ResourceSpans, Response, Scope, ScopeSpans, Value,
+};
+use super::{Counts, Traced, spans};
+use crate::trace::Settings;
+
+/// Attempts for each batch.
+const ATTEMPTS: u32 = 4;
+/// The pause before the second attempt; each further one is twice as long.
+const PAUSE: Duration = Duration::from_secs(1);
+/// A collector that wants to be left alone for longer is asked again all the same: more would wait
+/// meanwhile than fits.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// How long what still waits may take to be sent when the process ends.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest answer that is read.
+const ANSWER_MAX: usize = 64 * 1024;
+/// The conventions that the attributes follow.
+const SCHEMA: &str = "https://opentelemetry.io/schemas/1.37.0";
+
+/// The end of the queue that the background task holds.
+pub struct Exporter {
+    queue: mpsc::Receiver<Box<Traced>>,
+    full: Arc<Notify>,
+    counts: Counts,
+}
+
+/// Why a batch was not taken.
+enum Refusal {
+    /// For now; perhaps with the time to wait.
+    ForNow(String, Option<Duration>),
+    ForGood(String),
+}
+
+impl Exporter {
+    pub(super) const fn new(
+        queue: mpsc::Receiver<Box<Traced>>,
+        full: Arc<Notify>,
+        counts: Counts,
+    ) -> Self {
+        Self { queue, full, counts }
+    }
+
+    /// Sends what comes until `shutdown` completes, then what still waits. `settings` are those in
+    /// force, asked for each batch; while there are none, what comes is thrown away.
+    pub async fn run(
+        mut self,
+        settings: impl Fn() -> Option<Arc<Settings>>,
+        shutdown: impl Future<Output = ()>,
+    ) {
+        let mut shutdown = pin!(shutdown);
+        let mut sender = Sender { client: None, counts: self.counts.clone(), is_broken: false };
+        let mut batch = Vec::new();
+        loop {
+            tokio::select! {
+                first = self.queue.recv() => match first {
+                    Some(first) => batch.push(*first),
+                    None => return,
+                },
+                () = &mut shutdown => break,
+            }
+            let Some(settings) = settings() else {
+                batch.clear();
+                continue;
+            };
+            let is_ending = tokio::select! {
+                () = tokio::time::sleep(settings.delay) => false,
+                () = self.full.notified() => false,
+                () = &mut shutdown => true,
+            };
+            if is_ending {
+                break;
+            }
+            while batch.len() < settings.batch {
+                let Ok(next) = self.queue.try_recv() else { break };
+                batch.push(*next);
+            }
+            if sender.send(&settings, &mut batch, shutdown.as_mut()).await {
+                break;
+            }
+        }
+        self.queue.close();
+        let Some(settings) = settings() else { return };
+        let flushed = async {
+            loop {
+                while batch.len() < settings.batch {
+                    let Ok(next) = self.queue.try_recv() else { break };
+                    batch.push(*next);
+                }
+                if batch.is_empty() {
+                    return;
+                }
+                let ended = pin!(std::future::ready(()));
+                sender.send(&settings, &mut batch, ended).await;
+            }
+        };
+        if tokio::time::timeout(FLUSH_TIMEOUT, flushed).await.is_err() {
+            tracing::warn!("the last traces could not be sent in time");
+        }
+    }
+}
+
+/// Sends batches, one after the other.
+struct Sender {
+    /// Made when it is first needed.
+    client: Option<reqwest::Client>,
+    counts: Counts,
+    /// The last batch was not taken: said once, not for every batch.
+    is_broken: bool,
+}
+
+impl Sender {
+    /// Sends a batch, if need be again and again until the process ends. Whether it does; the batch
+    /// is kept only then, and only if it was not sent.
+    async fn send(
+        &mut self,
+        settings: &Settings,
+        batch: &mut Vec<Traced>,
+        mut shutdown: Pin<&mut impl Future<Output = ()>>,
+    ) -> bool {
+        let body = bytes::Bytes::from(message(settings, batch).encode_to_vec());
+        let count = batch.len() as u64;
+        let mut pause = PAUSE;
+        let mut is_ending = false;
+        let mut refused = String::new();
+        for attempt in 1..=ATTEMPTS {
+            let posted = {
+                let mut posting = pin!(self.post(settings, body.clone()));
+                tokio::select! {
+                    posted = &mut posting => posted,
+                    // The attempt that is under way may be the one that succeeds.
+                    () = &mut shutdown, if !is_ending => {
+                        is_ending = true;
+                        posting.await
+                    }
+                }
+            };
+            let wait = match posted {
+                Ok(()) => {
+                    self.taken(count);
+                    batch.clear();
+                    return is_ending;
+                }
+                Err(Refusal::ForGood(why)) => {
+                    refused = why;
+                    break;
+                }
+                Err(Refusal::ForNow(why, wait)) => {
+                    refused = why;
+                    wait.unwrap_or(pause).min(PAUSE_MAX)
+                }
+            };
+            pause *= 2;
+            if is_ending || attempt == ATTEMPTS {
+                break;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                // Sent once more with the rest.
+                () = &mut shutdown => return true,
+            }
+        }
+        batch.clear();
+        self.counts.failed.inc_by(count);
+        if !std::mem::replace(&mut self.is_broken, true) {
+            tracing::warn!(why = refused, "traces are not taken by the collector");
+        }
+        is_ending
+    }
+
+    fn taken(&mut self, count: u64) {
+        self.counts.exported.inc_by(count);
+        if std::mem::take(&mut self.is_broken) {
+            tracing::info!("traces are taken by the collector again");
+        }
+    }
+
+    async fn post(&mut self, settings: &Settings, body: bytes::Bytes) -> Result<(), Refusal> {
+        let client = match &self.client {
+            Some(client) => client,
+            None => {
+                // What is installed already is as good.
+                rustls::crypto::ring::default_provider().install_default().ok();
+                let client = reqwest::Client::builder().redirect(Policy::none());
+                let client = client.user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")));
+                let client = client.build().map_err(|error| Refusal::ForGood(told(&error)))?;
+                self.client.insert(client)
+            }
+        };
+        let mut request = client.post(settings.endpoint.expose()).timeout(settings.timeout);
+        for (name, value) in &settings.headers {
+            request = request.header(name, value.expose());
+        }
+        // The address may hold a password, and is in the error otherwise.
+        let sent = request.header(CONTENT_TYPE, "application/x-protobuf").body(body).send().await;
+        let mut answer = sent.map_err(|error| Refusal::ForNow(told(&error.without_url()), None))?;
+        let status = answer.status();
+        let wait = answer.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok());
+        let wait = wait.and_then(|wait| wait.parse().ok()).map(Duration::from_secs);
+        let mut said = Vec::new();
+        while let Ok(Some(chunk)) = answer.chunk().await {
+            said.extend_from_slice(&chunk);
+            if said.len() > ANSWER_MAX {
+                break;
+            }
+        }
+        match status.as_u16() {
+            200..=299 => {
+                partly(&said);
+                Ok(())
+            }
+            429 | 502 | 503 | 504 => Err(Refusal::ForNow(status.to_string(), wait)),
+            _ => Err(Refusal::ForGood(status.to_string())),
+        }
+    }
+}
+
+/// Says what a collector has left out of what it took.
+fn partly(said: &[u8]) {
+    let Ok(Response { partial_success: Some(partly) }) = Response::decode(said) else { return };
+    if partly.rejected_spans > 0 || !partly.error_message.is_empty() {
+        let (spans, why) = (partly.rejected_spans, partly.error_message);
+        tracing::warn!(spans, why, "the collector has left out some spans");
+    }
+}
+
+/// An error with its causes: the first one seldom says what it was.
+fn told(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
+
+fn message(settings: &Settings, batch: &[Traced]) -> Request {
+    let attribute = |(key, value): &(Box<str>, Box<str>)| KeyValue {
+        key: key.to_string(),
+        value: Some(AnyValue { value: Some(Value::Text(value.to_string())) }),
+    };
+    let scope = Scope { name: "tollgate".into(), version: env!("CARGO_PKG_VERSION").into() };
+    Request {
+        resource_spans: vec![ResourceSpans {
+            resource: Some(Resource {
+                attributes: settings.resource.iter().map(attribute).collect(),
+            }),
+            scope_spans: vec![ScopeSpans {
+                scope: Some(scope),
+                spans: batch.iter().flat_map(spans::of).collect(),
+                schema_url: SCHEMA.into(),
+            }],
+            schema_url: String::new(),
+        }],
+    }
+}
