@@ -418,7 +418,7 @@ fn refusal(
         dimension,
         limit,
         remaining: limit.saturating_sub(used),
-        wait: Duration::from_millis(more),
+        wait: (!word(row.get(4)).is_empty()).then(|| Duration::from_millis(more)),
     };
     let why = match word(row.get(1)) {
         b"r" => rate(Dimension::Requests),

@@ -71,8 +71,11 @@ for i, key in ipairs(KEYS) do
     if what then
       local limit, used = claim.requests, claim.r
       if what == 't' then limit, used = claim.tokens, claim.t end
-      local ms = math.max(wait(key, claim, last), 1)
-      over[#over + 1] = {i, what, whole(limit), whole(used), whole(ms)}
+      local ms = ''
+      if not refuses(claim.requests, claim.tokens, 0, 0, claim.need) then
+        ms = whole(math.max(wait(key, claim, last), 1))
+      end
+      over[#over + 1] = {i, what, whole(limit), whole(used), ms}
     end
     claim.last = last
   end

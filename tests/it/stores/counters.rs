@@ -75,7 +75,8 @@ async fn decide(
 fn rounded(why: Why) -> Why {
     match why {
         Why::Rate { dimension, limit, remaining, wait } => {
-            let wait = Duration::from_secs((wait.as_secs_f64() / 2.0).round() as u64);
+            let rounded = |wait: Duration| (wait.as_secs_f64() / 2.0).round() as u64;
+            let wait = wait.map(|wait| Duration::from_secs(rounded(wait)));
             Why::Rate { dimension, limit, remaining, wait }
         }
         other => other,
@@ -304,7 +305,6 @@ async fn a_cost_that_was_told_twice_is_paid_once() {
     assert!(all.is_ok(), "and nothing is held: {all:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 /// A claim of everything, and what a request took of it where nobody could be asked.
 fn taken_alone(dollars: f64) -> (Claim, Claims, [Portion; 1]) {
     let (mut claim, _) = payer("k", 1.0);
@@ -390,6 +390,7 @@ async fn who_is_back_first_waits_for_what_the_others_let_in() {
     drop(held);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_not_written_all_is_waited_for() {
     let server = Server::start();
     let [first, second] = [Shared::on(&server, SOON).await, Shared::on(&server, SOON).await];
