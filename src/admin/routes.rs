@@ -146,7 +146,7 @@ pub struct Listed {
 }
 
 /// What a person should know of; other spellings of the same paths are left out.
-pub const LISTED: [Listed; 41] = [
+pub const LISTED: [Listed; 42] = [
     post("/v1/chat/completions", "Chat completions"),
     post("/openai/deployments/{model}/chat/completions", "Chat completions, as Azure's SDK asks"),
     post("/v1beta/models/{model}:generateContent", "Google's generateContent"),

@@ -92,8 +92,8 @@ pub enum Why {
         dimension: Dimension,
         limit: u64,
         remaining: u64,
-        /// How long until there is room, if nothing else is let in.
-        wait: Duration,
+        /// How long until there is room, if nothing else is let in; `None`: there never is.
+        wait: Option<Duration>,
     },
     Parallel {
         limit: u64,
@@ -211,11 +211,12 @@ impl Claims {
 }
 
 impl Refusal {
-    /// How long until it is worth to ask again, where that is known.
+    /// How long until it is worth to ask again, where that is known and ever the case.
     #[must_use]
     pub fn wait(&self, now: Timestamp) -> Option<Duration> {
         match &self.why {
-            Why::Rate { wait, .. } => Some(*wait),
+            Why::Rate { wait, .. } => *wait,
+            Why::Parallel { limit: 0 } | Why::Budget { max: Usd::ZERO, .. } => None,
             // Somebody else's request has to end, and nobody knows when.
             Why::Parallel { .. } | Why::Unknown => Some(Duration::from_secs(1)),
             Why::Budget { spent, max, .. } if spent < max => Some(Duration::from_secs(1)),
@@ -231,7 +232,7 @@ impl Refusal {
         let weight = |refusal: &Self| match &refusal.why {
             Why::Budget { .. } => (3, Duration::ZERO),
             Why::Unknown => (2, Duration::ZERO),
-            Why::Rate { wait, .. } => (1, *wait),
+            Why::Rate { wait, .. } => (1, wait.unwrap_or(Duration::MAX)),
             Why::Parallel { .. } => (0, Duration::ZERO),
         };
         if weight(&other) > weight(&self) { other } else { self }

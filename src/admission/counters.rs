@@ -79,6 +79,19 @@ pub trait Held: fmt::Debug + Send + Sync {
     fn settle(self: Box<Self>, spent: Spent, now: Moment);
 }
 
+/// What a request took of one claim where a process decided alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Portion {
+    /// It has an account.
+    pub pays: bool,
+    /// The money that is held.
+    pub amount: Usd,
+    /// A place among the requests at one time.
+    pub parallel: bool,
+    /// The tokens that were reserved in its window; `None`: it has none.
+    pub tokens: Option<u64>,
+}
+
 /// A budget that was used up to a level.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crossed {
@@ -123,6 +136,16 @@ pub trait Counters: fmt::Debug + Send + Sync + 'static {
         terms: &Terms<'_>,
         now: Moment,
     ) -> Result<Box<dyn Held>, Stop>;
+
+    /// Takes over what was taken without them because they were away: they are told of it before they
+    /// decide again, and hold it until it is settled. `None`: they never are away.
+    fn adopt(
+        &self,
+        claims: &Claims,
+        taken: &[Portion],
+        terms: &Terms<'_>,
+        now: Moment,
+    ) -> Option<Box<dyn Held>>;
 
     /// Takes over what the ledger knows. Accounts that are known already keep what they have, but for
     /// guesses: those are asked for again soon.

@@ -27,7 +27,7 @@ mod usage;
 
 pub use claim::{Claim, Claims, Key, Moment, Need, Refusal, Room, Spent, Why};
 pub use counters::{
-    Counters, Crossed, Due, Held, Known, Level, Mark, Notices, Reached, Stop, Terms, Watch,
+    Counters, Crossed, Due, Held, Known, Level, Mark, Notices, Portion, Reached, Stop, Terms, Watch,
 };
 pub use memory::{Hold, Memory};
 pub use policy::{Counts, Policy, Who};

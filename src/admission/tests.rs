@@ -255,6 +255,25 @@ fn all_scopes_or_none_and_the_longest_wait_is_told() {
 }
 
 #[test]
+fn what_never_has_room_names_no_time() {
+    let (memory, _) = memory();
+    let now = moment(0).at;
+    let wait = |claim: Claim, need: Need| {
+        let claims = Claims::new(vec![claim]);
+        take(&memory, &claims, &need, 0).unwrap_err().wait(now)
+    };
+    let short = limited(ScopeKind::Key, "k", 10, 100);
+    assert_eq!(wait(limited(ScopeKind::Key, "none", 0, 100), tokens(1, 0)), None);
+    assert_eq!(wait(short.clone(), tokens(101, 0)), None, "longer than a minute allows");
+    assert_eq!(wait(Claim { parallel: Some(0), ..claim(ScopeKind::User, "u") }, money(0.0)), None);
+    let nothing = Claim { period: "1d".parse().ok(), ..paying(ScopeKind::Team, "t", 0.0) };
+    assert_eq!(wait(nothing, money(0.1)), None, "nor does the next day");
+    let held = take(&memory, &Claims::new(vec![short.clone()]), &tokens(90, 0), 0).unwrap();
+    assert_eq!(wait(short, tokens(20, 0)), Some(Duration::from_secs(61)));
+    drop(held);
+}
+
+#[test]
 fn money_comes_first_and_permits_come_back() {
     let (memory, _) = memory();
     let mut key = limited(ScopeKind::Key, "k", 5, 1_000);

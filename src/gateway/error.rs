@@ -46,8 +46,9 @@ pub enum GatewayError {
     AllCooling { model: String, retry_after: Duration },
     /// Every deployment that could serve has its `max_parallel_requests` in flight.
     DeploymentsFull { model: String },
-    /// Every deployment that could serve is at a limit of requests or tokens.
-    DeploymentsLimited { model: String, limit: &'static str, retry_after: Duration },
+    /// Every deployment that could serve is at a limit of requests or tokens, or has a budget that is used
+    /// up. `retry_after` is `None` where nobody can tell when that ends.
+    DeploymentsLimited { model: String, limit: &'static str, retry_after: Option<Duration> },
     /// No deployment can serve what is asked.
     NoneFits { model: String, out: Out },
     /// Tags were sent, and no deployment takes them.
@@ -221,11 +222,15 @@ impl GatewayError {
             Self::DeploymentsFull { model } => {
                 format!("Every deployment of `{model}` has as many requests in flight as it may.")
             }
-            Self::DeploymentsLimited { model, limit, retry_after } => format!(
-                "No deployments available for selected model, Try again in {} seconds. Every deployment \
-                 of `{model}` is at its {limit} limit.",
-                whole_seconds(*retry_after)
-            ),
+            Self::DeploymentsLimited { model, limit, retry_after } => {
+                let again = retry_after.map_or_else(String::new, |wait| {
+                    format!(", Try again in {} seconds", whole_seconds(wait))
+                });
+                format!(
+                    "No deployments available for selected model{again}. Every deployment of `{model}` \
+                     is at its {limit} limit."
+                )
+            }
             Self::NoneFits { model, out } => unfit_message(model, *out),
             Self::NoTaggedDeployment { model } => {
                 format!("No deployment of `{model}` takes requests with these tags.")
@@ -285,9 +290,8 @@ impl GatewayError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::AllCooling { retry_after, .. } | Self::DeploymentsLimited { retry_after, .. } => {
-                Some(*retry_after)
-            }
+            Self::AllCooling { retry_after, .. } => Some(*retry_after),
+            Self::DeploymentsLimited { retry_after, .. } => *retry_after,
             Self::NoRoom(no_room) => no_room.wait(),
             Self::DeploymentsFull { .. }
             | Self::GatewayFull

@@ -11,11 +11,8 @@ use crate::admission::{Claim, Policy};
 use crate::catalog::Deployment;
 use crate::money::Usd;
 use crate::quota::Quota;
-use crate::routing::{Purse, Rates};
+use crate::routing::{FOR_GOOD, Purse, Rates};
 use crate::spend::{Budget, Scope, ScopeKind};
-
-/// How long what is used up is passed over before that is looked at again.
-const LOOK_AGAIN: Duration = Duration::from_secs(3_600);
 
 /// Has whoever served pay what a request cost. Returns whether there was anything to pay.
 pub(super) fn charge(
@@ -43,9 +40,11 @@ pub(super) fn charge(
 fn close(quota: &Quota, rates: &Rates, purse: Purse, claim: &Claim, zone: &TimeZone) {
     let until = quota.is_used_up(claim, zone).map(|resets| {
         let now = Timestamp::now();
-        let left = resets.map(|resets| resets.duration_since(now).unsigned_abs());
-        // Without a period it is looked at again, in case that more is allowed.
-        Instant::now() + left.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)
+        let left = |end: Timestamp| Duration::try_from(end.duration_since(now)).unwrap_or_default();
+        // It is looked at again every second, in case that more is allowed. Without a period, and where
+        // the next one allows nothing either, that is all that can end it.
+        let ends = resets.filter(|_| claim.max_budget != Some(Usd::ZERO)).map(left);
+        Instant::now() + ends.map_or(FOR_GOOD, |left| left.min(FOR_GOOD))
     });
     rates.spent(purse, &claim.scope.id, until);
 }

@@ -209,13 +209,14 @@ impl NoRoom {
         match why {
             Why::Rate { limit, remaining, .. } => format!(
                 "Rate limit exceeded for {}: {}. Limit type: {}. Current limit: {limit}, Remaining: \
-                 {remaining}. Limit resets at: {}",
+                 {remaining}. {}",
                 descriptor(scope.kind),
                 scope.id,
                 self.limit().unwrap_or_default(),
-                self.resets().map_or_else(String::new, |at| at
-                    .strftime("%Y-%m-%d %H:%M:%S UTC")
-                    .to_string()),
+                self.resets().map_or_else(
+                    || "The limit has no room for this request at any time.".to_owned(),
+                    |at| at.strftime("Limit resets at: %Y-%m-%d %H:%M:%S UTC").to_string()
+                ),
             ),
             Why::Parallel { limit } => format!(
                 "Rate limit exceeded for {}: {}. Limit type: max_parallel_requests. Current limit: \

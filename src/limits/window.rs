@@ -187,6 +187,12 @@ impl Limit {
         self.requests.is_none() && self.tokens.is_none()
     }
 
+    /// Whether there is no room for a request even when nothing else is let through.
+    #[must_use]
+    pub fn never_has_room(&self, cost: Cost) -> bool {
+        self.refuses(Used::default(), cost).is_some()
+    }
+
     /// The tokens to reserve: all, or as many as may pass in a whole minute.
     fn reserved(&self, cost: Cost) -> u64 {
         let whole = cost.input.saturating_add(cost.output);

@@ -275,7 +275,8 @@ impl Quota {
                 self.counts.alone.fetch_add(1, Ordering::Relaxed);
                 let terms = alone(policy, shared.gateways(), shared.episode());
                 let hold = self.here(&claims, need, policy, &terms).await?;
-                Ok(Ticket::Alone { hold, claims, shared: Arc::clone(shared) })
+                let held = shared.adopt(&claims, &hold.portions(), &terms, self.now());
+                Ok(Ticket::Alone { hold, held })
             }
         }
     }

@@ -1,9 +1,7 @@
 //! What a request holds of its limits and budgets, whoever counts them. Dropped without being settled,
 //! it gives all of it back: also if the client leaves, also if a panic ends the request.
 
-use std::sync::Arc;
-
-use crate::admission::{Claims, Counters, Held, Hold, Moment, Room, Spent};
+use crate::admission::{Held, Hold, Moment, Room, Spent};
 use crate::money::Usd;
 
 /// What a request holds.
@@ -16,8 +14,9 @@ pub enum Ticket {
     Here(Hold),
     /// Of the shared ones, and what this process keeps of it for the time when they are away.
     There { held: Box<dyn Held>, own: Option<Hold> },
-    /// Of this process, in place of the shared ones: they are told what it cost when they are back.
-    Alone { hold: Hold, claims: Claims, shared: Arc<dyn Counters> },
+    /// Of this process, in place of the shared ones: they are told what is held, and what it came to,
+    /// before they decide again.
+    Alone { hold: Hold, held: Option<Box<dyn Held>> },
 }
 
 impl Ticket {
@@ -67,9 +66,11 @@ impl Ticket {
                     own.settle(spent, now);
                 }
             }
-            Self::Alone { hold, claims, shared } => {
+            Self::Alone { hold, held } => {
                 hold.settle(spent, now);
-                shared.pay(&claims, spent.cost);
+                if let Some(held) = held {
+                    held.settle(spent, now);
+                }
             }
         }
     }

@@ -40,6 +40,9 @@ pub enum Purse {
     Deployment,
 }
 
+/// How long what nobody can tell the end of is taken to last.
+pub const FOR_GOOD: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
+
 /// What is known of one deployment.
 #[derive(Debug, Default)]
 struct Lane {

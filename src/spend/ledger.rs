@@ -112,7 +112,9 @@ pub trait Ledger: Send + Sync + 'static {
     async fn append(&self, events: &[SpendEvent]) -> Result<Appended, StoreError>;
 
     /// What a scope has spent since a time (microseconds since 1970), in pico-dollars; `None` since
-    /// ever. Sums are kept by the quarter of an hour: a time within one counts all of it.
+    /// ever. Sums are kept by the quarter of an hour; the rest of one that has begun by then is added up
+    /// from the rows, so the time may lie no further back than these are kept, unless it is the beginning
+    /// of one.
     async fn spent(&self, scope: &Scope, since_us: Option<i64>) -> Result<i64, StoreError>;
 
     /// The same for several at once, in their order.

@@ -13,17 +13,24 @@ const KEPT: i64 = 100_000;
 /// The most that are told at once.
 const TOLD: i64 = 1_000;
 
-/// Notes whose sums the transaction corrects.
+/// Notes whose sums the transaction corrects, when (microseconds since 1970) and by how much.
 pub(super) async fn note(
     transaction: &mut Transaction<'static, Any>,
-    scopes: &[Scope],
+    at_us: i64,
+    corrected: &[(Scope, i64)],
 ) -> Result<(), StoreError> {
-    let mut revision = next_revision(transaction, scopes.len()).await?;
-    for scope in scopes {
-        sqlx::query("INSERT INTO tollgate_corrections (revision, scope, id) VALUES ($1, $2, $3)")
+    let mut revision = next_revision(transaction, corrected.len()).await?;
+    for (scope, pico) in corrected {
+        let statement = sqlx::query(
+            "INSERT INTO tollgate_corrections (revision, scope, id, at_us, pico) \
+             VALUES ($1, $2, $3, $4, $5)",
+        );
+        statement
             .bind(revision)
             .bind(scope.kind.word())
             .bind(values::text(&scope.id))
+            .bind(at_us)
+            .bind(*pico)
             .execute(&mut **transaction)
             .await
             .map_err(|error| failed(&error))?;

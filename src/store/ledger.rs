@@ -12,11 +12,11 @@ use jiff::Timestamp;
 use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
 
 use super::values::{Marks, rows_max};
-use super::{Database, corrections, failed, patiently, reports, traffic, values};
+use super::{Database, corrections, failed, patiently, quarter, reports, traffic, values};
 use crate::keys::StoreError;
 use crate::spend::traffic::{Counts, PayersQuery, Traffic, TrafficQuery};
 use crate::spend::{
-    Aged, Appended, Columns, Ledger, Line, Query, Report, Scope, ScopeKind, SpendEvent,
+    Aged, Appended, Columns, Ledger, Line, Query, Report, Scope, ScopeKind, Span, SpendEvent,
 };
 
 /// The quarters of an hour in which sums are kept.
@@ -70,29 +70,8 @@ impl Ledger for Database {
     }
 
     async fn spent(&self, scope: &Scope, since_us: Option<i64>) -> Result<i64, StoreError> {
-        if !self.is_made() {
-            return Ok(0);
-        }
-        patiently(async {
-            let statement = match since_us {
-                None => sqlx::query(
-                    "SELECT CAST(COALESCE(SUM(pico), 0) AS BIGINT) FROM tollgate_spend_sums \
-                     WHERE scope = $1 AND id = $2 AND quarter = -1",
-                ),
-                Some(_) => sqlx::query(
-                    "SELECT CAST(COALESCE(SUM(pico), 0) AS BIGINT) FROM tollgate_spend_sums \
-                     WHERE scope = $1 AND id = $2 AND quarter >= $3",
-                ),
-            };
-            let statement = statement.bind(scope.kind.word()).bind(values::text(&scope.id));
-            let statement = match since_us {
-                None => statement,
-                Some(since_us) => statement.bind(since_us.max(0).div_euclid(QUARTER_US)),
-            };
-            let row = statement.fetch_one(self.pool().await?).await;
-            row.and_then(|row| row.try_get(0)).map_err(|error| failed(&error))
-        })
-        .await
+        let sums = self.spent_by(&[(scope.clone(), since_us)]).await?;
+        Ok(sums.first().copied().unwrap_or_default())
     }
 
     async fn spent_by(&self, scopes: &[(Scope, Option<i64>)]) -> Result<Vec<i64>, StoreError> {
@@ -118,7 +97,8 @@ impl Ledger for Database {
                 for (at, (scope, since_us)) in (0_i64..).zip(part) {
                     let (first, last) = match since_us {
                         None => (EVER, EVER),
-                        Some(since_us) => (since_us.max(&0).div_euclid(QUARTER_US), i64::MAX),
+                        // One that has begun by then has no sum of the rest of it.
+                        Some(since_us) => (whole_quarters(*since_us), i64::MAX),
                     };
                     statement = statement.bind(at).bind(scope.kind.word());
                     statement = statement.bind(values::text(&scope.id)).bind(first).bind(last);
@@ -131,6 +111,14 @@ impl Ledger for Database {
                     let at = usize::try_from(read(0)?).unwrap_or(usize::MAX);
                     if let Some(sum) = sums.get_mut(at) {
                         *sum = read(1)?;
+                    }
+                }
+                for ((scope, since_us), sum) in part.iter().zip(sums) {
+                    let Some(from_us) = since_us.map(|since_us| since_us.max(0)) else { continue };
+                    let to_us = whole_quarters(from_us).saturating_mul(QUARTER_US);
+                    if from_us < to_us {
+                        let rest = Span { from_us, to_us };
+                        *sum += quarter::spent(&mut connection, scope, rest).await?;
                     }
                 }
             }
@@ -146,7 +134,7 @@ impl Ledger for Database {
             let quarter = at_us.max(0).div_euclid(QUARTER_US);
             let key = |quarter| (scope.kind.word(), values::text(&scope.id), quarter);
             let sums = BTreeMap::from([(key(EVER), pico), (key(quarter), pico)]);
-            corrections::note(&mut transaction, std::slice::from_ref(scope)).await?;
+            corrections::note(&mut transaction, at_us.max(0), &[(scope.clone(), pico)]).await?;
             upsert_sums(&mut transaction, &sums.into_iter().collect::<Vec<_>>()).await?;
             transaction.commit().await.map_err(|error| failed(&error))
         })
@@ -232,6 +220,12 @@ impl Ledger for Database {
         })
         .await
     }
+}
+
+/// The first quarter that begins at a time or after it.
+fn whole_quarters(since_us: i64) -> i64 {
+    let (quarter, rest) = (since_us.max(0).div_euclid(QUARTER_US), since_us.max(0) % QUARTER_US);
+    quarter + i64::from(rest > 0)
 }
 
 /// A number as databases take it; none of ours comes near the bound.

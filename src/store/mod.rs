@@ -26,6 +26,7 @@ mod ledger;
 pub mod litellm;
 mod notices;
 mod place;
+mod quarter;
 mod records;
 pub mod redis;
 mod reports;
@@ -66,6 +67,7 @@ const SCHEMA: &[(i64, &str, &str)] = &[
     (2, "notices", include_str!("0002_notices.sql")),
     (3, "old and corrected sums", include_str!("0003_old_and_corrected_sums.sql")),
     (4, "sums of traffic", include_str!("0004_traffic.sql")),
+    (6, "times of corrections", include_str!("0006_times_of_corrections.sql")),
 ];
 
 /// The database. Opened, and brought to the present schema, when it is first used: a gateway starts

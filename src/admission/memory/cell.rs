@@ -49,7 +49,9 @@ impl State {
         if !limit.is_none() {
             let log = self.log.get_or_insert_default();
             if let Some(over) = log.over(&limit, need.tokens, now.ms) {
-                return Err(Look::Over(rate(&limit, over, log.used(now.ms))));
+                // What this process alone has no room for, all of them may have.
+                let never = claim.limit.never_has_room(need.tokens);
+                return Err(Look::Over(rate(&limit, over, log.used(now.ms), never)));
             }
         }
         let parallel = claim.parallel.map(|limit| portion(limit, terms.share));
@@ -95,7 +97,7 @@ pub(super) fn share_of(limit: &Limit, share: u32) -> Limit {
     Limit { requests: part(limit.requests), tokens: part(limit.tokens) }
 }
 
-fn rate(limit: &Limit, over: Over, used: Used) -> Why {
+fn rate(limit: &Limit, over: Over, used: Used, never: bool) -> Why {
     let (bound, used) = match over.dimension {
         Dimension::Requests => (limit.requests, used.requests),
         Dimension::Tokens => (limit.tokens, used.tokens),
@@ -105,6 +107,6 @@ fn rate(limit: &Limit, over: Over, used: Used) -> Why {
         dimension: over.dimension,
         limit: bound,
         remaining: bound.saturating_sub(used),
-        wait: Duration::from_millis(over.wait_ms),
+        wait: (!never).then(|| Duration::from_millis(over.wait_ms)),
     }
 }

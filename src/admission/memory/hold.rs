@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::cell::Cell;
 use crate::admission::claim::{Claim, Moment, Room, Spent};
-use crate::admission::counters::{Held, Watch};
+use crate::admission::counters::{Held, Portion, Watch};
 use crate::limits::{Log, Taken, Used};
 use crate::money::Usd;
 
@@ -55,6 +55,18 @@ impl Hold {
             place.parallel = false;
             place.cell.state.lock().parallel -= 1;
         }
+    }
+
+    /// What it has of each claim, in their order.
+    #[must_use]
+    pub fn portions(&self) -> Vec<Portion> {
+        let portion = |place: &Place| Portion {
+            pays: place.claim.is_some(),
+            amount: place.amount,
+            parallel: place.parallel,
+            tokens: place.taken.map(|taken| taken.tokens),
+        };
+        self.places.iter().map(portion).collect()
     }
 
     /// As [`Held::key_spent`].

@@ -291,8 +291,8 @@ impl Memory {
     }
 
     /// What a budget has spent, and when it starts anew; `None`: nobody asked for it yet.
-    #[cfg(test)]
-    pub(crate) fn spent(
+    #[must_use]
+    pub fn spent(
         &self,
         scope: &Scope,
         period: Option<Period>,

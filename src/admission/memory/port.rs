@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::entry::Entry;
 use super::{Memory, NOTHING, UNTOLD};
 use crate::admission::claim::{Claims, Key, Moment, Need};
-use crate::admission::counters::{Counters, Due, Held, Known, Mark, Stop, Terms};
+use crate::admission::counters::{Counters, Due, Held, Known, Mark, Portion, Stop, Terms};
 use crate::money::Usd;
 use crate::spend::{Scope, Term};
 
@@ -22,6 +22,16 @@ impl Counters for Memory {
         now: Moment,
     ) -> Result<Box<dyn Held>, Stop> {
         Self::take(self, claims, need, terms, now).map(|hold| Box::new(hold) as Box<dyn Held>)
+    }
+
+    fn adopt(
+        &self,
+        _claims: &Claims,
+        _taken: &[Portion],
+        _terms: &Terms<'_>,
+        _now: Moment,
+    ) -> Option<Box<dyn Held>> {
+        None
     }
 
     async fn learn(&self, known: &[Known], _is_guess: bool, now: Moment) -> Result<(), Stop> {

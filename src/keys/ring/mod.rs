@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use tokio::sync::Semaphore;
 
-use self::reach::Reach;
+use self::reach::{Ask, Reach};
 use self::shelf::Shelf;
 use super::directory::{Changed, Directory, StoreError};
 use super::hash::KeyHash;
@@ -39,6 +39,8 @@ use crate::patience::within;
 /// How long one lookup may take before the caller is told to come again. It takes milliseconds where
 /// the database is well.
 const LOOKUP_MAX: Duration = Duration::from_secs(1);
+/// The same of one that only finds out whether the directory answers again.
+const PROBE_MAX: Duration = Duration::from_millis(100);
 /// Lookups at one time; more wait for their turn, within [`LOOKUP_MAX`].
 const LOOKUPS_MAX: usize = 64;
 /// After a failed lookup the directory is left alone for so long, for the same key.
@@ -275,7 +277,7 @@ impl KeyRing {
         let before = self.generation.load(Ordering::Acquire);
         let look = Box::pin(async {
             let joined = Box::pin(self.join(written.key.clone(), settings));
-            let answer = self.patiently(joined, now).await;
+            let (answer, now) = self.patiently(joined, now).await;
             let answer = answer.map(|joined| Some(joined.of_file()));
             OfFile {
                 written: Arc::clone(written),
@@ -326,19 +328,26 @@ impl KeyRing {
         now: Instant,
         before: Option<Known<Principal>>,
     ) -> Known<Principal> {
-        let answer = self.patiently(Box::pin(self.read(hash, settings)), now).await;
+        let (answer, now) = self.patiently(Box::pin(self.read(hash, settings)), now).await;
         self.judged(answer, settings, now, before)
     }
 
-    /// Asks the directory, if it is worth it.
+    /// Asks the directory, if it is worth it. Tells the time of the answer as well: it may be a second
+    /// later.
     async fn patiently<T>(
         &self,
         ask: impl Future<Output = Result<T, StoreError>> + Unpin,
         now: Instant,
-    ) -> Result<T, StoreError> {
-        if !self.reach.may_ask(self.is_away(now), now) {
-            return Err(StoreError::Unavailable("it did not answer of late".to_owned()));
-        }
+    ) -> (Result<T, StoreError>, Instant) {
+        let patience = match self.reach.may_ask(self.is_away(now), now) {
+            Ask::Yes => LOOKUP_MAX,
+            Ask::Probe => PROBE_MAX,
+            Ask::No => {
+                let why = "it did not answer of late".to_owned();
+                return (Err(StoreError::Unavailable(why)), now);
+            }
+        };
+        let began = Instant::now();
         let asked = Box::pin(async {
             // It is never closed.
             let turn = self.lookups.acquire().await;
@@ -346,10 +355,11 @@ impl KeyRing {
             drop(turn);
             answer
         });
-        let answer = within(LOOKUP_MAX, asked).await.unwrap_or_else(|_| {
-            let seconds = LOOKUP_MAX.as_secs();
-            Err(StoreError::Unavailable(format!("it did not answer within {seconds} s")))
+        let answer = within(patience, asked).await.unwrap_or_else(|_| {
+            Err(StoreError::Unavailable(format!("it did not answer within {patience:?}")))
         });
+        // What is put off begins when the wait is over.
+        let now = now + began.elapsed();
         match &answer {
             Err(StoreError::Unavailable(_)) => self.reach.failed(now),
             Ok(_)
@@ -357,7 +367,7 @@ impl KeyRing {
                 self.reach.answered();
             }
         }
-        answer
+        (answer, now)
     }
 
     /// What is to be kept of an answer: in want of one, what was known before.

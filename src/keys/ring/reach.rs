@@ -7,6 +7,15 @@ use parking_lot::Mutex;
 
 use super::RETRY_AFTER;
 
+/// Whether the directory is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    Yes,
+    /// It did not answer of late, and this is to find out whether it does again: not worth a long wait.
+    Probe,
+    No,
+}
+
 /// Failures in a row that are needed.
 const FAILURES: u32 = 3;
 
@@ -23,16 +32,17 @@ struct Standing {
 impl Reach {
     /// Whether to ask now. After a rest one may, also of a directory that is silent (`is_away`), and the
     /// others wait for what it hears.
-    pub(super) fn may_ask(&self, is_away: bool, now: Instant) -> bool {
+    pub(super) fn may_ask(&self, is_away: bool, now: Instant) -> Ask {
         let mut standing = self.0.lock();
         if standing.failures < FAILURES && !is_away {
-            return true;
+            return Ask::Yes;
         }
         let over = standing.until.is_none_or(|until| now >= until);
-        if over {
-            standing.until = Some(now + RETRY_AFTER);
+        if !over {
+            return Ask::No;
         }
-        over
+        standing.until = Some(now + RETRY_AFTER);
+        Ask::Probe
     }
 
     pub(super) fn failed(&self, now: Instant) {
@@ -57,15 +67,15 @@ mod tests {
         let (reach, start) = (Reach::default(), Instant::now());
         let at = |ms| start + Duration::from_millis(ms);
         for _ in 0..FAILURES {
-            assert!(reach.may_ask(false, at(0)));
+            assert_eq!(reach.may_ask(false, at(0)), Ask::Yes);
             reach.failed(at(0));
         }
-        assert!(!reach.may_ask(false, at(999)));
-        assert!(reach.may_ask(false, at(1_000)));
-        assert!(!reach.may_ask(false, at(1_001)), "one is enough");
-        assert!(reach.may_ask(false, at(2_000)), "who never came back is not waited for");
-        assert!(!reach.may_ask(true, at(2_001)));
+        assert_eq!(reach.may_ask(false, at(999)), Ask::No);
+        assert_eq!(reach.may_ask(false, at(1_000)), Ask::Probe);
+        assert_eq!(reach.may_ask(false, at(1_001)), Ask::No, "one is enough");
+        assert_eq!(reach.may_ask(false, at(2_000)), Ask::Probe, "who never came back");
+        assert_eq!(reach.may_ask(true, at(2_001)), Ask::No);
         reach.answered();
-        assert!(reach.may_ask(false, at(2_001)) && reach.may_ask(false, at(2_001)));
+        assert_eq!([(); 2].map(|()| reach.may_ask(false, at(2_001))), [Ask::Yes; 2]);
     }
 }

@@ -87,7 +87,8 @@ impl<R: Allowed> Shelf<R> {
         }
         let before = ring.generation.load(std::sync::atomic::Ordering::Acquire);
         let look = Box::pin(async {
-            let answer = ring.patiently(Box::pin(read::<R>(ring, id, settings)), now).await;
+            let look = Box::pin(read::<R>(ring, id, settings));
+            let (answer, now) = ring.patiently(look, now).await;
             ring.judged(answer, settings, now, known)
         });
         let found = self.records.entry_by_ref(id);
@@ -112,7 +113,8 @@ impl<R: Allowed> Shelf<R> {
         let before = ring.generation.load(std::sync::atomic::Ordering::Acquire);
         let every = Filter::default();
         let count = Box::pin(ring.directory.count(R::KIND, &every));
-        let any = ring.patiently(count, now).await? > 0;
+        let (count, now) = ring.patiently(count, now).await;
+        let any = count? > 0;
         let mut known = self.any.write();
         if ring.generation.load(std::sync::atomic::Ordering::Acquire) == before {
             *known = Some((any, now + settings.age));

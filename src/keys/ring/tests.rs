@@ -207,6 +207,34 @@ async fn a_directory_that_hangs_is_not_waited_for() {
 }
 
 #[tokio::test]
+async fn nobody_waits_again_for_a_directory_that_hung() {
+    let mut bench = Bench::new(None).await;
+    bench.records.hang();
+    let mut name = 0_u32;
+    // As long as a request waits, time passes.
+    let mut stranger = async |bench: &mut Bench| {
+        name += 1;
+        let began = Instant::now();
+        let hash = KeyHash::of(format!("sk-{name}").as_bytes());
+        let found = bench.ring.find(hash, &bench.settings, bench.now).await;
+        assert!(matches!(found, Err(StoreError::Unavailable(_))), "{found:?}");
+        bench.now += began.elapsed();
+        began.elapsed()
+    };
+    for _ in 0..3 {
+        assert!(stranger(&mut bench).await >= LOOKUP_MAX - Duration::from_millis(50));
+    }
+    let asked = bench.records.asked();
+    for _ in 0..20 {
+        stranger(&mut bench).await;
+    }
+    assert_eq!(bench.records.asked(), asked, "all of them at once");
+    bench.later(1);
+    assert!(stranger(&mut bench).await < LOOKUP_MAX, "one that looks again is not kept for long");
+    assert_eq!(bench.records.asked(), asked + 1);
+}
+
+#[tokio::test]
 async fn missed_changes_and_an_older_copy_forget_everything() {
     let mut bench = Bench::new(Some(key(KEY, &json!({})))).await;
     bench.found().await;
@@ -301,7 +329,7 @@ async fn a_directory_that_failed_three_times_is_left_alone_for_a_second() {
     assert!(matches!(found, Err(StoreError::Unavailable(_))), "{found:?}");
     assert_eq!(bench.records.asked(), asked, "nobody waits for what does not come");
     bench.records.come_back();
-    bench.later(1);
+    bench.later(2);
     assert!(bench.find().await.unwrap().is_some());
     let found = bench.ring.find(stranger("sk-e"), &bench.settings, bench.now).await;
     assert_eq!(found.unwrap(), None);
@@ -318,7 +346,7 @@ async fn a_directory_that_has_been_silent_is_asked_once_a_second() {
     assert!(bench.ring.find(stranger, &bench.settings, bench.now).await.is_err());
     assert_eq!(bench.records.asked(), asked);
     bench.records.come_back();
-    bench.later(1);
+    bench.later(2);
     assert_eq!(bench.find().await.unwrap(), None);
 }
 

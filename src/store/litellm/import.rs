@@ -291,8 +291,8 @@ impl Run<'_> {
                 return Ok(added);
             }
             let changed = added.iter().filter(|(_, pico)| *pico != 0);
-            let changed: Vec<_> = changed.map(|(scope, _)| scope.clone()).collect();
-            corrections::note(&mut transaction, &changed).await?;
+            let changed: Vec<_> = changed.cloned().collect();
+            corrections::note(&mut transaction, self.now.as_microsecond(), &changed).await?;
             ledger::upsert_sums(&mut transaction, &sums).await?;
             transaction.commit().await.map_err(|error| failed(&error))?;
             Ok(added)

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use redis::ScriptInvocation;
 use tokio::sync::Notify;
 
+use super::alone::{Late, Taken, Told};
 use super::link::Away;
 use super::said::{Said, list, number};
 use super::{KEPT_MS, Redis, after_period};
@@ -18,13 +19,14 @@ use crate::admission::{Claims, Reached, Spent};
 use crate::money::Usd;
 use crate::spend::Scope;
 
-/// Some 20 MB; beyond it the oldest are given up. Places come back by themselves when their lease ends;
+/// Some 50 MB; beyond it the oldest are given up. Places come back by themselves when their lease ends;
 /// money that was not told is in the ledger.
 const JOBS_MAX: usize = 100_000;
 /// Under way at one time.
 const AT_ONCE: usize = 32;
 
-/// How long it is known that a cost was told for which nothing was held.
+/// How long it is known that a cost was told for which nothing was held, and that what was taken without
+/// Redis is settled.
 const PAID_MS: u64 = 600_000;
 /// How long the ledger is not trusted to lower sums, when a gateway is gone that had not written all.
 const MISSED_MS: u64 = 600_000;
@@ -40,7 +42,11 @@ pub(super) enum Job {
         resets: Vec<Option<Timestamp>>,
         /// It was told, and nobody knows whether it was heard.
         again: bool,
+        /// It was taken without Redis.
+        late: Option<Late>,
     },
+    /// Leases that were taken without Redis.
+    Adopt,
     /// A cost for which nothing is held.
     Pay {
         ticket: Arc<str>,
@@ -99,7 +105,7 @@ impl Redis {
         let mut under_way = FuturesUnordered::new();
         let mut changes = self.link.changes();
         loop {
-            while under_way.len() < AT_ONCE && self.link.is_well() {
+            while under_way.len() < AT_ONCE && self.link.hears() {
                 let Some(job) = self.jobs.pop() else { break };
                 under_way.push(self.tell(job));
             }
@@ -126,12 +132,13 @@ impl Redis {
                 for key in keys {
                     call.key(key);
                 }
-                self.link.ask::<Said>(&call).await.map(drop)
+                self.link.tell::<Said>(&call).await.map(drop)
             }
+            Job::Adopt => self.tell_alone().await,
             Job::Forget(scope) => {
                 let mut call = self.scripts.forget.prepare_invoke();
                 call.key(self.periods()).arg(self.before_period(scope)).arg(after_period(scope));
-                self.link.ask::<Said>(&call).await.map(drop)
+                self.link.tell::<Said>(&call).await.map(drop)
             }
         };
         told.map_err(|away| {
@@ -143,16 +150,28 @@ impl Redis {
     }
 
     async fn tell_settled(&self, job: &Job) -> Result<(), Away> {
-        let Job::Settle { ticket, keys, claims, spent, resets, again } = job else {
+        let Job::Settle { ticket, keys, claims, spent, resets, again, late } = job else {
             return Ok(());
         };
         let mut call = self.scripts.settle.prepare_invoke();
         call.arg(&**ticket).arg(u8::from(spent.counted)).arg(spent.tokens);
         call.arg(spent.cost.pico()).arg(u8::from(*again));
-        for (key, claim) in keys.iter().zip(claims.as_slice()) {
-            call.key(key).arg(u8::from(claim.pays()));
+        call.arg(super::text(late.as_ref().map(|late| late.taken.age_ms()))).arg(PAID_MS);
+        match late {
+            None => {
+                for (key, claim) in keys.iter().zip(claims.as_slice()) {
+                    call.key(key).arg(u8::from(claim.pays())).arg("");
+                }
+            }
+            Some(Late { taken, counted, .. }) => {
+                call.key(self.settled(ticket));
+                for (key, portion) in keys.iter().zip(&taken.portions) {
+                    call.key(key).arg(u8::from(portion.pays));
+                    call.arg(Taken::reserved(portion, *counted));
+                }
+            }
         }
-        let said: Said = self.link.ask(&call).await?;
+        let said: Said = self.link.tell(&call).await?;
         let ends = resets.iter().copied().chain(std::iter::repeat(None));
         for ((claim, sums), ends) in claims.as_slice().iter().zip(said.list()).zip(ends) {
             let sums = list(sums);
@@ -170,7 +189,7 @@ impl Redis {
             let due = self.link.due();
             let is_last = due.len() < super::link::RENEWED_AT_ONCE;
             let mut call = self.scripts.beat.prepare_invoke();
-            self.say_hello(&mut call);
+            self.say_hello(&mut call, Told::At(self.link.heard_ms()), None);
             for (ticket, keys) in &due {
                 for key in keys.iter() {
                     call.key(key).arg(&**ticket);
@@ -184,31 +203,44 @@ impl Redis {
         }
     }
 
-    /// Who this gateway is, for the script.
-    pub(super) fn say_hello(&self, call: &mut ScriptInvocation<'_>) {
-        let [gateways, written] = self.presence();
+    /// Who this gateway is and when it had told all, for the script; `since`: whether the others have,
+    /// since then.
+    pub(super) fn say_hello(
+        &self,
+        call: &mut ScriptInvocation<'_>,
+        told: Told,
+        since: Option<u64>,
+    ) {
+        let [gateways, written, all_told] = self.presence();
         let lag = self.link.lag().and_then(|lag| u64::try_from(lag.as_millis()).ok());
-        call.key(gateways).key(written).arg(self.link.id()).arg(super::link::BELIEVED_MS);
+        call.key(gateways).key(written).key(all_told);
+        call.arg(self.link.id()).arg(super::link::BELIEVED_MS);
         call.arg(super::LEASE_MS).arg(super::text(lag)).arg(MISSED_MS);
+        match told {
+            Told::Now => call.arg("now"),
+            Told::At(ms) => call.arg(ms),
+        };
+        call.arg(super::text(since));
     }
 
     pub(super) fn heard(&self, said: &Said) {
         let said = said.list();
-        self.link.heard(number(said.first()), number(said.get(1)));
+        let [gateways, written, now] = [0, 1, 2].map(|at| number(said.get(at)));
+        self.link.heard(gateways, written, now);
     }
 
     /// Says that this gateway is gone, and has written all.
     pub async fn leave(&self) {
         let mut call = self.scripts.leave.prepare_invoke();
-        let [gateways, written] = self.presence();
-        call.key(gateways).key(written).arg(self.link.id());
+        let [gateways, written, told] = self.presence();
+        call.key(gateways).key(written).key(told).arg(self.link.id());
         if self.link.ask::<Said>(&call).await.is_err() {
             tracing::debug!("Redis was not told that this gateway is gone");
         }
     }
 
-    fn presence(&self) -> [String; 2] {
-        ["gateways", "written"].map(|name| format!("{}{name}", self.prefix))
+    fn presence(&self) -> [String; 3] {
+        ["gateways", "written", "told"].map(|name| format!("{}{name}", self.prefix))
     }
 }
 

@@ -40,14 +40,24 @@ impl Lease {
             return;
         }
         let Some(redis) = self.redis.upgrade() else { return };
-        redis.link.closed(&self.ticket);
+        let late = redis.link.closed(&self.ticket);
+        let mut claims = std::mem::take(&mut self.claims);
+        if late.as_ref().is_some_and(|late| !late.sent) {
+            if !spent.counted && spent.cost == Usd::ZERO {
+                // It left no trace.
+                return;
+            }
+            // This process has looked at its levels, and there may be many of these.
+            claims = Claims::default();
+        }
         redis.jobs.push(Job::Settle {
             ticket: Arc::clone(&self.ticket),
             keys: Arc::clone(&self.keys),
-            claims: std::mem::take(&mut self.claims),
+            claims,
             spent,
             resets: std::mem::take(&mut self.resets),
             again: false,
+            late,
         });
     }
 }

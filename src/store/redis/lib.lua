@@ -59,6 +59,36 @@ local function release(key, field, lease)
   if amount ~= '0' then redis.call('HINCRBY', key, 'h', '-' .. amount) end
 end
 
+-- Takes over what a gateway took so many ms ago without asking here; `reserved` is '' where no window
+-- counts it. A lease that is there already is renewed. Returns the lease.
+local function adopt(key, field, lease_ms, parallel, amount, age, reserved)
+  local lease = redis.call('HGET', key, field)
+  local expiry = whole(now + lease_ms)
+  if lease then
+    lease = expiry .. lease:match('^%d+(:.*)$')
+  else
+    local second = -1
+    if reserved ~= '' then
+      local _, _, last = advance(key)
+      local taken = math.min(math.floor((now - age) / 1000), last)
+      if taken + BUCKETS > last then
+        second = taken
+        add(key, 'r', 1)
+        add(key, 't', num(reserved))
+        add(key, 'r' .. (second % BUCKETS), 1)
+        add(key, 't' .. (second % BUCKETS), num(reserved))
+      end
+    end
+    redis.call('HINCRBY', key, 'n', 1)
+    if parallel == '1' then redis.call('HINCRBY', key, 'p', 1) end
+    if amount ~= '0' then redis.call('HINCRBY', key, 'h', amount) end
+    lease = table.concat({expiry, parallel, amount, second, whole(num(reserved))}, ':')
+  end
+  redis.call('HSET', key, field, lease)
+  redis.call('PEXPIRE', key, 3600000)
+  return lease
+end
+
 -- Lets go of leases whose gateway is gone.
 local function sweep(key)
   local all = redis.call('HGETALL', key)

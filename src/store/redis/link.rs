@@ -15,6 +15,8 @@ use rustc_hash::FxHashMap;
 use tokio::sync::{Notify, watch};
 
 use super::Redis;
+use super::alone::{Late, Taken, Told, Untold};
+use super::jobs::Job;
 use super::said::Said;
 use crate::patience::within;
 
@@ -28,7 +30,7 @@ pub(super) const BELIEVED_MS: u64 = 10_000;
 const CONNECT_MAX: Duration = Duration::from_secs(1);
 /// Between two attempts to connect, at first; it doubles.
 const PAUSE: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(2);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// A request that is open for so long renews its leases.
 const RENEWED_AFTER: Duration = Duration::from_secs(10);
 pub(super) const RENEWED_AT_ONCE: usize = 200;
@@ -58,6 +60,8 @@ pub(super) struct Link {
     gateways: AtomicU32,
     /// Until when all that any gateway spent is in the ledger, by Redis's clock; 0: who knows.
     written_ms: AtomicU64,
+    /// When Redis was last heard, by its clock.
+    heard_ms: AtomicU64,
     /// The same of this gateway.
     wrote: Mutex<Option<Instant>>,
     told: AtomicBool,
@@ -72,6 +76,8 @@ enum State {
     Starting,
     Well(MultiplexedConnection),
     Away,
+    /// It answers, and is told what was let in without it: nobody else asks it yet.
+    Returning(MultiplexedConnection),
 }
 
 /// Tells when Redis comes and goes.
@@ -89,6 +95,14 @@ impl Changes {
 struct Open {
     keys: Arc<[String]>,
     renewed: Instant,
+    /// What it took, as far as that is known.
+    taken: Option<Arc<Taken>>,
+    /// Redis was told since it was last away.
+    told: bool,
+    /// What tells of it was sent, and may still be on its way.
+    sent: bool,
+    /// It is in the windows there.
+    counted: bool,
 }
 
 impl std::fmt::Debug for Link {
@@ -111,6 +125,7 @@ impl Link {
             episode: AtomicU64::new(0),
             gateways: AtomicU32::new(1),
             written_ms: AtomicU64::new(0),
+            heard_ms: AtomicU64::new(0),
             wrote: Mutex::default(),
             told: AtomicBool::new(false),
             lost: Notify::new(),
@@ -131,6 +146,24 @@ impl Link {
         matches!(*self.state.borrow(), State::Well(_))
     }
 
+    /// Whether Redis may be told what was done without it.
+    pub(super) fn hears(&self) -> bool {
+        matches!(*self.state.borrow(), State::Well(_) | State::Returning(_))
+    }
+
+    pub(super) fn is_returning(&self) -> bool {
+        matches!(*self.state.borrow(), State::Returning(_))
+    }
+
+    /// Requests may ask again. False if it went away meanwhile.
+    fn returned(&self) -> bool {
+        self.state.send_if_modified(|state| {
+            let State::Returning(connection) = state else { return false };
+            *state = State::Well(connection.clone());
+            true
+        })
+    }
+
     pub(super) fn gateways(&self) -> u32 {
         self.gateways.load(Ordering::Relaxed).max(1)
     }
@@ -144,13 +177,19 @@ impl Link {
     }
 
     /// How many gateways there are, and until when all of them have written what they spent.
-    pub(super) fn heard(&self, gateways: u64, written_ms: u64) {
+    pub(super) fn heard(&self, gateways: u64, written_ms: u64, now_ms: u64) {
+        self.heard_ms.store(now_ms, Ordering::Relaxed);
         self.gateways.store(u32::try_from(gateways).unwrap_or(u32::MAX), Ordering::Relaxed);
         self.written_ms.store(written_ms, Ordering::Relaxed);
     }
 
     pub(super) fn written(&self) -> Option<u64> {
         Some(self.written_ms.load(Ordering::Relaxed)).filter(|written| *written != 0)
+    }
+
+    /// When Redis was last heard, by its clock.
+    pub(super) fn heard_ms(&self) -> u64 {
+        self.heard_ms.load(Ordering::Relaxed)
     }
 
     pub(super) fn wrote(&self, lag: Option<Duration>) {
@@ -164,13 +203,54 @@ impl Link {
 
     /// A request may hold something.
     pub(super) fn opened(&self, ticket: &Arc<str>, keys: &Arc<[String]>) {
-        let open = Open { keys: Arc::clone(keys), renewed: Instant::now() };
+        let (keys, renewed) = (Arc::clone(keys), Instant::now());
+        let open = Open { keys, renewed, taken: None, told: true, sent: false, counted: true };
         self.open.lock().insert(Arc::clone(ticket), open);
     }
 
-    /// It does not any more, or will not soon.
-    pub(super) fn closed(&self, ticket: &str) {
-        self.open.lock().remove(ticket);
+    /// What a request holds, for a Redis that has lost it.
+    pub(super) fn holds(&self, ticket: &str, taken: Taken) {
+        let taken = Arc::new(taken);
+        if let Some(open) = self.open.lock().get_mut(ticket) {
+            open.taken = Some(taken);
+        }
+    }
+
+    /// A request holds something of which Redis is to be told.
+    pub(super) fn adopted(&self, ticket: &Arc<str>, keys: &Arc<[String]>, taken: Taken) {
+        let (keys, renewed, taken) = (Arc::clone(keys), Instant::now(), Some(Arc::new(taken)));
+        let open = Open { keys, renewed, taken, told: false, sent: false, counted: false };
+        self.open.lock().insert(Arc::clone(ticket), open);
+    }
+
+    /// It does not any more, or will not soon. Tells what Redis may not know of it.
+    pub(super) fn closed(&self, ticket: &str) -> Option<Late> {
+        let open = self.open.lock().remove(ticket)?;
+        let Open { taken, sent, counted, .. } = open;
+        let taken = taken.filter(|_| sent || !counted)?;
+        Some(Late { taken, sent, counted })
+    }
+
+    /// What Redis is to be told of, up to a bound.
+    pub(super) fn untold(&self, most: usize) -> Vec<Untold> {
+        let mut open = self.open.lock();
+        let untold = open.iter_mut().filter(|(_, it)| !it.told).filter_map(|(ticket, it)| {
+            let taken = Arc::clone(it.taken.as_ref()?);
+            it.sent = true;
+            let (ticket, keys) = (Arc::clone(ticket), Arc::clone(&it.keys));
+            Some(Untold { ticket, keys, taken, counted: it.counted })
+        });
+        untold.take(most).collect()
+    }
+
+    /// Redis was told of these.
+    pub(super) fn told(&self, all: &[Untold]) {
+        let mut open = self.open.lock();
+        for Untold { ticket, .. } in all {
+            if let Some(it) = open.get_mut(ticket) {
+                (it.told, it.counted, it.renewed) = (true, true, Instant::now());
+            }
+        }
     }
 
     /// Requests whose leases are to be renewed.
@@ -190,7 +270,27 @@ impl Link {
         &self,
         call: &ScriptInvocation<'_>,
     ) -> Result<T, Away> {
-        let mut connection = self.connection().await?;
+        let connection = self.connection().await?;
+        self.ask_by(connection, call).await
+    }
+
+    /// Tells what was done without it, within the deadline: also while nobody asks it yet.
+    pub(super) async fn tell<T: FromRedisValue>(
+        &self,
+        call: &ScriptInvocation<'_>,
+    ) -> Result<T, Away> {
+        let connection = match &*self.state.borrow() {
+            State::Well(connection) | State::Returning(connection) => connection.clone(),
+            State::Away | State::Starting => return Err(Away::NOT_ASKED),
+        };
+        self.ask_by(connection, call).await
+    }
+
+    async fn ask_by<T: FromRedisValue>(
+        &self,
+        mut connection: MultiplexedConnection,
+        call: &ScriptInvocation<'_>,
+    ) -> Result<T, Away> {
         let asking = pin!(call.invoke_async(&mut connection));
         let answer = within(self.timeout, asking).await;
         self.judged(answer.map_err(|_| None).and_then(|answer| answer.map_err(Some)))
@@ -231,7 +331,7 @@ impl Link {
     async fn connection(&self) -> Result<MultiplexedConnection, Away> {
         let known = match &*self.state.borrow() {
             State::Well(connection) => Some(connection.clone()),
-            State::Away => return Err(Away::NOT_ASKED),
+            State::Away | State::Returning(_) => return Err(Away::NOT_ASKED),
             State::Starting => None,
         };
         if let Some(connection) = known {
@@ -242,7 +342,7 @@ impl Link {
         match within(self.timeout, begun).await {
             Ok(Ok(state)) => match &*state {
                 State::Well(connection) => Ok(connection.clone()),
-                State::Away | State::Starting => Err(Away::NOT_ASKED),
+                State::Away | State::Starting | State::Returning(_) => Err(Away::NOT_ASKED),
             },
             _ => Err(Away::NOT_ASKED),
         }
@@ -254,13 +354,18 @@ impl Link {
     }
 
     fn leave(&self, why: &str) {
+        let mut is_new = false;
         let left = self.state.send_if_modified(|state| {
             let was_here = !matches!(state, State::Away);
+            // Who never was back goes on with the part that it has.
+            is_new = was_here && !matches!(state, State::Returning(_));
             *state = State::Away;
             was_here
         });
         if left {
-            self.episode.fetch_add(1, Ordering::Relaxed);
+            self.episode.fetch_add(u64::from(is_new), Ordering::Relaxed);
+            // What was told may be forgotten by then.
+            self.open.lock().values_mut().for_each(|open| open.told = open.taken.is_none());
             self.lost.notify_one();
         }
         if !self.told.swap(true, Ordering::Relaxed) {
@@ -312,28 +417,41 @@ impl Redis {
     /// Whether a new connection serves. Only then are requests let to it.
     async fn try_out(&self, connection: MultiplexedConnection) -> bool {
         let link = &self.link;
+        let is_first = matches!(*link.state.borrow(), State::Starting);
+        let serves = match is_first && link.open.lock().is_empty() {
+            true => self.greet(connection).await,
+            false => {
+                link.state.send_replace(State::Returning(connection));
+                self.come_back().await && link.returned()
+            }
+        };
+        if serves {
+            // Who decided in this very moment.
+            self.jobs.push(Job::Adopt);
+            if link.told.swap(false, Ordering::Relaxed) {
+                tracing::info!("Redis is back: limits and budgets are shared again");
+            }
+        }
+        serves
+    }
+
+    /// Says hello where there is nothing else to tell.
+    async fn greet(&self, connection: MultiplexedConnection) -> bool {
+        let link = &self.link;
         let mut tried = connection.clone();
         let mut call = self.scripts.beat.prepare_invoke();
-        self.say_hello(&mut call);
+        self.say_hello(&mut call, Told::Now, None);
         let asking = pin!(call.invoke_async::<Said>(&mut tried));
         match within(CONNECT_MAX, asking).await {
             Ok(Ok(said)) => {
                 self.heard(&said);
                 link.state.send_replace(State::Well(connection));
-                if link.told.swap(false, Ordering::Relaxed) {
-                    tracing::info!("Redis is back: limits and budgets are shared again");
-                }
-                true
+                return true;
             }
-            Ok(Err(error)) => {
-                link.leave(&shown(&error));
-                false
-            }
-            Err(_) => {
-                link.leave("no answer in time");
-                false
-            }
+            Ok(Err(error)) => link.leave(&shown(&error)),
+            Err(_) => link.leave("no answer in time"),
         }
+        false
     }
 
     /// Probes until Redis is away.

@@ -4,6 +4,7 @@
 //! Redis (mod.rs)      one script for each decision and one for each settlement
 //! Link (link.rs)      the connection, its deadline and its breaker, and who else is there
 //! Lease (lease.rs)    what a request holds
+//! alone.rs            what was let in while Redis was away, told when it is back
 //! Jobs (jobs.rs)      settlements that nobody waits for, kept while Redis is away
 //! RedisPlace (place.rs) where it is
 //! said.rs             what scripts say
@@ -16,6 +17,7 @@
 //!
 //! All keys of a decision have to be on one server: a Redis Cluster is not supported.
 
+mod alone;
 mod jobs;
 mod lease;
 mod link;
@@ -24,21 +26,22 @@ mod replies;
 mod said;
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use redis::{Script, ScriptInvocation};
 
+use self::alone::Taken;
 use self::jobs::{Job, Jobs};
 use self::lease::Lease;
 use self::link::Link;
 pub use self::place::RedisPlace;
 use self::said::{Said, list, number, word};
 use crate::admission::{
-    Claim, Claims, Counters, Due, Held, Key, Known, Mark, Moment, Need, Refusal, Room, Stop, Terms,
-    Watch, Why,
+    Claim, Claims, Counters, Due, Held, Key, Known, Mark, Moment, Need, Portion, Refusal, Room,
+    Stop, Terms, Watch, Why,
 };
 use crate::limits::{Dimension, Used};
 use crate::money::Usd;
@@ -69,6 +72,7 @@ pub struct Redis {
 
 struct Scripts {
     take: Script,
+    adopt: Script,
     settle: Script,
     pay: Script,
     learn: Script,
@@ -90,6 +94,7 @@ impl Scripts {
         let script = |text: &str| Script::new(&[include_str!("lib.lua"), text].concat());
         Self {
             take: script(include_str!("take.lua")),
+            adopt: script(include_str!("adopt.lua")),
             settle: script(include_str!("settle.lua")),
             pay: script(include_str!("pay.lua")),
             learn: script(include_str!("learn.lua")),
@@ -213,6 +218,7 @@ impl Counters for Redis {
             spent: Vec::new(),
             ends: false,
         };
+        let episode = self.link.episode();
         // From here on it may be held there, whatever is heard of it.
         self.link.opened(&ticket, &hold.keys);
         hold.ends = true;
@@ -220,6 +226,10 @@ impl Counters for Redis {
             Ok(said) => said,
             Err(link::Away { .. }) => return Err(Stop::Away),
         };
+        if !self.link.is_well() || self.link.episode() != episode {
+            // It was given up meanwhile, and did not know what was let in without it since then.
+            return Err(Stop::Away);
+        }
         let said = said.list();
         let marks = list(said.get(2).unwrap_or(&redis::Value::Nil)).iter();
         // Mostly none is due.
@@ -229,8 +239,16 @@ impl Counters for Redis {
         let rows = list(said.get(1).unwrap_or(&redis::Value::Nil));
         match number(said.first()) {
             1 => {
+                let mut portions = Vec::with_capacity(claims.as_slice().len());
                 for (claim, row) in claims.as_slice().iter().zip(rows) {
                     let row = list(row);
+                    portions.push(Portion {
+                        pays: claim.pays(),
+                        amount: Usd::from_pico(number(row.get(3))),
+                        parallel: claim.parallel.is_some(),
+                        // The windows have it, and those that are lost start anew.
+                        tokens: None,
+                    });
                     hold.spent.push(Usd::from_pico(number(row.get(2))));
                     if claim.limit.is_none() {
                         continue;
@@ -244,6 +262,10 @@ impl Counters for Redis {
                             tokens: left(claim.limit.tokens, number(row.get(1))),
                         },
                     });
+                }
+                if portions.iter().any(|it| it.parallel || it.amount != Usd::ZERO) {
+                    let taken = Taken { at: Instant::now(), portions: portions.into() };
+                    self.link.holds(&ticket, taken);
                 }
                 Ok(Box::new(hold))
             }
@@ -262,6 +284,34 @@ impl Counters for Redis {
                 Err(gravest.map_or(Stop::Away, |refusal| Stop::Refused(Box::new(refusal))))
             }
         }
+    }
+
+    fn adopt(
+        &self,
+        claims: &Claims,
+        taken: &[Portion],
+        terms: &Terms<'_>,
+        now: Moment,
+    ) -> Option<Box<dyn Held>> {
+        let ticket = self.link.ticket();
+        let keys: Arc<[String]> =
+            claims.as_slice().iter().map(|claim| self.key(&claim.key())).collect();
+        let taken = Taken { at: Instant::now(), portions: taken.into() };
+        self.link.adopted(&ticket, &keys, taken);
+        if self.link.is_well() {
+            // One answer came too late, and the next may be in time.
+            self.jobs.push(Job::Adopt);
+        }
+        Some(Box::new(Lease {
+            redis: self.me.clone(),
+            ticket,
+            keys,
+            claims: claims.clone(),
+            resets: claims.as_slice().iter().map(|claim| resets(claim, terms, now)).collect(),
+            rooms: Vec::new(),
+            spent: Vec::new(),
+            ends: true,
+        }))
     }
 
     async fn learn(&self, known: &[Known], is_guess: bool, _now: Moment) -> Result<(), Stop> {
@@ -368,7 +418,7 @@ fn refusal(
         dimension,
         limit,
         remaining: limit.saturating_sub(used),
-        wait: Duration::from_millis(more),
+        wait: (!word(row.get(4)).is_empty()).then(|| Duration::from_millis(more)),
     };
     let why = match word(row.get(1)) {
         b"r" => rate(Dimension::Requests),

@@ -1,14 +1,25 @@
 -- Replaces what a request holds by what it used. Done twice, it changes nothing the second time: the
 -- lease is gone by then. If that was because it expired, the ledger says what was spent. What a lease
 -- that expired had reserved stays as it is.
--- ARGV: ticket, counted (0/1), tokens, cost, told before (0/1); then for each key: pays (0/1)
+-- One that was taken elsewhere is taken over first, if nobody has told of it yet. That it is settled is
+-- noted: what tells that it is held may still be on its way.
+-- KEYS: the claims; of a lease that was taken elsewhere, what notes that it is settled before them
+-- ARGV: ticket, counted (0/1), tokens, cost, told before (0/1), age ms of one that was taken elsewhere
+--       or '', how long that it is settled is kept; then for each claim: pays (0/1), reserved or ''
 -- Returns what each had spent before and after.
 local ticket, counted, tokens, cost = ARGV[1], ARGV[2] == '1', num(ARGV[3]), ARGV[4]
-local again = ARGV[5] == '1'
-local sums = {}
-for i, key in ipairs(KEYS) do
-  local field = 'L' .. ticket
+local again, age = ARGV[5] == '1', tonumber(ARGV[6])
+local sums, first = {}, 1
+local is_open = false
+if age then
+  first = 2
+  is_open = redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[7])
+  again = true
+end
+for i = first, #KEYS do
+  local key, at, field = KEYS[i], 7 + (i - first) * 2, 'L' .. ticket
   local lease = redis.call('HGET', key, field)
+  if not lease and is_open then lease = adopt(key, field, 1000, '0', '0', age, ARGV[at + 2]) end
   if lease then
     release(key, field, lease)
     local second, reserved = lease:match('^%d+:%d:%d+:(%-?%d+):(%d+)$')
@@ -28,7 +39,8 @@ for i, key in ipairs(KEYS) do
       end
     end
   end
-  sums[i] = {'', ''}
-  if ARGV[5 + i] == '1' and (lease or not again) then sums[i] = pay(key, cost) end
+  local sum = {'', ''}
+  if ARGV[at + 1] == '1' and (lease or not again) then sum = pay(key, cost) end
+  sums[#sums + 1] = sum
 end
 return sums

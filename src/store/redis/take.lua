@@ -1,8 +1,9 @@
 -- Takes what a request needs of all claims, or of none.
 -- ARGV: ticket, lease ms, input, output, most, keep ms; then for each key
 --       requests, tokens, parallel, max budget (each or ''), pays (0/1), start of the term or ''
--- Returns {1, requests and tokens in each window and what each has spent, marks}
---      or {0, for each claim without room: index, what, limit, used or spent, wait ms or held; marks}
+-- Returns {1, requests and tokens in each window, what each has spent and what of each is held, marks}
+--      or {0, for each claim without room: index, what, limit, used or spent, wait ms ('' if
+--          there never is room) or held; marks}
 --      or {2, indexes of accounts that are not known, marks}
 -- A mark that is not '' tells that the ledger is to be asked for this account, by whoever reads this.
 local ticket, lease_ms = ARGV[1], tonumber(ARGV[2])
@@ -70,8 +71,11 @@ for i, key in ipairs(KEYS) do
     if what then
       local limit, used = claim.requests, claim.r
       if what == 't' then limit, used = claim.tokens, claim.t end
-      local ms = math.max(wait(key, claim, last), 1)
-      over[#over + 1] = {i, what, whole(limit), whole(used), whole(ms)}
+      local ms = ''
+      if not refuses(claim.requests, claim.tokens, 0, 0, claim.need) then
+        ms = whole(math.max(wait(key, claim, last), 1))
+      end
+      over[#over + 1] = {i, what, whole(limit), whole(used), ms}
     end
     claim.last = last
   end
@@ -104,6 +108,6 @@ for i, key in ipairs(KEYS) do
   redis.call('HSET', key, 'L' .. ticket, table.concat(
     {whole(now + lease_ms), parallel, amount, second, whole(reserved)}, ':'))
   redis.call('PEXPIRE', key, keep)
-  rooms[i] = {whole(claim.r or 0), whole(claim.t or 0), claim.spent}
+  rooms[i] = {whole(claim.r or 0), whole(claim.t or 0), claim.spent, amount}
 end
 return {1, rooms, marks}

@@ -132,3 +132,33 @@ fn a_provider_without_money_is_passed_over() {
     }
     assert_eq!(calls(&dear), paid);
 }
+
+#[test]
+fn who_serves_without_money_says_until_when_as_far_as_that_is_known() {
+    let provider = ten_tokens();
+    let bound = |budget: &str| format!("{PRICE}\nmax_budget: 0.001{budget}");
+    let gateway = gateway::with(
+        group("year").deployment(openai(&provider).with(&bound("\nbudget_duration: 12mo"))),
+    )
+    .and(group("ever").deployment(openai(&provider).with(&bound(""))))
+    .master_key(MASTER)
+    .start();
+    let until_refused = |model: &str| {
+        let mut last = None;
+        eventually("it is used up", || {
+            let reply = gateway.client().ask(model, "hi").set("max_tokens", 10).send();
+            let is_refused = reply.status == 429;
+            last = Some(reply);
+            is_refused
+        });
+        last.unwrap()
+    };
+    let year = until_refused("year");
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    let next = jiff::civil::date(now.year() + 1, 1, 1).to_zoned(jiff::tz::TimeZone::UTC).unwrap();
+    let left = next.timestamp().duration_since(now.timestamp()).as_secs().unsigned_abs();
+    assert!(year.number("retry-after").abs_diff(left) < 60, "{left}: {year:?}");
+    let ever = until_refused("ever");
+    assert_eq!(ever.header("retry-after"), "", "nobody can tell: {ever:?}");
+    assert!(!ever.error_message().contains("Try again"), "{ever:?}");
+}

@@ -32,6 +32,28 @@ fn a_key_at_its_limit_is_refused_and_told_when_to_come_back() {
 }
 
 #[test]
+fn who_may_never_call_is_not_told_to_come_back() {
+    let provider = ten_tokens();
+    let gateway = priced(&provider).start();
+    for (what, prompt) in [
+        (json!({"rpm_limit": 0}), "hi".to_owned()),
+        (json!({"tpm_limit": 0}), "hi".to_owned()),
+        (json!({"tpm_limit": 50}), "word ".repeat(500)),
+        (json!({"max_parallel_requests": 0}), "hi".to_owned()),
+    ] {
+        let client = holder(&gateway, &key(&gateway, what.clone()));
+        let refused = client.ask("gpt", &prompt).set("max_tokens", 10).send();
+        assert_eq!(
+            (refused.status, refused.header("retry-after")),
+            (429, ""),
+            "{what}: {refused:?}"
+        );
+        assert!(!refused.error_message().contains("resets at"), "{what}: {refused:?}");
+    }
+    assert_eq!(calls(&provider), 0);
+}
+
+#[test]
 fn tokens_are_reserved_before_and_settled_after() {
     let provider = upstream::openai().replies(chat("hello").usage(50, 50)).start();
     let gateway = priced(&provider).start();

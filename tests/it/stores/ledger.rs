@@ -70,11 +70,85 @@ fn what_was_spent_is_summed_up_since_a_time() {
         let since = |minutes| ledger.spent(&key, Some(NOON_US + minutes * MINUTE_US));
         assert_eq!(since(0).await.unwrap(), 111);
         assert_eq!(since(15).await.unwrap(), 110);
-        assert_eq!(since(20).await.unwrap(), 110, "a quarter that has begun counts as a whole");
+        assert_eq!(since(20).await.unwrap(), 100, "what was spent in the quarter before");
         assert_eq!(since(75).await.unwrap(), 0);
         ledger.adjust(&key, NOON_US + 60 * MINUTE_US, -101).await.unwrap();
         assert_eq!(since(15).await.unwrap(), 9);
         assert_eq!(ledger.spent(&key, None).await.unwrap(), 10);
+    });
+}
+
+#[test]
+fn a_time_within_a_quarter_counts_what_was_spent_since_then() {
+    on_each(async |open| {
+        let ledger = open();
+        let more = |event: SpendEvent| SpendEvent {
+            organisation: Some("acme".into()),
+            end_user: Some("eve".into()),
+            deployment: Some("d".into()),
+            ..event
+        };
+        let of_other = SpendEvent {
+            key: "hash2".into(),
+            user: Some("ADA".into()),
+            team: None,
+            tags: vec!["a_b c".into(), "A_B".into()],
+            group: Some("gpt-5".into()),
+            provider: None,
+            ..event("other", 7, 1_000)
+        };
+        let replaced = SpendEvent {
+            key: "newer".into(),
+            account: Some("hash".into()),
+            key_models: vec!["gpt".into(), "alias".into()],
+            ..more(event("3", 8, 100))
+        };
+        let events = [
+            more(event("1", 0, 1)),
+            more(event("2", 5, 10)),
+            replaced,
+            of_other,
+            more(event("4", 16, 10_000)),
+            more(event("5", 31, 100_000)),
+        ];
+        ledger.append(&events).await.unwrap();
+        let since = async |kind, id: &str, minutes: i64| {
+            let since_us = NOON_US + minutes * MINUTE_US;
+            ledger.spent(&Scope::new(kind, id), Some(since_us)).await.unwrap()
+        };
+        for (kind, id, expected) in [
+            (ScopeKind::Proxy, "", 111_110),
+            (ScopeKind::Organisation, "acme", 110_110),
+            (ScopeKind::Team, "red", 110_110),
+            (ScopeKind::TeamMember, "red/ada", 110_110),
+            (ScopeKind::User, "ada", 110_110),
+            (ScopeKind::User, "ADA", 1_000),
+            (ScopeKind::Key, "hash", 110_110),
+            (ScopeKind::Key, "newer", 0),
+            (ScopeKind::Key, "hash2", 1_000),
+            (ScopeKind::EndUser, "eve", 110_110),
+            (ScopeKind::Model, "gpt", 110_110),
+            (ScopeKind::KeyModel, "hash/gpt", 110_110),
+            (ScopeKind::KeyModel, "hash/alias", 100),
+            (ScopeKind::KeyModel, "hash2/gpt", 0),
+            (ScopeKind::Tag, "a_b", 110_110),
+            (ScopeKind::Tag, "a_b c", 1_000),
+            (ScopeKind::Provider, "openai", 110_110),
+            (ScopeKind::Deployment, "d", 110_110),
+        ] {
+            assert_eq!(since(kind, id, 3).await, expected, "{kind:?} {id}");
+        }
+        assert_eq!(since(ScopeKind::Key, "hash", 5).await, 110_110, "from the very moment");
+        assert_eq!(since(ScopeKind::Key, "hash", 6).await, 110_100);
+        assert_eq!(since(ScopeKind::Key, "hash", 32).await, 0);
+        // Of each it is known when it was made.
+        ledger.adjust(&key(), NOON_US + 2 * MINUTE_US, 7_000_000).await.unwrap();
+        ledger.adjust(&key(), NOON_US + 10 * MINUTE_US, -110).await.unwrap();
+        assert_eq!(since(ScopeKind::Key, "hash", 3).await, 110_000);
+        assert_eq!(since(ScopeKind::Key, "hash", 1).await, 7_110_000);
+        assert_eq!(since(ScopeKind::Key, "hash", 0).await, 7_110_001);
+        assert_eq!(since(ScopeKind::Key, "hash", 11).await, 110_000);
+        assert_eq!(since(ScopeKind::User, "ada", 3).await, 110_110, "it was about the key");
     });
 }
 
