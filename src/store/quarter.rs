@@ -60,6 +60,8 @@ async fn by_rows(
         ScopeKind::Provider => named("provider"),
         ScopeKind::Deployment => named("deployment"),
         ScopeKind::KeyModel => of_key(id.split('/').next().unwrap_or_default()),
+        // It has no budget, so nobody asks.
+        ScopeKind::TeamModel => return Ok(0),
         ScopeKind::Tag => ("AND tags <> REPLACE(tags, $3, '')".to_owned(), vec![quoted(&id)]),
     };
     // Of these a row tells only as a whole which it is about.
