@@ -388,7 +388,7 @@ async fn a_key_of_the_file_has_what_belongs_to_it_as_far_as_that_is_known() {
     bench.records.come_back();
     bench.records.set(Kind::Team, "t", Some(json!({"team_id": "t", "blocked": true})));
     bench.ring.catch_up(bench.now).await.unwrap();
-    bench.later(1);
+    bench.later(2);
     let joined = bench.ring.of_file(&written, &bench.settings, bench.now).await;
     assert!(joined.team.as_ref().is_some_and(|team| team.blocked));
     assert_eq!(joined.user_role(), None);
