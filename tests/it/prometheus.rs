@@ -46,8 +46,7 @@ impl Prometheus {
         }
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        let ours = fs::read_to_string("deploy/prometheus/prometheus.yaml").unwrap();
-        let mut config = ours.clone();
+        let mut config = fs::read_to_string("deploy/prometheus/prometheus.yaml").unwrap();
         for (written, here) in [
             ("gateway-1:4000, gateway-2:4000", gateway.address().to_string()),
             ("scrape_interval: 15s", "scrape_interval: 200ms".into()),

@@ -129,7 +129,7 @@ fn what_does_not_fit_is_dropped_and_counted() {
 fn collector(answers: &'static [&'static str]) -> (String, std::thread::JoinHandle<Vec<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}/v1/traces", listener.local_addr().unwrap());
-    let serving = std::thread::spawn(move || {
+    let serving = std::thread::Builder::new().spawn(move || {
         let mut heard = Vec::new();
         for answer in answers {
             let (mut stream, _) = listener.accept().unwrap();
@@ -159,6 +159,7 @@ fn collector(answers: &'static [&'static str]) -> (String, std::thread::JoinHand
         }
         heard
     });
+    let serving = serving.unwrap();
     (endpoint, serving)
 }
 
