@@ -95,13 +95,12 @@ fn questions_are_asked_in_turn_where_few_may_be_asked_at_once() {
     let more = ", max_concurrency: 1";
     let gateway = guarded(&provider, &moderation(&slow, "pre_call", more)).start();
     let client = gateway.client();
-    let asking: Vec<_> = (0..3)
-        .map(|_| {
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
             let client = client.own_connections();
-            std::thread::spawn(move || client.chat("gpt", "hi").status)
-        })
-        .collect();
-    assert!(asking.into_iter().all(|asking| asking.join().unwrap() == 200));
+            scope.spawn(move || assert_eq!(client.chat("gpt", "hi").status, 200));
+        }
+    });
     let asked = slow.requests();
     let apart = asked.windows(2).all(|pair| pair[1].at - pair[0].at >= Duration::from_millis(90));
     assert!(asked.len() == 3 && apart, "one after the other");
