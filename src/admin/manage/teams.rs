@@ -175,14 +175,17 @@ async fn update(
     let before = members::own_team(&desk, &operator, &form).await?;
     let mut team = before.clone();
     read(&form, &mut team)?;
-    let retags = team.metadata.get("tags") != before.metadata.get("tags");
+    let lifted = |team: &Team| {
+        (team.tags.clone(), [&team.model_rpm_limit, &team.model_tpm_limit].map(Clone::clone))
+    };
+    let rebounds = lifted(&team) != lifted(&before);
     let guards = |team: &Team| team.metadata.get(keys::GUARDRAILS).cloned();
     let unguards = guards(&team) != guards(&before);
     if check_rights(&operator, before.organization_id.as_deref()).is_err()
-        && (form.says_more_than(&BY_ITS_ADMIN) || retags || unguards)
+        && (form.says_more_than(&BY_ITS_ADMIN) || rebounds || unguards)
     {
-        let message = "An admin of the team may change its team_alias and metadata, but for the tags \
-                       and guardrails in it; the rest is for admins of the proxy or the organization.";
+        let message = "An admin of the team may change its team_alias and metadata, but for the tags, \
+                       limits and guardrails in it; the rest is for admins of the proxy or the organization.";
         return Err(Fault::forbidden(message.to_owned()).about("team_id"));
     }
     if team.organization_id != before.organization_id {

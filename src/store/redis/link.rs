@@ -418,7 +418,9 @@ impl Redis {
     async fn try_out(&self, connection: MultiplexedConnection) -> bool {
         let link = &self.link;
         let is_first = matches!(*link.state.borrow(), State::Starting);
-        let serves = match is_first && link.open.lock().is_empty() {
+        // Those that wait for the first connection took nothing so far.
+        let has_news = link.open.lock().values().any(|open| open.taken.is_some());
+        let serves = match is_first && !has_news {
             true => self.greet(connection).await,
             false => {
                 link.state.send_replace(State::Returning(connection));

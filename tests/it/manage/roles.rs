@@ -68,6 +68,8 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("GET", "/key/info", "avourk"),
     ("POST", "/key/health", "avourk"),
     ("POST", "/config/reload", "a"),
+    ("GET", "/guardrails/list", "avourk"),
+    ("POST", "/guardrails/apply_guardrail", "avourk"),
     ("GET", "/cache/ping", "av"),
     ("GET", "/cache/redis/info", "av"),
     ("POST", "/cache/delete", "a"),

@@ -34,6 +34,10 @@ async fn own_key(desk: &Desk, operator: &Operator, named: &str) -> Result<Key, F
         Ok(key) if owns(operator, &key) || runs(desk, operator, &key).await? => Ok(key),
         Ok(_) => Err(not_yours()),
         Err(fault) if fault.status == 404 && !operator.sees_all() => Err(not_yours()),
+        Err(fault) if fault.status == 404 && desk.static_key(hash_of(named)).is_some() => {
+            let message = "This key stands in the configuration file: it is changed there.";
+            Err(Fault::value("key", message.to_owned()))
+        }
         Err(fault) => Err(fault),
     }
 }

@@ -61,13 +61,7 @@ impl Desk {
     /// A key by itself or by its hash.
     async fn key(&self, named: &str) -> Result<Key, Fault> {
         let hash = hash_of(named);
-        let absent = || match self.static_key(hash) {
-            Some(_) => {
-                let message = "This key stands in the configuration file: it is changed there.";
-                Fault::value("key", message.to_owned())
-            }
-            None => Fault::absent("key", "Key not found in database".to_owned()),
-        };
+        let absent = || Fault::absent("key", "Key not found in database".to_owned());
         self.find(&hash.to_string()).await?.ok_or_else(absent)
     }
 
