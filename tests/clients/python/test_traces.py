@@ -92,13 +92,13 @@ def test_spans_are_read_by_opentelemetry(traced):
     import openai
 
     gateway, collector = traced
-    client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=MASTER_KEY)
-    reply = client.chat.completions.create(
-        model="gpt",
-        messages=[{"role": "user", "content": "hi"}],
-        temperature=0.5,
-        extra_headers={"traceparent": PARENT, "tracestate": "vendor=1"},
-    )
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=MASTER_KEY) as client:
+        reply = client.chat.completions.create(
+            model="gpt",
+            messages=[{"role": "user", "content": "hi"}],
+            temperature=0.5,
+            extra_headers={"traceparent": PARENT, "tracestate": "vendor=1"},
+        )
     server, attempt = collector.wait_for(2)
     assert server.kind == Span.SPAN_KIND_SERVER
     assert attempt.kind == Span.SPAN_KIND_CLIENT
