@@ -17,6 +17,7 @@ mod record;
 mod sample;
 mod timestamp;
 pub mod traces;
+mod transcript;
 
 pub use access_log::AccessLog;
 pub use live::{Live, Seen, Watch};
@@ -25,6 +26,7 @@ pub use record::{
     Attempt, CacheUse, Client, ClientText, Durations, ErrorRecord, KeyKind, Outcome, RequestRecord,
     Route, Served, class_name,
 };
+pub use transcript::Transcript;
 
 /// A point in time as RFC 3339 writes it, in UTC with milliseconds.
 #[must_use]
