@@ -25,7 +25,7 @@ impl Installed {
         fs::write(&config, builder.yaml()).unwrap();
         let program = folder.path().join("tollgate");
         // A link would do as well; but not everywhere does one program have two names.
-        fs::copy(TOLLGATE, &program).unwrap();
+        copy(TOLLGATE, &program);
         let mut command = Command::new(&program);
         command.arg("serve").arg("--config").arg(&config);
         command.args(["--host", "127.0.0.1", "--port", "0", "--num_workers", "1"]);
@@ -52,6 +52,13 @@ impl Installed {
         let pid = said.split(' ').nth(1).and_then(|pid| pid.parse().ok());
         Successor(pid.unwrap_or_else(|| panic!("it names no process: {said}")))
     }
+}
+
+/// Copies a program. Another process does it: what this one has open for writing is inherited by whatever other
+/// tests start meanwhile, and a file that anybody has open for writing cannot be executed.
+fn copy(program: impl AsRef<Path>, to: &Path) {
+    let copied = Command::new("cp").arg(program.as_ref()).arg(to).status();
+    assert!(copied.is_ok_and(|status| status.success()), "{}", to.display());
 }
 
 fn upgrade(control: &Path) -> Output {
@@ -114,7 +121,7 @@ fn no_request_fails_and_open_streams_end_on_the_old_process() {
     load.goes_on(20);
 
     // A file that is in use cannot be written to; it is replaced, as installers do.
-    fs::copy(TOLLGATE, installed.path("new")).unwrap();
+    copy(TOLLGATE, &installed.path("new"));
     fs::rename(installed.path("new"), installed.path("tollgate")).unwrap();
     let first = installed.upgraded();
     load.goes_on(50);
@@ -178,12 +185,14 @@ fn what_cannot_start_takes_nothing_over() {
 
     fs::remove_file(installed.path("tollgate")).unwrap();
     refused("cannot be started");
-    fs::write(installed.path("tollgate"), "#!/bin/sh\nexit 3\n").unwrap();
-    fs::set_permissions(installed.path("tollgate"), fs::Permissions::from_mode(0o755)).unwrap();
+    let script = installed.path("script");
+    fs::write(&script, "#!/bin/sh\nexit 3\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    copy(&script, &installed.path("tollgate"));
     refused("exit status: 3");
 
     fs::remove_file(installed.path("tollgate")).unwrap();
-    fs::copy(TOLLGATE, installed.path("tollgate")).unwrap();
+    copy(TOLLGATE, &installed.path("tollgate"));
     let _successor = installed.upgraded();
     eventually("it takes over after all", || {
         gateway.client().try_get("/health/readiness").is_some_and(|reply| reply.status == 200)
