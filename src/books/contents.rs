@@ -192,8 +192,8 @@ fn cut(value: &mut Value, most: usize) {
 
 /// As LiteLLM cuts: a third of what stays is the beginning, and its mark says how much is missing.
 fn without_middle(text: &str, most: usize) -> String {
-    let front = text.floor_char_boundary(most * 35 / 100);
-    let back = text.ceil_char_boundary(text.len() - most * 65 / 100);
+    let front = boundary(text, most * 35 / 100);
+    let back = boundary(text, text.len() - most * 65 / 100);
     let missing = text.get(front..back).map_or(0, |middle| middle.chars().count());
     let (front, back) = (text.get(..front), text.get(back..));
     format!(
@@ -201,6 +201,11 @@ fn without_middle(text: &str, most: usize) -> String {
         front.unwrap_or_default(),
         back.unwrap_or_default()
     )
+}
+
+/// The last place up to `at` where a text may be cut.
+fn boundary(text: &str, at: usize) -> usize {
+    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 #[cfg(test)]

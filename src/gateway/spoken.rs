@@ -191,7 +191,16 @@ fn tool_call(id: &Value, name: &Value, arguments: &str) -> Value {
 }
 
 fn cut(text: &str) -> &str {
-    text.split_at(text.floor_char_boundary(TEXT_MAX)).0
+    beginning(text, TEXT_MAX)
+}
+
+/// So many bytes of a text, or a few less.
+pub(super) fn beginning(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.split_at(end).0
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::ctx::{Call, RequestCtx};
 use super::error::GatewayError;
-use super::{Gateway, entry};
+use super::{Gateway, entry, spoken};
 use crate::books::Heard;
 use crate::guard::{Redaction, Vault};
 use crate::keys::Caller;
@@ -149,7 +149,7 @@ fn is_silent(ctx: &RequestCtx, call: &Call, headers: &HeaderMap) -> bool {
     }
     let said = |name: &&str| headers.get(*name).is_some_and(|it| !is_false(it.as_bytes()));
     let body = call.native.as_ref().unwrap_or(&call.body);
-    SILENT_HEADERS.iter().any(|name| said(name))
+    SILENT_HEADERS.iter().any(said)
         || SILENT_FIELDS.iter().any(|name| body.bool(name) == Some(true))
         || body.object("metadata").is_some_and(|metadata| {
             SILENT_FIELDS.iter().any(|name| metadata.value(name).as_ref().is_some_and(is_true))
@@ -301,8 +301,8 @@ fn fit(body: Bytes) -> Option<Bytes> {
     }
     let cut = changed(&body, &mut |text| {
         (text.len() > TEXT_MAX).then(|| {
-            let end = text.floor_char_boundary(TEXT_MAX);
-            format!("{}... ({} bytes left out)", &text[..end], text.len() - end)
+            let front = spoken::beginning(text, TEXT_MAX);
+            format!("{front}... ({} bytes left out)", text.len() - front.len())
         })
     })?;
     (cut.len() <= BODY_MAX).then_some(cut)
@@ -341,18 +341,21 @@ fn changed_text(text: &str, change: &mut dyn FnMut(&str) -> Option<String>) -> O
 
 /// Whether anything was changed.
 fn each(value: &mut Value, change: &mut dyn FnMut(&str) -> Option<String>) -> bool {
+    let mut is_changed = false;
     match value {
-        Value::String(text) => match change(text) {
-            Some(new) => {
+        Value::String(text) => {
+            if let Some(new) = change(text) {
                 *text = new;
-                true
+                is_changed = true;
             }
-            None => false,
-        },
-        Value::Array(list) => list.iter_mut().fold(false, |any, it| each(it, change) || any),
-        Value::Object(fields) => fields.values_mut().fold(false, |any, it| each(it, change) || any),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+        Value::Array(list) => list.iter_mut().for_each(|it| is_changed |= each(it, change)),
+        Value::Object(fields) => {
+            fields.values_mut().for_each(|it| is_changed |= each(it, change));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+    is_changed
 }
 
 #[cfg(test)]
