@@ -255,7 +255,7 @@ fn taken(gateway: &Gateway, ctx: &mut RequestCtx) -> Option<Transcript> {
     };
     let vault = ctx.guarded.as_ref().map(|guarded| guarded.vault());
     let is_told = whole.is_some();
-    let reply = whole.and_then(fit).and_then(|reply| match vault {
+    let reply = whole.map(without_tool_secrets).and_then(fit).and_then(|reply| match vault {
         Some(vault) if !vault.is_empty() => hidden(&reply, vault),
         _ => Some(reply),
     });
@@ -279,16 +279,32 @@ fn without_secrets(body: &Object) -> Bytes {
     for name in body.names().filter(|name| is_own(name)) {
         edits.remove(name.to_owned());
     }
-    let has_secrets = body.raw("tools").is_some_and(|tools| {
-        TOOL_SECRETS.iter().any(|name| tools.contains(&format!("\"{name}\"")))
-    });
-    if has_secrets && let Some(mut tools) = body.value("tools") {
-        for tool in tools.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
-            TOOL_SECRETS.iter().for_each(|name| drop(tool.remove(*name)));
-        }
+    if let Some(tools) = plain_tools(body) {
         edits.set("tools", &tools);
     }
     if edits.is_empty() { body.bytes().clone() } else { body.edit(&edits) }
+}
+
+/// A reply without the credentials of the tools that it repeats.
+fn without_tool_secrets(reply: Bytes) -> Bytes {
+    let Ok(body) = Object::parse(reply.clone()) else { return reply };
+    let Some(tools) = plain_tools(&body) else { return reply };
+    let mut edits = Edits::new();
+    edits.set("tools", &tools);
+    body.edit(&edits)
+}
+
+/// The tools of a body without credentials; `None`: there are none.
+fn plain_tools(body: &Object) -> Option<Value> {
+    let written = body.raw("tools")?;
+    if !TOOL_SECRETS.iter().any(|name| written.contains(&format!("\"{name}\""))) {
+        return None;
+    }
+    let mut tools = body.value("tools")?;
+    for tool in tools.as_array_mut()?.iter_mut().filter_map(Value::as_object_mut) {
+        TOOL_SECRETS.iter().for_each(|name| drop(tool.remove(*name)));
+    }
+    Some(tools)
 }
 
 /// A body that is short enough, by cutting its long texts if it must be; `None`: it does not become so.
@@ -383,6 +399,9 @@ mod tests {
                 "messages": [{"role": "user", "content": "hi"}],
             })
         );
+        let told = without_tool_secrets(written.bytes().clone());
+        let told = String::from_utf8(told.to_vec()).unwrap();
+        assert!(!told.contains("sk-3") && !told.contains("sk-4"), "{told}");
         let plain = object(&json!({"model": "m", "messages": []}));
         assert_eq!(without_secrets(&plain).as_ptr(), plain.bytes().as_ptr(), "not copied");
     }

@@ -10,8 +10,11 @@ use super::patterns::{Patterns, prebuilt};
 #[derive(Debug)]
 pub struct Redaction {
     patterns: Patterns,
-    rules: Vec<(Box<str>, fn(&str) -> bool)>,
+    rules: Vec<Rule>,
 }
+
+/// The mark, and what a pattern cannot say.
+type Rule = (Box<str>, fn(&str) -> bool);
 
 /// One of them.
 #[derive(Clone, Debug)]
