@@ -166,7 +166,7 @@ fn everything(providers: &Providers, redis: &Redis) -> Builder {
             "pass_through_endpoints:\n- {{path: /own, target: '{}/v1', include_subpath: true, headers: {{x-secret: {TARGET}}}}}",
             providers.good.url()
         ))
-        .top(&format!("key_settings: [{{key: {OF_FILE}, alias: file, max_budget: 100}}]"))
+        .top(&format!("key_settings: [{{api_key: {OF_FILE}, alias: file}}]"))
         .top(&format!(
             "guardrails: [{{guardrail_name: far, litellm_params: {{guardrail: generic_guardrail_api, mode: pre_call, \
              api_base: 'http://127.0.0.1:9/', api_key: {GUARD}, unreachable_fallback: fail_open}}}}]"
@@ -208,7 +208,7 @@ fn pages(gateway: &Gateway, written: &mut Written) {
 fn requests(gateway: &Gateway, written: &mut Written) {
     let master = gateway.client();
     let keys = [MASTER, VIRTUAL, OF_FILE, WRONG];
-    let clients: Vec<_> = keys.iter().map(|key| master.clone().with_key(Some(key))).collect();
+    let clients = keys.map(|key| master.clone().with_key(Some(key)));
     for client in &clients {
         for model in ["gpt", "telling", "failing", "claude", "added", "nobody"] {
             for stream in [false, true] {
@@ -245,7 +245,7 @@ fn commands(gateway: &Gateway, variables: &[(&str, String)], written: &mut Writt
     for words in [
         &["check", "--config", config][..],
         &["check", "--strict", "--config", config],
-        &["explain", "--config", config, "--request", &request],
+        &["explain", "--config", config, "--request", &*request],
         &["options"],
     ] {
         let mut command = Command::new(TOLLGATE);
@@ -260,7 +260,7 @@ fn commands(gateway: &Gateway, variables: &[(&str, String)], written: &mut Writt
 
 #[test]
 fn secrets_stand_nowhere_in_what_is_written() {
-    let mut redis = Redis::start();
+    let redis = Redis::start();
     redis.ask(&format!("CONFIG SET requirepass {REDIS}"));
     for database in [None, Some(postgres::database())] {
         let providers = Providers::start();
@@ -288,7 +288,7 @@ fn secrets_stand_nowhere_in_what_is_written() {
         pages(&gateway, &mut written);
         // A file that is wrong, with a secret where it is wrong.
         let good = fs::read_to_string(gateway.config_path()).unwrap();
-        let bad = good.replace("json_logs: true", &format!("json_logs: {BODY}\n  master_kye: {BODY}"));
+        let bad = good.replace("json_logs: true", &format!("json_logs: perhaps\n  master_kye: {BODY}"));
         fs::write(gateway.config_path(), bad).unwrap();
         written.reply("/config/reload", &client.post("/config/reload").send());
         gateway.signal("HUP");
@@ -327,7 +327,6 @@ fn secrets_stand_nowhere_in_what_is_written() {
         written.holds_none_of(&SECRETS);
         written.holds_none_of(&[&cookie]);
     }
-    drop(redis);
 }
 
 #[test]

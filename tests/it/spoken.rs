@@ -254,7 +254,7 @@ fn only_who_may_see_a_request_is_told_what_was_said() {
         made.json()["key"].as_str().unwrap().to_owned()
     };
     let (ada, bob) = (key("ada"), key("bob"));
-    let asked = client.ask("gpt", "the plan").header("authorization", &format!("Bearer {ada}")).send();
+    let asked = client.clone().with_key(Some(&ada)).chat("gpt", "the plan");
     let id = said(&gateway, asked.request_id())["request_id"].as_str().unwrap().to_owned();
     let look = |key: &str, path: &str| {
         let url = format!("{path}{id}");
@@ -285,16 +285,18 @@ fn a_request_a_key_or_a_team_may_keep_it_to_itself() {
     let vars = made("/key/generate", json!({"metadata": by_callback}));
     let team = made("/team/new", json!({"metadata": silent}));
     let member = made("/key/generate", json!({"team_id": team["team_id"]}));
-    let bearer = |key: &Value| format!("Bearer {}", key["key"].as_str().unwrap());
     let ask = || client.ask("gpt", "the quiet plan");
+    let by = |key: &Value| {
+        client.clone().with_key(key["key"].as_str()).ask("gpt", "the quiet plan")
+    };
     let quiet = [
         ask().set("no-log", true),
         ask().set("turn_off_message_logging", true),
         ask().set("metadata", json!({"no-log": "true"})),
         ask().header("x-litellm-enable-message-redaction", "true"),
-        ask().header("authorization", &bearer(&quiet)),
-        ask().header("authorization", &bearer(&vars)),
-        ask().header("authorization", &bearer(&member)),
+        by(&quiet),
+        by(&vars),
+        by(&member),
     ];
     let ids: Vec<_> = quiet.into_iter().map(|ask| ask.send().request_id().to_owned()).collect();
     // What comes behind them is told: nothing is still on its way.
