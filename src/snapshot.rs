@@ -10,7 +10,7 @@ use crate::admission;
 use crate::cache;
 use crate::catalog::{Catalog, PriceBook};
 use crate::edge;
-use crate::guard::Guardrails;
+use crate::guard::{Guardrails, Redaction};
 pub use crate::keys::Access;
 use crate::keys::Issuing;
 use crate::quota;
@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub shown: Arc<Shown>,
     /// How traces are sent; `None` for not at all.
     pub traces: Option<Arc<trace::Settings>>,
+    /// Who is told what is said in requests.
+    pub words: Words,
     /// Where keys and spend are kept; looked at when the process starts.
     pub store: store::Settings,
     pub spending: Spending,
@@ -57,6 +59,30 @@ pub struct Snapshot {
     pub dashboard: Arc<Dashboard>,
     /// What `check` warned about, one line each.
     pub warnings: Vec<Arc<str>>,
+}
+
+impl Snapshot {
+    /// Whether anybody is told what is said in requests.
+    #[must_use]
+    pub fn transcribes(&self) -> bool {
+        let traced = self.traces.as_ref().is_some_and(|traces| traces.content);
+        !self.words.off && (traced || self.words.stored.is_some())
+    }
+}
+
+/// What of all that is said may be told, whoever is told.
+#[derive(Debug, Default)]
+pub struct Words {
+    /// Nobody is told anything.
+    pub off: bool,
+    /// A request may say that nobody is to be told of it.
+    pub heeds_requests: bool,
+    /// What is to be read nowhere.
+    pub redaction: Option<Redaction>,
+    /// It is stored, with texts up to so many bytes.
+    pub stored: Option<usize>,
+    /// How old what is stored may become; `None` for no bound.
+    pub keep: Option<Duration>,
 }
 
 /// Bounds and timeouts of the data path.

@@ -107,6 +107,7 @@ pub(crate) struct Once {
     pub log_sink: Sink,
     pub trace_exporter: Exporter,
     pub spend_writer: books::Writer,
+    pub contents_writer: books::ContentsWriter,
     pub demo: Option<Demo>,
     /// The process that this one takes over from.
     pub predecessor: Option<Predecessor>,
@@ -249,12 +250,14 @@ impl BackgroundService for Background {
         });
         let mut until_the_end = is_drained.clone();
         let pace = || {
-            let spending = self.reload.snapshot.load().spending;
+            let snapshot = self.reload.snapshot.load();
+            let spending = &snapshot.spending;
             books::Pace {
                 batch_every: spending.batch_every,
                 keep: books::Keep {
                     rows: spending.keep,
                     sums: spending.keep_sums,
+                    spoken: snapshot.words.keep,
                     audit: spending.keep_audit,
                 },
                 forget_every: spending.forget_every,
@@ -262,6 +265,10 @@ impl BackgroundService for Background {
         };
         let keeping = once.spend_writer.run(pace, async move {
             drop(until_the_end.wait_for(|drained| *drained).await);
+        });
+        let mut until_all_is_said = is_drained.clone();
+        let storing = once.contents_writer.run(async move {
+            drop(until_all_is_said.wait_for(|drained| *drained).await);
         });
         let demonstrating = async {
             if let Some(demo) = once.demo
@@ -306,8 +313,9 @@ impl BackgroundService for Background {
                 () = beside => {}
             }
         };
-        let logged = tokio::join!(logging, keeping, demonstrating, working, tracing_requests);
-        if let (Err(error), (), (), (), ()) = logged {
+        let logged =
+            tokio::join!(logging, keeping, storing, demonstrating, working, tracing_requests);
+        if let (Err(error), (), (), (), (), ()) = logged {
             tracing::error!(%error, "the access log was not written");
         }
         if let Some(redis) = &self.redis {

@@ -4,6 +4,7 @@
 //! Record (record.rs)     what stands in the journal: a request has begun, or is over
 //! Books (recorder.rs)    where requests write
 //! Writer (writer.rs)     moves what they wrote into the ledger
+//! Contents (contents.rs) what was said in requests, where it is kept: no journal, a queue
 //! State (state.rs)       what is known of the database and of what waits for it
 //! ```
 //!
@@ -11,6 +12,7 @@
 //! end. So a request that ends with its process has a row, too: what is begun and not ended in what a
 //! dead process has left was interrupted.
 
+mod contents;
 mod record;
 mod recorder;
 mod state;
@@ -18,6 +20,7 @@ mod state;
 mod tests;
 mod writer;
 
+pub use contents::{Contents, ContentsWriter, Heard};
 pub use recorder::Books;
 pub use state::{Count, Level, Link, State};
 pub use writer::{Keep, Pace, Writer};

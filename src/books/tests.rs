@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::*;
 use crate::keys::StoreError;
 use crate::spend::traffic::{Counts, PayersQuery, Traffic, TrafficQuery};
-use crate::spend::{Aged, Appended, Ledger, Line, Query, Report, Scope, SpendEvent};
+use crate::spend::{Aged, Appended, Ledger, Line, Query, Report, Scope, SpendEvent, Spoken};
 use crate::store::journal::Journal;
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ struct Book {
     refuses: Mutex<Option<&'static str>>,
     /// Up to when rows were removed.
     forgot: Mutex<Vec<(Aged, i64)>>,
+    spoken: Mutex<Vec<Spoken>>,
 }
 
 #[async_trait]
@@ -44,6 +45,22 @@ impl Ledger for Book {
             rows.entry(id).or_insert_with(|| event.clone());
         }
         Ok(appended)
+    }
+
+    async fn keep_spoken(&self, spoken: &[Spoken]) -> Result<(), StoreError> {
+        if let Some(error) = self.fails.lock().clone() {
+            return Err(error);
+        }
+        let refused = *self.refuses.lock();
+        if spoken.iter().any(|one| refused == Some(&*one.request_id)) {
+            return Err(StoreError::Broken("a text that it has no place for".into()));
+        }
+        self.spoken.lock().extend_from_slice(spoken);
+        Ok(())
+    }
+
+    async fn spoken(&self, id: &str) -> Result<Option<Spoken>, StoreError> {
+        Ok(self.spoken.lock().iter().find(|one| &*one.request_id == id).cloned())
     }
 
     async fn spent(&self, _: &Scope, _: Option<i64>) -> Result<i64, StoreError> {
@@ -100,7 +117,7 @@ fn books(folder: &Path) -> Arc<Books> {
 
 const PACE: Pace = Pace {
     batch_every: Duration::from_millis(1),
-    keep: Keep { rows: None, sums: None, audit: None },
+    keep: Keep { rows: None, sums: None, spoken: None, audit: None },
     forget_every: Duration::from_secs(3600),
 };
 
@@ -258,7 +275,7 @@ async fn old_rows_are_removed_when_all_is_in_the_ledger() {
     let folder = tempfile::tempdir().unwrap();
     let (books, book) = (books(folder.path()), Arc::<Book>::default());
     let day = Some(Duration::from_secs(86_400));
-    let pace = Pace { keep: Keep { rows: day, sums: None, audit: day }, ..PACE };
+    let pace = Pace { keep: Keep { rows: day, sums: None, spoken: None, audit: day }, ..PACE };
     let ledger = Arc::clone(&book) as Arc<dyn Ledger>;
     let writer = Writer::new(Arc::clone(&books), ledger, folder.path());
     let forgot = async {
@@ -275,4 +292,43 @@ async fn old_rows_are_removed_when_all_is_in_the_ledger() {
     for (_, before) in &*forgot {
         assert!((now - day_us - before).abs() < 60_000_000, "{before}");
     }
+}
+
+fn heard(id: &str) -> Box<Heard> {
+    Box::new(Heard {
+        request_id: id.into(),
+        started_us: 1,
+        request: r#"{"messages":[]}"#.into(),
+        reply: None,
+        text_max: 100,
+    })
+}
+
+#[tokio::test]
+async fn what_was_said_is_stored_and_one_that_is_refused_is_left_out() {
+    let book = Arc::<Book>::default();
+    *book.refuses.lock() = Some("b");
+    let (contents, writer) = Contents::new(Arc::clone(&book) as _);
+    ["a", "b", "c"].into_iter().for_each(|id| contents.keep(heard(id)));
+    let stored = async {
+        while book.spoken.lock().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    writer.run(stored).await;
+    assert!(book.spoken("a").await.unwrap().is_some_and(|it| it.request.contains("messages")));
+    assert_eq!(book.spoken("b").await.unwrap(), None);
+    assert_eq!(contents.counts(), [("stored", 2), ("dropped", 0), ("failed", 1)]);
+}
+
+#[tokio::test]
+async fn without_a_database_what_was_said_is_dropped_and_nobody_waits() {
+    let book = Arc::<Book>::default();
+    *book.fails.lock() = Some(StoreError::Unavailable("it is away".into()));
+    let (contents, writer) = Contents::new(Arc::clone(&book) as _);
+    (0..1030).for_each(|id| contents.keep(heard(&id.to_string())));
+    assert_eq!(contents.counts()[1], ("dropped", 6), "the queue has an end");
+    // The end has come: each is tried once.
+    writer.run(std::future::ready(())).await;
+    assert_eq!(contents.counts(), [("stored", 0), ("dropped", 6), ("failed", 1024)]);
 }

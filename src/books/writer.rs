@@ -56,6 +56,7 @@ pub struct Pace {
 pub struct Keep {
     pub rows: Option<Duration>,
     pub sums: Option<Duration>,
+    pub spoken: Option<Duration>,
     pub audit: Option<Duration>,
 }
 
@@ -64,6 +65,7 @@ impl Keep {
         match aged {
             Aged::Rows => self.rows,
             Aged::Sums => self.sums,
+            Aged::Spoken => self.spoken,
             Aged::Audit => self.audit,
         }
     }

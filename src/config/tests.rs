@@ -396,6 +396,18 @@ fn describe(snapshot: &Snapshot) -> String {
     for spread in sorted_spreads(catalog) {
         writeln!(out, "turns {spread}").unwrap();
     }
+    let words = &snapshot.words;
+    if snapshot.transcribes() || words.off || words.redaction.is_some() {
+        let (stored, keep, off) = (words.stored, words.keep, words.off);
+        let heeds = words.heeds_requests;
+        let traced = snapshot.traces.as_ref().map(|traces| (traces.content, traces.anonymous));
+        writeln!(out, "words stored {stored:?} for {keep:?}, traced {traced:?}, off {off}, heeds requests {heeds}")
+            .unwrap();
+        if let Some(redaction) = &words.redaction {
+            let text = "a@b.example, CUST-7, SECRET-8.";
+            writeln!(out, "redacted {:?}", redaction.redacted(text)).unwrap();
+        }
+    }
     let names: Vec<_> = snapshot.rules.names().collect();
     if !names.is_empty() {
         writeln!(out, "decided {}, region {:?}", names.join(", "), snapshot.rules.region).unwrap();

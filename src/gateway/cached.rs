@@ -263,6 +263,10 @@ async fn hit(
             return reply::write_error(session, ctx, guarded::refused(refusal), None).await;
         }
     };
+    match call.stream {
+        true => ctx.transcribe(std::slice::from_ref(&body), true),
+        false => ctx.transcribe_whole(&body, true),
+    }
     ctx.relayed.cost = Some(Usd::ZERO);
     ctx.relayed.streamed = call.stream;
     ctx.relayed.first_token = call.stream.then(|| ctx.started.elapsed());

@@ -19,6 +19,7 @@ use super::passing::Passing;
 use super::queue::Place;
 use super::recording::Recording;
 use super::traced::Trace;
+use super::transcribed::Transcribing;
 use crate::catalog::{DeploymentId, Picture, PriceBook};
 use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
@@ -59,6 +60,8 @@ pub struct RequestCtx {
     pub(super) cached: Cached,
     /// Its reply, while it is written down for the cache.
     pub(super) recording: Option<Box<Recording>>,
+    /// What is said in it, while it is taken down for those who are told; `None`: nobody is.
+    pub(super) transcribing: Option<Box<Transcribing>>,
     /// The guardrails that apply to it; `None`: none does.
     pub(super) guarded: Option<Box<Guarded>>,
     /// Set by relay.
@@ -70,6 +73,8 @@ pub struct RequestCtx {
     pub client_gone: bool,
     /// What the books are to hear of it; set once it is known who calls.
     pub(super) entry: Option<Box<Entry>>,
+    /// The id of its row there.
+    pub(super) row: Option<Arc<str>>,
     /// What it holds of limits and budgets.
     pub(super) ticket: Ticket,
     /// Its provider's budget has paid.
@@ -379,12 +384,14 @@ impl RequestCtx {
             passing: None,
             cached: Cached::Off,
             recording: None,
+            transcribing: None,
             guarded: None,
             relayed: Relayed::default(),
             error: None,
             status: None,
             client_gone: false,
             entry: None,
+            row: None,
             ticket: Ticket::Free,
             charged: false,
             open_stream: None,

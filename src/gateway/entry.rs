@@ -81,6 +81,11 @@ impl Entry {
         }
     }
 
+    /// The id of the row.
+    pub(super) fn row(&self) -> Arc<str> {
+        Arc::clone(&self.event.request_id)
+    }
+
     /// Takes down what is called.
     pub(super) fn calls(&mut self, call: &Call, group: Option<Arc<str>>) {
         let event = &mut self.event;

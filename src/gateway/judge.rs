@@ -175,6 +175,7 @@ impl Relay<'_> {
         let head = head::answer(self.session, self.ctx, size, self.upstream_head.as_ref());
         self.ctx.relayed.bytes_sent = body.len() as u64;
         self.ctx.record_whole(self.gateway, &kept);
+        self.ctx.transcribe_whole(&body, is_json);
         // Before the client has it: whoever has a reply has a row, and its next request may follow at
         // once.
         self.ctx.entry_over();

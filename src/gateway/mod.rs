@@ -45,9 +45,11 @@ mod reply;
 mod route;
 mod settle;
 mod shadow;
+mod spoken;
 mod stored;
 mod tokens;
 mod traced;
+mod transcribed;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -75,8 +77,9 @@ pub use self::queue::Queue;
 use self::refusal::HeadProblem;
 use self::route::Route;
 pub use self::shadow::room as shadow_room;
+pub use self::transcribed::Room as TranscriptRoom;
 use crate::admin::Admin;
-use crate::books::Books;
+use crate::books::{Books, Contents};
 use crate::cache::Replies;
 use crate::edge;
 use crate::fetch::Fetcher;
@@ -117,6 +120,8 @@ pub struct Gateway {
     pub replies: Arc<Replies>,
     /// Room for copies of requests: see [`shadow_room`].
     pub shadows: Arc<Semaphore>,
+    /// Room for what is said, where somebody is told of it.
+    pub transcripts: Arc<TranscriptRoom>,
     /// Keys, users, teams.
     pub directory: Arc<dyn Directory>,
     /// What is known of keys, users, teams, end users and tags.
@@ -125,6 +130,8 @@ pub struct Gateway {
     pub ledger: Arc<dyn Ledger>,
     /// Where requests write down what they spend.
     pub books: Arc<Books>,
+    /// Where prompts and replies go that are kept.
+    pub contents: Contents,
     /// Limits and budgets.
     pub quota: Arc<Quota>,
     /// Answers everything that is not inference.
@@ -213,6 +220,7 @@ impl ProxyHttp for Gateway {
                 return Err(Error::new_down(pingora_core::ErrorType::ConnectionClosed));
             }
         }
+        transcribed::begin(self, ctx, &session.req_header().headers);
         if let Some(call) = ctx.call.clone() {
             cached::relay(self, session, ctx, &call).await?;
         }
@@ -323,8 +331,8 @@ impl ProxyHttp for Gateway {
         passing::finish(self, session, ctx);
         let reached = !ctx.relayed.attempts.is_empty();
         ctx.settle_quota(self, reached);
-        ctx.guard_afterwards().await;
-        settle::settle(self, session, ctx);
+        let transcript = transcribed::finish(self, ctx).await;
+        settle::settle(self, session, ctx, transcript.as_ref());
     }
 
     fn suppress_error_log(&self, _session: &Session, ctx: &RequestCtx, _error: &Error) -> bool {
@@ -357,6 +365,7 @@ impl Gateway {
         if let Some(passing) = &ctx.passing {
             entry.passes(passing.asked());
         }
+        ctx.row = Some(entry.row());
         ctx.entry = Some(Box::new(entry));
         Ok(())
     }

@@ -12,11 +12,12 @@ use super::ctx::{InFlight, RequestCtx};
 use super::error::GatewayError;
 use super::passing;
 use super::route::Route as GatewayRoute;
-use super::traced;
+use super::{traced, transcribed};
 use crate::admin::routes;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{
-    CacheUse, Client, ClientText, Durations, ErrorRecord, RequestRecord, Route, Served, class_name,
+    CacheUse, Client, ClientText, Durations, ErrorRecord, RequestRecord, Route, Served, Transcript,
+    class_name,
 };
 
 /// The status of a request whose client left before it had one; nginx made it known.
@@ -26,7 +27,13 @@ pub(super) const CLIENT_CLOSED: u16 = 499;
 pub(super) const HEAD_ERROR: &str = "head";
 
 /// Records the request. Called once for each, however it ended.
-pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx) {
+/// `transcript`: what was said, if anybody is to be told.
+pub(super) fn settle(
+    gateway: &Gateway,
+    session: &Session,
+    ctx: &mut RequestCtx,
+    transcript: Option<&Arc<Transcript>>,
+) {
     ctx.entry_over();
     let head = session.req_header();
     let path = head.uri.path();
@@ -91,7 +98,10 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
     record.fallbacks = relayed.fallbacks;
     record.bytes_out = relayed.bytes_sent;
     gateway.metrics.request(&record);
-    traced::tell(gateway, ctx, &record);
+    if let Some(transcript) = transcript {
+        transcribed::store(gateway, ctx, transcript);
+    }
+    traced::tell(gateway, ctx, &record, transcript.map(|it| &**it));
     if ctx.snapshot.logs.access_log {
         gateway.access_log.request(record);
     }

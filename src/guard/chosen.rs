@@ -113,7 +113,7 @@ impl Chosen {
     }
 
     /// Lets those of a mode look at texts, one after the other: each sees what the one before has
-    /// left.
+    /// left. Of those that only take notes, all look.
     ///
     /// # Errors
     /// The first that refuses.
@@ -125,14 +125,15 @@ impl Chosen {
         vault: &mut Vault,
         findings: &mut Findings,
     ) -> Result<(), Refusal> {
+        let mut noted = Ok(());
         for pick in self.at(mode) {
-            let only_notes = mode == Mode::LoggingOnly;
-            match pick.look(side, &self.asked, texts, vault, findings).await {
-                Err(Refusal { why: Why::Found { .. } | Why::NoAnswer, .. }) if only_notes => {}
-                looked => looked?,
+            let looked = pick.look(side, &self.asked, texts, vault, findings).await;
+            match mode {
+                Mode::LoggingOnly => noted = noted.and(looked),
+                Mode::PreCall | Mode::DuringCall | Mode::PostCall => looked?,
             }
         }
-        Ok(())
+        noted
     }
 }
 

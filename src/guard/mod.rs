@@ -18,6 +18,7 @@ mod injection;
 mod lane;
 mod patterns;
 mod pii;
+mod redaction;
 mod secrets;
 mod vault;
 
@@ -35,6 +36,7 @@ pub use flow::Flow;
 pub use injection::{Injection, THRESHOLD};
 pub use patterns::{PREBUILT, Prebuilt, prebuilt};
 pub use pii::{Entity, Pii, blocked as blocked_entity};
+pub use redaction::{Redacted, Redaction};
 pub use secrets::Secrets;
 pub use vault::Vault;
 

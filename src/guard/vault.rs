@@ -71,6 +71,23 @@ impl Vault {
         (copied > 0).then(|| out + text.get(copied..).unwrap_or_default())
     }
 
+    /// A text with placeholders where it says what was hidden; `None`: it says nothing of it.
+    #[must_use]
+    pub fn hidden(&self, text: &str) -> Option<String> {
+        let mut found: Vec<_> =
+            self.placeholders.iter().filter(|(original, _)| text.contains(&***original)).collect();
+        if found.is_empty() {
+            return None;
+        }
+        // What holds another is hidden as a whole.
+        found.sort_by_key(|(original, _)| std::cmp::Reverse((original.len(), *original)));
+        let mut text = text.to_owned();
+        for (original, placeholder) in found {
+            text = text.replace(&**original, placeholder);
+        }
+        Some(text)
+    }
+
     /// Where at the end of a text a placeholder may have begun; its length if none has.
     #[must_use]
     pub fn may_begin(&self, text: &str) -> usize {
@@ -114,6 +131,9 @@ mod tests {
         let shown = vault.restored(reply).unwrap();
         assert_eq!(shown, "write to a@b.example <b>now</b>, not <EMAIL_ADDRESS_1>");
         assert_eq!(vault.restored("nothing"), None);
+        let again = vault.hidden(&shown).unwrap();
+        assert_eq!(again, reply, "what was put back is hidden again");
+        assert_eq!(vault.hidden("nothing"), None);
     }
 
     #[test]

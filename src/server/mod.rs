@@ -31,7 +31,7 @@ use crate::edge::{
     Address, Certificate, CertificateFiles, Door, Ending, Lifecycle, ListenAt, ListenError,
     Listening, Shared, Sockets,
 };
-use crate::gateway::{AnyHttp, Audience, Gateway, View, shadow_room};
+use crate::gateway::{AnyHttp, Audience, Gateway, TranscriptRoom, View, shadow_room};
 use crate::identity::Identities;
 use crate::keys::{Directory, KeyRing};
 use crate::mock::Demo;
@@ -243,6 +243,15 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     };
     let folder = snapshot.load().store.journal.clone();
     let writer = books::Writer::new(Arc::clone(&books), Arc::clone(&ledger), folder);
+    let (contents, contents_writer) = books::Contents::new(Arc::clone(&ledger));
+    let transcripts = Arc::<TranscriptRoom>::default();
+    let (stored, room) = (contents.clone(), Arc::clone(&transcripts));
+    metrics.on_scrape(move |scrape| {
+        for (result, count) in stored.counts() {
+            scrape.value(&names::STORED_PROMPTS, &[result], count as f64);
+        }
+        scrape.value(&names::TRANSCRIPTS_LEFT_OUT, &[], room.left_out() as f64);
+    });
     let state = Arc::clone(books.state());
     metrics.on_scrape(move |scrape| spending(scrape, &state));
     let stores = Stores {
@@ -269,6 +278,8 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         contexts: crate::gateway::Contexts::default(),
         replies: Arc::clone(&replies),
         shadows: shadow_room(),
+        transcripts,
+        contents,
         keys: Arc::clone(&keys),
         directory,
         ledger,
@@ -355,6 +366,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
             log_sink,
             trace_exporter,
             spend_writer: writer,
+            contents_writer,
             demo: options.demo,
             predecessor,
         })),

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use super::event::SpendEvent;
 use super::scope::Scope;
+use super::spoken::Spoken;
 use super::traffic::{Counts, PayersQuery, Traffic, TrafficQuery};
 use crate::keys::StoreError;
 
@@ -152,6 +153,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// first.
     async fn payers(&self, query: &PayersQuery) -> Result<Vec<(Arc<str>, Counts)>, StoreError>;
 
+    /// Keeps what was said in requests, beside their rows. What is kept already stays as it is.
+    async fn keep_spoken(&self, spoken: &[Spoken]) -> Result<(), StoreError>;
+
+    /// What was said in a request, by the id of its row, if it is kept.
+    async fn spoken(&self, id: &str) -> Result<Option<Spoken>, StoreError>;
+
     /// Removes what is older than a time. Returns how many rows there were; called again until it is
     /// zero, so that no transaction is long.
     async fn forget(&self, aged: Aged, before_us: i64) -> Result<u64, StoreError>;
@@ -165,10 +172,12 @@ pub enum Aged {
     /// The sums of quarters of an hour, by which budgets know what was spent in their period. What was
     /// spent ever stays.
     Sums,
+    /// What was said in requests.
+    Spoken,
     /// Entries of the audit log, which is kept beside the ledger.
     Audit,
 }
 
 impl Aged {
-    pub const ALL: [Self; 3] = [Self::Rows, Self::Sums, Self::Audit];
+    pub const ALL: [Self; 4] = [Self::Rows, Self::Sums, Self::Spoken, Self::Audit];
 }

@@ -6,6 +6,7 @@
 //! Period (period.rs)      the time that a budget is for, and when it starts anew
 //! Account (account.rs)    what one of them has spent and holds in this period
 //! Ledger (ledger.rs)      the port behind which the events are kept
+//! Spoken (spoken.rs)       what was said in a request, where it is kept
 //! Traffic (traffic.rs)    events summed up by steps of time, for overviews; durations as a Histogram
 //! ```
 //!
@@ -17,6 +18,7 @@ mod histogram;
 mod ledger;
 mod period;
 mod scope;
+mod spoken;
 pub mod traffic;
 
 pub use account::{Account, Budget, Exceeded};
@@ -25,3 +27,4 @@ pub use histogram::Histogram;
 pub use ledger::{Aged, Appended, Columns, Grouping, Ledger, Line, Query, Report, Span};
 pub use period::{NoPeriod, Period, Term};
 pub use scope::{Scope, ScopeKind};
+pub use spoken::Spoken;

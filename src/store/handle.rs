@@ -18,7 +18,7 @@ use crate::admission::Notices;
 use crate::keys::record::Kind;
 use crate::keys::{Audit, AuditFilter, Change, Changed, Directory, Filter, StoreError, Stored};
 use crate::spend::traffic::{Counts, PayersQuery, Traffic, TrafficQuery};
-use crate::spend::{Aged, Appended, Ledger, Line, Query, Report, Scope, SpendEvent};
+use crate::spend::{Aged, Appended, Ledger, Line, Query, Report, Scope, SpendEvent, Spoken};
 
 /// The database, wherever one is.
 #[derive(Debug)]
@@ -147,6 +147,16 @@ impl Ledger for Store {
     async fn payers(&self, query: &PayersQuery) -> Result<Vec<(Arc<str>, Counts)>, StoreError> {
         let query = query.clone();
         self.run(|database| async move { database.payers(&query).await }).await
+    }
+
+    async fn keep_spoken(&self, spoken: &[Spoken]) -> Result<(), StoreError> {
+        let spoken = spoken.to_vec();
+        self.run(|database| async move { database.keep_spoken(&spoken).await }).await
+    }
+
+    async fn spoken(&self, id: &str) -> Result<Option<Spoken>, StoreError> {
+        let id = id.to_owned();
+        self.run(|database| async move { database.spoken(&id).await }).await
     }
 
     async fn forget(&self, aged: Aged, before_us: i64) -> Result<u64, StoreError> {

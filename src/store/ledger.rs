@@ -12,11 +12,14 @@ use jiff::Timestamp;
 use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
 
 use super::values::{Marks, rows_max};
-use super::{Database, corrections, failed, patiently, quarter, reports, traffic, values};
+use super::{
+    Database, contents, corrections, failed, patiently, quarter, reports, traffic, values,
+};
 use crate::keys::StoreError;
 use crate::spend::traffic::{Counts, PayersQuery, Traffic, TrafficQuery};
 use crate::spend::{
     Aged, Appended, Columns, Ledger, Line, Query, Report, Scope, ScopeKind, Span, SpendEvent,
+    Spoken,
 };
 
 /// The quarters of an hour in which sums are kept.
@@ -186,6 +189,17 @@ impl Ledger for Database {
         patiently(async { traffic::payers(self.pool().await?, query).await }).await
     }
 
+    async fn keep_spoken(&self, spoken: &[Spoken]) -> Result<(), StoreError> {
+        patiently(contents::keep(self, spoken)).await
+    }
+
+    async fn spoken(&self, id: &str) -> Result<Option<Spoken>, StoreError> {
+        if !self.is_made() {
+            return Ok(None);
+        }
+        patiently(contents::find(self, id)).await
+    }
+
     async fn forget(&self, aged: Aged, before_us: i64) -> Result<u64, StoreError> {
         if !self.is_made() {
             return Ok(0);
@@ -203,6 +217,12 @@ impl Ledger for Database {
                  (SELECT scope, id, quarter FROM tollgate_spend_sums \
                   WHERE quarter >= 0 AND quarter < $1 ORDER BY quarter LIMIT $2)",
                 before_us.max(0).div_euclid(QUARTER_US),
+            ),
+            Aged::Spoken => (
+                "DELETE FROM tollgate_contents WHERE request_id IN \
+                 (SELECT request_id FROM tollgate_contents WHERE started_us < $1 \
+                  ORDER BY started_us LIMIT $2)",
+                before_us,
             ),
             Aged::Audit => (
                 "DELETE FROM tollgate_audit_log WHERE id IN \

@@ -7,6 +7,7 @@
 //! records.rs          the directory of keys, users, teams, ...: implements `keys::Directory`
 //! ledger.rs           rows and sums of what was spent: implements `spend::Ledger`
 //! reports.rs          what the ledger answers
+//! contents.rs         what was said in requests, where it is kept
 //! notices.rs          what people were told of budgets: implements `admission::Notices`
 //! corrections.rs      whose sums were corrected: heard of by all gateways
 //! traffic.rs          sums of traffic by steps of time
@@ -19,6 +20,7 @@
 //! The same SQL is read by both: see `0001_records_and_spend.sql`. Nothing here is on the path of a
 //! request; what requests need of it is kept in memory by those who ask.
 
+mod contents;
 mod corrections;
 mod handle;
 pub mod journal;
@@ -67,6 +69,7 @@ const SCHEMA: &[(i64, &str, &str)] = &[
     (2, "notices", include_str!("0002_notices.sql")),
     (3, "old and corrected sums", include_str!("0003_old_and_corrected_sums.sql")),
     (4, "sums of traffic", include_str!("0004_traffic.sql")),
+    (5, "contents", include_str!("0005_contents.sql")),
     (6, "times of corrections", include_str!("0006_times_of_corrections.sql")),
 ];
 

@@ -19,8 +19,10 @@ pub struct Settings {
     /// Who we are: `service.name` and whatever else describes the process.
     pub resource: Vec<(Box<str>, Box<str>)>,
     pub sampler: Sampler,
-    /// Spans hold what was asked.
+    /// Spans hold what was asked and answered.
     pub content: bool,
+    /// Spans do not say who called.
+    pub anonymous: bool,
     /// Providers are told of the trace.
     pub forwards: bool,
     /// Requests that may wait to be sent; looked at when the process starts.

@@ -106,6 +106,7 @@ pub(super) const OWN_FIELDS: &[&str] = &[
     "target_model_names",
     "timeout",
     "ttl",
+    "turn_off_message_logging",
     "user_config",
 ];
 

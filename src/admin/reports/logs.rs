@@ -16,7 +16,7 @@ use super::sight::Part;
 use super::{Reports, dollars, named, span};
 use crate::keys::fetch;
 use crate::keys::record::{Key, Team};
-use crate::spend::{APPLIED_GUARDRAILS, Grouping, Query, SpendEvent};
+use crate::spend::{APPLIED_GUARDRAILS, Grouping, Query, SpendEvent, Spoken};
 
 /// Rows of an answer that has no pages.
 const ROWS: u64 = 100;
@@ -39,7 +39,13 @@ pub(super) async fn logs(
     let summarised = form.flag("summarize")?.value().unwrap_or(true);
     if let Some(id) = request_id {
         let found = reports.row(&operator, &id).await?;
-        return Ok(Json(Value::Array(found.iter().map(shown).collect())));
+        let mut rows: Vec<_> = found.iter().map(shown).collect();
+        if let (Some(event), Some(row)) = (&found, rows.first_mut())
+            && let Some(spoken) = reports.ledger.spoken(&event.request_id).await?
+        {
+            tell(row, &spoken);
+        }
+        return Ok(Json(Value::Array(rows)));
     }
     let part = reports.sight(&operator, asked).await?;
     if let (Some(span), true) = (span, summarised) {
@@ -164,6 +170,17 @@ pub(super) async fn paged(
     })))
 }
 
+/// Puts what was said into a row.
+fn tell(row: &mut Value, spoken: &Spoken) {
+    let read = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| json!({}));
+    let request: Value = read(&spoken.request);
+    let said =
+        ["messages", "input", "contents", "prompt"].iter().find_map(|name| request.get(name));
+    row["messages"] = said.cloned().unwrap_or_else(|| json!({}));
+    row["proxy_server_request"] = request;
+    row["response"] = spoken.reply.as_deref().map_or_else(|| json!({}), read);
+}
+
 /// A row in LiteLLM's words.
 fn shown(event: &SpendEvent) -> Value {
     let at = |us: i64| Timestamp::from_microsecond(us).ok().map(|at| at.to_string());
@@ -222,8 +239,9 @@ fn shown(event: &SpendEvent) -> Value {
         "cache_key": event.cache_key,
         "status": if event.status >= 400 { "failure" } else { "success" },
         "litellm_call_id": event.request_id,
-        // What was said is not kept.
+        // What was said is told of a single row, if it is kept.
         "messages": {},
+        "proxy_server_request": {},
         "response": {},
         "metadata": metadata,
     })

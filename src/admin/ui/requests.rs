@@ -92,6 +92,14 @@ pub(super) async fn one(
         return Err(Fault::absent("id", "There is no such request in the log".to_owned()));
     };
     let mut shown = shown(&event);
+    let spoken = ui.shared.stores.ledger.spoken(&event.request_id).await?;
+    let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let said = spoken.map(|spoken| {
+        json!({
+            "request": read(&spoken.request),
+            "reply": spoken.reply.as_deref().map(read),
+        })
+    });
     let metadata = event.metadata.as_deref().and_then(|text| serde_json::from_str(text).ok());
     let metadata: Value = metadata.unwrap_or_else(|| json!({}));
     let more = json!({
@@ -104,6 +112,7 @@ pub(super) async fn one(
         "saved": event.cache_hit.then(|| dollars(event.saved_pico)),
         "attempts": attempts(&event),
         "attempts_are_recorded": !event.attempts.is_empty(),
+        "said": said,
     });
     if let (Some(fields), Value::Object(more)) = (shown.as_object_mut(), more) {
         fields.extend(more);

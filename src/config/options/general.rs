@@ -125,7 +125,30 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         later("store_model_in_db", "deployments are read from this file"),
         later("supported_db_objects", NO_DATABASE),
         later("proxy_config_reload_interval_seconds", NO_DATABASE),
-        later("store_prompts_in_spend_logs", "prompts are never stored"),
+        on(
+            "store_prompts_in_spend_logs",
+            Kind::Flag,
+            "false",
+            "keep prompts and replies in the database, for `/spend/logs` and the dashboard",
+        ),
+        on(
+            "maximum_prompt_retention_period",
+            Kind::Text,
+            "",
+            "how old a stored prompt may become: `7d`; no older than its row; default: as old",
+        ),
+        on(
+            "maximum_prompt_text_length",
+            Kind::Count,
+            "$MAX_STRING_LENGTH_PROMPT_IN_DB, 2048",
+            "longest text within a stored prompt or reply, in bytes; of longer ones the middle is cut",
+        ),
+        on(
+            "redact",
+            Kind::List,
+            "[]",
+            "what nobody is told of prompts and replies: names of patterns, or `pattern: expression`",
+        ),
         on(
             "disable_spend_logs",
             Kind::Flag,
@@ -288,6 +311,17 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         later("allow_client_side_credentials", "the client's credentials are not passed on"),
         later("enable_drain_endpoint", "stop with SIGTERM: requests in flight finish"),
         ignored("disable_master_key_return", "the key is never returned"),
+    ],
+};
+
+/// An entry of `redact`.
+pub(crate) const REDACTED: Table = Table {
+    name: "redact",
+    place: "An entry of `redact`",
+    open: false,
+    options: &[
+        on("pattern", Kind::Text, "", "an expression; if it has a group, what is in that"),
+        on("replacement", Kind::Text, "[REDACTED]", "what stands in its place"),
     ],
 };
 

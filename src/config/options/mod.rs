@@ -15,7 +15,7 @@ mod router;
 mod top;
 
 pub(crate) use deployment::{BODY_PARAMETERS, ENTRY, LITELLM_PARAMS, MODEL_INFO, is_price};
-pub(crate) use general::GENERAL_SETTINGS;
+pub(crate) use general::{GENERAL_SETTINGS, REDACTED};
 pub(crate) use guardrails::{
     GUARD_API, GUARD_FILTER, GUARD_INJECTION, GUARD_MODERATION, GUARD_PATTERN, GUARD_PII,
     GUARD_PRESIDIO, GUARD_SECRETS, GUARD_WORD, GUARDRAIL,
@@ -29,8 +29,8 @@ pub(crate) use router::{
     ROUTING_GROUP, STRATEGY_ARGS,
 };
 pub(crate) use top::{
-    CREDENTIAL, CUSTOM_PROVIDER, DASHBOARD, DATABASE, FALLBACK_CONFIG, RESPONSE_MAPPING,
-    STREAM_MAPPING, TOP,
+    CALLBACK_OTEL, CREDENTIAL, CUSTOM_PROVIDER, DASHBOARD, DATABASE, FALLBACK_CONFIG,
+    RESPONSE_MAPPING, STREAM_MAPPING, TOP,
 };
 
 /// One option of one section.
@@ -128,7 +128,7 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 44] = [
+pub const TABLES: [&Table; 46] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
@@ -148,6 +148,8 @@ pub const TABLES: [&Table; 44] = [
     &USER_DEFAULTS,
     &TEAM_DEFAULTS,
     &GENERAL_SETTINGS,
+    &REDACTED,
+    &CALLBACK_OTEL,
     &DATABASE,
     &DASHBOARD,
     &API_BASE,

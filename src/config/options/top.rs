@@ -33,7 +33,7 @@ pub(crate) const TOP: Table = Table {
         on("database", Kind::Map, "", "where keys and spend are kept; default: an SQLite file"),
         on("dashboard", Kind::Map, "", "the pages at `/ui`"),
         on("key_settings", Kind::List, "[]", "keys with limits and budgets, without a database"),
-        later("callback_settings", "no callback is called"),
+        on("callback_settings", Kind::Map, "", "settings of callbacks, by name: `otel`"),
         on("guardrails", Kind::List, "[]", "who looks at requests and replies"),
         later("policies", "no policy is applied"),
         later("policy_attachments", "no policy is applied"),
@@ -50,6 +50,23 @@ pub(crate) const TOP: Table = Table {
         later("files_settings", "the files API is not served"),
         later("default_vertex_config", "requests in Vertex AI's own format are not served"),
         ignored("worker_registry", "one process serves everything"),
+    ],
+};
+
+/// `otel` of `callback_settings`.
+pub(crate) const CALLBACK_OTEL: Table = Table {
+    name: "otel",
+    place: "`otel` of `callback_settings`",
+    open: false,
+    options: &[
+        on(
+            "message_logging",
+            Kind::Flag,
+            "$OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+            "spans hold prompts and replies; here the default is false",
+        ),
+        on("service_name", Kind::Text, "$OTEL_SERVICE_NAME, tollgate", "who we are"),
+        on("attributes", Kind::Map, "{}", "what else describes the process: names and texts"),
     ],
 };
 

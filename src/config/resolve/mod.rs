@@ -38,6 +38,7 @@ mod strategies;
 mod traces;
 mod vendor;
 mod weights;
+mod words;
 
 pub(crate) use models::Draft;
 pub(crate) use providers::CustomProvider;
@@ -106,6 +107,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let traces = traces::read(&mut sections, context);
     let store = store::store(&mut sections, context);
     let spending = spending::spending(&mut sections.general);
+    let words = words::words(&mut sections, context, &spending);
     let mut admission = quota::policy(&mut sections);
     let (redis, cache) = cache::read(&mut sections, context);
     if redis.is_some() {
@@ -195,6 +197,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         traces,
         store,
         spending,
+        words,
         cache,
         guardrails: Arc::new(guardrails),
         admission,

@@ -36,7 +36,11 @@ pub(super) fn spending(general: &mut Section<'_>) -> Spending {
 }
 
 /// A time of any length: `90d`, `12h`, or seconds.
-fn span(general: &mut Section<'_>, name: &'static str, least: Duration) -> Option<Duration> {
+pub(super) fn span(
+    general: &mut Section<'_>,
+    name: &'static str,
+    least: Duration,
+) -> Option<Duration> {
     let At { value, spot } = general.text(name)?;
     let found = read(value);
     let problem = match found {

@@ -26,6 +26,7 @@ use super::error::GatewayError;
 use super::intake;
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::guard::{Chosen, Findings, Flow, Mode, Refusal, Said, Side, Vault, Why};
+use crate::telemetry::Transcript;
 use crate::wire;
 use crate::wire::json::Object;
 use crate::wire::texts;
@@ -59,6 +60,11 @@ impl Guarded {
     /// The names of those that apply.
     pub(super) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         self.chosen.picks.iter().map(|pick| &pick.rail.name)
+    }
+
+    /// What was hidden from the provider.
+    pub(super) const fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// What was found, and by whom.
@@ -266,11 +272,18 @@ impl RequestCtx {
         flow.has_begun().then(|| flow.end())
     }
 
-    /// Lets those look that only write down what they find. The reply is out.
-    pub(super) async fn guard_afterwards(&mut self) {
-        let (Some(guarded), Some(call)) = (&mut self.guarded, &self.call) else { return };
-        if guarded.chosen.has(Mode::LoggingOnly) {
-            Box::pin(guarded.afterwards(call)).await;
+    /// Lets those look that only write down what they find. The reply is out. What they mask is masked in
+    /// what was taken down of it, and what they refuse nobody is told.
+    pub(super) async fn guard_afterwards(
+        &mut self,
+        transcript: Option<Transcript>,
+    ) -> Option<Transcript> {
+        let (Some(guarded), Some(call)) = (&mut self.guarded, &self.call) else {
+            return transcript;
+        };
+        match guarded.chosen.has(Mode::LoggingOnly) {
+            true => Box::pin(guarded.afterwards(call, transcript)).await,
+            false => transcript,
         }
     }
 }

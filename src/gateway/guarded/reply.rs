@@ -9,7 +9,8 @@ use super::super::ctx::Call;
 use super::{Guarded, asked, told_in};
 use crate::dialect::Endpoint;
 use crate::guard::{Flow, Mode, Refusal, Role, Said, Side, Vault, Why};
-use crate::wire::texts::{self, Events, of_event};
+use crate::telemetry::Transcript;
+use crate::wire::texts::{self, Events, Texts, of_event};
 
 /// So much of a stream is kept for those who look at it afterwards.
 const HEARD_MAX: usize = 1024 * 1024;
@@ -148,15 +149,58 @@ impl Guarded {
         flow.pass(out, ends, chosen, vault, findings).await
     }
 
-    /// What those find who only write it down.
-    pub(super) async fn afterwards(&mut self, call: &Call) {
-        let sides = [(Side::Request, asked(call)), (Side::Reply, self.heard.said(call.array))];
-        for (side, mut said) in sides {
-            let mut vault = Vault::default();
-            let (mode, findings) = (Mode::LoggingOnly, &mut self.findings);
-            // Nothing is refused here any more.
-            let _looked = self.chosen.look(mode, side, &mut said, &mut vault, findings).await;
-        }
+    /// What those find who only write it down, and the transcript without it. `None`: there is none, or
+    /// one of them refuses it.
+    pub(super) async fn afterwards(
+        &mut self,
+        call: &Call,
+        transcript: Option<Transcript>,
+    ) -> Option<Transcript> {
+        let Some(Transcript { request, reply }) = transcript else {
+            let sides = [(Side::Request, asked(call)), (Side::Reply, self.heard.said(call.array))];
+            for (side, mut said) in sides {
+                // There is nothing to refuse.
+                let _looked = self.listen(side, &mut said).await;
+            }
+            return None;
+        };
+        let asked = texts::of_request(&request);
+        let masked = self.masked(Side::Request, &request, asked).await;
+        let reply = match reply {
+            Some(reply) => {
+                let said = texts::of_all(&reply);
+                self.masked(Side::Reply, &reply, said).await.map(Some)
+            }
+            None => {
+                let mut said = self.heard.said(call.array);
+                self.listen(Side::Reply, &mut said).await.map(|()| None)
+            }
+        };
+        let (Ok(request), Ok(reply)) = (masked, reply) else { return None };
+        Some(Transcript { request, reply })
+    }
+
+    /// A body of which is masked what those find who look when all is over.
+    async fn masked(
+        &mut self,
+        side: Side,
+        body: &Bytes,
+        texts: Texts<'_>,
+    ) -> Result<Bytes, Refusal> {
+        let mut said: Vec<_> =
+            texts.list.iter().map(|text| Said::new(text.role, &*text.value)).collect();
+        self.listen(side, &mut said).await?;
+        let changed = said.iter().enumerate().filter(|(_, said)| said.is_changed);
+        let new: Vec<_> = changed.map(|(at, said)| (at, said.text.to_string())).collect();
+        Ok(match new.is_empty() {
+            true => body.clone(),
+            false => texts.rewritten(body, &new, true),
+        })
+    }
+
+    async fn listen(&mut self, side: Side, said: &mut [Said<'_>]) -> Result<(), Refusal> {
+        let (mut vault, mode) = (Vault::default(), Mode::LoggingOnly);
+        self.chosen.look(mode, side, said, &mut vault, &mut self.findings).await
     }
 }
 

@@ -207,6 +207,10 @@ families! {
         "Requests that were to be traced: `exported`, `dropped` (the queue was full) or `failed` (the collector did not take them).";
     TRACES_QUEUED = "tollgate_traces_queued", Kind::ScrapeGauge, &[],
         "Traced requests that wait to be sent.";
+    STORED_PROMPTS = "tollgate_stored_prompts_total", Kind::ScrapeCounter, &["result"],
+        "Prompts with their replies that were to be kept: `stored`, `dropped` (the queue was full) or `failed` (the database did not take them).";
+    TRANSCRIPTS_LEFT_OUT = "tollgate_transcripts_left_out_total", Kind::ScrapeCounter, &[],
+        "Prompts or replies that were too long to be told to traces, callbacks or the database, or for which there was no room.";
     KEYS_KNOWN = "tollgate_known_keys", Kind::ScrapeGauge, &[],
         "Virtual keys that are kept in memory, those included that are known not to exist.";
     KEY_LOOKUPS = "tollgate_key_lookups_total", Kind::ScrapeCounter, &["result"],

@@ -58,6 +58,8 @@ pub struct Asked {
     pub max_tokens: Option<u64>,
     /// What was said, as JSON in OpenTelemetry's form; only where the configuration wants it.
     pub messages: Option<Box<str>>,
+    /// What was answered, in the same form.
+    pub answers: Option<Box<str>>,
 }
 
 /// The end of the queue that requests hold. Cheap to clone.

@@ -109,6 +109,9 @@ fn request(traced: &Traced) -> Span {
     if let Some(messages) = &asked.messages {
         attributes.text("gen_ai.input.messages", messages);
     }
+    if let Some(answers) = &asked.answers {
+        attributes.text("gen_ai.output.messages", answers);
+    }
     attributes.text("tollgate.request_id", record.request_id.as_str());
     attributes.int("tollgate.retries", record.retries.into());
     attributes.int("tollgate.fallbacks", record.fallbacks.into());

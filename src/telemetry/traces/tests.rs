@@ -28,6 +28,7 @@ fn settings(endpoint: &str) -> Settings {
         resource: vec![("service.name".into(), "tests".into())],
         sampler: Sampler::default(),
         content: false,
+        anonymous: false,
         forwards: true,
         queue: 2,
         batch: 10,

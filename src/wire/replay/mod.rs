@@ -20,6 +20,7 @@ use serde_json::{Map, Value};
 
 use super::chat::Shown;
 use super::sse::{Fields, Splitter, event};
+use super::texts::Events;
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::usage::Usage;
 
@@ -137,6 +138,29 @@ pub fn whole(form: Form, recorded: &Recorded) -> Option<Bytes> {
             data.push(serde_json::from_slice(text).ok()?);
             Some(())
         })?;
+    }
+    serde_json::to_vec(&gathered(form, &data)?).ok().map(Into::into)
+}
+
+/// What a stream says that came to its end, in one piece, whatever its end was. `is_array`: it came as one
+/// JSON array. `None`: something in it is no event of this form.
+#[must_use]
+pub fn joined(form: Form, sent: Bytes, is_array: bool) -> Option<Bytes> {
+    let mut events = Events::new(is_array);
+    let mut data = Vec::new();
+    let mut is_read = true;
+    events.push(sent, |event| {
+        let text = event.data().trim_ascii();
+        if text.is_empty() || text == b"[DONE]" {
+            return;
+        }
+        match serde_json::from_slice(text) {
+            Ok(value) => data.push(value),
+            Err(_) => is_read = false,
+        }
+    });
+    if !is_read || data.is_empty() {
+        return None;
     }
     serde_json::to_vec(&gathered(form, &data)?).ok().map(Into::into)
 }

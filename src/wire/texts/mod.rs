@@ -106,6 +106,12 @@ pub fn of_reply(body: &[u8]) -> Texts<'_> {
     Walk::over(body, Role::Assistant, true).fields(|name| SAID.contains(&name))
 }
 
+/// All texts of a whole reply, also where it repeats what it was asked.
+#[must_use]
+pub fn of_all(body: &[u8]) -> Texts<'_> {
+    Walk::over(body, Role::Assistant, true).fields(|_| true)
+}
+
 /// The texts of one event of a stream: its `data`.
 #[must_use]
 pub fn of_event(data: &[u8]) -> Texts<'_> {

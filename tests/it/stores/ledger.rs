@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tollgate::spend::{
     Aged, Appended, Grouping, Ledger as _, Query, Report, Scope, ScopeKind, Span, SpendEvent,
+    Spoken,
 };
 use tollgate::usage::Usage;
 
@@ -262,6 +263,31 @@ fn old_rows_go_and_their_sums_stay() {
         assert_eq!(ledger.forget(Aged::Rows, NOON_US + MINUTE_US).await.unwrap(), 0);
         assert_eq!(ledger.search(&Query::default()).await.unwrap().len(), 1);
         assert_eq!(ledger.spent(&key(), None).await.unwrap(), 12);
+    });
+}
+
+#[test]
+fn what_was_said_is_kept_once_and_goes_when_it_is_old() {
+    on_each(async |open| {
+        let ledger = open();
+        assert_eq!(ledger.spoken("1").await.unwrap(), None, "nothing is there yet");
+        let spoken = |id: &str, minutes: i64, reply: Option<&str>| Spoken {
+            request_id: id.into(),
+            started_us: NOON_US + minutes * MINUTE_US,
+            request: r#"{"messages":["a \u0000 b"]}"#.into(),
+            reply: reply.map(Into::into),
+        };
+        let (first, second) = (spoken("1", 0, Some("{}")), spoken("2", 10, None));
+        ledger.keep_spoken(&[first.clone(), second.clone()]).await.unwrap();
+        ledger.keep_spoken(&[spoken("1", 5, None)]).await.unwrap();
+        assert_eq!(ledger.spoken("1").await.unwrap(), Some(first), "as it was first told");
+        assert_eq!(ledger.forget(Aged::Spoken, NOON_US + MINUTE_US).await.unwrap(), 1);
+        assert_eq!(ledger.spoken("1").await.unwrap(), None);
+        assert_eq!(ledger.spoken("2").await.unwrap(), Some(second));
+        // A character that PostgreSQL has no place for.
+        let odd = Spoken { request: "\0".into(), ..spoken("3", 10, None) };
+        ledger.keep_spoken(&[odd]).await.unwrap();
+        assert!(ledger.spoken("3").await.unwrap().is_some());
     });
 }
 

@@ -11,7 +11,9 @@ use std::time::Duration;
 use http::{HeaderName, Uri};
 
 use super::{Context, Sections};
+use crate::config::options::CALLBACK_OTEL;
 use crate::config::problem::{Finding, Spot};
+use crate::config::section::Section;
 use crate::secret::Secret;
 use crate::trace::{Sampler, Settings};
 
@@ -29,6 +31,8 @@ const LISTS: [&str; 3] = ["callbacks", "success_callback", "failure_callback"];
 /// How traces are sent; `None`: they are not.
 pub(super) fn read(sections: &mut Sections<'_>, context: &Context<'_>) -> Option<Arc<Settings>> {
     let forwards = sections.litellm.flag("forward_traceparent_to_llm_provider");
+    let anonymous = sections.litellm.flag("redact_user_api_key_info").is_some_and(|at| at.value);
+    let written = Written::read(&mut sections.top);
     // Whoever reads the whole lists says what is wrong with them.
     let lists = LISTS.iter().filter_map(|name| sections.litellm.written(name));
     let mut named = lists.flat_map(|entry| match entry.node.list() {
@@ -49,14 +53,72 @@ pub(super) fn read(sections: &mut Sections<'_>, context: &Context<'_>) -> Option
             &["OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT"],
             TIMEOUT_MS,
         ),
-        resource: var.resource(),
+        resource: written.described(var.resource()),
         sampler: var.sampler(),
-        content: var.content(),
+        content: written.content.unwrap_or_else(|| var.content()),
+        anonymous,
         forwards: forwards.is_none_or(|at| at.value),
         queue: var.count("OTEL_BSP_MAX_QUEUE_SIZE", QUEUE),
         batch: var.count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", BATCH),
         delay: var.milliseconds(&["OTEL_BSP_SCHEDULE_DELAY"], DELAY_MS),
     }))
+}
+
+/// What `callback_settings` says of it.
+#[derive(Default)]
+struct Written {
+    content: Option<bool>,
+    service: Option<String>,
+    attributes: Vec<(String, String)>,
+}
+
+impl Written {
+    fn read(top: &mut Section<'_>) -> Self {
+        let problems = top.problems;
+        let Some(entry) = top.entry("callback_settings") else { return Self::default() };
+        let Some(named) = entry.node.map() else {
+            let found = entry.node.found("");
+            let message = format!("`callback_settings` must be a mapping, found {found}");
+            problems.push(Finding::error(entry.value_spot(), message));
+            return Self::default();
+        };
+        let mut read = Self::default();
+        for entry in named.iter().filter(|entry| !entry.node.is_null()) {
+            if &*entry.key != "otel" {
+                let message = format!("`callback_settings.{}` is not read", entry.key);
+                problems.push(Finding::warning(entry.spot, message));
+                continue;
+            }
+            let mut otel = Section::new(&CALLBACK_OTEL, &entry.node, entry.spot, problems);
+            read.content = otel.flag("message_logging").map(|at| at.value);
+            read.service = otel.text("service_name").map(|at| at.value.to_owned());
+            if let Some(attributes) = otel.entry("attributes") {
+                for attribute in attributes.node.map().unwrap_or_default() {
+                    match attribute.node.text() {
+                        Some(text) => {
+                            read.attributes.push((attribute.key.to_string(), text.to_owned()));
+                        }
+                        None => {
+                            let message = format!("the attribute `{}` is no text", attribute.key);
+                            problems.push(Finding::error(attribute.value_spot(), message));
+                        }
+                    }
+                }
+            }
+            otel.finish();
+        }
+        read
+    }
+
+    /// The file wins over the environment.
+    fn described(&self, mut resource: Vec<(Box<str>, Box<str>)>) -> Vec<(Box<str>, Box<str>)> {
+        let service = self.service.as_ref().map(|name| ("service.name".to_owned(), name.clone()));
+        for (key, value) in service.into_iter().chain(self.attributes.iter().cloned()) {
+            resource.retain(|(other, _)| **other != *key);
+            resource.push((key.into(), value.into()));
+        }
+        resource
+    }
 }
 
 /// The environment, and where warnings about it point to.

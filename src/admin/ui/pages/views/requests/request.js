@@ -51,6 +51,36 @@ function Waterfall({ one }) {
   </div>`;
 }
 
+/** The texts of a message's content, whatever its dialect. */
+function textOf(content) {
+  if (typeof content === 'string') return content;
+  const parts = Array.isArray(content) ? content : [];
+  return parts.map((part) => part.text ?? part.refusal ?? `[${part.type ?? 'part'}]`).join('\n');
+}
+
+/** What was asked and answered, as a list of who and what; empty where the form is not known. */
+function spoken({ request, reply }) {
+  const asked = request.messages ?? (typeof request.input === 'string' ? [{ role: 'user', content: request.input }] : request.input)
+    ?? request.contents?.map((one) => ({ role: one.role ?? 'user', content: one.parts }));
+  const said = (Array.isArray(asked) ? asked : []).map((one) => [one.role ?? one.type ?? 'user', textOf(one.content)]);
+  const told = reply?.choices?.map((one) => one.message?.content ?? one.text)
+    ?? (reply?.content ? [reply.content] : null)
+    ?? reply?.output?.filter((one) => one.type === 'message').map((one) => one.content)
+    ?? reply?.candidates?.map((one) => one.content?.parts) ?? [];
+  return [...said, ...told.map((content) => ['reply', textOf(content)])].filter(([, text]) => text);
+}
+
+function Said({ said }) {
+  const turns = spoken(said);
+  return html`<section class="card span-12" aria-label="What was said"><header><h2>What was said</h2>
+      <span class="note">as guardrails let it on; long texts are cut</span></header>
+    <div class="body"><div class="stack">
+      ${turns.length > 0 && html`<dl class="facts">${turns.map(([who, text], at) => html`<dt key=${`who${at}`}>${who}</dt><dd key=${`text${at}`} style=${{ whiteSpace: 'pre-wrap', overflowWrap: 'anywhere' }}>${text}</dd>`)}</dl>`}
+      <details><summary>Request as JSON</summary><pre class="code" tabindex="0">${JSON.stringify(said.request, null, 2)}</pre></details>
+      ${said.reply ? html`<details><summary>Reply as JSON</summary><pre class="code" tabindex="0">${JSON.stringify(said.reply, null, 2)}</pre></details>` : html`<p class="faint">No reply is kept.</p>`}
+    </div></div></section>`;
+}
+
 export function Request({ id, session }) {
   const data = useLoad((signal) => get(`/ui/api/requests/${encodeURIComponent(id)}`, {}, signal), [id]);
   return html`
@@ -85,6 +115,7 @@ export function Request({ id, session }) {
           <dt>From</dt><dd>${one.client_ip ?? NONE}</dd>
           ${one.session && html`<dt>Session</dt><dd><code>${one.session}</code></dd>`}
         </dl></div></section>
+        ${one.said && html`<${Said} said=${one.said} />`}
         ${one.metadata && Object.keys(one.metadata).length > 0 && html`<section class="card span-12"><header><h2>Metadata</h2></header><div class="body"><pre class="code" tabindex="0">${JSON.stringify(one.metadata, null, 2)}</pre></div></section>`}
       </div>`}<//>`;
 }
