@@ -4,8 +4,11 @@
 //! third alone. Names that nobody asks for are tolerated, as LiteLLM tolerates them, but for those
 //! whose loss would open what its sender means to close ([`REFUSED`]).
 
-use axum::extract::{FromRequest, Request};
+use std::convert::Infallible;
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
+use http::request::Parts;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -227,10 +230,14 @@ impl Form {
         })
     }
 
+    /// A text that asks for something: an empty one asks for nothing.
+    pub(super) fn filled(&self, name: &str) -> Result<Option<String>, Fault> {
+        Ok(self.text(name)?.value().filter(|text| !text.is_empty()))
+    }
+
     /// A name that must be there.
     pub(super) fn required(&self, name: &str) -> Result<String, Fault> {
-        let missing = || Fault::shape(name, format!("{name} is required"));
-        self.name(name)?.value().ok_or_else(missing)
+        self.name(name)?.value().ok_or_else(|| missing(name))
     }
 
     pub(super) fn flag(&self, name: &str) -> Result<Given<bool>, Fault> {
@@ -323,6 +330,20 @@ impl Form {
         Ok(given)
     }
 
+    /// A list of texts that must be there.
+    pub(super) fn required_texts(&self, name: &str) -> Result<Vec<String>, Fault> {
+        self.texts(name)?.value().ok_or_else(|| missing(name))
+    }
+
+    /// A list that must name somebody: of no one there is nothing to do.
+    pub(super) fn filled_texts(&self, name: &str) -> Result<Vec<String>, Fault> {
+        let texts = self.required_texts(name)?;
+        match texts.is_empty() {
+            true => Err(Fault::shape(name, format!("{name} is empty"))),
+            false => Ok(texts),
+        }
+    }
+
     /// What a type of records reads; `expected` says so in words.
     pub(super) fn typed<T: DeserializeOwned>(
         &self,
@@ -352,6 +373,10 @@ fn unsupported(name: &str) -> Fault {
     Fault::value(name, format!("{name} is not supported: it would be accepted and bound nothing"))
 }
 
+fn missing(name: &str) -> Fault {
+    Fault::shape(name, format!("{name} is required"))
+}
+
 fn wrong(name: &str, expected: &str) -> Fault {
     Fault::shape(name, format!("{name} must be {expected}"))
 }
@@ -369,6 +394,17 @@ impl<S: Send + Sync> FromRequest<S> for Form {
             form.refuse_of(&[name])?;
         }
         Ok(form)
+    }
+}
+
+/// The fields of a request's query, as a handler takes them.
+pub(super) struct Parameters(pub(super) Form);
+
+impl<S: Send + Sync> FromRequestParts<S> for Parameters {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(Form::of_query(parts.uri.query())))
     }
 }
 
@@ -442,6 +478,22 @@ mod tests {
         }
         assert!(form(json!({"models": ["a\0"]})).texts("models").is_err());
         assert!(form(json!({"user_id": "ü".repeat(500)})).name("user_id").is_ok());
+    }
+
+    #[test]
+    fn what_must_be_there_is_asked_for_by_its_name() {
+        let form = form(json!({"model": "", "names": [], "search": "a", "user_id": null}));
+        assert_eq!(form.filled("model"), Ok(None));
+        assert_eq!(form.filled("search"), Ok(Some("a".into())));
+        assert_eq!(form.required_texts("names"), Ok(Vec::new()));
+        for (fault, name, message) in [
+            (form.required("user_id").unwrap_err(), "user_id", "user_id is required"),
+            (form.required_texts("keys").unwrap_err(), "keys", "keys is required"),
+            (form.filled_texts("names").unwrap_err(), "names", "names is empty"),
+        ] {
+            assert_eq!((fault.status, fault.param.as_deref()), (422, Some(name)));
+            assert_eq!(fault.message, message);
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod landing;
 mod manage;
 mod models;
 mod openapi;
+mod page;
 mod problem;
 mod reports;
 pub mod rights;

@@ -6,11 +6,10 @@ use axum::Json;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
-use http::Uri;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Desk, Draft, Fault, Form, Operator, allowance, new_id, spent};
+use super::{Desk, Draft, Fault, Form, Operator, Parameters, allowance, new_id, spent};
 use crate::keys::record::{BudgetRecord, Kind};
 use crate::keys::{Entry, Filter};
 
@@ -134,9 +133,9 @@ async fn list(State(desk): State<Arc<Desk>>, _: Operator) -> Result<Json<Value>,
 async fn settings(
     State(desk): State<Arc<Desk>>,
     _: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let id = Form::of_query(uri.query()).required("budget_id")?;
+    let id = form.required("budget_id")?;
     let budget: Option<BudgetRecord> = desk.find(&id).await?;
     let record = budget.as_ref().map(Entry::of).transpose()?.map(|entry| entry.record);
     let record = record.unwrap_or_default();

@@ -6,7 +6,7 @@
 //! allowance.rs           what somebody may use: read, and held against what others allow
 //! Draft (draft.rs)       changes with their audit entries, made together
 //! Ledgered (spent.rs)    what somebody has spent in this period
-//! page.rs                lists
+//! Page (../page.rs)      lists
 //! keys/ users.rs teams.rs members.rs customers.rs budgets.rs organisations.rs tags.rs   the routes
 //! ```
 //!
@@ -21,7 +21,6 @@ mod draft;
 mod keys;
 mod members;
 mod organisations;
-mod page;
 mod spent;
 mod tags;
 mod teams;
@@ -35,7 +34,8 @@ use tokio::sync::Mutex;
 
 use self::draft::Draft;
 use super::fault::Fault;
-use super::form::{Form, Given};
+use super::form::{Form, Given, Parameters};
+use super::page::Page;
 use super::{Operator, Shared, Source};
 use crate::keys::record::{Kind, Organisation, Record, Team, User};
 use crate::keys::{Directory, Filter, fetch, read};

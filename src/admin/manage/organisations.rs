@@ -7,11 +7,10 @@ use axum::Json;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{delete, get, patch, post};
-use http::Uri;
 use serde_json::{Map, Value, json};
 
 use super::spent::{self, Payer};
-use super::{Desk, Draft, Fault, Form, Given, Operator, allowance, new_id, users};
+use super::{Desk, Draft, Fault, Form, Given, Operator, Parameters, allowance, new_id, users};
 use crate::keys::record::{Key, Kind, Organisation, Team, User};
 use crate::keys::{Entry, Filter, Role};
 use crate::spend::{Scope, ScopeKind};
@@ -122,10 +121,7 @@ async fn remove(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let mut draft = Draft::by(&desk, &operator).await?;
-    let ids = form.texts("organization_ids")?.value().filter(|ids| !ids.is_empty());
-    let message = "organization_ids must name organizations".to_owned();
-    let ids: BTreeSet<String> =
-        ids.ok_or_else(|| Fault::shape("organization_ids", message))?.into_iter().collect();
+    let ids: BTreeSet<String> = form.filled_texts("organization_ids")?.into_iter().collect();
     let mut removed = Vec::new();
     let (mut keys, mut left) = (BTreeSet::new(), BTreeSet::new());
     for id in &ids {
@@ -176,9 +172,9 @@ async fn remove(
 async fn info(
     State(desk): State<Arc<Desk>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let id = Form::of_query(uri.query()).required("organization_id")?;
+    let id = form.required("organization_id")?;
     if !operator.sees_all() && own_id(&operator) != Some(id.as_str()) {
         let message = "You are not authorized to see this organization.".to_owned();
         return Err(Fault::forbidden(message).about("organization_id"));
