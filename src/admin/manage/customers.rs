@@ -194,7 +194,11 @@ fn set_blocked(draft: &mut Draft<'_>, before: &EndUser, blocked: bool) -> Result
 }
 
 /// `GET /customer/info`.
-async fn info(State(desk): State<Arc<Desk>>, _: Operator, Parameters(form): Parameters) -> Result<Json<Value>, Fault> {
+async fn info(
+    State(desk): State<Arc<Desk>>,
+    _: Operator,
+    Parameters(form): Parameters,
+) -> Result<Json<Value>, Fault> {
     let id = match form.name("end_user_id")?.value() {
         Some(id) => id,
         None if form.has("user_id") => form.required("user_id")?,
@@ -205,7 +209,11 @@ async fn info(State(desk): State<Arc<Desk>>, _: Operator, Parameters(form): Para
 }
 
 /// `GET /customer/list`: all, or a page of them where one is asked for.
-async fn list(State(desk): State<Arc<Desk>>, _: Operator, Parameters(form): Parameters) -> Result<Json<Value>, Fault> {
+async fn list(
+    State(desk): State<Arc<Desk>>,
+    _: Operator,
+    Parameters(form): Parameters,
+) -> Result<Json<Value>, Fault> {
     let users: Vec<EndUser> = if form.has("page") || form.has("page_size") {
         let page = Page::read(&form, "page_size", (100, 100))?;
         desk.list(&Filter { skip: page.skip(), limit: page.size, ..Filter::default() }).await?
