@@ -21,7 +21,7 @@ pub mod insight;
 mod landing;
 mod manage;
 mod models;
-mod openapi;
+pub(crate) mod openapi;
 mod page;
 mod problem;
 mod reports;
