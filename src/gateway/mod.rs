@@ -201,7 +201,7 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         ctx: &mut RequestCtx,
     ) -> pingora_core::Result<bool> {
-        match guarded::enter(session, ctx).await {
+        match guarded::enter(&self.metrics, session, ctx).await {
             Ok(()) => {}
             Err(guarded::Stopped::Told(error)) => {
                 reply::write_error(session, ctx, error, None).await?;

@@ -19,7 +19,9 @@ mod lane;
 mod patterns;
 mod pii;
 mod secrets;
+mod spelling;
 mod vault;
+mod watch;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -37,6 +39,7 @@ pub use patterns::{PREBUILT, Prebuilt, prebuilt};
 pub use pii::{Entity, Pii, blocked as blocked_entity};
 pub use secrets::Secrets;
 pub use vault::Vault;
+pub use watch::{Outcome, Watch};
 
 pub use crate::wire::texts::Role;
 

@@ -14,7 +14,7 @@ mod shown;
 mod status;
 
 use std::sync::{Arc, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, RwLock};
 use prometheus::{IntCounter, IntGauge, Registry, TextEncoder};
@@ -131,6 +131,17 @@ impl Metrics {
     /// Counts something that was to be fetched by its URL.
     pub fn fetch(&self, outcome: &'static str) {
         self.families.fetches.with_label_values(&[outcome]).inc();
+    }
+
+    /// Counts that a guardrail has looked: at which moment, and why nothing goes on because of it.
+    pub fn guardrail(&self, name: &str, hook: &str, error: Option<&str>, took: Duration) {
+        let status = if error.is_some() { "error" } else { "success" };
+        self.families.guardrail_requests.with_label_values(&[name, status, hook]).inc();
+        if let Some(error) = error {
+            self.families.guardrail_errors.with_label_values(&[name, error, hook]).inc();
+        }
+        let labels = [name, status, error.unwrap_or("none"), hook];
+        self.families.guardrail_latency.with_label_values(&labels).observe(took.as_secs_f64());
     }
 
     fn inference(&self, record: &RequestRecord) {
