@@ -26,6 +26,7 @@ mod hints;
 mod insight;
 mod intake;
 mod judge;
+mod labels;
 mod most;
 mod needs;
 mod opening;

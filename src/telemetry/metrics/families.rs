@@ -129,7 +129,11 @@ fn register<V: Collector + Clone + 'static>(
     family: &Family,
     build: impl FnOnce(Opts, &[&str]) -> prometheus::Result<V>,
 ) -> V {
-    build(Opts::new(family.name, family.help), family.labels)
+    let has_custom = names::WITH_CUSTOM.iter().any(|with| with.name == family.name);
+    let custom = [names::CUSTOM];
+    let custom = custom.iter().filter(|_| has_custom);
+    let labels: Vec<&str> = family.labels.iter().chain(custom).copied().collect();
+    build(Opts::new(family.name, family.help), &labels)
         .and_then(|vec| registry.register(Box::new(vec.clone())).map(|()| vec))
         .expect("the list of names holds valid names, each once")
 }

@@ -6,6 +6,7 @@
 //! wildcard lets through, once a provider has answered to them, and of those only
 //! [`WILDCARD_MODELS_MAX`].
 
+mod custom;
 mod families;
 pub mod names;
 mod scrape;
@@ -43,7 +44,8 @@ type Scraper = Box<dyn Fn(&mut Scrape) + Send + Sync>;
 pub struct Metrics {
     registry: Registry,
     families: Families,
-    requests: Table<RequestSeries, 10>,
+    requests: Table<RequestSeries, 11>,
+    custom: custom::Values,
     deployments: Table<DeploymentSeries, 5>,
     attempts: [OnceLock<IntCounter>; OUTCOMES_MAX],
     wildcard_models: RwLock<FxHashSet<Arc<str>>>,
@@ -71,6 +73,7 @@ impl Metrics {
             registry,
             families,
             requests: Table::new(),
+            custom: custom::Values::default(),
             deployments: Table::new(),
             attempts: [const { OnceLock::new() }; OUTCOMES_MAX],
             wildcard_models: RwLock::default(),
@@ -145,6 +148,7 @@ impl Metrics {
     }
 
     fn inference(&self, record: &RequestRecord) {
+        let custom = self.custom.joined(&record.labels);
         let served = record.served.as_ref();
         let [hash, alias, team, team_alias, user] = self.key_labels(record);
         let labels = [
@@ -158,6 +162,7 @@ impl Metrics {
             team,
             team_alias,
             user,
+            &custom,
         ];
         self.requests.with(
             labels,
@@ -373,6 +378,7 @@ impl Metrics {
             scraper(&mut scrape);
         }
         let mut families = self.registry.gather();
+        custom::take_apart(&mut families);
         families.extend(scrape.into_families());
         if let Some(shown) = self.shown.get() {
             families = shown::apply(&shown(), families);

@@ -76,6 +76,19 @@ const FALLBACK: &[&str] = &[
     "exception_class",
 ];
 
+/// The label that holds those of the configuration, which the page takes apart.
+pub(super) const CUSTOM: &str = "tollgate_custom";
+/// What has them: requests, tokens and money.
+pub(super) const WITH_CUSTOM: [&Family; 7] = [
+    &REQUESTS,
+    &LLM_REQUESTS,
+    &SPEND,
+    &INPUT_TOKENS,
+    &OUTPUT_TOKENS,
+    &TOTAL_TOKENS,
+    &CACHED_TOKENS,
+];
+
 macro_rules! families {
     ($($constant:ident = $name:literal, $kind:expr, $labels:expr, $help:literal;)*) => {
         $(
