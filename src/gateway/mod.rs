@@ -437,9 +437,9 @@ impl Gateway {
                 // Refused or not, log and ledger say what was asked for.
                 let call = Arc::new(call);
                 ctx.call = Some(Arc::clone(&call));
-                let group = settle::group_asked(&ctx.snapshot, &call.model);
+                ctx.group_asked = settle::group_asked(&ctx.snapshot, &call.model);
                 if let Some(entry) = &mut ctx.entry {
-                    entry.calls(&call, group);
+                    entry.calls(&call, ctx.group_asked.clone());
                 }
                 allowed?;
                 decide::enter(ctx, &session.req_header().headers, &call).await?;
