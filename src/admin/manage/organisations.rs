@@ -10,7 +10,7 @@ use axum::routing::{delete, get, patch, post};
 use serde_json::{Map, Value, json};
 
 use super::spent::{self, Payer};
-use super::{Desk, Draft, Fault, Form, Given, Operator, Parameters, allowance, new_id, users};
+use super::{Desk, Draft, Fault, Form, Operator, Parameters, allowance, members, new_id, users};
 use crate::keys::record::{Key, Kind, Organisation, Team, User};
 use crate::keys::{Entry, Filter, Role};
 use crate::spend::{Scope, ScopeKind};
@@ -19,8 +19,6 @@ use crate::spend::{Scope, ScopeKind};
 const UNSUPPORTED: [&str; 3] = ["model_max_budget", "model_rpm_limit", "model_tpm_limit"];
 /// What its admin may change of it.
 const BY_ITS_ADMIN: [&str; 3] = ["organization_id", "organization_alias", "metadata"];
-/// The most members of one request.
-const MEMBERS_MAX: usize = 500;
 
 pub(super) fn router() -> Router<Arc<Desk>> {
     Router::new()
@@ -227,22 +225,8 @@ async fn add_members(
     has_no_budget(&form)?;
     let mut draft = Draft::by(&desk, &operator).await?;
     let organisation = own(&desk, &operator, &form).await?;
-    let list = match form.any("member") {
-        Given::Value(Value::Array(list)) => list,
-        Given::Value(one @ Value::Object(_)) => vec![one],
-        _ => {
-            return Err(Fault::shape(
-                "member",
-                "member must be a member, or a list of them".into(),
-            ));
-        }
-    };
-    if list.is_empty() || list.len() > MEMBERS_MAX {
-        let message = format!("member must name 1 to {MEMBERS_MAX} users");
-        return Err(Fault::value("member", message));
-    }
     let mut joined: Vec<User> = Vec::new();
-    for value in list {
+    for value in members::listed(&form)? {
         let user = enlist(&desk, &operator, &mut draft, &organisation, value).await?;
         if joined.iter().any(|known| known.user_id == user.user_id) {
             let message = format!("member names user={} twice", user.user_id);

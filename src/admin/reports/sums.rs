@@ -259,7 +259,7 @@ pub(super) async fn end_users(
     State(reports): State<Arc<Reports>>,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    if form.text("api_key")?.value().is_some_and(|key| !key.is_empty()) {
+    if form.filled("api_key")?.is_some() {
         let message = "customers are not summed up by key".to_owned();
         return Err(Fault::value("api_key", message));
     }
