@@ -176,6 +176,7 @@ impl Lane {
         let keep = self.floor(to.saturating_sub(CONTEXT).max(self.base)) - self.base;
         self.text.drain(..keep);
         self.base += keep;
+        self.complete = self.complete.max(self.base);
         let base = self.base;
         self.edits.retain(|edit| edit.at.end > base);
     }
