@@ -2,7 +2,7 @@
 //! and answers.
 //!
 //! ```text
-//! Form (../form.rs)      what a request says
+//! Form (../form/)        what a request says
 //! allowance.rs           what somebody may use: read, and held against what others allow
 //! Draft (draft.rs)       changes with their audit entries, made together
 //! Ledgered (spent.rs)    what somebody has spent in this period
