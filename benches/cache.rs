@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --bench cache`
 
+mod streams;
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,8 @@ use tollgate::money::Usd;
 use tollgate::usage::Usage;
 use tollgate::wire::json::Object;
 use tollgate::wire::replay::{self, Form, Recorded};
+
+use self::streams::sent;
 
 const NOW_MS: u64 = 1_700_000_000_000;
 
@@ -43,19 +47,6 @@ fn request(bytes: usize) -> Bytes {
 fn question(body: &Object) -> Question<'_> {
     let tenant = Tenant { key: "8f434346648f6b96df89dda901c5176b", team: None, end_user: None };
     Question { tenant, scope: Scope::Key, group: "gpt-4o", beside: "OpenAi Chat", body }
-}
-
-/// A stream of so many chunks, as a client got it.
-fn sent(chunks: usize) -> Bytes {
-    let mut out = String::new();
-    for number in 0..chunks {
-        let chunk = json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1,
-            "model": "gpt-4o", "choices": [{"index": 0, "delta": {"content": format!("w{number} ")},
-            "finish_reason": if number + 1 == chunks { json!("stop") } else { json!(null) }}]});
-        out.push_str(&format!("data: {chunk}\n\n"));
-    }
-    out.push_str("data: [DONE]\n\n");
-    out.into()
 }
 
 fn recorded(chunks: usize) -> Recorded {

@@ -5,6 +5,8 @@
 
 #![expect(clippy::print_stdout, reason = "the table is what it is run for")]
 
+mod streams;
+
 use std::borrow::Cow;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -30,7 +32,7 @@ fn main() {
         "| guardrail | request, MB/s | time / parse alone | stream, events/s | time / parse alone |"
     );
     println!("| --- | ---: | ---: | ---: | ---: |");
-    let (body, stream) = (request(20_000), stream(300));
+    let (body, stream) = (request(20_000), streams::sent(300));
     for (name, chosen) in rails() {
         line(name, (&body, look), (&stream, flow), &chosen);
     }
@@ -171,16 +173,4 @@ fn request(bytes: usize) -> Bytes {
         })
         .collect();
     json!({"model": "gpt-4o", "temperature": 0.2, "messages": messages}).to_string().into()
-}
-
-fn stream(chunks: usize) -> Bytes {
-    let mut out = String::new();
-    for number in 0..chunks {
-        let chunk = json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1,
-            "model": "gpt-4o", "choices": [{"index": 0, "delta": {"content": format!("w{number} ")},
-            "finish_reason": if number + 1 == chunks { json!("stop") } else { json!(null) }}]});
-        out.push_str(&format!("data: {chunk}\n\n"));
-    }
-    out.push_str("data: [DONE]\n\n");
-    out.into()
 }

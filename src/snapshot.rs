@@ -184,6 +184,24 @@ pub struct Shown {
     pub only: Option<BTreeMap<Box<str>, Labels>>,
     pub without_metrics: Vec<Box<str>>,
     pub without_labels: Vec<Box<str>>,
+    /// What requests, tokens and money are counted by besides.
+    pub custom: Vec<CustomLabel>,
+}
+
+/// A label that the configuration adds to metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CustomLabel {
+    pub name: Box<str>,
+    pub of: LabelOf,
+}
+
+/// Where the value of such a label is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LabelOf {
+    /// A field of the metadata, the names on the way to it.
+    Metadata(Vec<Box<str>>),
+    /// Whether the request has a tag; `*` stands for anything.
+    Tag(Box<str>),
 }
 
 /// Which labels a metric has.

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use http::Uri;
 use serde_json::{Map, Value, json};
 
 use super::Shared;
 use super::fault::Fault;
-use super::form::Form;
+use super::form::{Form, Parameters};
 use super::insight::Counting;
 
 /// What of a body is counted besides the messages.
@@ -18,10 +17,9 @@ const BESIDE: [&str; 3] = ["system", "tools", "functions"];
 /// `{"model", "messages"}` or `{"model", "prompt"}`.
 pub(super) async fn count(
     State(shared): State<Arc<Shared>>,
-    uri: Uri,
+    Parameters(asks): Parameters,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let asks = Form::of_query(uri.query());
     if asks.flag("call_endpoint")?.value() == Some(true) {
         let message = "providers are not asked here: POST /v1/messages/count_tokens asks them";
         return Err(Fault::value("call_endpoint", message.to_owned()));

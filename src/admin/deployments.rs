@@ -11,15 +11,15 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::routing::{get, patch, post};
 use axum::{Json, Router};
-use http::Uri;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tokio::sync::Mutex;
 
 use super::config::{Operations, ReloadOutcome};
 use super::fault::Fault;
-use super::form::Form;
+use super::form::{Form, Parameters};
 use super::insight::DeploymentInfo;
+use super::page::Page;
 use super::{Operator, Source, shortened};
 use crate::keys::record::{Kind, Model};
 use crate::keys::{Audit, Change, Directory, Entry, Filter, fetch, mask, read};
@@ -58,11 +58,10 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>(state: Arc<Deployments>) 
 async fn info(
     State(state): State<Arc<Deployments>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
     let mut found = state.visible(&operator);
-    if let Some(id) = form.text("litellm_model_id")?.value().filter(|id| !id.is_empty()) {
+    if let Some(id) = form.filled("litellm_model_id")? {
         found.retain(|one| *one.id == *id);
         if found.is_empty() {
             let message = format!("Model id = {} not found on the gateway", shortened(&id));
@@ -79,21 +78,10 @@ async fn info(
 async fn paged(
     State(state): State<Arc<Deployments>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
-    let text = |name: &str| -> Result<Option<String>, Fault> {
-        Ok(form.text(name)?.value().filter(|text| !text.is_empty()))
-    };
-    let page = form.count("page")?.value().unwrap_or(1);
-    let size = form.count("size")?.value().unwrap_or(PAGE.0);
-    if page == 0 {
-        return Err(Fault::shape("page", "page must be 1 or greater".to_owned()));
-    }
-    if size == 0 || size > PAGE.1 {
-        let message = format!("size must be between 1 and {}", PAGE.1);
-        return Err(Fault::shape("size", message));
-    }
+    let text = |name| form.filled(name);
+    let page = Page::read(&form, "size", PAGE)?;
     let mut found = state.visible(&operator);
     if let Some(model) = text("model")? {
         found.retain(|one| *one.group == *model);
@@ -107,17 +95,14 @@ async fn paged(
     }
     let stored = state.stored_ids().await;
     let total = found.len() as u64;
-    let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    let skip = number((page - 1).saturating_mul(size));
     let sees_all = operator.sees_all();
-    let listed = found.into_iter().skip(skip).take(number(size));
-    let data = listed.map(|one| shown(one, &stored, sees_all));
+    let data = page.cut(found).map(|one| shown(one, &stored, sees_all));
     Ok(Json(json!({
         "data": data.collect::<Vec<_>>(),
         "total_count": total,
-        "current_page": page,
-        "total_pages": total.div_ceil(size),
-        "size": size,
+        "current_page": page.number,
+        "total_pages": page.pages(total),
+        "size": page.size,
     })))
 }
 
@@ -138,10 +123,9 @@ fn shown(one: DeploymentInfo, stored: &BTreeSet<String>, sees_all: bool) -> Valu
 async fn groups(
     State(state): State<Arc<Deployments>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
-    let only = form.text("model_group")?.value().filter(|name| !name.is_empty());
+    let only = form.filled("model_group")?;
     let mut groups = BTreeMap::<Arc<str>, Vec<DeploymentInfo>>::new();
     for one in state.visible(&operator) {
         if only.as_ref().is_none_or(|only| **only == *one.group) {

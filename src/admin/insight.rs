@@ -3,6 +3,7 @@
 //! The gateway answers, so that the routes know neither the catalog's structure nor how tokens are
 //! counted.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -28,6 +29,8 @@ pub trait Insight: Send + Sync + 'static {
     fn may_use(&self, principal: &Principal, group: &str) -> bool;
     /// In the order of the configuration.
     fn deployments(&self) -> Vec<DeploymentInfo>;
+    /// Where each deployment is called, by its id: without what its address may hold of secrets.
+    fn addresses(&self) -> HashMap<Arc<str>, String>;
     /// How a deployment is doing in this process.
     fn seen(&self, deployment: &str) -> Seen;
     /// Names whose requests are divided among groups.

@@ -21,7 +21,8 @@ pub mod insight;
 mod landing;
 mod manage;
 mod models;
-mod openapi;
+pub(crate) mod openapi;
+mod page;
 mod problem;
 mod reports;
 pub mod rights;
@@ -83,8 +84,8 @@ pub trait Source: Insight {
     fn issuing(&self) -> Arc<Issuing>;
     /// The calendar of budgets.
     fn zone(&self) -> TimeZone;
-    /// What somebody is said to have spent was changed by hand.
-    fn spent_changed(&self, _scope: &Scope) {}
+    /// What somebody is said to have spent was changed by hand; the ledger's revision of that.
+    fn spent_changed(&self, _scope: &Scope, _revision: i64) {}
     /// Who counts limits and budgets; `None`: nobody else takes part in it.
     fn limits(&self) -> Option<LimitsHealth> {
         None

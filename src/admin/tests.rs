@@ -1,5 +1,6 @@
 //! The routes, asked as a client asks them.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
@@ -87,6 +88,10 @@ impl Insight for Fixed {
 
     fn deployments(&self) -> Vec<insight::DeploymentInfo> {
         Vec::new()
+    }
+
+    fn addresses(&self) -> HashMap<Arc<str>, String> {
+        HashMap::new()
     }
 
     fn seen(&self, _: &str) -> insight::Seen {

@@ -178,8 +178,9 @@ pub trait Counters: fmt::Debug + Send + Sync + 'static {
     /// Adds a cost that nobody holds anything for.
     fn pay(&self, claims: &Claims, cost: Usd);
 
-    /// Forgets what a payer has spent, in whichever period: an operator has changed it.
-    fn forget(&self, scope: &Scope);
+    /// Forgets what a payer has spent, in whichever period: an operator has changed it. `revision`: which
+    /// change it is. Of those who share counters each says it, and it counts once.
+    fn forget(&self, scope: &Scope, revision: i64);
 
     /// How many gateways share the counters, this one included; at least 1.
     fn gateways(&self) -> u32;

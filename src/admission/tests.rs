@@ -397,7 +397,7 @@ fn what_an_operator_has_reset_stays_so_while_calls_are_under_way() {
         let claims = Claims::new(vec![key.clone()]);
         paid(&memory, &claims, 9.0, 0);
         let held = take(&memory, &claims, &money(0.5), 1_000).unwrap();
-        Counters::forget(&memory, &key.scope);
+        Counters::forget(&memory, &key.scope, 1);
         let asked = memory.take(&claims, &money(1.0), &TERMS, moment(2_000));
         assert!(matches!(asked, Err(Stop::Unknown(_))), "{asked:?}");
         drop(take(&memory, &claims, &money(8.0), 2_000).unwrap());
@@ -418,7 +418,7 @@ fn an_answer_from_before_a_reset_is_not_believed() {
     paid(&memory, &claims, 9.0, 0);
     memory.look_up(&key, moment(6_000), &TimeZone::UTC);
     let due = memory.due().remove(0);
-    Counters::forget(&memory, &key.scope);
+    Counters::forget(&memory, &key.scope, 1);
     drop(take(&memory, &claims, &money(1.0), 6_100).unwrap());
     let known = Known { key: due.key, term: None, spent: usd(9.0) };
     memory.correct(&[(due.mark, known)], Some(5_000), 6_200);

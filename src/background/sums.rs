@@ -20,9 +20,9 @@ pub(super) async fn follow(ledger: Arc<dyn Ledger>, quota: Arc<Quota>) {
         tick.tick().await;
         // While the database is away nothing is corrected; who watches it says so.
         match ledger.corrected_since(known).await {
-            Ok((scopes, revision)) => {
+            Ok((corrected, revision)) => {
                 known = Some(revision);
-                scopes.iter().for_each(|scope| quota.forget(scope));
+                quota.heard(&corrected, revision);
             }
             Err(error) => tracing::debug!(%error, "corrections of sums are not heard of"),
         }

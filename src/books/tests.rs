@@ -8,7 +8,9 @@ use parking_lot::Mutex;
 use super::*;
 use crate::keys::StoreError;
 use crate::spend::traffic::{Counts, PayersQuery, Traffic, TrafficQuery};
-use crate::spend::{Aged, Appended, Ledger, Line, Query, Report, Scope, SpendEvent, Spoken};
+use crate::spend::{
+    Aged, Appended, Corrected, Ledger, Line, Query, Report, Scope, SpendEvent, Spoken,
+};
 use crate::store::journal::Journal;
 use std::sync::Arc;
 
@@ -67,11 +69,11 @@ impl Ledger for Book {
         Ok(0)
     }
 
-    async fn adjust(&self, _: &Scope, _: i64, _: i64) -> Result<(), StoreError> {
-        Ok(())
+    async fn adjust(&self, _: &Scope, _: i64, _: i64) -> Result<i64, StoreError> {
+        Ok(0)
     }
 
-    async fn corrected_since(&self, _: Option<i64>) -> Result<(Vec<Scope>, i64), StoreError> {
+    async fn corrected_since(&self, _: Option<i64>) -> Result<Corrected, StoreError> {
         Ok((Vec::new(), 0))
     }
 

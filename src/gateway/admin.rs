@@ -195,8 +195,8 @@ impl Source for View {
         Arc::clone(&self.snapshot.load().guardrails)
     }
 
-    fn spent_changed(&self, scope: &Scope) {
-        self.quota.forget(scope);
+    fn spent_changed(&self, scope: &Scope, revision: i64) {
+        self.quota.corrected_here(scope, revision);
     }
 
     fn limits(&self) -> Option<LimitsHealth> {

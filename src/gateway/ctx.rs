@@ -52,6 +52,8 @@ pub struct RequestCtx {
     pub client_ip: Option<IpAddr>,
     /// Set by intake for inference routes.
     pub call: Option<Arc<Call>>,
+    /// The name under which the metrics and the ledger count the call; `None`: it means nothing here.
+    pub group_asked: Option<Arc<str>>,
     /// Set by intake for requests that go through Pingora's pipeline.
     pub(super) passing: Option<Box<Passing>>,
     /// What the rules decided for the call, if they are about it.
@@ -380,6 +382,7 @@ impl RequestCtx {
             caller: None,
             client_ip: None,
             call: None,
+            group_asked: None,
             decision: None,
             passing: None,
             cached: Cached::Off,

@@ -1,5 +1,6 @@
 //! What reports and lists of models are told of the configuration in force.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -83,6 +84,12 @@ impl Insight for View {
         let snapshot = self.snapshot.load();
         let deployments = snapshot.catalog.deployments().iter();
         deployments.map(|deployment| shown(deployment, &snapshot.prices)).collect()
+    }
+
+    fn addresses(&self) -> HashMap<Arc<str>, String> {
+        let snapshot = self.snapshot.load();
+        let deployments = snapshot.catalog.deployments().iter();
+        deployments.map(|one| (Arc::clone(&one.id), bare(&one.target.api_base))).collect()
     }
 
     fn seen(&self, deployment: &str) -> Seen {

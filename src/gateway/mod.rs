@@ -26,6 +26,7 @@ mod hints;
 mod insight;
 mod intake;
 mod judge;
+mod labels;
 mod most;
 mod needs;
 mod opening;
@@ -208,7 +209,7 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         ctx: &mut RequestCtx,
     ) -> pingora_core::Result<bool> {
-        match guarded::enter(session, ctx).await {
+        match guarded::enter(&self.metrics, session, ctx).await {
             Ok(()) => {}
             Err(guarded::Stopped::Told(error)) => {
                 reply::write_error(session, ctx, error, None).await?;
@@ -445,9 +446,9 @@ impl Gateway {
                 // Refused or not, log and ledger say what was asked for.
                 let call = Arc::new(call);
                 ctx.call = Some(Arc::clone(&call));
-                let group = settle::group_asked(&ctx.snapshot, &call.model);
+                ctx.group_asked = settle::group_asked(&ctx.snapshot, &call.model);
                 if let Some(entry) = &mut ctx.entry {
-                    entry.calls(&call, group);
+                    entry.calls(&call, ctx.group_asked.clone());
                 }
                 allowed?;
                 decide::enter(ctx, &session.req_header().headers, &call).await?;

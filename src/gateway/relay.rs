@@ -28,7 +28,7 @@ use crate::catalog::Deployment;
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::provider;
-use crate::routing::{Ask, Attempt, FOR_GOOD, Next, Plan, Stop};
+use crate::routing::{Ask, Attempt, Next, Plan, Stop, known};
 use crate::telemetry;
 use crate::wire;
 use crate::wire::client::ClientStream;
@@ -546,8 +546,7 @@ pub(super) fn stopped(stop: Stop, last: Option<Failure>, model: &str) -> Gateway
             GatewayError::AllCooling { model: model(), retry_after }
         }
         (Stop::OverLimit { limit, retry_after }, _) => {
-            // Some time has passed since it was decided.
-            let retry_after = Some(retry_after).filter(|wait| *wait < FOR_GOOD / 2);
+            let retry_after = known(retry_after);
             GatewayError::DeploymentsLimited { model: model(), limit, retry_after }
         }
         (Stop::Full, _) => GatewayError::DeploymentsFull { model: model() },

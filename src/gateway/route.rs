@@ -342,6 +342,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_described_as_a_call_to_a_model_is_one() {
+        let described: Vec<_> = crate::admin::openapi::all().collect();
+        for (path, methods, calls_a_model) in &described {
+            let asked = path.replace(['{', '}'], "");
+            for method in methods {
+                let method = Method::from_bytes(method.as_bytes()).unwrap();
+                let found = Route::find(&method, &asked, None);
+                assert_eq!(found != Route::Admin, *calls_a_model, "{method} {path}");
+            }
+        }
+        let is_described = |path: &str| described.iter().any(|(it, ..)| *it == path);
+        for (suffix, endpoint) in SERVED {
+            assert!(is_described(&format!("/v1{suffix}")), "{endpoint:?}");
+        }
+    }
+
+    #[test]
     fn other_methods_are_for_admin_to_refuse() {
         assert_eq!(Route::find(&Method::GET, "/v1/chat/completions", None), Route::Admin);
         assert_eq!(Route::find(&Method::POST, "/health", None), Route::Admin);

@@ -10,6 +10,7 @@ use super::Gateway;
 use super::cached::Cached;
 use super::ctx::{InFlight, RequestCtx};
 use super::error::GatewayError;
+use super::labels;
 use super::passing;
 use super::route::Route as GatewayRoute;
 use super::{traced, transcribed};
@@ -68,7 +69,8 @@ pub(super) fn settle(
     if let Some(call) = &ctx.call {
         record.stream = call.stream;
         record.model_asked = Some(ClientText::new(&call.model));
-        record.group_asked = group_asked(&ctx.snapshot, &call.model);
+        record.group_asked = ctx.group_asked.clone();
+        record.labels = labels::of(ctx, call);
     }
     if let Some(passing) = &ctx.passing {
         record.model_asked = Some(ClientText::new(passing.asked()));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{
-    Act, Answer, Check, Detector, Found, Guardrail, Guardrails, Mode, Modes, Question, Refusal,
-    Role, Side, Vault, Why,
+    Act, Answer, Check, Detector, Found, Guardrail, Guardrails, Mode, Modes, Outcome, Question,
+    Refusal, Role, Side, Vault, Watch, Why,
 };
 
 /// What guardrails elsewhere are told of a request, besides its texts.
@@ -19,6 +19,8 @@ pub struct Asked {
     pub who: Map<String, Value>,
     /// Headers of the client that name nobody's credentials.
     pub headers: Map<String, Value>,
+    /// Who counts what guardrails do.
+    pub watch: Option<Arc<dyn Watch>>,
 }
 
 /// A guardrail that is asked for by its name, and what the request says to it.
@@ -127,7 +129,12 @@ impl Chosen {
     ) -> Result<(), Refusal> {
         let mut noted = Ok(());
         for pick in self.at(mode) {
+            let since = self.asked.begins();
             let looked = pick.look(side, &self.asked, texts, vault, findings).await;
+            let answered = *looked.as_ref().unwrap_or(&true);
+            let outcome = Outcome::of(looked.as_ref().err(), answered);
+            self.asked.tell(&pick.rail, mode, outcome, self.asked.took(since));
+            let looked = looked.map(drop);
             match mode {
                 Mode::LoggingOnly => noted = noted.and(looked),
                 Mode::PreCall | Mode::DuringCall | Mode::PostCall => looked?,
@@ -144,6 +151,7 @@ impl Pick {
         self.rail.masks()
     }
 
+    /// Whether there was an answer.
     async fn look(
         &self,
         side: Side,
@@ -151,17 +159,18 @@ impl Pick {
         texts: &mut [Said<'_>],
         vault: &mut Vault,
         findings: &mut Findings,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         match &self.rail.check {
             Check::Here(detector) => {
                 let found = texts.iter().map(|said| find(&**detector, &said.text, said.role));
-                self.apply(side, &found.collect::<Vec<_>>(), texts, vault, findings)
+                self.apply(side, &found.collect::<Vec<_>>(), texts, vault, findings)?;
             }
             Check::There(_) => {
                 let said: Vec<_> = texts.iter().map(|said| (said.role, &*said.text)).collect();
                 match self.ask(side, asked, &said, findings).await? {
-                    Answer::Pass | Answer::Blocked { .. } => Ok(()),
-                    Answer::Texts(new) => {
+                    None => return Ok(false),
+                    Some(Answer::Pass | Answer::Blocked { .. }) => {}
+                    Some(Answer::Texts(new)) => {
                         for (said, new) in texts.iter_mut().zip(new) {
                             if *said.text != new {
                                 findings.note(&self.rail.name, &Arc::from("changed"));
@@ -169,28 +178,29 @@ impl Pick {
                                 said.is_changed = true;
                             }
                         }
-                        Ok(())
                     }
-                    Answer::Found(found) => {
+                    Some(Answer::Found(found)) => {
                         let found: Vec<_> = found.into_iter().map(apart).collect();
-                        self.apply(side, &found, texts, vault, findings)
+                        self.apply(side, &found, texts, vault, findings)?;
                     }
                 }
             }
         }
+        Ok(true)
     }
 
-    /// Asks somebody else. An answer is never `Blocked`: that is a refusal.
+    /// Asks somebody else. An answer is never `Blocked`: that is a refusal. `None`: there was none, and
+    /// it goes on.
     pub(super) async fn ask(
         &self,
         side: Side,
         asked: &Asked,
         texts: &[(Role, &str)],
         findings: &mut Findings,
-    ) -> Result<Answer, Refusal> {
-        let Check::There(inspector) = &self.rail.check else { return Ok(Answer::Pass) };
+    ) -> Result<Option<Answer>, Refusal> {
+        let Check::There(inspector) = &self.rail.check else { return Ok(Some(Answer::Pass)) };
         if texts.iter().all(|(_, text)| text.trim().is_empty()) {
-            return Ok(Answer::Pass);
+            return Ok(Some(Answer::Pass));
         }
         let name = &self.rail.name;
         let question = Question { side, texts, asked, extra: self.extra.as_deref() };
@@ -200,13 +210,13 @@ impl Pick {
                 let guardrail = Arc::clone(name);
                 Err(Refusal { guardrail, why: Why::Found { message, label } })
             }
-            Ok(answer) => Ok(answer),
+            Ok(answer) => Ok(Some(answer)),
             Err(why) => {
                 let request_id = &*asked.request_id;
                 tracing::warn!(guardrail = &**name, request_id, %why, "a guardrail gave no answer");
                 findings.note(name, &Arc::from("no_answer"));
                 match self.rail.fails_open {
-                    true => Ok(Answer::Pass),
+                    true => Ok(None),
                     false => Err(Refusal { guardrail: Arc::clone(name), why: Why::NoAnswer }),
                 }
             }

@@ -7,14 +7,16 @@
 use std::collections::VecDeque;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::chosen::{apart, find, instead};
 use super::lane::Lane;
+use super::spelling::Readable;
 use super::{
-    Act, Answer, Check, Chosen, Findings, Found, Mode, Pick, Refusal, Role, Side, Vault, Why,
-    Window,
+    Act, Answer, Check, Chosen, Findings, Found, Mode, Outcome, Pick, Refusal, Role, Side, Vault,
+    Why, Window,
 };
 use crate::dialect::ClientDialect;
 use crate::wire::texts::{Cut, Event, Events, Texts, of_event};
@@ -39,6 +41,16 @@ pub struct Flow {
     next_whole: u64,
     /// It may put something else in the place of what a model said.
     masks: bool,
+    /// By guardrail.
+    looks: Vec<Look>,
+}
+
+/// What is told of a guardrail when the stream is over.
+#[derive(Clone, Debug, Default)]
+struct Look {
+    took: Duration,
+    /// Once it did not answer.
+    was_silent: bool,
 }
 
 /// An event that is not out.
@@ -61,6 +73,7 @@ impl Flow {
             lanes: BTreeMap::new(),
             next_whole: 0,
             masks,
+            looks: vec![Look::default(); chosen.at(Mode::PostCall).count()],
         }
     }
 
@@ -104,14 +117,27 @@ impl Flow {
             let why = Why::Unseen("an event or a text of the stream is too large");
             return Err(Refusal { guardrail: guardrail.unwrap_or_default(), why });
         }
-        self.look(&picks, ends, chosen, findings).await?;
+        let looked = self.look(&picks, ends, chosen, findings).await;
+        if ends || looked.is_err() {
+            self.tell(&picks, chosen, looked.as_ref().err());
+        }
+        looked?;
         let overlaps: Vec<_> = picks.iter().map(|pick| pick.rail.window.overlap).collect();
         for lane in self.lanes.values_mut() {
-            let held = restore(lane, vault);
+            let held = restore(lane, vault, ends);
             lane.settle(&overlaps, held, ends);
         }
         self.release(out);
         Ok(())
+    }
+
+    /// Tells once what came of all looks at the stream.
+    fn tell(&mut self, picks: &[&Pick], chosen: &Chosen, refusal: Option<&Refusal>) {
+        for (pick, look) in picks.iter().zip(self.looks.drain(..)) {
+            let its_own = refusal.filter(|refusal| refusal.guardrail == pick.rail.name);
+            let outcome = Outcome::of(its_own, !look.was_silent);
+            chosen.asked.tell(&pick.rail, Mode::PostCall, outcome, look.took);
+        }
     }
 
     fn hold(&mut self, event: Event, guardrails: usize) {
@@ -154,11 +180,14 @@ impl Flow {
             }
             for (at, pick) in picks.iter().enumerate() {
                 let Check::Here(detector) = &pick.rail.check else { continue };
-                let (base, open) = lane.open();
-                let readable = lane.readable(open);
-                let found = find(&**detector, &readable, Role::Assistant);
-                let found = placed(found, base);
-                take((at, pick), lane, found, findings)?;
+                let open = lane.open(ends);
+                let since = chosen.asked.begins();
+                let found = find(&**detector, &open.text, Role::Assistant);
+                if let Some(look) = self.looks.get_mut(at) {
+                    look.took += chosen.asked.took(since);
+                }
+                let found = placed(found, &open);
+                take((at, pick), lane, found, findings, ends)?;
             }
         }
         for (at, pick) in picks.iter().enumerate() {
@@ -173,21 +202,29 @@ impl Flow {
             if due.is_empty() {
                 continue;
             }
-            let open: Vec<_> = due.iter().map(|number| self.lanes[number].open()).collect();
-            let said: Vec<_> = open.iter().map(|(_, text)| (Role::Assistant, *text)).collect();
-            let answer = pick.ask(Side::Reply, &chosen.asked, &said, findings).await?;
-            let found = match answer {
-                Answer::Pass | Answer::Blocked { .. } => vec![Vec::new(); due.len()],
-                Answer::Texts(new) => {
-                    let pairs = open.iter().zip(&new);
-                    pairs.map(|((_, text), new)| difference(text, new)).collect()
+            let open: Vec<_> = due.iter().map(|number| self.lanes[number].open(ends)).collect();
+            let said: Vec<_> = open.iter().map(|open| (Role::Assistant, &*open.text)).collect();
+            let since = chosen.asked.begins();
+            let answer = pick.ask(Side::Reply, &chosen.asked, &said, findings).await;
+            if let Some(look) = self.looks.get_mut(at) {
+                look.took += chosen.asked.took(since);
+                look.was_silent |= matches!(answer, Ok(None));
+            }
+            let found = match answer? {
+                None | Some(Answer::Pass | Answer::Blocked { .. }) => {
+                    vec![Vec::new(); due.len()]
                 }
-                Answer::Found(found) => found.into_iter().map(apart).collect(),
+                Some(Answer::Texts(new)) => {
+                    let pairs = open.iter().zip(&new);
+                    pairs.map(|(open, new)| difference(&open.text, new)).collect()
+                }
+                Some(Answer::Found(found)) => found.into_iter().map(apart).collect(),
             };
-            let bases: Vec<_> = open.iter().map(|(base, _)| *base).collect();
-            for ((number, base), found) in due.iter().zip(bases).zip(found) {
+            let found: Vec<_> =
+                open.iter().zip(found).map(|(open, found)| placed(found, open)).collect();
+            for (number, found) in due.iter().zip(found) {
                 let Some(lane) = self.lanes.get_mut(number) else { continue };
-                take((at, pick), lane, placed(found, base), findings)?;
+                take((at, pick), lane, found, findings, ends)?;
             }
         }
         Ok(())
@@ -233,9 +270,9 @@ impl Flow {
     }
 }
 
-fn placed(mut found: Vec<Found>, base: usize) -> Vec<Found> {
+fn placed(mut found: Vec<Found>, open: &Readable<'_>) -> Vec<Found> {
     for found in &mut found {
-        found.at = base + found.at.start..base + found.at.end;
+        found.at = open.place(&found.at);
     }
     found
 }
@@ -246,9 +283,10 @@ fn take(
     lane: &mut Lane,
     found: Vec<Found>,
     findings: &mut Findings,
+    ends: bool,
 ) -> Result<(), Refusal> {
     lane.anew(guardrail);
-    lane.looked(guardrail);
+    lane.looked(guardrail, ends);
     for found in found {
         // That is out, and was looked at before it left.
         if found.at.end <= lane.settled() {
@@ -266,15 +304,15 @@ fn take(
 
 /// Puts what was hidden back where the reply repeats its placeholder. Where a placeholder may have
 /// begun.
-fn restore(lane: &mut Lane, vault: &Vault) -> Option<usize> {
+fn restore(lane: &mut Lane, vault: &Vault, ends: bool) -> Option<usize> {
     if vault.is_empty() {
         return None;
     }
-    let (base, open) = lane.open();
-    let shown = vault.shown(open);
-    let shown = shown.map(|(at, text)| (base + at.start..base + at.end, lane.spelt(text)));
+    let open = lane.open(ends);
+    let shown = vault.shown(&open.text);
+    let shown = shown.map(|(at, text)| (open.place(&at), lane.spelt(text)));
     let shown: Vec<_> = shown.collect();
-    let held = base + vault.may_begin(open);
+    let held = open.written(vault.may_begin(&open.text));
     for (at, original) in shown {
         lane.edit(at, original, VAULT);
     }
@@ -334,14 +372,31 @@ mod tests {
         format!("data: {data}\n\n").into()
     }
 
+    /// A piece of the arguments of a call.
+    fn argument(text: &str) -> Bytes {
+        let call = serde_json::json!({"index": 0, "function": {"arguments": text}});
+        let delta = serde_json::json!({"tool_calls": [call]});
+        let data = serde_json::json!({"choices": [{"index": 0, "delta": delta}]});
+        format!("data: {data}\n\n").into()
+    }
+
     /// What comes out of pieces, one by one; `None`: it was refused, after this much.
     fn flows(pieces: &[&str], window: Window, vault: &Vault) -> (String, bool) {
+        flows_as(chunk, pieces, window, vault)
+    }
+
+    fn flows_as(
+        event: fn(&str) -> Bytes,
+        pieces: &[&str],
+        window: Window,
+        vault: &Vault,
+    ) -> (String, bool) {
         let chosen = chosen(window);
         let mut flow = Flow::new(&chosen, ClientDialect::OpenAi, false);
         let (mut all, mut findings) = (String::new(), Findings::default());
         for (at, piece) in pieces.iter().enumerate() {
             let ends = at + 1 == pieces.len();
-            let mut out = vec![chunk(piece)];
+            let mut out = vec![event(piece)];
             if ends {
                 out.push(Bytes::from_static(b"data: [DONE]\n\n"));
             }
@@ -374,6 +429,31 @@ mod tests {
                     rest = behind;
                 }
                 assert_eq!(flows(&pieces, window, &vault), (told.to_owned(), true), "{size}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_are_seen_however_json_spells_them_and_wherever_it_is_cut() {
+        let mut vault = Vault::default();
+        vault.hide("EMAIL_ADDRESS", "\"a\"@b.example");
+        let said = r#"{"a":"line\nrosebud, r\u006fse\u0062ud","b":"\u003cEMAIL_ADDRESS_1> \ud83d\ude00é\\"}"#;
+        let told = r#"{"a":"line\n[*], [*]","b":"\"a\"@b.example \ud83d\ude00é\\"}"#;
+        let blocked = r#"{"a":"no more words than these, \u0061tl\u0061s"}"#;
+        for window in [Window { bytes: 1, overlap: 20 }, Window::HERE, Window::WHOLE] {
+            for size in 1..said.len() {
+                let pieces = |said: &'static str| -> Vec<&'static str> {
+                    let mut cuts = vec![0];
+                    while let Some(last) = cuts.last().filter(|last| **last < said.len()) {
+                        let next = (last + size..said.len()).find(|at| said.is_char_boundary(*at));
+                        cuts.push(next.unwrap_or(said.len()));
+                    }
+                    cuts.windows(2).map(|cut| said.get(cut[0]..cut[1]).unwrap()).collect()
+                };
+                let out = flows_as(argument, &pieces(said), window, &vault);
+                assert_eq!(out, (told.to_owned(), true), "{size}");
+                let (out, is_whole) = flows_as(argument, &pieces(blocked), window, &vault);
+                assert!(!is_whole && !out.contains(r"\u0061"), "{size}: {out}");
             }
         }
     }

@@ -1,7 +1,8 @@
 //! One text of a stream: what of it was looked at, what is to be changed, and how far it may leave.
 
-use std::borrow::Cow;
 use std::ops::Range;
+
+use super::spelling::{self, Readable};
 
 /// So much of what is out is kept, for expressions that look at what stands before.
 const CONTEXT: usize = 32;
@@ -12,6 +13,8 @@ pub(super) struct Lane {
     text: String,
     /// How much of the whole lies before `text`.
     base: usize,
+    /// Up to here no escape is cut.
+    complete: usize,
     /// Up to here nothing changes any more.
     settled: usize,
     /// By guardrail: up to where it has looked.
@@ -42,6 +45,14 @@ impl Lane {
     pub(super) fn push(&mut self, part: &str) -> Range<usize> {
         let start = self.end();
         self.text.push_str(part);
+        self.complete = match self.is_json {
+            true => {
+                let known = self.complete - self.base;
+                let new = self.text.get(known..).unwrap_or_default();
+                self.complete + spelling::floor(new, new.len())
+            }
+            false => self.end(),
+        };
         start..self.end()
     }
 
@@ -58,40 +69,34 @@ impl Lane {
         self.end() - self.looked[guardrail]
     }
 
-    /// What is looked at: all that is not settled, with a little before it. Where it begins.
-    pub(super) fn open(&self) -> (usize, &str) {
-        let mut start = self.settled.saturating_sub(CONTEXT).max(self.base) - self.base;
-        while !self.text.is_char_boundary(start) {
-            start -= 1;
+    /// What is looked at: all that is not settled, with a little before it, as it is meant. `ends`: no
+    /// more comes.
+    pub(super) fn open(&self, ends: bool) -> Readable<'_> {
+        let start = self.floor(self.settled.saturating_sub(CONTEXT).max(self.base));
+        let text = self.text.get(start - self.base..self.to_look(ends) - self.base);
+        match self.is_json {
+            true => Readable::json(text.unwrap_or_default(), start),
+            false => Readable::plain(text.unwrap_or_default(), start),
         }
-        (self.base + start, self.text.get(start..).unwrap_or_default())
     }
 
-    /// A part of the lane as words: in JSON text an escape hides where a word begins. Every place stays
-    /// where it is.
-    pub(super) fn readable<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        if !self.is_json || !text.contains('\\') {
-            return Cow::Borrowed(text);
-        }
-        let mut out = String::with_capacity(text.len());
-        let mut escapes = false;
-        for c in text.chars() {
-            match (escapes, c) {
-                (false, '\\') => {
-                    escapes = true;
-                    out.push(' ');
-                }
-                (true, 'n' | 't' | 'r' | 'b' | 'f' | '"' | '/') => {
-                    escapes = false;
-                    out.push(' ');
-                }
-                _ => {
-                    escapes = false;
-                    out.push(c);
+    /// Up to where there is something to look at: a part of an escape means nothing yet.
+    const fn to_look(&self, ends: bool) -> usize {
+        if ends || self.is_whole { self.end() } else { self.complete }
+    }
+
+    /// The last place up to another at which a character begins.
+    fn floor(&self, at: usize) -> usize {
+        let mut place = at - self.base;
+        match self.is_json {
+            true => place = spelling::floor(&self.text, place),
+            false => {
+                while !self.text.is_char_boundary(place) {
+                    place -= 1;
                 }
             }
         }
-        Cow::Owned(out)
+        self.base + place
     }
 
     /// A text as it is written in the lane.
@@ -120,8 +125,8 @@ impl Lane {
         self.edits.insert(place, Change { at, new, by });
     }
 
-    pub(super) fn looked(&mut self, guardrail: usize) {
-        self.looked[guardrail] = self.end();
+    pub(super) fn looked(&mut self, guardrail: usize, ends: bool) {
+        self.looked[guardrail] = self.to_look(ends);
     }
 
     /// Settles what may leave: all that every guardrail has looked at, but for its last `overlap` bytes,
@@ -133,10 +138,8 @@ impl Lane {
             for (looked, overlap) in self.looked.iter().zip(overlaps) {
                 to = to.min(looked.saturating_sub(*overlap));
             }
-            to = to.min(held.unwrap_or(to)).max(self.settled);
-            while to > self.settled && !self.text.is_char_boundary(to - self.base) {
-                to -= 1;
-            }
+            to = to.min(self.complete).min(held.unwrap_or(to));
+            to = if to > self.settled { self.floor(to) } else { self.settled };
         }
         // A change is settled as a whole.
         for Change { at, .. } in &self.edits {
@@ -170,12 +173,10 @@ impl Lane {
 
     /// Forgets what is out.
     pub(super) fn passed(&mut self, to: usize) {
-        let mut keep = to.saturating_sub(CONTEXT).max(self.base) - self.base;
-        while !self.text.is_char_boundary(keep) {
-            keep -= 1;
-        }
+        let keep = self.floor(to.saturating_sub(CONTEXT).max(self.base)) - self.base;
         self.text.drain(..keep);
         self.base += keep;
+        self.complete = self.complete.max(self.base);
         let base = self.base;
         self.edits.retain(|edit| edit.at.end > base);
     }
@@ -190,7 +191,7 @@ mod tests {
         let mut lane = Lane::new(1, false);
         let parts = ["call Jo", "hn Sm", "ith now"].map(|part| lane.push(part));
         lane.edit(5..15, "<PERSON>".to_owned(), 0);
-        lane.looked(0);
+        lane.looked(0, false);
         lane.settle(&[4], None, false);
         assert_eq!(lane.settled(), 15, "four bytes are kept back, and the change is out of them");
         let changed = parts.map(|part| lane.changed(&part));
@@ -205,14 +206,14 @@ mod tests {
         let mut lane = Lane::new(1, false);
         lane.push("key sk-1234");
         lane.edit(4..11, "*".to_owned(), 0);
-        lane.looked(0);
+        lane.looked(0, false);
         lane.settle(&[3], None, false);
         assert_eq!(lane.settled(), 4);
         // More of it comes.
         lane.anew(0);
         lane.push("5678 x....");
         lane.edit(4..15, "*".to_owned(), 0);
-        lane.looked(0);
+        lane.looked(0, false);
         lane.settle(&[3], None, false);
         assert_eq!(lane.settled(), 18);
         assert_eq!(lane.changed(&(0..18)).as_deref(), Some("key * x."));

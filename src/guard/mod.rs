@@ -20,7 +20,9 @@ mod patterns;
 mod pii;
 mod redaction;
 mod secrets;
+mod spelling;
 mod vault;
+mod watch;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -39,6 +41,7 @@ pub use pii::{Entity, Pii, blocked as blocked_entity};
 pub use redaction::{Redacted, Redaction};
 pub use secrets::Secrets;
 pub use vault::Vault;
+pub use watch::{Outcome, Watch};
 
 pub use crate::wire::texts::Role;
 

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use parking_lot::Mutex;
 use rustc_hash::FxHashSet;
 
 pub use self::ticket::Ticket;
@@ -47,6 +48,8 @@ pub struct Quota {
     sees_all: bool,
     ledger: Sums,
     turns: [tokio::sync::Mutex<()>; TURNS],
+    /// Corrections that were made here and of which the ledger has not told yet.
+    corrected: Mutex<FxHashSet<i64>>,
     /// Times are kept as milliseconds since then.
     origin: Instant,
     pub counts: Counts,
@@ -102,6 +105,7 @@ impl Quota {
             shared,
             ledger: Sums(ledger),
             turns: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            corrected: Mutex::default(),
             origin: now,
             counts: Counts::default(),
         }
@@ -357,10 +361,26 @@ impl Quota {
     }
 
     /// Forgets what a payer has spent, so that the ledger is asked again: its sum was changed here.
-    pub fn forget(&self, scope: &Scope) {
-        Counters::forget(&*self.memory, scope);
+    pub fn corrected_here(&self, scope: &Scope, revision: i64) {
+        self.corrected.lock().insert(revision);
+        self.forget(scope, revision);
+    }
+
+    /// The same for all corrections that the ledger tells of, here or elsewhere, up to a revision. Each
+    /// counts once: what was spent since would be forgotten with it, if the ledger has not heard yet.
+    pub fn heard(&self, corrected: &[(Scope, i64)], up_to: i64) {
+        for (scope, revision) in corrected {
+            if !self.corrected.lock().contains(revision) {
+                self.forget(scope, *revision);
+            }
+        }
+        self.corrected.lock().retain(|revision| *revision > up_to);
+    }
+
+    fn forget(&self, scope: &Scope, revision: i64) {
+        Counters::forget(&*self.memory, scope, revision);
         if let Some(shared) = &self.shared {
-            shared.forget(scope);
+            shared.forget(scope, revision);
         }
     }
 

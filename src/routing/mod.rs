@@ -56,7 +56,7 @@ pub use meter::{Hold, Meter, Meters, Room};
 pub use needs::{Needs, ReplyFormat};
 pub use out::Out;
 pub use plan::{Ask, Attempt, AttemptRecord, Next, Plan, Stop, UnknownModel};
-pub use rates::{FOR_GOOD, Purse, Rates};
+pub use rates::{FOR_GOOD, Purse, Rates, known};
 pub use reach::{Reached, may_serve};
 pub use settings::{
     Affinity, ByClass, Fallback, GroupSet, GroupStrategy, Hedging, RetryPolicy, SHORT_PROMPT,

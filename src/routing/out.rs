@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::known;
 use crate::catalog::Capability;
 
 /// The reason, with what a person needs to understand it.
@@ -95,9 +96,12 @@ impl fmt::Display for Out {
             }
             Self::Probing => out.write_str("is being probed by another request after its rest"),
             Self::Full { bound } => write!(out, "has all {bound} places taken"),
-            Self::OverLimit { limit, retry_after } => {
-                write!(out, "is at its {limit} limit for {:.1} s", retry_after.as_secs_f64())
-            }
+            Self::OverLimit { limit, retry_after } => match known(*retry_after) {
+                Some(wait) => {
+                    write!(out, "is at its {limit} limit for {:.1} s", wait.as_secs_f64())
+                }
+                None => write!(out, "is at its {limit} limit, and waiting does not help"),
+            },
             Self::Unhealthy => out.write_str("failed its health check"),
             Self::TagMismatch => out.write_str("does not take requests with these tags"),
             Self::ContextTooSmall { window, tokens } => {

@@ -41,7 +41,15 @@ pub enum Purse {
 }
 
 /// How long what nobody can tell the end of is taken to last.
-pub const FOR_GOOD: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
+pub const FOR_GOOD: Duration = Duration::from_millis(FOR_GOOD_MS);
+const FOR_GOOD_MS: u64 = 100 * 365 * 24 * 3_600 * 1_000;
+
+/// A wait that can be told; of the others nobody knows the end.
+#[must_use]
+pub fn known(wait: Duration) -> Option<Duration> {
+    // Some time has passed since it was decided.
+    Some(wait).filter(|wait| *wait < FOR_GOOD / 2)
+}
 
 /// What is known of one deployment.
 #[derive(Debug, Default)]
@@ -195,10 +203,11 @@ impl Meter for Limited {
         let mut near = false;
         let mut over: Option<(u64, &'static str)> = None;
         let names = [["rpm", "tpm"], ["max_requests_per_minute", "max_tokens_per_minute"]];
-        let mut look = |room: Left, names: [&'static str; 2]| match room {
+        let mut look = |room: Left, names: [&'static str; 2], never: bool| match room {
             Left::Free => {}
             Left::Near => near = true,
             Left::Over(Over { dimension, wait_ms }) => {
+                let wait_ms = if never { FOR_GOOD_MS } else { wait_ms };
                 let name = match dimension {
                     Dimension::Requests => names[0],
                     Dimension::Tokens => names[1],
@@ -209,12 +218,13 @@ impl Meter for Limited {
         };
         for (scope, names) in self.scopes.iter().zip(names) {
             if !scope.limit.is_none() {
-                look(scope.window.room(&scope.limit, cost, self.near, now_ms), names);
+                let room = scope.window.room(&scope.limit, cost, self.near, now_ms);
+                look(room, names, scope.limit.never_has_room(cost));
             }
         }
         if self.listens {
             let names = ["provider's request", "provider's token"];
-            look(self.lane.hint.room(cost, self.near, now_ms), names);
+            look(self.lane.hint.room(cost, self.near, now_ms), names, false);
         }
         for (purse, name) in self.purses.iter().zip(["max_budget", "provider_budget_config"]) {
             let until = purse.as_ref().map_or(0, |purse| purse.load(Ordering::Relaxed));

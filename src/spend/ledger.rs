@@ -128,13 +128,12 @@ pub trait Ledger: Send + Sync + 'static {
     }
 
     /// Corrects what a scope has spent, as of a time: an operator's `reset_spend`, or what was spent
-    /// before it was brought over. May be negative.
-    async fn adjust(&self, scope: &Scope, at_us: i64, pico: i64) -> Result<(), StoreError>;
+    /// before it was brought over. May be negative. Returns the correction's revision.
+    async fn adjust(&self, scope: &Scope, at_us: i64, pico: i64) -> Result<i64, StoreError>;
 
-    /// Whose sums were corrected after a revision, here or by another process, and the revision up to
-    /// which that is told. `None`: nobody, and the present revision.
-    async fn corrected_since(&self, revision: Option<i64>)
-    -> Result<(Vec<Scope>, i64), StoreError>;
+    /// Whose sums were corrected after a revision, here or by another process, each with its own
+    /// revision, and the one up to which that is told. `None`: nobody, and the present revision.
+    async fn corrected_since(&self, revision: Option<i64>) -> Result<Corrected, StoreError>;
 
     /// Newest first.
     async fn search(&self, query: &Query) -> Result<Vec<SpendEvent>, StoreError>;
@@ -163,6 +162,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// zero, so that no transaction is long.
     async fn forget(&self, aged: Aged, before_us: i64) -> Result<u64, StoreError>;
 }
+
+/// Whose sums were corrected, with the revisions of that; the revision up to which it is told.
+pub type Corrected = (Vec<(Scope, i64)>, i64);
 
 /// What is removed when it is old.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

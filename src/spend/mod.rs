@@ -24,7 +24,7 @@ pub mod traffic;
 pub use account::{Account, Budget, Exceeded};
 pub use event::{APPLIED_GUARDRAILS, SpendEvent};
 pub use histogram::Histogram;
-pub use ledger::{Aged, Appended, Columns, Grouping, Ledger, Line, Query, Report, Span};
+pub use ledger::{Aged, Appended, Columns, Corrected, Grouping, Ledger, Line, Query, Report, Span};
 pub use period::{NoPeriod, Period, Term};
 pub use scope::{Scope, ScopeKind};
 pub use spoken::Spoken;

@@ -6,20 +6,22 @@ use sqlx::{Any, AnyPool, Row as _, Transaction};
 use super::records::next_revision;
 use super::{failed, values};
 use crate::keys::StoreError;
-use crate::spend::{Scope, ScopeKind};
+use crate::spend::{Corrected, Scope, ScopeKind};
 
 /// Corrections that gateways may hear of; older ones are dropped.
 const KEPT: i64 = 100_000;
 /// The most that are told at once.
 const TOLD: i64 = 1_000;
 
-/// Notes whose sums the transaction corrects, when (microseconds since 1970) and by how much.
+/// Notes whose sums the transaction corrects, when (microseconds since 1970) and by how much. Returns
+/// the revision of the first; the others have the next ones.
 pub(super) async fn note(
     transaction: &mut Transaction<'static, Any>,
     at_us: i64,
     corrected: &[(Scope, i64)],
-) -> Result<(), StoreError> {
-    let mut revision = next_revision(transaction, corrected.len()).await?;
+) -> Result<i64, StoreError> {
+    let first = next_revision(transaction, corrected.len()).await?;
+    let mut revision = first;
     for (scope, pico) in corrected {
         let statement = sqlx::query(
             "INSERT INTO tollgate_corrections (revision, scope, id, at_us, pico) \
@@ -40,14 +42,11 @@ pub(super) async fn note(
         .bind(revision - KEPT)
         .execute(&mut **transaction)
         .await
-        .map(drop)
-        .map_err(|error| failed(&error))
+        .map_err(|error| failed(&error))?;
+    Ok(first)
 }
 
-pub(super) async fn since(
-    pool: &AnyPool,
-    revision: Option<i64>,
-) -> Result<(Vec<Scope>, i64), StoreError> {
+pub(super) async fn since(pool: &AnyPool, revision: Option<i64>) -> Result<Corrected, StoreError> {
     let Some(revision) = revision else {
         let row = sqlx::query("SELECT revision FROM tollgate_latest_revision WHERE id = 1")
             .fetch_one(pool)
@@ -70,7 +69,7 @@ pub(super) async fn since(
         let word: String = row.try_get(1).map_err(|error| failed(&error))?;
         let id: String = row.try_get(2).map_err(|error| failed(&error))?;
         // A kind that only a later version knows is counted by nobody here.
-        scopes.extend(ScopeKind::of_word(&word).map(|kind| Scope::new(kind, id)));
+        scopes.extend(ScopeKind::of_word(&word).map(|kind| (Scope::new(kind, id), latest)));
     }
     Ok((scopes, latest))
 }

@@ -18,7 +18,9 @@ use crate::admission::Notices;
 use crate::keys::record::Kind;
 use crate::keys::{Audit, AuditFilter, Change, Changed, Directory, Filter, StoreError, Stored};
 use crate::spend::traffic::{Counts, PayersQuery, Traffic, TrafficQuery};
-use crate::spend::{Aged, Appended, Ledger, Line, Query, Report, Scope, SpendEvent, Spoken};
+use crate::spend::{
+    Aged, Appended, Corrected, Ledger, Line, Query, Report, Scope, SpendEvent, Spoken,
+};
 
 /// The database, wherever one is.
 #[derive(Debug)]
@@ -112,15 +114,12 @@ impl Ledger for Store {
         self.run(|database| async move { database.spent_by(&scopes).await }).await
     }
 
-    async fn adjust(&self, scope: &Scope, at_us: i64, pico: i64) -> Result<(), StoreError> {
+    async fn adjust(&self, scope: &Scope, at_us: i64, pico: i64) -> Result<i64, StoreError> {
         let scope = scope.clone();
         self.run(|database| async move { database.adjust(&scope, at_us, pico).await }).await
     }
 
-    async fn corrected_since(
-        &self,
-        revision: Option<i64>,
-    ) -> Result<(Vec<Scope>, i64), StoreError> {
+    async fn corrected_since(&self, revision: Option<i64>) -> Result<Corrected, StoreError> {
         self.run(move |database| async move { database.corrected_since(revision).await }).await
     }
 

@@ -18,8 +18,8 @@ use super::{
 use crate::keys::StoreError;
 use crate::spend::traffic::{Counts, PayersQuery, Traffic, TrafficQuery};
 use crate::spend::{
-    Aged, Appended, Columns, Ledger, Line, Query, Report, Scope, ScopeKind, Span, SpendEvent,
-    Spoken,
+    Aged, Appended, Columns, Corrected, Ledger, Line, Query, Report, Scope, ScopeKind, Span,
+    SpendEvent, Spoken,
 };
 
 /// The quarters of an hour in which sums are kept.
@@ -131,23 +131,22 @@ impl Ledger for Database {
         Ok(sums)
     }
 
-    async fn adjust(&self, scope: &Scope, at_us: i64, pico: i64) -> Result<(), StoreError> {
+    async fn adjust(&self, scope: &Scope, at_us: i64, pico: i64) -> Result<i64, StoreError> {
         patiently(async {
             let (mut transaction, _turn) = self.write().await?;
             let quarter = at_us.max(0).div_euclid(QUARTER_US);
             let key = |quarter| (scope.kind.word(), values::text(&scope.id), quarter);
             let sums = BTreeMap::from([(key(EVER), pico), (key(quarter), pico)]);
-            corrections::note(&mut transaction, at_us.max(0), &[(scope.clone(), pico)]).await?;
+            let corrected = [(scope.clone(), pico)];
+            let revision = corrections::note(&mut transaction, at_us.max(0), &corrected).await?;
             upsert_sums(&mut transaction, &sums.into_iter().collect::<Vec<_>>()).await?;
-            transaction.commit().await.map_err(|error| failed(&error))
+            transaction.commit().await.map_err(|error| failed(&error))?;
+            Ok(revision)
         })
         .await
     }
 
-    async fn corrected_since(
-        &self,
-        revision: Option<i64>,
-    ) -> Result<(Vec<Scope>, i64), StoreError> {
+    async fn corrected_since(&self, revision: Option<i64>) -> Result<Corrected, StoreError> {
         if !self.is_made() {
             return Ok((Vec::new(), 0));
         }

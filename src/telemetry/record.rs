@@ -44,6 +44,8 @@ pub struct RequestRecord {
     pub cost: Option<Usd>,
     /// What the cache had to do with it; `None` if it was not looked into.
     pub cache: Option<CacheUse>,
+    /// Labels of the metrics that the configuration adds.
+    pub labels: Vec<(Box<str>, String)>,
     /// The guardrails that applied.
     pub guardrails: Vec<Arc<str>>,
     /// What they found: guardrail and kind of thing. Never the thing itself.
@@ -83,6 +85,7 @@ impl RequestRecord {
             usage: None,
             cost: None,
             cache: None,
+            labels: Vec::new(),
             guardrails: Vec::new(),
             findings: Vec::new(),
             attempts: Vec::new(),

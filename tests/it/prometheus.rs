@@ -217,3 +217,43 @@ fn budgets_are_shown_of_those_who_have_called() {
     let hours = value("litellm_api_key_budget_remaining_hours_metric").unwrap();
     assert!((0.0..=24.0).contains(&hours), "{hours}");
 }
+
+#[test]
+fn the_configuration_adds_labels_from_metadata_and_tags() {
+    let provider = upstream::openai().replies(chat("hello").usage(5, 7)).start();
+    let labels = "custom_prometheus_metadata_labels: [metadata.project, metadata.cost.center]\n\
+                  custom_prometheus_tags: [prod, 'batch-*']";
+    let gateway = gateway::with(group("gpt").deployment(openai(&provider)))
+        .master_key("sk-master-of-the-tests")
+        .litellm(labels)
+        .start();
+    let admin = gateway.client();
+    let key = json!({"metadata": {"cost": {"center": 42}}});
+    let key = admin.post("/key/generate").json(&key).send().json()["key"].clone();
+    let client = gateway.client().with_key(key.as_str());
+    let metadata = json!({"project": "atlas", "cost": {"center": "mine"}, "tags": ["batch-7"]});
+    assert_eq!(client.ask("gpt", "hi").set("metadata", metadata).send().status, 200);
+    assert_eq!(client.chat("gpt", "hi").status, 200);
+
+    let page = gateway.get("/metrics").body_text();
+    let with = |name: &str, label: &str| -> f64 {
+        let line = page.lines().filter(|line| line.starts_with(name));
+        let found: Vec<_> = line.filter(|line| line.contains(label)).collect();
+        assert_eq!(found.len(), 1, "{name} {label}: {page}");
+        found[0].rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    for (name, value) in [
+        ("litellm_requests_metric_total", 1.0),
+        ("litellm_proxy_total_requests_metric_total", 1.0),
+        ("litellm_input_tokens_metric_total", 5.0),
+        ("litellm_total_tokens_metric_total", 12.0),
+    ] {
+        assert_eq!(with(name, "metadata_project=\"atlas\""), value);
+        assert_eq!(with(name, "tag_batch__=\"true\""), value);
+        assert_eq!(with(name, "tag_batch__=\"false\""), value);
+    }
+    let line = page.lines().find(|line| line.contains("metadata_project=\"atlas\"")).unwrap();
+    assert!(line.contains("metadata_cost_center=\"42\""), "a key's own goes first: {line}");
+    assert!(line.contains("tag_prod=\"false\""), "{line}");
+    assert!(!page.contains("tollgate_custom"), "{page}");
+}

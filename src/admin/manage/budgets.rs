@@ -6,12 +6,13 @@ use axum::Json;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
-use http::Uri;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Desk, Draft, Fault, Form, Operator, allowance, new_id, spent};
-use crate::keys::record::{BudgetRecord, Kind};
+use super::{Desk, Draft, Fault, Form, Operator, Parameters, allowance, new_id, spent};
+use crate::keys::record::{
+    Allowance, BudgetRecord, EndUser, Key, Kind, Organisation, Tag, Team, User,
+};
 use crate::keys::{Entry, Filter};
 
 /// The fields of a budget, with their types, as LiteLLM's pages name them.
@@ -92,14 +93,42 @@ async fn update(
     Ok(Json(shown(&desk, &budget)?))
 }
 
-/// `POST /budget/delete`. Who refers to it is bound by nothing from then on.
+/// Who would be bound by nothing without a budget, in words; `None`: nobody.
+async fn users_of(desk: &Desk, id: &str) -> Result<Option<String>, Fault> {
+    let is = |allowance: &Allowance| allowance.budget_id.as_deref() == Some(id);
+    let members = |team: &Team| team.members.iter().any(|member| is(&member.allowance));
+    let counts = [
+        ("keys", desk.count(|key: &Key| is(&key.allowance)).await?),
+        ("teams", desk.count(|team: &Team| is(&team.allowance) || members(team)).await?),
+        ("users", desk.count(|user: &User| is(&user.allowance)).await?),
+        ("end users", desk.count(|user: &EndUser| is(&user.allowance)).await?),
+        ("organizations", desk.count(|one: &Organisation| is(&one.allowance)).await?),
+        ("tags", desk.count(|tag: &Tag| is(&tag.allowance)).await?),
+    ];
+    let counts = counts.into_iter().filter(|(_, count)| *count > 0);
+    let words: Vec<String> = counts.map(|(kind, count)| format!("{count} {kind}")).collect();
+    Ok((!words.is_empty()).then(|| words.join(", ")))
+}
+
+/// `POST /budget/delete`. Who refers to a budget that is gone is bound by nothing, so LiteLLM's answer to
+/// deleting one in use, which opens keys without a word, has to be asked for: `force`.
 async fn delete(
     State(desk): State<Arc<Desk>>,
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let mut draft = Draft::by(&desk, &operator).await?;
-    let budget = find(&desk, &form.required("id")?).await?;
+    let id = form.required("id")?;
+    let budget = find(&desk, &id).await?;
+    if form.flag("force")?.value() != Some(true)
+        && let Some(users) = users_of(&desk, &id).await?
+    {
+        let message = format!(
+            "Budget {id} bounds {users}, and nothing would bound them without it. Give them another \
+             one, or send \"force\": true."
+        );
+        return Err(Fault::value("id", message));
+    }
     draft.delete(&budget)?;
     draft.make(&desk).await?;
     Ok(Json(shown(&desk, &budget)?))
@@ -134,9 +163,9 @@ async fn list(State(desk): State<Arc<Desk>>, _: Operator) -> Result<Json<Value>,
 async fn settings(
     State(desk): State<Arc<Desk>>,
     _: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let id = Form::of_query(uri.query()).required("budget_id")?;
+    let id = form.required("budget_id")?;
     let budget: Option<BudgetRecord> = desk.find(&id).await?;
     let record = budget.as_ref().map(Entry::of).transpose()?.map(|entry| entry.record);
     let record = record.unwrap_or_default();

@@ -7,12 +7,10 @@ use axum::Json;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
-use http::Uri;
 use serde_json::{Map, Value, json};
 
-use super::page::Page;
 use super::spent::{self, Payer};
-use super::{Desk, Draft, Fault, Form, Operator, allowance};
+use super::{Desk, Draft, Fault, Form, Operator, Page, Parameters, allowance};
 use crate::keys::record::{EndUser, Kind};
 use crate::keys::{Caller, Filter};
 use crate::spend::{Scope, ScopeKind};
@@ -196,20 +194,28 @@ fn set_blocked(draft: &mut Draft<'_>, before: &EndUser, blocked: bool) -> Result
 }
 
 /// `GET /customer/info`.
-async fn info(State(desk): State<Arc<Desk>>, _: Operator, uri: Uri) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
-    let id = form.name("end_user_id")?.value();
-    let id = id.map_or_else(|| form.required("user_id"), Ok);
-    let missing = |_| Fault::shape("end_user_id", "end_user_id is required".to_owned());
-    let user = find(&desk, &id.map_err(missing)?).await?;
+async fn info(
+    State(desk): State<Arc<Desk>>,
+    _: Operator,
+    Parameters(form): Parameters,
+) -> Result<Json<Value>, Fault> {
+    let id = match form.name("end_user_id")?.value() {
+        Some(id) => id,
+        None if form.has("user_id") => form.required("user_id")?,
+        None => form.required("end_user_id")?,
+    };
+    let user = find(&desk, &id).await?;
     Ok(Json(one_shown(&desk, &user).await?))
 }
 
 /// `GET /customer/list`: all, or a page of them where one is asked for.
-async fn list(State(desk): State<Arc<Desk>>, _: Operator, uri: Uri) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
+async fn list(
+    State(desk): State<Arc<Desk>>,
+    _: Operator,
+    Parameters(form): Parameters,
+) -> Result<Json<Value>, Fault> {
     let users: Vec<EndUser> = if form.has("page") || form.has("page_size") {
-        let page = Page::read(&form, "page_size", 100)?;
+        let page = Page::read(&form, "page_size", (100, 100))?;
         desk.list(&Filter { skip: page.skip(), limit: page.size, ..Filter::default() }).await?
     } else {
         desk.collect(Filter::default(), |_: &EndUser| true).await?

@@ -139,7 +139,7 @@ pub(super) async fn enlist(
 }
 
 /// The members of a request: one, or a list.
-fn listed(form: &Form) -> Result<Vec<Value>, Fault> {
+pub(super) fn listed(form: &Form) -> Result<Vec<Value>, Fault> {
     let given = match form.any("member") {
         Given::Absent => form.any("members"),
         given => given,

@@ -2,11 +2,11 @@
 //! and answers.
 //!
 //! ```text
-//! Form (../form.rs)      what a request says
+//! Form (../form/)        what a request says
 //! allowance.rs           what somebody may use: read, and held against what others allow
 //! Draft (draft.rs)       changes with their audit entries, made together
 //! Ledgered (spent.rs)    what somebody has spent in this period
-//! page.rs                lists
+//! Page (../page.rs)      lists
 //! keys/ users.rs teams.rs members.rs customers.rs budgets.rs organisations.rs tags.rs   the routes
 //! ```
 //!
@@ -21,7 +21,6 @@ mod draft;
 mod keys;
 mod members;
 mod organisations;
-mod page;
 mod spent;
 mod tags;
 mod teams;
@@ -35,7 +34,8 @@ use tokio::sync::Mutex;
 
 use self::draft::Draft;
 use super::fault::Fault;
-use super::form::{Form, Given};
+use super::form::{Form, Given, Parameters};
+use super::page::Page;
 use super::{Operator, Shared, Source};
 use crate::keys::record::{Kind, Organisation, Record, Team, User};
 use crate::keys::{Directory, Filter, fetch, read};
@@ -68,23 +68,45 @@ impl Desk {
         Ok(stored.into_iter().map(read).collect::<Result<_, _>>()?)
     }
 
-    /// All records that fit, read in parts.
+    /// All records that fit.
     async fn collect<R: Record>(
         &self,
-        mut filter: Filter,
-        fits: impl Fn(&R) -> bool + Send,
+        filter: Filter,
+        fits: impl Fn(&R) -> bool + Send + Sync,
     ) -> Result<Vec<R>, Fault> {
-        filter.limit = CHUNK;
         let mut found = Vec::new();
+        let keep = |record: R| {
+            if fits(&record) {
+                found.push(record);
+            }
+        };
+        self.go_through(filter, keep).await?;
+        Ok(found)
+    }
+
+    /// How many records fit.
+    async fn count<R: Record>(
+        &self,
+        fits: impl Fn(&R) -> bool + Send + Sync,
+    ) -> Result<usize, Fault> {
+        let mut count = 0;
+        self.go_through(Filter::default(), |record: R| count += usize::from(fits(&record))).await?;
+        Ok(count)
+    }
+
+    /// Reads records in parts.
+    async fn go_through<R: Record>(
+        &self,
+        mut filter: Filter,
+        mut take: impl FnMut(R) + Send,
+    ) -> Result<(), Fault> {
+        filter.limit = CHUNK;
         loop {
             let chunk = self.directory.list(R::KIND, &filter).await?;
-            let Some(last) = chunk.last() else { return Ok(found) };
+            let Some(last) = chunk.last() else { return Ok(()) };
             filter.after = Some(last.id.clone());
             for stored in chunk {
-                let record: R = read(stored)?;
-                if fits(&record) {
-                    found.push(record);
-                }
+                take(read(stored)?);
             }
         }
     }

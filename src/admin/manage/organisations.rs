@@ -7,11 +7,10 @@ use axum::Json;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{delete, get, patch, post};
-use http::Uri;
 use serde_json::{Map, Value, json};
 
 use super::spent::{self, Payer};
-use super::{Desk, Draft, Fault, Form, Given, Operator, allowance, new_id, users};
+use super::{Desk, Draft, Fault, Form, Operator, Parameters, allowance, members, new_id, users};
 use crate::keys::record::{Key, Kind, Organisation, Team, User};
 use crate::keys::{Entry, Filter, Role};
 use crate::spend::{Scope, ScopeKind};
@@ -20,8 +19,6 @@ use crate::spend::{Scope, ScopeKind};
 const UNSUPPORTED: [&str; 3] = ["model_max_budget", "model_rpm_limit", "model_tpm_limit"];
 /// What its admin may change of it.
 const BY_ITS_ADMIN: [&str; 3] = ["organization_id", "organization_alias", "metadata"];
-/// The most members of one request.
-const MEMBERS_MAX: usize = 500;
 
 pub(super) fn router() -> Router<Arc<Desk>> {
     Router::new()
@@ -122,10 +119,7 @@ async fn remove(
     form: Form,
 ) -> Result<Json<Value>, Fault> {
     let mut draft = Draft::by(&desk, &operator).await?;
-    let ids = form.texts("organization_ids")?.value().filter(|ids| !ids.is_empty());
-    let message = "organization_ids must name organizations".to_owned();
-    let ids: BTreeSet<String> =
-        ids.ok_or_else(|| Fault::shape("organization_ids", message))?.into_iter().collect();
+    let ids: BTreeSet<String> = form.filled_texts("organization_ids")?.into_iter().collect();
     let mut removed = Vec::new();
     let (mut keys, mut left) = (BTreeSet::new(), BTreeSet::new());
     for id in &ids {
@@ -176,9 +170,9 @@ async fn remove(
 async fn info(
     State(desk): State<Arc<Desk>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let id = Form::of_query(uri.query()).required("organization_id")?;
+    let id = form.required("organization_id")?;
     if !operator.sees_all() && own_id(&operator) != Some(id.as_str()) {
         let message = "You are not authorized to see this organization.".to_owned();
         return Err(Fault::forbidden(message).about("organization_id"));
@@ -231,22 +225,8 @@ async fn add_members(
     has_no_budget(&form)?;
     let mut draft = Draft::by(&desk, &operator).await?;
     let organisation = own(&desk, &operator, &form).await?;
-    let list = match form.any("member") {
-        Given::Value(Value::Array(list)) => list,
-        Given::Value(one @ Value::Object(_)) => vec![one],
-        _ => {
-            return Err(Fault::shape(
-                "member",
-                "member must be a member, or a list of them".into(),
-            ));
-        }
-    };
-    if list.is_empty() || list.len() > MEMBERS_MAX {
-        let message = format!("member must name 1 to {MEMBERS_MAX} users");
-        return Err(Fault::value("member", message));
-    }
     let mut joined: Vec<User> = Vec::new();
-    for value in list {
+    for value in members::listed(&form)? {
         let user = enlist(&desk, &operator, &mut draft, &organisation, value).await?;
         if joined.iter().any(|known| known.user_id == user.user_id) {
             let message = format!("member names user={} twice", user.user_id);

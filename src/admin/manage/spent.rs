@@ -155,8 +155,8 @@ pub(super) async fn correct(
 ) -> Result<(), Fault> {
     let pico = ((dollars - standing.spend) * PICO).round() as i64;
     if pico != 0 {
-        desk.ledger.adjust(scope, now.as_microsecond(), pico).await?;
-        desk.source.spent_changed(scope);
+        let revision = desk.ledger.adjust(scope, now.as_microsecond(), pico).await?;
+        desk.source.spent_changed(scope, revision);
     }
     Ok(())
 }

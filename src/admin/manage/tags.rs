@@ -108,9 +108,8 @@ async fn info(
     _: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let missing = || Fault::shape("names", "names is required".to_owned());
     let mut found = Map::new();
-    for name in form.texts("names")?.value().ok_or_else(missing)? {
+    for name in form.required_texts("names")? {
         if let Some(tag) = desk.find::<Tag>(&name).await? {
             found.insert(name, Value::Object(one_shown(&desk, &tag).await?));
         }

@@ -7,12 +7,12 @@ use axum::Json;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
-use http::Uri;
 use serde_json::{Map, Value, json};
 
-use super::page::Page;
 use super::spent::{self, Payer};
-use super::{Desk, Draft, Fault, Form, Operator, allowance, keys, members, new_id};
+use super::{
+    Desk, Draft, Fault, Form, Operator, Page, Parameters, allowance, keys, members, new_id,
+};
 use crate::keys::Filter;
 use crate::keys::record::{Key, Kind, MemberRole, Team, User};
 use crate::spend::{Scope, ScopeKind};
@@ -208,9 +208,7 @@ async fn delete(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let ids = form.texts("team_ids")?.value().filter(|ids| !ids.is_empty());
-    let missing = || Fault::shape("team_ids", "team_ids must name teams".to_owned());
-    let named = ids.ok_or_else(missing)?;
+    let named = form.filled_texts("team_ids")?;
     let ids: BTreeSet<String> = named.iter().cloned().collect();
     if ids.len() > TEAMS_MAX {
         let message = format!("team_ids must name at most {TEAMS_MAX} teams");
@@ -285,13 +283,13 @@ async fn set_blocked(
 async fn info(
     State(desk): State<Arc<Desk>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
     let own = operator.principal().and_then(|principal| principal.team_id());
-    let missing = || Fault::shape("team_id", "team_id is required".to_owned());
-    let team_id = form.name("team_id")?.value().or_else(|| own.map(str::to_owned));
-    let team_id = team_id.ok_or_else(missing)?;
+    let team_id = match own {
+        Some(own) => form.name("team_id")?.value().unwrap_or_else(|| own.to_owned()),
+        None => form.required("team_id")?,
+    };
     let team: Option<Team> = desk.find(&team_id).await?;
     let team = match team {
         Some(team) if operator.sees_all() || operator.is_in(&team) => team,
@@ -368,9 +366,9 @@ async fn asked(desk: &Desk, operator: &Operator, form: &Form) -> Result<Vec<Team
 async fn list(
     State(desk): State<Arc<Desk>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let teams = asked(&desk, &operator, &Form::of_query(uri.query())).await?;
+    let teams = asked(&desk, &operator, &form).await?;
     let mut shown = all_shown(&desk, &teams).await?;
     for (fields, team) in shown.iter_mut().zip(&teams) {
         let memberships = members::memberships(&desk, team).await?;
@@ -383,10 +381,9 @@ async fn list(
 async fn list_pages(
     State(desk): State<Arc<Desk>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
-    let page = Page::read(&form, "page_size", 10)?;
+    let page = Page::read(&form, "page_size", (10, 100))?;
     let mut teams = asked(&desk, &operator, &form).await?;
     let sort_by = form.name("sort_by")?.value();
     match sort_by.as_deref() {
@@ -410,7 +407,7 @@ async fn list_pages(
         }
     }
     let total = teams.len() as u64;
-    let teams = page.cut(teams);
+    let teams = page.cut(teams).collect::<Vec<_>>();
     Ok(Json(json!({
         "teams": all_shown(&desk, &teams).await?,
         "total": total,
@@ -457,8 +454,7 @@ async fn set_models(
     let mut draft = Draft::by(desk, operator).await?;
     let before = members::own_team(desk, operator, form).await?;
     check_rights(operator, before.organization_id.as_deref())?;
-    let missing = || Fault::shape("models", "models is required".to_owned());
-    let models = form.texts("models")?.value().ok_or_else(missing)?;
+    let models = form.required_texts("models")?;
     let mut team = before.clone();
     models.into_iter().for_each(|model| set(&mut team.models, model));
     if team.models.is_empty() && !before.models.is_empty() {

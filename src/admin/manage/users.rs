@@ -7,14 +7,12 @@ use axum::Json;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::{get, post};
-use http::Uri;
 use serde_json::{Map, Value, json};
 
 use super::keys;
 use super::members::{self, Joining};
-use super::page::Page;
 use super::spent::{self, Payer};
-use super::{Desk, Draft, Fault, Form, Given, Operator, allowance, new_id};
+use super::{Desk, Draft, Fault, Form, Given, Operator, Page, Parameters, allowance, new_id};
 use crate::keys::record::{Allowance, Key, Kind, MemberRole, Team, User};
 use crate::keys::{Filter, Role};
 use crate::spend::{Scope, ScopeKind};
@@ -297,9 +295,7 @@ async fn delete(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let ids = form.texts("user_ids")?.value().filter(|ids| !ids.is_empty());
-    let missing = || Fault::shape("user_ids", "user_ids must name users".to_owned());
-    let ids: BTreeSet<String> = ids.ok_or_else(missing)?.into_iter().collect();
+    let ids: BTreeSet<String> = form.filled_texts("user_ids")?.into_iter().collect();
     if ids.len() > USERS_MAX {
         let message = format!("user_ids must name at most {USERS_MAX} users");
         return Err(Fault::value("user_ids", message));
@@ -336,9 +332,9 @@ fn sees(operator: &Operator, user: &User) -> bool {
 }
 
 /// The user that a page is about: the one that is asked for, or the caller's own.
-async fn asked(desk: &Desk, operator: &Operator, uri: &Uri) -> Result<Option<User>, Fault> {
+async fn asked(desk: &Desk, operator: &Operator, form: &Form) -> Result<Option<User>, Fault> {
     let own = operator.user_id().map(str::to_owned);
-    let Some(user_id) = Form::of_query(uri.query()).name("user_id")?.value().or(own) else {
+    let Some(user_id) = form.name("user_id")?.value().or(own) else {
         return Ok(None);
     };
     let user: Option<User> = desk.find(&user_id).await?;
@@ -358,9 +354,9 @@ async fn asked(desk: &Desk, operator: &Operator, uri: &Uri) -> Result<Option<Use
 async fn info(
     State(desk): State<Arc<Desk>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let user = asked(&desk, &operator, &uri).await?;
+    let user = asked(&desk, &operator, &form).await?;
     if user.is_none() && !operator.sees_all() {
         let message = "No user belongs to this key.".to_owned();
         return Err(Fault::absent("user_id", message));
@@ -394,10 +390,10 @@ async fn info(
 async fn info_alone(
     State(desk): State<Arc<Desk>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
     let missing = || Fault::absent("user_id", "No user belongs to this key.".to_owned());
-    let user = asked(&desk, &operator, &uri).await?.ok_or_else(missing)?;
+    let user = asked(&desk, &operator, &form).await?.ok_or_else(missing)?;
     Ok(Json(Value::Object(one_shown(&desk, &user).await?)))
 }
 
@@ -405,10 +401,9 @@ async fn info_alone(
 async fn list(
     State(desk): State<Arc<Desk>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
-    let page = Page::read(&form, "page_size", 25)?;
+    let page = Page::read(&form, "page_size", (25, 100))?;
     let mut filter =
         Filter { organisation: form.name("organization_id")?.value(), ..Filter::default() };
     if !operator.sees_all() {
@@ -442,7 +437,7 @@ async fn list(
         };
         let users = desk.collect(filter, fits).await?;
         let total = users.len() as u64;
-        (page.cut(users), total)
+        (page.cut(users).collect(), total)
     };
     let mut shown = all_shown(&desk, &users).await?;
     for (fields, user) in shown.iter_mut().zip(&users) {

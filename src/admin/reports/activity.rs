@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use http::Uri;
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
 use super::super::Operator;
 use super::super::fault::Fault;
-use super::super::form::Form;
+use super::super::form::{Form, Parameters};
+use super::super::page::Page;
 use super::sight::Part;
 use super::{Names, Reports, add, dollars, named, span};
 use crate::spend::{Columns, Grouping, Line, Span};
@@ -23,9 +23,8 @@ const PAGE: (u64, u64) = (1000, 1000);
 pub(super) async fn global(
     State(reports): State<Arc<Reports>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
     let span = span::required(&form)?;
     let part = reports.sight(&operator, Part::asked(&form)?).await?;
     let lines = reports.report(span, &[Grouping::Day], &part).await?;
@@ -36,9 +35,8 @@ pub(super) async fn global(
 pub(super) async fn by_model(
     State(reports): State<Arc<Reports>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
     let span = span::required(&form)?;
     let part = reports.sight(&operator, Part::asked(&form)?).await?;
     let lines = reports.report(span, &[Grouping::Day, Grouping::Model], &part).await?;
@@ -89,9 +87,8 @@ const fn tokens(columns: &Columns) -> u64 {
 pub(super) async fn user(
     State(reports): State<Arc<Reports>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
     let asked = Asked::read(&form)?;
     let part = reports.sight(&operator, Part::asked(&form)?).await?;
     let mut days = Days::default();
@@ -103,9 +100,8 @@ pub(super) async fn user(
 pub(super) async fn team(
     State(reports): State<Arc<Reports>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
     let asked = Asked::read(&form)?;
     let teams = reports.teams(&operator, listed(&form, "team_ids")?).await?;
     let without = listed(&form, "exclude_team_ids")?.unwrap_or_default();
@@ -138,37 +134,36 @@ pub(super) async fn team(
 /// `GET /organization/daily/activity`: of all organisations.
 pub(super) async fn organisation(
     State(reports): State<Arc<Reports>>,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    whole(&reports, &uri, Grouping::Organisation, "organization_ids").await
+    whole(&reports, &form, Grouping::Organisation, "organization_ids").await
 }
 
 /// `GET /tag/daily/activity`: of `tags`, or of all.
 pub(super) async fn tag(
     State(reports): State<Arc<Reports>>,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    whole(&reports, &uri, Grouping::Tag, "tags").await
+    whole(&reports, &form, Grouping::Tag, "tags").await
 }
 
 /// `GET /customer/daily/activity`: of `end_user_ids`, or of all.
 pub(super) async fn customer(
     State(reports): State<Arc<Reports>>,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    whole(&reports, &uri, Grouping::EndUser, "end_user_ids").await
+    whole(&reports, &form, Grouping::EndUser, "end_user_ids").await
 }
 
 /// Those who are summed up by day only: their days are broken down by themselves and by nothing else.
 async fn whole(
     reports: &Reports,
-    uri: &Uri,
+    form: &Form,
     by: Grouping,
     names: &str,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
-    let asked = Asked::read(&form)?;
-    let only = listed(&form, names)?;
+    let asked = Asked::read(form)?;
+    let only = listed(form, names)?;
     let mut days = Days::default();
     for line in reports.report(asked.span, &[Grouping::Day, by], &Part::default()).await? {
         if only.as_ref().is_none_or(|only| only.iter().any(|it| it == named(&line, 1))) {
@@ -181,34 +176,25 @@ async fn whole(
 }
 
 fn listed(form: &Form, name: &str) -> Result<Option<Vec<String>>, Fault> {
-    let text = form.text(name)?.value().filter(|text| !text.is_empty());
+    let text = form.filled(name)?;
     Ok(text.map(|text| text.split(',').map(|part| part.trim().to_owned()).collect()))
 }
 
 /// Which days, and which page of them.
 struct Asked {
     span: Span,
-    page: u64,
-    size: u64,
+    page: Page,
 }
 
 impl Asked {
     fn read(form: &Form) -> Result<Self, Fault> {
         let span = span::required(form)?;
-        let page = form.count("page")?.value().unwrap_or(1);
-        let size = form.count("page_size")?.value().unwrap_or(PAGE.0);
-        if page == 0 {
-            return Err(Fault::shape("page", "page must be 1 or greater".to_owned()));
-        }
-        if size == 0 || size > PAGE.1 {
-            let message = format!("page_size must be between 1 and {}", PAGE.1);
-            return Err(Fault::shape("page_size", message));
-        }
-        if form.text("model")?.value().is_some_and(|model| !model.is_empty()) {
+        let page = Page::read(form, "page_size", PAGE)?;
+        if form.filled("model")?.is_some() {
             let message = "days are not narrowed to a model: each has its models' sums".to_owned();
             return Err(Fault::value("model", message));
         }
-        Ok(Self { span, page, size })
+        Ok(Self { span, page })
     }
 }
 
@@ -258,12 +244,9 @@ impl Days {
     ) -> Result<Json<Value>, Fault> {
         let mut all = Columns::default();
         self.0.values().for_each(|day| add(&mut all, &day.all));
-        let number = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-        let skip = (asked.page - 1).saturating_mul(asked.size);
         let mut names = Names::default();
         let mut results = Vec::new();
-        let days = self.0.iter().rev().skip(number(skip)).take(number(asked.size));
-        for (date, day) in days {
+        for (date, day) in asked.page.cut(self.0.iter().rev()) {
             let mut keys = Map::new();
             for (hash, columns) in &day.keys {
                 let key = names.key(reports, hash).await?;
@@ -306,7 +289,7 @@ impl Days {
             }));
         }
         let total = self.0.len() as u64;
-        let pages = total.div_ceil(asked.size).max(1);
+        let pages = asked.page.pages(total).max(1);
         Ok(Json(json!({
             "results": results,
             "metadata": {
@@ -319,9 +302,9 @@ impl Days {
                 "total_failed_requests": all.failures,
                 "total_cache_read_input_tokens": all.cache_read_tokens,
                 "total_cache_creation_input_tokens": all.cache_write_tokens,
-                "page": asked.page,
+                "page": asked.page.number,
                 "total_pages": pages,
-                "has_more": asked.page < pages,
+                "has_more": asked.page.number < pages,
             },
         })))
     }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use http::Uri;
 use serde_json::{Value, json};
 
 use super::super::fault::Fault;
-use super::super::form::Form;
+use super::super::form::Parameters;
+use super::super::page::Page;
 use super::Reports;
 use crate::keys::record::Kind;
 use crate::keys::{Audit, AuditFilter};
@@ -30,21 +30,10 @@ const TABLES: [(&str, Kind); 8] = [
 
 pub(super) async fn list(
     State(reports): State<Arc<Reports>>,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
-    let text = |name: &str| -> Result<Option<String>, Fault> {
-        Ok(form.text(name)?.value().filter(|text| !text.is_empty()))
-    };
-    let page = form.count("page")?.value().unwrap_or(1);
-    let size = form.count("page_size")?.value().unwrap_or(PAGE.0);
-    if page == 0 || page > 1_000_000 {
-        return Err(Fault::shape("page", "page must be between 1 and 1000000".to_owned()));
-    }
-    if size == 0 || size > PAGE.1 {
-        let message = format!("page_size must be between 1 and {}", PAGE.1);
-        return Err(Fault::shape("page_size", message));
-    }
+    let text = |name| form.filled(name);
+    let page = Page::read(&form, "page_size", PAGE)?;
     let kind = text("table_name")?.map(|name| {
         let known = TABLES.iter().find(|(table, kind)| *table == name || kind.word() == name);
         let wrong = || {
@@ -58,17 +47,17 @@ pub(super) async fn list(
         id: text("object_id")?,
         by: text("changed_by")?,
         action: text("action")?,
-        skip: (page - 1) * size,
-        limit: size,
+        skip: page.skip(),
+        limit: page.size,
     };
     let entries = reports.directory.audits(&filter).await?;
     let total = reports.directory.count_audits(&filter).await?;
     Ok(Json(json!({
         "audit_logs": entries.into_iter().map(shown).collect::<Vec<_>>(),
         "total": total,
-        "page": page,
-        "page_size": size,
-        "total_pages": total.div_ceil(size),
+        "page": page.number,
+        "page_size": page.size,
+        "total_pages": page.pages(total),
     })))
 }
 

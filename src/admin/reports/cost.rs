@@ -20,7 +20,7 @@ pub(super) async fn calculate(
     State(reports): State<Arc<Reports>>,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let model = form.text("model")?.value().filter(|model| !model.is_empty());
+    let model = form.filled("model")?;
     if let Some(reply) = form.any("completion_response").value() {
         let reply = Form::of_value("completion_response", reply)?;
         let model = match model {

@@ -1,17 +1,17 @@
 //! Single requests, as LiteLLM's spend log shows them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use http::Uri;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::super::Operator;
 use super::super::fault::Fault;
-use super::super::form::Form;
+use super::super::form::Parameters;
+use super::super::page::Page;
 use super::sight::Part;
 use super::{Reports, dollars, named, span};
 use crate::keys::fetch;
@@ -25,21 +25,24 @@ const PAGE: (u64, u64) = (50, 100);
 /// Rows that are counted: beyond it, nobody turns page by page.
 const COUNTED_MAX: u64 = 10_000;
 
+/// By the deployments' ids.
+type Addresses = HashMap<Arc<str>, String>;
+
 /// `GET /spend/logs`: with a time, sums by day; else rows, newest first. `summarize=false` shows the
 /// rows of a time.
 pub(super) async fn logs(
     State(reports): State<Arc<Reports>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
     let asked = Part::asked(&form)?;
     let span = span::given(&form)?;
-    let request_id = form.text("request_id")?.value().filter(|id| !id.is_empty());
+    let request_id = form.filled("request_id")?;
     let summarised = form.flag("summarize")?.value().unwrap_or(true);
     if let Some(id) = request_id {
         let found = reports.row(&operator, &id).await?;
-        let mut rows: Vec<_> = found.iter().map(shown).collect();
+        let addresses = reports.addresses(&operator);
+        let mut rows: Vec<_> = found.iter().map(|row| shown(row, &addresses)).collect();
         if let (Some(event), Some(row)) = (&found, rows.first_mut())
             && let Some(spoken) = reports.ledger.spoken(&event.request_id).await?
         {
@@ -68,7 +71,8 @@ pub(super) async fn logs(
         ..Query::default()
     };
     let rows = reports.ledger.search(&query).await?;
-    Ok(Json(Value::Array(rows.iter().map(shown).collect())))
+    let addresses = reports.addresses(&operator);
+    Ok(Json(rows.iter().map(|row| shown(row, &addresses)).collect()))
 }
 
 /// One day of LiteLLM's summary: the keys' spend stands beside the fields.
@@ -86,6 +90,12 @@ fn summary((day, [keys, users, models]): (String, [BTreeMap<String, u64>; 3])) -
 }
 
 impl Reports {
+    /// Where deployments are called: may be within the operators' network, so it is for those who see
+    /// everything. Of deployments that are gone it is not known.
+    fn addresses(&self, operator: &Operator) -> Addresses {
+        if operator.sees_all() { self.source.addresses() } else { Addresses::new() }
+    }
+
     /// The row of one request, if the caller may see it.
     pub(in super::super) async fn row(
         &self,
@@ -114,22 +124,11 @@ impl Reports {
 pub(super) async fn paged(
     State(reports): State<Arc<Reports>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
     let span = span::required(&form)?;
-    let text = |name: &str| -> Result<Option<String>, Fault> {
-        Ok(form.text(name)?.value().filter(|text| !text.is_empty()))
-    };
-    let number = form.count("page")?.value().unwrap_or(1);
-    let size = form.count("page_size")?.value().unwrap_or(PAGE.0);
-    if number == 0 || number > 1_000_000 {
-        return Err(Fault::shape("page", "page must be between 1 and 1000000".to_owned()));
-    }
-    if size == 0 || size > PAGE.1 {
-        let message = format!("page_size must be between 1 and {}", PAGE.1);
-        return Err(Fault::shape("page_size", message));
-    }
+    let text = |name| form.filled(name);
+    let page = Page::read(&form, "page_size", PAGE)?;
     let failed = match text("status_filter")?.as_deref() {
         None => None,
         Some("success") => Some(false),
@@ -156,17 +155,18 @@ pub(super) async fn paged(
         failed,
         min_cost_pico: pico("min_spend")?,
         max_cost_pico: pico("max_spend")?,
-        skip: (number - 1) * size,
-        limit: size,
+        skip: page.skip(),
+        limit: page.size,
     };
     let rows = reports.ledger.search(&query).await?;
     let total = reports.ledger.count_found(&query, COUNTED_MAX).await?;
+    let addresses = reports.addresses(&operator);
     Ok(Json(json!({
-        "data": rows.iter().map(shown).collect::<Vec<_>>(),
+        "data": rows.iter().map(|row| shown(row, &addresses)).collect::<Vec<_>>(),
         "total": total,
-        "page": number,
-        "page_size": size,
-        "total_pages": total.div_ceil(size),
+        "page": page.number,
+        "page_size": page.size,
+        "total_pages": page.pages(total),
     })))
 }
 
@@ -182,7 +182,8 @@ fn tell(row: &mut Value, spoken: &Spoken) {
 }
 
 /// A row in LiteLLM's words.
-fn shown(event: &SpendEvent) -> Value {
+fn shown(event: &SpendEvent, addresses: &Addresses) -> Value {
+    let api_base = event.deployment.as_deref().and_then(|id| addresses.get(id));
     let at = |us: i64| Timestamp::from_microsecond(us).ok().map(|at| at.to_string());
     let ends = event.started_us.saturating_add(event.duration_us);
     let first = event.first_token_us.map(|us| event.started_us.saturating_add(us));
@@ -227,7 +228,7 @@ fn shown(event: &SpendEvent) -> Value {
         "model_id": event.deployment,
         "model_group": event.group,
         "custom_llm_provider": event.provider,
-        "api_base": "",
+        "api_base": api_base.map_or("", String::as_str),
         "user": event.user,
         "team_id": event.team,
         "organization_id": event.organisation,

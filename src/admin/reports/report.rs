@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use http::Uri;
 use serde_json::{Value, json};
 
 use super::super::Operator;
 use super::super::fault::Fault;
-use super::super::form::Form;
+use super::super::form::Parameters;
 use super::sight::Part;
 use super::{Names, Reports, add, dollars, named, span};
 use crate::spend::{Columns, Grouping, Line, Span};
@@ -18,13 +17,12 @@ use crate::spend::{Columns, Grouping, Line, Span};
 pub(super) async fn report(
     State(reports): State<Arc<Reports>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
     let span = span::required(&form)?;
     let asked = Part::asked(&form)?;
-    let group_by = form.text("group_by")?.value().filter(|text| !text.is_empty());
-    let customer = form.text("customer_id")?.value().filter(|text| !text.is_empty());
+    let group_by = form.filled("group_by")?;
+    let customer = form.filled("customer_id")?;
     // Whose report it is says what is asked for, as in LiteLLM.
     let group_by = match group_by.as_deref() {
         Some(group_by) => group_by,

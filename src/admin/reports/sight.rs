@@ -23,7 +23,7 @@ impl Part {
     pub(super) fn asked(form: &Form) -> Result<Self, Fault> {
         let first = |names: [&str; 2]| -> Result<Option<String>, Fault> {
             for name in names {
-                let given = form.text(name)?.value().filter(|text| !text.is_empty());
+                let given = form.filled(name)?;
                 if given.is_some() {
                     return Ok(given);
                 }

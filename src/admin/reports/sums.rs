@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use http::Uri;
 use serde_json::{Map, Value, json};
 
 use super::super::Operator;
 use super::super::fault::Fault;
-use super::super::form::Form;
+use super::super::form::{Form, Parameters};
 use super::super::insight::ProviderBudget;
 use super::sight::Part;
 use super::{Names, PICO, Reports, dollars, named, span};
@@ -49,9 +48,8 @@ async fn seen(
 /// `GET /spend/tags`.
 pub(super) async fn tags(
     State(reports): State<Arc<Reports>>,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
     let lines = by_tag(&reports, &form).await?;
     let shown = lines.iter().map(|line| {
         json!({
@@ -66,9 +64,8 @@ pub(super) async fn tags(
 /// `GET /global/spend/tags`.
 pub(super) async fn global_tags(
     State(reports): State<Arc<Reports>>,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
     let lines = by_tag(&reports, &form).await?;
     let shown = lines.iter().map(|line| {
         json!({
@@ -101,9 +98,8 @@ async fn by_tag(reports: &Reports, form: &Form) -> Result<Vec<Line>, Fault> {
 /// `GET /spend/keys`: the records, with what each key has spent.
 pub(super) async fn keys(
     State(reports): State<Arc<Reports>>,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
     let most = limit(&form, LISTED)?;
     let filter = Filter { limit: LISTED_MAX, ..Filter::default() };
     let keys = reports.directory.list(Kind::Key, &filter).await?;
@@ -118,11 +114,10 @@ pub(super) async fn keys(
 /// `GET /spend/users`: the same of users, or of one (`user_id`).
 pub(super) async fn users(
     State(reports): State<Arc<Reports>>,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
     let most = limit(&form, LISTED)?;
-    let one = form.text("user_id")?.value().filter(|id| !id.is_empty());
+    let one = form.filled("user_id")?;
     let users = match &one {
         Some(id) => reports.directory.get(Kind::User, id).await?.into_iter().collect(),
         None => {
@@ -166,9 +161,8 @@ pub(super) async fn total(State(reports): State<Arc<Reports>>) -> Result<Json<Va
 pub(super) async fn days(
     State(reports): State<Arc<Reports>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
     let lines = seen(&reports, &operator, &form, Grouping::Day).await?;
     let shown = lines
         .iter()
@@ -180,9 +174,8 @@ pub(super) async fn days(
 pub(super) async fn global_keys(
     State(reports): State<Arc<Reports>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
     let lines = seen(&reports, &operator, &form, Grouping::Key).await?;
     let mut names = Names::default();
     let mut shown = Vec::new();
@@ -203,9 +196,8 @@ pub(super) async fn global_keys(
 pub(super) async fn models(
     State(reports): State<Arc<Reports>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
     let lines = seen(&reports, &operator, &form, Grouping::Model).await?;
     let shown = dearest(lines, limit(&form, LISTED)?);
     let shown = shown.iter().map(
@@ -218,9 +210,8 @@ pub(super) async fn models(
 pub(super) async fn providers(
     State(reports): State<Arc<Reports>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
     let lines = seen(&reports, &operator, &form, Grouping::Provider).await?;
     let shown = dearest(lines, usize::MAX);
     let shown = shown
@@ -232,9 +223,8 @@ pub(super) async fn providers(
 /// `GET /global/spend/teams`: by day and team.
 pub(super) async fn teams(
     State(reports): State<Arc<Reports>>,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
     let by = [Grouping::Day, Grouping::Team];
     let lines = reports.report(span::recent(&form)?, &by, &Part::default()).await?;
     let mut names = Names::default();
@@ -269,7 +259,7 @@ pub(super) async fn end_users(
     State(reports): State<Arc<Reports>>,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    if form.text("api_key")?.value().is_some_and(|key| !key.is_empty()) {
+    if form.filled("api_key")?.is_some() {
         let message = "customers are not summed up by key".to_owned();
         return Err(Fault::value("api_key", message));
     }

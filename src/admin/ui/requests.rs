@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use http::Uri;
 use serde_json::{Value, json};
 
 use super::super::fault::Fault;
-use super::super::form::Form;
+use super::super::form::Parameters;
 use super::super::gate::Operator;
+use super::super::page::Page;
 use super::Ui;
 use super::overview::{part, span};
 use super::shapes::{dollars, duration, ms};
@@ -25,21 +25,10 @@ const PICO: f64 = 1e12;
 pub(super) async fn list(
     State(ui): State<Arc<Ui>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
-    let text = |name: &str| -> Result<Option<String>, Fault> {
-        Ok(form.text(name)?.value().filter(|text| !text.is_empty()))
-    };
-    let number = form.count("page")?.value().unwrap_or(1);
-    let size = form.count("page_size")?.value().unwrap_or(PAGE.0);
-    if !(1..=1_000_000).contains(&number) {
-        return Err(Fault::value("page", "page must be between 1 and 1000000".to_owned()));
-    }
-    if !(1..=PAGE.1).contains(&size) {
-        let message = format!("page_size must be between 1 and {}", PAGE.1);
-        return Err(Fault::value("page_size", message));
-    }
+    let text = |name| form.filled(name);
+    let page = Page::read(&form, "page_size", PAGE)?;
     let failed = match text("status")?.as_deref() {
         None => None,
         Some("success") => Some(false),
@@ -67,8 +56,8 @@ pub(super) async fn list(
         failed,
         min_cost_pico: pico("min_cost")?,
         max_cost_pico: pico("max_cost")?,
-        skip: (number - 1) * size,
-        limit: size,
+        skip: page.skip(),
+        limit: page.size,
     };
     let ledger = &ui.shared.stores.ledger;
     let (rows, total) =
@@ -77,8 +66,8 @@ pub(super) async fn list(
         "requests": rows.iter().map(shown).collect::<Vec<_>>(),
         "total": total,
         "total_is_least": total >= COUNTED_MAX,
-        "page": number,
-        "page_size": size,
+        "page": page.number,
+        "page_size": page.size,
     })))
 }
 

@@ -84,7 +84,7 @@ impl Counters for Memory {
         }
     }
 
-    fn forget(&self, scope: &Scope) {
+    fn forget(&self, scope: &Scope, _revision: i64) {
         self.each(|other| other == scope, Entry::forget);
     }
 

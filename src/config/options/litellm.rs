@@ -200,8 +200,18 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
         on("prometheus_exclude_metrics", Kind::List, "[]", "metrics that are not served"),
         on("prometheus_exclude_labels", Kind::List, "[]", "labels that metrics do not have"),
         later("prometheus_initialize_budget_metrics", "budgets are shown of those who have called"),
-        later("custom_prometheus_metadata_labels", LABELS),
-        later("custom_prometheus_tags", LABELS),
+        on(
+            "custom_prometheus_metadata_labels",
+            Kind::List,
+            "[]",
+            "labels of requests, tokens and money from fields of the metadata: `metadata.project`",
+        ),
+        on(
+            "custom_prometheus_tags",
+            Kind::List,
+            "[]",
+            "labels that say whether a request has a tag; `*` stands for anything: `batch-*`",
+        ),
         later("force_ipv4", "IPv4 and IPv6 addresses are both used"),
         later("ssl_certificate", "no client certificate is shown to providers"),
         later("anthropic_sse_ping_interval_seconds", "`heartbeat` holds for every stream"),
@@ -304,5 +314,4 @@ const NOT_BY_MEANING: &str = "a reply is kept for requests that ask the very sam
 const TWO_PLACES: &str = "replies are kept in memory or in Redis";
 const NO_KEYS: &str = "every key is made as it is asked for";
 const NO_CALLBACK: &str = "no callback is called";
-const LABELS: &str = "metrics have the labels that are documented";
 const NO_DIALECT_CHOICE: &str = "the endpoint and the provider decide which API is called";

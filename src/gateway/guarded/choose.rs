@@ -2,7 +2,9 @@
 //! deployment that may serve it names.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use pingora_http::RequestHeader;
@@ -13,9 +15,10 @@ use super::super::decide;
 use super::super::error::GatewayError;
 use super::super::intake::bad;
 use super::refused;
-use crate::guard::{Asked, Check, Chosen, Mode, Named, Refusal, Why};
+use crate::guard::{Asked, Check, Chosen, Guardrail, Mode, Named, Outcome, Refusal, Watch, Why};
 use crate::keys::{Caller, Principal};
 use crate::routing;
+use crate::telemetry::Metrics;
 use crate::wire::json::Object;
 
 /// Headers that are shown to guardrails elsewhere; of others only that they were there.
@@ -27,6 +30,7 @@ const SHOWN: [&str; 5] =
 /// # Errors
 /// What is written of them is no list of names, or names one that is not there.
 pub(super) fn of(
+    metrics: &Arc<Metrics>,
     ctx: &RequestCtx,
     head: &RequestHeader,
     call: &Call,
@@ -58,6 +62,8 @@ pub(super) fn of(
         true => told(ctx, &head.headers, call),
         false => Asked { request_id: Arc::clone(&ctx.request_id), ..Asked::default() },
     };
+    let watch: Arc<dyn Watch> = Arc::new(Counted(Arc::clone(metrics)));
+    let asked = Asked { watch: Some(watch), ..asked };
     Ok(Some(Chosen { picks, asked: Arc::new(asked) }))
 }
 
@@ -168,5 +174,30 @@ fn told(ctx: &RequestCtx, headers: &HeaderMap, call: &Call) -> Asked {
         model: call.model.clone(),
         who,
         headers: shown.collect(),
+        watch: None,
+    }
+}
+
+/// What guardrails do, as the metrics count it.
+struct Counted(Arc<Metrics>);
+
+impl fmt::Debug for Counted {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Counted")
+    }
+}
+
+impl Watch for Counted {
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn looked(&self, guardrail: &Guardrail, mode: Mode, outcome: Outcome, took: Duration) {
+        let error = match outcome {
+            Outcome::Passed => None,
+            Outcome::Blocked => Some("blocked"),
+            Outcome::NoAnswer => Some("no_answer"),
+        };
+        self.0.guardrail(&guardrail.name, mode.word(), error, took);
     }
 }

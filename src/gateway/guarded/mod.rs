@@ -26,7 +26,7 @@ use super::error::GatewayError;
 use super::intake;
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::guard::{Chosen, Findings, Flow, Mode, Refusal, Said, Side, Vault, Why};
-use crate::telemetry::Transcript;
+use crate::telemetry::{Metrics, Transcript};
 use crate::wire;
 use crate::wire::json::Object;
 use crate::wire::texts;
@@ -78,9 +78,15 @@ impl Guarded {
 ///
 /// # Errors
 /// A guardrail refuses, or the request names one that is not there; or the client has left.
-pub(super) async fn enter(session: &mut Session, ctx: &mut RequestCtx) -> Result<(), Stopped> {
+pub(super) async fn enter(
+    metrics: &Arc<Metrics>,
+    session: &mut Session,
+    ctx: &mut RequestCtx,
+) -> Result<(), Stopped> {
     let Some(call) = ctx.call.clone() else { return Ok(()) };
-    let Some(chosen) = choose::of(ctx, session.req_header(), &call)? else { return Ok(()) };
+    let Some(chosen) = choose::of(metrics, ctx, session.req_header(), &call)? else {
+        return Ok(());
+    };
     let guarded = ctx.guarded.insert(Box::new(Guarded::new(chosen)));
     let Guarded { chosen, vault, findings, .. } = &mut **guarded;
     unseen::check(chosen, &call)?;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::catalog::Caps;
 use crate::limits::{Left, Told};
-use crate::routing::{Needs, Rates};
+use crate::routing::{FOR_GOOD, Needs, Out, Rates};
 use crate::usage::Usage;
 
 /// A world whose deployments are limited; all of them are told apart by their ids.
@@ -76,6 +76,24 @@ fn rpm_is_a_limit_with_any_strategy_and_the_refusal_says_when() {
     assert_eq!(rates.used("a", world.now).unwrap().requests, 2, "the refused cost nothing");
     world.pass(seconds(31));
     assert_eq!(ones(&mut world, "gpt", 1), ["a"]);
+}
+
+#[test]
+fn where_there_never_is_room_no_time_is_named() {
+    let never = |limit| Err(Stop::OverLimit { limit, retry_after: FOR_GOOD });
+    let (mut world, _) = limited(vec![with_rpm("a", 0)]);
+    assert_eq!(called(&mut world, ask("gpt")), never("rpm"));
+    let (mut world, _) = limited(vec![with_tpm("a", 1_000)]);
+    assert_eq!(called(&mut world, tokens("gpt", 1_001, 1)), never("tpm"));
+    // Another one has room some time.
+    let (mut world, _) = limited(vec![with_rpm("a", 0), with_rpm("b", 1)]);
+    ones(&mut world, "gpt", 1);
+    let over = Stop::OverLimit { limit: "rpm", retry_after: seconds(61) };
+    assert_eq!(called(&mut world, ask("gpt")), Err(over));
+
+    let out = |retry_after| Out::OverLimit { limit: "rpm", retry_after }.to_string();
+    assert_eq!(out(seconds(7)), "is at its rpm limit for 7.0 s");
+    assert_eq!(out(FOR_GOOD), "is at its rpm limit, and waiting does not help");
 }
 
 #[test]

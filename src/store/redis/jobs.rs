@@ -53,7 +53,7 @@ pub(super) enum Job {
         keys: Vec<String>,
         cost: Usd,
     },
-    Forget(Scope),
+    Forget(Scope, i64),
 }
 
 /// The queue.
@@ -135,9 +135,11 @@ impl Redis {
                 self.link.tell::<Said>(&call).await.map(drop)
             }
             Job::Adopt => self.tell_alone().await,
-            Job::Forget(scope) => {
+            Job::Forget(scope, revision) => {
                 let mut call = self.scripts.forget.prepare_invoke();
-                call.key(self.periods()).arg(self.before_period(scope)).arg(after_period(scope));
+                let (before, after) = (self.before_period(scope), after_period(scope));
+                call.key(self.periods()).key(format!("{before}#forgotten{after}"));
+                call.arg(before).arg(after).arg(*revision);
                 self.link.tell::<Said>(&call).await.map(drop)
             }
         };

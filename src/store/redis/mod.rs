@@ -376,8 +376,8 @@ impl Counters for Redis {
         }
     }
 
-    fn forget(&self, scope: &Scope) {
-        self.jobs.push(Job::Forget(scope.clone()));
+    fn forget(&self, scope: &Scope, revision: i64) {
+        self.jobs.push(Job::Forget(scope.clone(), revision));
     }
 
     fn gateways(&self) -> u32 {

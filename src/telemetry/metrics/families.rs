@@ -28,6 +28,9 @@ pub(super) struct Families {
     pub(super) cache_misses: IntCounterVec,
     pub(super) cache_tokens: IntCounterVec,
     pub(super) cache_saved: CounterVec,
+    pub(super) guardrail_requests: IntCounterVec,
+    pub(super) guardrail_errors: IntCounterVec,
+    pub(super) guardrail_latency: HistogramVec,
     pub(super) units: IntCounterVec,
     pub(super) deployment_requests: IntCounterVec,
     pub(super) deployment_successes: IntCounterVec,
@@ -85,6 +88,9 @@ impl Families {
             cache_misses: counters(&names::CACHE_MISSES),
             cache_tokens: counters(&names::CACHE_TOKENS),
             cache_saved: register(registry, &names::CACHE_SAVED, CounterVec::new),
+            guardrail_requests: counters(&names::GUARDRAIL_REQUESTS),
+            guardrail_errors: counters(&names::GUARDRAIL_ERRORS),
+            guardrail_latency: seconds(&names::GUARDRAIL_LATENCY),
             units: counters(&names::UNITS),
             deployment_requests: counters(&names::DEPLOYMENT_REQUESTS),
             deployment_successes: counters(&names::DEPLOYMENT_SUCCESSES),
@@ -123,7 +129,11 @@ fn register<V: Collector + Clone + 'static>(
     family: &Family,
     build: impl FnOnce(Opts, &[&str]) -> prometheus::Result<V>,
 ) -> V {
-    build(Opts::new(family.name, family.help), family.labels)
+    let has_custom = names::WITH_CUSTOM.iter().any(|with| with.name == family.name);
+    let custom = [names::CUSTOM];
+    let custom = custom.iter().filter(|_| has_custom);
+    let labels: Vec<&str> = family.labels.iter().chain(custom).copied().collect();
+    build(Opts::new(family.name, family.help), &labels)
         .and_then(|vec| registry.register(Box::new(vec.clone())).map(|()| vec))
         .expect("the list of names holds valid names, each once")
 }

@@ -6,6 +6,7 @@
 //! wildcard lets through, once a provider has answered to them, and of those only
 //! [`WILDCARD_MODELS_MAX`].
 
+mod custom;
 mod families;
 pub mod names;
 mod scrape;
@@ -14,7 +15,7 @@ mod shown;
 mod status;
 
 use std::sync::{Arc, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::{Mutex, RwLock};
 use prometheus::{IntCounter, IntGauge, Registry, TextEncoder};
@@ -43,7 +44,8 @@ type Scraper = Box<dyn Fn(&mut Scrape) + Send + Sync>;
 pub struct Metrics {
     registry: Registry,
     families: Families,
-    requests: Table<RequestSeries, 10>,
+    requests: Table<RequestSeries, 11>,
+    custom: custom::Values,
     deployments: Table<DeploymentSeries, 5>,
     attempts: [OnceLock<IntCounter>; OUTCOMES_MAX],
     wildcard_models: RwLock<FxHashSet<Arc<str>>>,
@@ -71,6 +73,7 @@ impl Metrics {
             registry,
             families,
             requests: Table::new(),
+            custom: custom::Values::default(),
             deployments: Table::new(),
             attempts: [const { OnceLock::new() }; OUTCOMES_MAX],
             wildcard_models: RwLock::default(),
@@ -133,7 +136,19 @@ impl Metrics {
         self.families.fetches.with_label_values(&[outcome]).inc();
     }
 
+    /// Counts that a guardrail has looked: at which moment, and why nothing goes on because of it.
+    pub fn guardrail(&self, name: &str, hook: &str, error: Option<&str>, took: Duration) {
+        let status = if error.is_some() { "error" } else { "success" };
+        self.families.guardrail_requests.with_label_values(&[name, status, hook]).inc();
+        if let Some(error) = error {
+            self.families.guardrail_errors.with_label_values(&[name, error, hook]).inc();
+        }
+        let labels = [name, status, error.unwrap_or("none"), hook];
+        self.families.guardrail_latency.with_label_values(&labels).observe(took.as_secs_f64());
+    }
+
     fn inference(&self, record: &RequestRecord) {
+        let custom = self.custom.joined(&record.labels);
         let served = record.served.as_ref();
         let [hash, alias, team, team_alias, user] = self.key_labels(record);
         let labels = [
@@ -147,6 +162,7 @@ impl Metrics {
             team,
             team_alias,
             user,
+            &custom,
         ];
         self.requests.with(
             labels,
@@ -362,6 +378,7 @@ impl Metrics {
             scraper(&mut scrape);
         }
         let mut families = self.registry.gather();
+        custom::take_apart(&mut families);
         families.extend(scrape.into_families());
         if let Some(shown) = self.shown.get() {
             families = shown::apply(&shown(), families);

@@ -39,6 +39,9 @@ const REQUEST_SECONDS: &[f64] = &[
 /// What the gateway adds lies far below LiteLLM's first bucket of 5 ms.
 const OVERHEAD_SECONDS: &[f64] =
     &[0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.0125, 0.025, 0.05, 0.1, 0.5, 1.0];
+/// In this process a few microseconds, elsewhere up to its timeout.
+const GUARDRAIL_SECONDS: &[f64] =
+    &[0.000_05, 0.000_2, 0.001, 0.005, 0.0125, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const TOKEN_SECONDS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 5.0];
 
@@ -71,6 +74,19 @@ const FALLBACK: &[&str] = &[
     "user",
     "exception_status",
     "exception_class",
+];
+
+/// The label that holds those of the configuration, which the page takes apart.
+pub(super) const CUSTOM: &str = "tollgate_custom";
+/// What has them: requests, tokens and money.
+pub(super) const WITH_CUSTOM: [&Family; 7] = [
+    &REQUESTS,
+    &LLM_REQUESTS,
+    &SPEND,
+    &INPUT_TOKENS,
+    &OUTPUT_TOKENS,
+    &TOTAL_TOKENS,
+    &CACHED_TOKENS,
 ];
 
 macro_rules! families {
@@ -177,6 +193,17 @@ families! {
     REMAINING_TOKENS = "litellm_remaining_tokens_metric", Kind::Gauge,
         &["model_group", "litellm_model_name", "model_id", "api_base", "api_provider"],
         "Tokens that the provider last said are left in its window.";
+
+    // Guardrails.
+    GUARDRAIL_REQUESTS = "litellm_guardrail_requests_total", Kind::Counter,
+        &["guardrail_name", "status", "hook_type"],
+        "Looks of guardrails: at a request, a reply, or a stream as a whole.";
+    GUARDRAIL_ERRORS = "litellm_guardrail_errors_total", Kind::Counter,
+        &["guardrail_name", "error_type", "hook_type"],
+        "Looks that found something (`blocked`) or came to nothing (`no_answer`).";
+    GUARDRAIL_LATENCY = "litellm_guardrail_latency_seconds", Kind::Seconds(GUARDRAIL_SECONDS),
+        &["guardrail_name", "status", "error_type", "hook_type"],
+        "How long guardrails looked, in seconds; at a stream, all its windows together.";
 
     // Tollgate's own.
     BUILD_INFO = "tollgate_build_info", Kind::Gauge, &["version"],

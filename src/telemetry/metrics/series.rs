@@ -77,8 +77,8 @@ impl<S, const N: usize> Table<S, N> {
 pub(super) type KeyLabels<'a> = [&'a str; 5];
 
 /// Labels of a [`RequestSeries`]: group asked for, upstream model, deployment id, provider, route,
-/// and those of the key.
-pub(super) type RequestLabels<'a> = [&'a str; 10];
+/// those of the key, and those of the configuration in one.
+pub(super) type RequestLabels<'a> = [&'a str; 11];
 
 /// What one kind of request counts on.
 pub(super) struct RequestSeries {
@@ -122,12 +122,13 @@ impl RequestSeries {
         labels: RequestLabels<'_>,
         record: &RequestRecord,
     ) {
-        let [group, model, id, provider, route, hash, alias, team, team_alias, user] = labels;
+        let [group, model, id, provider, route, hash, alias, team, team_alias, user, custom] =
+            labels;
         let answered = [group, model, id, provider];
         if let Some(requests) = self.by_status.get(status::index(record.status)) {
             let status = status::label(record.status);
             let with_status =
-                [group, id, provider, hash, alias, team, team_alias, user, route, status];
+                [group, id, provider, hash, alias, team, team_alias, user, route, status, custom];
             requests.get_or_init(|| families.requests.with_label_values(&with_status)).inc();
         }
         let times = &record.durations;
@@ -148,7 +149,7 @@ impl RequestSeries {
                 .get_or_init(|| families.queue_time.with_label_values(&answered))
                 .observe(queued.as_secs_f64());
         }
-        let to_key = [group, model, id, provider, hash, alias, team, team_alias, user];
+        let to_key = [group, model, id, provider, hash, alias, team, team_alias, user, custom];
         if !record.failed() {
             let requests = || families.llm_requests.with_label_values(&to_key);
             self.answered.get_or_init(requests).inc();

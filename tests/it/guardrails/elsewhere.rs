@@ -190,3 +190,44 @@ fn presidio_finds_what_has_no_form() {
     let gateway = guarded(&provider, &always("p", &params(&more.replace("0.5", "0.9")))).start();
     assert_eq!(gateway.client().chat("gpt", said).status, 200);
 }
+
+#[test]
+fn what_they_do_is_counted() {
+    let provider = upstream::openai().replies(chat("hello")).start();
+    let moderator = service("kill", result(true), result(false));
+    let silent = upstream::openai().replies(status(500)).start();
+    let more = ", unreachable_fallback: fail_open";
+    let open = moderation(&silent, "during_call", more).replace("content-filter", "silent");
+    let both = moderation(&moderator, "[pre_call, post_call]", "") + &open;
+    let gateway = guarded(&provider, &both).start();
+    let client = gateway.client();
+    assert_eq!(client.chat("gpt", "hi").status, 200);
+    assert_eq!(client.stream("gpt", "hi").text(), "hello");
+    assert_eq!(client.chat("gpt", "kill").status, 400);
+    provider.now_replies(stream(["k", "i", "ll"]));
+    assert_eq!(client.ask("gpt", "so?").set("stream", true).send().status, 400);
+
+    let page = gateway.get("/metrics").body_text();
+    let count = |name: &str, labels: [&str; 3]| -> f64 {
+        let has = |line: &&str| labels.iter().all(|label| line.contains(&format!("\"{label}\"")));
+        let line = page.lines().filter(|line| line.starts_with(name)).find(has);
+        let line = line.unwrap_or_else(|| panic!("{name} {labels:?}: {page}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    for (hook, status, looks) in [
+        ("pre_call", "success", 3.0),
+        ("pre_call", "error", 1.0),
+        ("post_call", "success", 2.0),
+        ("post_call", "error", 1.0),
+    ] {
+        let labels = ["content-filter", status, hook];
+        assert_eq!(count("litellm_guardrail_requests_total", labels), looks, "{hook} {status}");
+        assert_eq!(count("litellm_guardrail_latency_seconds_count", labels), looks);
+    }
+    let errors = |labels| count("litellm_guardrail_errors_total", labels);
+    assert_eq!(errors(["content-filter", "blocked", "pre_call"]), 1.0);
+    assert_eq!(errors(["content-filter", "blocked", "post_call"]), 1.0);
+    assert_eq!(errors(["silent", "no_answer", "during_call"]), 3.0);
+    let took = count("litellm_guardrail_latency_seconds_sum", ["silent", "no_answer", "error"]);
+    assert!(took > 0.0, "{took}");
+}

@@ -62,6 +62,19 @@ fn a_deployment_at_its_limit_is_not_called_and_the_client_learns_when() {
 }
 
 #[test]
+fn a_prompt_that_never_fits_is_told_no_time() {
+    let provider = named("one");
+    let small = group("gpt").deployment(openai(&provider).with("tpm: 1"));
+    let gateway = gateway::with(small).start();
+    let refused = gateway.client().chat("gpt", "a prompt of more than one token");
+    let told = (refused.status, refused.error_code());
+    assert_eq!(told, (429, "deployments_at_rate_limit".to_owned()));
+    assert_eq!(refused.header("retry-after"), "");
+    assert!(!refused.error_message().contains("Try again"), "{}", refused.error_message());
+    assert_eq!(calls(&provider), 0);
+}
+
+#[test]
 fn refused_calls_and_clients_that_leave_use_nothing_up() {
     let provider = upstream::openai().first_replies([status(400), status(422)]).start();
     let gateway = gateway::with(group("gpt").deployment(openai(&provider).with("rpm: 1"))).start();

@@ -65,7 +65,21 @@ fn a_budget_is_shared_by_those_who_name_it() {
         let settings = settings.as_array().unwrap();
         let field = |name: &str| settings.iter().find(|field| field["field_name"] == name).unwrap();
         assert_eq!(field("rpm_limit")["field_value"], 5);
-        assert_eq!(office.make("/budget/delete", &json!({"id": "small"}))["budget_id"], "small");
+        let tag = json!({"name": "batch", "budget_id": "small"});
+        office.make("/tag/new", &tag);
+        // Without it nothing would bound them.
+        let in_use = office.post(MASTER, "/budget/delete", &json!({"id": "small"}));
+        assert_eq!(blamed(&in_use), (400, "id".to_owned()));
+        let message = in_use.error_message();
+        assert!(
+            message.contains("bounds 1 keys, 1 tags") && message.contains("force"),
+            "{message}"
+        );
+        assert_eq!(office.show("/budget/list").as_array().unwrap().len(), 1);
+        let forced = office.make("/budget/delete", &json!({"id": "small", "force": true}));
+        assert_eq!(forced["budget_id"], "small");
+        office.make("/budget/new", &json!({"budget_id": "unused"}));
+        assert_eq!(office.make("/budget/delete", &json!({"id": "unused"}))["budget_id"], "unused");
         let gone = office.post(MASTER, "/budget/delete", &json!({"id": "small"}));
         assert_eq!(blamed(&gone), (404, "budget_id".to_owned()));
     });

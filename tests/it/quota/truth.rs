@@ -153,7 +153,7 @@ fn a_reset_holds_at_every_gateway() {
     eventually("the ledger has it", || written(&database) == 3);
     // This one has never counted the key.
     made(&gateways[0], &format!("/key/{poor}/reset_spend"), json!({"reset_to": 0.001}));
-    eventually("it has money again", || has_money(&second));
+    eventually("it has money again", || second.chat("free", "hi").status == 200);
     assert_eq!(answered(&[second], 5), 2);
 }
 
@@ -169,6 +169,29 @@ fn without_redis_a_reset_is_heard_of_through_the_database() {
     eventually("the ledger has it", || written(&database) == 3);
     made(&gateways[0], &format!("/key/{poor}/reset_spend"), json!({"reset_to": 0}));
     eventually("it has money again", || has_money(&second));
+}
+
+#[test]
+fn what_was_spent_since_a_reset_is_not_forgotten_when_the_database_tells_of_it() {
+    let provider = ten_tokens();
+    let database = postgres::database();
+    let url = format!("database_url: \"{database}\"");
+    let first = both(&provider).general(&url).start();
+    // What it is paid stays with it.
+    let second = both(&provider).general(&url).general("proxy_batch_write_at: 600").start();
+    let [poor, other] = [(); 2].map(|()| key(&first, json!({"max_budget": 0.003})));
+    for key in [&poor, &other] {
+        assert_eq!(answered(&[holder(&first, key)], 5), 3);
+    }
+    eventually("the ledger has it", || written(&database) == 6);
+    let [client, heard] = [&poor, &other].map(|key| holder(&second, key));
+    assert!(!has_money(&heard));
+    made(&second, &format!("/key/{poor}/reset_spend"), json!({"reset_to": 0}));
+    assert_eq!(answered(std::slice::from_ref(&client), 5), 3);
+    // It hears of both in their order.
+    made(&first, &format!("/key/{other}/reset_spend"), json!({"reset_to": 0}));
+    eventually("the later one is heard of", || has_money(&heard));
+    assert!(!has_money(&client));
 }
 
 /// A gateway whose first choice has a budget: for who pays, and for who finds out.

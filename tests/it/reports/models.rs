@@ -60,6 +60,23 @@ fn deployments_come_change_and_go_while_the_gateway_runs() {
     let shown = format!("{made} {all} {groups} {}", told(&client, "/audit"));
     assert!(!shown.contains(PROVIDERS_KEY) && !shown.contains("sealed"), "{shown}");
 
+    let path = format!("/spend/logs?request_id={}", client.chat("new", "hi").request_id());
+    let row = eventually_some("the request's row", || told(&client, &path).get(0).cloned());
+    let address = format!("{}?code=of-the-provider", upstream.api_base());
+    assert_eq!(
+        (&row["model_id"], &row["api_base"]),
+        (&json!("of-the-database"), &json!(upstream.api_base()))
+    );
+    let moved =
+        json!({"model_info": {"id": "of-the-database"}, "litellm_params": {"api_base": address}});
+    done(&client, "/model/update", &moved);
+    assert_eq!(told(&client, &path)[0]["api_base"], upstream.api_base(), "without its secret");
+    let key = done(&client, "/key/generate", &json!({}))["key"].as_str().unwrap().to_owned();
+    let holder = gateway.client().with_key(Some(&key));
+    let path_of_key = format!("/spend/logs?request_id={}", holder.chat("new", "hi").request_id());
+    let row = eventually_some("the key's row", || told(&holder, &path_of_key).get(0).cloned());
+    assert_eq!(row["api_base"], "", "how a model is called is the operators' business");
+
     let change = json!({"model_info": {"id": "of-the-database", "team": null},
                         "litellm_params": {"rpm": null, "weight": 2}, "model_name": "newer"});
     done(&client, "/model/update", &change);
@@ -76,7 +93,8 @@ fn deployments_come_change_and_go_while_the_gateway_runs() {
 
     done(&client, "/model/delete", &json!({"id": "of-the-database"}));
     assert_eq!(client.chat("newer", "hi").status, 404);
-    assert_eq!(told(&client, "/audit?table_name=LiteLLM_ProxyModelTable")["total"], 3);
+    assert_eq!(told(&client, &path)[0]["api_base"], "", "nobody knows any more");
+    assert_eq!(told(&client, "/audit?table_name=LiteLLM_ProxyModelTable")["total"], 4);
 }
 
 #[test]

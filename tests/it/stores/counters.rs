@@ -274,7 +274,7 @@ async fn what_an_operator_resets_is_forgotten_in_every_period() {
     // Another gateway, which has met none of them.
     let second = Shared::on(&server, SOON).await;
     let asked = due(&server, &shared, &ever).await;
-    second.redis.forget(&ever.scope);
+    second.redis.forget(&ever.scope, 7);
     second.until("it is told", |redis| redis.waiting() == 0).await;
     assert_eq!(shared.sum(&ever).await, None);
     assert_eq!(shared.redis.sums(&[(daily.key(), None)]).await.unwrap(), [None]);
@@ -282,6 +282,15 @@ async fn what_an_operator_resets_is_forgotten_in_every_period() {
     shared.learn(vec![ever.key()], 0.5).await;
     correct(&shared, asked.mark, &ever, 3.0, Some(asked.mark.at_ms)).await;
     assert_eq!(shared.sum(&ever).await, Some(usd(0.5)), "an answer from before");
+
+    // The first gateway hears of the same change later. What was spent since is in no ledger yet.
+    shared.pays(&Claims::new(vec![ever.clone()]), 2.0).await;
+    shared.redis.forget(&ever.scope, 7);
+    shared.until("it is told", |redis| redis.waiting() == 0).await;
+    assert_eq!(shared.sum(&ever).await, Some(usd(2.5)), "it counts once");
+    shared.redis.forget(&ever.scope, 8);
+    shared.until("it is told", |redis| redis.waiting() == 0).await;
+    assert_eq!(shared.sum(&ever).await, None, "another change");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

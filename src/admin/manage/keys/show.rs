@@ -6,11 +6,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use http::Uri;
 use serde_json::{Map, Value, json};
 
-use super::super::page::Page;
-use super::super::{Desk, Operator};
+use super::super::{Desk, Operator, Page, Parameters};
 use super::{all_shown, hash_of, one_shown, sees};
 use crate::admin::fault::Fault;
 use crate::admin::form::Form;
@@ -24,9 +22,9 @@ const KEYS_MAX: usize = 1_000;
 pub(super) async fn info(
     State(desk): State<Arc<Desk>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let named = Form::of_query(uri.query()).name("key")?.value();
+    let named = form.name("key")?.value();
     let own = operator.key_hash();
     let Some(named) = named.or_else(|| own.map(str::to_owned)) else {
         return Err(Fault::absent("key", "Key not found in database".to_owned()));
@@ -54,9 +52,7 @@ pub(super) async fn infos(
     operator: Operator,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let Some(named) = form.texts("keys")?.value() else {
-        return Err(Fault::shape("keys", "keys is required".to_owned()));
-    };
+    let named = form.required_texts("keys")?;
     let mut keys = Vec::new();
     for named in named.iter().take(KEYS_MAX) {
         let hash = hash_of(named);
@@ -138,10 +134,9 @@ async fn filters(desk: &Desk, operator: &Operator, form: &Form) -> Result<Vec<Fi
 pub(super) async fn list(
     State(desk): State<Arc<Desk>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
-    let page = Page::read(&form, "size", 10)?;
+    let page = Page::read(&form, "size", (10, 100))?;
     let order = order(&form)?;
     if let Some(status) = form.name("status")?.value() {
         let message = format!("status={status} is not supported: only keys that exist are kept");
@@ -194,7 +189,7 @@ async fn page_of(
     let mut keys: Vec<Key> = found.into_values().collect();
     keys.sort_by(|one, other| compare(order, one, other));
     let total = keys.len() as u64;
-    Ok((page.cut(keys), total))
+    Ok((page.cut(keys).collect(), total))
 }
 
 /// The order of a list; newest first where nobody says another.
@@ -242,10 +237,9 @@ fn compare(order: Order, one: &Key, other: &Key) -> Ordering {
 pub(super) async fn aliases(
     State(desk): State<Arc<Desk>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
-    let page = Page::read(&form, "size", 50)?;
+    let page = Page::read(&form, "size", (50, 100))?;
     let search = form.name("search")?.value().map(|text| text.to_lowercase());
     let mut aliases = std::collections::BTreeSet::new();
     let fits = |key: &Key| {
@@ -260,7 +254,7 @@ pub(super) async fn aliases(
     }
     let total = aliases.len() as u64;
     Ok(Json(json!({
-        "aliases": page.cut(aliases.into_iter().collect()),
+        "aliases": page.cut(aliases).collect::<Vec<_>>(),
         "total_count": total,
         "current_page": page.number,
         "total_pages": page.pages(total),

@@ -18,7 +18,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use http::Uri;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -27,7 +26,7 @@ use self::places::{deployments, savings, variants};
 use self::series::{Strips, series};
 use self::steps::Steps;
 use super::super::fault::Fault;
-use super::super::form::Form;
+use super::super::form::{Form, Parameters};
 use super::super::gate::Operator;
 use super::super::reports::{Part, hash_of};
 use super::Ui;
@@ -53,12 +52,9 @@ struct Asked {
 pub(super) async fn overview(
     State(ui): State<Arc<Ui>>,
     operator: Operator,
-    uri: Uri,
+    Parameters(form): Parameters,
 ) -> Result<Json<Value>, Fault> {
-    let form = Form::of_query(uri.query());
-    let text = |name: &str| -> Result<Option<String>, Fault> {
-        Ok(form.text(name)?.value().filter(|text| !text.is_empty()))
-    };
+    let text = |name| form.filled(name);
     let asked = Asked {
         span: span(&form)?,
         group: text("group")?,
@@ -117,9 +113,7 @@ pub(super) fn span(form: &Form) -> Result<Span, Fault> {
 
 /// Whose traffic is asked for.
 pub(super) fn part(form: &Form) -> Result<Part, Fault> {
-    let text = |name: &str| -> Result<Option<String>, Fault> {
-        Ok(form.text(name)?.value().filter(|text| !text.is_empty()))
-    };
+    let text = |name| form.filled(name);
     Ok(Part {
         key: text("key")?.map(|key| hash_of(&key)),
         user: text("user")?,

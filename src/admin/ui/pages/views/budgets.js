@@ -57,7 +57,7 @@ export function Budgets({ session, query, change }) {
         done('Budget saved.');
       })}
       left=${may && html`<${Actions} done=${done} actions=${[
-        { name: 'Delete', danger: true, question: `Delete ${record.budget_id}?`, text: 'Keys, users and teams that share it have its bounds no longer.', told: 'Budget deleted.', work: () => post('/budget/delete', { id: record.budget_id }) },
+        { name: 'Delete', danger: true, question: `Delete ${record.budget_id}?`, text: 'It is kept if anybody still shares it.', told: 'Budget deleted.', work: () => post('/budget/delete', { id: record.budget_id }) },
       ]} />`}>
       <dl class="facts">
         ${record.budget_reset_at && html`<dt>Starts anew</dt><dd>${when(record.budget_reset_at)} (${relative(record.budget_reset_at)})</dd>`}

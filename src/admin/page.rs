@@ -1,6 +1,7 @@
 //! Pages of lists.
 
-use super::{Fault, Form};
+use super::fault::Fault;
+use super::form::Form;
 
 /// Which part of a list is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,24 +11,25 @@ pub(super) struct Page {
     pub(super) size: u64,
 }
 
-/// The most on one page.
-const SIZE_MAX: u64 = 100;
 /// Pages beyond it are empty anyway.
-const NUMBER_MAX: u64 = 1_000_000_000;
+const NUMBER_MAX: u64 = 1_000_000;
 
 impl Page {
-    /// Reads `page`, and the size by one of its names.
-    pub(super) fn read(form: &Form, size: &str, default: u64) -> Result<Self, Fault> {
-        let number = form.count("page")?.value().unwrap_or(1);
-        if number == 0 || number > NUMBER_MAX {
-            return Err(Fault::shape("page", "page must be 1 or greater".to_owned()));
-        }
-        let written = form.count(size)?.value().unwrap_or(default);
-        if written == 0 || written > SIZE_MAX {
-            let message = format!("{size} must be between 1 and {SIZE_MAX}");
-            return Err(Fault::shape(size, message));
-        }
-        Ok(Self { number, size: written })
+    /// Reads `page`, and the size by one of its names: its default, and the most of it.
+    pub(super) fn read(
+        form: &Form,
+        size: &str,
+        (default, most): (u64, u64),
+    ) -> Result<Self, Fault> {
+        let within = |name: &str, default: u64, most: u64| {
+            let written = form.count(name)?.value().unwrap_or(default);
+            let message = || format!("{name} must be between 1 and {most}");
+            match (1..=most).contains(&written) {
+                true => Ok(written),
+                false => Err(Fault::shape(name, message())),
+            }
+        };
+        Ok(Self { number: within("page", 1, NUMBER_MAX)?, size: within(size, default, most)? })
     }
 
     /// How many come before it.
@@ -41,10 +43,10 @@ impl Page {
     }
 
     /// Cuts the page out of a whole list.
-    pub(super) fn cut<T>(self, list: Vec<T>) -> Vec<T> {
+    pub(super) fn cut<T>(self, list: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
         let skip = usize::try_from(self.skip()).unwrap_or(usize::MAX);
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
-        list.into_iter().skip(skip).take(size).collect()
+        list.into_iter().skip(skip).take(size)
     }
 }
 
@@ -53,7 +55,7 @@ mod tests {
     use super::*;
 
     fn page(query: &str) -> Result<Page, Fault> {
-        Page::read(&Form::of_query(Some(query)), "size", 10)
+        Page::read(&Form::of_query(Some(query)), "size", (10, 100))
     }
 
     #[test]
@@ -61,7 +63,7 @@ mod tests {
         assert_eq!(page("").map(Page::skip), Ok(0));
         let second = page("page=2&size=3").unwrap();
         assert_eq!((second.skip(), second.pages(7)), (3, 3));
-        assert_eq!(second.cut((0..7).collect()), [3, 4, 5]);
+        assert_eq!(second.cut(0..7).collect::<Vec<_>>(), [3, 4, 5]);
         for (wrong, field) in
             [("page=0", "page"), ("size=0", "size"), ("size=101", "size"), ("page=x", "page")]
         {

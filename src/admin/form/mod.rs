@@ -4,8 +4,11 @@
 //! third alone. Names that nobody asks for are tolerated, as LiteLLM tolerates them, but for those
 //! whose loss would open what its sender means to close ([`REFUSED`]).
 
-use axum::extract::{FromRequest, Request};
+use std::convert::Infallible;
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
+use http::request::Parts;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -227,10 +230,14 @@ impl Form {
         })
     }
 
+    /// A text that asks for something: an empty one asks for nothing.
+    pub(super) fn filled(&self, name: &str) -> Result<Option<String>, Fault> {
+        Ok(self.text(name)?.value().filter(|text| !text.is_empty()))
+    }
+
     /// A name that must be there.
     pub(super) fn required(&self, name: &str) -> Result<String, Fault> {
-        let missing = || Fault::shape(name, format!("{name} is required"));
-        self.name(name)?.value().ok_or_else(missing)
+        self.name(name)?.value().ok_or_else(|| missing(name))
     }
 
     pub(super) fn flag(&self, name: &str) -> Result<Given<bool>, Fault> {
@@ -323,6 +330,20 @@ impl Form {
         Ok(given)
     }
 
+    /// A list of texts that must be there.
+    pub(super) fn required_texts(&self, name: &str) -> Result<Vec<String>, Fault> {
+        self.texts(name)?.value().ok_or_else(|| missing(name))
+    }
+
+    /// A list that must name somebody: of no one there is nothing to do.
+    pub(super) fn filled_texts(&self, name: &str) -> Result<Vec<String>, Fault> {
+        let texts = self.required_texts(name)?;
+        match texts.is_empty() {
+            true => Err(Fault::shape(name, format!("{name} is empty"))),
+            false => Ok(texts),
+        }
+    }
+
     /// What a type of records reads; `expected` says so in words.
     pub(super) fn typed<T: DeserializeOwned>(
         &self,
@@ -352,6 +373,10 @@ fn unsupported(name: &str) -> Fault {
     Fault::value(name, format!("{name} is not supported: it would be accepted and bound nothing"))
 }
 
+fn missing(name: &str) -> Fault {
+    Fault::shape(name, format!("{name} is required"))
+}
+
 fn wrong(name: &str, expected: &str) -> Fault {
     Fault::shape(name, format!("{name} must be {expected}"))
 }
@@ -372,92 +397,16 @@ impl<S: Send + Sync> FromRequest<S> for Form {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
+/// The fields of a request's query, as a handler takes them.
+pub(super) struct Parameters(pub(super) Form);
 
-    use super::*;
+impl<S: Send + Sync> FromRequestParts<S> for Parameters {
+    type Rejection = Infallible;
 
-    fn form(value: Value) -> Form {
-        Form::of_body(value.to_string().as_bytes()).unwrap()
-    }
-
-    #[test]
-    fn given_null_and_absent_are_told_apart() {
-        let form = form(json!({"max_budget": 1.5, "rpm_limit": null}));
-        let (mut budget, mut rpm, mut tpm) = (None, Some(5), Some(7));
-        form.dollars("max_budget").unwrap().set(&mut budget);
-        form.count("rpm_limit").unwrap().set(&mut rpm);
-        form.count("tpm_limit").unwrap().set(&mut tpm);
-        assert_eq!((budget, rpm, tpm), (Some(1.5), None, Some(7)));
-    }
-
-    #[test]
-    fn numbers_are_read_as_loosely_as_litellm_reads_them() {
-        for (value, count) in [(json!(10), 10), (json!(10.0), 10), (json!("10"), 10)] {
-            assert_eq!(
-                form(json!({"rpm_limit": value})).count("rpm_limit"),
-                Ok(Given::Value(count))
-            );
-        }
-        for (value, status) in [
-            (json!(-1), 400),
-            (json!(1.5), 422),
-            (json!("ten"), 422),
-            (json!([1]), 422),
-            (json!(1e300), 400),
-            (json!(true), 422),
-        ] {
-            let fault = form(json!({"rpm_limit": value})).count("rpm_limit").unwrap_err();
-            assert_eq!(
-                (fault.status, fault.param.as_deref()),
-                (status, Some("rpm_limit")),
-                "{value}"
-            );
-        }
-        for wrong in [json!(-0.01), json!("nan"), json!("inf")] {
-            assert!(form(json!({"max_budget": wrong})).dollars("max_budget").is_err(), "{wrong}");
-        }
-        assert_eq!(form(json!({"max_budget": " "})).dollars("max_budget"), Ok(Given::Null));
-        assert_eq!(form(json!({"max_budget": 1e12})).dollars("max_budget"), Ok(Given::Value(1e12)));
-        assert!(form(json!({"spend": 1e12})).spent("spend").is_err());
-    }
-
-    #[test]
-    fn what_would_be_accepted_and_bound_nothing_is_refused() {
-        let empty = json!({"guardrails": [], "permissions": {}, "budget_limits": null,
-            "auto_rotate": false, "anything": 1});
-        assert!(Form::of_body(empty.to_string().as_bytes()).is_ok());
-        for (name, value) in [("policies", json!(["pii"])), ("auto_rotate", json!(true))] {
-            let fault = Form::of_body(json!({name: value}).to_string().as_bytes()).unwrap_err();
-            assert_eq!((fault.status, fault.param.as_deref()), (400, Some(name)));
-        }
-    }
-
-    #[test]
-    fn what_no_database_keeps_is_refused() {
-        for wrong in ["a\0b".to_owned(), "a".repeat(501)] {
-            let fault = form(json!({"user_id": wrong})).name("user_id").unwrap_err();
-            assert_eq!((fault.status, fault.param.as_deref()), (400, Some("user_id")));
-        }
-        assert!(form(json!({"models": ["a\0"]})).texts("models").is_err());
-        assert!(form(json!({"user_id": "ü".repeat(500)})).name("user_id").is_ok());
-    }
-
-    #[test]
-    fn a_body_is_an_object() {
-        assert!(Form::of_body(b" ").is_ok());
-        assert_eq!(Form::of_body(b"[]").unwrap_err().status, 422);
-        assert_eq!(Form::of_body(b"{").unwrap_err().status, 400);
-    }
-
-    #[test]
-    fn a_query_is_decoded() {
-        let form =
-            Form::of_query(Some("page=2&user_id=a%40b+c&key_alias=&return_full_object=true"));
-        assert_eq!(form.count("page"), Ok(Given::Value(2)));
-        assert_eq!(form.name("user_id"), Ok(Given::Value("a@b c".into())));
-        assert_eq!(form.name("key_alias"), Ok(Given::Null));
-        assert_eq!(form.flag("return_full_object"), Ok(Given::Value(true)));
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self(Form::of_query(parts.uri.query())))
     }
 }
+
+#[cfg(test)]
+mod tests;
