@@ -38,8 +38,8 @@ const PROMPT: &str = "canary-prompt-0715aa";
 const REPLY: &str = "canary-reply-18f3bb";
 
 const SECRETS: [&str; 16] = [
-    MASTER, VIRTUAL, WRONG, OF_FILE, PROVIDER, ADDED, SALT, DATABASE, REDIS, COLLECTOR, HOOK, SLACK,
-    AWS, TARGET, GUARD, BODY,
+    MASTER, VIRTUAL, WRONG, OF_FILE, PROVIDER, ADDED, SALT, DATABASE, REDIS, COLLECTOR, HOOK,
+    SLACK, AWS, TARGET, GUARD, BODY,
 ];
 
 /// All that was written, by where it was.
@@ -53,7 +53,10 @@ impl Written {
 
     /// Head and body, as a client sees them.
     fn reply(&mut self, place: &str, reply: &Reply) {
-        self.add(format!("reply to {place}"), format!("{:?}\n{}", reply.headers, reply.body_text()));
+        self.add(
+            format!("reply to {place}"),
+            format!("{:?}\n{}", reply.headers, reply.body_text()),
+        );
     }
 
     /// Every file below a folder but those that the test has written.
@@ -63,7 +66,9 @@ impl Written {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
                 self.files(&path, own);
-            } else if !own.contains(&&*name) && let Ok(bytes) = fs::read(&path) {
+            } else if !own.contains(&&*name)
+                && let Ok(bytes) = fs::read(&path)
+            {
                 self.add(path.display().to_string(), bytes);
             }
         }
@@ -71,9 +76,13 @@ impl Written {
 
     /// Every table of a database.
     fn tables(&mut self, url: &str) {
-        let tables = postgres::ask(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'");
+        let tables =
+            postgres::ask(url, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'");
         for table in tables.lines().filter(|name| !name.is_empty()) {
-            self.add(format!("table {table}"), postgres::ask(url, &format!("SELECT t::text FROM {table} t")));
+            self.add(
+                format!("table {table}"),
+                postgres::ask(url, &format!("SELECT t::text FROM {table} t")),
+            );
         }
     }
 
@@ -150,9 +159,15 @@ impl Providers {
 }
 
 fn everything(providers: &Providers, redis: &Redis) -> Builder {
-    let of = |upstream: &Upstream| openai(upstream).key(PROVIDER).with("input_cost_per_token: 0.001");
-    let bedrock = Deployment::at("bedrock/anthropic.claude-3-haiku-20240307-v1:0", &providers.failing.url())
-        .with(&format!("aws_access_key_id: AKIA0000\naws_secret_access_key: {AWS}\naws_region_name: eu-west-1"));
+    let of =
+        |upstream: &Upstream| openai(upstream).key(PROVIDER).with("input_cost_per_token: 0.001");
+    let bedrock = Deployment::at(
+        "bedrock/anthropic.claude-3-haiku-20240307-v1:0",
+        &providers.failing.url(),
+    )
+    .with(&format!(
+        "aws_access_key_id: AKIA0000\naws_secret_access_key: {AWS}\naws_region_name: eu-west-1"
+    ));
     gateway::with(group("gpt").deployment(of(&providers.good)))
         .and(group("telling").deployment(of(&providers.telling)))
         .and(group("failing").deployment(of(&providers.failing)))
@@ -218,19 +233,31 @@ fn requests(gateway: &Gateway, written: &mut Written) {
                     ("/v1/messages", json!({"messages": said, "max_tokens": 9})),
                     ("/v1/responses", json!({"input": PROMPT})),
                 ] {
-                    let ask = client.post(path).json(&body).set("model", model).set("stream", stream);
+                    let ask =
+                        client.post(path).json(&body).set("model", model).set("stream", stream);
                     written.reply(path, &ask.send());
                 }
             }
         }
-        written.reply("/own", &client.post("/own/chat/completions").json(&json!({"model": "gpt", "messages": []})).send());
+        written.reply(
+            "/own",
+            &client
+                .post("/own/chat/completions")
+                .json(&json!({"model": "gpt", "messages": []}))
+                .send(),
+        );
         written.reply("/realtime", &client.get("/v1/realtime?model=gpt"));
         // Where keys do not belong.
         written.reply("query", &client.get(&format!("/v1/models?key={VIRTUAL}&api_key={BODY}")));
         let ask = client.ask("gpt", PROMPT).set("guardrails", json!(["far"])).set("api_key", BODY);
         written.reply("body", &ask.set("metadata", json!({"tags": ["a"]})).send());
-        written.reply("broken", &client.post("/v1/chat/completions").bytes(format!("{{\"{PROMPT}")).send());
-        let cookie = client.request(Method::GET, "/key/list").header("cookie", &format!("tollgate_session={BODY}"));
+        written.reply(
+            "broken",
+            &client.post("/v1/chat/completions").bytes(format!("{{\"{PROMPT}")).send(),
+        );
+        let cookie = client
+            .request(Method::GET, "/key/list")
+            .header("cookie", &format!("tollgate_session={BODY}"));
         written.reply("cookie", &cookie.send());
     }
 }
@@ -275,11 +302,18 @@ fn secrets_stand_nowhere_in_what_is_written() {
         let key = json!({"key": VIRTUAL, "key_alias": "v", "user_id": "ada", "max_budget": 0.02, "soft_budget": 0.001});
         assert_eq!(client.post("/key/generate").json(&key).send().status, 200);
         let params = json!({"model": "openai/gpt-4o", "api_base": providers.good.api_base(), "api_key": ADDED});
-        let added = client.post("/model/new").json(&json!({"model_name": "added", "litellm_params": params}));
+        let added = client
+            .post("/model/new")
+            .json(&json!({"model_name": "added", "litellm_params": params}));
         let added = added.send();
         assert_eq!(added.status, 200, "{}", added.body_text());
         written.reply("/model/new", &added);
-        let session = client.clone().with_key(None).post("/ui/api/session").json(&json!({"key": MASTER})).send();
+        let session = client
+            .clone()
+            .with_key(None)
+            .post("/ui/api/session")
+            .json(&json!({"key": MASTER}))
+            .send();
         let cookie = session.header("set-cookie").split(';').next().unwrap().to_owned();
         let cookie = cookie.split_once('=').unwrap().1.to_owned();
         assert!(cookie.len() > 20, "{cookie}");
@@ -288,7 +322,8 @@ fn secrets_stand_nowhere_in_what_is_written() {
         pages(&gateway, &mut written);
         // A file that is wrong, with a secret where it is wrong.
         let good = fs::read_to_string(gateway.config_path()).unwrap();
-        let bad = good.replace("json_logs: true", &format!("json_logs: perhaps\n  master_kye: {BODY}"));
+        let bad =
+            good.replace("json_logs: true", &format!("json_logs: perhaps\n  master_kye: {BODY}"));
         fs::write(gateway.config_path(), bad).unwrap();
         written.reply("/config/reload", &client.post("/config/reload").send());
         gateway.signal("HUP");

@@ -33,7 +33,9 @@ fn kept(provider: &Upstream) -> Builder {
 }
 
 fn guardrail(params: &str) -> String {
-    format!("guardrails:\n- {{guardrail_name: g, litellm_params: {{default_on: true, {params}}}}}\n")
+    format!(
+        "guardrails:\n- {{guardrail_name: g, litellm_params: {{default_on: true, {params}}}}}\n"
+    )
 }
 
 /// The attributes of the request's own spans by now, each as one text.
@@ -41,7 +43,9 @@ fn spans(collector: &Upstream) -> Vec<Value> {
     let mut spans = Vec::new();
     for request in collector.requests() {
         let sent = otlp::Request::decode(request.body.clone()).unwrap();
-        for span in sent.resource_spans.into_iter().flat_map(|it| it.scope_spans).flat_map(|it| it.spans) {
+        for span in
+            sent.resource_spans.into_iter().flat_map(|it| it.scope_spans).flat_map(|it| it.spans)
+        {
             if span.kind != i32::from(otlp::SpanKind::Server) {
                 continue;
             }
@@ -286,9 +290,8 @@ fn a_request_a_key_or_a_team_may_keep_it_to_itself() {
     let team = made("/team/new", json!({"metadata": silent}));
     let member = made("/key/generate", json!({"team_id": team["team_id"]}));
     let ask = || client.ask("gpt", "the quiet plan");
-    let by = |key: &Value| {
-        client.clone().with_key(key["key"].as_str()).ask("gpt", "the quiet plan")
-    };
+    let by =
+        |key: &Value| client.clone().with_key(key["key"].as_str()).ask("gpt", "the quiet plan");
     let quiet = [
         ask().set("no-log", true),
         ask().set("turn_off_message_logging", true),
@@ -302,7 +305,10 @@ fn a_request_a_key_or_a_team_may_keep_it_to_itself() {
     // What comes behind them is told: nothing is still on its way.
     let loud = ask().set("no-log", false).header("litellm-enable-message-redaction", "false");
     let loud = loud.send();
-    assert_eq!(said(&gateway, loud.request_id())["response"]["choices"][0]["message"]["content"], "hello");
+    assert_eq!(
+        said(&gateway, loud.request_id())["response"]["choices"][0]["message"]["content"],
+        "hello"
+    );
     let span = span_of(&collector, loud.request_id());
     assert!(span.to_string().contains("the quiet plan"), "{span}");
     for (at, id) in ids.iter().enumerate() {
