@@ -139,8 +139,20 @@ pub trait Remote: Send + Sync {
     /// How many there were; `None` if the place did not answer.
     async fn delete(&self, names: &[String]) -> Option<u64>;
 
-    /// Removes all entries, and nothing else that is kept there.
+    /// Removes all entries and their questions, and nothing else that is kept there. Entries are counted.
     async fn flush(&self) -> Option<u64>;
+
+    /// Whether it compares vectors itself. If not, that is done here.
+    async fn compares(&self) -> bool;
+
+    /// Lets a reply be found by its question for so long; whether it will be.
+    async fn mark(&self, mark: &Mark, name: &str, ttl: Duration) -> bool;
+
+    /// The nearest question of a group.
+    async fn nearest(&self, mark: &Mark) -> Option<Nearest>;
+
+    /// Forgets a question whose reply is gone.
+    async fn unmark(&self, mark: &Mark, name: &str);
 
     async fn ping(&self) -> bool;
 
@@ -278,6 +290,12 @@ impl Replies {
     #[must_use]
     pub fn remote(&self) -> Option<&Arc<dyn Remote>> {
         self.remote.as_ref()
+    }
+
+    /// Who compares vectors for a place; `None`: this process does ([`Meanings`]).
+    pub async fn comparer(&self, place: Place) -> Option<&Arc<dyn Remote>> {
+        let remote = self.remote.as_ref().filter(|_| place == Place::Redis)?;
+        remote.compares().await.then_some(remote)
     }
 
     /// Who waits for what.

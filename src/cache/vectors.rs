@@ -59,6 +59,12 @@ impl Vector {
         self.0.len()
     }
 
+    /// Its numbers one after the other, the least byte of each first.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.iter().flat_map(|number| number.to_le_bytes()).collect()
+    }
+
     fn bytes(&self) -> usize {
         self.0.len() * size_of::<f32>()
     }

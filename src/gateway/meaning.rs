@@ -139,7 +139,7 @@ pub(super) async fn seek(
     let mut best = None;
     for _ in 0..CANDIDATES_MAX {
         let now_ms = milliseconds(SystemTime::now());
-        let Some(near) = nearest(replies, &mark, now_ms, wanted.max_age).await else { break };
+        let Some(near) = nearest(replies, wanted, &mark, now_ms).await else { break };
         let similarity = *best.get_or_insert(near.similarity);
         if !is_near(meaning, near.similarity) {
             break;
@@ -149,8 +149,15 @@ pub(super) async fn seek(
             replies.meanings().is_twin(&meaning.model, wanted.name, near.clone());
             return Sought::Found(Found { entry, near });
         }
-        replies.meanings().index.forget(&mark.group, &near.name);
+        if wanted.max_age.is_some() {
+            // It may be there, and too old for this request.
+            break;
+        }
         tracing::trace!(similarity, "the reply to a near question is gone");
+        match replies.comparer(wanted.place).await {
+            Some(remote) => remote.unmark(&mark, &near.name).await,
+            None => replies.meanings().index.forget(&mark.group, &near.name),
+        }
     }
     Sought::Nothing { nearest: best, mark: Some(mark) }
 }
@@ -213,25 +220,44 @@ impl Later {
 
 impl Marking {
     /// Lets a reply that is kept be found by its question.
-    pub(super) fn set(self, gateway: &Gateway, name: &Arc<str>, (made_ms, expires_ms): (u64, u64)) {
+    pub(super) async fn set(self, gateway: &Gateway, kept: At) {
         let replies = Arc::clone(&gateway.replies);
         match self {
-            Self::Known(mark) => replies.meanings().index.add(mark, name, made_ms, expires_ms),
+            Self::Known(mark) => kept.mark(&replies, mark).await,
             Self::Later(later) => {
                 let may_ask = replies.meanings().reach.may_ask(milliseconds(SystemTime::now()));
                 let Some(room) = LATER.try_acquire().ok().filter(|_| may_ask) else {
                     gateway.metrics.embedding_left_out();
                     return;
                 };
-                let name = Arc::clone(name);
                 tokio::spawn(async move {
                     if let Some(mark) = later.mark().await {
-                        replies.meanings().index.add(mark, &name, made_ms, expires_ms);
+                        kept.mark(&replies, mark).await;
                     }
                     drop(room);
                 });
             }
         }
+    }
+}
+
+/// Where a reply is kept, and from when until when.
+pub(super) struct At {
+    pub place: Place,
+    pub name: Arc<str>,
+    pub made_ms: u64,
+    pub expires_ms: u64,
+}
+
+impl At {
+    async fn mark(&self, replies: &Replies, mark: Mark) {
+        let Self { place, name, made_ms, expires_ms } = self;
+        let Some(remote) = replies.comparer(*place).await else {
+            return replies.meanings().index.add(mark, name, *made_ms, *expires_ms);
+        };
+        let ttl = Duration::from_millis(expires_ms.saturating_sub(*made_ms));
+        // If it cannot be, the reply is found by its name.
+        remote.mark(&mark, name, ttl).await;
     }
 }
 
@@ -249,10 +275,14 @@ const fn is_the_questions_fault(class: FailureClass) -> bool {
 
 async fn nearest(
     replies: &Arc<Replies>,
+    wanted: &Wanted<'_>,
     mark: &Mark,
     now_ms: u64,
-    max_age: Option<Duration>,
 ) -> Option<Nearest> {
+    if let Some(remote) = replies.comparer(wanted.place).await {
+        return remote.nearest(mark).await;
+    }
+    let max_age = wanted.max_age;
     let index = &replies.meanings().index;
     if index.rows_of(&mark.group) * mark.vector.dimensions() <= NUMBERS_HERE {
         return index.nearest(mark, now_ms, max_age);

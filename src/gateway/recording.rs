@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
 
 use super::Gateway;
 use super::cached::milliseconds;
 use super::ctx::RequestCtx;
-use super::meaning::Marking;
+use super::meaning::{At, Marking};
 use crate::cache::{ENTRY_BYTES_MAX, Entry, Kept, Landing, Lead, Maker, Place};
 use crate::usage::Usage;
 use crate::wire::replay::{self, Form, Recorded};
@@ -123,7 +124,8 @@ impl RequestCtx {
             expires_ms: made_ms.saturating_add(lives_ms),
         };
         let replies = Arc::clone(&gateway.replies);
-        let times = (entry.made_ms, entry.expires_ms);
+        let (made_ms, expires_ms) = (entry.made_ms, entry.expires_ms);
+        let at = At { place, name: Arc::clone(&name), made_ms, expires_ms };
         let land = |is_kept: bool| {
             if let Some(lead) = lead {
                 lead.land(if is_kept { Landing::Kept } else { Landing::Unkept });
@@ -133,7 +135,8 @@ impl RequestCtx {
             Place::Memory => {
                 let is_kept = replies.keep_here(&name, entry);
                 if let Some(marking) = marking.filter(|_| is_kept) {
-                    marking.set(gateway, &name, times);
+                    // In memory nothing is waited for: whoever has the reply finds it by its meaning.
+                    marking.set(gateway, at).now_or_never();
                 }
                 land(is_kept);
             }
@@ -142,10 +145,10 @@ impl RequestCtx {
                 let marking = marking.map(|marking| (marking, gateway.clone()));
                 tokio::spawn(async move {
                     let is_kept = replies.keep_elsewhere(&name, &entry).await;
-                    if let Some((marking, gateway)) = marking.filter(|_| is_kept) {
-                        marking.set(&gateway, &name, times);
-                    }
                     land(is_kept);
+                    if let Some((marking, gateway)) = marking.filter(|_| is_kept) {
+                        marking.set(&gateway, at).await;
+                    }
                 });
             }
         }

@@ -306,7 +306,7 @@ pub(crate) const CACHE_PARAMS: Table = Table {
         later("qdrant_semantic_cache_vector_size", NO_QDRANT),
         ignored(
             "redis_semantic_cache_index_name",
-            "vectors are kept in the memory of each gateway, replies in Redis",
+            "the index is named after the `namespace`",
         ),
         later("s3_bucket_name", TWO_PLACES),
         later("s3_region_name", TWO_PLACES),

@@ -5,18 +5,19 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::harness::redis::Redis;
+use crate::harness::searching::Searching;
 use crate::spend::Books;
 
 /// A hundred-thousandth of a dollar for a token of a question.
 const VECTOR_PRICE: &str = "input_cost_per_token: 0.00001";
 
 /// Whether somebody asks for the vector of a text with this in it.
-fn about(what: &'static str) -> impl Fn(&tollgate::mock::Recorded) -> bool + Send + Sync + 'static {
+fn about(what: &'static str) -> impl Fn(&Recorded) -> bool + Send + Sync + 'static {
     move |request| request.json()["input"].as_str().is_some_and(|text| text.contains(what))
 }
 
 /// A reply with this vector.
-fn direction(x: f64, y: f64) -> tollgate::mock::Reply {
+fn direction(x: f64, y: f64) -> mock::Reply {
     json(
         &json!({"object": "list", "model": "bge", "usage": {"prompt_tokens": 4, "total_tokens": 4},
         "data": [{"object": "embedding", "index": 0, "embedding": [x, y]}]}),
@@ -373,21 +374,53 @@ fn a_reload_changes_how_near_is_near() {
     eventually("it is too far now", || told(client.ask("gpt", NEAR)).0 == "MISS");
 }
 
+/// A gateway whose replies are in the Redis at this port.
+fn sharing(provider: &Upstream, vectors: &Upstream, port: u16) -> Gateway {
+    let place = format!(
+        ", semantic_cache_timeout: 20, host: 127.0.0.1, port: {port}, socket_timeout: 3, \
+         namespace: test"
+    );
+    let gateway = builder(provider, vectors, "redis-semantic", &place).start();
+    eventually("Redis is found", || gateway.get("/health").json()["limits"]["counted"] == "shared");
+    gateway
+}
+
 #[test]
-fn replies_in_redis_are_found_by_the_vectors_of_each_gateway() {
+fn gateways_share_what_redis_compares() {
+    let (provider, vectors, search) = (changing(), vectors(), Searching::start());
+    let [one, other] = [(); 2].map(|()| sharing(&provider, &vectors, search.port()));
+    assert_eq!(told(one.client().ask("gpt", FIRST)), pair("MISS", "one"));
+    let hashes = || search.redis.ask("KEYS test:tollgate:vector:2:*").matches("vector:2:").count();
+    eventually("it is marked", || hashes() == 1);
+    let near = other.client().ask("gpt", NEAR).send();
+    assert_eq!((near.header("x-tollgate-cache"), near.text().as_str()), ("HIT", "one"));
+    assert_eq!(near.header("x-litellm-semantic-similarity"), "0.9600");
+    assert_eq!(told(other.client().ask("gpt", FAR)), pair("MISS", "two"));
+    let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]);
+    assert_eq!(told(one.client().ask("gpt", NEAR).set("tools", tools)), pair("MISS", "three"));
+    assert_eq!(metric(&one, "tollgate_cache_vectors", ""), 0.0, "nothing is compared here");
+    assert_eq!(search.indexes(), ["test:tollgate:vectors:2"], "made once");
+    assert!(search.searched() >= 3, "{}", search.searched());
+    one.wait_for_message("Redis compares the vectors of the cache");
+
+    // A reply that is gone is no hit, and its question goes with it.
+    let name = near.header("x-litellm-cache-key").to_owned();
+    eventually("all are marked", || hashes() == 3);
+    assert_eq!(
+        one.client().post("/cache/delete").json(&json!({"keys": [name]})).send().status,
+        200
+    );
+    assert_eq!(told(other.client().ask("gpt", "And France's capital?")).0, "MISS");
+    eventually("one has gone and one has come", || hashes() == 3);
+    let flushed = one.client().post("/cache/flushall").send();
+    assert_eq!(flushed.status, 200, "{flushed:?}");
+    assert_eq!(hashes(), 0);
+}
+
+#[test]
+fn without_a_vector_search_in_redis_each_gateway_compares_by_itself() {
     let (provider, vectors, redis) = (changing(), vectors(), Redis::start());
-    let start = || {
-        let place = format!(
-            ", semantic_cache_timeout: 20, host: 127.0.0.1, port: {}, socket_timeout: 3",
-            redis.port()
-        );
-        let gateway = builder(&provider, &vectors, "redis-semantic", &place).start();
-        eventually("Redis is found", || {
-            gateway.get("/health").json()["limits"]["counted"] == "shared"
-        });
-        gateway
-    };
-    let (one, other) = (start(), start());
+    let [one, other] = [(); 2].map(|()| sharing(&provider, &vectors, redis.port()));
     assert_eq!(told(one.client().ask("gpt", FIRST)), pair("MISS", "one"));
     eventually("its vector is there", || metric(&one, "tollgate_cache_vectors", "") == 1.0);
     assert_eq!(told(one.client().ask("gpt", NEAR)), pair("HIT", "one"));
