@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::harness::raw;
 use crate::harness::redis::Redis;
 use crate::harness::searching::Searching;
 use crate::spend::Books;
@@ -261,7 +262,7 @@ fn a_vector_is_paid_by_the_gateway_and_a_hit_by_nobody() {
     assert_eq!(metric(&gateway, "litellm_cache_hits_metric_total", labels), 1.0);
     assert_eq!(metric(&gateway, "tollgate_cache_semantic_hits_total", labels), 1.0);
     assert_eq!(metric(&gateway, "tollgate_cache_embeddings_total", "success"), 2.0);
-    let logs = gateway.client().get(&format!("/spend/logs?request_id={}", near.request_id()));
+    let logs = gateway.client().get(&format!("/spend/logs?request_id={}", row.request_id));
     assert!(logs.body_text().contains("\"semantic_similarity\":0.96"), "{}", logs.body_text());
 }
 
@@ -321,7 +322,14 @@ fn a_client_that_leaves_while_its_vector_is_made_leaves_at_once() {
     let vectors =
         upstream::openai().replies(direction(1.0, 0.0).stall_after(Point::Bytes(3))).start();
     let gateway = semantic(&provider, &vectors, "");
-    let leaving = gateway.client().own_connections().ask("gpt", FIRST).open();
+    let body =
+        json!({"model": "gpt", "messages": [{"role": "user", "content": FIRST}]}).to_string();
+    let mut leaving = raw::connect(&gateway);
+    leaving.send(format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {MASTER}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    ));
     assert!(vectors.wait_for_stall(patience()));
     drop(leaving);
     eventually("it is noticed", || metric(&gateway, "litellm_in_flight_requests", "") == 0.0);

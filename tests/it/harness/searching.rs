@@ -31,11 +31,14 @@ enum Value {
 impl Value {
     fn texts(&self) -> Vec<&[u8]> {
         let Self::List(list) = self else { return Vec::new() };
-        let text = |value| match value {
-            Self::Text(text) => Some(text.as_slice()),
+        list.iter().filter_map(Self::text).collect()
+    }
+
+    fn text(&self) -> Option<&[u8]> {
+        match self {
+            Self::Text(text) => Some(text),
             Self::List(_) | Self::Other => None,
-        };
-        list.iter().filter_map(text).collect()
+        }
     }
 }
 
