@@ -13,7 +13,9 @@ use bytes::Bytes;
 use divan::Bencher;
 use futures::FutureExt;
 use serde_json::json;
-use tollgate::cache::{Entry, Joined, Kept, Landing, Place, Question, Replies, Scope, Tenant};
+use tollgate::cache::{
+    Entry, Index, Joined, Kept, Landing, Mark, Place, Question, Replies, Scope, Tenant, Vector,
+};
 use tollgate::money::Usd;
 use tollgate::usage::Usage;
 use tollgate::wire::json::Object;
@@ -31,7 +33,7 @@ fn main() {
 fn request(bytes: usize) -> Bytes {
     let turn = "What is the weather like in Paris, and what will it be tomorrow? ";
     let count = bytes / (turn.len() + 40);
-    let messages: Vec<_> = (0..count.max(1))
+    let messages: Vec<_> = (0..count.max(1) | 1)
         .map(|number| {
             let role = if number % 2 == 0 { "user" } else { "assistant" };
             json!({"role": role, "content": format!("{number} {turn}")})
@@ -91,6 +93,37 @@ fn hit(bencher: Bencher<'_, '_>) {
             Kept::Events { events, end, .. } => [&events[..], &end[..]].concat(),
             Kept::Whole(body) => body.to_vec(),
         }
+    });
+}
+
+/// What is added to the wait for a vector: all of so many questions are compared with one.
+#[divan::bench(args = [100, 1_000, 10_000])]
+fn nearest(bencher: Bencher<'_, '_>, questions: usize) {
+    const NUMBERS: usize = 1_536;
+    let mark = |seed: usize| {
+        let mut random = fastrand::Rng::with_seed(seed as u64);
+        let numbers = (0..NUMBERS).map(|_| random.f32() - 0.5).collect();
+        Some(Mark { group: "g".into(), vector: Vector::of(numbers)? })
+    };
+    let index = Index::new(u64::MAX);
+    for seed in 0..questions {
+        let Some(mark) = mark(seed) else { return };
+        index.add(mark, &seed.to_string().into(), NOW_MS, u64::MAX);
+    }
+    let Some(asked) = mark(questions + 1) else { return };
+    bencher.bench(|| index.nearest(black_box(&asked), NOW_MS, None));
+}
+
+/// What a miss adds where replies are found by meaning: the question is taken out of the request, and the
+/// rest has a name of its own.
+#[divan::bench(args = [500, 4_000, 20_000])]
+fn divided(bencher: Bencher<'_, '_>, bytes: usize) {
+    // A turn of the user at the end.
+    let body = request(bytes);
+    let body = Object::parse(body).unwrap_or_else(|_| Object::empty());
+    bencher.bench(|| {
+        let asked = replay::asked(Form::Chat, black_box(&body))?;
+        question(&asked.rest).name(None)
     });
 }
 

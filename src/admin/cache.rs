@@ -22,9 +22,11 @@ pub struct CacheView {
 
 impl CacheView {
     const fn kind(&self) -> &'static str {
-        match self.settings.place {
-            Place::Memory => "local",
-            Place::Redis => "redis",
+        match (self.settings.place, &self.settings.meaning) {
+            (Place::Memory, None) => "local",
+            (Place::Redis, None) => "redis",
+            (Place::Memory, Some(_)) => "local-semantic",
+            (Place::Redis, Some(_)) => "redis-semantic",
         }
     }
 
@@ -36,14 +38,22 @@ impl CacheView {
             Scope::Team => "team",
             Scope::Global => "global",
         };
-        json!({
+        let mut told = json!({
             "type": self.kind(),
             "mode": if *only_on_request { "default_off" } else { "default_on" },
             "ttl": ttl.as_secs_f64(),
             "namespace": namespace,
             "scope": scope,
             "max_size_mb": memory_bytes / (1024 * 1024),
-        })
+        });
+        if let Some(meaning) = &self.settings.meaning {
+            // As it was written, and not as the nearest binary fraction of 64 bits.
+            told["similarity_threshold"] = number(&meaning.threshold.to_string());
+            told["semantic_cache_embedding_model"] = (*meaning.model).into();
+            told["semantic_cache_timeout"] = meaning.timeout.as_secs_f64().into();
+            told["semantic_cache_max_size_mb"] = (meaning.memory_bytes / (1024 * 1024)).into();
+        }
+        told
     }
 }
 
@@ -64,6 +74,11 @@ pub(super) async fn ping(State(shared): State<Arc<Shared>>) -> Result<Json<Value
         "cache_type": view.kind(),
         "litellm_cache_params": view.told(),
     });
+    if view.settings.meaning.is_some() {
+        let (vectors, bytes) = view.replies.meanings().index.stats();
+        answer["vectors"] = vectors.into();
+        answer["vector_bytes"] = bytes.into();
+    }
     match (view.settings.place, view.replies.remote()) {
         (Place::Memory, _) => {
             let (entries, bytes, _) = view.replies.stats();

@@ -6,12 +6,15 @@
 //!
 //! Here stands which requests are the same, what a client may say about it, what is kept of a reply and
 //! for how long. It knows no HTTP and no dialect: a reply is the bytes that a client was sent. Where it
-//! is kept, in this process or elsewhere ([`Remote`]), is the setting of an operator.
+//! is kept, in this process or elsewhere ([`Remote`]), is the setting of an operator. Requests that mean
+//! the same without being the same are found by vectors ([`Meanings`]), which somebody else makes.
 
 mod control;
 mod entry;
 mod flight;
 mod key;
+mod meaning;
+mod vectors;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +29,8 @@ pub use control::{BadControl, Control};
 pub use entry::{Entry, Kept, Maker};
 pub use flight::{Flights, Follow, Joined, Landing, Lead};
 pub use key::{Question, Tenant};
+pub use meaning::{Meaning, Meanings, Reach};
+pub use vectors::{Index, Mark, Nearest, VECTOR_BYTES, Vector};
 
 /// What the replies in memory may take together, where nothing is said.
 pub const MEMORY_BYTES: u64 = 128 * 1024 * 1024;
@@ -35,7 +40,7 @@ pub const ENTRY_BYTES_MAX: usize = 8 * 1024 * 1024;
 const ENTRY_BYTES: usize = 256;
 
 /// What the configuration says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     pub place: Place,
     /// Who gets whose replies.
@@ -50,6 +55,8 @@ pub struct Settings {
     pub kinds: Kinds,
     /// What the replies in memory may take together; looked at when the process starts.
     pub memory_bytes: u64,
+    /// Questions that mean the same are the same; `None`: only those that are.
+    pub meaning: Option<Meaning>,
 }
 
 impl Default for Settings {
@@ -62,6 +69,7 @@ impl Default for Settings {
             only_on_request: false,
             kinds: Kinds::ALL,
             memory_bytes: MEMORY_BYTES,
+            meaning: None,
         }
     }
 }
@@ -131,8 +139,20 @@ pub trait Remote: Send + Sync {
     /// How many there were; `None` if the place did not answer.
     async fn delete(&self, names: &[String]) -> Option<u64>;
 
-    /// Removes all entries, and nothing else that is kept there.
+    /// Removes all entries and their questions, and nothing else that is kept there. Entries are counted.
     async fn flush(&self) -> Option<u64>;
+
+    /// Whether it compares vectors itself. If not, that is done here.
+    async fn compares(&self) -> bool;
+
+    /// Lets a reply be found by its question for so long; whether it will be.
+    async fn mark(&self, mark: &Mark, name: &str, ttl: Duration) -> bool;
+
+    /// The nearest question of a group.
+    async fn nearest(&self, mark: &Mark) -> Option<Nearest>;
+
+    /// Forgets a question whose reply is gone.
+    async fn unmark(&self, mark: &Mark, name: &str);
 
     async fn ping(&self) -> bool;
 
@@ -168,6 +188,7 @@ pub struct Replies {
     memory: Cache<Arc<str>, Arc<Entry>>,
     remote: Option<Arc<dyn Remote>>,
     flights: Flights,
+    meanings: Meanings,
     kept: AtomicU64,
 }
 
@@ -181,12 +202,23 @@ impl Replies {
     /// Nothing is kept yet. The memory takes so many bytes; the least used goes first.
     #[must_use]
     pub fn new(memory_bytes: u64, remote: Option<Arc<dyn Remote>>) -> Self {
+        Self::with_vectors(memory_bytes, VECTOR_BYTES, remote)
+    }
+
+    /// The same, with so much room for vectors.
+    #[must_use]
+    pub fn with_vectors(
+        memory_bytes: u64,
+        vector_bytes: u64,
+        remote: Option<Arc<dyn Remote>>,
+    ) -> Self {
         let weigh = |name: &Arc<str>, entry: &Arc<Entry>| {
             u32::try_from(name.len() + entry.kept.bytes() + ENTRY_BYTES).unwrap_or(u32::MAX)
         };
         let memory =
             Cache::builder().max_capacity(memory_bytes).weigher(weigh).expire_after(ByAge).build();
-        Self { memory, remote, flights: Flights::default(), kept: AtomicU64::new(0) }
+        let meanings = Meanings::new(vector_bytes);
+        Self { memory, remote, flights: Flights::default(), meanings, kept: AtomicU64::new(0) }
     }
 
     /// What is kept under a name and not too old. `now_ms`: milliseconds since 1970; `max_age`: the
@@ -242,6 +274,7 @@ impl Replies {
 
     /// Removes everything; `None` if the place did not answer.
     pub async fn flush(&self, place: Place) -> Option<u64> {
+        self.meanings.clear();
         match (place, &self.remote) {
             (Place::Memory, _) => {
                 let before = self.memory.entry_count();
@@ -259,10 +292,22 @@ impl Replies {
         self.remote.as_ref()
     }
 
+    /// Who compares vectors for a place; `None`: this process does ([`Meanings`]).
+    pub async fn comparer(&self, place: Place) -> Option<&Arc<dyn Remote>> {
+        let remote = self.remote.as_ref().filter(|_| place == Place::Redis)?;
+        remote.compares().await.then_some(remote)
+    }
+
     /// Who waits for what.
     #[must_use]
     pub const fn flights(&self) -> &Flights {
         &self.flights
+    }
+
+    /// What is known of the meaning of questions.
+    #[must_use]
+    pub const fn meanings(&self) -> &Meanings {
+        &self.meanings
     }
 
     /// Entries in memory, their bytes, and how many were ever kept.

@@ -1,33 +1,27 @@
-//! Replies from the cache, between admission and the attempts: what a request is looked up by, how a
-//! hit goes out, and who waits while somebody else asks the same.
+//! Replies from the cache, between admission and the attempts: how a hit goes out, and who waits while
+//! somebody else asks the same. What a request is looked up by is `lookup.rs`'s.
 //!
 //! Who comes here may call the model and has paid for the request in its limits. A hit uses no tokens and
 //! costs nothing. What is kept of a reply that comes from a provider is `recording.rs`'s.
 
-use std::fmt::Write as _;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use pingora_core::protocols::http::HttpTask;
 use pingora_core::{Error, ErrorType};
 use pingora_proxy::Session;
 
 use super::ctx::{Call, RequestCtx, Served};
-use super::error::GatewayError;
 use super::intake::left;
+use super::lookup::{self, Lookup};
+use super::meaning::{self, Found, Marking, Sought};
 use super::recording::Recording;
 use super::{Gateway, guarded, head, relay, reply};
-use crate::cache::{
-    CallKind, Control, Entry, Follow, Joined, Kept, Landing, Lead, Place, Question, Settings,
-    Tenant,
-};
+use crate::cache::{Entry, Follow, Joined, Kept, Landing, Lead, Meaning, Place};
 use crate::catalog::Resolved;
-use crate::dialect::Endpoint;
 use crate::guard::Refusal;
-use crate::keys::Caller;
 use crate::money::Usd;
 use crate::patience::{nap, within};
 use crate::usage::Usage;
@@ -45,7 +39,10 @@ pub(super) enum Cached {
     Off,
     /// It was not looked into.
     Bypass,
-    Miss,
+    Miss {
+        /// The similarity of the nearest question, where that was looked for.
+        nearest: Option<f64>,
+    },
     Hit(Box<Hit>),
 }
 
@@ -56,6 +53,8 @@ pub(super) struct Hit {
     pub name: Arc<str>,
     pub usage: Usage,
     pub cost: Usd,
+    /// How near the question is to the one that was answered; `None`: it is the same.
+    pub similarity: Option<f64>,
 }
 
 impl Cached {
@@ -64,7 +63,7 @@ impl Cached {
         match self {
             Self::Off => None,
             Self::Bypass => Some("BYPASS"),
-            Self::Miss => Some("MISS"),
+            Self::Miss { .. } => Some("MISS"),
             Self::Hit(_) => Some("HIT"),
         }
     }
@@ -72,21 +71,18 @@ impl Cached {
     pub(super) fn hit(&self) -> Option<&Hit> {
         match self {
             Self::Hit(hit) => Some(hit),
-            Self::Off | Self::Bypass | Self::Miss => None,
+            Self::Off | Self::Bypass | Self::Miss { .. } => None,
         }
     }
-}
 
-/// A request that may be answered from the cache, or whose reply may be kept.
-struct Lookup {
-    place: Place,
-    name: Arc<str>,
-    form: Form,
-    resolved: Resolved,
-    reads: bool,
-    keeps: bool,
-    max_age: Option<Duration>,
-    ttl: Duration,
+    /// The similarity of the nearest question, where that was looked for.
+    pub(super) fn similarity(&self) -> Option<f64> {
+        match self {
+            Self::Hit(hit) => hit.similarity,
+            Self::Miss { nearest } => *nearest,
+            Self::Off | Self::Bypass => None,
+        }
+    }
 }
 
 /// How a wait for another request ended.
@@ -109,20 +105,31 @@ pub(super) async fn relay(
     if ctx.snapshot.cache.is_none() {
         return relay::relay(gateway, session, ctx, call).await;
     }
-    let lookup = match look_up(session, ctx, call) {
+    let lookup = match lookup::look_up(session, ctx, call) {
         Ok(lookup) => lookup,
         Err(error) => return reply::write_error(session, ctx, error, None).await,
     };
     if let Some(lookup) = lookup {
         // Boxed, so that a request that goes on to a provider does not carry the state of this.
         let found = Box::pin(answer(gateway, session, ctx, call, &lookup)).await;
-        match found {
-            Found::Answered(written) => return written,
-            Found::Nothing(lead) if lookup.keeps => {
-                let Lookup { place, name, form, ttl, .. } = lookup;
-                ctx.recording = Some(Box::new(Recording::new(place, name, form, ttl, lead)));
+        let lead = match found {
+            Looked::Answered(written) => return written,
+            Looked::Nothing(lead) => lead,
+        };
+        let (lead, marking) = match &lookup.meaning {
+            None => (lead, None),
+            Some(meaning) => {
+                let by_meaning = by_meaning(gateway, session, ctx, call, (&lookup, meaning, lead));
+                match Box::pin(by_meaning).await {
+                    ByMeaning::Answered(written) => return written,
+                    ByMeaning::Nothing(lead, marking) => (lead, marking),
+                }
             }
-            Found::Nothing(_) => {}
+        };
+        if lookup.keeps {
+            let Lookup { place, name, form, ttl, .. } = lookup;
+            let recording = Recording::new(place, name, form, ttl, lead).found_by(marking);
+            ctx.recording = Some(Box::new(recording));
         }
     }
     let relayed = relay::relay(gateway, session, ctx, call).await;
@@ -131,8 +138,8 @@ pub(super) async fn relay(
     relayed
 }
 
-/// What came of looking.
-enum Found {
+/// What came of looking for the same.
+enum Looked {
     Answered(pingora_core::Result<()>),
     /// A provider has to be asked; for others, too, if there is a lead.
     Nothing(Option<Lead>),
@@ -144,7 +151,7 @@ async fn answer(
     ctx: &mut RequestCtx,
     call: &Call,
     lookup: &Lookup,
-) -> Found {
+) -> Looked {
     let replies = &gateway.replies;
     let until = left(call.deadline).min(call.timeout.unwrap_or(FOLLOW_MAX)).min(FOLLOW_MAX);
     let until = Instant::now() + until;
@@ -153,35 +160,88 @@ async fn answer(
         if lookup.reads {
             let now_ms = milliseconds(SystemTime::now());
             let Lookup { place, name, max_age, .. } = lookup;
-            if let Some(entry) = replies.find(*place, name, now_ms, *max_age).await
+            let same = replies.find(*place, name, now_ms, *max_age).await;
+            let found = match (same, &lookup.meaning) {
+                (Some(entry), _) => Some((entry, Arc::clone(name), None)),
+                (None, Some(meaning)) => meaning::twin(replies, meaning, &lookup.wanted())
+                    .await
+                    .map(|Found { entry, near }| (entry, near.name, Some(near.similarity))),
+                (None, None) => None,
+            };
+            if let Some((entry, name, similarity)) = found
                 && let Some(body) = body(call, lookup.form, &entry)
             {
                 // Those who wait find it as well.
                 if let Some(lead) = lead.take() {
                     Lead::land(lead, Landing::Kept);
                 }
-                return Found::Answered(
-                    hit(gateway, session, ctx, call, lookup, &entry, body).await,
+                let found = (&*entry, name, similarity);
+                return Looked::Answered(
+                    hit(gateway, session, ctx, call, &lookup.resolved, found, body).await,
                 );
             }
         }
         if lead.is_some() || !lookup.reads || !lookup.keeps {
-            return Found::Nothing(lead);
+            return Looked::Nothing(lead);
         }
         match replies.flights().join(&lookup.name) {
             Joined::Leads(leads) if lookup.place == Place::Redis => {
-                return Found::Nothing(Some(leads));
+                return Looked::Nothing(Some(leads));
             }
             // The one before may have landed just now.
             Joined::Leads(leads) => lead = Some(leads),
             Joined::Follows(follow) => match wait(session, follow, until).await {
                 Waited::Landed(Landing::Kept | Landing::Failed) => {}
-                Waited::Landed(Landing::Unkept) | Waited::Late => return Found::Nothing(None),
-                Waited::ClientGone => return Found::Answered(gone(session, ctx)),
+                Waited::Landed(Landing::Unkept) | Waited::Late => return Looked::Nothing(None),
+                Waited::ClientGone => return Looked::Answered(gone(session, ctx)),
             },
         }
         if Instant::now() >= until {
-            return Found::Nothing(lead);
+            return Looked::Nothing(lead);
+        }
+    }
+}
+
+/// What came of looking for what means the same.
+enum ByMeaning {
+    Answered(pingora_core::Result<()>),
+    /// A provider has to be asked; its reply will be found so, if there is a marking.
+    Nothing(Option<Lead>, Option<Marking>),
+}
+
+async fn by_meaning(
+    gateway: &Gateway,
+    session: &mut Session,
+    ctx: &mut RequestCtx,
+    call: &Call,
+    (lookup, meaning, lead): (&Lookup, &Meaning, Option<Lead>),
+) -> ByMeaning {
+    let Some(question) = lookup::question(ctx, call, lookup) else {
+        return ByMeaning::Nothing(lead, None);
+    };
+    if !lookup.reads {
+        let later = meaning::later(gateway, ctx, meaning, question, meaning.timeout);
+        return ByMeaning::Nothing(lead, later.map(Marking::Later));
+    }
+    let wanted = lookup.wanted();
+    match meaning::seek(gateway, session, ctx, call, (meaning, question, &wanted)).await {
+        Sought::ClientGone => ByMeaning::Answered(gone(session, ctx)),
+        Sought::Nothing { nearest, mark } => {
+            ctx.cached = Cached::Miss { nearest: nearest.map(rounded) };
+            ByMeaning::Nothing(lead, mark.map(Marking::Known))
+        }
+        Sought::Found(Found { entry, near }) => {
+            let Some(body) = body(call, lookup.form, &entry) else {
+                return ByMeaning::Nothing(lead, None);
+            };
+            // Those who wait will know it for near without asking.
+            if let Some(lead) = lead {
+                lead.land(Landing::Kept);
+            }
+            let found = (&*entry, near.name, Some(near.similarity));
+            let resolved = &lookup.resolved;
+            let hit = hit(gateway, session, ctx, call, resolved, found, body);
+            ByMeaning::Answered(Box::pin(hit).await)
         }
     }
 }
@@ -240,16 +300,17 @@ async fn hit(
     session: &mut Session,
     ctx: &mut RequestCtx,
     call: &Call,
-    lookup: &Lookup,
-    entry: &Entry,
+    resolved: &Resolved,
+    (entry, name, similarity): (&Entry, Arc<str>, Option<f32>),
     body: Bytes,
 ) -> pingora_core::Result<()> {
-    let name = Arc::clone(&lookup.name);
-    ctx.cached = Cached::Hit(Box::new(Hit { name, usage: entry.usage, cost: entry.cost }));
+    let similarity = similarity.map(rounded);
+    let hit = Hit { name, usage: entry.usage, cost: entry.cost, similarity };
+    ctx.cached = Cached::Hit(Box::new(hit));
     if let Some(maker) = &entry.maker {
         let of = |it: &&Arc<crate::catalog::Deployment>| *it.id == *maker.deployment;
         // It may be gone since.
-        if let Some(deployment) = lookup.resolved.deployments.iter().find(of) {
+        if let Some(deployment) = resolved.deployments.iter().find(of) {
             ctx.relayed.served_by = Some(Served {
                 deployment: Arc::clone(deployment),
                 group: Arc::clone(&maker.group),
@@ -314,133 +375,9 @@ async fn looked_at(ctx: &mut RequestCtx, call: &Call, body: Bytes) -> Result<Byt
     Ok(out.concat().into())
 }
 
-/// What a request is looked up by; `None`: the cache is not for it.
-///
-/// # Errors
-/// `BadBody` for what it says of the cache and means nothing.
-fn look_up(
-    session: &Session,
-    ctx: &mut RequestCtx,
-    call: &Call,
-) -> Result<Option<Lookup>, GatewayError> {
-    let snapshot = Arc::clone(&ctx.snapshot);
-    let Some(settings) = &snapshot.cache else { return Ok(None) };
-    let Some((form, kind)) = kind(call).filter(|(_, kind)| settings.kinds.has(*kind)) else {
-        return Ok(None);
-    };
-    ctx.cached = Cached::Bypass;
-    let headers = &session.req_header().headers;
-    let control = control(ctx, headers, call)?;
-    let (reads, keeps) = (control.reads(settings), control.keeps(settings));
-    if has_a_past(call) || !reads && !keeps {
-        return Ok(None);
-    }
-    let decided = ctx.decision.as_ref().map_or(&*call.model, |decision| &decision.model);
-    let Some(resolved) = snapshot.catalog.asked(decided) else { return Ok(None) };
-    let Some(name) = name(ctx, call, settings, &control, kind, &resolved) else { return Ok(None) };
-    if reads {
-        ctx.cached = Cached::Miss;
-    }
-    Ok(Some(Lookup {
-        place: settings.place,
-        name: name.into(),
-        form,
-        resolved,
-        reads,
-        keeps,
-        max_age: control.max_age,
-        ttl: control.ttl.unwrap_or(settings.ttl),
-    }))
-}
-
-/// What kind of call it is; `None`: one that is never cached.
-fn kind(call: &Call) -> Option<(Form, CallKind)> {
-    // What has a part of its own is not a request for an answer; an array has no events.
-    if call.resource.is_some() || call.array || call.form.is_some() || call.stored.is_some() {
-        return None;
-    }
-    let form = Form::of(call.dialect, call.endpoint)?;
-    let kind = match (form, call.endpoint) {
-        (Form::Chat, _) => CallKind::Chat,
-        (Form::Text, _) => CallKind::Text,
-        (Form::Messages, _) => CallKind::Messages,
-        (Form::Responses, _) => CallKind::Responses,
-        (Form::GenerateContent, _) => CallKind::GenerateContent,
-        (Form::List, Endpoint::Rerank) => CallKind::Rerank,
-        (Form::List, _) => CallKind::Embeddings,
-    };
-    Some((form, kind))
-}
-
-/// Whether the reply depends on what a provider keeps, or changes it.
-fn has_a_past(call: &Call) -> bool {
-    let body = call.native.as_ref().unwrap_or(&call.body);
-    call.owner.is_some()
-        || ["previous_response_id", "conversation"].iter().any(|name| body.is_set(name))
-        || body.bool("background") == Some(true)
-}
-
-/// What the request says of the cache, and what is written for its key, which wins.
-fn control(ctx: &RequestCtx, headers: &HeaderMap, call: &Call) -> Result<Control, GatewayError> {
-    let mut control = Control::default();
-    for line in headers.get_all(http::header::CACHE_CONTROL) {
-        control.take_header(line.to_str().unwrap_or_default());
-    }
-    let body = call.native.as_ref().unwrap_or(&call.body);
-    if let Some(written) = body.value("cache") {
-        control.take(&written).map_err(|problem| GatewayError::BadBody {
-            message: problem.to_string(),
-            param: Some("cache"),
-            code: "invalid_type",
-        })?;
-    }
-    let holder = ctx.caller.as_ref().and_then(Caller::principal);
-    if let Some(written) = holder.and_then(|holder| holder.key.metadata.get("cache"))
-        && let Err(problem) = control.take(written)
-    {
-        // Not the client's mistake.
-        tracing::debug!(request_id = %ctx.request_id, %problem, "the key's `metadata.cache`");
-    }
-    Ok(control)
-}
-
-fn name(
-    ctx: &RequestCtx,
-    call: &Call,
-    settings: &Settings,
-    control: &Control,
-    kind: CallKind,
-    resolved: &Resolved,
-) -> Option<String> {
-    // Which deployments may serve, and what they are told besides the body.
-    let mut beside = format!("{:?} {kind:?}", call.dialect);
-    let hints = &call.hints;
-    let mut say = |what: &str, text: &str| {
-        write!(beside, "\n{what} {}:{text}", text.len()).ok();
-    };
-    if let Some(captured) = &resolved.captured {
-        say("model", captured);
-    }
-    if let Some(region) = &hints.region {
-        say("region", region);
-    }
-    hints.capabilities.iter().for_each(|name| say("capability", name));
-    if ctx.snapshot.routing.enable_tag_filtering {
-        call.tags.iter().for_each(|tag| say("tag", tag));
-    }
-    for (name, value) in &call.forwarded {
-        say(name.as_str(), value.to_str().unwrap_or_default());
-    }
-    let team = call.caller.as_ref().and_then(Caller::principal);
-    let team = team.and_then(|holder| holder.team_id());
-    let question = Question {
-        tenant: Tenant { key: call.tenant(), team, end_user: call.end_user.as_deref() },
-        scope: settings.scope,
-        beside: &beside,
-        group: &resolved.group,
-        body: call.native.as_ref().unwrap_or(&call.body),
-    };
-    question.name(control.namespace.as_deref().or(settings.namespace.as_deref()))
+/// As much of a similarity as says something.
+fn rounded(similarity: f32) -> f64 {
+    (f64::from(similarity) * 1e4).round() / 1e4
 }
 
 pub(super) fn milliseconds(time: SystemTime) -> u64 {

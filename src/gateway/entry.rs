@@ -16,8 +16,8 @@ use super::{Gateway, payer, settle};
 use crate::admin::shortened;
 use crate::books::Books;
 use crate::keys::Caller;
-use crate::spend::SpendEvent;
 use crate::spend::traffic::Tried;
+use crate::spend::{APPLIED_GUARDRAILS, SIMILARITY, SpendEvent};
 use crate::telemetry::{Attempt, Outcome};
 use crate::usage::Usage;
 
@@ -174,10 +174,15 @@ impl RequestCtx {
             event.cache_key = Some(Arc::clone(&hit.name));
             event.saved_pico = hit.cost.pico();
             event.saved_tokens = hit.usage.total_tokens();
+            if let Some(similarity) = hit.similarity {
+                let metadata = event.metadata.as_deref();
+                event.metadata = Some(payer::marked(metadata, SIMILARITY, similarity));
+            }
         }
         if let Some(guarded) = &self.guarded {
             let names: Vec<&str> = guarded.names().map(|name| &**name).collect();
-            event.metadata = Some(payer::marked(event.metadata.as_deref(), &names));
+            let metadata = event.metadata.as_deref();
+            event.metadata = Some(payer::marked(metadata, APPLIED_GUARDRAILS, names));
         }
         event.retries = self.relayed.retries;
         event.fallbacks = self.relayed.fallbacks;

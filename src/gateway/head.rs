@@ -23,6 +23,8 @@ const FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallb
 /// On a hit only, as LiteLLM sends it.
 const CACHE_KEY: HeaderName = HeaderName::from_static("x-litellm-cache-key");
 const CACHE: HeaderName = HeaderName::from_static("x-tollgate-cache");
+/// LiteLLM's. Of a miss, it is what the nearest question had.
+const SIMILARITY: HeaderName = HeaderName::from_static("x-litellm-semantic-similarity");
 const GUARDRAILS: HeaderName = HeaderName::from_static("x-litellm-applied-guardrails");
 const ROUTING: HeaderName = HeaderName::from_static("x-tollgate-routing");
 const COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
@@ -217,6 +219,9 @@ fn common(session: &Session, ctx: &RequestCtx, body: Body) -> HeaderMap {
         }
         if let Some(hit) = ctx.cached.hit() {
             insert_text(&mut headers, CACHE_KEY, &*hit.name);
+        }
+        if let Some(similarity) = ctx.cached.similarity() {
+            insert_text(&mut headers, SIMILARITY, format!("{similarity:.4}"));
         }
         if let Some(guarded) = &ctx.guarded {
             let names: Vec<&str> = guarded.names().map(|name| &**name).collect();

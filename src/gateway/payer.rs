@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::error::GatewayError;
-use crate::spend::APPLIED_GUARDRAILS;
+use crate::spend::{APPLIED_GUARDRAILS, SIMILARITY};
 use crate::wire::json::Object;
 
 /// LiteLLM's headers for what belongs together.
@@ -78,24 +78,30 @@ pub(super) fn session(headers: &HeaderMap) -> Option<Arc<str>> {
 pub(super) fn metadata(body: &Object) -> Option<Arc<str>> {
     let metadata = body.object("metadata").or_else(|| body.object("litellm_metadata"))?;
     let written = metadata.raw("spend_logs_metadata")?;
-    // The mark of guardrails is nobody's but the gateway's, in no spelling.
+    // These marks are nobody's but the gateway's, in no spelling.
+    let marks = [APPLIED_GUARDRAILS, SIMILARITY];
     let is_forged = || {
-        (written.contains(APPLIED_GUARDRAILS) || written.contains("\\u"))
+        (marks.iter().any(|mark| written.contains(mark)) || written.contains("\\u"))
             && serde_json::from_str::<serde_json::Value>(written)
-                .is_ok_and(|it| it.get(APPLIED_GUARDRAILS).is_some())
+                .is_ok_and(|it| marks.iter().any(|mark| it.get(mark).is_some()))
     };
     (written.len() <= METADATA_BYTES_MAX && !is_forged()).then(|| written.into())
 }
 
-/// The same with the names of the guardrails that applied.
-pub(super) fn marked(metadata: Option<&str>, guardrails: &[&str]) -> Arc<str> {
+/// The same with a mark of the gateway's: the names of the guardrails that applied, or how near the
+/// question was that was answered before.
+pub(super) fn marked(
+    metadata: Option<&str>,
+    mark: &str,
+    value: impl Into<serde_json::Value>,
+) -> Arc<str> {
     let written = metadata.and_then(|text| serde_json::from_str(text).ok());
     let mut fields = match written {
         Some(serde_json::Value::Object(fields)) => fields,
         Some(other) => [("value".to_owned(), other)].into_iter().collect(),
         None => serde_json::Map::new(),
     };
-    fields.insert(APPLIED_GUARDRAILS.to_owned(), guardrails.into());
+    fields.insert(mark.to_owned(), value.into());
     serde_json::Value::Object(fields).to_string().into()
 }
 
@@ -139,7 +145,7 @@ mod tests {
         assert_eq!(metadata(&object(&large)), None);
         let forged = r#"{"metadata":{"spend_logs_metadata":{"_applied_guardrails":["pii"]}}}"#;
         assert_eq!(metadata(&object(forged)), None);
-        let marked = marked(Some(r#"{"job":"j1"}"#), &["pii"]);
+        let marked = marked(Some(r#"{"job":"j1"}"#), APPLIED_GUARDRAILS, vec!["pii"]);
         assert_eq!(&*marked, r#"{"_applied_guardrails":["pii"],"job":"j1"}"#);
     }
 }

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
 
 use super::Gateway;
 use super::cached::milliseconds;
 use super::ctx::RequestCtx;
+use super::meaning::{At, Marking};
 use crate::cache::{ENTRY_BYTES_MAX, Entry, Kept, Landing, Lead, Maker, Place};
 use crate::usage::Usage;
 use crate::wire::replay::{self, Form, Recorded};
@@ -24,6 +26,8 @@ pub(super) struct Recording {
     ttl: Duration,
     /// For those who wait for the same.
     lead: Option<Lead>,
+    /// How it is found by those who ask something that means the same.
+    marking: Option<Marking>,
     sent: BytesMut,
     /// It is not to be kept.
     is_spoilt: bool,
@@ -37,7 +41,20 @@ impl Recording {
         ttl: Duration,
         lead: Option<Lead>,
     ) -> Self {
-        Self { place, name, form, ttl, lead, sent: BytesMut::new(), is_spoilt: false }
+        Self {
+            place,
+            name,
+            form,
+            ttl,
+            lead,
+            marking: None,
+            sent: BytesMut::new(),
+            is_spoilt: false,
+        }
+    }
+
+    pub(super) fn found_by(self, marking: Option<Marking>) -> Self {
+        Self { marking, ..self }
     }
 
     fn pass(&mut self, out: &[Bytes]) {
@@ -83,7 +100,7 @@ impl RequestCtx {
     }
 
     fn keep(&self, gateway: &Gateway, recording: Recording, kept: Option<Kept>) {
-        let Recording { place, name, ttl, lead, .. } = recording;
+        let Recording { place, name, ttl, lead, marking, .. } = recording;
         // What stood in for another group is not what was asked for.
         let kept = kept.filter(|_| self.relayed.fallbacks == 0);
         let Some(kept) = kept else {
@@ -107,16 +124,32 @@ impl RequestCtx {
             expires_ms: made_ms.saturating_add(lives_ms),
         };
         let replies = Arc::clone(&gateway.replies);
+        let (made_ms, expires_ms) = (entry.made_ms, entry.expires_ms);
+        let at = At { place, name: Arc::clone(&name), made_ms, expires_ms };
         let land = |is_kept: bool| {
             if let Some(lead) = lead {
                 lead.land(if is_kept { Landing::Kept } else { Landing::Unkept });
             }
         };
         match place {
-            Place::Memory => land(replies.keep_here(&name, entry)),
+            Place::Memory => {
+                let is_kept = replies.keep_here(&name, entry);
+                if let Some(marking) = marking.filter(|_| is_kept) {
+                    // In memory nothing is waited for: whoever has the reply finds it by its meaning.
+                    marking.set(gateway, at).now_or_never();
+                }
+                land(is_kept);
+            }
             // The client does not wait for it.
             Place::Redis => {
-                tokio::spawn(async move { land(replies.keep_elsewhere(&name, &entry).await) });
+                let marking = marking.map(|marking| (marking, gateway.clone()));
+                tokio::spawn(async move {
+                    let is_kept = replies.keep_elsewhere(&name, &entry).await;
+                    land(is_kept);
+                    if let Some((marking, gateway)) = marking.filter(|_| is_kept) {
+                        marking.set(&gateway, at).await;
+                    }
+                });
             }
         }
     }

@@ -84,9 +84,10 @@ pub(super) fn settle(
     record.cost = relayed.cost;
     record.cache = match &ctx.cached {
         Cached::Off | Cached::Bypass => None,
-        Cached::Miss => Some(CacheUse::Miss),
+        Cached::Miss { .. } => Some(CacheUse::Miss),
         Cached::Hit(hit) => Some(CacheUse::Hit {
             key: Arc::clone(&hit.name),
+            similarity: hit.similarity,
             tokens: hit.usage.total_tokens(),
             saved: hit.cost,
         }),

@@ -164,7 +164,9 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let quota = Arc::new(Quota::new(Arc::clone(&ledger), counters, watch, refresh, Instant::now()));
     let bytes = snapshot.cache.as_ref().map_or(cache::MEMORY_BYTES, |cache| cache.memory_bytes);
     let remote = redis.clone().map(|redis| redis as Arc<dyn cache::Remote>);
-    let replies = Arc::new(Replies::new(bytes, remote));
+    let meaning = snapshot.cache.as_ref().and_then(|cache| cache.meaning.as_ref());
+    let vectors = meaning.map_or(cache::VECTOR_BYTES, |meaning| meaning.memory_bytes);
+    let replies = Arc::new(Replies::with_vectors(bytes, vectors, remote));
     let snapshot = Arc::new(ArcSwap::from_pointee(snapshot));
 
     let view = Arc::new(View {
@@ -180,6 +182,9 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         scrape.value(&names::CACHE_ENTRIES, &[], entries as f64);
         scrape.value(&names::CACHE_BYTES, &[], bytes as f64);
         scrape.value(&names::CACHE_KEPT, &[], ever as f64);
+        let (vectors, bytes) = kept.meanings().index.stats();
+        scrape.value(&names::CACHE_VECTORS, &[], vectors as f64);
+        scrape.value(&names::CACHE_VECTOR_BYTES, &[], bytes as f64);
     });
     let counted = Arc::clone(&keys);
     metrics.on_scrape(move |scrape| {

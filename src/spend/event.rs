@@ -8,11 +8,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::scope::{Scope, ScopeKind};
-use super::traffic::{SHADOW, Tried};
+use super::traffic::{LOOKUP, SHADOW, Tried};
 use crate::usage::Usage;
 
 /// Where the metadata of an event tell which guardrails applied.
 pub const APPLIED_GUARDRAILS: &str = "_applied_guardrails";
+/// Where they tell how near the question was that was answered before, if it was not the same.
+pub const SIMILARITY: &str = "_semantic_similarity";
 
 /// What one request was, what it used and what it cost. Times are microseconds since 1970 (UTC).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -122,10 +124,10 @@ impl SpendEvent {
         matches!(self.error.as_deref(), Some("timeout" | "deadline"))
     }
 
-    /// Whether it is a copy of a request, which no client waits for.
+    /// Whether it is a call of the gateway's own, which no client made.
     #[must_use]
-    pub fn is_copy(&self) -> bool {
-        &*self.route == SHADOW
+    pub fn is_own(&self) -> bool {
+        matches!(&*self.route, SHADOW | LOOKUP)
     }
 
     /// Everybody who pays for it.

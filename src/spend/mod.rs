@@ -22,7 +22,7 @@ mod spoken;
 pub mod traffic;
 
 pub use account::{Account, Budget, Exceeded};
-pub use event::{APPLIED_GUARDRAILS, SpendEvent};
+pub use event::{APPLIED_GUARDRAILS, SIMILARITY, SpendEvent};
 pub use histogram::Histogram;
 pub use ledger::{Aged, Appended, Columns, Corrected, Grouping, Ledger, Line, Query, Report, Span};
 pub use period::{NoPeriod, Period, Term};

@@ -13,6 +13,8 @@ use super::ledger::Span;
 /// The route of copies of requests (`silent_model`): their attempts and costs are real, but no client
 /// waits for them.
 pub const SHADOW: &str = "shadow";
+/// The route of calls by which the cache learns what a question means: the same is true of them.
+pub const LOOKUP: &str = "cache-embedding";
 
 /// How long one sum is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -209,7 +211,7 @@ impl Counts {
     /// Adds a request, without its attempts.
     pub fn add_request(&mut self, event: &SpendEvent) {
         let usage = &event.usage;
-        if &*event.route != SHADOW {
+        if !event.is_own() {
             let failed = event.has_failed();
             let fell_back = event.fallbacks > 0;
             self.requests += 1;
@@ -294,7 +296,7 @@ pub fn count(event: &SpendEvent, mut add: impl FnMut(Place, Counts)) {
     counts.add_request(event);
     // A single attempt that succeeded is not written down by itself.
     if event.attempts.is_empty() && !place.deployment.is_empty() && !event.cache_hit {
-        let is_fault = event.has_failed() && &*event.route == SHADOW;
+        let is_fault = event.has_failed() && event.is_own();
         counts.add_attempt(if is_fault { "server" } else { "success" });
     }
     add(place, counts);
@@ -324,7 +326,7 @@ impl Measure {
     /// made, it says nothing.
     #[must_use]
     pub fn of(self, event: &SpendEvent) -> Option<u64> {
-        if event.has_failed() || event.client_gone || event.cache_hit || event.is_copy() {
+        if event.has_failed() || event.client_gone || event.cache_hit || event.is_own() {
             return None;
         }
         match self {
@@ -519,6 +521,8 @@ mod tests {
     fn a_copy_is_no_request_but_costs() {
         let (_, copy) = counted(&SpendEvent { route: SHADOW.into(), ..event() })[0];
         assert_eq!((copy.requests, copy.attempts, copy.cost_pico), (0, 1, 7));
+        let (_, lookup) = counted(&SpendEvent { route: LOOKUP.into(), ..event() })[0];
+        assert_eq!((lookup.requests, lookup.attempts, lookup.cost_pico), (0, 1, 7));
         let failed = SpendEvent { route: SHADOW.into(), status: 500, ..event() };
         assert_eq!(counted(&failed)[0].1.attempt_failures, 1);
         assert_eq!(Measure::Latency.of(&failed), None);

@@ -144,7 +144,7 @@ async fn add_errors(
     now_us: i64,
 ) -> Result<(), StoreError> {
     let mut sums = BTreeMap::<(i64, i64, [String; 4]), i64>::new();
-    for event in events.iter().filter(|event| event.has_failed() && !event.is_copy()) {
+    for event in events.iter().filter(|event| event.has_failed() && !event.is_own()) {
         let [_, group, provider, deployment] = texts(&last_place(event));
         let class = event.error.as_deref().unwrap_or("status").to_owned();
         for (step, slot) in steps(event.started_us, now_us) {

@@ -33,6 +33,8 @@ pub struct RequestRecord {
     pub stream: bool,
     /// A copy of a request, sent beside it (`silent_model`); no client saw the answer.
     pub shadow: bool,
+    /// It asked for the vector of a question, for the cache.
+    pub for_cache: bool,
     /// The model name as the client wrote it. For the log only: any text may stand here.
     pub model_asked: Option<ClientText>,
     /// The name in the configuration that `model_asked` stands for; `None` if nothing is known by
@@ -79,6 +81,7 @@ impl RequestRecord {
             status: 0,
             stream: false,
             shadow: false,
+            for_cache: false,
             model_asked: None,
             group_asked: None,
             served: None,
@@ -112,6 +115,8 @@ pub enum CacheUse {
     Hit {
         /// The name of the reply.
         key: Arc<str>,
+        /// How near the question is to the one that was answered; `None`: it is the same.
+        similarity: Option<f64>,
         /// The tokens that the reply used when it was made.
         tokens: u64,
         /// What it cost then.

@@ -16,7 +16,7 @@ use super::sight::Part;
 use super::{Reports, dollars, named, span};
 use crate::keys::fetch;
 use crate::keys::record::{Key, Team};
-use crate::spend::{APPLIED_GUARDRAILS, Grouping, Query, SpendEvent, Spoken};
+use crate::spend::{APPLIED_GUARDRAILS, Grouping, Query, SIMILARITY, SpendEvent, Spoken};
 
 /// Rows of an answer that has no pages.
 const ROWS: u64 = 100;
@@ -189,10 +189,11 @@ fn shown(event: &SpendEvent, addresses: &Addresses) -> Value {
     let first = event.first_token_us.map(|us| event.started_us.saturating_add(us));
     let metadata = event.metadata.as_deref().and_then(|text| serde_json::from_str(text).ok());
     let mut metadata: Option<Value> = metadata;
-    let fields = metadata.as_mut().and_then(Value::as_object_mut);
-    let guardrails = fields.and_then(|fields| fields.remove(APPLIED_GUARDRAILS));
-    // There was nothing but the mark.
-    let metadata = metadata.filter(|it| guardrails.is_none() || *it != json!({}));
+    let mut taken = |mark: &str| metadata.as_mut()?.as_object_mut()?.remove(mark);
+    let (guardrails, similarity) = (taken(APPLIED_GUARDRAILS), taken(SIMILARITY));
+    // There was nothing but the marks.
+    let is_marked = guardrails.is_some() || similarity.is_some();
+    let metadata = metadata.filter(|it| !is_marked || *it != json!({}));
     let usage = &event.usage;
     let metadata = json!({
         "user_api_key_alias": event.key_alias,
@@ -209,6 +210,7 @@ fn shown(event: &SpendEvent, addresses: &Addresses) -> Value {
         "usage_object": usage,
         "spend_logs_metadata": metadata,
         "applied_guardrails": guardrails.unwrap_or_else(|| json!([])),
+        "semantic_similarity": similarity,
         "saved_cache_cost": dollars(event.saved_pico),
         "saved_cache_tokens": event.saved_tokens,
     });

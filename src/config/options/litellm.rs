@@ -243,7 +243,8 @@ pub(crate) const CACHE_PARAMS: Table = Table {
             "type",
             Kind::Text,
             "",
-            "`redis`: limits, budgets and replies are shared; `local`: replies in memory (default: what there is)",
+            "`redis`: limits, budgets and replies are shared; `local`: replies in memory (default: what there is); \
+             `redis-semantic`, `local-semantic`: the same, found by meaning",
         ),
         on("host", Kind::Text, "$REDIS_HOST", "where Redis is"),
         on("port", Kind::Count, "6379", "$REDIS_PORT, where it is not written"),
@@ -281,20 +282,58 @@ pub(crate) const CACHE_PARAMS: Table = Table {
             "128",
             "what replies may take in memory, from the start",
         ),
+        on(
+            "similarity_threshold",
+            Kind::Number,
+            "",
+            "from 0 to 1: how near questions must be to get the same reply; the semantic types need it",
+        ),
+        on(
+            "semantic_cache_embedding_model",
+            Kind::Text,
+            "text-embedding-ada-002",
+            "the model group that makes vectors of questions",
+        ),
+        on(
+            "redis_semantic_cache_embedding_model",
+            Kind::Text,
+            "",
+            "another spelling of `semantic_cache_embedding_model`",
+        ),
+        on(
+            "qdrant_semantic_cache_embedding_model",
+            Kind::Text,
+            "",
+            "another spelling of `semantic_cache_embedding_model`",
+        ),
+        on(
+            "semantic_cache_timeout",
+            Kind::Seconds,
+            "1",
+            "how long a vector is waited for; then the provider is asked",
+        ),
+        on(
+            "semantic_cache_max_size_mb",
+            Kind::Megabytes,
+            "64",
+            "what vectors may take in memory, from the start",
+        ),
+        on("semantic_cache_scope", Kind::Text, "key", "another spelling of `scope`, which wins"),
         later("redis_startup_nodes", ONE_REDIS),
         later("sentinel_nodes", ONE_REDIS),
         later("sentinel_password", ONE_REDIS),
         later("service_name", ONE_REDIS),
         later("max_connections", ONE_REDIS),
         ignored("redis_flush_size", "each reply is written by itself"),
-        later("similarity_threshold", NOT_BY_MEANING),
-        later("semantic_cache_scope", NOT_BY_MEANING),
-        later("redis_semantic_cache_embedding_model", NOT_BY_MEANING),
-        later("qdrant_semantic_cache_embedding_model", NOT_BY_MEANING),
-        later("qdrant_api_base", NOT_BY_MEANING),
-        later("qdrant_api_key", NOT_BY_MEANING),
-        later("qdrant_collection_name", NOT_BY_MEANING),
-        later("qdrant_quantization_config", NOT_BY_MEANING),
+        later("qdrant_api_base", NO_QDRANT),
+        later("qdrant_api_key", NO_QDRANT),
+        later("qdrant_collection_name", NO_QDRANT),
+        later("qdrant_quantization_config", NO_QDRANT),
+        later("qdrant_semantic_cache_vector_size", NO_QDRANT),
+        ignored(
+            "redis_semantic_cache_index_name",
+            "the index is named after the `namespace`",
+        ),
         later("s3_bucket_name", TWO_PLACES),
         later("s3_region_name", TWO_PLACES),
         later("s3_endpoint_url", TWO_PLACES),
@@ -310,7 +349,8 @@ pub(crate) const CACHE_PARAMS: Table = Table {
 };
 
 const ONE_REDIS: &str = "one connection to one Redis is used, at `url` or `host`";
-const NOT_BY_MEANING: &str = "a reply is kept for requests that ask the very same";
+const NO_QDRANT: &str =
+    "write `type: redis-semantic` or `type: local-semantic`: vectors are kept in memory";
 const TWO_PLACES: &str = "replies are kept in memory or in Redis";
 const NO_KEYS: &str = "every key is made as it is asked for";
 const NO_CALLBACK: &str = "no callback is called";

@@ -109,7 +109,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let spending = spending::spending(&mut sections.general);
     let words = words::words(&mut sections, context, &spending);
     let mut admission = quota::policy(&mut sections);
-    let (redis, cache) = cache::read(&mut sections, context);
+    let cache::Read { redis, cache, model_spot } = cache::read(&mut sections, context);
     if redis.is_some() {
         // Counted in this process in any case; where there is more than one, together as well.
         admission.global_parallel =
@@ -180,6 +180,10 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         .with_weights(&written.weights);
     let catalog = mounts.mount(catalog);
     dashboard::check_baseline(&dashboard, baseline_spot, (&catalog, &prices), problems);
+    cache::check_model(cache.as_ref(), model_spot, (&catalog, &known), problems);
+    if problems.has_errors() {
+        return None;
+    }
     let warnings: Vec<Arc<str>> = Vec::new();
     Some(Snapshot {
         catalog,

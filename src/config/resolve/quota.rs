@@ -182,7 +182,7 @@ pub(super) fn redis(
     context: &Context<'_>,
 ) -> Option<RedisPlace> {
     let kind = params.text("type");
-    let is_redis = kind.is_none_or(|at| at.value == "redis");
+    let is_redis = kind.is_none_or(|at| matches!(at.value, "redis" | "redis-semantic"));
     let url = first([params.text("url"), router.text("redis_url")]);
     let host = first([params.text("host"), router.text("redis_host")]);
     let port =

@@ -8,6 +8,8 @@
 //! Jobs (jobs.rs)      settlements that nobody waits for, kept while Redis is away
 //! RedisPlace (place.rs) where it is
 //! said.rs             what scripts say
+//! replies.rs          replies of the cache
+//! vectors.rs          questions of the cache, where Redis compares them
 //! *.lua               what is done in one step: lib.lua is put before each
 //! ```
 //!
@@ -24,6 +26,7 @@ mod link;
 mod place;
 mod replies;
 mod said;
+mod vectors;
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -39,6 +42,7 @@ use self::lease::Lease;
 use self::link::Link;
 pub use self::place::RedisPlace;
 use self::said::{Said, list, number, word};
+use self::vectors::Search;
 use crate::admission::{
     Claim, Claims, Counters, Due, Held, Key, Known, Mark, Moment, Need, Portion, Refusal, Room,
     Stop, Terms, Watch, Why,
@@ -64,6 +68,7 @@ pub struct Redis {
     prefix: Box<str>,
     scripts: Scripts,
     watch: Arc<dyn Watch>,
+    search: Search,
     /// Accounts that this gateway is to ask the ledger for.
     due: Mutex<Vec<Due>>,
     /// Given to what a request holds.
@@ -120,6 +125,7 @@ impl Redis {
             prefix: format!("{}tollgate:", place.namespace).into(),
             scripts: Scripts::new(),
             watch,
+            search: Search::default(),
             due: Mutex::default(),
             me: me.clone(),
         }))

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use redis::Cmd;
 
 use super::Redis;
-use crate::cache::Remote;
+use crate::cache::{Mark, Nearest, Remote};
 
 /// Keys that are looked at and removed in one step.
 const FLUSHED_AT_ONCE: usize = 500;
@@ -43,7 +43,43 @@ impl Remote for Redis {
         self.link.query(&command).await.ok()
     }
 
+    async fn compares(&self) -> bool {
+        self.searches().await
+    }
+
+    async fn mark(&self, mark: &Mark, name: &str, ttl: Duration) -> bool {
+        self.add_vector(mark, name, ttl).await
+    }
+
+    async fn nearest(&self, mark: &Mark) -> Option<Nearest> {
+        self.nearest_vector(mark).await
+    }
+
+    async fn unmark(&self, mark: &Mark, name: &str) {
+        self.forget_vector(mark, name).await;
+    }
+
     async fn flush(&self) -> Option<u64> {
+        self.remove("vector:*").await?;
+        self.remove("reply:*").await
+    }
+
+    async fn ping(&self) -> bool {
+        self.link.command(&redis::cmd("PING")).await.is_ok()
+    }
+
+    async fn info(&self) -> Option<(String, String)> {
+        let info: String = self.link.query(&redis::cmd("INFO")).await.ok()?;
+        let mut clients = redis::cmd("CLIENT");
+        clients.arg("LIST");
+        let clients: String = self.link.query(&clients).await.ok()?;
+        Some((info, clients))
+    }
+}
+
+impl Redis {
+    /// Removes what has names of a pattern, behind what all names begin with.
+    async fn remove(&self, names: &str) -> Option<u64> {
         // Signs of a pattern that stand in the namespace mean themselves.
         let mut pattern = String::new();
         for sign in self.prefix.chars() {
@@ -52,7 +88,7 @@ impl Remote for Redis {
             }
             pattern.push(sign);
         }
-        pattern.push_str("reply:*");
+        pattern.push_str(names);
         let (mut cursor, mut gone) = (0_u64, 0);
         loop {
             let mut scan = redis::cmd("SCAN");
@@ -67,17 +103,5 @@ impl Remote for Redis {
             }
             cursor = next;
         }
-    }
-
-    async fn ping(&self) -> bool {
-        self.link.command(&redis::cmd("PING")).await.is_ok()
-    }
-
-    async fn info(&self) -> Option<(String, String)> {
-        let info: String = self.link.query(&redis::cmd("INFO")).await.ok()?;
-        let mut clients = redis::cmd("CLIENT");
-        clients.arg("LIST");
-        let clients: String = self.link.query(&clients).await.ok()?;
-        Some((info, clients))
     }
 }

@@ -50,6 +50,8 @@ pub(super) struct Line<'a> {
     stream: bool,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     shadow: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    for_cache: bool,
     total_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_ms: Option<f64>,
@@ -69,6 +71,9 @@ pub(super) struct Line<'a> {
     cache: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_key: Option<&'a str>,
+    /// Of a hit by meaning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_similarity: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     saved_usd: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -154,6 +159,7 @@ impl<'a> Line<'a> {
             upstream_model: served.map(|served| &*served.model),
             stream: record.stream,
             shadow: record.shadow,
+            for_cache: record.for_cache,
             total_ms: milliseconds(record.durations.total),
             upstream_ms: record.durations.upstream.map(milliseconds),
             overhead_ms: milliseconds(record.durations.overhead),
@@ -183,6 +189,10 @@ impl<'a> Line<'a> {
             }),
             cache_key: match &record.cache {
                 Some(CacheUse::Hit { key, .. }) => Some(&**key),
+                Some(CacheUse::Miss) | None => None,
+            },
+            cache_similarity: match &record.cache {
+                Some(CacheUse::Hit { similarity, .. }) => *similarity,
                 Some(CacheUse::Miss) | None => None,
             },
             saved_usd: match &record.cache {

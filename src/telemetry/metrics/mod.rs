@@ -131,6 +131,20 @@ impl Metrics {
         self.families.shadow_requests.with_label_values(&["left_out"]).inc();
     }
 
+    /// Counts a vector that the cache asked for, as it counts a copy.
+    pub fn embedding(&self, record: &RequestRecord) {
+        let outcome = if record.failed() { "failure" } else { "success" };
+        self.families.cache_embeddings.with_label_values(&[outcome]).inc();
+        for attempt in &record.attempts {
+            self.attempt(attempt, None);
+        }
+    }
+
+    /// Counts a vector that was not asked for: nobody could be, or lately nobody answered.
+    pub fn embedding_left_out(&self) {
+        self.families.cache_embeddings.with_label_values(&["left_out"]).inc();
+    }
+
     /// Counts something that was to be fetched by its URL.
     pub fn fetch(&self, outcome: &'static str) {
         self.families.fetches.with_label_values(&[outcome]).inc();
@@ -179,7 +193,10 @@ impl Metrics {
         let labels = [group_label(record), model, hash, alias, team, team_alias, user];
         match used {
             CacheUse::Miss => self.families.cache_misses.with_label_values(&labels).inc(),
-            CacheUse::Hit { tokens, saved, .. } => {
+            CacheUse::Hit { tokens, saved, similarity, .. } => {
+                if similarity.is_some() {
+                    self.families.cache_near_hits.with_label_values(&labels).inc();
+                }
                 self.families.cache_hits.with_label_values(&labels).inc();
                 self.families.cache_tokens.with_label_values(&labels).inc_by(*tokens);
                 self.families.cache_saved.with_label_values(&labels).inc_by(saved.dollars());

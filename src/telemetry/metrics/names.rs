@@ -138,6 +138,8 @@ families! {
         "Prompt tokens that the provider's prompt cache answered.";
     CACHE_HITS = "litellm_cache_hits_metric_total", Kind::Counter, CACHED,
         "Requests that were answered from the cache.";
+    CACHE_NEAR_HITS = "tollgate_cache_semantic_hits_total", Kind::Counter, CACHED,
+        "Those of them that asked something that only means the same.";
     CACHE_MISSES = "litellm_cache_misses_metric_total", Kind::Counter, CACHED,
         "Requests that were looked up in the cache and not found.";
     CACHE_TOKENS = "litellm_cached_tokens_metric_total", Kind::Counter, CACHED,
@@ -150,6 +152,12 @@ families! {
         "What the replies in memory take, in bytes.";
     CACHE_KEPT = "tollgate_cache_kept_total", Kind::ScrapeCounter, &[],
         "Replies that were kept, in memory or in Redis.";
+    CACHE_VECTORS = "tollgate_cache_vectors", Kind::ScrapeGauge, &[],
+        "Questions in memory whose replies are found by meaning.";
+    CACHE_VECTOR_BYTES = "tollgate_cache_vector_bytes", Kind::ScrapeGauge, &[],
+        "What the vectors of those questions take, in bytes.";
+    CACHE_EMBEDDINGS = "tollgate_cache_embeddings_total", Kind::Counter, &["outcome"],
+        "Vectors that the cache asked for: success, failure, or left out because nobody could be asked.";
     UNITS = "tollgate_units_total", Kind::Counter,
         &["requested_model", "model", "model_id", "api_provider", "unit"],
         "What replies used that has no tokens: images, audio_milliseconds, characters, searches, web_searches.";

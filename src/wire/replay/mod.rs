@@ -10,11 +10,13 @@
 //! ids, signatures and fields that nobody here knows stay what they are. Only what is complete and was not
 //! kept back by anybody is recorded at all.
 
+mod asked;
 mod chat;
 mod generate;
 mod messages;
 mod responses;
 
+pub use asked::{Asked, asked};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 

@@ -4,6 +4,7 @@
 mod answers;
 mod flights;
 mod pages;
+mod semantic;
 mod shared;
 mod tenants;
 

@@ -22,6 +22,7 @@ pub mod load;
 pub mod postgres;
 pub mod raw;
 pub mod redis;
+pub mod searching;
 pub mod stepped;
 pub mod upstream;
 
