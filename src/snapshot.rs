@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::admission;
 use crate::cache;
+use crate::callbacks;
 use crate::catalog::{Catalog, PriceBook};
 use crate::edge;
 use crate::guard::Guardrails;
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub shown: Arc<Shown>,
     /// How traces are sent; `None` for not at all.
     pub traces: Option<Arc<trace::Settings>>,
+    /// Who is told of requests that are over.
+    pub callbacks: Arc<callbacks::Settings>,
     /// Where keys and spend are kept; looked at when the process starts.
     pub store: store::Settings,
     pub spending: Spending,

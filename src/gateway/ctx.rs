@@ -70,6 +70,8 @@ pub struct RequestCtx {
     pub client_gone: bool,
     /// What the books are to hear of it; set once it is known who calls.
     pub(super) entry: Option<Box<Entry>>,
+    /// The ledger's name of it, once the entry is closed.
+    pub(super) entry_id: Option<Arc<str>>,
     /// What it holds of limits and budgets.
     pub(super) ticket: Ticket,
     /// Its provider's budget has paid.
@@ -385,6 +387,7 @@ impl RequestCtx {
             status: None,
             client_gone: false,
             entry: None,
+            entry_id: None,
             ticket: Ticket::Free,
             charged: false,
             open_stream: None,

@@ -157,6 +157,7 @@ impl RequestCtx {
             entry.served(served);
         }
         let event = &mut entry.event;
+        self.entry_id = Some(Arc::clone(&event.request_id));
         event.status = self.status.unwrap_or(settle::CLIENT_CLOSED);
         event.error = settle::error_of(self).map(|error| error.class.into());
         event.client_gone = self.client_gone;

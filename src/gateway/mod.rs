@@ -47,6 +47,7 @@ mod settle;
 mod shadow;
 mod stored;
 mod tokens;
+mod told;
 mod traced;
 
 use std::sync::Arc;
@@ -78,6 +79,7 @@ pub use self::shadow::room as shadow_room;
 use crate::admin::Admin;
 use crate::books::Books;
 use crate::cache::Replies;
+use crate::callbacks::Callbacks;
 use crate::edge;
 use crate::fetch::Fetcher;
 use crate::identity::Identities;
@@ -103,6 +105,8 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     pub access_log: AccessLog,
     pub tracer: Tracer,
+    /// Who is told of requests that are over.
+    pub callbacks: Callbacks,
     /// Requests that are being answered.
     pub in_flight: Arc<AtomicUsize>,
     /// Where requests wait when too many are in flight.

@@ -12,6 +12,7 @@ use super::ctx::{InFlight, RequestCtx};
 use super::error::GatewayError;
 use super::passing;
 use super::route::Route as GatewayRoute;
+use super::told;
 use super::traced;
 use crate::admin::routes;
 use crate::snapshot::Snapshot;
@@ -92,6 +93,7 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
     record.bytes_out = relayed.bytes_sent;
     gateway.metrics.request(&record);
     traced::tell(gateway, ctx, &record);
+    told::tell(gateway, &head.headers, ctx, &record);
     if ctx.snapshot.logs.access_log {
         gateway.access_log.request(record);
     }

@@ -7,6 +7,7 @@
 mod aliases;
 mod breaker;
 mod cache;
+mod callbacks;
 mod checks;
 mod clouds;
 mod credentials;
@@ -105,6 +106,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let shown = shown::read(&mut sections);
     let traces = traces::read(&mut sections, context);
     let store = store::store(&mut sections, context);
+    let callbacks = callbacks::read(&mut sections, context, &store.journal);
     let spending = spending::spending(&mut sections.general);
     let mut admission = quota::policy(&mut sections);
     let (redis, cache) = cache::read(&mut sections, context);
@@ -193,6 +195,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         logs,
         shown,
         traces,
+        callbacks: Arc::new(callbacks),
         store,
         spending,
         cache,

@@ -207,6 +207,10 @@ families! {
         "Requests that were to be traced: `exported`, `dropped` (the queue was full) or `failed` (the collector did not take them).";
     TRACES_QUEUED = "tollgate_traces_queued", Kind::ScrapeGauge, &[],
         "Traced requests that wait to be sent.";
+    CALLBACKS = "tollgate_callbacks_total", Kind::ScrapeCounter, &["callback", "result"],
+        "Requests that callbacks were to be told: `sent`, `failed` (refused for good), `dropped` (no room) or `spilled` (put on disk; counted again when they leave it).";
+    CALLBACKS_WAITING = "tollgate_callbacks_waiting", Kind::ScrapeGauge, &["callback", "place"],
+        "Requests that wait to be told to callbacks, in `memory` or on `disk`.";
     KEYS_KNOWN = "tollgate_known_keys", Kind::ScrapeGauge, &[],
         "Virtual keys that are kept in memory, those included that are known not to exist.";
     KEY_LOOKUPS = "tollgate_key_lookups_total", Kind::ScrapeCounter, &["result"],
