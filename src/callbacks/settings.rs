@@ -22,6 +22,16 @@ pub struct Settings {
     pub spill_bytes: u64,
 }
 
+impl Settings {
+    /// What the clouds' identities are known by that callbacks have.
+    pub fn identities(&self) -> impl Iterator<Item = [u8; 32]> + '_ {
+        self.sinks.iter().filter_map(|sink| match &sink.target {
+            Target::S3(bucket) => Some(bucket.authorisation.identity.digest),
+            Target::Generic { .. } | Target::Langfuse { .. } | Target::Datadog { .. } => None,
+        })
+    }
+}
+
 /// One callback.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SinkSettings {

@@ -278,7 +278,7 @@ fn s3_gets_an_object_for_each_request_under_litellms_key_and_with_a_right_signat
     );
     let gateway = told(group("gpt").deployment(&upstream), &params)
         .master_key("sk-right-master-key")
-        .top("key_settings:\n  - {key: sk-of-the-key-of-the-tests, key_alias: 'my key'}\n")
+        .top("key_settings:\n  - {api_key: sk-of-the-key-of-the-tests, alias: 'my key'}\n")
         .start();
     gateway.client().with_key(Some("sk-of-the-key-of-the-tests")).chat("gpt", "hi");
     let sent = eventually_some("the object arrives", || s3.requests().pop());
