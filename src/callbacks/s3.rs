@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
+use futures::future::join_all;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method};
 use jiff::{Timestamp, tz::TimeZone};
@@ -33,13 +33,25 @@ pub(super) async fn deliver(
     identities: &Arc<Identities>,
     payloads: Vec<Bytes>,
 ) -> Delivery {
-    let writes = payloads.into_iter().map(|payload| put(bucket, client, identities, payload));
-    let mut writes = futures::stream::iter(writes).buffered(AT_ONCE);
     let mut all = Delivery::default();
-    while let Some(one) = writes.next().await {
-        all.add(one);
+    let mut payloads = payloads.into_iter();
+    loop {
+        let some: Vec<_> = payloads.by_ref().take(AT_ONCE).collect();
+        let count = some.len();
+        if count == 0 {
+            return all;
+        }
+        let writes = some.into_iter().map(|payload| put(bucket, client, identities, payload));
+        let mut of_these = Delivery::default();
+        join_all(writes).await.into_iter().for_each(|one| of_these.add(one));
+        let is_away = of_these.left.len() == count;
+        all.add(of_these);
+        if is_away {
+            // Each further one would wait as long.
+            all.left.extend(payloads);
+            return all;
+        }
     }
-    all
 }
 
 async fn put(
