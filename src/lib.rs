@@ -5,6 +5,7 @@ pub mod admission;
 pub mod background;
 pub mod books;
 pub mod cache;
+pub mod callbacks;
 pub mod catalog;
 pub mod checks;
 pub mod cli;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::admission;
 use crate::cache;
+use crate::callbacks;
 use crate::catalog::{Catalog, PriceBook};
 use crate::edge;
 use crate::guard::{Guardrails, Redaction};
@@ -42,6 +43,8 @@ pub struct Snapshot {
     pub traces: Option<Arc<trace::Settings>>,
     /// Who is told what is said in requests.
     pub words: Words,
+    /// Who is told of requests that are over.
+    pub callbacks: Arc<callbacks::Settings>,
     /// Where keys and spend are kept; looked at when the process starts.
     pub store: store::Settings,
     pub spending: Spending,
@@ -66,7 +69,7 @@ impl Snapshot {
     #[must_use]
     pub fn transcribes(&self) -> bool {
         let traced = self.traces.as_ref().is_some_and(|traces| traces.content);
-        !self.words.off && (traced || self.words.stored.is_some())
+        !self.words.off && (traced || self.words.stored.is_some() || self.callbacks.wants_text)
     }
 }
 

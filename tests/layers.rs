@@ -41,11 +41,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["cache", "admission", "limits", "keys", "spend", "money", "secret", "patience"]),
     ("quota", &["admission", "spend", "money", "secret", "patience"]),
     ("books", &["keys", "spend", "store"]),
+    ("callbacks", &["identity", "catalog", "keys", "usage", "money"]),
     (
         "snapshot",
         &[
             "trace",
             "cache",
+            "callbacks",
             "edge",
             "catalog",
             "guard",
@@ -70,6 +72,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "admin",
         &[
+            "callbacks",
             "cache",
             "guard",
             "telemetry",
@@ -92,6 +95,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
+            "callbacks",
             "trace",
             "cache",
             "guard",
@@ -126,6 +130,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "callbacks",
             "telemetry",
             "trace",
             "cache",
@@ -177,6 +182,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "background",
         &[
+            "callbacks",
             "books",
             "checks",
             "edge",
@@ -200,6 +206,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "callbacks",
             "cache",
             "background",
             "checks",

@@ -8,6 +8,7 @@
 mod anthropic_models;
 pub mod auth;
 mod cache;
+mod callbacks;
 pub mod config;
 pub mod cors;
 mod counter;
@@ -51,6 +52,7 @@ use self::insight::Insight;
 pub use self::problem::{ClientDialect, Problem};
 pub use self::ui::{Sessions, Visitor};
 use crate::books;
+use crate::callbacks::Settings as Callbacks;
 use crate::guard::Guardrails;
 use crate::keys::{self, Access, Caller, Directory, Issuing, KeyRing};
 pub use crate::snapshot::Dashboard;
@@ -100,6 +102,12 @@ pub trait Source: Insight {
     fn guardrails(&self) -> Arc<Guardrails> {
         Arc::default()
     }
+    /// Who is told of requests.
+    fn callbacks(&self) -> Arc<Callbacks> {
+        Arc::default()
+    }
+    /// Tells this callback of a request that nobody made.
+    fn test_callback(&self, _name: &str) {}
     /// The process is about to end: no new work should be sent here.
     fn draining(&self) -> bool;
     /// What would become of a request now, without calling anyone; or status and body of the error
@@ -282,6 +290,9 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/cache/delete", post(cache::delete))
         .route("/cache/flushall", post(cache::flush))
         .route("/cache/redis/info", get(cache::redis))
+        .route("/callbacks/list", get(callbacks::list))
+        .route("/active/callbacks", get(callbacks::active))
+        .route("/health/services", get(callbacks::test))
         .route("/guardrails/list", get(guardrails::list))
         .route("/guardrails/apply_guardrail", post(guardrails::apply))
         .route("/openapi.json", get(openapi::description))

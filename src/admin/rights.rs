@@ -100,6 +100,10 @@ const RIGHTS: &[(&str, Right)] = &[
     ("/cache/delete", Right::ChangeAll),
     ("/cache/flushall", Right::ChangeAll),
     ("/cache/redis/info", Right::SeeAll),
+    // Callbacks.
+    ("/callbacks/list", Right::SeeAll),
+    ("/active/callbacks", Right::SeeAll),
+    ("/health/services", Right::ChangeAll),
     // Guardrails.
     ("/guardrails/list", Right::AnyKey),
     ("/guardrails/apply_guardrail", Right::AnyKey),

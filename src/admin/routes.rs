@@ -119,6 +119,7 @@ pub fn is_for_operators(path: &str) -> bool {
     ];
     match path {
         "/" | "/ui" | "/health" | "/metrics" | "/metrics/" => true,
+        "/callbacks/list" | "/active/callbacks" | "/health/services" => true,
         // A client may ask what its own key is.
         "/key/info" | "/key/health" => false,
         _ => MANAGED.iter().any(|prefix| path.starts_with(prefix)),
@@ -146,7 +147,7 @@ pub struct Listed {
 }
 
 /// What a person should know of; other spellings of the same paths are left out.
-pub const LISTED: [Listed; 42] = [
+pub const LISTED: [Listed; 43] = [
     post("/v1/chat/completions", "Chat completions"),
     post("/openai/deployments/{model}/chat/completions", "Chat completions, as Azure's SDK asks"),
     post("/v1beta/models/{model}:generateContent", "Google's generateContent"),
@@ -181,6 +182,7 @@ pub const LISTED: [Listed; 42] = [
     post("/config/reload", "Read the configuration file again"),
     fetch("/cache/ping", "Whether the cache of replies is well; also /cache/redis/info"),
     post("/cache/flushall", "Forget all replies that are kept; also /cache/delete"),
+    fetch("/callbacks/list", "Who is told of requests; also /health/services, which tries one"),
     fetch("/guardrails/list", "Who looks at requests and replies; also apply_guardrail"),
     post("/key/generate", "Make a key; also update, delete, block, regenerate, info, list"),
     post("/user/new", "Make a user; also update, delete, info, list"),

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use crate::books;
+use crate::callbacks::Clerk;
 use crate::checks::HealthChecks;
 use crate::edge::handover::Predecessor;
 use crate::edge::{Address, Connections, Lifecycle};
@@ -106,6 +107,7 @@ pub(crate) struct Once {
     pub log_writer: Writer,
     pub log_sink: Sink,
     pub trace_exporter: Exporter,
+    pub callback_clerk: Clerk,
     pub spend_writer: books::Writer,
     pub contents_writer: books::ContentsWriter,
     pub demo: Option<Demo>,
@@ -248,6 +250,12 @@ impl BackgroundService for Background {
         let tracing_requests = once.trace_exporter.run(traces, async move {
             drop(until_last.wait_for(|drained| *drained).await);
         });
+        let mut until_told = is_drained.clone();
+        let callbacks = || Arc::clone(&self.reload.snapshot.load().callbacks);
+        let identities = Arc::clone(&self.identities);
+        let telling = once.callback_clerk.run(callbacks, identities, async move {
+            drop(until_told.wait_for(|drained| *drained).await);
+        });
         let mut until_the_end = is_drained.clone();
         let pace = || {
             let snapshot = self.reload.snapshot.load();
@@ -313,9 +321,16 @@ impl BackgroundService for Background {
                 () = beside => {}
             }
         };
-        let logged =
-            tokio::join!(logging, keeping, storing, demonstrating, working, tracing_requests);
-        if let (Err(error), (), (), (), (), ()) = logged {
+        let logged = tokio::join!(
+            logging,
+            keeping,
+            storing,
+            demonstrating,
+            working,
+            tracing_requests,
+            telling
+        );
+        if let (Err(error), (), (), (), (), (), ()) = logged {
             tracing::error!(%error, "the access log was not written");
         }
         if let Some(redis) = &self.redis {

@@ -342,6 +342,9 @@ fn describe(snapshot: &Snapshot) -> String {
         writeln!(out, "{path} -> {targets}, below {subpaths}, {methods:?}, {query:?}, {price:?}")
             .unwrap();
     }
+    for sink in &snapshot.callbacks.sinks {
+        writeln!(out, "{sink:?}").unwrap();
+    }
     writeln!(out, "strategy {:?}", routing.strategy).unwrap();
     let routing::Settings { num_retries, retry_after, cooldown, max_retry_after, .. } = routing;
     writeln!(

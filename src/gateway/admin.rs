@@ -1,6 +1,7 @@
 //! Hands everything that is not inference to the `admin` routes, in memory: no second port needed.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use axum::body::Body;
@@ -25,6 +26,7 @@ use crate::admin::{
     Visitor,
 };
 use crate::cache::Replies;
+use crate::callbacks::{Callbacks, Settings as CallbackSettings, Told};
 use crate::catalog::Resolved;
 use crate::guard::Guardrails;
 use crate::keys::{Access, Caller, Issuing};
@@ -143,6 +145,7 @@ pub struct View {
     pub draining: Arc<std::sync::atomic::AtomicBool>,
     pub quota: Arc<Quota>,
     pub replies: Arc<Replies>,
+    pub callbacks: Callbacks,
 }
 
 impl View {
@@ -193,6 +196,14 @@ impl Source for View {
 
     fn guardrails(&self) -> Arc<Guardrails> {
         Arc::clone(&self.snapshot.load().guardrails)
+    }
+
+    fn callbacks(&self) -> Arc<CallbackSettings> {
+        Arc::clone(&self.snapshot.load().callbacks)
+    }
+
+    fn test_callback(&self, name: &str) {
+        self.callbacks.tell(Box::new(Told::test(name, SystemTime::now())));
     }
 
     fn spent_changed(&self, scope: &Scope, revision: i64) {

@@ -52,6 +52,7 @@ mod shadow;
 mod spoken;
 mod stored;
 mod tokens;
+mod told;
 mod traced;
 mod transcribed;
 
@@ -85,6 +86,7 @@ pub use self::transcribed::Room as TranscriptRoom;
 use crate::admin::Admin;
 use crate::books::{Books, Contents};
 use crate::cache::Replies;
+use crate::callbacks::Callbacks;
 use crate::edge;
 use crate::fetch::Fetcher;
 use crate::identity::Identities;
@@ -110,6 +112,8 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     pub access_log: AccessLog,
     pub tracer: Tracer,
+    /// Who is told of requests that are over.
+    pub callbacks: Callbacks,
     /// Requests that are being answered.
     pub in_flight: Arc<AtomicUsize>,
     /// Where requests wait when too many are in flight.

@@ -13,7 +13,7 @@ use super::error::GatewayError;
 use super::labels;
 use super::passing;
 use super::route::Route as GatewayRoute;
-use super::{traced, transcribed};
+use super::{told, traced, transcribed};
 use crate::admin::routes;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{
@@ -105,6 +105,7 @@ pub(super) fn settle(
         transcribed::store(gateway, ctx, transcript);
     }
     traced::tell(gateway, ctx, &record, transcript.map(|it| &**it));
+    told::tell(gateway, &head.headers, ctx, &record, transcript);
     if ctx.snapshot.logs.access_log {
         gateway.access_log.request(record);
     }

@@ -97,12 +97,14 @@ impl Identities {
         corrected
     }
 
-    /// Forgets the credentials that no deployment of a new configuration has.
-    pub fn retain(&self, catalog: &Catalog) {
+    /// Forgets the credentials that no deployment of a new configuration has, and that are not among
+    /// these either.
+    pub fn retain(&self, catalog: &Catalog, others: impl Iterator<Item = [u8; 32]>) {
         let used = catalog.deployments().iter();
         let used: Vec<[u8; 32]> = used
             .filter_map(|one| one.target.authorisation.as_ref())
             .map(|how| how.identity.digest)
+            .chain(others)
             .collect();
         self.held.write().retain(|digest, held| {
             let stays = used.contains(digest);

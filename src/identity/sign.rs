@@ -2,7 +2,10 @@
 
 use std::time::SystemTime;
 
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign as signed};
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode, sign as signed,
+};
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 use http::{HeaderName, HeaderValue, Method};
@@ -13,7 +16,8 @@ pub struct Unsigned<'a> {
     pub method: &'a Method,
     /// What `Host` will say.
     pub authority: &'a str,
-    /// Path and query as they go out: percent-encoded once. AWS signs the path encoded once more.
+    /// Path and query as they go out: percent-encoded once. AWS signs the path encoded once more, but
+    /// for S3.
     pub path: &'a str,
     pub content_type: &'a str,
     pub body: &'a [u8],
@@ -36,7 +40,7 @@ pub(super) fn sign(
         .region(region)
         .name(service)
         .time(now)
-        .settings(SigningSettings::default())
+        .settings(settings(service))
         .build()
         .map_err(|error| problem(&error))?
         .into();
@@ -56,6 +60,17 @@ pub(super) fn sign(
             Ok((HeaderName::from_static(header.name()), value))
         })
         .collect()
+}
+
+/// S3 signs the path as it is, and wants to know the body's hash.
+fn settings(service: &str) -> SigningSettings {
+    let mut settings = SigningSettings::default();
+    if service == "s3" {
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    }
+    settings
 }
 
 #[cfg(test)]

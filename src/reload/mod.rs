@@ -294,7 +294,7 @@ impl Reload {
         compare(&old.catalog, &new.catalog, &mut changes);
         known.outline = loaded.outline;
         self.routing.retain(&new.catalog);
-        self.identities.retain(&new.catalog);
+        self.identities.retain(&new.catalog, new.callbacks.identities());
         if let Some((in_force, new)) = certificate {
             changes.certificate_changed = in_force.replace(new);
         }

@@ -24,6 +24,7 @@ use crate::admission::Counters;
 use crate::background::{Background, Once, Upgrader};
 use crate::books::{self, Books, Count, Level, Link};
 use crate::cache::{self, Replies};
+use crate::callbacks::Callbacks;
 use crate::checks::HealthChecks;
 use crate::config;
 use crate::edge::handover::Predecessor;
@@ -145,6 +146,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
     let log_sink = log_sink(&snapshot)?;
     let traces_queued = snapshot.traces.as_ref().map_or(traces::QUEUE, |traces| traces.queue);
     let (tracer, trace_exporter) = Tracer::new(traces_queued, metrics.traces());
+    let (callbacks, callback_clerk) = Callbacks::new();
     let in_flight = Arc::new(AtomicUsize::new(0));
     let draining = Arc::new(AtomicBool::new(false));
     let store = Arc::new(Store::new(Database::new(snapshot.store.place.clone())));
@@ -175,6 +177,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         draining: Arc::clone(&draining),
         quota: Arc::clone(&quota),
         replies: Arc::clone(&replies),
+        callbacks: callbacks.clone(),
     });
     let kept = Arc::clone(&replies);
     metrics.on_scrape(move |scrape| {
@@ -276,6 +279,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         metrics,
         access_log: access_log.clone(),
         tracer,
+        callbacks: callbacks.clone(),
         in_flight: Arc::clone(&in_flight),
         queue: Arc::default(),
         fetcher: Arc::default(),
@@ -294,6 +298,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         audience: Audience::Everybody,
     };
 
+    gateway.metrics.on_scrape(move |scrape| tell_callbacks(scrape, &callbacks));
     tell_quota(&gateway.metrics, &quota, redis.as_ref(), &alerts);
     let beat = Arc::new(AtomicU64::new(0));
     let lifecycle = Lifecycle::new();
@@ -370,6 +375,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
             log_writer,
             log_sink,
             trace_exporter,
+            callback_clerk,
             spend_writer: writer,
             contents_writer,
             demo: options.demo,
@@ -504,6 +510,25 @@ fn spending(scrape: &mut Scrape, state: &books::State) {
     for count in Count::ALL {
         scrape.value(&names::SPEND_RECORDS, &[count.word()], state.count(count) as f64);
     }
+}
+
+/// What the metrics say of callbacks.
+fn tell_callbacks(scrape: &mut Scrape, callbacks: &Callbacks) {
+    callbacks.each_count(|name, counts| {
+        // As floats, which is what Prometheus counts in.
+        let number = |count: &AtomicU64| count.load(Ordering::Relaxed) as f64;
+        for (result, count) in [
+            ("sent", &counts.sent),
+            ("failed", &counts.failed),
+            ("dropped", &counts.dropped),
+            ("spilled", &counts.spilled),
+        ] {
+            scrape.value(&names::CALLBACKS, &[name, result], number(count));
+        }
+        for (place, count) in [("memory", &counts.queued), ("disk", &counts.kept)] {
+            scrape.value(&names::CALLBACKS_WAITING, &[name, place], number(count));
+        }
+    });
 }
 
 /// Where the access log goes; its file is tried now, while the start can still fail.

@@ -13,6 +13,7 @@ mod bedrock;
 mod boards;
 mod bodies;
 mod cache;
+mod callbacks;
 mod canary;
 mod clouds;
 mod compatible;

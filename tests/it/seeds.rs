@@ -349,12 +349,19 @@ fn b2_seven_of_ten_go_to_azure_whatever_the_strategy() {
 }
 
 #[test]
-fn b3_starts_with_its_master_key() {
+fn b3_starts_with_its_master_key_and_tells_langfuse() {
     let providers = Providers::start();
     let models = seed("b3-budgets-cache-callbacks-guardrails")
         + "model_list: [{model_name: m, litellm_params: {model: openai/gpt-4o-mini}}]\n";
-    let gateway = providers.gateway(&models).start();
+    let langfuse = upstream::openai().replies(body_of("application/json", "{}")).start();
+    let gateway = providers.gateway(&models).variable("LANGFUSE_HOST", &langfuse.url());
+    let gateway = gateway.variable("DEFAULT_FLUSH_INTERVAL_SECONDS", "0.05").start();
     assert_eq!(client(&gateway, "sk-your-master-key").chat("m", "hi").text(), "openai");
+    let told = eventually_some("langfuse is told", || langfuse.requests().pop());
+    // pk:sk
+    assert_eq!(told.header("authorization"), Some("Basic cGs6c2s="));
+    assert_eq!(told.json()["batch"].as_array().map(Vec::len), Some(2));
+    gateway.wait_for_message("alerts are sent by Slack: write `alerting: [slack]`");
     // It may be one of the database's, which is not there.
     assert_eq!(client(&gateway, "sk-other").chat("m", "hi").status, 503);
 }

@@ -83,6 +83,12 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
         on("enable_health_check_routing", Kind::Flag, "false", "as in `router_settings`"),
         on("access_log", Kind::Flag, "true", "one JSON line per request"),
         on(
+            "callback_disk_max_mb",
+            Kind::Megabytes,
+            "256",
+            "what each callback that is away keeps on disk, beside the journal",
+        ),
+        on(
             "region",
             Kind::Text,
             "$TOLLGATE_REGION",

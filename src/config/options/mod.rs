@@ -4,6 +4,7 @@
 //! in `resolve` ask for options by name and are held to this table; the messages about unknown and
 //! unavailable options, `tollgate options` and the test of `conf/reference.yaml` come from it.
 
+mod callbacks;
 mod deployment;
 mod general;
 mod guardrails;
@@ -14,6 +15,7 @@ mod litellm;
 mod router;
 mod top;
 
+pub(crate) use callbacks::{CALLBACK, S3_PARAMS};
 pub(crate) use deployment::{BODY_PARAMETERS, ENTRY, LITELLM_PARAMS, MODEL_INFO, is_price};
 pub(crate) use general::{GENERAL_SETTINGS, REDACTED};
 pub(crate) use guardrails::{
@@ -142,6 +144,7 @@ pub const TABLES: [&Table; 46] = [
     &ROUTER,
     &LITELLM_SETTINGS,
     &CACHE_PARAMS,
+    &S3_PARAMS,
     &METRICS_GROUP,
     &KEY_DEFAULTS,
     &KEY_BOUNDS,
@@ -159,6 +162,7 @@ pub const TABLES: [&Table; 46] = [
     &PASS_THROUGH,
     &FALLBACK_CONFIG,
     &CREDENTIAL,
+    &CALLBACK,
     &KEY,
     &KEY_RATE_LIMIT,
     &KEY_BUDGET,

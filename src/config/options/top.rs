@@ -33,7 +33,12 @@ pub(crate) const TOP: Table = Table {
         on("database", Kind::Map, "", "where keys and spend are kept; default: an SQLite file"),
         on("dashboard", Kind::Map, "", "the pages at `/ui`"),
         on("key_settings", Kind::List, "[]", "keys with limits and budgets, without a database"),
-        on("callback_settings", Kind::Map, "", "settings of callbacks, by name: `otel`"),
+        on(
+            "callback_settings",
+            Kind::Map,
+            "{}",
+            "callbacks of your own, by their names; and `otel`",
+        ),
         on("guardrails", Kind::List, "[]", "who looks at requests and replies"),
         later("policies", "no policy is applied"),
         later("policy_attachments", "no policy is applied"),

@@ -245,13 +245,13 @@ impl<'a> Written<'a> {
 }
 
 /// The first of the variables that holds something.
-fn env(context: &Context<'_>, names: &[&str]) -> Option<Box<str>> {
+pub(super) fn env(context: &Context<'_>, names: &[&str]) -> Option<Box<str>> {
     let mut found = names.iter().filter_map(|name| context.env.var(name));
     found.find(|value| !value.trim().is_empty()).map(|value| value.trim().into())
 }
 
 /// Keys in variables. AWS's library would find them too, but not those that the file itself sets.
-fn aws_keys_of(context: &Context<'_>) -> Option<AwsKeys> {
+pub(super) fn aws_keys_of(context: &Context<'_>) -> Option<AwsKeys> {
     let access_key_id = env(context, &["AWS_ACCESS_KEY_ID"])?;
     let secret = env(context, &["AWS_SECRET_ACCESS_KEY"])?;
     context.problems.keep_secret(&secret);
@@ -287,7 +287,7 @@ fn google_key(source: &Google, spot: Spot) -> Result<Option<Json>, Finding> {
 }
 
 /// LiteLLM's ways to write where a token is: `oidc/file/PATH`, `oidc/env/NAME`, a path, the token.
-fn web_identity(text: &str, context: &Context<'_>) -> WebIdentity {
+pub(super) fn web_identity(text: &str, context: &Context<'_>) -> WebIdentity {
     let path = text.strip_prefix("oidc/file/");
     if let Some(name) = text.strip_prefix("oidc/env/") {
         let token = env(context, &[name]).unwrap_or_default();

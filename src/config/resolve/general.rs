@@ -232,7 +232,6 @@ pub(super) fn logs(sections: &mut Sections<'_>, context: &Context<'_>) -> Logs {
         let message = "`log_to_file` is on, and `log_file_path` does not say which file";
         context.problems.push(Finding::error(spot, message).help("add `log_file_path`"));
     }
-    callbacks(litellm);
     let general = &mut sections.general;
     Logs {
         level: level.into(),
@@ -251,21 +250,4 @@ fn level(written: &str) -> Option<&'static str> {
         other => other,
     };
     LEVELS.into_iter().find(|level| *level == ours)
-}
-
-/// Metrics need no callback, and traces have settings of their own.
-const HERE: [&str; 2] = ["prometheus", "otel"];
-
-/// Every other callback is named in one warning for each option.
-fn callbacks(litellm: &mut Section<'_>) {
-    for name in ["callbacks", "success_callback", "failure_callback"] {
-        let Some(texts) = litellm.texts(name) else { continue };
-        let others: Vec<_> = texts.iter().filter(|at| !HERE.contains(&at.value)).collect();
-        let Some(first) = others.first() else { continue };
-        let listed: Vec<_> = others.iter().map(|at| format!("`{}`", at.value)).collect();
-        let (listed, is) = (listed.join(", "), if others.len() == 1 { "is" } else { "are" });
-        let message = format!("{listed} {is} not called: this version has no callbacks");
-        let help = "read the access log or `/metrics` instead";
-        litellm.problems.push(Finding::warning(first.spot, message).help(help));
-    }
 }

@@ -7,6 +7,7 @@
 mod aliases;
 mod breaker;
 mod cache;
+mod callbacks;
 mod checks;
 mod clouds;
 mod credentials;
@@ -106,6 +107,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
     let shown = shown::read(&mut sections);
     let traces = traces::read(&mut sections, context);
     let store = store::store(&mut sections, context);
+    let callbacks = callbacks::read(&mut sections, context, &store.journal);
     let spending = spending::spending(&mut sections.general);
     let words = words::words(&mut sections, context, &spending);
     let mut admission = quota::policy(&mut sections);
@@ -199,6 +201,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         logs,
         shown,
         traces,
+        callbacks: Arc::new(callbacks),
         store,
         spending,
         words,

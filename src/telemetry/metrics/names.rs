@@ -246,6 +246,10 @@ families! {
         "Prompts with their replies that were to be kept: `stored`, `dropped` (the queue was full) or `failed` (the database did not take them).";
     TRANSCRIPTS_LEFT_OUT = "tollgate_transcripts_left_out_total", Kind::ScrapeCounter, &[],
         "Prompts or replies that were too long to be told to traces, callbacks or the database, or for which there was no room.";
+    CALLBACKS = "tollgate_callbacks_total", Kind::ScrapeCounter, &["callback", "result"],
+        "Requests that callbacks were to be told: `sent`, `failed` (refused for good), `dropped` (no room) or `spilled` (put on disk; counted again when they leave it).";
+    CALLBACKS_WAITING = "tollgate_callbacks_waiting", Kind::ScrapeGauge, &["callback", "place"],
+        "Requests that wait to be told to callbacks, in `memory` or on `disk`.";
     KEYS_KNOWN = "tollgate_known_keys", Kind::ScrapeGauge, &[],
         "Virtual keys that are kept in memory, those included that are known not to exist.";
     KEY_LOOKUPS = "tollgate_key_lookups_total", Kind::ScrapeCounter, &["result"],

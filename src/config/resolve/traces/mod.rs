@@ -75,18 +75,11 @@ struct Written {
 impl Written {
     fn read(top: &mut Section<'_>) -> Self {
         let problems = top.problems;
-        let Some(entry) = top.entry("callback_settings") else { return Self::default() };
-        let Some(named) = entry.node.map() else {
-            let found = entry.node.found("");
-            let message = format!("`callback_settings` must be a mapping, found {found}");
-            problems.push(Finding::error(entry.value_spot(), message));
-            return Self::default();
-        };
         let mut read = Self::default();
-        for entry in named.iter().filter(|entry| !entry.node.is_null()) {
-            if &*entry.key != "otel" {
-                let message = format!("`callback_settings.{}` is not read", entry.key);
-                problems.push(Finding::warning(entry.spot, message));
+        // The other entries are those of callbacks, whose reader says what is wrong with the whole.
+        let named = top.entry("callback_settings").and_then(|entry| entry.node.map());
+        for entry in named.into_iter().flatten() {
+            if &*entry.key != "otel" || entry.node.is_null() {
                 continue;
             }
             let mut otel = Section::new(&CALLBACK_OTEL, &entry.node, entry.spot, problems);

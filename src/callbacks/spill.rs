@@ -1,0 +1,240 @@
+//! What one sink could not deliver, on the disk: a folder of files, each a batch of payloads, one on a
+//! line.
+//!
+//! A file is written beside its name and renamed, so that it is whole or not there. Its name tells
+//! when it was written and how many payloads it holds. Whoever delivers it holds a lock on it
+//! meanwhile: a process and the one that takes over from it may share a folder. Everything here
+//! blocks.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use rustix::fs::{FlockOperation, flock};
+use uuid::Uuid;
+
+const SUFFIX: &str = "ndjson";
+/// A file that is being written.
+const UNFINISHED: &str = "part";
+
+/// The folder of one sink.
+#[derive(Debug)]
+pub(super) struct Spill {
+    folder: PathBuf,
+    bytes_max: u64,
+}
+
+/// A file that is being delivered. Nobody else touches it until this is dropped.
+#[derive(Debug)]
+pub(super) struct Claim {
+    path: PathBuf,
+    /// Holds the lock.
+    _file: File,
+    pub(super) payloads: Vec<Bytes>,
+}
+
+/// A file as its name and the folder tell.
+#[derive(Debug)]
+struct Kept {
+    path: PathBuf,
+    count: u64,
+    bytes: u64,
+}
+
+impl Spill {
+    /// A folder in `folder`, named for the sink. It is made when something is written.
+    pub(super) fn new(folder: &Path, sink: &str, bytes_max: u64) -> Self {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' };
+        let name: String = sink.chars().map(plain).collect();
+        Self { folder: folder.join(name), bytes_max }
+    }
+
+    /// Keeps payloads. Where there is no room, the oldest files go; returns how many payloads went
+    /// with them.
+    ///
+    /// # Errors
+    /// If the disk does not take them.
+    pub(super) fn write(&self, payloads: &[Bytes]) -> io::Result<u64> {
+        if payloads.is_empty() {
+            return Ok(0);
+        }
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        // Names that are in the order of time.
+        let name = format!("{}.{}", Uuid::now_v7(), payloads.len());
+        let unfinished = self.folder.join(format!("{name}.{UNFINISHED}"));
+        let written = write_lines(&unfinished, payloads)
+            .and_then(|()| fs::rename(&unfinished, self.folder.join(format!("{name}.{SUFFIX}"))));
+        if let Err(error) = written {
+            // A part of it is of no use.
+            drop(fs::remove_file(&unfinished));
+            return Err(error);
+        }
+        self.shrink()
+    }
+
+    /// Removes the oldest files until what is left is within its bound.
+    fn shrink(&self) -> io::Result<u64> {
+        let kept = self.kept()?;
+        let mut bytes: u64 = kept.iter().map(|file| file.bytes).sum();
+        let mut dropped = 0;
+        for file in kept {
+            if bytes <= self.bytes_max {
+                break;
+            }
+            remove(&file.path)?;
+            bytes -= file.bytes;
+            dropped += file.count;
+        }
+        Ok(dropped)
+    }
+
+    /// The oldest file that nobody else delivers.
+    ///
+    /// # Errors
+    /// If the disk does not give it.
+    pub(super) fn oldest(&self) -> io::Result<Option<Claim>> {
+        for Kept { path, .. } in self.kept()? {
+            let mut file = match File::open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            let is_ours = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+            // Delivered by another, between our look at the folder and the lock.
+            if !is_ours || file.metadata()?.nlink() == 0 {
+                continue;
+            }
+            let mut text = Vec::new();
+            file.read_to_end(&mut text)?;
+            let text = Bytes::from(text);
+            let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+            let payloads = lines.map(|line| text.slice_ref(line)).collect();
+            return Ok(Some(Claim { path, _file: file, payloads }));
+        }
+        Ok(None)
+    }
+
+    /// A file was delivered; what is left of it is kept as a new one.
+    ///
+    /// # Errors
+    /// If the disk does not do it: then all of it is delivered again.
+    pub(super) fn delivered(&self, claim: &Claim, left: &[Bytes]) -> io::Result<u64> {
+        let dropped = self.write(left)?;
+        remove(&claim.path)?;
+        Ok(dropped)
+    }
+
+    /// How many payloads wait here.
+    pub(super) fn count(&self) -> io::Result<u64> {
+        Ok(self.kept()?.iter().map(|file| file.count).sum())
+    }
+
+    /// The files, oldest first; of a folder that is not there, none.
+    fn kept(&self) -> io::Result<Vec<Kept>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut kept = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let path = entry.path();
+            let Some(count) = count_of(&path) else { continue };
+            let bytes = match entry.metadata() {
+                Ok(metadata) => metadata.len(),
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            kept.push(Kept { path, count, bytes });
+        }
+        kept.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(kept)
+    }
+}
+
+/// How many payloads a file holds, by its name; `None` for one that is none of ours.
+fn count_of(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?.strip_suffix(SUFFIX)?.strip_suffix('.')?;
+    name.rsplit_once('.')?.1.parse().ok()
+}
+
+fn write_lines(path: &Path, payloads: &[Bytes]) -> io::Result<()> {
+    // It may hold prompts.
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = io::BufWriter::new(file);
+    for payload in payloads {
+        file.write_all(payload)?;
+        file.write_all(b"\n")?;
+    }
+    file.flush()
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn payloads(texts: &[&'static str]) -> Vec<Bytes> {
+        texts.iter().map(|text| Bytes::from_static(text.as_bytes())).collect()
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_oldest_first_and_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let spill = Spill::new(folder.path(), "a/b", 1_000);
+        assert!(spill.oldest().unwrap().is_none(), "there is no folder yet");
+        spill.write(&payloads(&["{\"a\":1}", "{\"b\":2}"])).unwrap();
+        spill.write(&payloads(&["{\"c\":3}"])).unwrap();
+        assert_eq!(spill.count().unwrap(), 3);
+        let first = spill.oldest().unwrap().unwrap();
+        assert_eq!(first.payloads, ["{\"a\":1}", "{\"b\":2}"]);
+        // Another process sees the same folder.
+        let other = Spill::new(folder.path(), "a/b", 1_000);
+        let second = other.oldest().unwrap().unwrap();
+        assert_eq!(second.payloads, ["{\"c\":3}"], "the first one is in other hands");
+        drop(second);
+        spill.delivered(&first, &payloads(&["{\"b\":2}"])).unwrap();
+        assert_eq!(spill.count().unwrap(), 2);
+        let left: Vec<_> = [spill.oldest().unwrap().unwrap(), spill.oldest().unwrap().unwrap()]
+            .into_iter()
+            .flat_map(|claim| claim.payloads)
+            .collect();
+        assert_eq!(left, ["{\"c\":3}", "{\"b\":2}"]);
+    }
+
+    #[test]
+    fn a_full_folder_loses_its_oldest_files_and_says_how_much_was_in_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let spill = Spill::new(folder.path(), "s", 16);
+        assert_eq!(spill.write(&payloads(&["aaaa", "bbb"])).unwrap(), 0);
+        assert_eq!(spill.write(&payloads(&["cccc"])).unwrap(), 0);
+        assert_eq!(spill.write(&payloads(&["dddd"])).unwrap(), 2);
+        assert_eq!(spill.oldest().unwrap().unwrap().payloads, ["cccc"]);
+    }
+
+    #[test]
+    fn nobody_else_may_read_it_and_an_unfinished_file_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let spill = Spill::new(folder.path(), "s", 1_000);
+        spill.write(&payloads(&["{}"])).unwrap();
+        let inside = folder.path().join("s");
+        assert_eq!(fs::metadata(&inside).unwrap().permissions().mode() & 0o777, 0o700);
+        let file = spill.oldest().unwrap().unwrap().path;
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::remove_file(file).unwrap();
+        fs::write(inside.join(format!("x.1.{UNFINISHED}")), "{").unwrap();
+        fs::write(inside.join("notes.txt"), "mine").unwrap();
+        assert!(spill.oldest().unwrap().is_none());
+    }
+}

@@ -1,0 +1,199 @@
+//! Tells callbacks of a request that is over: what is shared already is handed on, and little is copied.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use super::Gateway;
+use super::ctx::{Call, RequestCtx};
+use super::payer;
+use crate::callbacks::{CacheUse, Failed, Served, Text, Told};
+use crate::dialect::{ClientDialect, Endpoint};
+use crate::telemetry::{self, RequestRecord, Route, Transcript};
+use crate::wire::json::Object;
+
+const WITHOUT: &str = "x-litellm-disable-callbacks";
+const SESSION: [&str; 2] = ["x-litellm-session-id", "x-tollgate-session"];
+const TRACE: &str = "x-litellm-trace-id";
+
+/// The parameters of a request that callbacks are told: those that hold nothing of the prompt.
+const PARAMETERS: [&str; 24] = [
+    "dimensions",
+    "encoding_format",
+    "frequency_penalty",
+    "logprobs",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "max_tokens",
+    "n",
+    "parallel_tool_calls",
+    "presence_penalty",
+    "quality",
+    "reasoning_effort",
+    "response_format",
+    "seed",
+    "service_tier",
+    "size",
+    "speed",
+    "stream",
+    "style",
+    "temperature",
+    "tool_choice",
+    "top_k",
+    "top_logprobs",
+    "top_p",
+];
+/// Longer values are no numbers or words.
+const PARAMETER_MAX: usize = 64;
+/// Larger metadata are left out, as of the ledger's rows.
+const METADATA_MAX: usize = 8 * 1024;
+
+/// Hands a request that is over to the callbacks, if there are any.
+pub(super) fn tell(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    ctx: &RequestCtx,
+    record: &RequestRecord,
+    transcript: Option<&Arc<Transcript>>,
+) {
+    let settings = &ctx.snapshot.callbacks;
+    // Whose key opens nothing has no entry: strangers are not told of.
+    let Some(id) = ctx.row.clone().filter(|_| !settings.sinks.is_empty()) else { return };
+    // None: nobody is to be told what is said, its maker perhaps does not want it. Errors may repeat it.
+    let text = transcript.filter(|_| settings.wants_text);
+    let call = ctx.call.as_deref();
+    let body = call.map(|call| call.native.as_ref().unwrap_or(&call.body));
+    let message = ctx.error.as_ref().filter(|_| text.is_some()).map(|error| error.message());
+    let told = Told {
+        id,
+        call_id: Arc::clone(&ctx.request_id),
+        session: SESSION.into_iter().find_map(|name| named(headers, name)),
+        trace: named(headers, TRACE),
+        call_type: call_type(record.route, call),
+        route: record.path.as_str().into(),
+        started: record.started,
+        total: record.durations.total,
+        overhead: record.durations.overhead,
+        ttft: record.durations.ttft,
+        stream: record.stream,
+        status: record.status,
+        model: record.model_asked.as_ref().map_or("", |model| model.as_str()).into(),
+        group: record.group_asked.clone(),
+        served: record.served.as_ref().map(|served| Served {
+            deployment: Arc::clone(&served.deployment),
+            group: Arc::clone(&served.group),
+            model: Arc::clone(&served.model),
+        }),
+        usage: record.usage,
+        cost: record.cost,
+        cache: record.cache.as_ref().map(|used| match used {
+            telemetry::CacheUse::Miss => CacheUse::Miss,
+            telemetry::CacheUse::Hit { key, saved, .. } => {
+                CacheUse::Hit { key: Arc::clone(key), saved: *saved }
+            }
+        }),
+        caller: record.client.caller.clone(),
+        end_user: record.client.end_user.as_ref().map(|text| text.as_str().into()),
+        ip: record.client.ip,
+        user_agent: record.client.user_agent.as_ref().map(|text| text.as_str().into()),
+        tags: call.map(|call| call.tags.clone()).unwrap_or_default(),
+        parameters: body.map(parameters).unwrap_or_default(),
+        metadata: body.and_then(metadata),
+        guardrails: record.guardrails.clone(),
+        findings: record.findings.clone(),
+        failed: record.error.as_ref().map(|error| Failed {
+            class: error.class,
+            code: error.code.as_str().into(),
+            message: message.map(Into::into),
+        }),
+        retries: record.retries,
+        fallbacks: record.fallbacks,
+        text: text.map(|said| Text { request: said.request.clone(), reply: said.reply.clone() }),
+        only: None,
+        without: without(headers),
+    };
+    gateway.callbacks.tell(Box::new(told));
+}
+
+fn named(headers: &HeaderMap, name: &str) -> Option<Box<str>> {
+    headers.get(name)?.to_str().ok().and_then(payer::name).map(|name| (&*name).into())
+}
+
+/// The callbacks that a client does not want.
+fn without(headers: &HeaderMap) -> Vec<Box<str>> {
+    let lines = headers.get_all(WITHOUT).iter().filter_map(|line| line.to_str().ok());
+    let names = lines.flat_map(|line| line.split(',')).map(str::trim);
+    names.filter(|name| !name.is_empty()).map(Into::into).collect()
+}
+
+fn parameters(body: &Object) -> Vec<(&'static str, Box<str>)> {
+    let is_plain = |raw: &&str| raw.len() <= PARAMETER_MAX && !raw.starts_with(['{', '[', 'n']);
+    let of = |name| Some((name, body.raw(name).filter(is_plain)?.into()));
+    PARAMETERS.into_iter().filter_map(of).collect()
+}
+
+/// `metadata` of a request, or `litellm_metadata` where the API has another use for that name.
+fn metadata(body: &Object) -> Option<Box<str>> {
+    let own = body.raw("litellm_metadata").or_else(|| body.raw("metadata"));
+    own.filter(|raw| raw.starts_with('{') && raw.len() <= METADATA_MAX).map(Into::into)
+}
+
+/// LiteLLM's name of what was called.
+fn call_type(route: Route, call: Option<&Call>) -> &'static str {
+    let streams = call.is_some_and(|call| call.stream);
+    match route {
+        Route::Inference(endpoint, dialect) => match (endpoint, dialect) {
+            (Endpoint::Chat, ClientDialect::OpenAi) => "acompletion",
+            (Endpoint::Chat, ClientDialect::Anthropic) => "anthropic_messages",
+            (Endpoint::Chat, ClientDialect::Gemini) if streams => "agenerate_content_stream",
+            (Endpoint::Chat, ClientDialect::Gemini) => "agenerate_content",
+            (Endpoint::Chat, ClientDialect::Responses) | (Endpoint::Responses, _) => "aresponses",
+            (Endpoint::Completions, _) => "atext_completion",
+            (Endpoint::Embeddings, _) => "aembedding",
+            (Endpoint::CountTokens, _) => "acount_tokens",
+            (Endpoint::ImageGenerations, _) => "aimage_generation",
+            (Endpoint::ImageEdits, _) => "aimage_edit",
+            (Endpoint::ImageVariations, _) => "aimage_variation",
+            (Endpoint::Transcriptions | Endpoint::Translations, _) => "atranscription",
+            (Endpoint::Speech, _) => "aspeech",
+            (Endpoint::Rerank, _) => "arerank",
+            (Endpoint::Moderations, _) => "amoderation",
+            (Endpoint::Files, _) => "afile",
+            (Endpoint::Batches, _) => "abatch",
+        },
+        Route::Realtime => "_arealtime",
+        Route::PassThrough | Route::Models | Route::Health | Route::Metrics | Route::Other => {
+            "pass_through_endpoint"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let line = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        lines.iter().map(line).collect()
+    }
+
+    #[test]
+    fn parameters_hold_nothing_of_the_prompt() {
+        let body = br#"{"model":"m","temperature":0.5,"stop":"a secret","user":"u","seed":null,
+            "response_format":{"type":"json_object"},"reasoning_effort":"low","messages":[]}"#;
+        let body = Object::parse(Bytes::from_static(body)).unwrap();
+        let expected = [("reasoning_effort", "\"low\"".into()), ("temperature", "0.5".into())];
+        assert_eq!(parameters(&body), expected);
+    }
+
+    #[test]
+    fn clients_name_the_callbacks_that_they_do_not_want() {
+        let named = without(&headers(&[(WITHOUT, "langfuse, s3_v2 ,")]));
+        assert_eq!(named, ["langfuse".into(), "s3_v2".into()] as [Box<str>; 2]);
+    }
+}
