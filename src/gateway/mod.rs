@@ -7,6 +7,7 @@
 mod access;
 mod admin;
 mod admit;
+mod alarmed;
 mod cached;
 mod connection;
 mod contexts;
@@ -76,6 +77,7 @@ use self::refusal::HeadProblem;
 use self::route::Route;
 pub use self::shadow::room as shadow_room;
 use crate::admin::Admin;
+use crate::alerts::Alerts;
 use crate::books::Books;
 use crate::cache::Replies;
 use crate::edge;
@@ -127,6 +129,8 @@ pub struct Gateway {
     pub books: Arc<Books>,
     /// Limits and budgets.
     pub quota: Arc<Quota>,
+    /// Who is told of what goes wrong.
+    pub alerts: Arc<Alerts>,
     /// Answers everything that is not inference.
     pub admin: Admin,
     /// Whom this listener is for.
@@ -437,6 +441,7 @@ impl Gateway {
                 let call = Arc::new(call);
                 ctx.call = Some(Arc::clone(&call));
                 let group = settle::group_asked(&ctx.snapshot, &call.model);
+                ctx.watched = alarmed::watch(self, ctx, group.as_ref());
                 if let Some(entry) = &mut ctx.entry {
                     entry.calls(&call, group);
                 }

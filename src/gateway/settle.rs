@@ -7,6 +7,7 @@ use http::Method;
 use pingora_proxy::Session;
 
 use super::Gateway;
+use super::alarmed;
 use super::cached::Cached;
 use super::ctx::{InFlight, RequestCtx};
 use super::error::GatewayError;
@@ -28,6 +29,7 @@ pub(super) const HEAD_ERROR: &str = "head";
 /// Records the request. Called once for each, however it ended.
 pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx) {
     ctx.entry_over();
+    ctx.watched = None;
     let head = session.req_header();
     let path = head.uri.path();
     let passed = ctx.passing.as_ref().map(|passing| passing.route());
@@ -92,6 +94,7 @@ pub(super) fn settle(gateway: &Gateway, session: &Session, ctx: &mut RequestCtx)
     record.bytes_out = relayed.bytes_sent;
     gateway.metrics.request(&record);
     traced::tell(gateway, ctx, &record);
+    alarmed::tell(gateway, &ctx.snapshot, &record);
     if ctx.snapshot.logs.access_log {
         gateway.access_log.request(record);
     }

@@ -13,6 +13,7 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Gateway;
+use super::alarmed;
 use super::ctx::{Call, Relayed, RequestCtx, Served};
 use super::entry::{micros, span};
 use super::estimate;
@@ -159,6 +160,7 @@ impl Shadow {
         record.cost = relayed.cost;
         record.attempts = vec![noted];
         gateway.metrics.shadow(&record);
+        alarmed::tell(gateway, snapshot, &record);
         self.write_down(&record);
         if snapshot.logs.access_log {
             gateway.access_log.request(record);

@@ -4,6 +4,7 @@
 //! in `resolve` ask for options by name and are held to this table; the messages about unknown and
 //! unavailable options, `tollgate options` and the test of `conf/reference.yaml` come from it.
 
+mod alerting;
 mod deployment;
 mod general;
 mod guardrails;
@@ -14,6 +15,7 @@ mod litellm;
 mod router;
 mod top;
 
+pub(crate) use alerting::ALERTING_ARGS;
 pub(crate) use deployment::{BODY_PARAMETERS, ENTRY, LITELLM_PARAMS, MODEL_INFO, is_price};
 pub(crate) use general::GENERAL_SETTINGS;
 pub(crate) use guardrails::{
@@ -128,7 +130,7 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 44] = [
+pub const TABLES: [&Table; 45] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
@@ -155,6 +157,7 @@ pub const TABLES: [&Table; 44] = [
     &RATE_LIMIT,
     &BUDGET,
     &PASS_THROUGH,
+    &ALERTING_ARGS,
     &FALLBACK_CONFIG,
     &CREDENTIAL,
     &KEY,

@@ -253,8 +253,8 @@ fn level(written: &str) -> Option<&'static str> {
     LEVELS.into_iter().find(|level| *level == ours)
 }
 
-/// Metrics need no callback, and traces have settings of their own.
-const HERE: [&str; 2] = ["prometheus", "otel"];
+/// Metrics need no callback; traces and alerts have settings of their own.
+const HERE: [&str; 3] = ["prometheus", "otel", "slack"];
 
 /// Every other callback is named in one warning for each option.
 fn callbacks(litellm: &mut Section<'_>) {
