@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admission;
+use crate::alerts;
 use crate::cache;
 use crate::callbacks;
 use crate::catalog::{Catalog, PriceBook};
@@ -14,7 +15,6 @@ use crate::edge;
 use crate::guard::{Guardrails, Redaction};
 pub use crate::keys::Access;
 use crate::keys::Issuing;
-use crate::quota;
 use crate::routing;
 use crate::store;
 use crate::trace;
@@ -56,8 +56,8 @@ pub struct Snapshot {
     pub admission: admission::Policy,
     /// Where limits and budgets are shared; looked at when the process starts.
     pub redis: Option<store::redis::RedisPlace>,
-    /// Who is told of budgets that are nearly used up.
-    pub alerts: quota::alerts::Settings,
+    /// Who is told of what goes wrong, and of budgets.
+    pub alerts: Arc<alerts::Settings>,
     /// The pages at `/ui`.
     pub dashboard: Arc<Dashboard>,
     /// What `check` warned about, one line each.

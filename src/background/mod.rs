@@ -5,6 +5,7 @@
 mod drain;
 mod files;
 mod models;
+mod scene;
 mod sums;
 mod systemd;
 mod upgrade;
@@ -22,6 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use crate::alerts::{Alerts, Outbox};
 use crate::books;
 use crate::callbacks::Clerk;
 use crate::checks::HealthChecks;
@@ -33,7 +35,6 @@ use crate::keys::record::Kind;
 use crate::keys::{Changed, KeyRing};
 use crate::mock::Demo;
 use crate::quota::Quota;
-use crate::quota::alerts::{Alerts, Outbox};
 use crate::reload::Reload;
 use crate::routing::Rates;
 use crate::spend::{Scope, ScopeKind};
@@ -60,7 +61,8 @@ const FOLLOW_EVERY: Duration = Duration::from_secs(1);
 /// How long the listener may take to accept its first connection.
 const LISTEN_MAX: Duration = Duration::from_secs(10);
 
-/// How long Redis may take to hear of the last requests, and how often that is looked at.
+/// How long Redis may take to hear of the last requests, and alerts to be delivered, and how often that
+/// is looked at.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -173,22 +175,23 @@ impl Background {
         };
         tokio::join!(
             self.quota.keep(|| snapshot().admission.zone.clone(), || self.books.lag()),
-            self.alerts.run(&self.outbox, || snapshot().alerts.clone(), &*self.store),
+            self.alerts.run(&self.outbox, self, &*self.store),
             self.look_after_providers(),
             shared,
         );
     }
 
-    /// Waits until Redis knows what the last requests cost, but not for long.
+    /// Waits until Redis knows what the last requests cost, and alerts are delivered, but not for long.
     async fn tell_the_last(&self) {
-        let Some(redis) = &self.redis else { return };
+        let costs = || self.redis.as_ref().map_or(0, |redis| redis.waiting());
         let told = async {
-            while redis.waiting() > 0 {
+            while costs() > 0 || self.alerts.waiting() > 0 {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
         };
         if tokio::time::timeout(LAST_WORDS, told).await.is_err() {
-            tracing::warn!(costs = redis.waiting(), "Redis was not told of all costs");
+            let (costs, alerts) = (costs(), self.alerts.waiting());
+            tracing::warn!(costs, alerts, "Redis was not told of all costs, or alerts are lost");
         }
     }
 

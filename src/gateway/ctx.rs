@@ -20,6 +20,7 @@ use super::queue::Place;
 use super::recording::Recording;
 use super::traced::Trace;
 use super::transcribed::Transcribing;
+use crate::alerts::Watched;
 use crate::catalog::{DeploymentId, Picture, PriceBook};
 use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
@@ -84,6 +85,8 @@ pub struct RequestCtx {
     /// Held while a stream is open.
     pub open_stream: Option<Counted>,
     pub in_flight: Option<InFlight>,
+    /// While it has no answer, where somebody is told of those that hang.
+    pub watched: Option<Watched>,
     /// Set where requests are traced.
     pub(super) trace: Option<Box<Trace>>,
 }
@@ -399,6 +402,7 @@ impl RequestCtx {
             charged: false,
             open_stream: None,
             in_flight: None,
+            watched: None,
             trace: None,
         }
     }

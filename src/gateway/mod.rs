@@ -7,6 +7,7 @@
 mod access;
 mod admin;
 mod admit;
+mod alarmed;
 mod cached;
 mod connection;
 mod contexts;
@@ -84,6 +85,7 @@ use self::route::Route;
 pub use self::shadow::room as shadow_room;
 pub use self::transcribed::Room as TranscriptRoom;
 use crate::admin::Admin;
+use crate::alerts::Alerts;
 use crate::books::{Books, Contents};
 use crate::cache::Replies;
 use crate::callbacks::Callbacks;
@@ -142,6 +144,8 @@ pub struct Gateway {
     pub contents: Contents,
     /// Limits and budgets.
     pub quota: Arc<Quota>,
+    /// Who is told of what goes wrong.
+    pub alerts: Arc<Alerts>,
     /// Answers everything that is not inference.
     pub admin: Admin,
     /// Whom this listener is for.
@@ -454,6 +458,7 @@ impl Gateway {
                 let call = Arc::new(call);
                 ctx.call = Some(Arc::clone(&call));
                 ctx.group_asked = settle::group_asked(&ctx.snapshot, &call.model);
+                ctx.watched = alarmed::watch(self, ctx, ctx.group_asked.as_ref());
                 if let Some(entry) = &mut ctx.entry {
                     entry.calls(&call, ctx.group_asked.clone());
                 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 
 use super::Gateway;
+use super::alarmed;
 use super::ctx::{Call, Relayed, Served};
 use super::entry::{micros, span};
 use super::estimate;
@@ -204,6 +205,7 @@ impl Own {
             Purpose::Shadow => gateway.metrics.shadow(&record),
             Purpose::Meaning => gateway.metrics.embedding(&record),
         }
+        alarmed::tell(gateway, snapshot, &record);
         self.write_down(&record);
         if snapshot.logs.access_log {
             gateway.access_log.request(record);

@@ -231,6 +231,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         self.heard = Some(Instant::now());
         if batch.meaningful && self.relay.ctx.relayed.first_token.is_none() {
             self.relay.ctx.relayed.first_token = Some(self.relay.ctx.started.elapsed());
+            self.relay.ctx.watched = None;
         }
         loop {
             let ends = batch.complete && batch.failure.is_none();

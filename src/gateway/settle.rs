@@ -7,6 +7,7 @@ use http::Method;
 use pingora_proxy::Session;
 
 use super::Gateway;
+use super::alarmed;
 use super::cached::Cached;
 use super::ctx::{InFlight, RequestCtx};
 use super::error::GatewayError;
@@ -36,6 +37,7 @@ pub(super) fn settle(
     transcript: Option<&Arc<Transcript>>,
 ) {
     ctx.entry_over();
+    ctx.watched = None;
     let head = session.req_header();
     let path = head.uri.path();
     let passed = ctx.passing.as_ref().map(|passing| passing.route());
@@ -106,6 +108,7 @@ pub(super) fn settle(
     }
     traced::tell(gateway, ctx, &record, transcript.map(|it| &**it));
     told::tell(gateway, &head.headers, ctx, &record, transcript);
+    alarmed::tell(gateway, &ctx.snapshot, &record);
     if ctx.snapshot.logs.access_log {
         gateway.access_log.request(record);
     }

@@ -3,7 +3,6 @@
 //! ```text
 //! Quota (mod.rs)        asks the shared counters, or those of this process where there are none
 //! Ticket (ticket.rs)    what a request holds, whoever counts
-//! Alerts (alerts.rs)    tells people of budgets that are nearly used up
 //! step.rs               keeps the counters in step with the ledger
 //! ```
 //!
@@ -11,7 +10,6 @@
 //! it; afterwards the counters are brought in step with it (step.rs), for it is what is right. Where the shared counters are away, this process counts alone: its part of each bound is one of
 //! as many as there were gateways. Knows nothing of HTTP requests.
 
-pub mod alerts;
 mod step;
 mod ticket;
 

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use crate::admin::{self, Admin, Stores};
 use crate::admission::Counters;
+use crate::alerts::{Alerts, Fate, Kind};
 use crate::background::{Background, Once, Upgrader};
 use crate::books::{self, Books, Count, Level, Link};
 use crate::cache::{self, Replies};
@@ -36,7 +37,6 @@ use crate::gateway::{AnyHttp, Audience, Gateway, TranscriptRoom, View, shadow_ro
 use crate::identity::Identities;
 use crate::keys::{Directory, KeyRing};
 use crate::mock::Demo;
-use crate::quota::alerts::Alerts;
 use crate::quota::{Mode, Quota};
 use crate::reload::{Known, Reload};
 use crate::routing;
@@ -294,6 +294,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         ledger,
         books: Arc::clone(&books),
         quota: Arc::clone(&quota),
+        alerts: Arc::clone(&alerts),
         admin,
         audience: Audience::Everybody,
     };
@@ -421,8 +422,13 @@ fn tell_quota(
             scrape.value(&names::REDIS_FAILURES, &[], redis.failures() as f64);
             scrape.value(&names::REDIS_WAITING, &[], redis.waiting() as f64);
         }
-        for (result, count) in ["sent", "failed", "dropped"].into_iter().zip(alerts.counts()) {
-            scrape.value(&names::ALERTS, &[result], count as f64);
+        for fate in Fate::ALL {
+            let of_budgets = alerts.count(Kind::Budgets, fate);
+            scrape.value(&names::BUDGET_ALERTS, &[fate.word()], of_budgets as f64);
+            for kind in Kind::ALL {
+                let count = alerts.count(kind, fate);
+                scrape.value(&names::ALERTS, &[kind.word(), fate.word()], count as f64);
+            }
         }
     });
 }

@@ -9,6 +9,7 @@
 
 mod harness;
 
+mod alerts;
 mod bedrock;
 mod boards;
 mod bodies;

@@ -282,18 +282,19 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
             "alerting",
             Kind::List,
             "[]",
-            "who is told of budgets: `webhook` ($WEBHOOK_URL), `slack` ($SLACK_WEBHOOK_URL)",
+            "who is told what goes wrong: `slack` ($SLACK_WEBHOOK_URL); of budgets `webhook`, too \
+             ($WEBHOOK_URL)",
         ),
-        on("alert_types", Kind::List, "[budget_alerts]", "of what; only `budget_alerts` are sent"),
-        on("alert_to_webhook_url", Kind::Map, "{}", "Slack's URL by type: `budget_alerts: ...`"),
+        on("alert_types", Kind::List, "all", "of what: `llm_exceptions`, `budget_alerts`, ..."),
+        on("alert_to_webhook_url", Kind::Map, "{}", "Slack's URLs by type: one, or a list"),
+        on("alerting_args", Kind::Map, "{}", "thresholds and times: see `alerting_args`"),
         on(
-            "alerting_args",
-            Kind::Map,
-            "{}",
-            "`budget_alert_ttl`: seconds until a budget without periods is told again",
+            "alerting_threshold",
+            Kind::Seconds,
+            "300",
+            "a request that takes longer is slow, or hangs",
         ),
-        later("alerting_threshold", NO_ALERT),
-        later("spend_report_frequency", NO_ALERT),
+        on("spend_report_frequency", Kind::Text, "7d", "how many days a report of spend is about"),
         later("completion_model", "clients name the model"),
         later("infer_model_from_keys", "only the models of this file are served"),
         later("enforce_user_param", "requests without `user` are served"),
@@ -334,5 +335,4 @@ pub(crate) const REDACTED: Table = Table {
 const DATABASE_PATIENCE: &str = "the database gets 10 seconds for each operation";
 const NO_DATABASE: &str = "nothing is stored in a database";
 const NO_KEYS: &str = "keys are the master key, those of `key_settings` and virtual ones";
-const NO_ALERT: &str = "no alert is sent; alert on `/metrics`";
 const ALL_ROUTES: &str = "every path is served to everyone who has the key";

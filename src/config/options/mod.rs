@@ -4,6 +4,7 @@
 //! in `resolve` ask for options by name and are held to this table; the messages about unknown and
 //! unavailable options, `tollgate options` and the test of `conf/reference.yaml` come from it.
 
+mod alerting;
 mod callbacks;
 mod deployment;
 mod general;
@@ -15,6 +16,7 @@ mod litellm;
 mod router;
 mod top;
 
+pub(crate) use alerting::ALERTING_ARGS;
 pub(crate) use callbacks::{CALLBACK, S3_PARAMS};
 pub(crate) use deployment::{BODY_PARAMETERS, ENTRY, LITELLM_PARAMS, MODEL_INFO, is_price};
 pub(crate) use general::{GENERAL_SETTINGS, REDACTED};
@@ -130,7 +132,7 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 46] = [
+pub const TABLES: [&Table; 49] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
@@ -160,6 +162,7 @@ pub const TABLES: [&Table; 46] = [
     &RATE_LIMIT,
     &BUDGET,
     &PASS_THROUGH,
+    &ALERTING_ARGS,
     &FALLBACK_CONFIG,
     &CREDENTIAL,
     &CALLBACK,

@@ -116,7 +116,7 @@ pub(crate) const ROUTER_SETTINGS: Table = Table {
         later("cache_responses", "write `cache: true` under `litellm_settings`"),
         later("cache_kwargs", "write `cache_params` under `litellm_settings`"),
         later("caching_groups", "each group keeps its own replies"),
-        later("alerting_config", "no alert is sent; alert on `/metrics`"),
+        later("alerting_config", "write `alerting` under `general_settings`"),
         later("enable_weighted_failover", "another deployment is drawn by the same weights"),
         later("plugins", "no plugin is loaded"),
         later("search_tools", "no search tool is offered"),

@@ -4,6 +4,7 @@
 //! each other (groups, aliases, fallbacks) is looked up when all names are known. Problems are
 //! collected, and only a run without errors yields a snapshot.
 
+mod alerts;
 mod aliases;
 mod breaker;
 mod cache;
@@ -117,7 +118,7 @@ pub(crate) fn resolve(root: &Node, context: &Context<'_>) -> Option<Snapshot> {
         admission.global_parallel =
             traffic.max_parallel_requests.and_then(|bound| u64::try_from(bound).ok());
     }
-    let alerts = quota::alerts(&mut sections, context);
+    let alerts = Arc::new(alerts::read(&mut sections, context));
     let (dashboard, baseline_spot) = dashboard::dashboard(&mut sections, context);
     let issuing = Arc::new(issuing::issuing(&mut sections, context));
     let defaults = router::attempt_defaults(&mut sections);

@@ -1,4 +1,4 @@
-//! Limits and budgets of whoever calls, where they are shared, and who is told.
+//! Limits and budgets of whoever calls, and where they are shared.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -8,14 +8,12 @@ use jiff::tz::TimeZone;
 use super::{Context, Sections};
 use crate::admission::{Counts, Policy};
 use crate::config::deployments::vendor_names;
-use crate::config::env::Env;
 use crate::config::options::BUDGET;
 use crate::config::problem::{Finding, Problems, nearest};
 use crate::config::section::{At, Section, first};
 use crate::config::yaml::Entry;
 use crate::money::Usd;
 use crate::provider;
-use crate::quota::alerts;
 use crate::secret::Secret;
 use crate::spend::{Budget, Period};
 use crate::store::redis::RedisPlace;
@@ -25,8 +23,6 @@ const EXCEEDED_STATUS: u16 = 422;
 const REDIS_PORT: u16 = 6_379;
 /// An operation of Redis takes a fraction of a millisecond; a request must not hang on it.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(500);
-/// LiteLLM's.
-const ALERT_REPEAT: Duration = Duration::from_secs(86_400);
 
 pub(super) fn policy(sections: &mut Sections<'_>) -> Policy {
     let (litellm, general) = (&mut sections.litellm, &mut sections.general);
@@ -246,86 +242,4 @@ pub(super) fn redis(
         return None;
     }
     Some(place)
-}
-
-/// Who is told of budgets.
-pub(super) fn alerts(sections: &mut Sections<'_>, context: &Context<'_>) -> alerts::Settings {
-    let general = &mut sections.general;
-    let problems = context.problems;
-    let mut settings = alerts::Settings { repeat_after: ALERT_REPEAT, ..Default::default() };
-    let channels = general.texts("alerting").unwrap_or_default();
-    let types = general.texts("alert_types");
-    let by_type = general.entry("alert_to_webhook_url");
-    let arguments = general.entry("alerting_args");
-    for entry in [by_type, arguments].into_iter().flatten() {
-        if entry.node.map().is_none() {
-            let found = entry.node.found("");
-            let message = format!("`{}` must be a mapping, found {found}", entry.key);
-            problems.push(Finding::error(entry.spot, message).help("write `name: value` lines"));
-        }
-    }
-    if let Some(entry) = arguments {
-        let ttl = entry.node.map().into_iter().flatten();
-        let ttl = ttl.filter(|entry| &*entry.key == "budget_alert_ttl");
-        for entry in ttl {
-            match entry.node.text().and_then(|text| text.parse::<u32>().ok()) {
-                Some(seconds) => settings.repeat_after = Duration::from_secs(seconds.into()),
-                None => {
-                    let message = "`budget_alert_ttl` must be a number of seconds";
-                    problems.push(Finding::error(entry.value_spot(), message));
-                }
-            }
-        }
-    }
-    let is_wanted = types.is_none_or(|types| types.iter().any(|at| at.value == "budget_alerts"));
-    let url = |found: Option<String>, spot, name: &str| {
-        if found.is_none() {
-            let message = format!("`alerting` names `{name}`, and no URL is known for it");
-            let variable = if name == "slack" { "SLACK_WEBHOOK_URL" } else { "WEBHOOK_URL" };
-            let help = format!("set the variable {variable}");
-            problems.push(Finding::warning(spot, message).help(help));
-        }
-        let found = found?;
-        // Whoever knows it may write there.
-        problems.keep_secret(&found);
-        let is_url = found.parse::<http::Uri>().is_ok_and(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
-        });
-        if !is_url {
-            let message = format!("the URL by which `{name}` is told of budgets is none");
-            let help = "write `https://host/path`";
-            problems.push(Finding::error(spot, message).help(help));
-        }
-        is_url.then(|| Secret::new(found))
-    };
-    for At { value, spot } in channels {
-        match value {
-            "slack" => {
-                let own = by_type.and_then(|entry| {
-                    let mut entries = entry.node.map()?.iter();
-                    let budgets = entries.find(|entry| &*entry.key == "budget_alerts")?;
-                    let first = budgets.node.list().and_then(|list| list.first());
-                    first.map_or_else(|| budgets.node.text(), |first| first.text())
-                });
-                let found =
-                    own.map(str::to_owned).or_else(|| variable(context.env, "SLACK_WEBHOOK_URL"));
-                settings.slack = url(found, spot, value);
-            }
-            "webhook" => {
-                settings.webhook = url(variable(context.env, "WEBHOOK_URL"), spot, value);
-            }
-            other => {
-                let message = format!("no alert is sent by `{other}`");
-                problems.push(Finding::warning(spot, message).help("write `slack` or `webhook`"));
-            }
-        }
-    }
-    if !is_wanted {
-        (settings.slack, settings.webhook) = (None, None);
-    }
-    settings
-}
-
-fn variable(env: &dyn Env, name: &str) -> Option<String> {
-    env.var(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }

@@ -285,8 +285,10 @@ families! {
         "Operations of Redis that failed or came too late.";
     REDIS_WAITING = "tollgate_redis_waiting", Kind::ScrapeGauge, &[],
         "Settlements that wait for Redis.";
-    ALERTS = "tollgate_budget_alerts_total", Kind::ScrapeCounter, &["result"],
+    BUDGET_ALERTS = "tollgate_budget_alerts_total", Kind::ScrapeCounter, &["result"],
         "Alerts of budgets: `sent`, `failed` or `dropped`.";
+    ALERTS = "tollgate_alerts_total", Kind::ScrapeCounter, &["type", "result"],
+        "Alerts of all kinds, by `alert_types`: `sent`, `failed` or `dropped`.";
 
     // Budgets, of those who have called since the process started.
     KEY_BUDGET_LEFT = "litellm_remaining_api_key_budget_metric", Kind::ScrapeGauge,

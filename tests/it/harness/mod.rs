@@ -19,6 +19,7 @@ pub mod gateway;
 mod group;
 pub mod http2;
 pub mod load;
+mod mailbox;
 pub mod postgres;
 pub mod raw;
 pub mod redis;
@@ -32,6 +33,7 @@ pub use authority::{Authority, Certified};
 pub use client::{Client, Reply, Stream};
 pub use gateway::Gateway;
 pub use group::{Deployment, Group, anthropic, azure, gemini, group, openai};
+pub use mailbox::{Mailbox, mailbox, mailbox_that_refuses};
 pub use tollgate::mock::{self, *};
 
 /// Between two looks at a condition.

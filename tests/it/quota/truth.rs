@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::alerts::mailbox;
 use super::shared::{answered, holders, know_each_other, sharing};
 use super::*;
 use crate::harness::redis::Redis;
@@ -235,7 +234,7 @@ fn of_several_gateways_one_tells_of_a_level() {
             .variable("WEBHOOK_URL", hook)
             .start()
     };
-    let gateways = [start(&hooks[0].0), start(&hooks[1].0)];
+    let gateways = [start(&hooks[0].url), start(&hooks[1].url)];
     know_each_other(&gateways);
     let watched = |alias: &str| key(&gateways[0], json!({"key_alias": alias, "max_budget": 0.003}));
     let clients = holders(&gateways, &watched("watched"));
@@ -245,7 +244,7 @@ fn of_several_gateways_one_tells_of_a_level() {
         assert_eq!(answered(&holders(std::slice::from_ref(gateway), &watched(alias)), 5), 3);
     }
     let told = || -> Vec<String> {
-        let letters = hooks.iter().flat_map(|(_, letters)| letters.lock().unwrap().clone());
+        let letters = hooks.iter().flat_map(Mailbox::letters);
         letters
             .filter(|letter| letter["event"] == "budget_crossed")
             .map(|letter| letter["key_alias"].as_str().unwrap_or_default().to_owned())

@@ -25,8 +25,8 @@ const LISTS: [(&str, bool, bool); 3] = [
     ("failure_callback", false, true),
 ];
 
-/// Metrics need no callback, and traces have settings of their own.
-const ELSEWHERE: [&str; 2] = ["prometheus", "otel"];
+/// Metrics need no callback; traces and alerts have settings of their own.
+const ELSEWHERE: [&str; 3] = ["prometheus", "otel", "slack"];
 
 /// Those that need no entry of `callback_settings`.
 const KNOWN: [&str; 6] = ["generic_api", "webhook", "langfuse", "datadog", "s3", "s3_v2"];
@@ -70,7 +70,7 @@ pub(super) fn read(sections: &mut Sections<'_>, context: &Context<'_>, journal: 
             &[]
         }
     };
-    let own: Vec<_> = own.iter().filter(|entry| &*entry.key != OTEL);
+    let own = own.iter().filter(|entry| &*entry.key != OTEL);
     let own: Vec<_> = own.filter_map(|entry| post::Own::read(entry, context)).collect();
     let langfuse = post::Langfuse::read(sections);
     let bucket = s3::Written::read(sections, context);
@@ -131,13 +131,9 @@ fn named<'a>(sections: &mut Sections<'a>) -> Vec<Named<'a>> {
 
 fn unknown(name: &str, spot: Spot, problems: &Problems) {
     let known = KNOWN.into_iter().chain(ELSEWHERE);
-    let help = match (name, nearest(name, known.clone())) {
-        ("slack", _) => {
-            "alerts are sent by Slack: write `alerting: [slack]` under `general_settings`"
-                .to_owned()
-        }
-        (_, Some((near, _))) => format!("did you mean `{near}`?"),
-        (_, None) => {
+    let help = match nearest(name, known.clone()) {
+        Some((near, _)) => format!("did you mean `{near}`?"),
+        None => {
             let known: Vec<_> = known.map(|name| format!("`{name}`")).collect();
             format!("there are {}; others by `callback_settings`", known.join(", "))
         }

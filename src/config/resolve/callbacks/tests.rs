@@ -172,7 +172,6 @@ fn the_same_settings_are_the_same_and_a_secret_makes_a_difference() {
 fn what_is_not_known_is_named() {
     for (text, message) in [
         ("litellm_settings: {callbacks: [langfus]}", "`langfus` is not called"),
-        ("litellm_settings: {failure_callback: [slack]}", "`slack` is not called"),
         ("callback_settings: [a]", "must be a mapping"),
         ("callback_settings: {a: {callback_type: generic_api, endpoint: nowhere}}", "no address"),
         ("callback_settings: {a: {callback_type: other}}", "no callbacks of the type `other`"),
