@@ -238,8 +238,7 @@ pub(crate) const CACHE_PARAMS: Table = Table {
             "type",
             Kind::Text,
             "",
-            "`redis`: limits, budgets and replies are shared; `local`: replies in memory (default: what there is); \
-             `redis-semantic`, `local-semantic`: the same, found by meaning",
+            "`redis`: limits, budgets, replies shared; `local`: replies in memory; `..-semantic`: by meaning; default: what is there",
         ),
         on("host", Kind::Text, "$REDIS_HOST", "where Redis is"),
         on("port", Kind::Count, "6379", "$REDIS_PORT, where it is not written"),
@@ -281,7 +280,7 @@ pub(crate) const CACHE_PARAMS: Table = Table {
             "similarity_threshold",
             Kind::Number,
             "",
-            "from 0 to 1: how near questions must be to get the same reply; the semantic types need it",
+            "from 0 to 1: how near questions must be; the semantic types need it",
         ),
         on(
             "semantic_cache_embedding_model",
@@ -342,7 +341,7 @@ pub(crate) const CACHE_PARAMS: Table = Table {
 
 const ONE_REDIS: &str = "one connection to one Redis is used, at `url` or `host`";
 const NO_QDRANT: &str =
-    "write `type: redis-semantic` or `type: local-semantic`: vectors are kept in memory";
+    "write `type: redis-semantic` or `type: local-semantic`: vectors are in Redis or in memory";
 const TWO_PLACES: &str = "replies are kept in memory or in Redis";
 const NO_KEYS: &str = "every key is made as it is asked for";
 const NO_CALLBACK: &str = "callbacks are told of requests, and of nothing else";
