@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
 use super::delivery::{Letter, Post};
 use super::kind::Kind;
@@ -112,10 +112,8 @@ async fn tell<S: Backing>(
         }
     };
     let Some(text) = text else { return Ok(()) };
-    let length = stretch.to.duration_since(stretch.from).checked_mul(2).unwrap_or_default();
-    let length = length.max(SignedDuration::from_mins(1));
-    let until = stretch.to.checked_add(length).unwrap_or(now);
-    if store.note(&stretch.key(kind), now, until).await? {
+    let notice = format!("{} {}", kind.word(), stretch.turn);
+    if store.note(&notice, now, stretch.noted_until).await? {
         post.send(Letter { kind, gravity: None, text, event: None }, settings, now);
     }
     Ok(())

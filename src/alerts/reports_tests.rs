@@ -6,7 +6,7 @@ use crate::spend::traffic::{Measure, Place};
 fn stretch() -> Stretch {
     let at = |text: &str| text.parse().unwrap();
     let (from, to) = (at("2026-11-21T00:00:00Z"), at("2026-11-21T12:00:00Z"));
-    Stretch { from, to, name: "43200 1".into() }
+    Stretch { from, to, name: "43200 1".into(), turn: "43200".into(), noted_until: to }
 }
 
 fn place(asked: &str, group: &str, deployment: &str) -> Place {

@@ -21,6 +21,10 @@ pub(super) struct Stretch {
     pub(super) to: Timestamp,
     /// The same for every gateway.
     pub(super) name: String,
+    /// What it is noted by once it is told, and until when: of stretches that follow each other there is
+    /// one note.
+    pub(super) turn: String,
+    pub(super) noted_until: Timestamp,
 }
 
 impl Stretch {
@@ -38,7 +42,14 @@ pub(super) fn ended(length: Duration, zone: &TimeZone, now: Timestamp) -> Option
     let number = local.div_euclid(seconds) - 1;
     let from = Timestamp::from_second(number * seconds + MONDAY - offset).ok()?;
     let to = from.checked_add(SignedDuration::from_secs(seconds)).ok()?;
-    Some(Stretch { from, to, name: format!("{seconds} {number}") })
+    let next = SignedDuration::from_secs(seconds.saturating_add(late));
+    Some(Stretch {
+        from,
+        to,
+        name: format!("{seconds} {number}"),
+        turn: seconds.to_string(),
+        noted_until: to.checked_add(next).ok()?,
+    })
 }
 
 /// The last month of UTC that is over.
@@ -48,7 +59,9 @@ pub(super) fn ended_month(now: Timestamp) -> Option<Stretch> {
     let to = today.first_of_month();
     let from = to.checked_sub(1.month()).ok()?;
     let at = |date: jiff::civil::Date| Some(date.to_zoned(TimeZone::UTC).ok()?.timestamp());
-    Some(Stretch { from: at(from)?, to: at(to)?, name: format!("month {from}") })
+    let (from, to, name) = (at(from)?, at(to)?, format!("month {from}"));
+    let noted_until = to.checked_add(SignedDuration::from_hours(62 * 24)).ok()?;
+    Some(Stretch { from, to, turn: name.clone(), name, noted_until })
 }
 
 #[cfg(test)]
@@ -83,6 +96,15 @@ mod tests {
         // The clock is put back; the stretch that was told keeps its name.
         let name = |now: &str| ended(12 * HOUR, &berlin, now.parse().unwrap()).unwrap().name;
         assert_eq!(name("2026-10-25T00:30:00Z"), name("2026-10-25T03:30:00Z"));
+    }
+
+    #[test]
+    fn a_note_holds_until_the_next_stretch_may_be_told() {
+        let length = 12 * HOUR;
+        let at = |now: &str| ended(length, &TimeZone::UTC, now.parse().unwrap()).unwrap();
+        let (first, next) = (at("2026-11-22T00:01:00Z"), at("2026-11-22T12:00:30Z"));
+        assert_eq!((&first.turn, first.name == next.name), (&next.turn, false));
+        assert_eq!(first.noted_until.to_string(), "2026-11-22T12:00:30Z");
     }
 
     #[test]

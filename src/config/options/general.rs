@@ -285,7 +285,12 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
             "who is told what goes wrong: `slack` ($SLACK_WEBHOOK_URL); of budgets `webhook`, too \
              ($WEBHOOK_URL)",
         ),
-        on("alert_types", Kind::List, "all", "of what: `llm_exceptions`, `budget_alerts`, ..."),
+        on(
+            "alert_types",
+            Kind::List,
+            "all",
+            "of what: `llm_exceptions`, `budget_alerts` and others",
+        ),
         on("alert_to_webhook_url", Kind::Map, "{}", "Slack's URLs by type: one, or a list"),
         on("alerting_args", Kind::Map, "{}", "thresholds and times: see `alerting_args`"),
         on(

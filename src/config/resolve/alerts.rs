@@ -31,8 +31,8 @@ pub(super) fn read(sections: &mut Sections<'_>, context: &Context<'_>) -> Settin
     let general = &mut sections.general;
     let mut settings = Settings::default();
     arguments(general, context.env, &mut settings);
-    if let Some(at) = general.timeout("alerting_threshold") {
-        settings.threshold = at.value;
+    if let Some(threshold) = time(general, "alerting_threshold") {
+        settings.threshold = threshold;
     }
     if let Some(days) = general.text("spend_report_frequency").and_then(|at| days(at, problems)) {
         settings.spend_days = days;
@@ -50,8 +50,7 @@ pub(super) fn read(sections: &mut Sections<'_>, context: &Context<'_>) -> Settin
         match value {
             "slack" => {
                 let default = variable(context.env, SLACK_URL);
-                let default = default.and_then(|url| addresses.url(&url, spot, "slack"));
-                slack = Some(addresses.of_kinds(&wanted, default, spot));
+                slack = Some(addresses.of_kinds(&wanted, default.as_deref(), spot));
             }
             "webhook" => {
                 let found = variable(context.env, WEBHOOK_URL);
@@ -84,20 +83,14 @@ fn arguments(general: &mut Section<'_>, env: &dyn Env, settings: &mut Settings) 
     let problems = general.problems;
     let mut args = general.section("alerting_args", &ALERTING_ARGS);
     let from_env = || variable(env, "SLACK_DAILY_REPORT_FREQUENCY")?.parse().ok();
-    let written = args.timeout("daily_report_frequency").map(|at| at.value);
+    let written = time(&mut args, "daily_report_frequency");
     let every = written.or_else(|| from_env().filter(|at| *at > 0).map(Duration::from_secs));
     let mut times = [
         (every, &mut settings.report_every),
-        (
-            args.timeout("report_check_interval").map(|at| at.value),
-            &mut settings.check_reports_every,
-        ),
+        (time(&mut args, "report_check_interval"), &mut settings.check_reports_every),
         (args.seconds("budget_alert_ttl").map(|at| at.value), &mut settings.budget_ttl),
-        (args.timeout("outage_alert_ttl").map(|at| at.value), &mut settings.outages.ttl),
-        (
-            args.timeout("region_outage_alert_ttl").map(|at| at.value),
-            &mut settings.region_outage_ttl,
-        ),
+        (time(&mut args, "outage_alert_ttl"), &mut settings.outages.ttl),
+        (time(&mut args, "region_outage_alert_ttl"), &mut settings.region_outage_ttl),
     ];
     for (written, into) in &mut times {
         if let Some(written) = written {
@@ -132,6 +125,16 @@ fn arguments(general: &mut Section<'_>, env: &dyn Env, settings: &mut Settings) 
         problems.push(Finding::warning(spot, message).help(help));
     }
     args.finish();
+}
+
+/// A time that is not nothing.
+fn time(section: &mut Section<'_>, name: &'static str) -> Option<Duration> {
+    let At { value, spot } = section.seconds(name)?;
+    if value.is_zero() {
+        let message = format!("`{name}` must be more than 0");
+        section.problems.push(Finding::error(spot, message));
+    }
+    Some(value)
 }
 
 /// `7d`: how many days.
@@ -193,21 +196,22 @@ impl Addresses<'_> {
     fn of_kinds(
         &self,
         kinds: &[Kind],
-        default: Option<Secret>,
+        url: Option<&str>,
         spot: Spot,
     ) -> Vec<(Kind, Arc<[Secret]>)> {
+        let default = url.and_then(|url| self.url(url, spot, "slack"));
         let default: Arc<[Secret]> = default.into_iter().collect();
         let mut lacking = Vec::new();
         let mut all = Vec::new();
         for kind in Kind::ALL.into_iter().filter(|kind| kinds.contains(kind)) {
             let own = self.own.iter().find(|(own, _)| *own == kind);
             let urls = own.map_or_else(|| Arc::clone(&default), |(_, entry)| self.written(entry));
-            if urls.is_empty() && own.is_none() {
+            if url.is_none() && own.is_none() {
                 lacking.push(kind.word());
             }
             all.push((kind, urls));
         }
-        if !lacking.is_empty() && !self.problems.has_errors() {
+        if !lacking.is_empty() {
             let what = match lacking.len() == all.len() {
                 true => "`slack` is to be told".to_owned(),
                 false => format!("`slack` is to be told of `{}`", lacking.join("`, `")),

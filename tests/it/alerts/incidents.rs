@@ -81,7 +81,7 @@ fn a_stream_that_goes_on_does_not_hang() {
 fn rests_and_outages_are_told_with_their_reason() {
     let broken = upstream::openai().replies(status(503)).start();
     let slack = mailbox();
-    let deployment = |id: &str| openai(&broken).id(id).info("region: eu-west");
+    let deployment = |id: &str| openai(&broken).id(id).with("region_name: eu-west");
     let both = group("gpt").deployment(deployment("one")).deployment(deployment("two"));
     let kinds = "cooldown_deployment, outage_alerts, region_outage_alerts";
     let args = "alerting_args: {minor_outage_alert_threshold: 2, major_outage_alert_threshold: 4}";
