@@ -25,7 +25,8 @@ pub(super) fn read(sections: &mut Sections<'_>, context: &Context<'_>) -> Settin
     let problems = context.problems;
     let by_callback = CALLBACKS.into_iter().find_map(|name| {
         let node = &sections.litellm.written(name)?.node;
-        let mut named = node.list().unwrap_or(std::slice::from_ref(node)).iter();
+        let alone = std::slice::from_ref(node);
+        let mut named = node.list().unwrap_or(alone).iter();
         named.find(|node| node.text() == Some("slack")).map(|node| node.spot)
     });
     let general = &mut sections.general;
@@ -223,7 +224,8 @@ impl Addresses<'_> {
 
     /// One address, or a list.
     fn written(&self, entry: &Entry) -> Arc<[Secret]> {
-        let nodes: &[Node] = entry.node.list().unwrap_or(std::slice::from_ref(&entry.node));
+        let alone: &[Node] = std::slice::from_ref(&entry.node);
+        let nodes = entry.node.list().unwrap_or(alone);
         let urls = nodes.iter().filter_map(|node| match node.text() {
             Some(url) => self.url(url.trim(), node.spot, &entry.key),
             None if node.is_unresolved() => None,
