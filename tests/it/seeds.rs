@@ -349,19 +349,28 @@ fn b2_seven_of_ten_go_to_azure_whatever_the_strategy() {
 }
 
 #[test]
-fn b3_starts_with_its_master_key_and_tells_langfuse() {
+fn b3_starts_with_its_master_key_and_tells_langfuse_and_slack() {
     let providers = Providers::start();
+    let broken = upstream::openai().replies(status(500)).start();
     let models = seed("b3-budgets-cache-callbacks-guardrails")
-        + "model_list: [{model_name: m, litellm_params: {model: openai/gpt-4o-mini}}]\n";
+        + &format!(
+            "model_list:\n- {{model_name: m, litellm_params: {{model: openai/gpt-4o-mini}}}}\n\
+             - {{model_name: bad, litellm_params: {{model: openai/bad, api_base: '{}'}}}}\n",
+            broken.api_base()
+        );
     let langfuse = upstream::openai().replies(body_of("application/json", "{}")).start();
+    let slack = upstream::openai().replies(body_of("text/plain", "ok")).start();
     let gateway = providers.gateway(&models).variable("LANGFUSE_HOST", &langfuse.url());
+    let gateway = gateway.variable("SLACK_WEBHOOK_URL", &format!("{}/hook", slack.url()));
     let gateway = gateway.variable("DEFAULT_FLUSH_INTERVAL_SECONDS", "0.05").start();
     assert_eq!(client(&gateway, "sk-your-master-key").chat("m", "hi").text(), "openai");
     let told = eventually_some("langfuse is told", || langfuse.requests().pop());
     // pk:sk
     assert_eq!(told.header("authorization"), Some("Basic cGs6c2s="));
     assert_eq!(told.json()["batch"].as_array().map(Vec::len), Some(2));
-    gateway.wait_for_message("alerts are sent by Slack: write `alerting: [slack]`");
+    assert!(client(&gateway, "sk-your-master-key").chat("bad", "hi").status >= 500);
+    let alert = eventually_some("Slack is told", || slack.requests().pop());
+    assert!(alert.json()["text"].as_str().unwrap().contains("bad"), "{}", alert.json());
     // It may be one of the database's, which is not there.
     assert_eq!(client(&gateway, "sk-other").chat("m", "hi").status, 503);
 }

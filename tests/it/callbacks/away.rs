@@ -27,7 +27,10 @@ fn files(folder: &Path, callback: &str) -> usize {
 fn a_batch_that_is_not_taken_is_sent_again() {
     let upstream = upstream::openai().replies(chat("hello")).start();
     let receiver = upstream::openai()
-        .first_replies([status(503), status(429)])
+        .first_replies([
+            status(503).body("application/json", "{}"),
+            status(429).body("application/json", "{}"),
+        ])
         .replies(body_of("application/json", "{}"))
         .start();
     let gateway = generic(group("gpt").deployment(&upstream), &receiver.url()).start();
@@ -43,7 +46,7 @@ fn a_batch_that_is_not_taken_is_sent_again() {
 fn a_batch_that_is_wrong_is_given_up_and_the_next_one_is_sent() {
     let upstream = upstream::openai().replies(chat("hello")).start();
     let receiver = upstream::openai()
-        .first_replies([status(400)])
+        .first_replies([status(400).body("application/json", "{}")])
         .replies(body_of("application/json", "{}"))
         .start();
     let gateway = generic(group("gpt").deployment(&upstream), &receiver.url()).start();
@@ -56,10 +59,9 @@ fn a_batch_that_is_wrong_is_given_up_and_the_next_one_is_sent() {
 #[test]
 fn a_batch_that_is_too_large_goes_in_parts() {
     let upstream = upstream::openai().replies(chat("hello")).start();
-    let is_large =
-        |request: &mock::Recorded| request.json().as_array().is_some_and(|it| it.len() > 1);
+    let is_large = |request: &Recorded| request.json().as_array().is_some_and(|it| it.len() > 1);
     let receiver = upstream::openai()
-        .when(is_large, status(413))
+        .when(is_large, status(413).body("application/json", "{}"))
         .replies(body_of("application/json", "{}"))
         .start();
     let gateway = generic(group("gpt").deployment(&upstream), &receiver.url())

@@ -310,7 +310,7 @@ fn time_of(date: &str) -> SystemTime {
 }
 
 /// What `Authorization` has to say, by AWS's own code.
-fn signature(sent: &mock::Recorded, time: SystemTime, mut settings: SigningSettings) -> String {
+fn signature(sent: &Recorded, time: SystemTime, mut settings: SigningSettings) -> String {
     settings.percent_encoding_mode = PercentEncodingMode::Single;
     settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
     settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;

@@ -4,6 +4,7 @@
 mod away;
 mod forms;
 mod pages;
+mod words;
 
 use serde_json::Value;
 

@@ -49,7 +49,7 @@ fn a_callback_that_lacks_something_is_named_and_the_gateway_serves() {
     for message in [
         "`langfuse` is not called: it has not got both of its keys",
         "`s3` is not called: it has not got a bucket",
-        "`slack` is not called: there is no such callback",
+        "`slack` is to be told, and no URL is known for it",
         "`langsmith` is not called: there is no such callback",
     ] {
         assert!(gateway.messages().contains(message), "{message}:\n{}", gateway.messages());
