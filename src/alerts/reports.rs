@@ -237,16 +237,7 @@ fn fallbacks(stretch: &Stretch, traffic: &Traffic) -> Option<String> {
 
 /// `None`: nothing was spent.
 async fn spending<S: Backing>(stretch: &Stretch, store: &S) -> Result<Option<String>, StoreError> {
-    let report = |by| Report {
-        span: stretch.span(),
-        by: vec![by],
-        key: None,
-        user: None,
-        team: None,
-        group: None,
-        provider: None,
-        id: None,
-    };
+    let report = |by| Report { by: vec![by], ..Report::over(stretch.span()) };
     let teams = dearest(store.report(&report(Grouping::Team)).await?);
     let tags = dearest(store.report(&report(Grouping::Tag)).await?);
     if teams.0.is_empty() && tags.0.is_empty() {

@@ -82,6 +82,23 @@ pub struct Report {
     pub id: Option<String>,
 }
 
+impl Report {
+    /// The sum of everything in a time.
+    #[must_use]
+    pub const fn over(span: Span) -> Self {
+        Self {
+            span,
+            by: Vec::new(),
+            key: None,
+            user: None,
+            team: None,
+            group: None,
+            provider: None,
+            id: None,
+        }
+    }
+}
+
 /// One row of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Line {

@@ -21,7 +21,7 @@ use axum::extract::State;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use self::payers::{beginning, breakdown, by_tag, counts, payers, report_of};
+use self::payers::{beginning, breakdown, by_tag, counts, payers};
 use self::places::{deployments, savings, variants};
 use self::series::{Strips, series};
 use self::steps::Steps;
@@ -245,7 +245,7 @@ async fn of_tag(ui: &Ui, asked: &Asked, now_us: i64) -> Result<Value, Fault> {
     let report = |span| Report {
         by: vec![Grouping::Tag, Grouping::Day],
         id: asked.tag.clone(),
-        ..report_of(span)
+        ..Report::over(span)
     };
     let ledger = &ui.shared.stores.ledger;
     let (now, before) = (report(steps.span), report(earlier.span));

@@ -13,19 +13,6 @@ use crate::keys::{KeyHash, fetch};
 use crate::spend::traffic::{Counts, PayerGrouping, PayersQuery, Step};
 use crate::spend::{Columns, Grouping, Report, Span};
 
-pub(super) fn report_of(span: Span) -> Report {
-    Report {
-        span,
-        by: Vec::new(),
-        key: None,
-        user: None,
-        team: None,
-        group: None,
-        provider: None,
-        id: None,
-    }
-}
-
 pub(super) fn counts(columns: &Columns) -> Counts {
     Counts {
         requests: columns.requests,
@@ -72,7 +59,8 @@ pub(super) async fn payers(
         PayerGrouping::Model => Grouping::Model,
         PayerGrouping::Provider => Grouping::Provider,
     };
-    let report = Report { by: vec![grouping], key, user, team, group, provider, ..report_of(span) };
+    let report =
+        Report { by: vec![grouping], key, user, team, group, provider, ..Report::over(span) };
     let lines = ledger.report(&report).await?;
     let line = |line: crate::spend::Line| {
         let name = line.group.first().map(String::as_str).unwrap_or_default();
@@ -135,7 +123,7 @@ pub(super) async fn by_tag(ui: &Ui, asked: &Asked, steps: &Steps) -> Result<Vec<
     if asked.group.is_some() || asked.provider.is_some() || asked.deployment.is_some() {
         return Ok(Vec::new());
     }
-    let report = Report { by: vec![Grouping::Tag], ..report_of(steps.span) };
+    let report = Report { by: vec![Grouping::Tag], ..Report::over(steps.span) };
     let found = ui.shared.stores.ledger.report(&report).await?;
     let name = |line: &crate::spend::Line| line.group.first().cloned().unwrap_or_default();
     let sums = found.iter().map(|line| (name(line), counts(&line.columns))).collect();
