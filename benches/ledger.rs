@@ -18,8 +18,8 @@ use tollgate::usage::Usage;
 
 const APPENDS: u32 = 100_000;
 const ROWS: usize = 20_000;
-/// As the writer does it.
-const BATCH: usize = 500;
+/// Of a quiet gateway, and as many as the writer takes at once.
+const BATCHES: [usize; 3] = [50, 500, 1_500];
 
 /// A usual request: a streamed reply to a key of a team.
 fn event(number: usize) -> SpendEvent {
@@ -68,14 +68,16 @@ fn appends() {
 
 async fn rows(name: &str, place: Place) {
     let database = Database::new(place);
-    let events: Vec<_> = (0..ROWS).map(event).collect();
-    database.append(&events[..1]).await.unwrap();
-    let began = Instant::now();
-    for batch in events[1..].chunks(BATCH) {
-        database.append(batch).await.unwrap();
+    database.append(&[event(0)]).await.unwrap();
+    for (at, size) in (1..).zip(BATCHES) {
+        let events: Vec<_> = (0..ROWS).map(|number| event(at * ROWS + number)).collect();
+        let began = Instant::now();
+        for batch in events.chunks(size) {
+            database.append(batch).await.unwrap();
+        }
+        let rate = ROWS as f64 / began.elapsed().as_secs_f64();
+        println!("{name}: {rate:.0} rows a second with their sums, {size} at once");
     }
-    let seconds = began.elapsed().as_secs_f64();
-    println!("{name}: {:.0} rows a second, with their sums", ROWS as f64 / seconds);
 }
 
 fn main() {
