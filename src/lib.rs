@@ -43,4 +43,5 @@ pub mod tokens;
 pub mod trace;
 pub mod upstream;
 pub mod usage;
+mod wildcard;
 pub mod wire;
