@@ -16,33 +16,39 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("failure", &[]),
     ("dialect", &[]),
     ("patience", &[]),
+    ("pause", &[]),
+    ("wildcard", &[]),
+    ("outbound", &["pause"]),
     ("trace", &["secret"]),
     ("mapping", &[]),
     ("edge", &["patience"]),
-    ("catalog", &["usage", "money", "secret", "failure", "dialect", "mapping"]),
+    ("catalog", &["wildcard", "usage", "money", "secret", "failure", "dialect", "mapping"]),
     ("wire", &["usage", "money", "failure", "dialect", "mapping"]),
     ("limits", &[]),
     ("guard", &["wire", "dialect"]),
-    ("inspect", &["guard", "secret"]),
+    ("inspect", &["outbound", "guard", "secret"]),
     ("recall", &["wire"]),
     ("cache", &["wire", "usage", "money"]),
     ("tokens", &["wire", "dialect"]),
     (
         "provider",
         &[
-            "mapping", "recall", "limits", "wire", "catalog", "usage", "money", "secret",
+            "pause", "mapping", "recall", "limits", "wire", "catalog", "usage", "money", "secret",
             "failure", "dialect",
         ],
     ),
     ("routing", &["limits", "catalog", "failure", "dialect", "usage", "money"]),
-    ("keys", &["secret", "patience"]),
+    ("keys", &["wildcard", "secret", "patience"]),
     ("spend", &["keys", "usage", "money"]),
     ("admission", &["limits", "keys", "spend", "usage", "money"]),
     ("store", &["cache", "admission", "limits", "keys", "spend", "money", "secret", "patience"]),
     ("quota", &["admission", "spend", "money", "patience"]),
-    ("alerts", &["admission", "spend", "keys", "catalog", "money", "secret", "patience"]),
+    (
+        "alerts",
+        &["outbound", "admission", "spend", "keys", "catalog", "money", "secret", "patience"],
+    ),
     ("books", &["keys", "spend", "store"]),
-    ("callbacks", &["identity", "catalog", "keys", "usage", "money"]),
+    ("callbacks", &["outbound", "identity", "catalog", "keys", "usage", "money"]),
     (
         "snapshot",
         &[
@@ -61,18 +67,19 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("upstream", &["snapshot", "catalog", "failure", "patience"]),
-    ("fetch", &["snapshot", "patience"]),
-    ("identity", &["catalog", "failure", "secret", "patience"]),
+    ("fetch", &["outbound", "snapshot", "patience"]),
+    ("identity", &["outbound", "catalog", "failure", "secret", "patience"]),
     (
         "telemetry",
         &[
-            "trace", "snapshot", "routing", "catalog", "keys", "usage", "money", "failure",
-            "dialect",
+            "outbound", "trace", "snapshot", "routing", "catalog", "keys", "usage", "money",
+            "failure", "dialect",
         ],
     ),
     (
         "admin",
         &[
+            "wildcard",
             "callbacks",
             "cache",
             "guard",
@@ -96,6 +103,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
+            "wildcard",
             "callbacks",
             "trace",
             "cache",
@@ -132,6 +140,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "wildcard",
             "callbacks",
             "telemetry",
             "trace",
@@ -156,7 +165,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "usage",
         ],
     ),
-    ("mock", &["dialect", "failure"]),
+    ("mock", &["wildcard", "dialect", "failure"]),
     (
         "reload",
         &[

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use super::kind::Kind;
 use super::settings::Settings;
 use super::text::{Gravity, cut, escaped};
+use crate::outbound::{self, Bounds, causes};
 use crate::secret::Secret;
 
 /// Letters that wait for their lane.
@@ -24,7 +25,7 @@ const INBOX_MAX: usize = 100;
 /// Letters that wait in one lane.
 const LANE_MAX: usize = 100;
 /// One attempt to deliver.
-const ATTEMPT_MAX: Duration = Duration::from_secs(10);
+const BOUNDS: Bounds = Bounds { time: Duration::from_secs(10), answer: 64 * 1024 };
 /// Attempts for each letter, with a pause before each further one that doubles.
 const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_secs(1);
@@ -141,10 +142,10 @@ impl Post {
 
     /// Delivers what is given in, for ever.
     pub(super) async fn deliver(&self, mut parcels: mpsc::Receiver<Parcel>) {
-        let client = match reqwest::Client::builder().timeout(ATTEMPT_MAX).build() {
+        let client = match outbound::client().build() {
             Ok(client) => client,
             Err(error) => {
-                tracing::error!(%error, "no alert can be sent");
+                tracing::error!(error = causes(&error), "no alert can be sent");
                 return;
             }
         };
@@ -207,23 +208,19 @@ async fn post(client: &reqwest::Client, parcel: &Parcel) -> Fate {
     let mut pause = PAUSE;
     let mut attempt = 1;
     loop {
-        let sent = client
+        let request = client
             .post(parcel.url.expose())
             .header("content-type", "application/json")
-            .body(parcel.body.to_string())
-            .send()
-            .await;
-        let (why, again) = match sent {
-            Ok(answer) if answer.status().is_success() => return Fate::Sent,
+            .body(parcel.body.to_string());
+        let (why, again) = match outbound::ask(request, BOUNDS).await {
+            Ok(answer) if answer.status.is_success() => return Fate::Sent,
             Ok(answer) => {
-                let status = answer.status();
-                if let Some(asked) = asked_pause(answer.headers()) {
-                    pause = asked;
+                if let Some(asked) = answer.pause() {
+                    pause = asked.min(PAUSE_MAX);
                 }
-                (status.to_string(), is_worth_another(status.as_u16()))
+                (answer.status.to_string(), is_worth_another(answer.status.as_u16()))
             }
-            // The address is a secret: it opens the channel.
-            Err(error) => (error.without_url().to_string(), true),
+            Err(failed) => (failed.to_string(), true),
         };
         if attempt == ATTEMPTS || !again {
             tracing::warn!(alert = parcel.kind.word(), why, "an alert was not delivered");
@@ -238,11 +235,6 @@ async fn post(client: &reqwest::Client, parcel: &Parcel) -> Fate {
 /// Other refusals stay what they are: the channel is gone, or the address wrong.
 const fn is_worth_another(status: u16) -> bool {
     status >= 500 || matches!(status, 408 | 425 | 429)
-}
-
-fn asked_pause(headers: &http::HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(PAUSE_MAX))
 }
 
 #[cfg(test)]
@@ -291,12 +283,8 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_final_and_pauses_bounded() {
+    fn only_some_refusals_are_worth_another_attempt() {
         assert!([500, 503, 429, 408].into_iter().all(is_worth_another));
         assert!(![400, 403, 404, 410].into_iter().any(is_worth_another));
-        let mut headers = http::HeaderMap::new();
-        assert_eq!(asked_pause(&headers), None);
-        headers.insert("retry-after", http::HeaderValue::from_static("3000"));
-        assert_eq!(asked_pause(&headers), Some(PAUSE_MAX));
     }
 }

@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn an_answer_tells_of_each_event() {
         let payloads: Vec<_> = ["1", "2", "3"].map(|id| bytes(&payload(id, json!({})))).into();
-        let answer = |status, body: Value| Answer { status, body: body.to_string().into_bytes() };
+        let answer = |status, body: Value| Answer { status, body: body.to_string().into() };
         let all = judge(&answer(207, json!({"errors": []})), payloads.clone());
         assert_eq!((all.sent, all.refused, all.left.len()), (3, 0, 0));
         let errors = json!({"successes": [], "errors": [

@@ -1,18 +1,14 @@
 //! Sends one request to a receiver and says what its answer means for what was in it.
 
-use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::RETRY_AFTER;
 use http::{HeaderName, HeaderValue, Method};
-use reqwest::redirect::Policy;
 
-/// One attempt, from the connection to the end of the answer.
-const ATTEMPT_MAX: Duration = Duration::from_secs(10);
-const CONNECT_MAX: Duration = Duration::from_secs(5);
-/// The longest answer that is read.
-const ANSWER_MAX: usize = 4 * 1024 * 1024;
+use crate::outbound::{self, Bounds, causes};
+
+/// One attempt.
+const BOUNDS: Bounds = Bounds { time: Duration::from_secs(10), answer: 4 * 1024 * 1024 };
 
 /// What became of one request.
 #[derive(Debug)]
@@ -30,10 +26,11 @@ pub(super) enum Outcome {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    pub(super) body: Vec<u8>,
+    /// Empty where it could not be read.
+    pub(super) body: Bytes,
 }
 
-/// Sends requests. Redirects are not followed: what is sent is for the address that is written.
+/// Sends requests.
 #[derive(Clone, Debug)]
 pub(super) struct Client(reqwest::Client);
 
@@ -41,12 +38,7 @@ impl Client {
     /// # Errors
     /// The system has no usable authorities.
     pub(super) fn new() -> Result<Self, String> {
-        // What is installed already is as good.
-        rustls::crypto::ring::default_provider().install_default().ok();
-        let client = reqwest::Client::builder().redirect(Policy::none());
-        let client = client.user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")));
-        let client = client.connect_timeout(CONNECT_MAX).timeout(ATTEMPT_MAX).build();
-        client.map(Self).map_err(|error| told(&error))
+        outbound::client().build().map(Self).map_err(|error| causes(&error))
     }
 
     pub(super) async fn send(
@@ -60,40 +52,21 @@ impl Client {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let mut answer = match request.send().await {
+        let answer = match outbound::ask(request, BOUNDS).await {
             Ok(answer) => answer,
-            // The address may hold a password, and is in the error otherwise.
-            Err(error) => return Outcome::NotNow(told(&error.without_url()), None),
+            Err(failed) => return Outcome::NotNow(failed.to_string(), None),
         };
-        let status = answer.status();
-        let wait = answer.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok());
-        let wait = wait.and_then(|wait| wait.trim().parse().ok()).map(Duration::from_secs);
-        let mut said = Vec::new();
-        while let Ok(Some(chunk)) = answer.chunk().await {
-            said.extend_from_slice(&chunk);
-            if said.len() > ANSWER_MAX {
-                break;
-            }
-        }
+        let status = answer.status;
         match status.as_u16() {
-            200..=299 => Outcome::Taken(Answer { status: status.as_u16(), body: said }),
+            200..=299 => Outcome::Taken(Answer {
+                status: status.as_u16(),
+                body: answer.body.unwrap_or_default(),
+            }),
             413 => Outcome::TooLarge,
             // What is in it is wrong. Anything else may be put right: a key that is not accepted,
             // an address where nothing is, a bucket that is not there yet.
             400 | 422 => Outcome::Refused(status.to_string()),
-            _ => Outcome::NotNow(status.to_string(), wait),
+            _ => Outcome::NotNow(status.to_string(), answer.pause()),
         }
     }
-}
-
-/// An error with its causes: the first one seldom says what it was.
-fn told(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
 }

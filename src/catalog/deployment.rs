@@ -13,6 +13,7 @@ use super::price::Price;
 use super::price_book::PriceBook;
 use crate::dialect::{CachePoint, Dialect, Endpoint, Quirks, ResponsesApi};
 use crate::mapping::Mapping;
+use crate::wildcard::filled;
 
 /// The stable name of a deployment: `model_info.id`, or a hash of what it calls.
 pub type DeploymentId = Arc<str>;
@@ -77,10 +78,7 @@ impl Deployment {
     /// group's `*` matched.
     #[must_use]
     pub fn upstream_model(&self, captured: Option<&str>) -> Arc<str> {
-        let Some((head, rest)) = self.model.split_once('*') else {
-            return Arc::clone(&self.model);
-        };
-        let Some(captured) = captured else {
+        let Some(captured) = captured.filter(|_| self.is_wildcard()) else {
             return Arc::clone(&self.model);
         };
         // The group `*` matches whole names; the provider's prefix is not part of its model.
@@ -89,8 +87,7 @@ impl Deployment {
             .and_then(|model| model.strip_prefix('/'))
             .filter(|_| &*self.group == "*")
             .unwrap_or(captured);
-        let tail = rest.rsplit_once('*').map_or(rest, |(_, tail)| tail);
-        format!("{head}{captured}{tail}").into()
+        filled(&self.model, captured).map_or_else(|| Arc::clone(&self.model), Arc::from)
     }
 
     /// What `model`, the one that was called, costs here. A wildcard deployment has as many prices

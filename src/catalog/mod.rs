@@ -20,7 +20,6 @@ pub mod price_book;
 #[doc(hidden)]
 pub mod sample;
 mod spread;
-mod wildcard;
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,7 +36,8 @@ pub use mount::Mount;
 pub use price::{Picture, Price};
 pub use price_book::{Listed, PriceBook};
 pub use spread::{Member, Spread};
-use wildcard::Wildcard;
+
+use crate::wildcard::Wildcard;
 
 /// The group that serves every name that nothing else serves.
 const ANY: &str = "*";

@@ -3,26 +3,21 @@
 //! Connections are not kept. Several runtimes serve requests, and a kept connection would belong to
 //! the one that opened it.
 
-use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 
 use super::address::is_public;
 use super::{Fetched, Unfetched, kind};
+use crate::outbound::{self, CONNECT_MAX, Unread, chain};
 use crate::snapshot::Fetching;
 
 /// How many redirects are followed.
 pub(super) const REDIRECTS_MAX: usize = 3;
-
-/// The longest time that connecting takes, TLS included.
-const CONNECT: Duration = Duration::from_secs(5);
 
 /// Two clients, by what names may lead to.
 #[derive(Debug)]
@@ -35,17 +30,7 @@ pub(super) struct Clients {
 impl Clients {
     /// `None`: the system has no usable authorities.
     pub(super) fn new() -> Option<Self> {
-        // What is installed already is as good; other code of this process may be first.
-        rustls::crypto::ring::default_provider().install_default().ok();
-        let builder = || {
-            Client::builder()
-                .redirect(Policy::none())
-                .no_proxy()
-                .referer(false)
-                .connect_timeout(CONNECT)
-                .pool_max_idle_per_host(0)
-                .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")))
-        };
+        let builder = || outbound::client().no_proxy().referer(false).pool_max_idle_per_host(0);
         let public = builder().dns_resolver(Arc::new(PublicOnly)).build().ok()?;
         Some(Self { public, any: builder().build().ok()? })
     }
@@ -54,7 +39,8 @@ impl Clients {
         let mut url: Url = url.parse().map_err(|_| Unfetched::Malformed)?;
         for _ in 0..=REDIRECTS_MAX {
             let client = self.for_address(&url, policy)?;
-            let answer = client.get(url.clone()).send().await.map_err(|error| reason(&error))?;
+            let mut answer =
+                client.get(url.clone()).send().await.map_err(|error| reason(&error))?;
             let status = answer.status();
             let location =
                 answer.headers().get(header::LOCATION).filter(|_| status.is_redirection());
@@ -67,7 +53,7 @@ impl Clients {
                 return Err(Unfetched::Status(status.as_u16()));
             }
             let written = answer.headers().get(header::CONTENT_TYPE).cloned();
-            let bytes = read(answer, policy.max_bytes).await?;
+            let bytes = read(&mut answer, policy.max_bytes).await?;
             let written = written.as_ref().and_then(|written| written.to_str().ok());
             return Ok(Fetched { media_type: kind::media_type(written, &bytes), bytes });
         }
@@ -102,32 +88,21 @@ fn is_vouched_for(url: &Url, host: &str, policy: &Fetching) -> bool {
     })
 }
 
-async fn read(mut answer: Response, max: usize) -> Result<Bytes, Unfetched> {
-    let told = answer.content_length().unwrap_or(0);
-    if told > max as u64 {
-        return Err(Unfetched::TooLarge(max));
+async fn read(answer: &mut Response, max: usize) -> Result<Bytes, Unfetched> {
+    match outbound::read(answer, max).await {
+        Ok(bytes) if bytes.is_empty() => Err(Unfetched::Empty),
+        Ok(bytes) => Ok(bytes),
+        Err(Unread::TooLarge) => Err(Unfetched::TooLarge(max)),
+        Err(Unread::Broken(error)) => Err(reason(&error)),
     }
-    let mut bytes = BytesMut::new();
-    // The server's word counts for nothing from here on.
-    while let Some(chunk) = answer.chunk().await.map_err(|error| reason(&error))? {
-        if bytes.len() + chunk.len() > max {
-            return Err(Unfetched::TooLarge(max));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    if bytes.is_empty() { Err(Unfetched::Empty) } else { Ok(bytes.freeze()) }
 }
 
 fn reason(error: &reqwest::Error) -> Unfetched {
-    let mut cause: Option<&dyn Error> = Some(error);
-    while let Some(this) = cause {
-        if let Some(told) = this.downcast_ref::<Unfetched>() {
-            return told.clone();
-        }
-        cause = this.source();
+    if let Some(told) = chain(error).find_map(|cause| cause.downcast_ref::<Unfetched>()) {
+        return told.clone();
     }
     if error.is_timeout() {
-        Unfetched::TimedOut(CONNECT)
+        Unfetched::TimedOut(CONNECT_MAX)
     } else if error.is_connect() {
         Unfetched::Unreachable
     } else {

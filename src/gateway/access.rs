@@ -211,10 +211,8 @@ async fn payers(gateway: &Gateway, ctx: &RequestCtx, call: &Call) -> Payers {
 /// Who the client calls for: by a header, else by the body as its API has it.
 fn end_user(access: &Access, headers: &HeaderMap, body: &Object) -> Option<Arc<str>> {
     let configured = access.end_user_headers.iter().map(HeaderName::as_str);
-    let header = END_USER_HEADERS
-        .into_iter()
-        .chain(configured)
-        .find_map(|name| payer::name(headers.get(name)?.to_str().ok()?));
+    let header =
+        END_USER_HEADERS.into_iter().chain(configured).find_map(|name| payer::named(headers, name));
     let within = |object: &str, field: &str| payer::name(&body.object(object)?.str(field)?);
     let said = header.or_else(|| payer::name(&body.str("user")?));
     let said = said.or_else(|| within("litellm_metadata", "user"));

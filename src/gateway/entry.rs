@@ -55,7 +55,7 @@ impl Entry {
             started_us: micros(ctx.started_at),
             route: shortened(path).into(),
             client_ip: ctx.client_ip.map(|ip| ip.to_string().into()),
-            session: payer::session(headers),
+            session: payer::session(headers).or_else(|| payer::trace(headers)),
             ..SpendEvent::default()
         };
         event.key = match &ctx.caller {

@@ -10,6 +10,7 @@ use http::HeaderMap;
 use serde_json::Value;
 
 use super::error::GatewayError;
+use super::payer::SESSION_HEADERS;
 use crate::admin::shortened;
 use crate::dialect::Endpoint;
 use crate::routing::{Affinity, AffinityKeys, Settings, Strategy};
@@ -22,16 +23,9 @@ const STRATEGY: &str = "x-tollgate-strategy";
 /// Asks for the reasons of the choice in the response.
 const EXPLAIN: &str = "x-tollgate-explain";
 
-/// Headers that name a session: ours, LiteLLM's, those of Codex and of other coding agents.
-const SESSION_HEADERS: [&str; 7] = [
-    "x-tollgate-session",
-    "x-litellm-session-id",
-    "x-session-id",
-    "session_id",
-    "session-id",
-    "conversation_id",
-    "x-claude-code-session-id",
-];
+/// Headers by which Codex and other coding agents name a session.
+const AGENTS_HEADERS: [&str; 5] =
+    ["x-session-id", "session_id", "session-id", "conversation_id", "x-claude-code-session-id"];
 
 /// What `metadata.priority` may be, and the strategy that it means.
 const PRIORITIES: [(&str, Strategy); 3] =
@@ -127,7 +121,8 @@ fn keys(
 /// The session of the request: what a header names, `litellm_session_id`, what agents write into
 /// `metadata`, the cache key of OpenAI's clients.
 fn session(body: &Object, metadata: Option<&Object>, headers: &HeaderMap) -> Option<u64> {
-    let header = SESSION_HEADERS.iter().find_map(|name| headers.get(*name));
+    let mut names = SESSION_HEADERS.iter().chain(&AGENTS_HEADERS);
+    let header = names.find_map(|name| headers.get(*name));
     if let Some(named) = header.filter(|value| !value.is_empty()) {
         return Some(AffinityKeys::hash(named.as_bytes()));
     }

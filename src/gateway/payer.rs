@@ -9,9 +9,11 @@ use super::error::GatewayError;
 use crate::spend::{APPLIED_GUARDRAILS, SIMILARITY};
 use crate::wire::json::Object;
 
-/// LiteLLM's headers for what belongs together.
-const SESSION_HEADERS: [&str; 3] =
-    ["x-litellm-session-id", "x-litellm-trace-id", "x-tollgate-session"];
+/// Headers that name a session: ours and LiteLLM's.
+pub(super) const SESSION_HEADERS: [&str; 2] = ["x-tollgate-session", "x-litellm-session-id"];
+
+/// LiteLLM's header that names a trace.
+const TRACE_HEADER: &str = "x-litellm-trace-id";
 
 /// What is longer is cut: it is a name, and the ledger keeps it with every row. A tag is refused then: it
 /// may decide where a request goes.
@@ -68,10 +70,19 @@ pub(super) fn add_tag(tags: &mut Vec<Box<str>>, written: &str) {
     }
 }
 
-/// What belongs together by the client's word.
+/// The session that the client says that a request belongs to.
 pub(super) fn session(headers: &HeaderMap) -> Option<Arc<str>> {
-    let header = |header| headers.get(header)?.to_str().ok().and_then(name);
-    SESSION_HEADERS.into_iter().find_map(header)
+    SESSION_HEADERS.into_iter().find_map(|header| named(headers, header))
+}
+
+/// The trace, likewise.
+pub(super) fn trace(headers: &HeaderMap) -> Option<Arc<str>> {
+    named(headers, TRACE_HEADER)
+}
+
+/// What a header names.
+pub(super) fn named(headers: &HeaderMap, header: &str) -> Option<Arc<str>> {
+    headers.get(header)?.to_str().ok().and_then(name)
 }
 
 /// `metadata.spend_logs_metadata`, as it is written.
@@ -108,6 +119,7 @@ pub(super) fn marked(
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use http::{HeaderName, HeaderValue};
 
     use super::*;
 
@@ -120,6 +132,22 @@ mod tests {
         assert_eq!(name("a\0b").as_deref(), Some("a\u{fffd}b"));
         assert_eq!(name(&"é".repeat(300)).unwrap().chars().count(), NAME_CHARS_MAX);
         assert_eq!(name(" "), None);
+    }
+
+    #[test]
+    fn sessions_and_traces_are_told_apart() {
+        let headers = |lines: &[(&'static str, &'static str)]| -> HeaderMap {
+            let line = |(name, value): &(&'static str, &'static str)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            };
+            lines.iter().map(line).collect()
+        };
+        let (litellm, trace_of) = (("x-litellm-session-id", "s1"), ("x-litellm-trace-id", "t1"));
+        let both = headers(&[trace_of, litellm]);
+        assert_eq!((session(&both).as_deref(), trace(&both).as_deref()), (Some("s1"), Some("t1")));
+        let empty = headers(&[("x-tollgate-session", " "), litellm]);
+        assert_eq!(session(&empty).as_deref(), Some("s1"), "nothing is no name");
+        assert_eq!(session(&headers(&[trace_of])), None);
     }
 
     #[test]

@@ -13,8 +13,6 @@ use crate::telemetry::{self, RequestRecord, Route, Transcript};
 use crate::wire::json::Object;
 
 const WITHOUT: &str = "x-litellm-disable-callbacks";
-const SESSION: [&str; 2] = ["x-litellm-session-id", "x-tollgate-session"];
-const TRACE: &str = "x-litellm-trace-id";
 
 /// The parameters of a request that callbacks are told: those that hold nothing of the prompt.
 const PARAMETERS: [&str; 24] = [
@@ -67,8 +65,8 @@ pub(super) fn tell(
     let told = Told {
         id,
         call_id: Arc::clone(&ctx.request_id),
-        session: SESSION.into_iter().find_map(|name| named(headers, name)),
-        trace: named(headers, TRACE),
+        session: payer::session(headers).as_deref().map(Into::into),
+        trace: payer::trace(headers).as_deref().map(Into::into),
         call_type: call_type(record.route, call),
         route: record.path.as_str().into(),
         started: record.started,
@@ -113,10 +111,6 @@ pub(super) fn tell(
         without: without(headers),
     };
     gateway.callbacks.tell(Box::new(told));
-}
-
-fn named(headers: &HeaderMap, name: &str) -> Option<Box<str>> {
-    headers.get(name)?.to_str().ok().and_then(payer::name).map(|name| (&*name).into())
 }
 
 /// The callbacks that a client does not want.

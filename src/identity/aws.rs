@@ -8,11 +8,11 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
-use aws_smithy_types::error::display::DisplayErrorContext;
 
 use super::fresh::{Credential, Fresh};
 use super::http::Client;
 use crate::catalog::{Aws, AwsRole, WebIdentity};
+use crate::outbound::causes;
 
 /// Shown by AWS's code where it says which provider a credential came from.
 const WRITTEN: &str = "configuration";
@@ -77,10 +77,7 @@ async fn provided(config: &SdkConfig) -> Result<Credentials, String> {
 }
 
 async fn credentials(provider: &impl ProvideCredentials) -> Result<Credentials, String> {
-    provider.provide_credentials().await.map_err(|error| {
-        let told = DisplayErrorContext(&error).to_string();
-        told.split(" (").next().unwrap_or_default().trim_end_matches(": ").to_owned()
-    })
+    provider.provide_credentials().await.map_err(|error| causes(&error))
 }
 
 async fn assumed(aws: &Aws, client: &Client, role: &AwsRole) -> Result<Credentials, String> {
@@ -122,7 +119,7 @@ async fn with_token(
         .web_identity_token(token.trim())
         .send()
         .await
-        .map_err(|error| format!("STS: {}", DisplayErrorContext(&error)))?;
+        .map_err(|error| format!("STS: {}", causes(&error)))?;
     let given = answer.credentials().ok_or("STS answered without credentials")?;
     let expiry = SystemTime::try_from(*given.expiration()).ok();
     let session = Some(given.session_token().to_owned());

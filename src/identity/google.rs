@@ -18,6 +18,7 @@ use super::fresh::Fresh;
 use super::http::Client;
 use super::oauth;
 use crate::catalog::Google;
+use crate::outbound::causes;
 
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const TOKEN_URI: &str = "https://oauth2.googleapis.com/token";
@@ -69,7 +70,7 @@ impl<'a> Fetching<'a> {
                     mds::Builder::default()
                         .with_scopes([SCOPE])
                         .build_access_token_credentials()
-                        .map_err(|error| told(&error))?,
+                        .map_err(|error| causes(&error))?,
                 ),
                 Google::Json(_) | Google::File(_) => Made::of(&key)?,
             };
@@ -79,7 +80,7 @@ impl<'a> Fetching<'a> {
             Some((_, Made::ServiceAccount(account))) => account.token(client).await,
             Some((_, Made::Library(library))) => match library.access_token().await {
                 Ok(token) => Fresh::bearer(&token.token, BELIEVED),
-                Err(error) => Err(told(&error)),
+                Err(error) => Err(causes(&error)),
             },
             None => Err("no key is known".to_owned()),
         };
@@ -111,7 +112,7 @@ impl Made {
             Some(other) => return Err(format!("keys of the type `{other}` are not known")),
             None => return Err("the key has no `type`".to_owned()),
         };
-        library.map(Self::Library).map_err(|error| told(&error))
+        library.map(Self::Library).map_err(|error| causes(&error))
     }
 }
 
@@ -125,7 +126,7 @@ impl ServiceAccount {
         let email = text("client_email").ok_or("the key has no `client_email`")?;
         let token_uri = text("token_uri").unwrap_or_else(|| TOKEN_URI.to_owned());
         let signer = service_account::Builder::new(json).build_signer();
-        let signer = signer.map_err(|error| told(&error))?;
+        let signer = signer.map_err(|error| causes(&error))?;
         let header = URL_SAFE_NO_PAD.encode(header.to_string());
         Ok(Self { signer, header, email, token_uri })
     }
@@ -148,18 +149,4 @@ impl ServiceAccount {
         let form = [("grant_type", GRANT), ("assertion", assertion.as_str())];
         oauth::token(client, &self.token_uri, &form).await
     }
-}
-
-/// An error of the library with its causes, on one line.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        let text = deeper.to_string();
-        if !told.contains(&text) {
-            told = format!("{told}: {text}");
-        }
-        cause = deeper.source();
-    }
-    told.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect()
 }

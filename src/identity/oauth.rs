@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::fresh::Fresh;
-use super::http::{self, Client};
+use super::http::{BOUNDS, Client};
+use crate::outbound::{Failed, ask, line};
 
 /// What is assumed where an endpoint does not say how long its token holds.
 const USUAL_LIFE: u64 = 3600;
@@ -43,18 +44,16 @@ pub(super) async fn token(
         client.to(url).map_err(|problem| format!("the token endpoint: {problem}"))?;
     let host = url.host_str().unwrap_or_default().to_owned();
     let told = |problem: String| format!("the token endpoint {host}: {problem}");
-    let answer = client.post(url).form(form).send().await;
-    let answer = answer.map_err(|error| told(http::reason(error)))?;
-    let status = answer.status();
-    let body = http::read(answer).await.map_err(told)?;
+    let failed = |failed: Failed| told(failed.to_string());
+    let answer = ask(client.post(url).form(form), BOUNDS).await.map_err(failed)?;
+    let (status, body) = (answer.status, answer.body.map_err(failed)?);
     if !status.is_success() {
         let words = match serde_json::from_slice::<Refusal>(&body) {
             Ok(Refusal { error, error_description: Some(more) }) => format!(": {error}: {more}"),
             Ok(Refusal { error, error_description: None }) => format!(": {error}"),
             Err(_) => String::new(),
         };
-        let words: String =
-            words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(WORDS_MAX).collect();
+        let words = line(&words, WORDS_MAX);
         return Err(told(format!("it answered {}{words}", status.as_u16())));
     }
     let token: Token = serde_json::from_slice(&body)

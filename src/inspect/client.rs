@@ -4,11 +4,11 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use reqwest::redirect::Policy;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::guard::NoAnswer;
+use crate::outbound;
 
 /// The longest answer that is read.
 const ANSWER_MAX: usize = 16 * 1024 * 1024;
@@ -21,15 +21,8 @@ pub struct Bounds {
 }
 
 /// Shared by all: connections outlive a reload. `None`: the system has no usable authorities.
-static CLIENT: LazyLock<Option<reqwest::Client>> = LazyLock::new(|| {
-    // What is installed already is as good; other code of this process may be first.
-    rustls::crypto::ring::default_provider().install_default().ok();
-    reqwest::Client::builder()
-        .redirect(Policy::none())
-        .user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .ok()
-});
+static CLIENT: LazyLock<Option<reqwest::Client>> =
+    LazyLock::new(|| outbound::client().build().ok());
 
 /// Asks one service.
 #[derive(Debug)]
@@ -64,19 +57,13 @@ impl Client {
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        let failed = |error: reqwest::Error| NoAnswer(error.without_url().to_string());
-        let mut response = request.send().await.map_err(failed)?;
-        let status = response.status();
-        if !status.is_success() {
-            return Err(NoAnswer(format!("status {}", status.as_u16())));
+        let bounds = outbound::Bounds { time: self.bounds.timeout, answer: ANSWER_MAX };
+        let failed = |failed: outbound::Failed| NoAnswer(failed.to_string());
+        let answer = outbound::ask(request, bounds).await.map_err(failed)?;
+        if !answer.status.is_success() {
+            return Err(NoAnswer(format!("status {}", answer.status.as_u16())));
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > ANSWER_MAX {
-                return Err(NoAnswer(format!("an answer of more than {ANSWER_MAX} bytes")));
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = answer.body.map_err(failed)?;
         serde_json::from_slice(&body).map_err(|_| NoAnswer("an answer that is no JSON".to_owned()))
     }
 }

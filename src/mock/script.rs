@@ -17,6 +17,7 @@ use super::reply::{Reply, Says};
 use super::steps::Performance;
 use super::yaml;
 use crate::dialect::Dialect;
+use crate::wildcard::matches;
 
 /// The header that carries directives for one request.
 pub const SCRIPT_HEADER: &str = "x-mock-script";
@@ -103,19 +104,7 @@ impl Pattern {
     }
 
     pub(super) fn matches(&self, text: &str) -> bool {
-        let mut parts = self.0.split('*');
-        let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
-            return false;
-        };
-        let mut parts: Vec<&str> = parts.collect();
-        let Some(last) = parts.pop() else { return rest.is_empty() };
-        for part in parts {
-            match rest.split_once(part) {
-                Some((_, tail)) => rest = tail,
-                None => return false,
-            }
-        }
-        rest.ends_with(last)
+        matches(&self.0, text)
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Desk, Fault, Form, Given, Operator};
 use crate::keys::record::{Allowance, Kind, ModelBudget, Organisation, Team};
+use crate::wildcard::matches;
 
 /// Reads the fields that all of them share.
 pub(super) fn read(form: &Form, into: &mut Allowance) -> Result<(), Fault> {
@@ -207,14 +208,9 @@ fn within<T: PartialOrd + ToString>(
 /// access group stands for is known where requests are served; here such a name must be listed, or
 /// be covered by a wildcard.
 fn covers(models: &[String], model: &str) -> bool {
-    const ALL: [&str; 3] = ["*", "all-proxy-models", "all-team-models"];
+    const ALL: [&str; 2] = ["all-proxy-models", "all-team-models"];
     models.is_empty()
-        || models.iter().any(|listed| {
-            let prefix = listed.strip_suffix('*');
-            listed == model
-                || ALL.contains(&listed.as_str())
-                || prefix.is_some_and(|prefix| model.starts_with(prefix))
-        })
+        || models.iter().any(|listed| ALL.contains(&listed.as_str()) || matches(listed, model))
         || model == "all-team-models"
 }
 
@@ -229,7 +225,7 @@ mod tests {
     #[test]
     fn a_key_gets_no_more_than_its_team_has() {
         let team: Team = serde_json::from_value(json!({"team_id": "t", "max_budget": 10.0,
-            "rpm_limit": 5, "models": ["gpt-4o", "claude/*"]}))
+            "rpm_limit": 5, "models": ["gpt-4o", "claude/*", "x/*small/*"]}))
         .unwrap();
         let asks = |value| {
             let mut allowance = Allowance::default();
@@ -243,6 +239,8 @@ mod tests {
         assert_eq!(asks(json!({"max_budget": 10.5})), Err("max_budget".into()));
         assert_eq!(asks(json!({"rpm_limit": 6})), Err("rpm_limit".into()));
         assert_eq!(asks(json!({"models": ["gpt-4o", "o3"]})), Err("models".into()));
+        assert_eq!(asks(json!({"models": ["claude/*", "x/small/1"]})), Ok(()));
+        assert_eq!(asks(json!({"models": ["x/large/1"]})), Err("models".into()));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::aliases::WrittenAlias;
 use super::models::Named;
 use crate::config::deployments::provider_of;
 use crate::config::problem::{Finding, Problems, Spot, nearest};
+use crate::wildcard::Wildcard;
 
 /// Names of groups, aliases, deployments and upstream models. Entries with errors count, so that
 /// one mistake is reported once.
@@ -12,8 +13,8 @@ pub(crate) struct Names {
     /// Groups, aliases and deployment ids.
     exact: Vec<String>,
     groups: Vec<String>,
-    /// Groups with a `*`, as what stands before the first and after the last.
-    patterns: Vec<(String, String)>,
+    /// Groups with a `*`.
+    patterns: Vec<Wildcard>,
     /// `provider/model`, and `model` without its prefix.
     upstream: Vec<String>,
     /// The file has no `model_list`: it is a part of some other, and names cannot be checked.
@@ -24,10 +25,7 @@ impl Names {
     pub(super) fn new(entries: &[Named], aliases: &[WrittenAlias], fragment: bool) -> Self {
         let mut names = Self { fragment, ..Self::default() };
         for entry in entries {
-            if let Some((before, _)) = entry.group.split_once('*') {
-                let after = entry.group.rsplit_once('*').map_or("", |(_, after)| after);
-                names.patterns.push((before.to_owned(), after.to_owned()));
-            }
+            names.patterns.extend(Wildcard::parse(&entry.group));
             names.exact.push(entry.group.to_string());
             names.groups.push(entry.group.to_string());
             names.exact.extend(entry.id.iter().map(ToString::to_string));
@@ -54,13 +52,8 @@ impl Names {
     pub(super) fn has(&self, name: &str) -> bool {
         let among =
             |list: &[String]| list.binary_search_by(|known| known.as_str().cmp(name)).is_ok();
-        let fits = |name: &str| {
-            self.patterns.iter().any(|(before, after)| {
-                name.len() >= before.len() + after.len()
-                    && name.starts_with(before.as_str())
-                    && name.ends_with(after.as_str())
-            })
-        };
+        let fits =
+            |name: &str| self.patterns.iter().any(|pattern| pattern.captured(name).is_some());
         // `openai/*` also serves `gpt-4o`.
         let full = || Some(format!("{}/{name}", provider_of(name)?));
         among(&self.exact)

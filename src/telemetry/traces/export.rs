@@ -4,21 +4,20 @@
 //! after a pause that doubles or that it names; what it refuses for good is counted as failed. When
 //! the process ends, what still waits is sent once.
 
-use std::error::Error;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::CONTENT_TYPE;
 use prost::Message;
-use reqwest::redirect::Policy;
 use tokio::sync::{Notify, mpsc};
 
 use super::otlp::{
     AnyValue, KeyValue, Request, Resource, ResourceSpans, Response, Scope, ScopeSpans, Value,
 };
 use super::{Counts, Traced, spans};
+use crate::outbound::{self, Bounds, causes};
 use crate::trace::Settings;
 
 /// Attempts for each batch.
@@ -196,38 +195,28 @@ impl Sender {
         let client = match &self.client {
             Some(client) => client,
             None => {
-                // What is installed already is as good.
-                rustls::crypto::ring::default_provider().install_default().ok();
-                let client = reqwest::Client::builder().redirect(Policy::none());
-                let client = client.user_agent(concat!("tollgate/", env!("CARGO_PKG_VERSION")));
-                let client = client.build().map_err(|error| Refusal::ForGood(told(&error)))?;
+                let client = outbound::client().build();
+                let client = client.map_err(|error| Refusal::ForGood(causes(&error)))?;
                 self.client.insert(client)
             }
         };
-        let mut request = client.post(settings.endpoint.expose()).timeout(settings.timeout);
+        let mut request = client.post(settings.endpoint.expose());
         for (name, value) in &settings.headers {
             request = request.header(name, value.expose());
         }
-        // The address may hold a password, and is in the error otherwise.
-        let sent = request.header(CONTENT_TYPE, "application/x-protobuf").body(body).send().await;
-        let mut answer = sent.map_err(|error| Refusal::ForNow(told(&error.without_url()), None))?;
-        let status = answer.status();
-        let wait = answer.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok());
-        let wait = wait.and_then(|wait| wait.parse().ok()).map(Duration::from_secs);
-        let mut said = Vec::new();
-        while let Ok(Some(chunk)) = answer.chunk().await {
-            said.extend_from_slice(&chunk);
-            if said.len() > ANSWER_MAX {
-                break;
-            }
-        }
-        match status.as_u16() {
+        let request = request.header(CONTENT_TYPE, "application/x-protobuf").body(body);
+        let bounds = Bounds { time: settings.timeout, answer: ANSWER_MAX };
+        let answer = outbound::ask(request, bounds).await;
+        let answer = answer.map_err(|failed| Refusal::ForNow(failed.to_string(), None))?;
+        match answer.status.as_u16() {
             200..=299 => {
-                partly(&said);
+                partly(&answer.body.unwrap_or_default());
                 Ok(())
             }
-            429 | 502 | 503 | 504 => Err(Refusal::ForNow(status.to_string(), wait)),
-            _ => Err(Refusal::ForGood(status.to_string())),
+            429 | 502 | 503 | 504 => {
+                Err(Refusal::ForNow(answer.status.to_string(), answer.pause()))
+            }
+            _ => Err(Refusal::ForGood(answer.status.to_string())),
         }
     }
 }
@@ -239,18 +228,6 @@ fn partly(said: &[u8]) {
         let (spans, why) = (partly.rejected_spans, partly.error_message);
         tracing::warn!(spans, why, "the collector has left out some spans");
     }
-}
-
-/// An error with its causes: the first one seldom says what it was.
-fn told(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
 }
 
 fn message(settings: &Settings, batch: &[Traced]) -> Request {
