@@ -52,6 +52,8 @@ pub(super) async fn list(
         team: part.team,
         end_user: text("end_user")?,
         group: text("group")?,
+        deployment: text("deployment")?,
+        error: text("error")?,
         tag: text("tag")?,
         failed,
         min_cost_pico: pico("min_cost")?,

@@ -66,7 +66,13 @@ fn an_overview_counts_requests_attempts_and_who_paid() {
     let sum: u64 = series.iter().map(|point| point["requests"].as_u64().unwrap()).sum();
     assert_eq!(sum, 5);
 
+    // What is counted is found in the log.
+    assert_eq!(browser.told("/ui/api/requests?error=server")["total"], 1);
+    assert_eq!(browser.told("/ui/api/requests?error=timeout")["total"], 0);
+
     let deployments = &told["deployments"];
+    let good = named(deployments, "group", "gpt")["id"].as_str().unwrap();
+    assert_eq!(browser.told(&format!("/ui/api/requests?deployment={good}"))["total"], 3);
     let flaky = named(deployments, "group", "flaky");
     assert_eq!((&flaky["attempts"], &flaky["attempt_failures"]), (&json!(2), &json!(2)));
     assert_eq!(flaky["error_rate"], 1.0);
