@@ -67,7 +67,13 @@ fn an_overview_counts_requests_attempts_and_who_paid() {
     assert_eq!(sum, 5);
 
     // What is counted is found in the log.
-    assert_eq!(browser.told("/ui/api/requests?error=server")["total"], 1);
+    let failed = browser.told("/ui/api/requests?error=server");
+    assert_eq!(failed["total"], 1);
+    let failed = &failed["requests"][0];
+    assert_eq!(
+        (&failed["provider"], &failed["tried"]["provider"]),
+        (&json!(null), &json!("openai"))
+    );
     assert_eq!(browser.told("/ui/api/requests?error=timeout")["total"], 0);
 
     let deployments = &told["deployments"];
