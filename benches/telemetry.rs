@@ -108,6 +108,7 @@ fn trace_of_one_request(bencher: divan::Bencher<'_, '_>) {
             context,
             parent: None,
             state: Box::default(),
+            secure: false,
             attempts,
             asked: Asked::default(),
         };

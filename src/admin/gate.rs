@@ -121,20 +121,26 @@ pub(super) async fn enter(
     match identify(&shared, carried, request.uri(), needed).await {
         Err(error) => no_entry(&error, request.headers(), dialect),
         Ok(Some(operator)) if !needed.is_given_to(operator.role()) => {
-            not_allowed(&operator, request.uri(), request.headers())
+            let answer = not_allowed(&operator, request.uri(), request.headers());
+            by(operator.0, answer)
         }
         Ok(Some(Operator(caller)))
             if !caller.opens(request.uri().path(), area(needed, &request)) =>
         {
-            not_opened(request.uri(), request.headers())
+            by(caller, not_opened(request.uri(), request.headers()))
         }
-        Ok(operator) => {
-            if let Some(operator) = operator {
-                request.extensions_mut().insert(operator);
-            }
-            pass(request, next).await
+        Ok(Some(operator)) => {
+            request.extensions_mut().insert(operator.clone());
+            by(operator.0, pass(request, next).await)
         }
+        Ok(None) => pass(request, next).await,
     }
+}
+
+/// An answer that tells the gateway whose request it was, for the access log.
+pub(super) fn by(caller: Caller, mut answer: Response) -> Response {
+    answer.extensions_mut().insert(caller);
+    answer
 }
 
 /// The route's answer; a fault is written here, with the request's name.

@@ -239,7 +239,7 @@ impl Admin {
     }
 
     /// Answers one request. The caller sets `x-request-id` beforehand; the answer carries it, and the
-    /// CORS headers.
+    /// CORS headers. Who was let in, or is known and was refused, is an extension of it ([`Caller`]).
     pub async fn open(&self, request: http::Request<Bytes>) -> http::Response<Answer> {
         let request_id = request.headers().get(REQUEST_ID).cloned();
         let answer = match self.router.clone().oneshot(request.map(Body::from)).await {

@@ -480,6 +480,27 @@ fn what_is_not_in_the_ledger_yet_is_not_let_go() {
 }
 
 #[test]
+fn what_was_spent_is_told_after_its_counters_were_let_go() {
+    let (memory, _) = memory();
+    let daily = Claim { period: "1d".parse().ok(), ..paying(ScopeKind::Key, "k", 5.0) };
+    let claims = Claims::new(vec![daily.clone()]);
+    paid(&memory, &claims, 1.0, 0);
+    memory.sweep(moment(500_000));
+    assert!(memory.is_empty());
+    assert_eq!(spent(&memory, &daily), usd(1.0));
+    let tomorrow = moment(0).at + Duration::from_secs(86_400);
+    let (anew, resets) =
+        memory.spent(&daily.scope, daily.account_period(), tomorrow, &TimeZone::UTC).unwrap();
+    assert_eq!(anew, Usd::ZERO, "its next period has begun");
+    assert!(resets.unwrap() > tomorrow);
+    let asked = |memory: &Memory| memory.take(&claims, &money(1.0), &TERMS, moment(500_000));
+    assert!(matches!(asked(&memory), Err(Stop::Unknown(_))), "the ledger decides");
+    Counters::forget(&memory, &daily.scope, 1);
+    let told = memory.spent(&daily.scope, daily.account_period(), tomorrow, &TimeZone::UTC);
+    assert!(told.is_none(), "an operator has changed it");
+}
+
+#[test]
 fn claims_on_the_same_scope_become_one() {
     let claims = Claims::new(vec![
         limited(ScopeKind::Tag, "a", 5, 100),

@@ -183,18 +183,28 @@ pub(super) fn serve(
         // The log says it when the gateway starts, and is where it is looked for later.
         loaded.problems.retain(|problem| !problem.is_lack_of_master_key());
     }
-    let colour = std::io::stderr().is_terminal();
-    let (report, _) = config::report(&loaded.problems, false, colour);
-    complain(&report);
+    let json = loaded.snapshot.as_ref().is_some_and(|snapshot| snapshot.logs.json);
+    if !json {
+        let colour = std::io::stderr().is_terminal();
+        let (report, _) = config::report(&loaded.problems, false, colour);
+        complain(&report);
+    }
     let Some(snapshot) = loaded.snapshot else { return ExitCode::from(BAD_CONFIG) };
     let level = match (arguments.detailed_debug, arguments.debug) {
         (true, _) => "trace",
         (false, true) => "debug",
         (false, false) => &snapshot.logs.level,
     };
-    if let Err(error) = logging::init(level, snapshot.logs.json, |name| ProcessEnv.var(name)) {
+    if let Err(error) = logging::init(level, json, |name| ProcessEnv.var(name)) {
         complain(&format!("tollgate: {error}\n"));
         return ExitCode::from(START_FAILED);
+    }
+    if json {
+        // Who reads the log then takes nothing else.
+        for problem in &loaded.problems {
+            let problem = problem.one_line();
+            tracing::warn!(problem, "the configuration is good, with a warning");
+        }
     }
     let written = arguments.host.as_deref().unwrap_or("0.0.0.0");
     let Some(host) = parse_host(written) else {

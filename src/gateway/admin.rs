@@ -67,6 +67,7 @@ pub(super) async fn answer(
         gateway.admin.open(request).await
     };
     let (mut parts, mut body) = answer.into_parts();
+    ctx.caller = parts.extensions.remove::<Caller>();
     if matches!(body, Answer::Stream(_)) && session.req_header().method == http::Method::HEAD {
         // Who asks for the head alone is not to wait for events.
         body = Answer::Whole(Bytes::new());

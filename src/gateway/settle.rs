@@ -45,6 +45,7 @@ pub(super) fn settle(
     let mut record = RequestRecord::new(ctx.started_at, route, head.method.clone());
     record.request_id = ClientText::new(&ctx.request_id);
     record.call_id = ClientText::new(&ctx.request_id);
+    record.trace = traced::id(ctx, route);
     record.path = ClientText::new(&routes::logged(path));
     record.status = ctx.status.unwrap_or(CLIENT_CLOSED);
     record.client = Client {
@@ -106,7 +107,7 @@ pub(super) fn settle(
     if let Some(transcript) = transcript {
         transcribed::store(gateway, ctx, transcript);
     }
-    traced::tell(gateway, ctx, &record, transcript.map(|it| &**it));
+    traced::tell(gateway, session, ctx, &record, transcript.map(|it| &**it));
     told::tell(gateway, &head.headers, ctx, &record, transcript);
     alarmed::tell(gateway, &ctx.snapshot, &record);
     if ctx.snapshot.logs.access_log {

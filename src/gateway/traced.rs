@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use pingora_proxy::Session;
 
+use super::admin::visitor;
 use super::ctx::{Call, RequestCtx};
 use super::{Gateway, spoken};
 use crate::catalog::Deployment;
@@ -106,17 +108,26 @@ impl RequestCtx {
     }
 }
 
+/// The trace that a request is told of in; `None`: it is not.
+pub(super) fn id(ctx: &RequestCtx, route: Route) -> Option<TraceId> {
+    let is_told = matches!(route, Route::Inference(..) | Route::PassThrough | Route::Realtime);
+    let trace = ctx.trace.as_ref().filter(|trace| is_told && trace.context.sampled);
+    trace.map(|trace| trace.context.trace)
+}
+
 /// Hands a request that is over to whoever traces, if anybody does.
 pub(super) fn tell(
     gateway: &Gateway,
+    session: &Session,
     ctx: &mut RequestCtx,
     record: &RequestRecord,
     transcript: Option<&Transcript>,
 ) {
-    let Some(trace) = ctx.trace.take().filter(|trace| trace.context.sampled) else { return };
-    if !matches!(record.route, Route::Inference(..) | Route::PassThrough | Route::Realtime) {
+    if record.trace.is_none() {
         return;
     }
+    let Some(trace) = ctx.trace.take() else { return };
+    let secure = visitor(session, ctx).is_secure;
     let Trace { settings, context, parent, state, noted, .. } = *trace;
     let transcript = transcript.filter(|_| settings.content);
     let asked = ctx.call.as_ref().map(|call| asked(call, transcript)).unwrap_or_default();
@@ -126,7 +137,8 @@ pub(super) fn tell(
         record.client.caller = None;
         record.client.end_user = None;
     }
-    let traced = Traced { record, context, parent, state: state.into(), attempts: noted, asked };
+    let state = state.into();
+    let traced = Traced { record, context, parent, state, secure, attempts: noted, asked };
     gateway.tracer.request(Box::new(traced), settings.batch);
 }
 

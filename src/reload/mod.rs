@@ -285,6 +285,11 @@ impl Reload {
         self.upstreams.apply(&new.catalog, &new.traffic)?;
 
         let old = self.snapshot.load_full();
+        for problem in loaded.problems.iter().map(config::Problem::one_line) {
+            if !old.warnings.iter().any(|known| **known == *problem) {
+                tracing::warn!(problem, "the configuration is good, with a warning");
+            }
+        }
         let options_changed = known.outline.differences(&loaded.outline);
         let mut changes = Changes {
             needs_restart: needs_restart(options_changed.clone(), tls, &new),

@@ -40,6 +40,10 @@ pub struct Query {
     pub team: Option<String>,
     pub end_user: Option<String>,
     pub group: Option<String>,
+    /// The deployment that answered.
+    pub deployment: Option<String>,
+    /// The class of the failure that it ended by.
+    pub error: Option<String>,
     pub tag: Option<String>,
     /// Only those that failed, or only those that did not.
     pub failed: Option<bool>,

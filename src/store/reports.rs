@@ -70,6 +70,8 @@ fn conditions(query: &Query) -> Conditions {
     conditions.text("team_id =", query.team.as_deref());
     conditions.text("end_user =", query.end_user.as_deref());
     conditions.text("model_group =", query.group.as_deref());
+    conditions.text("deployment =", query.deployment.as_deref());
+    conditions.text("error =", query.error.as_deref());
     if let Some(tag) = &query.tag {
         // Tags stand there as a JSON list of texts. Not by LIKE, for which SQLite takes `A` for `a`.
         let quoted = serde_json::to_string(tag).unwrap_or_default();

@@ -13,6 +13,7 @@ use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::FailureClass;
 use crate::keys::{Caller, Principal};
 use crate::money::Usd;
+use crate::trace::TraceId;
 use crate::usage::Usage;
 
 /// One finished request.
@@ -22,6 +23,8 @@ pub struct RequestRecord {
     pub request_id: ClientText,
     /// `x-litellm-call-id`: the client's, or ours if it sent none.
     pub call_id: ClientText,
+    /// The trace that its spans are sent in, if they are.
+    pub trace: Option<TraceId>,
     pub started: SystemTime,
     pub durations: Durations,
     pub route: Route,
@@ -73,6 +76,7 @@ impl RequestRecord {
         Self {
             request_id: ClientText::default(),
             call_id: ClientText::default(),
+            trace: None,
             started,
             durations: Durations::default(),
             route,
@@ -105,6 +109,15 @@ impl RequestRecord {
     #[must_use]
     pub const fn failed(&self) -> bool {
         self.status >= 400 || self.error.is_some()
+    }
+
+    /// It failed, and not by its client's doing. A reply that ended early has a good status all the same:
+    /// it broke off, unless its client left or what it said was refused.
+    #[must_use]
+    pub fn is_servers_fault(&self) -> bool {
+        let by_client = ["client_closed", "guardrail", "content_policy"];
+        let broke_off = || self.error.as_ref().is_some_and(|it| !by_client.contains(&it.class));
+        self.status >= 500 || (self.status < 400 && broke_off())
     }
 }
 

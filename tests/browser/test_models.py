@@ -31,6 +31,25 @@ def test_one_deployment_in_detail(admin):
     expect(sheet).to_have_count(0)
 
 
+def test_deployments_that_are_alike_are_told_apart(admin, api):
+    [gpt] = [one for one in api("/ui/api/deployments")["deployments"] if one["id"] == "gpt-1"]
+    made = {"model": "openai/gpt-4o-mini", "api_base": gpt["api_base"], "api_key": "sk-provider"}
+    for name in ("twin-north", "twin-south"):
+        api("/model/new", {"model_name": "twins", "litellm_params": made, "model_info": {"id": name}})
+    page = admin.open("/models?explain=twins")
+    page.get_by_role("button", name="Explain").click()
+    explained = page.get_by_role("region", name="Deployments of twins")
+    for name in ("twin-north", "twin-south"):
+        expect(page.get_by_role("row", name=re.compile(f"^twins.*{name}"))).to_be_visible()
+        expect(explained.get_by_role("row", name=re.compile(name))).to_be_visible()
+    # One that is alone needs no id to be known by.
+    expect(page.get_by_role("row", name=re.compile("^claude.*claude-1"))).to_have_count(0)
+    page = admin.open("/")
+    expect(page.get_by_role("region", name="Deployments").get_by_text("twin-south")).to_be_visible()
+    for name in ("twin-north", "twin-south"):
+        api("/model/delete", {"id": name})
+
+
 def test_the_choice_is_explained(admin):
     page = admin.open("/models?explain=flaky")
     explain = page.get_by_role("region", name="Explain")

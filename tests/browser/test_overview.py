@@ -54,6 +54,18 @@ def test_the_pointer_is_told_the_numbers_and_dragging_chooses_a_span(admin):
     expect(page).to_have_url(re.compile(r"from=\d+&to=\d+|to=\d+&from=\d+"))
 
 
+def test_what_happens_now_is_shown_while_the_database_is_away(admin, api):
+    admin.complaints.expect("503")
+    away = {"error": {"message": "The database is out of reach. Try again later.", "code": "database_unavailable"}}
+    admin.page.route("**/ui/api/overview*", lambda route: route.fulfill(status=503, json=away))
+    page = admin.open("/")
+    expect(page.get_by_role("alert")).to_contain_text("out of reach")
+    now = page.get_by_role("region", name="Right now")
+    expect(now).to_contain_text("a second at a time")
+    api.chat("gpt")
+    expect(now.get_by_role("listitem").first).to_contain_text("gpt")
+
+
 def test_ranges_and_filters_stand_in_the_address(admin):
     page = admin.open("/?live=off")
     page.get_by_role("button", name="Last 7 days").click()

@@ -75,8 +75,10 @@ def test_every_module_is_named_at_the_top():
 
 
 def test_what_is_no_page_says_so(visit):
-    page = visit(MASTER_KEY).open("/nowhere")
-    expect(page.get_by_text("There is no such page")).to_be_visible()
+    visitor = visit(MASTER_KEY)
+    # The last is no text at all.
+    for path in ["/nowhere", "/requests/1/2", "/requests/%E0%A4%A"]:
+        expect(visitor.open(path).get_by_text("There is no such page")).to_be_visible()
 
 
 def test_a_page_does_not_jump_while_its_data_come(visit, traffic):

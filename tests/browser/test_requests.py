@@ -2,9 +2,11 @@
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from conftest import Api, eventually
+from processes import MASTER_KEY
 
 
 def test_requests_are_listed_and_filtered(admin, traffic):
@@ -24,6 +26,50 @@ def test_requests_are_listed_and_filtered(admin, traffic):
     expect(page.locator(".pager")).to_have_text(re.compile("^6 requests"))
     page.get_by_label("Tag").fill("nobody-has-it")
     expect(page.get_by_text("No request fits")).to_be_visible()
+
+
+def test_what_is_counted_as_a_failure_leads_to_its_requests(admin):
+    page = admin.open("/?range=6h")
+    page.get_by_role("button", name="Show only server").click()
+    expect(page).to_have_url(re.compile(r"/ui/requests\?(?=.*range=6h)(?=.*error=server)"))
+    admin.settled()
+    # Nobody answered it; who was asked is told all the same.
+    expect(page.get_by_role("row", name=re.compile("hopeless")).first).to_contain_text("openai")
+    rows = page.locator("tbody tr")
+    expect(rows.filter(has_text="server")).to_have_count(rows.count())
+
+
+def test_a_key_is_found_by_its_name_among_many(admin, api, traffic):
+    # More than a page of them, all newer.
+    crowd = [f"crowd-{at}" for at in range(110)]
+    for name in crowd:
+        api("/key/generate", {"key_alias": name})
+    page = admin.open("/requests")
+    page.get_by_role("button", name="Filters").click()
+    page.get_by_label("Key", exact=True).fill("lone")
+    expect(page).to_have_url(re.compile("key=[0-9a-f]{64}"))
+    expect(page.locator(".pager")).to_have_text(re.compile("^1 request"))
+    # Whoever gets the address sees the name.
+    page.reload()
+    expect(page.get_by_label("Key", exact=True)).to_have_value("lone")
+    page.get_by_label("Key", exact=True).fill("Master key")
+    expect(page).to_have_url(re.compile("key=master"))
+    page.get_by_label("Key", exact=True).fill("")
+    expect(page).not_to_have_url(re.compile("key="))
+    api("/key/delete", {"key_aliases": crowd})
+
+
+@pytest.mark.parametrize("width", [1360, 1240, 1000])
+def test_what_a_request_cost_stays_in_sight(visit, api, width):
+    name = "a-model-with-a-name-that-somebody-thought-was-a-good-idea-" * 3
+    key = api("/key/generate", {"key_alias": f"{name}{width}"})
+    assert Api(api.url, key["key"]).status("/v1/chat/completions", {"model": name, "messages": []}) == 404
+    eventually(lambda: api(f"/ui/api/requests?key={key['token']}")["total"] == 1, "the row")
+    page = visit(MASTER_KEY, viewport={"width": width, "height": 800}).open(f"/requests?key={key['token']}")
+    hidden = page.locator(".log .table-wrap").evaluate("(one) => one.scrollWidth - one.clientWidth")
+    assert hidden <= 0
+    # What is cut is there to be read.
+    expect(page.get_by_title(name, exact=True)).to_be_visible()
 
 
 def test_one_request_with_its_attempts(admin, api, traffic):

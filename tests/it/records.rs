@@ -142,6 +142,19 @@ fn a_line_of_the_access_log_has_the_documented_fields() {
 }
 
 #[test]
+fn with_json_logs_every_line_is_json_also_warnings_of_the_configuration() {
+    let upstream = upstream::openai().replies(chat("hello")).start();
+    let gateway = gateway::with(group("gpt").deployment(&upstream))
+        .litellm("json_logs: true\ntelemetry: false")
+        .start();
+    gateway.wait_for_message("`telemetry` has no effect");
+    for line in gateway.messages().lines() {
+        let told: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        assert!(told["level"].is_string(), "{line}");
+    }
+}
+
+#[test]
 fn the_access_log_can_be_turned_off_or_sent_to_a_file() {
     let upstream = upstream::openai().replies(chat("hello")).start();
     let silent =

@@ -95,6 +95,18 @@ fn where_the_stores_are_is_looked_at_when_the_process_starts_and_a_reload_says_s
     assert_eq!(post_reload(&gateway).json()["warnings"], json!([]));
 }
 
+#[test]
+fn what_a_reloaded_file_is_warned_of_is_in_the_log_once() {
+    let upstream = upstream::openai().replies(chat("hello")).start();
+    let gateway = keyed(&upstream).start();
+    let warned = keyed(&upstream).litellm("telemetry: false");
+    fs::write(gateway.config_path(), warned.yaml()).unwrap();
+    assert_eq!(post_reload(&gateway).status, 200);
+    gateway.wait_for_message("`telemetry` has no effect");
+    assert_eq!(post_reload(&gateway).status, 200);
+    assert_eq!(gateway.messages().matches("`telemetry` has no effect").count(), 1);
+}
+
 fn group_key() -> &'static str {
     "sk-upstream-of-the-tests"
 }

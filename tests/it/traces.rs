@@ -92,6 +92,7 @@ fn a_request_and_its_attempts_are_spans_of_the_callers_trace() {
 
     let spans = wait_for(&collector, 3);
     let [server, failed, answered] = spans.as_slice() else { unreachable!() };
+    assert_eq!(gateway.logged(reply.request_id())["trace_id"], TRACE, "from a line to its trace");
     assert_eq!(server.kind(), SpanKind::Server);
     assert_eq!(hex(&server.parent_span_id), "00f067aa0ba902b7");
     assert_eq!(server.name, "POST /v1/chat/completions");

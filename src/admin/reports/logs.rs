@@ -157,6 +157,7 @@ pub(super) async fn paged(
         max_cost_pico: pico("max_spend")?,
         skip: page.skip(),
         limit: page.size,
+        ..Query::default()
     };
     let rows = reports.ledger.search(&query).await?;
     let total = reports.ledger.count_found(&query, COUNTED_MAX).await?;

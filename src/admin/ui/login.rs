@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::fault::Fault;
-use super::super::gate::Operator;
+use super::super::gate::{Operator, by};
 use super::super::rights::Right;
 use super::super::{ClientDialect, Shared, VERSION, no_entry};
 use super::sessions::{Session, Ticket, no_cookie};
@@ -78,7 +78,7 @@ pub(super) async fn begin(
         Ok(None) => private(Json(shown_as(&shared, &caller, None)).into_response()),
         Ok(Some((ticket, cookie))) => {
             let shown = Json(shown_as(&shared, &caller, Some(&ticket)));
-            private(([(SET_COOKIE, cookie)], shown).into_response())
+            by(caller, private(([(SET_COOKIE, cookie)], shown).into_response()))
         }
         Err(error) => {
             tracing::error!(%error, "a session could not be begun");
@@ -100,7 +100,8 @@ pub(super) async fn show(
     }
     match found(&shared, visitor, &headers).await {
         Ok(Some(Session { caller, ticket })) => {
-            private(Json(shown_as(&shared, &caller, Some(&ticket))).into_response())
+            let shown = Json(shown_as(&shared, &caller, Some(&ticket)));
+            by(caller, private(shown.into_response()))
         }
         Ok(None) if !shared.source.access().is_guarded() => {
             private(Json(shown_as(&shared, &Caller::Anonymous, None)).into_response())
@@ -124,7 +125,7 @@ pub(super) async fn end(
         }
         Ok(Some(session)) => {
             shared.sessions.end(&session.ticket, Moment::now().time);
-            private(gone())
+            by(session.caller, private(gone()))
         }
         // It is over already.
         Ok(None) | Err(_) => private(gone()),

@@ -52,6 +52,8 @@ pub(super) async fn list(
         team: part.team,
         end_user: text("end_user")?,
         group: text("group")?,
+        deployment: text("deployment")?,
+        error: text("error")?,
         tag: text("tag")?,
         failed,
         min_cost_pico: pico("min_cost")?,
@@ -110,6 +112,7 @@ pub(super) async fn one(
 }
 
 fn shown(event: &SpendEvent) -> Value {
+    let tried = event.attempts.last().filter(|_| event.deployment.is_none());
     json!({
         "id": event.request_id,
         "call_id": event.call_id,
@@ -122,6 +125,7 @@ fn shown(event: &SpendEvent) -> Value {
         "deployment": event.deployment,
         "provider": event.provider,
         "upstream_model": event.upstream_model,
+        "tried": tried.map(|one| json!({"deployment": one.deployment, "provider": one.provider})),
         "stream": event.stream,
         "status": event.status,
         "failed": event.has_failed(),

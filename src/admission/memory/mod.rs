@@ -5,6 +5,7 @@
 //! Cell (cell.rs)     window, places and account of one scope
 //! Entry (entry.rs)   an account, and how well it is known
 //! Hold (hold.rs)     what a request holds
+//! Bygone (bygone.rs) what those had spent whose cells were let go
 //! port.rs            the same behind the port `Counters`
 //! ```
 //!
@@ -12,6 +13,7 @@
 //! only then takes: nobody ever sees half a decision, and a request that is refused leaves no trace,
 //! not even for a moment.
 
+mod bygone;
 mod cell;
 mod entry;
 mod hold;
@@ -28,6 +30,7 @@ use jiff::tz::TimeZone;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use rustc_hash::FxHashSet;
 
+use self::bygone::Bygone;
 use self::cell::{Cell, Look, State, share_of};
 use self::entry::Entry;
 pub use self::hold::Hold;
@@ -52,6 +55,7 @@ const NOTHING: u64 = 0;
 #[derive(Debug)]
 pub struct Memory {
     shards: Box<[RwLock<HashTable<Arc<Cell>>>]>,
+    bygone: Bygone,
     hasher: RandomState,
     watch: Arc<dyn Watch>,
     /// How often the ledger is asked again: others may write to it. `None`: until it is known to have
@@ -69,6 +73,7 @@ impl Memory {
     pub fn new(watch: Arc<dyn Watch>, refresh: Option<Duration>) -> Self {
         Self {
             shards: std::iter::repeat_with(RwLock::default).take(SHARDS).collect(),
+            bygone: Bygone::new(),
             hasher: RandomState::new(),
             watch,
             refresh_ms: refresh.and_then(|every| u64::try_from(every.as_millis()).ok()),
@@ -290,7 +295,8 @@ impl Memory {
         found.is_none_or(|cell| !cell.state.lock().account.as_ref().is_some_and(Entry::is_known))
     }
 
-    /// What a budget has spent, and when it starts anew; `None`: nobody asked for it yet.
+    /// What a budget has spent, and when it starts anew, also after its counters were let go; `None`:
+    /// nobody asked for it yet, or it is to be asked for again. For who decides nothing.
     #[must_use]
     pub fn spent(
         &self,
@@ -299,9 +305,13 @@ impl Memory {
         now: Timestamp,
         zone: &TimeZone,
     ) -> Option<(Usd, Option<Timestamp>)> {
-        let cell = self.find(self.hash(scope, period), scope, period)?;
-        let mut state = cell.state.lock();
-        let account = &mut state.account.as_mut().filter(|entry| entry.is_known())?.account;
+        let cell = self.find(self.hash(scope, period), scope, period);
+        let counted = cell.and_then(|cell| {
+            let state = cell.state.lock();
+            state.account.as_ref().filter(|entry| entry.is_known()).map(|entry| entry.account)
+        });
+        let bygone = || self.bygone.of(&Key { scope: scope.clone(), period });
+        let mut account = counted.or_else(bygone)?;
         Some((account.spent(period, now, zone), account.resets()))
     }
 
@@ -355,7 +365,11 @@ impl Memory {
                                 && (entry.account.settled() == Usd::ZERO
                                     || is_written(state.touched_ms))
                         });
-                    !(old && idle)
+                    let goes = old && idle;
+                    if let Some(entry) = state.account.as_ref().filter(|it| goes && it.is_known()) {
+                        self.bygone.keep(&cell.key, entry.account);
+                    }
+                    !goes
                 }
             });
         }

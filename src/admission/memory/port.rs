@@ -85,6 +85,7 @@ impl Counters for Memory {
     }
 
     fn forget(&self, scope: &Scope, _revision: i64) {
+        self.bygone.forget(scope);
         self.each(|other| other == scope, Entry::forget);
     }
 

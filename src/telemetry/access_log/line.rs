@@ -16,6 +16,8 @@ pub(super) struct Line<'a> {
     time: String,
     request_id: &'a ClientText,
     call_id: &'a ClientText,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
     method: &'a str,
     path: &'a ClientText,
     route: &'static str,
@@ -139,6 +141,7 @@ impl<'a> Line<'a> {
             time: Timestamp(record.started).to_string(),
             request_id: &record.request_id,
             call_id: &record.call_id,
+            trace_id: record.trace.map(|trace| format!("{trace:?}")),
             method: record.method.as_str(),
             path: &record.path,
             route: record.route.name(),

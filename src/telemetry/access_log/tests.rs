@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::telemetry::record::ClientText;
 use crate::telemetry::sample;
+use crate::trace::TraceId;
 
 /// A file of its own, removed with its guard.
 struct Scratch(PathBuf);
@@ -72,6 +73,14 @@ fn attempts_are_listed_when_the_first_one_failed() {
                "ms": 200.0, "cooled_down": true})
     );
     assert_eq!(line["attempts"][1]["outcome"], "success");
+}
+
+#[test]
+fn a_traced_request_names_its_trace() {
+    let mut record = sample::answered();
+    assert_eq!(line(&record)["trace_id"], Value::Null);
+    record.trace = Some(TraceId::new(0xabc));
+    assert_eq!(line(&record)["trace_id"], "00000000000000000000000000000abc");
 }
 
 #[test]

@@ -27,13 +27,15 @@ use self::series::{DeploymentSeries, KeyLabels, OTHER, RequestSeries, Table};
 use super::live::Live;
 use super::record::{Attempt, CacheUse, Outcome, RequestRecord, Route, Served};
 use super::traces;
-use crate::keys::KeyHash;
+use crate::keys::{KeyHash, Principal};
 use crate::snapshot::Shown;
 
 /// The most models behind wildcards that get a label value of their own.
 const WILDCARD_MODELS_MAX: usize = 500;
 /// The most keys that get label values of their own.
 const KEYS_MAX: usize = 1_000;
+/// The most teams that have them for keys that do not.
+const TEAMS_MAX: usize = 1_000;
 /// One for each class of failure, success and cancelled, with room to spare.
 const OUTCOMES_MAX: usize = 32;
 
@@ -50,6 +52,7 @@ pub struct Metrics {
     attempts: [OnceLock<IntCounter>; OUTCOMES_MAX],
     wildcard_models: RwLock<FxHashSet<Arc<str>>>,
     keys: RwLock<FxHashSet<KeyHash>>,
+    teams: RwLock<FxHashSet<Box<str>>>,
     scrapers: Mutex<Vec<Scraper>>,
     live: Arc<Live>,
     shown: OnceLock<ShownBy>,
@@ -78,6 +81,7 @@ impl Metrics {
             attempts: [const { OnceLock::new() }; OUTCOMES_MAX],
             wildcard_models: RwLock::default(),
             keys: RwLock::default(),
+            teams: RwLock::default(),
             scrapers: Mutex::default(),
             live: Arc::default(),
             shown: OnceLock::new(),
@@ -293,15 +297,17 @@ impl Metrics {
         &served.model
     }
 
-    /// The labels of the key. Those of keys beyond the bound are all `other`, so that the totals of
-    /// groups and deployments stay whole.
+    /// The labels of the key. Those of keys beyond the bound are `other`, so that the totals of groups
+    /// and deployments stay whole; so do those of teams, of which there are far fewer.
     fn key_labels<'a>(&self, record: &'a RequestRecord) -> KeyLabels<'a> {
         let Some(holder) = record.client.holder() else { return [""; 5] };
         let hash = holder.key.token;
         if !self.keys.read().contains(&hash) {
             let mut known = self.keys.write();
             if known.len() >= KEYS_MAX && !known.contains(&hash) {
-                return [OTHER; 5];
+                drop(known);
+                let [team, team_alias] = self.team_labels(holder);
+                return [OTHER, OTHER, team, team_alias, OTHER];
             }
             known.insert(hash);
         }
@@ -312,6 +318,19 @@ impl Metrics {
             holder.team_alias().unwrap_or_default(),
             holder.user_id().unwrap_or_default(),
         ]
+    }
+
+    /// The labels of the team of a key that has none of its own.
+    fn team_labels<'a>(&self, holder: &'a Principal) -> [&'a str; 2] {
+        let team = holder.team_id().unwrap_or_default();
+        if !self.teams.read().contains(team) {
+            let mut known = self.teams.write();
+            if known.len() >= TEAMS_MAX && !known.contains(team) {
+                return [OTHER; 2];
+            }
+            known.insert(team.into());
+        }
+        [team, holder.team_alias().unwrap_or_default()]
     }
 
     /// Counts an inference request as being served until the guard is dropped.

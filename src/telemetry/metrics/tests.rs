@@ -254,5 +254,6 @@ fn a_keys_labels_are_litellms_and_so_many_keys_have_them() {
     let of_key = [&*hash, "api_key_alias=\"key-0\"", "team=\"t\"", "user=\"u\""];
     let spent = "litellm_total_tokens_metric_total";
     assert_eq!(value(&page, spent, &of_key), 240.0);
-    assert_eq!(value(&page, spent, &["api_key_alias=\"other\"", "model=\"gpt-4o\""]), 240.0);
+    let beyond = ["api_key_alias=\"other\"", "user=\"other\"", "team=\"t\"", "model=\"gpt-4o\""];
+    assert_eq!(value(&page, spent, &beyond), 240.0, "the sums of teams stay whole");
 }

@@ -37,6 +37,8 @@ pub struct Traced {
     pub parent: Option<SpanId>,
     /// W3C's `tracestate`, as it came.
     pub state: Box<str>,
+    /// The client spoke TLS, to the gateway or to the proxy before it.
+    pub secure: bool,
     /// Of the record's attempts, in the same order.
     pub attempts: Vec<AttemptSpan>,
     pub asked: Asked,

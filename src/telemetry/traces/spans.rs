@@ -70,7 +70,7 @@ fn request(traced: &Traced) -> Span {
     attributes.text("http.request.method", record.method.as_str());
     attributes.text("http.route", record.route.name());
     attributes.text("url.path", record.path.as_str());
-    attributes.text("url.scheme", "http");
+    attributes.text("url.scheme", if traced.secure { "https" } else { "http" });
     attributes.int("http.response.status_code", record.status.into());
     if let Some(ip) = record.client.ip {
         attributes.text("client.address", &ip.to_string());
@@ -133,8 +133,7 @@ fn request(traced: &Traced) -> Span {
         attributes.text("error.type", error.class);
         attributes.text("tollgate.error.code", error.code.as_str());
     }
-    // A client's own mistake is no error of the server; a reply that broke off is.
-    let is_error = record.status >= 500 || (record.status < 400 && record.error.is_some());
+    let is_error = record.is_servers_fault();
     let (start, end) = span_of(record.started, Duration::ZERO, record.durations.total);
     Span {
         trace_id: context.trace.bytes().to_vec(),

@@ -11,7 +11,7 @@ use prost::Message;
 use super::otlp::{Request, Span, SpanKind, StatusCode, Value};
 use super::*;
 use crate::secret::Secret;
-use crate::telemetry::record::RequestRecord;
+use crate::telemetry::record::{ErrorRecord, RequestRecord};
 use crate::telemetry::sample;
 use crate::trace::{Sampler, Settings, TraceId};
 
@@ -48,6 +48,7 @@ fn traced(record: RequestRecord) -> Box<Traced> {
         context: Context { trace: TraceId::new(7), span: SpanId::new(8), sampled: true },
         parent: Some(SpanId::new(9)),
         state: "vendor=1".into(),
+        secure: true,
         attempts,
         asked: Asked { temperature: Some(0.5), ..Asked::default() },
     })
@@ -76,6 +77,7 @@ fn a_request_is_a_server_span_and_its_attempts_are_client_spans_below_it() {
     assert_eq!(server.parent_span_id, 9u64.to_be_bytes());
     assert_eq!(server.trace_id, 7u128.to_be_bytes());
     assert_eq!(text(server, "http.route"), "/v1/chat/completions");
+    assert_eq!(text(server, "url.scheme"), "https");
     assert_eq!(text(server, "gen_ai.operation.name"), "chat");
     assert_eq!(text(server, "gen_ai.request.model"), "gpt");
     assert_eq!(text(server, "gen_ai.response.model"), "gpt-4o-mini");
@@ -113,7 +115,14 @@ fn a_clients_mistake_is_no_error_of_the_server_and_a_broken_stream_is() {
     assert_eq!(text(&spans[0], "error.type"), "model_not_found");
     assert_eq!(spans[0].status.as_ref().unwrap().code(), StatusCode::Unset);
     refused.record.status = 200;
-    assert_eq!(spans::of(&refused)[0].status.as_ref().unwrap().code(), StatusCode::Error);
+    let mut ended_by = |class| {
+        refused.record.error = Some(ErrorRecord { class, code: class.into() });
+        spans::of(&refused)[0].status.as_ref().unwrap().code()
+    };
+    assert_eq!(ended_by("connection"), StatusCode::Error);
+    // Streams that a client gives up are everyday, and what a guardrail does is asked for.
+    assert_eq!(ended_by("client_closed"), StatusCode::Unset);
+    assert_eq!(ended_by("guardrail"), StatusCode::Unset);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use tollgate::keys::record::Kind;
 use tollgate::keys::{Audit, AuditFilter, Directory as _};
 
-use super::Office;
+use super::{MASTER, Office};
+use crate::harness::*;
 
 fn audits(office: &Office, kind: Kind) -> Vec<Audit> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -73,4 +74,22 @@ fn what_is_refused_leaves_no_trace() {
     assert_eq!(audits(&office, Kind::Key).len(), 1);
     assert!(audits(&office, Kind::User).is_empty());
     assert_eq!(office.client(&key).chat("gpt", "hi").status, 200, "nothing of it was done");
+}
+
+#[test]
+fn the_access_log_says_whose_key_managed() {
+    let office = Office::open();
+    let ann = office.user("ann", "internal_user", &json!({"auto_create_key": true}));
+    let line = |reply: &Reply| office.gateway.logged(reply.request_id());
+    let by_master = line(&office.post(MASTER, "/key/generate", &json!({})));
+    assert_eq!((&by_master["key"], &by_master["status"]), (&json!("master"), &json!(200)));
+    // Also of who is known and may not.
+    for (path, status) in [("/key/generate", 200), ("/model/new", 403)] {
+        let told = line(&office.post(&ann, path, &json!({})));
+        assert_eq!(told["status"], status, "{told}");
+        assert_eq!((&told["key"], &told["user"]), (&json!("virtual"), &json!("ann")), "{told}");
+        assert_eq!(told["key_hash"].as_str().unwrap().len(), 64, "{told}");
+    }
+    let stranger = line(&office.get("sk-nobodys", "/key/list"));
+    assert_eq!((&stranger["key"], &stranger["status"]), (&json!("none"), &json!(401)));
 }

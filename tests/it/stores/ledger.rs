@@ -195,6 +195,8 @@ fn rows_are_found_by_what_they_are_about() {
             end_user: Some("bob".into()),
             tags: vec!["axb".into(), "a\"c".into()],
             status: 429,
+            error: Some("rate_limited".into()),
+            deployment: Some("elsewhere".into()),
             ..event("2", 1, 0)
         };
         ledger.append(&[event("1", 0, 5), other]).await.unwrap();
@@ -206,6 +208,8 @@ fn rows_are_found_by_what_they_are_about() {
         assert_eq!(found(Query { key: text("other"), ..Query::default() }).await, ["2"]);
         assert_eq!(found(Query { team: text("red"), ..Query::default() }).await, ["1"]);
         assert_eq!(found(Query { end_user: text("bob"), ..Query::default() }).await, ["2"]);
+        assert_eq!(found(Query { error: text("rate_limited"), ..Query::default() }).await, ["2"]);
+        assert_eq!(found(Query { deployment: text("elsewhere"), ..Query::default() }).await, ["2"]);
         assert_eq!(found(Query { failed: Some(true), ..Query::default() }).await, ["2"]);
         assert_eq!(found(Query { failed: Some(false), ..Query::default() }).await, ["1"]);
         assert_eq!(found(Query { tag: text("a_b"), ..Query::default() }).await, ["1"]);

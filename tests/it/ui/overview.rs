@@ -27,7 +27,9 @@ fn troubled() -> (Gateway, [Upstream; 3]) {
 fn overview(browser: &Browser, query: &str, requests: u64) -> Value {
     eventually_some("all requests are in the sums", || {
         let told = browser.told(&format!("/ui/api/overview{query}"));
-        (told["totals"]["requests"] == requests).then_some(told)
+        // An overview is several statements: what was written between them is in some of its parts only.
+        let all = told["totals"]["requests"] == requests;
+        all.then(|| browser.told(&format!("/ui/api/overview{query}")))
     })
 }
 
@@ -66,7 +68,19 @@ fn an_overview_counts_requests_attempts_and_who_paid() {
     let sum: u64 = series.iter().map(|point| point["requests"].as_u64().unwrap()).sum();
     assert_eq!(sum, 5);
 
+    // What is counted is found in the log.
+    let failed = browser.told("/ui/api/requests?error=server");
+    assert_eq!(failed["total"], 1);
+    let failed = &failed["requests"][0];
+    assert_eq!(
+        (&failed["provider"], &failed["tried"]["provider"]),
+        (&json!(null), &json!("openai"))
+    );
+    assert_eq!(browser.told("/ui/api/requests?error=timeout")["total"], 0);
+
     let deployments = &told["deployments"];
+    let good = named(deployments, "group", "gpt")["id"].as_str().unwrap();
+    assert_eq!(browser.told(&format!("/ui/api/requests?deployment={good}"))["total"], 3);
     let flaky = named(deployments, "group", "flaky");
     assert_eq!((&flaky["attempts"], &flaky["attempt_failures"]), (&json!(2), &json!(2)));
     assert_eq!(flaky["error_rate"], 1.0);

@@ -36,6 +36,26 @@ fn a_key_is_shown_once_and_the_cookie_stands_for_it() {
 }
 
 #[test]
+fn the_access_log_says_who_signed_in_and_what_they_did() {
+    let (gateway, _provider) = office();
+    let ada = user(&gateway, "ada", "internal_user");
+    let browser = Browser::logged_in(&gateway, &ada);
+    browser.told("/ui/api/overview");
+    browser
+        .bare(Method::DELETE, "/ui/api/session")
+        .header("x-tollgate-csrf", browser.csrf())
+        .send();
+    let told = eventually_some("the lines are written", || {
+        let mut lines = gateway.access_log();
+        lines.retain(|line| line["path"].as_str().is_some_and(|path| path.starts_with("/ui/api/")));
+        (lines.len() >= 3).then_some(lines)
+    });
+    for line in told {
+        assert_eq!((&line["key"], &line["user"]), (&json!("virtual"), &json!("ada")), "{line}");
+    }
+}
+
+#[test]
 fn changes_need_the_token_of_the_session() {
     let (gateway, _provider) = office();
     let browser = Browser::logged_in(&gateway, MASTER);

@@ -34,9 +34,11 @@ async function listSelf({ search, signal }) {
   return { rows, total: rows.length, pages: 1 };
 }
 
-async function list({ page, search, signal }) {
-  // Whole keys and hashes are one thing, names another.
-  const isKey = /^(sk-.+|[0-9a-f]{64})$/.test(search);
+/** Whole keys and hashes are one thing, names another. */
+export const WHOLE = /^(sk-.+|[0-9a-f]{64})$/;
+
+export async function list({ page, search, signal }) {
+  const isKey = WHOLE.test(search);
   try {
     const answer = await get('/key/list', {
       page, size: SIZE, return_full_object: true, include_team_keys: true,
@@ -49,7 +51,7 @@ async function list({ page, search, signal }) {
   }
 }
 
-async function find(token, signal) {
+export async function find(token, signal) {
   const answer = await get('/key/info', { key: token }, signal);
   return { token, ...answer.info };
 }

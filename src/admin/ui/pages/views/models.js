@@ -12,7 +12,7 @@ import { Head } from '../parts/shell.js';
 import { Empty, Loaded } from '../parts/states.js';
 import { Table } from '../parts/table.js';
 import { tell } from '../parts/toast.js';
-import { STATES } from './overview/deployments.js';
+import { Kind, STATES } from './overview/deployments.js';
 import { EditModel, NewModel } from './models/edit.js';
 import { Explain } from './models/explain.js';
 
@@ -61,7 +61,7 @@ function Details({ one, left, onClose, onEdit, session }) {
         <dt>Can</dt><dd>${can.join(', ') || NONE}</dd>
         <dt>From</dt><dd>${of.db_model ? 'The database' : 'The configuration file'}</dd>
       </dl></div>`}<//>
-      ${session.sees_all && html`<p><a href=${href('/', { deployment: one.id })}>Its charts</a></p>`}
+      ${session.sees_all && html`<p><a href=${href('/requests', { deployment: one.id })}>Its requests</a> · <a href=${href('/', { deployment: one.id })}>Its charts</a></p>`}
     </div>
   <//>`;
 }
@@ -99,7 +99,7 @@ export function Models({ session, query, change }) {
           <${Segments} label="State" value=${query.state ?? ''} onChange=${(state) => change({ state })}
             options=${[['', `All ${all.length}`], ...Object.entries(STATES).map(([name, [, title]]) => [name, `${title} ${counts(name)}`])]} /></header>
         <div class="body flush"><${Loaded} of=${data} height=${260}>${() => (rows.length ? html`<${Table} caption="Deployments" rows=${rows} keyOf=${(one) => one.id} columns=${[
-          { name: 'group', title: 'Model', head: true, cell: (one) => html`<a class="rowlink" href=${href('/models', { ...query, open: one.id })}><span class="clip">${one.group}</span><span class="under clip">${one.provider} · ${one.model}</span></a>` },
+          { name: 'group', title: 'Model', head: true, cell: (one) => html`<a class="rowlink" href=${href('/models', { ...query, open: one.id })}><span class="clip" title=${one.group}>${one.group}</span><${Kind} one=${one} among=${all} /></a>` },
           { name: 'state', title: 'State', class: 'statecell', cell: (one) => html`<${State} one=${one} left=${left(one)} />` },
           { name: 'well', title: 'Health check', wide: true, cell: well },
           { name: 'flight', title: 'In flight', num: true, wide: true, cell: (one) => count(one.in_flight) },

@@ -92,6 +92,8 @@ export function Overview({ session, query, change }) {
   // Of a part it is not known what the tokens were: prompts from a provider's cache cost less.
   const inPart = !session.sees_all || ['team', 'key', 'user', 'tag'].some((name) => query[name]);
   const count = Object.values(filters).filter(Boolean).length;
+  // What happens now needs no database, and whoever comes while that is away wants to see it.
+  const sumless = !data.data && data.error;
 
   return html`
     <${Head} title="Overview" lead=${`${rangeName(query)[0].toUpperCase()}${rangeName(query).slice(1)} · times in ${zone}`} tools=${html`
@@ -110,10 +112,11 @@ export function Overview({ session, query, change }) {
         <${Charts} data=${found} zoom=${zoom} />
         <div class="grid">
           <div class=${inPart && !found.errors.length ? 'span-12' : 'span-7'}><${Breakdown} data=${found} query=${query} change=${change} pick=${pick} /></div>
-          ${(!inPart || found.errors.length > 0) && html`<div class="span-5 stack">${!inPart && html`<${Savings} data=${found} query=${query} change=${change} session=${session} />`}<${Errors} data=${found} /></div>`}
+          ${(!inPart || found.errors.length > 0) && html`<div class="span-5 stack">${!inPart && html`<${Savings} data=${found} query=${query} change=${change} session=${session} />`}<${Errors} data=${found} query=${query} /></div>`}
         </div>
         <${Uptime} data=${found} />
         <${Deployments} data=${found} query=${query} change=${change} />
         <${Variants} data=${found} />`}<//>
+      ${live && sumless && html`<${Now} live=${now} />`}
     </div>`;
 }

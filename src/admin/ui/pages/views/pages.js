@@ -29,5 +29,11 @@ export const mayOpen = (page, session) => !page.may || page.may(session);
 export function pageOf(path) {
   const [, first = '', ...rest] = path.split('/');
   const page = PAGES.find((one) => one.path === `/${first}`);
-  return [rest.length > 1 || (rest.length && !first) ? undefined : page, rest[0] && decodeURIComponent(rest[0])];
+  if (rest.length > 1 || (rest.length && !first)) return [undefined];
+  try {
+    return [page, rest[0] && decodeURIComponent(rest[0])];
+  } catch {
+    // A `%` with no number behind it.
+    return [undefined];
+  }
 }

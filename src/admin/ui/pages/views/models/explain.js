@@ -51,7 +51,7 @@ export function Explain({ groups, query, change }) {
           ${state.data.groups.map((group) => html`<div key=${group.group} class="explained-group">
             <h3>${group.group} <small class="faint">${group.fallback ? 'fallback, ' : ''}${group.strategy}</small></h3>
             <${Table} caption=${`Deployments of ${group.group}`} rows=${group.deployments} keyOf=${(one) => one.id} columns=${[
-              { name: 'model', title: 'Deployment', head: true, cell: (one) => html`<span class="clip">${one.model}</span><span class="under">${one.provider}${one.order === null ? '' : ` · order ${one.order}`}</span>` },
+              { name: 'model', title: 'Deployment', head: true, cell: (one) => html`<span class="clip">${one.model}</span><span class="under">${one.provider}${one.order === null ? '' : ` · order ${one.order}`}</span><span class="under clip mono" title=${one.id}>${one.id}</span>` },
               { name: 'standing', title: 'Place', cell: (one) => html`${standing(one)}${one.notes.map((note) => html`<span class="under" key=${note}>${note}</span>`)}` },
               { name: 'share', title: 'Share', num: true, cell: (one) => percent(one.share, 0) },
               { name: 'flight', title: 'In flight', num: true, wide: true, cell: (one) => count(one.in_flight) },

@@ -1,10 +1,22 @@
 // How well providers and deployments did: uptime, attempts, latency, and what went wrong.
 import { html } from '../../lib/html.js';
 import { NONE, count, duration, money, percent, short, span, when } from '../../lib/format.js';
+import { go, href } from '../../lib/route.js';
 import { Bars, Strip } from '../../parts/bars.js';
 import { Table, sorted } from '../../parts/table.js';
 
 export const STATES = { healthy: ['good', 'Healthy'], partial: ['warn', 'Partial'], cooling: ['bad', 'Resting'] };
+
+/**
+ * What a deployment is, under the name of its group; its id too where another one is the same but for that: the
+ * regions of a provider, say.
+ */
+export function Kind({ one, among }) {
+  const same = (other) => other.group === one.group && other.provider === one.provider && other.model === one.model;
+  const isTwin = among.filter(same).length > 1;
+  return html`<span class="under clip" title=${`${one.provider} · ${one.model} · ${one.id}`}>${one.provider} · ${one.model}${one.configured === false ? ' · gone' : ''}</span>
+    ${isTwin && html`<span class="under clip mono" title=${one.id}>${one.id}</span>`}`;
+}
 
 export function Uptime({ data }) {
   if (!data.uptime.length) return null;
@@ -32,7 +44,7 @@ export function Deployments({ data, query, change }) {
   };
   return html`<section class="card"><header><h2>Deployments</h2><span class="note">every attempt counts, also those that a retry made good</span></header><div class="body flush">
     <${Table} caption="Deployments" dense rows=${sorted(data.deployments, sort, values)} keyOf=${(row) => row.id} sort=${sort} onSort=${onSort} columns=${[
-      { name: 'group', title: 'Model', head: true, sort: true, cell: (row) => html`<button type="button" class="rowlink plainbutton" title="Show only this deployment" onClick=${() => change({ deployment: row.id }, {})}><span class="clip">${row.group}</span></button><span class="under clip">${row.provider} · ${row.model}${row.configured ? '' : ' · gone'}</span>` },
+      { name: 'group', title: 'Model', head: true, sort: true, cell: (row) => html`<button type="button" class="rowlink plainbutton" title="Show only this deployment" onClick=${() => change({ deployment: row.id }, {})}><span class="clip" title=${row.group}>${row.group}</span></button><${Kind} one=${row} among=${data.deployments} />` },
       { name: 'state', title: 'State', wide: true, cell: (row) => (row.state ? html`<span class="badge ${STATES[row.state]?.[0] ?? ''}">${STATES[row.state]?.[1] ?? row.state}</span>` : NONE) },
       { name: 'attempts', title: 'Attempts', num: true, sort: true, cell: (row) => short(row.attempts) },
       { name: 'error', title: 'Failed', num: true, sort: true, cell: (row) => html`<span class=${row.error_rate > 0.05 ? 'bad' : ''} title=${`${count(row.attempt_failures)} attempts`}>${percent(row.error_rate)}</span>` },
@@ -47,8 +59,11 @@ export function Deployments({ data, query, change }) {
     ]} /></div></section>`;
 }
 
-export function Errors({ data }) {
+export function Errors({ data, query }) {
   if (!data.errors.length) return null;
+  // What the log can be asked for, too.
+  const kept = Object.fromEntries(['range', 'from', 'to', 'group', 'key', 'user', 'team', 'tag'].map((name) => [name, query[name]]));
+  const pick = (one) => go(href('/requests', { ...kept, status: 'failure', error: one.id }));
   return html`<section class="card"><header><h2>Why requests failed</h2></header><div class="body">
-    <${Bars} label="Failed requests by reason" items=${data.errors.map((one) => ({ id: one.class, name: one.class.replace(/_/g, ' '), value: one.count, colour: 'var(--bad)' }))} format=${count} /></div></section>`;
+    <${Bars} label="Failed requests by reason" items=${data.errors.map((one) => ({ id: one.class, name: one.class.replace(/_/g, ' '), value: one.count, colour: 'var(--bad)' }))} format=${count} onPick=${pick} /></div></section>`;
 }

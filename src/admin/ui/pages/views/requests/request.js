@@ -13,6 +13,7 @@ const isKey = (id) => /^[0-9a-f]{64}$/.test(id ?? '');
 export const keyName = (one) => one.key_alias ?? (isKey(one.key) ? one.key.slice(0, 12) : one.key === 'master' || !one.key ? 'Master key' : one.key);
 
 export function outcome(one) {
+  if (one.error === 'client_closed') return html`<span class="badge warn">Client left</span>`;
   if (one.failed) return html`<span class="badge bad">${one.error ? words(one.error) : one.status || 'Failed'}</span>`;
   if (one.client_gone) return html`<span class="badge warn">Client left</span>`;
   if (one.cache_hit) return html`<span class="badge good">From cache</span>`;
