@@ -42,7 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("quota", &["admission", "spend", "money", "patience"]),
     ("alerts", &["admission", "spend", "keys", "catalog", "money", "secret", "patience"]),
     ("books", &["keys", "spend", "store"]),
-    ("callbacks", &["identity", "catalog", "keys", "usage", "money"]),
+    ("callbacks", &["identity", "catalog", "keys", "seal", "secret", "usage", "money"]),
     (
         "snapshot",
         &[

@@ -5,16 +5,41 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Uri};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::courier::Delivery;
 use super::post::Answer;
+use super::settings::Post;
+
+/// Where Langfuse is, if nobody says another place.
+pub const CLOUD: &str = "https://cloud.langfuse.com";
 
 /// Kinds of events, and what their ids end with.
 const TRACE: (&str, &str) = ("trace-create", "-trace");
 const GENERATION: (&str, &str) = ("generation-create", "-generation");
+
+/// Where a project's requests are told: its keys, and where its Langfuse is. `None`: that is no address, or
+/// the keys cannot be sent.
+#[must_use]
+pub fn post(public: &str, secret: &str, host: &str) -> Option<Post> {
+    let host = host.trim_end_matches('/');
+    let scheme = if host.contains("://") { "" } else { "http://" };
+    let url = format!("{scheme}{host}/api/public/ingestion");
+    let basic = BASE64_STANDARD.encode(format!("{public}:{secret}"));
+    let mut basic = HeaderValue::from_str(&format!("Basic {basic}")).ok()?;
+    basic.set_sensitive(true);
+    let headers =
+        vec![(AUTHORIZATION, basic), (CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    let uri: Uri = url.parse().ok()?;
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+    is_web.then(|| Post { url: url.into(), headers })
+}
 
 /// The body for a batch.
 pub(super) fn body(payloads: &[Bytes], default_tags: &[Box<str>]) -> Bytes {

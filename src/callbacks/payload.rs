@@ -136,6 +136,10 @@ fn metadata(told: &Told, hides_callers: bool) -> Value {
     if let Value::Object(more) = more {
         all.extend(more);
     }
+    if told.is_shadow {
+        // LiteLLM's word for it.
+        all.insert("is_silent_experiment".to_owned(), json!(true));
+    }
     Value::Object(all)
 }
 
