@@ -60,7 +60,7 @@ fn ids(receiver: &Upstream) -> Vec<String> {
     for request in receiver.requests() {
         for event in request.json()["batch"].as_array().cloned().unwrap_or_default() {
             if event["type"] == "generation-create" {
-                ids.push(event["body"]["metadata"]["litellm_call_id"].as_str().unwrap().to_owned());
+                ids.push(event["body"]["traceId"].as_str().unwrap().to_owned());
             }
         }
     }
