@@ -65,11 +65,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Whether anybody is told what is said in requests.
+    /// Whether anybody is told what is said in a request. `by_own`: its key or its team has callbacks.
     #[must_use]
-    pub fn transcribes(&self) -> bool {
+    pub fn transcribes(&self, by_own: bool) -> bool {
         let traced = self.traces.as_ref().is_some_and(|traces| traces.content);
-        !self.words.off && (traced || self.words.stored.is_some() || self.callbacks.wants_text)
+        let called = self.callbacks.wants_text && (by_own || !self.callbacks.sinks.is_empty());
+        !self.words.off && (traced || self.words.stored.is_some() || called)
     }
 }
 

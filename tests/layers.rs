@@ -48,7 +48,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["outbound", "admission", "spend", "keys", "catalog", "money", "secret", "patience"],
     ),
     ("books", &["keys", "spend", "store"]),
-    ("callbacks", &["outbound", "identity", "catalog", "keys", "usage", "money"]),
+    ("callbacks", &["outbound", "identity", "catalog", "keys", "seal", "secret", "usage", "money"]),
     (
         "snapshot",
         &[

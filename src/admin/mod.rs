@@ -40,6 +40,8 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use jiff::tz::TimeZone;
@@ -106,13 +108,30 @@ pub trait Source: Insight {
     fn callbacks(&self) -> Arc<Callbacks> {
         Arc::default()
     }
-    /// Tells this callback of a request that nobody made.
-    fn test_callback(&self, _name: &str) {}
+    /// Has a receiver of callbacks or alerts told of something that did not happen.
+    fn try_out(&self, _service: &str) -> BoxFuture<'static, Tried> {
+        std::future::ready(Tried::Unknown).boxed()
+    }
     /// The process is about to end: no new work should be sent here.
     fn draining(&self) -> bool;
     /// What would become of a request now, without calling anyone; or status and body of the error
     /// that it would get.
     fn explain(&self, headers: &HeaderMap, body: Bytes) -> Result<Bytes, (u16, Bytes)>;
+}
+
+/// What became of a trial of a receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tried {
+    /// There is no such service.
+    Unknown,
+    /// There is one, and it is not configured.
+    Unconfigured,
+    /// A callback has taken it.
+    Taken,
+    /// Those who get alerts have taken it: of these types.
+    Alerted(Vec<&'static str>),
+    /// It was not taken: why.
+    Failed(String),
 }
 
 /// One entry of `/v1/models`.

@@ -151,6 +151,9 @@ const RIGHTS: &[(&str, Right)] = &[
     ("/team/member_delete", Right::ChangeOwn),
     ("/team/model/add", Right::ChangeOwn),
     ("/team/model/delete", Right::ChangeOwn),
+    ("/team/{team_id}/callback", Right::ChangeOwn),
+    ("/team/{team_id}/callback/{name}", Right::ChangeOwn),
+    ("/team/{team_id}/disable_logging", Right::ChangeOwn),
     // End users.
     ("/customer/new", Right::ChangeAll),
     ("/customer/update", Right::ChangeAll),

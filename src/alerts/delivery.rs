@@ -208,21 +208,12 @@ async fn post(client: &reqwest::Client, parcel: &Parcel) -> Fate {
     let mut pause = PAUSE;
     let mut attempt = 1;
     loop {
-        let request = client
-            .post(parcel.url.expose())
-            .header("content-type", "application/json")
-            .body(parcel.body.to_string());
-        let (why, again) = match outbound::ask(request, BOUNDS).await {
-            Ok(answer) if answer.status.is_success() => return Fate::Sent,
-            Ok(answer) => {
-                if let Some(asked) = answer.pause() {
-                    pause = asked.min(PAUSE_MAX);
-                }
-                (answer.status.to_string(), is_worth_another(answer.status.as_u16()))
-            }
-            Err(failed) => (failed.to_string(), true),
+        let Err(refused) = attempted(client, &parcel.url, &parcel.body).await else {
+            return Fate::Sent;
         };
-        if attempt == ATTEMPTS || !again {
+        pause = refused.pause.unwrap_or(pause);
+        if attempt == ATTEMPTS || !refused.again {
+            let why = refused.why;
             tracing::warn!(alert = parcel.kind.word(), why, "an alert was not delivered");
             return Fate::Failed;
         }
@@ -230,6 +221,69 @@ async fn post(client: &reqwest::Client, parcel: &Parcel) -> Fate {
         pause = (pause * 2).min(PAUSE_MAX);
         attempt += 1;
     }
+}
+
+/// Why one attempt was in vain.
+struct Refused {
+    why: String,
+    /// Another one is worth it, perhaps after this pause.
+    again: bool,
+    pause: Option<Duration>,
+}
+
+async fn attempted(client: &reqwest::Client, url: &Secret, body: &str) -> Result<(), Refused> {
+    let request = client.post(url.expose()).header("content-type", "application/json");
+    match outbound::ask(request.body(body.to_owned()), BOUNDS).await {
+        Ok(answer) if answer.status.is_success() => Ok(()),
+        Ok(answer) => Err(Refused {
+            why: answer.status.to_string(),
+            again: is_worth_another(answer.status.as_u16()),
+            pause: answer.pause().map(|asked| asked.min(PAUSE_MAX)),
+        }),
+        Err(failed) => Err(Refused { why: failed.to_string(), again: true, pause: None }),
+    }
+}
+
+/// By which alerts go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    Slack,
+    Webhook,
+}
+
+/// Tells all addresses of a way, each once and in one attempt, of something that did not happen. `None`:
+/// there are none. Otherwise the kinds that they are for, or why one has not taken it.
+pub(super) async fn try_out(
+    way: Way,
+    settings: &Settings,
+    now: Timestamp,
+) -> Option<Result<Vec<Kind>, String>> {
+    const TEXT: &str = "This is a test of alerts: nothing has happened.";
+    let mut kinds = vec![Kind::Budgets];
+    let mut addresses: Vec<&Secret> = settings.webhook.iter().collect();
+    let mut body = json!({
+        "event": "budget_crossed", "event_group": "proxy", "event_message": TEXT,
+        "spend": 0.0, "max_budget": 0.0,
+    });
+    if way == Way::Slack {
+        kinds = Kind::ALL.into_iter().filter(|it| !settings.slack[it.index()].is_empty()).collect();
+        addresses = settings.slack.iter().flat_map(|all| all.iter()).collect();
+        addresses.sort_by(|one, other| one.expose().cmp(other.expose()));
+        addresses.dedup_by(|one, other| one.expose() == other.expose());
+        let text = dressed(Some(Gravity::Low), TEXT.to_owned(), settings.proxy_url.as_deref(), now);
+        body = json!({ "text": text });
+    }
+    if addresses.is_empty() {
+        return None;
+    }
+    let client = match reqwest::Client::builder().timeout(ATTEMPT_MAX).build() {
+        Ok(client) => client,
+        Err(error) => return Some(Err(error.to_string())),
+    };
+    let body = body.to_string();
+    let all = addresses.into_iter().map(|url| attempted(&client, url, &body));
+    let refused = futures::future::join_all(all).await.into_iter().find_map(Result::err);
+    Some(refused.map_or(Ok(kinds), |refused| Err(refused.why)))
 }
 
 /// Other refusals stay what they are: the channel is gone, or the address wrong.

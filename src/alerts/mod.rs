@@ -32,11 +32,12 @@ mod under_way;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
-pub use self::delivery::Fate;
+pub use self::delivery::{Fate, Way};
 use self::delivery::{Parcel, Post};
 pub use self::kind::Kind;
 pub use self::news::{Failed, News, Rests, Slow};
@@ -126,6 +127,18 @@ impl Alerts {
     #[must_use]
     pub fn watch(&self, group: Arc<str>, request_id: Arc<str>, since: Instant) -> Option<Watched> {
         self.under_way.watch(group, request_id, since)
+    }
+
+    /// Has everybody told of something that did not happen who gets alerts this way. `None`: nobody does.
+    ///
+    /// # Errors
+    /// Why one of them has not taken it.
+    pub async fn try_out(
+        &self,
+        way: Way,
+        settings: &Settings,
+    ) -> Option<Result<Vec<Kind>, String>> {
+        delivery::try_out(way, settings, Timestamp::now()).await
     }
 
     /// How many alerts of a kind had a fate.

@@ -256,7 +256,8 @@ impl BackgroundService for Background {
         let mut until_told = is_drained.clone();
         let callbacks = || Arc::clone(&self.reload.snapshot.load().callbacks);
         let identities = Arc::clone(&self.identities);
-        let telling = once.callback_clerk.run(callbacks, identities, async move {
+        let salt = || self.reload.snapshot.load().access.salt.clone();
+        let telling = once.callback_clerk.run(callbacks, salt, identities, async move {
             drop(until_told.wait_for(|drained| *drained).await);
         });
         let mut until_the_end = is_drained.clone();

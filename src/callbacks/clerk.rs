@@ -5,22 +5,27 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures::StreamExt as _;
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::courier::Courier;
+use super::inbox::Inbox;
+use super::own::{Found, Places, Sinks, remove_old};
 use super::post::Client;
-use super::settings::Settings;
+use super::settings::{Settings, SinkSettings};
 use super::sink::Sink;
 use super::spill::Spill;
 use super::told::Told;
-use super::{Shared, payload};
+use super::{Shared, Trial, payload};
 use crate::identity::Identities;
+use crate::keys::OwnCallback;
+use crate::secret::Secret;
 
 /// Requests whose payloads are made at once.
 const AT_ONCE: usize = 256;
@@ -28,6 +33,8 @@ const AT_ONCE: usize = 256;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Sinks that are begun and do not run yet.
 const BEGUN_MAX: usize = 64;
+/// What waits in memory for a sink of a key or a team; there may be many of them.
+const OWN_WAITING: (usize, usize) = (1_000, 2 * 1024 * 1024);
 
 /// What the log says of prompts and replies.
 const WITH_TEXT: &str = "with their prompts and replies";
@@ -40,6 +47,7 @@ type Note = Box<Told>;
 /// The end of the queue that the background service holds.
 pub struct Clerk {
     queue: mpsc::Receiver<Note>,
+    trials: mpsc::Receiver<Trial>,
     shared: Arc<Shared>,
 }
 
@@ -50,27 +58,38 @@ struct Desk {
     /// Those that the sinks are for.
     settings: Arc<Settings>,
     sinks: Vec<Arc<Sink>>,
+    /// Those of keys and teams.
+    own: Sinks,
     /// Made when it is first needed.
     client: Option<Client>,
-    /// To whoever runs them.
-    begun: mpsc::Sender<Arc<Sink>>,
+    /// To whoever runs what is begun.
+    begun: mpsc::Sender<Work>,
 }
 
+/// What goes on beside the clerk: a sink to its end, a trial.
+type Work = BoxFuture<'static, ()>;
+
 impl Clerk {
-    pub(super) const fn new(queue: mpsc::Receiver<Note>, shared: Arc<Shared>) -> Self {
-        Self { queue, shared }
+    pub(super) const fn new(
+        queue: mpsc::Receiver<Note>,
+        trials: mpsc::Receiver<Trial>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self { queue, trials, shared }
     }
 
     /// Works until `shutdown` completes and what waits then is delivered or on the disk. `settings`
-    /// are those in force.
+    /// are those in force, `salt` is what variables of keys and teams are sealed with.
     pub async fn run(
         self,
         settings: impl Fn() -> Arc<Settings>,
+        salt: impl Fn() -> Option<Secret>,
         identities: Arc<Identities>,
         shutdown: impl Future<Output = ()>,
     ) {
         let (begun, beginning) = mpsc::channel(BEGUN_MAX);
         let desk = Desk {
+            own: Sinks::new(Arc::clone(&self.shared)),
             shared: self.shared,
             identities,
             settings: Arc::default(),
@@ -78,18 +97,21 @@ impl Clerk {
             client: None,
             begun,
         };
-        tokio::join!(desk.work(self.queue, settings, shutdown), run_all(beginning));
+        tokio::join!(
+            desk.work((self.queue, self.trials), (settings, salt), shutdown),
+            run_all(beginning)
+        );
     }
 }
 
-/// Runs sinks to their ends, those that come later too.
-async fn run_all(mut beginning: mpsc::Receiver<Arc<Sink>>) {
+/// Runs what is begun to its end, what comes later too.
+async fn run_all(mut beginning: mpsc::Receiver<Work>) {
     let mut running = FuturesUnordered::new();
     let mut is_open = true;
     while is_open || !running.is_empty() {
         tokio::select! {
             begun = beginning.recv(), if is_open => match begun {
-                Some(sink) => running.push(sink.run()),
+                Some(work) => running.push(work),
                 None => is_open = false,
             },
             Some(()) = running.next() => {}
@@ -100,8 +122,8 @@ async fn run_all(mut beginning: mpsc::Receiver<Arc<Sink>>) {
 impl Desk {
     async fn work(
         mut self,
-        mut queue: mpsc::Receiver<Note>,
-        settings: impl Fn() -> Arc<Settings>,
+        (mut queue, mut trials): (mpsc::Receiver<Note>, mpsc::Receiver<Trial>),
+        (settings, salt): (impl Fn() -> Arc<Settings>, impl Fn() -> Option<Secret>),
         shutdown: impl Future<Output = ()>,
     ) {
         let mut shutdown = pin!(shutdown);
@@ -111,18 +133,24 @@ impl Desk {
         loop {
             tokio::select! {
                 count = queue.recv_many(&mut told, AT_ONCE) => if count == 0 { break },
+                Some(trial) = trials.recv() => {
+                    self.follow(settings()).await;
+                    self.try_out(trial).await;
+                }
                 _ = look.tick() => {}
                 () = &mut shutdown => break,
             }
             self.follow(settings()).await;
-            self.distribute(&mut told).await;
+            self.distribute(&mut told, &salt).await;
+            self.sweep();
         }
         queue.close();
         self.follow(settings()).await;
         while queue.recv_many(&mut told, AT_ONCE).await > 0 {
-            self.distribute(&mut told).await;
+            self.distribute(&mut told, &salt).await;
         }
         self.sinks.iter().for_each(|sink| sink.end());
+        self.own.end_all();
     }
 
     /// Begins and ends sinks, so that they are those of the settings. One whose own settings are the
@@ -133,21 +161,25 @@ impl Desk {
         }
         let has_place = self.settings.folder == settings.folder
             && self.settings.spill_bytes == settings.spill_bytes;
+        self.own.forget();
+        if !has_place {
+            self.own.end_all();
+        }
         let mut before = std::mem::take(&mut self.sinks);
         for wanted in &settings.sinks {
             let same = before.iter().position(|sink| sink.settings == *wanted && has_place);
             let sink = match same {
                 Some(at) => before.swap_remove(at),
                 None => {
-                    let Some(client) = self.client() else { continue };
-                    let (name, folder) = (&*wanted.name, &settings.folder);
-                    let spill = Spill::new(folder, name, settings.spill_bytes);
-                    let identities = Arc::clone(&self.identities);
-                    let courier = Courier::new(Arc::clone(wanted), client, identities);
-                    let counts = self.shared.counts_of(name);
-                    let sink = Arc::new(Sink::new(Arc::clone(wanted), spill, counts, courier));
-                    // Whoever runs them is there for as long as this is.
-                    drop(self.begun.send(Arc::clone(&sink)).await);
+                    let name = &*wanted.name;
+                    let places = Places {
+                        folder: settings.folder.clone(),
+                        disk_bytes: settings.spill_bytes,
+                        counts: self.shared.counts_of(name),
+                    };
+                    let inbox = Inbox::new(wanted.batch);
+                    let Some(sink) = self.made(wanted, inbox, places) else { continue };
+                    self.begin(Arc::clone(&sink).run()).await;
                     let text = if settings.wants_text { WITH_TEXT } else { WITHOUT_TEXT };
                     tracing::info!(callback = name, text, "requests are told to a callback");
                     sink
@@ -157,6 +189,39 @@ impl Desk {
         }
         before.iter().for_each(|sink| sink.end());
         self.settings = settings;
+    }
+
+    async fn begin(&self, work: impl Future<Output = ()> + Send + 'static) {
+        // Whoever runs it is there for as long as this is.
+        drop(self.begun.send(work.boxed()).await);
+    }
+
+    /// Tells a callback of a request that nobody made, beside all others.
+    async fn try_out(&self, Trial { callback, answer }: Trial) {
+        let Some(sink) = self.sinks.iter().find(|sink| sink.settings.name == callback) else {
+            drop(answer.send(Err("it is not in force".to_owned())));
+            return;
+        };
+        let (sink, told) = (Arc::clone(sink), Told::test(SystemTime::now()));
+        let payload = payload::written(&told, self.settings.hides_callers);
+        let trying = async move {
+            // Whoever has asked may be gone.
+            drop(answer.send(sink.try_out(payload).await));
+        };
+        self.begin(trying).await;
+    }
+
+    fn made(
+        &mut self,
+        wanted: &Arc<SinkSettings>,
+        inbox: Inbox,
+        places: Places,
+    ) -> Option<Arc<Sink>> {
+        let Places { folder, disk_bytes, counts } = places;
+        let spill = Spill::new(&folder, &wanted.name, disk_bytes);
+        let identities = Arc::clone(&self.identities);
+        let courier = Courier::new(Arc::clone(wanted), self.client()?, identities);
+        Some(Arc::new(Sink::new(Arc::clone(wanted), inbox, spill, counts, courier)))
     }
 
     fn client(&mut self) -> Option<Client> {
@@ -170,28 +235,67 @@ impl Desk {
     }
 
     /// Gives requests to the sinks that want them.
-    async fn distribute(&self, told: &mut Vec<Note>) {
+    async fn distribute(&mut self, told: &mut Vec<Note>, salt: &impl Fn() -> Option<Secret>) {
         if told.is_empty() {
             return;
         }
         let told = std::mem::take(told);
         let text: usize = told.iter().map(|told| told.text_bytes()).sum();
-        if !self.sinks.is_empty() {
-            let hides_callers = self.settings.hides_callers;
-            // Prompts may be long, and others wait for this thread.
-            let making = move || {
-                let make = |told: Note| (payload::written(&told, hides_callers), told);
-                told.into_iter().map(make).collect::<Vec<(Bytes, Note)>>()
-            };
-            let made = tokio::task::spawn_blocking(making).await;
-            for (payload, told) in made.unwrap_or_default() {
-                for sink in &self.sinks {
-                    if told.is_for(&sink.settings) {
-                        sink.push(payload.clone()).await;
-                    }
+        let hides_callers = self.settings.hides_callers;
+        // Prompts may be long, and others wait for this thread.
+        let making = move || {
+            let make = |told: Note| (payload::written(&told, hides_callers), told);
+            told.into_iter().map(make).collect::<Vec<(Bytes, Note)>>()
+        };
+        let made = tokio::task::spawn_blocking(making).await;
+        for (payload, told) in made.unwrap_or_default() {
+            let own = Sinks::of(&told);
+            let own = own.as_ref().map_or(("", &[][..]), |(owner, own)| (&**owner, *own));
+            for sink in self.sinks.iter().filter(|sink| told.is_for(&sink.settings)) {
+                // One of the same name that is the key's or the team's stands in its place.
+                let name = &*sink.settings.name;
+                let is_replaced = own
+                    .1
+                    .iter()
+                    .any(|callback| callback.replaces(name) && told.is_for_own(callback));
+                if !is_replaced {
+                    sink.push(payload.clone()).await;
+                }
+            }
+            for callback in own.1.iter().filter(|callback| told.is_for_own(callback)) {
+                if let Some(sink) = self.own_sink((own.0, callback), salt).await {
+                    sink.push(payload.clone()).await;
                 }
             }
         }
         self.shared.text.fetch_sub(text, Ordering::Relaxed);
+    }
+
+    /// The sink of a callback of a key or a team.
+    async fn own_sink(
+        &mut self,
+        whose: (&str, &OwnCallback),
+        salt: &impl Fn() -> Option<Secret>,
+    ) -> Option<Arc<Sink>> {
+        let settings = Arc::clone(&self.settings);
+        let (wanted, counts) = match self.own.find(whose, &settings.own, salt, Instant::now())? {
+            Found::Working(sink) => return Some(sink),
+            Found::Wanted(wanted, counts) => (wanted, counts),
+        };
+        let places = Places::of_own(&settings.folder, settings.spill_bytes, counts);
+        let (count_max, bytes_max) = OWN_WAITING;
+        let inbox = Inbox::bounded(wanted.batch, count_max, bytes_max);
+        let sink = self.made(&wanted, inbox, places)?;
+        self.own.add(&sink, Instant::now());
+        self.begin(Arc::clone(&sink).run()).await;
+        Some(sink)
+    }
+
+    /// Ends sinks of keys and teams that nobody needs, and removes what is old on the disk.
+    fn sweep(&mut self) {
+        if let Some(folder) = self.own.sweep(&self.settings.folder, Instant::now()) {
+            // Nobody waits for it.
+            drop(tokio::task::spawn_blocking(move || remove_old(&folder, SystemTime::now())));
+        }
     }
 }

@@ -36,7 +36,8 @@ impl Inbox {
         Self::bounded(batch, COUNT_MAX, BYTES_MAX)
     }
 
-    fn bounded(batch: usize, count_max: usize, bytes_max: usize) -> Self {
+    /// The same with bounds of its own.
+    pub(super) fn bounded(batch: usize, count_max: usize, bytes_max: usize) -> Self {
         let (waiting, news) = (Mutex::default(), Notify::new());
         Self { waiting, news, batch, count_max, bytes_max }
     }

@@ -5,16 +5,42 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Uri};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::courier::Delivery;
+use super::payload::SHADOW;
 use super::post::Answer;
+use super::settings::Post;
+
+/// Where Langfuse is, if nobody says another place.
+pub const CLOUD: &str = "https://cloud.langfuse.com";
 
 /// Kinds of events, and what their ids end with.
 const TRACE: (&str, &str) = ("trace-create", "-trace");
 const GENERATION: (&str, &str) = ("generation-create", "-generation");
+
+/// Where a project's requests are told: its keys, and where its Langfuse is. `None`: that is no address, or
+/// the keys cannot be sent.
+#[must_use]
+pub fn post(public: &str, secret: &str, host: &str) -> Option<Post> {
+    let host = host.trim_end_matches('/');
+    let scheme = if host.contains("://") { "" } else { "http://" };
+    let url = format!("{scheme}{host}/api/public/ingestion");
+    let basic = BASE64_STANDARD.encode(format!("{public}:{secret}"));
+    let mut basic = HeaderValue::from_str(&format!("Basic {basic}")).ok()?;
+    basic.set_sensitive(true);
+    let headers =
+        vec![(AUTHORIZATION, basic), (CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    let uri: Uri = url.parse().ok()?;
+    let is_web = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+    is_web.then(|| Post { url: url.into(), headers })
+}
 
 /// The body for a batch.
 pub(super) fn body(payloads: &[Bytes], default_tags: &[Box<str>]) -> Bytes {
@@ -85,6 +111,8 @@ fn events(payload: &Value, default_tags: &[Box<str>]) -> [Value; 2] {
     let at = |name: &str| payload[name].as_f64().and_then(time);
     let (started, ended) = (at("startTime"), at("endTime"));
     let existing = asked.text("existing_trace_id");
+    // A copy stands beside what its request says of the trace, and in the place of none of it.
+    let is_copy = metadata[SHADOW] == true;
     let trace =
         existing.or_else(|| asked.text("trace_id")).or_else(|| payload["trace_id"].as_str());
     let input = match &payload["messages"] {
@@ -98,7 +126,7 @@ fn events(payload: &Value, default_tags: &[Box<str>]) -> [Value; 2] {
     let of_key = metadata["user_api_key_alias"].as_str().map(|alias| format!("litellm:{alias}"));
     let mut of_trace = json!({ "id": trace, "timestamp": started });
     // What is known of an existing trace stays as it is.
-    if existing.is_none() {
+    if existing.is_none() && !is_copy {
         let more = json!({
             "name": asked.text("trace_name").unwrap_or(&usual),
             "userId": asked.text("trace_user_id").or_else(|| metadata["user_api_key_end_user_id"].as_str()),
@@ -120,7 +148,7 @@ fn events(payload: &Value, default_tags: &[Box<str>]) -> [Value; 2] {
     let total = tokens("total_tokens");
     let cost = &payload["response_cost"];
     let mut generation = json!({
-        "id": asked.text("generation_id").unwrap_or(id),
+        "id": asked.text("generation_id").filter(|_| !is_copy).unwrap_or(id),
         "traceId": trace,
         "name": name.as_deref().unwrap_or(&usual),
         "startTime": started,
@@ -271,6 +299,14 @@ mod tests {
         );
         assert_eq!(generation["body"]["level"], "ERROR");
         assert_eq!(generation["body"]["statusMessage"], "rate_limited");
+        let copied = json!({"id": "i", "trace_id": "t", "metadata": {"is_silent_experiment": true,
+            "requester_metadata": {"generation_id": "g"}}, "request_tags": ["a"]});
+        let [trace, generation] = events(&copied, &[]);
+        assert_eq!(trace["body"], json!({"id": "t", "timestamp": null}), "the request's own stays");
+        assert_eq!(
+            (&generation["body"]["id"], &generation["body"]["traceId"]),
+            (&json!("i"), &json!("t"))
+        );
         let said = json!({"metadata": {"requester_metadata": {"existing_trace_id": "old"}}});
         let [trace, generation] = events(&payload("1", said), &[]);
         let fields: Vec<_> = trace["body"].as_object().unwrap().keys().collect();

@@ -8,6 +8,7 @@
 //! Sink (sink.rs)           its own queue (inbox.rs), batches, attempts, pauses; what cannot be
 //!                          delivered waits on the disk (spill.rs) until the receiver is back
 //!                                     |
+//! Sinks (own/)             those of single keys and teams, made when they are needed
 //! Courier (courier.rs)     the receivers' own forms: generic.rs, langfuse.rs, datadog.rs, s3.rs
 //! ```
 //!
@@ -20,7 +21,8 @@ mod courier;
 mod datadog;
 mod generic;
 mod inbox;
-mod langfuse;
+pub mod langfuse;
+pub mod own;
 mod payload;
 mod post;
 mod s3;
@@ -36,7 +38,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 pub use self::clerk::Clerk;
 pub use self::settings::{Bucket, Format, Labels, Post, Settings, SinkSettings, Target};
@@ -44,6 +46,8 @@ pub use self::told::{CacheUse, Failed, Served, Text, Told};
 
 /// Requests that wait for the clerk, who is seldom busy.
 const QUEUE_MAX: usize = 10_000;
+/// Trials of callbacks that wait for the clerk.
+const TRIALS_MAX: usize = 8;
 /// What their prompts and replies may hold of memory. Beyond it requests are told without them.
 const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -72,7 +76,15 @@ fn add(count: &AtomicU64, more: usize) {
 #[derive(Clone, Debug)]
 pub struct Callbacks {
     queue: mpsc::Sender<Box<Told>>,
+    trials: mpsc::Sender<Trial>,
     shared: Arc<Shared>,
+}
+
+/// A callback is to be told of a request that nobody made, now.
+#[derive(Debug)]
+struct Trial {
+    callback: Box<str>,
+    answer: oneshot::Sender<Result<(), String>>,
 }
 
 /// What requests, the clerk and the sinks share.
@@ -95,9 +107,22 @@ impl Callbacks {
     #[must_use]
     pub fn new() -> (Self, Clerk) {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        let (trials, tried) = mpsc::channel(TRIALS_MAX);
         let shared = Arc::<Shared>::default();
-        let clerk = Clerk::new(waiting, Arc::clone(&shared));
-        (Self { queue, shared }, clerk)
+        let clerk = Clerk::new(waiting, tried, Arc::clone(&shared));
+        (Self { queue, trials, shared }, clerk)
+    }
+
+    /// Tells one callback of a request that nobody made, past its queue.
+    ///
+    /// # Errors
+    /// Why it did not take it.
+    pub async fn try_out(&self, callback: &str) -> Result<(), String> {
+        let (answer, answered) = oneshot::channel();
+        let trial = Trial { callback: callback.into(), answer };
+        let busy = |_| "too many callbacks are tried at once".to_owned();
+        self.trials.try_send(trial).map_err(busy)?;
+        answered.await.unwrap_or_else(|_| Err("the process ends".to_owned()))
     }
 
     /// Tells of a request. Never waits.

@@ -20,6 +20,8 @@ const REDACTED: &str = "redacted-by-litellm";
 const TOO_LONG: &str = "left out: it is too long";
 /// The longest prompt, and the longest reply, that is told.
 const TEXT_BYTES_MAX: usize = 512 * 1024;
+/// What marks a copy for a `silent_model` in its metadata; LiteLLM's word.
+pub(super) const SHADOW: &str = "is_silent_experiment";
 /// What the metadata of a key's holder begin with.
 const OF_CALLER: &str = "user_api_key_";
 
@@ -135,6 +137,9 @@ fn metadata(told: &Told, hides_callers: bool) -> Value {
     });
     if let Value::Object(more) = more {
         all.extend(more);
+    }
+    if told.is_shadow {
+        all.insert(SHADOW.to_owned(), json!(true));
     }
     Value::Object(all)
 }

@@ -49,7 +49,7 @@ pub(super) fn told() -> Told {
         retries: 0,
         fallbacks: 0,
         text: None,
-        only: None,
         without: Vec::new(),
+        is_shadow: false,
     }
 }

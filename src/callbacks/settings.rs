@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
+use super::own;
 use crate::catalog::{Authorisation, Scheme};
 
 /// All callbacks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     pub sinks: Vec<Arc<SinkSettings>>,
-    /// Prompts and replies are told, too: `turn_off_message_logging: false`.
+    /// Prompts and replies are told, too, to whoever is told: `turn_off_message_logging: false`.
     pub wants_text: bool,
     /// Who called is not told: `redact_user_api_key_info`.
     pub hides_callers: bool,
@@ -20,6 +21,8 @@ pub struct Settings {
     pub folder: PathBuf,
     /// The most that one sink keeps there.
     pub spill_bytes: u64,
+    /// What callbacks of keys and teams follow.
+    pub own: own::Settings,
 }
 
 impl Settings {

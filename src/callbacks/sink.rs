@@ -5,7 +5,7 @@
 //! with, after pauses that double. When it is back, files and new batches take turns.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -41,6 +41,9 @@ pub(super) struct Sink {
     is_full: AtomicBool,
     /// True once it is to end.
     ends: watch::Sender<bool>,
+    /// What this sink adds to [`Counts::queued`] and [`Counts::kept`].
+    queued: AtomicU64,
+    kept: AtomicU64,
 }
 
 /// How the receiver is doing.
@@ -54,11 +57,11 @@ struct Health {
 impl Sink {
     pub(super) fn new(
         settings: Arc<SinkSettings>,
+        inbox: Inbox,
         spill: Spill,
         counts: Arc<Counts>,
         courier: Courier,
     ) -> Self {
-        let inbox = Inbox::new(settings.batch);
         Self {
             settings,
             inbox,
@@ -68,7 +71,14 @@ impl Sink {
             overflowed: Notify::new(),
             is_full: AtomicBool::new(false),
             ends: watch::Sender::new(false),
+            queued: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
         }
+    }
+
+    /// Whether it has something to tell, as far as it knows.
+    pub(super) fn has_work(&self) -> bool {
+        self.inbox.len() > 0 || self.kept.load(Ordering::Relaxed) > 0
     }
 
     /// Gives it a payload. Never fails: what there is no room for goes to the disk, and what there is
@@ -82,9 +92,27 @@ impl Sink {
         self.count_queued();
     }
 
+    /// One attempt with a payload, past all that waits.
+    ///
+    /// # Errors
+    /// Why the receiver did not take it.
+    pub(super) async fn try_out(&self, payload: Bytes) -> Result<(), String> {
+        let delivery = self.courier.deliver(vec![payload]).await;
+        add(&self.counts.sent, delivery.sent);
+        match delivery.sent {
+            0 => Err(delivery.why.unwrap_or_else(|| "it was not taken".to_owned())),
+            _ => Ok(()),
+        }
+    }
+
     /// It is to deliver what it has, and to end.
     pub(super) fn end(&self) {
         self.ends.send_replace(true);
+    }
+
+    #[cfg(test)]
+    pub(super) fn ends(&self) -> bool {
+        *self.ends.borrow()
     }
 
     /// Until it is to end.
@@ -282,13 +310,27 @@ impl Sink {
     }
 
     fn count_queued(&self) {
-        self.counts.queued.store(self.inbox.len() as u64, Ordering::Relaxed);
+        set(&self.counts.queued, &self.queued, self.inbox.len() as u64);
     }
 
     async fn count_kept(&self) {
         let spill = Arc::clone(&self.spill);
         if let Ok(Ok(count)) = tokio::task::spawn_blocking(move || spill.count()).await {
-            self.counts.kept.store(count, Ordering::Relaxed);
+            set(&self.counts.kept, &self.kept, count);
         }
     }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        // Whoever is counted by the same name goes on.
+        set(&self.counts.queued, &self.queued, 0);
+        set(&self.counts.kept, &self.kept, 0);
+    }
+}
+
+/// Replaces what one sink adds to a number that several may share.
+fn set(all: &AtomicU64, own: &AtomicU64, now: u64) {
+    let before = own.swap(now, Ordering::Relaxed);
+    all.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
 }

@@ -10,6 +10,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use rustix::fs::{FlockOperation, flock};
@@ -133,14 +134,8 @@ impl Spill {
 
     /// The files, oldest first; of a folder that is not there, none.
     fn kept(&self) -> io::Result<Vec<Kept>> {
-        let entries = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
         let mut kept = Vec::new();
-        for entry in entries {
-            let entry = entry?;
+        for entry in entries(&self.folder)? {
             let path = entry.path();
             let Some(count) = count_of(&path) else { continue };
             let bytes = match entry.metadata() {
@@ -152,6 +147,42 @@ impl Spill {
         }
         kept.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(kept)
+    }
+}
+
+/// Removes what is older from all folders in `folder`, and those that are empty since; returns how many
+/// payloads went.
+///
+/// # Errors
+/// If the disk does not do it.
+pub(super) fn remove_older(folder: &Path, before: SystemTime) -> io::Result<u64> {
+    let mut dropped = 0;
+    for inner in entries(folder)? {
+        let is_old = |entry: &fs::DirEntry| {
+            let changed = entry.metadata().and_then(|metadata| metadata.modified());
+            changed.is_ok_and(|changed| changed < before)
+        };
+        if !inner.file_type()?.is_dir() {
+            continue;
+        }
+        for file in entries(&inner.path())?.iter().filter(|file| is_old(file)) {
+            dropped += count_of(&file.path()).unwrap_or_default();
+            remove(&file.path())?;
+        }
+        if is_old(&inner) {
+            // It is not empty, mostly.
+            drop(fs::remove_dir(inner.path()));
+        }
+    }
+    Ok(dropped)
+}
+
+/// What is in a folder; of one that is not there, nothing.
+fn entries(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.collect(),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 
@@ -236,5 +267,25 @@ mod tests {
         fs::write(inside.join(format!("x.1.{UNFINISHED}")), "{").unwrap();
         fs::write(inside.join("notes.txt"), "mine").unwrap();
         assert!(spill.oldest().unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_old_goes_with_its_folder_and_what_is_new_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (old, new) =
+            (Spill::new(folder.path(), "old", 1_000), Spill::new(folder.path(), "new", 1_000));
+        old.write(&payloads(&["{}", "{}"])).unwrap();
+        new.write(&payloads(&["{}"])).unwrap();
+        let long_ago = SystemTime::now() - std::time::Duration::from_secs(1_000);
+        for path in [old.oldest().unwrap().unwrap().path, folder.path().join("old")] {
+            File::open(path).unwrap().set_modified(long_ago).unwrap();
+        }
+        let before = SystemTime::now() - std::time::Duration::from_secs(500);
+        assert_eq!(remove_older(folder.path(), before).unwrap(), 2);
+        assert_eq!((old.count().unwrap(), new.count().unwrap()), (0, 1));
+        File::open(folder.path().join("old")).unwrap().set_modified(long_ago).unwrap();
+        assert_eq!(remove_older(folder.path(), before).unwrap(), 0);
+        assert!(!folder.path().join("old").exists(), "nothing is left in it");
+        assert_eq!(remove_older(&folder.path().join("none"), before).unwrap(), 0);
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::settings::SinkSettings;
 use crate::catalog::Deployment;
-use crate::keys::Caller;
+use crate::keys::{Caller, OwnCallback};
 use crate::money::Usd;
 use crate::usage::Usage;
 
@@ -59,10 +59,10 @@ pub struct Told {
     pub fallbacks: u32,
     /// Prompt and reply; `None`: nobody is to be told of them.
     pub text: Option<Text>,
-    /// The one callback that is to hear of it, whatever it wants; `None`: all that want to.
-    pub only: Option<Box<str>>,
     /// Callbacks that the client does not want: `x-litellm-disable-callbacks`.
     pub without: Vec<Box<str>>,
+    /// A copy for a `silent_model`: nobody has seen its reply.
+    pub is_shadow: bool,
 }
 
 /// Who answered.
@@ -98,9 +98,8 @@ pub struct Text {
 }
 
 impl Told {
-    /// A request that nobody made, for one callback.
-    #[must_use]
-    pub fn test(callback: &str, now: SystemTime) -> Self {
+    /// A request that nobody made.
+    pub(super) fn test(now: SystemTime) -> Self {
         let id: Arc<str> = format!("test-{}", uuid::Uuid::now_v7()).into();
         Self {
             call_id: Arc::clone(&id),
@@ -134,8 +133,8 @@ impl Told {
             retries: 0,
             fallbacks: 0,
             text: None,
-            only: Some(callback.into()),
             without: Vec::new(),
+            is_shadow: false,
         }
     }
 
@@ -148,13 +147,16 @@ impl Told {
 
     /// Whether a sink is to hear of it.
     pub(super) fn is_for(&self, sink: &SinkSettings) -> bool {
-        match &self.only {
-            Some(only) => *only == sink.name,
-            None => {
-                let mut without = self.without.iter();
-                sink.wants(self.failed.is_some())
-                    && !without.any(|other| other.eq_ignore_ascii_case(&sink.name))
-            }
-        }
+        sink.wants(self.failed.is_some()) && !self.is_without(&sink.name)
+    }
+
+    /// Whether a callback of the request's key or team is to hear of it.
+    pub(super) fn is_for_own(&self, callback: &OwnCallback) -> bool {
+        callback.callback_type.has(self.failed.is_some())
+            && !self.is_without(&callback.callback_name)
+    }
+
+    fn is_without(&self, name: &str) -> bool {
+        self.without.iter().any(|other| other.eq_ignore_ascii_case(name))
     }
 }

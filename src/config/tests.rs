@@ -400,7 +400,7 @@ fn describe(snapshot: &Snapshot) -> String {
         writeln!(out, "turns {spread}").unwrap();
     }
     let words = &snapshot.words;
-    if snapshot.transcribes() || words.off || words.redaction.is_some() {
+    if snapshot.transcribes(false) || words.off || words.redaction.is_some() {
         let (stored, keep, off) = (words.stored, words.keep, words.off);
         let heeds = words.heeds_requests;
         let traced = snapshot.traces.as_ref().map(|traces| (traces.content, traces.anonymous));

@@ -1,12 +1,12 @@
 //! Hands everything that is not inference to the `admin` routes, in memory: no second port needed.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use axum::body::Body;
 use bytes::Bytes;
-use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
 use http::{HeaderValue, Request};
 use jiff::tz::TimeZone;
 use pingora_core::protocols::http::HttpTask;
@@ -23,10 +23,11 @@ use super::{Audience, Gateway};
 use crate::admin::routes;
 use crate::admin::{
     Answer, CacheView, Dashboard, DeploymentHealth, GroupHealth, LimitsHealth, Model, Source,
-    Visitor,
+    Tried, Visitor,
 };
+use crate::alerts::{Alerts, Kind, Way};
 use crate::cache::Replies;
-use crate::callbacks::{Callbacks, Settings as CallbackSettings, Told};
+use crate::callbacks::{Callbacks, Settings as CallbackSettings};
 use crate::catalog::Resolved;
 use crate::guard::Guardrails;
 use crate::keys::{Access, Caller, Issuing};
@@ -38,6 +39,9 @@ use crate::telemetry::DeploymentState;
 
 /// Bound of a management request's body.
 const BODY_MAX: usize = 1024 * 1024;
+
+/// Services that there are, where they are configured.
+const SERVICES: [&str; 6] = ["langfuse", "datadog", "s3", "s3_v2", "generic_api", "webhook"];
 
 /// Answers one request from the routes.
 pub(super) async fn answer(
@@ -147,6 +151,7 @@ pub struct View {
     pub quota: Arc<Quota>,
     pub replies: Arc<Replies>,
     pub callbacks: Callbacks,
+    pub alerts: Arc<Alerts>,
 }
 
 impl View {
@@ -203,8 +208,30 @@ impl Source for View {
         Arc::clone(&self.snapshot.load().callbacks)
     }
 
-    fn test_callback(&self, name: &str) {
-        self.callbacks.tell(Box::new(Told::test(name, SystemTime::now())));
+    fn try_out(&self, service: &str) -> BoxFuture<'static, Tried> {
+        let snapshot = self.snapshot.load_full();
+        let (callbacks, alerts) = (self.callbacks.clone(), Arc::clone(&self.alerts));
+        let service = service.to_owned();
+        async move {
+            if snapshot.callbacks.sinks.iter().any(|sink| *sink.name == *service) {
+                return match callbacks.try_out(&service).await {
+                    Ok(()) => Tried::Taken,
+                    Err(why) => Tried::Failed(why),
+                };
+            }
+            let way = match &*service {
+                "slack" | "slack_budget_alerts" => Way::Slack,
+                "webhook" => Way::Webhook,
+                other if SERVICES.contains(&other) => return Tried::Unconfigured,
+                _ => return Tried::Unknown,
+            };
+            match alerts.try_out(way, &snapshot.alerts).await {
+                None => Tried::Unconfigured,
+                Some(Ok(kinds)) => Tried::Alerted(kinds.into_iter().map(Kind::word).collect()),
+                Some(Err(why)) => Tried::Failed(why),
+            }
+        }
+        .boxed()
     }
 
     fn spent_changed(&self, scope: &Scope, revision: i64) {

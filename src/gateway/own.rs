@@ -1,7 +1,8 @@
 //! Calls that the gateway makes itself: copies of requests, and the vectors by which the cache compares
 //! questions.
 //!
-//! Such a call is routed, counted and logged like a request, and marked; clients, their limits and their
+//! Such a call is routed, counted and logged like a request, copies are told to callbacks, and all of it
+//! is marked; clients, their limits and their
 //! log lines know nothing of it. The provider is paid for it, and by nobody's budget but the gateway's.
 //! No retries and no fallbacks: who needs it can do without.
 
@@ -20,6 +21,7 @@ use super::estimate;
 use super::exchange::{self, Bounds};
 use super::opening::{self, Begun, Opening, Order, Whole};
 use super::relay::unix_seconds;
+use super::told;
 use crate::admin::shortened;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
@@ -206,16 +208,22 @@ impl Own {
             Purpose::Meaning => gateway.metrics.embedding(&record),
         }
         alarmed::tell(gateway, snapshot, &record);
-        self.write_down(&record);
+        let id = self.write_down(&record);
+        if record.shadow {
+            let ids = (id, self.id().into(), &self.request_id);
+            told::tell_shadow(gateway, snapshot, call, ids, &record);
+        }
         if snapshot.logs.access_log {
             gateway.access_log.request(record);
         }
     }
 
-    fn write_down(&self, record: &RequestRecord) {
+    /// Returns the id of the row.
+    fn write_down(&self, record: &RequestRecord) -> Arc<str> {
         let cost = record.cost.unwrap_or_default();
+        let id: Arc<str> = uuid::Uuid::now_v7().to_string().into();
         let mut event = SpendEvent {
-            request_id: uuid::Uuid::now_v7().to_string().into(),
+            request_id: Arc::clone(&id),
             call_id: Some(self.id().into()),
             started_us: micros(record.started),
             duration_us: span(record.durations.total),
@@ -235,6 +243,7 @@ impl Own {
             event.upstream_model = Some(Arc::clone(&served.model));
         }
         self.gateway.books.over(event);
+        id
     }
 
     /// Makes the call and reads the answer to its end.

@@ -460,6 +460,7 @@ impl<'r> Relay<'r> {
             None => error.frame(self.ctx.dialect, &self.ctx.request_id),
         };
         self.ctx.relayed.bytes_sent += frame.len() as u64;
+        self.ctx.transcribe(&before, false);
         self.ctx.error = Some(error);
         self.ctx.entry_over();
         let frames = before.into_iter().chain([frame]).filter(|frame| !frame.is_empty());

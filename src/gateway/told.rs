@@ -9,6 +9,8 @@ use super::ctx::{Call, RequestCtx};
 use super::payer;
 use crate::callbacks::{CacheUse, Failed, Served, Text, Told};
 use crate::dialect::{ClientDialect, Endpoint};
+use crate::keys::Caller;
+use crate::snapshot::Snapshot;
 use crate::telemetry::{self, RequestRecord, Route, Transcript};
 use crate::wire::json::Object;
 
@@ -55,18 +57,54 @@ pub(super) fn tell(
     transcript: Option<&Arc<Transcript>>,
 ) {
     let settings = &ctx.snapshot.callbacks;
+    let holder = record.client.caller.as_ref().and_then(Caller::principal);
+    let is_told =
+        || !settings.sinks.is_empty() || holder.is_some_and(|holder| !holder.logging().is_empty());
     // Whose key opens nothing has no entry: strangers are not told of.
-    let Some(id) = ctx.row.clone().filter(|_| !settings.sinks.is_empty()) else { return };
+    let Some(id) = ctx.row.clone().filter(|_| is_told()) else { return };
     // None: nobody is to be told what is said, its maker perhaps does not want it. Errors may repeat it.
     let text = transcript.filter(|_| settings.wants_text);
     let call = ctx.call.as_deref();
-    let body = call.map(|call| call.native.as_ref().unwrap_or(&call.body));
     let message = ctx.error.as_ref().filter(|_| text.is_some()).map(|error| error.message());
-    let told = Told {
+    let mut told = of_record(id, record, call);
+    told.call_id = Arc::clone(&ctx.request_id);
+    told.session = payer::session(headers).as_deref().map(Into::into);
+    told.trace = payer::trace(headers).as_deref().map(Into::into);
+    if let Some(failed) = &mut told.failed {
+        failed.message = message.map(Into::into);
+    }
+    told.text = text.map(|said| Text { request: said.request.clone(), reply: said.reply.clone() });
+    told.without = without(headers);
+    gateway.callbacks.tell(Box::new(told));
+}
+
+/// Hands a copy for a `silent_model` to the callbacks of the gateway: a call of its own, marked, and in the
+/// trace of the request. Nobody is told what it says, and it is nobody's but the gateway's.
+pub(super) fn tell_shadow(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    call: &Call,
+    (id, call_id, request_id): (Arc<str>, Arc<str>, &Arc<str>),
+    record: &RequestRecord,
+) {
+    if snapshot.callbacks.sinks.is_empty() {
+        return;
+    }
+    let mut told = of_record(id, record, Some(call));
+    told.call_id = call_id;
+    told.trace = Some((&**request_id).into());
+    told.is_shadow = true;
+    gateway.callbacks.tell(Box::new(told));
+}
+
+/// What is the same of all.
+fn of_record(id: Arc<str>, record: &RequestRecord, call: Option<&Call>) -> Told {
+    let body = call.map(|call| call.native.as_ref().unwrap_or(&call.body));
+    Told {
+        call_id: Arc::clone(&id),
         id,
-        call_id: Arc::clone(&ctx.request_id),
-        session: payer::session(headers).as_deref().map(Into::into),
-        trace: payer::trace(headers).as_deref().map(Into::into),
+        session: None,
+        trace: None,
         call_type: call_type(record.route, call),
         route: record.path.as_str().into(),
         started: record.started,
@@ -102,15 +140,14 @@ pub(super) fn tell(
         failed: record.error.as_ref().map(|error| Failed {
             class: error.class,
             code: error.code.as_str().into(),
-            message: message.map(Into::into),
+            message: None,
         }),
         retries: record.retries,
         fallbacks: record.fallbacks,
-        text: text.map(|said| Text { request: said.request.clone(), reply: said.reply.clone() }),
-        only: None,
-        without: without(headers),
-    };
-    gateway.callbacks.tell(Box::new(told));
+        text: None,
+        without: Vec::new(),
+        is_shadow: false,
+    }
 }
 
 /// The callbacks that a client does not want.

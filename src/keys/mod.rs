@@ -6,6 +6,7 @@
 //! ```text
 //! KeyHash (hash.rs)         what of a key is kept
 //! records (record.rs)       keys, users, teams, ... as stored and as shown
+//! OwnCallback (callback.rs)  who else is told of the requests of a key or a team
 //! Role (role.rs)            what a user may manage
 //! Principal (principal.rs)  a key's record joined with its user's, team's and organisation's
 //! Issuing (issuing.rs)      what new keys, users and teams are like, and how long they last (lifetime.rs)
@@ -17,6 +18,7 @@
 //! ```
 
 pub mod access;
+mod callback;
 mod directory;
 mod hash;
 mod identify;
@@ -35,6 +37,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
+pub use self::callback::{Events, OwnCallback};
 pub use self::directory::{
     Audit, AuditFilter, Change, Changed, Directory, Entry, Filter, Order, OrderBy, StoreError,
     Stored, fetch, read,

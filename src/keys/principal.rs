@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::callback::OwnCallback;
 use super::identify::AuthError;
 use super::record::{Allowance, BudgetRecord, Key, Kind, Member, Organisation, Team, User};
 use super::role::Role;
@@ -143,6 +144,13 @@ impl Principal {
     #[must_use]
     pub fn organisation_id(&self) -> Option<&str> {
         organisation_of(&self.key, self.user.as_deref(), self.team.as_deref())
+    }
+
+    /// Callbacks of its own: the key's, else its team's. A key with an empty list has none at all.
+    #[must_use]
+    pub fn logging(&self) -> &[OwnCallback] {
+        let of_team = || self.team.as_ref().and_then(|team| team.logging.as_deref());
+        self.key.logging.as_deref().or_else(of_team).unwrap_or_default()
     }
 
     /// The records that this one is made of, beside the key's, whether they are there or not.

@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::callback::OwnCallback;
 use super::hash::KeyHash;
 use super::role::Role;
 
@@ -163,6 +164,9 @@ pub struct Key {
     pub blocked: bool,
     #[serde(default)]
     pub tags: Vec<String>,
+    /// Callbacks of its own; `None`: those of its team.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logging: Option<Vec<OwnCallback>>,
     #[serde(default)]
     pub metadata: Map<String, Value>,
     #[serde(flatten)]
@@ -206,6 +210,9 @@ pub struct Team {
     pub model_tpm_limit: BTreeMap<String, u64>,
     pub blocked: bool,
     pub tags: Vec<String>,
+    /// Callbacks of its own, for all its keys that have none; `None`: nothing is said of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logging: Option<Vec<OwnCallback>>,
     pub metadata: Map<String, Value>,
     #[serde(flatten)]
     pub history: History,

@@ -15,6 +15,10 @@ pub fn redacted(record: &Value) -> Value {
     if let Value::Object(fields) = &mut record {
         fields.remove("token");
         fields.remove("sealed");
+        let callbacks = fields.get_mut("logging").and_then(Value::as_array_mut);
+        for callback in callbacks.into_iter().flatten().filter_map(Value::as_object_mut) {
+            callback.remove("sealed");
+        }
     }
     mask(&mut record);
     record
@@ -76,7 +80,8 @@ mod tests {
 
     #[test]
     fn credentials_never_reach_the_audit_log() {
-        let record = json!({"token": "hash", "sealed": "v1:x", "key_alias": "ci", "tpm_limit": 5, "metadata": {
+        let record = json!({"token": "hash", "sealed": "v1:x", "key_alias": "ci", "tpm_limit": 5,
+            "logging": [{"callback_name": "langfuse", "sealed": "v1:y"}], "metadata": {
             "logging": [{"callback_vars": {"langfuse_secret_key": "s3", "langfuse_host": "h"}}],
             "slack_webhook_url": "https://hooks", "max_tokens": 7, "aws_session_token": "t",
             "headers": {"x-api-key": "k", "apiKey": "k"}, "pin_password": 7,
@@ -84,7 +89,8 @@ mod tests {
             "input_cost_per_token": 0.5}});
         assert_eq!(
             redacted(&record),
-            json!({"key_alias": "ci", "tpm_limit": 5, "metadata": {
+            json!({"key_alias": "ci", "tpm_limit": 5, "logging": [{"callback_name": "langfuse"}],
+                "metadata": {
                 "logging": [{"callback_vars": {"langfuse_secret_key": "***", "langfuse_host": "h"}}],
                 "slack_webhook_url": "***", "max_tokens": 7, "aws_session_token": "***",
                 "headers": {"x-api-key": "***", "apiKey": "***"}, "pin_password": "***",

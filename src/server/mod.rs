@@ -178,6 +178,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         quota: Arc::clone(&quota),
         replies: Arc::clone(&replies),
         callbacks: callbacks.clone(),
+        alerts: Arc::clone(&alerts),
     });
     let kept = Arc::clone(&replies);
     metrics.on_scrape(move |scrape| {

@@ -284,7 +284,7 @@ fn a_request_a_key_or_a_team_may_keep_it_to_itself() {
     let client = gateway.client();
     let made = |path: &str, what: Value| client.post(path).json(&what).send().json();
     let silent = json!({"turn_off_message_logging": true});
-    let by_callback = json!({"logging": [{"callback_name": "x", "callback_vars": silent}]});
+    let by_callback = json!({"logging": [{"callback_name": "langfuse", "callback_vars": silent}]});
     let quiet = made("/key/generate", json!({"metadata": silent}));
     let vars = made("/key/generate", json!({"metadata": by_callback}));
     let team = made("/team/new", json!({"metadata": silent}));
@@ -378,7 +378,7 @@ fn what_is_kept_is_bounded() {
 }
 
 #[test]
-fn of_a_reply_that_did_not_come_only_the_request_is_kept() {
+fn of_a_reply_is_kept_what_the_client_was_sent_of_it() {
     let failing = upstream::openai().replies(status(500)).start();
     let gateway = kept(&failing).start();
     let failed = gateway.client().chat("gpt", "the plan");
@@ -391,7 +391,10 @@ fn of_a_reply_that_did_not_come_only_the_request_is_kept() {
     let gateway = kept(&breaking).start();
     let broken = gateway.client().ask("gpt", "the plan").stream();
     assert!(broken.error_code().is_some());
-    assert_eq!(said(&gateway, broken.request_id())["response"], json!({}));
+    let row = said(&gateway, broken.request_id());
+    let choice = &row["response"]["choices"][0];
+    assert_eq!(choice["message"]["content"], "one", "what was seen of it: {row}");
+    assert!(choice["finish_reason"].is_null() && row["response"].get("error").is_none(), "{row}");
 }
 
 #[test]

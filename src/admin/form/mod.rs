@@ -108,6 +108,11 @@ impl Form {
         Self { fields: fields.collect() }
     }
 
+    /// All fields.
+    pub(super) fn fields(self) -> Map<String, Value> {
+        self.fields
+    }
+
     /// Whether there are fields beyond these.
     pub(super) fn says_more_than(&self, names: &[&str]) -> bool {
         self.fields.keys().any(|name| !names.contains(&name.as_str()))

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Desk, Fault, Form, Given, Operator};
+use super::{Desk, Fault, Form, Given, Operator, logging};
+use crate::keys::OwnCallback;
 use crate::keys::record::{Allowance, Kind, ModelBudget, Organisation, Team};
 use crate::wildcard::matches;
 
@@ -51,6 +52,7 @@ const LIFTED: [&str; 3] = ["tags", "model_rpm_limit", "model_tpm_limit"];
 
 /// Takes out of metadata what has fields of its own here, as a form.
 pub(super) fn lifted(metadata: &mut Given<Map<String, Value>>) -> Result<Option<Form>, Fault> {
+    logging::take_out(metadata);
     let Given::Value(metadata) = metadata else { return Ok(None) };
     let lifted = LIFTED.iter().filter_map(|name| metadata.remove_entry(*name));
     Form::of_value("metadata", Value::Object(lifted.collect())).map(Some)
@@ -61,9 +63,15 @@ pub(super) fn show_lifted(
     metadata: &Map<String, Value>,
     tags: &[String],
     limits: [&BTreeMap<String, u64>; 2],
+    callbacks: Option<&[OwnCallback]>,
     fields: &mut Map<String, Value>,
 ) {
     let mut metadata = metadata.clone();
+    fields.remove(logging::LOGGING);
+    metadata.remove(logging::LOGGING);
+    if let Some(callbacks) = callbacks {
+        metadata.insert(logging::LOGGING.to_owned(), logging::shown(callbacks));
+    }
     let [requests, tokens] = limits;
     let kept = [
         (json!(tags), tags.is_empty()),

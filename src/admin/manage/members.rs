@@ -71,12 +71,21 @@ pub(super) fn check_rights(operator: &Operator, team: &Team) -> Result<(), Fault
 
 /// The team of a request, if the caller manages it. That a team is there is not told to others.
 pub(super) async fn own_team(desk: &Desk, operator: &Operator, form: &Form) -> Result<Team, Fault> {
-    let team_id = form.required("team_id")?;
-    match desk.find::<Team>(&team_id).await? {
+    run_team(desk, operator, &form.required("team_id")?).await
+}
+
+/// The same of a team that a path names.
+pub(super) async fn run_team(
+    desk: &Desk,
+    operator: &Operator,
+    team_id: &str,
+) -> Result<Team, Fault> {
+    match desk.find::<Team>(team_id).await? {
         Some(team) => check_rights(operator, &team).map(|()| team),
-        None if operator.sees_all() => desk.team(&team_id).await,
+        None if operator.sees_all() => desk.team(team_id).await,
         None => {
-            check_rights(operator, &Team { team_id, ..Team::default() }).map(|()| Team::default())
+            let team = Team { team_id: team_id.to_owned(), ..Team::default() };
+            check_rights(operator, &team).map(|()| Team::default())
         }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! Form (../form/)        what a request says
+//! logging.rs             callbacks of keys and teams, and those routes
 //! allowance.rs           what somebody may use: read, and held against what others allow
 //! Draft (draft.rs)       changes with their audit entries, made together
 //! Ledgered (spent.rs)    what somebody has spent in this period
@@ -19,6 +20,7 @@ mod budgets;
 mod customers;
 mod draft;
 mod keys;
+mod logging;
 mod members;
 mod organisations;
 mod spent;
@@ -156,6 +158,7 @@ pub(super) fn router(shared: &Shared) -> Router<Arc<Shared>> {
         .merge(users::router())
         .merge(teams::router())
         .merge(members::router())
+        .merge(logging::router())
         .merge(customers::router())
         .merge(budgets::router())
         .merge(organisations::router())

@@ -11,14 +11,16 @@ use serde_json::{Map, Value, json};
 
 use super::spent::{self, Payer};
 use super::{
-    Desk, Draft, Fault, Form, Operator, Page, Parameters, allowance, keys, members, new_id,
+    Desk, Draft, Fault, Form, Operator, Page, Parameters, allowance, keys, logging, members, new_id,
 };
+use crate::callbacks::own::owner_of_team;
 use crate::keys::Filter;
 use crate::keys::record::{Key, Kind, MemberRole, Team, User};
 use crate::spend::{Scope, ScopeKind};
 
 /// What a team's record has no place for.
-const UNSUPPORTED: [&str; 9] = [
+const UNSUPPORTED: [&str; 10] = [
+    "callback_settings",
     "default_team_member_models",
     "model_max_budget",
     "secret_manager_settings",
@@ -66,7 +68,8 @@ pub(super) async fn all_shown(
             members.map(|member| member.user_id.as_str()).collect()
         };
         let limits = [&team.model_rpm_limit, &team.model_tpm_limit];
-        allowance::show_lifted(&team.metadata, &team.tags, limits, fields);
+        let own = team.logging.as_deref();
+        allowance::show_lifted(&team.metadata, &team.tags, limits, own, fields);
         fields.insert("admins".to_owned(), json!(of(MemberRole::Admin)));
         fields.insert("members".to_owned(), json!(of(MemberRole::User)));
     };
@@ -134,6 +137,7 @@ async fn make(
         Team { team_id: form.name("team_id")?.value().unwrap_or_else(new_id), ..Team::default() };
     read(&form, &mut team)?;
     check_rights(&operator, team.organization_id.as_deref())?;
+    logging::read(&desk, &operator, &form, &owner_of_team(&team.team_id), &mut team.logging)?;
     let issuing = desk.source.issuing();
     team.allowance.complete(&issuing.team.allowance);
     if team.models.is_empty() {
@@ -175,6 +179,7 @@ async fn update(
     let before = members::own_team(&desk, &operator, &form).await?;
     let mut team = before.clone();
     read(&form, &mut team)?;
+    logging::read(&desk, &operator, &form, &owner_of_team(&team.team_id), &mut team.logging)?;
     let lifted = |team: &Team| {
         (team.tags.clone(), [&team.model_rpm_limit, &team.model_tpm_limit].map(Clone::clone))
     };

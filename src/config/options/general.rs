@@ -89,6 +89,12 @@ pub(crate) const GENERAL_SETTINGS: Table = Table {
             "what each callback that is away keeps on disk, beside the journal",
         ),
         on(
+            "callback_allowed_hosts",
+            Kind::List,
+            "[]",
+            "hosts that admins of teams may name for callbacks, beside Langfuse's own",
+        ),
+        on(
             "region",
             Kind::Text,
             "$TOLLGATE_REGION",

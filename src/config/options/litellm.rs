@@ -171,7 +171,10 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
             "{}",
             "what a new team is like where its request says nothing",
         ),
-        later("default_team_settings", "no team has callbacks of its own"),
+        later(
+            "default_team_settings",
+            "a team gets its callbacks by `POST /team/{team_id}/callback`",
+        ),
         later("key_generation_settings", NO_KEYS),
         later("key_alias_pattern", NO_KEYS),
         later("public_model_groups", "the list of models asks for a key"),

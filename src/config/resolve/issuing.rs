@@ -76,11 +76,17 @@ fn texts(section: &mut Section<'_>, name: &'static str) -> Vec<String> {
 fn key_defaults(mut section: Section<'_>, problems: &Problems) -> KeyDefaults {
     let metadata = section.entry("metadata").map(|entry| {
         let read = serde_json::from_str(&entry.node.json());
-        read.unwrap_or_else(|_| {
+        let mut metadata = read.unwrap_or_else(|_| {
             let message = "`metadata` must be a mapping";
             problems.push(Finding::error(entry.node.spot, message));
             serde_json::Map::new()
-        })
+        });
+        if metadata.remove("logging").is_some() {
+            let message = "`logging` is left out: callbacks are given to keys and teams one by one";
+            let help = "write them with `/key/generate` or `POST /team/{team_id}/callback`";
+            problems.push(Finding::warning(entry.node.spot, message).help(help));
+        }
+        metadata
     });
     let defaults = KeyDefaults {
         allowance: allowance(&mut section, problems),

@@ -121,6 +121,7 @@ fn key(item: &Node, master_key: Option<&Secret>, problems: &Problems) -> Option<
         expires,
         blocked,
         tags,
+        logging: None,
         metadata: Default::default(),
         history: Default::default(),
     };

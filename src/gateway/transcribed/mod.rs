@@ -20,7 +20,7 @@ use super::ctx::{Call, RequestCtx};
 use super::error::GatewayError;
 use super::{Gateway, entry};
 use crate::books::Heard;
-use crate::keys::Caller;
+use crate::keys::{Caller, OwnCallback};
 use crate::telemetry::Transcript;
 use crate::wire::replay::{self, Form};
 
@@ -113,7 +113,10 @@ enum Said {
 /// Begins to take down the call in `ctx`, if anybody is to be told of it. Guardrails that look first have
 /// looked.
 pub(super) fn begin(gateway: &Gateway, ctx: &mut RequestCtx, headers: &HeaderMap) {
-    let Some(call) = ctx.call.as_deref().filter(|_| ctx.snapshot.transcribes()) else { return };
+    let holder = ctx.caller.as_ref().and_then(Caller::principal);
+    let by_own = holder.is_some_and(|holder| !holder.logging().is_empty());
+    let transcribes = ctx.snapshot.transcribes(by_own);
+    let Some(call) = ctx.call.as_deref().filter(|_| transcribes) else { return };
     if is_silent(ctx, call, headers) {
         return;
     }
@@ -125,6 +128,11 @@ pub(super) fn begin(gateway: &Gateway, ctx: &mut RequestCtx, headers: &HeaderMap
 fn is_silent(ctx: &RequestCtx, call: &Call, headers: &HeaderMap) -> bool {
     let holder = ctx.caller.as_ref().and_then(Caller::principal);
     let team = holder.and_then(|holder| holder.team.as_deref());
+    let own = holder.and_then(|holder| holder.key.logging.as_deref()).unwrap_or_default();
+    let of_team = team.and_then(|team| team.logging.as_deref()).unwrap_or_default();
+    if own.iter().chain(of_team).any(OwnCallback::is_silent) {
+        return true;
+    }
     let written = holder.map(|holder| &holder.key.metadata).into_iter();
     let mut written = written.chain(team.map(|team| &team.metadata));
     if written.any(|metadata| {
@@ -238,12 +246,16 @@ fn taken(gateway: &Gateway, ctx: &mut RequestCtx) -> Option<Transcript> {
         return None;
     };
     let is_spoilt = matches!(reply, Said::Spoilt);
+    let form = Form::of(call.dialect, call.endpoint);
     let whole = match reply {
         Said::Whole(body) => Some(body),
-        // Told as an error, a reply is none.
-        Said::AllEvents(sent) if ctx.error.is_none() => Form::of(call.dialect, call.endpoint)
-            .and_then(|form| replay::joined(form, sent, call.array)),
-        Said::AllEvents(_) | Said::Events(_) | Said::Nothing | Said::Spoilt => None,
+        Said::AllEvents(sent) if ctx.error.is_none() => {
+            form.and_then(|form| replay::joined(form, sent, call.array))
+        }
+        // It broke off: what the client was sent of it, and nothing of how it ended.
+        Said::AllEvents(sent) => form.and_then(|form| replay::begun(form, sent, call.array)),
+        Said::Events(sent) => form.and_then(|form| replay::begun(form, sent.freeze(), call.array)),
+        Said::Nothing | Said::Spoilt => None,
     };
     let vault = ctx.guarded.as_ref().map(|guarded| guarded.vault());
     let is_told = whole.is_some();

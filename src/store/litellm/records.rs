@@ -96,6 +96,7 @@ pub(super) fn team(row: &Row, beside: &Beside) -> Result<Brought, StoreError> {
     let name = row.text("team_id").unwrap_or_default();
     let mut findings = Vec::new();
     let mut metadata = row.object("metadata");
+    without_callbacks(&mut metadata, &mut findings);
     let shared = metadata.get("team_member_budget_id").and_then(Value::as_str).map(str::to_owned);
     let known = beside.members.get(&name).map(Vec::as_slice).unwrap_or_default();
     let mut members: Vec<Member> = match row.json("members_with_roles") {
@@ -130,6 +131,7 @@ pub(super) fn team(row: &Row, beside: &Beside) -> Result<Brought, StoreError> {
         model_rpm_limit: taken(&mut metadata, "model_rpm_limit"),
         model_tpm_limit: taken(&mut metadata, "model_tpm_limit"),
         tags: metadata.remove("tags").map(|tags| texts(&tags)).unwrap_or_default(),
+        logging: None,
         metadata,
         history: history(row),
     };
@@ -230,6 +232,7 @@ pub(super) fn key(row: &Row) -> Result<Brought, StoreError> {
     };
     let mut findings = Vec::new();
     let mut metadata = row.object("metadata");
+    without_callbacks(&mut metadata, &mut findings);
     let (key_type, allowed_routes) = opens(row.texts("allowed_routes"));
     let record = Key {
         token,
@@ -251,6 +254,7 @@ pub(super) fn key(row: &Row) -> Result<Brought, StoreError> {
         expires: row.time("expires"),
         blocked: row.flag("blocked"),
         tags: metadata.remove("tags").map(|tags| texts(&tags)).unwrap_or_default(),
+        logging: None,
         metadata,
         history: history(row),
     };
@@ -381,6 +385,31 @@ fn taken(metadata: &mut Map<String, Value>, name: &str) -> BTreeMap<String, u64>
     metadata.remove(name).and_then(read).unwrap_or_default()
 }
 
+/// Callbacks of a key or a team hold credentials that are sealed otherwise there, and lead to receivers
+/// that nobody has allowed here. That nobody is to be told what is said stays.
+fn without_callbacks(metadata: &mut Map<String, Value>, findings: &mut Vec<String>) {
+    const SILENCE: &str = "turn_off_message_logging";
+    let logging = metadata.remove("logging");
+    let settings = metadata.remove("callback_settings");
+    let listed = logging.as_ref().and_then(Value::as_array).into_iter().flatten();
+    let vars = listed.chain(settings.as_ref()).filter_map(|entry| entry.get("callback_vars"));
+    let says = |value: &Value| match value {
+        Value::Bool(value) => *value,
+        Value::String(text) => text.eq_ignore_ascii_case("true"),
+        _ => false,
+    };
+    let mut count = 0;
+    for vars in vars {
+        count += 1;
+        if vars.get(SILENCE).is_some_and(says) {
+            metadata.insert(SILENCE.to_owned(), Value::Bool(true));
+        }
+    }
+    if count > 0 {
+        findings.push("callbacks of its own (metadata.logging): give them anew".into());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -404,6 +433,18 @@ mod tests {
         assert_eq!(brought.spend, [(Scope::new(ScopeKind::Key, &*token), 1.5)]);
         assert!(brought.findings.is_empty());
         assert!(!brought.name.contains(&token), "a hash is not shown");
+    }
+
+    #[test]
+    fn callbacks_stay_behind_and_silence_is_kept() {
+        let token = KeyHash::of(b"sk-1").to_string();
+        let metadata = json!({"owner": "me", "logging": [{"callback_name": "langfuse", "callback_vars":
+            {"langfuse_secret_key": "hush", "turn_off_message_logging": "True"}}]});
+        let brought = key(&row(json!({"token": token, "metadata": metadata}))).unwrap();
+        let record = brought.entry.unwrap().record;
+        assert_eq!(record["metadata"], json!({"owner": "me", "turn_off_message_logging": true}));
+        assert!(!record.to_string().contains("hush"), "{record}");
+        assert_eq!(brought.findings.len(), 1);
     }
 
     #[test]

@@ -148,6 +148,33 @@ pub fn whole(form: Form, recorded: &Recorded) -> Option<Bytes> {
 /// JSON array. `None`: something in it is no event of this form.
 #[must_use]
 pub fn joined(form: Form, sent: Bytes, is_array: bool) -> Option<Bytes> {
+    let data = read(sent, is_array)?;
+    serde_json::to_vec(&gathered(form, &data)?).ok().map(Into::into)
+}
+
+/// The same of one that broke off: what it has said until then, and nothing of how it ended. `None`: it has
+/// said nothing.
+#[must_use]
+pub fn begun(form: Form, sent: Bytes, is_array: bool) -> Option<Bytes> {
+    let mut data = read(sent, is_array)?;
+    data.retain(|event| {
+        event.get("error").is_none_or(Value::is_null) && text(event, "type") != Some("error")
+    });
+    let (whole, said) = match form {
+        Form::Responses => (responses::begun(&data)?, "output"),
+        Form::Messages => (messages::gathered(&data)?, "content"),
+        Form::GenerateContent => (generate::gathered(&data)?, "candidates"),
+        Form::Chat | Form::Text => (gathered(form, &data)?, "choices"),
+        Form::List => return None,
+    };
+    if !has(&whole, said) {
+        return None;
+    }
+    serde_json::to_vec(&whole).ok().map(Into::into)
+}
+
+/// The data of events. `None`: there are none, or something in them is no event.
+fn read(sent: Bytes, is_array: bool) -> Option<Vec<Value>> {
     let mut events = Events::new(is_array);
     let mut data = Vec::new();
     let mut is_read = true;
@@ -161,10 +188,7 @@ pub fn joined(form: Form, sent: Bytes, is_array: bool) -> Option<Bytes> {
             Err(_) => is_read = false,
         }
     });
-    if !is_read || data.is_empty() {
-        return None;
-    }
-    serde_json::to_vec(&gathered(form, &data)?).ok().map(Into::into)
+    (is_read && !data.is_empty()).then_some(data)
 }
 
 fn gathered(form: Form, data: &[Value]) -> Option<Value> {

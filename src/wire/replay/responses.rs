@@ -1,8 +1,10 @@
 //! OpenAI's Responses. The last event of a stream has the whole of it.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
-use super::{has, list, text};
+use super::{append, has, list, text};
 
 pub(super) fn is_complete(body: &Value) -> bool {
     let why = body.pointer("/incomplete_details/reason").and_then(Value::as_str);
@@ -19,6 +21,65 @@ pub(super) fn gathered(events: &[Value]) -> Option<Value> {
     let last = events.last()?;
     let is_end = matches!(text(last, "type"), Some("response.completed" | "response.incomplete"));
     last.get("response").filter(|_| is_end).cloned()
+}
+
+/// As far as events tell it that have no end.
+pub(super) fn begun(events: &[Value]) -> Option<Value> {
+    let mut response = events.iter().find_map(|event| event.get("response"))?.as_object()?.clone();
+    let mut items: BTreeMap<u64, Value> = BTreeMap::new();
+    for event in events {
+        let number = |name: &str| event.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let index = number("output_index");
+        let delta = text(event, "delta").unwrap_or_default();
+        match text(event, "type").unwrap_or_default() {
+            "response.output_item.added" | "response.output_item.done" => {
+                items.insert(index, event.get("item")?.clone());
+            }
+            "response.output_text.delta" => {
+                let part = part(&mut items, index, "content", number("content_index"))?;
+                add(part, ("output_text", "text"), delta);
+            }
+            "response.refusal.delta" => {
+                let part = part(&mut items, index, "content", number("content_index"))?;
+                add(part, ("refusal", "refusal"), delta);
+            }
+            "response.reasoning_summary_text.delta" => {
+                let part = part(&mut items, index, "summary", number("summary_index"))?;
+                add(part, ("summary_text", "text"), delta);
+            }
+            "response.function_call_arguments.delta" => {
+                append(items.get_mut(&index)?.as_object_mut()?, "arguments", delta);
+            }
+            "response.custom_tool_call_input.delta" => {
+                append(items.get_mut(&index)?.as_object_mut()?, "input", delta);
+            }
+            _ => {}
+        }
+    }
+    response.insert("status".to_owned(), "incomplete".into());
+    response.insert("output".to_owned(), items.into_values().collect());
+    Some(response.into())
+}
+
+/// A part of an item that has begun, which may be the first to be told of. The parts before it are there.
+fn part<'a>(
+    items: &'a mut BTreeMap<u64, Value>,
+    index: u64,
+    list: &str,
+    number: u64,
+) -> Option<&'a mut Map<String, Value>> {
+    let item = items.get_mut(&index)?.as_object_mut()?;
+    let parts = item.entry(list).or_insert_with(|| json!([])).as_array_mut()?;
+    let at = usize::try_from(number).ok()?.min(parts.len());
+    if at == parts.len() {
+        parts.push(json!({}));
+    }
+    parts.get_mut(at)?.as_object_mut()
+}
+
+fn add(part: &mut Map<String, Value>, (kind, field): (&str, &str), more: &str) {
+    part.entry("type").or_insert_with(|| kind.into());
+    append(part, field, more);
 }
 
 /// The events that tell a response.

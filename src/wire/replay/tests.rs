@@ -194,3 +194,54 @@ fn what_is_cut_off_filtered_or_wrong_is_not_recorded() {
         assert_eq!(record(form, half, &USED), None, "{form:?}");
     }
 }
+
+#[test]
+fn of_a_stream_that_breaks_off_everything_is_there_that_it_has_said() {
+    let bodies = [
+        (Form::Chat, chat(), "/choices/0/message/content"),
+        (Form::Text, completion(), "/choices/0/text"),
+        (Form::Messages, message(), "/content/1/text"),
+        (Form::Responses, response(), "/output/1/content/0/text"),
+        (Form::GenerateContent, generated(), "/candidates/0/content/parts/0/text"),
+    ];
+    for (form, body, at) in bodies {
+        let told = stream(form, &body.to_string().into_bytes(), &Usage::default()).unwrap();
+        let whole = value(&whole(form, &told).unwrap());
+        let said = whole.pointer(at).cloned();
+        // Wherever it breaks, it says a beginning of what it would have said.
+        let sent = String::from_utf8(told.events.to_vec()).unwrap();
+        let ends = sent.match_indices("\n\n").map(|(at, end)| at + end.len());
+        let mut longest = None;
+        for end in ends {
+            let cut = Bytes::copy_from_slice(&sent.as_bytes()[..end]);
+            let Some(begun) = begun(form, cut.clone(), false) else { continue };
+            longest = value(&begun).pointer(at).cloned().or(longest);
+            let failed =
+                b"event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"m\"}}\n\n";
+            let failed = Bytes::from([&cut[..], failed].concat());
+            assert_eq!(super::begun(form, failed, false), Some(begun), "{form:?}");
+        }
+        assert_eq!(longest, said, "{form:?}");
+    }
+    let nothing = Bytes::from_static(b"data: {\"error\":{\"message\":\"m\"}}\n\n");
+    for form in [Form::Chat, Form::Messages, Form::Responses, Form::GenerateContent] {
+        assert_eq!(begun(form, nothing.clone(), false), None, "{form:?}");
+    }
+}
+
+#[test]
+fn a_response_that_breaks_off_is_put_together_of_its_pieces() {
+    let events = [
+        json!({"type": "response.created", "response": {"id": "r", "status": "in_progress", "output": []}}),
+        json!({"type": "response.output_item.added", "output_index": 0, "item": {"type": "message", "content": []}}),
+        json!({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "Hel"}),
+        json!({"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "lo"}),
+        json!({"type": "response.output_item.added", "output_index": 1, "item": {"type": "function_call", "arguments": ""}}),
+        json!({"type": "response.function_call_arguments.delta", "output_index": 1, "delta": "{\"a\""}),
+    ];
+    let sent: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    let told = value(&begun(Form::Responses, sent.into(), false).unwrap());
+    assert_eq!(told["status"], "incomplete");
+    assert_eq!(told["output"][0]["content"], json!([{"type": "output_text", "text": "Hello"}]));
+    assert_eq!(told["output"][1]["arguments"], "{\"a\"");
+}

@@ -2,7 +2,9 @@
 //! requests and to what it is to be told.
 
 mod away;
+mod broken;
 mod forms;
+mod own;
 mod pages;
 mod words;
 

@@ -109,6 +109,10 @@ const ROUTES: &[(&str, &str, &str)] = &[
     ("POST", "/team/member_delete", "aou"),
     ("POST", "/team/model/add", "aou"),
     ("POST", "/team/model/delete", "aou"),
+    ("GET", "/team/{team_id}/callback", "a"),
+    ("POST", "/team/{team_id}/callback", "a"),
+    ("DELETE", "/team/{team_id}/callback/{name}", "a"),
+    ("POST", "/team/{team_id}/disable_logging", "a"),
     ("GET", "/team/info", "avourk"),
     ("GET", "/team/list", "avourk"),
     ("GET", "/v2/team/list", "avourk"),
@@ -152,6 +156,7 @@ fn ask(office: &Office, key: Option<&str>, method: &str, path: &str) -> Reply {
     let client = office.gateway.client().with_key(key);
     let method: Method = method.parse().unwrap();
     let path = path.replace("{*name}", "gpt").replace("{key}", "sk-unknown-to-all");
+    let path = path.replace("{team_id}", "unknown").replace("{name}", "langfuse");
     let path = &path.replace("{id}", "unknown");
     let with_body = !matches!(method, Method::GET | Method::HEAD);
     let ask = client.request(method, path);

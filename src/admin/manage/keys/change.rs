@@ -151,6 +151,7 @@ async fn apply(
         key.expires = bound.map_err(|beyond| make::beyond_bound(&beyond))?;
     }
     make::check_alias(desk, &key).await?;
+    make::callbacks(desk, operator, form, &mut key).await?;
     Ok(key)
 }
 

@@ -31,6 +31,7 @@ pub(super) fn blank(token: KeyHash) -> Key {
         expires: None,
         blocked: false,
         tags: Vec::new(),
+        logging: None,
         metadata: Map::new(),
         history: crate::keys::record::History::default(),
     }

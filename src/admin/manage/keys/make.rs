@@ -8,10 +8,11 @@ use serde_json::{Map, Value, json};
 
 use super::super::draft::Draft;
 use super::super::spent::Payer;
-use super::super::{Desk, Operator, allowance, new_id, spent};
-use super::{fields, scope, shown_once};
+use super::super::{Desk, Operator, allowance, logging, new_id, spent};
+use super::{fields, runs, scope, shown_once};
 use crate::admin::fault::Fault;
 use crate::admin::form::{Form, Given};
+use crate::callbacks::own::owner_of_key;
 use crate::keys::record::{Key, KeyType, Team, User};
 use crate::keys::{KeyHash, Role, masked, new_key};
 
@@ -99,7 +100,25 @@ async fn issue(
     allowance::check_ceiling(operator, &key.allowance)?;
     apply_defaults(desk, operator, form, request, &mut key, draft.at)?;
     check_owner(desk, operator, request, &mut key).await?;
+    callbacks(desk, operator, form, &mut key).await?;
     finish(desk, key, secret, draft).await
+}
+
+/// Reads the callbacks of a key, if the caller may give it any.
+pub(super) async fn callbacks(
+    desk: &Desk,
+    operator: &Operator,
+    form: &Form,
+    key: &mut Key,
+) -> Result<(), Fault> {
+    let owner = owner_of_key(&key.account().to_string());
+    let mut own = key.logging.take();
+    let is_changed = logging::read(desk, operator, form, &owner, &mut own)?;
+    key.logging = own;
+    match is_changed && !runs(desk, operator, key).await? {
+        true => Err(logging::not_yours()),
+        false => Ok(()),
+    }
 }
 
 /// Drafts the key of a user who is made together with it: whoever makes the user may.
@@ -117,6 +136,7 @@ pub(in super::super) async fn issue_first(
     fields::check_guardrails(desk, &key.metadata)?;
     check_rights(operator, form, &key)?;
     key.user_id = Some(user.user_id.clone());
+    callbacks(desk, operator, form, &mut key).await?;
     bound(desk, &mut key, draft.at)?;
     finish(desk, key, secret, draft).await
 }

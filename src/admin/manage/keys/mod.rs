@@ -112,7 +112,8 @@ fn shown(
     standing.show(&mut fields);
     fields.remove("account");
     let limits = [&key.model_rpm_limit, &key.model_tpm_limit];
-    super::allowance::show_lifted(&key.metadata, &key.tags, limits, &mut fields);
+    let own = key.logging.as_deref();
+    super::allowance::show_lifted(&key.metadata, &key.tags, limits, own, &mut fields);
     let budget = budget.map(Entry::of).transpose()?.map(|entry| entry.record);
     fields.insert("litellm_budget_table".to_owned(), budget.unwrap_or(Value::Null));
     for name in ["config", "permissions", "model_spend"] {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Context, Sections};
-use crate::callbacks::{Settings, SinkSettings, Target};
+use crate::callbacks::{Settings, SinkSettings, Target, own};
 use crate::config::problem::{Finding, Problems, Spot, nearest};
 use crate::config::section::At;
 use crate::config::yaml::Entry;
@@ -101,11 +101,43 @@ pub(super) fn read(sections: &mut Sections<'_>, context: &Context<'_>, journal: 
     let off = sections.litellm.flag("turn_off_message_logging");
     let hides = sections.litellm.flag("redact_user_api_key_info");
     Settings {
-        wants_text: !sinks.is_empty() && off.is_some_and(|at| !at.value),
+        wants_text: off.is_some_and(|at| !at.value),
         sinks,
         hides_callers: hides.is_some_and(|at| at.value),
         folder: journal.with_file_name(FOLDER),
         spill_bytes: disk_bytes(sections, context.problems),
+        own: of_keys_and_teams(sections, &langfuse, &var),
+    }
+}
+
+/// What callbacks of keys and teams follow.
+fn of_keys_and_teams(
+    sections: &mut Sections<'_>,
+    langfuse: &post::Langfuse<'_>,
+    var: &Variables<'_>,
+) -> own::Settings {
+    let name = "callback_allowed_hosts";
+    let written = sections.general.texts(name).unwrap_or_default();
+    for At { value, spot } in &written {
+        if value.is_empty()
+            || value.contains(['/', '@', '*'])
+            || value.contains(char::is_whitespace)
+        {
+            let message = format!("`{name}`: `{value}` is no host");
+            let help = "write `langfuse.example.com`, or `host:port`";
+            var.context.problems.push(Finding::error(*spot, message).help(help));
+        }
+    }
+    let number = |name: &str| var.get(name).and_then(|text| text.parse::<f64>().ok());
+    let number = |name: &str| number(name).filter(|it| it.is_finite() && *it > 0.0);
+    let batch = number("DEFAULT_BATCH_SIZE").unwrap_or(BATCH as f64).clamp(1.0, BATCH_MAX as f64);
+    let every = number("DEFAULT_FLUSH_INTERVAL_SECONDS").unwrap_or(FLUSH_SECONDS).min(3_600.0);
+    own::Settings {
+        langfuse_host: langfuse.host(var).into(),
+        default_tags: langfuse.default_tags(),
+        hosts: written.iter().map(|at| at.value.into()).collect(),
+        batch: batch as usize,
+        every: Duration::from_secs_f64(every),
     }
 }
 

@@ -2,13 +2,11 @@
 
 use std::str::FromStr;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue};
 
 use super::{Context, Sections, Variables, is_url};
-use crate::callbacks::{Format, Labels, Post, Target};
+use crate::callbacks::{Format, Labels, Post, Target, langfuse};
 use crate::config::options::CALLBACK;
 use crate::config::problem::{Finding, Spot};
 use crate::config::section::{At, Section};
@@ -16,7 +14,6 @@ use crate::config::yaml::Entry;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const GZIP: HeaderValue = HeaderValue::from_static("gzip");
-const LANGFUSE: &str = "https://cloud.langfuse.com";
 /// Where Datadog's agent takes logs.
 const AGENT_PORT: &str = "10518";
 
@@ -201,6 +198,16 @@ impl<'a> Langfuse<'a> {
         }
     }
 
+    /// Where the gateway's own Langfuse is.
+    pub(super) fn host(&self, var: &Variables<'_>) -> String {
+        let written = self.host.map(|at| at.value.to_owned());
+        written.or_else(|| var.get("LANGFUSE_HOST")).unwrap_or_else(|| langfuse::CLOUD.to_owned())
+    }
+
+    pub(super) fn default_tags(&self) -> Vec<Box<str>> {
+        self.default_tags.clone()
+    }
+
     pub(super) fn target(&self, spot: Spot, var: &Variables<'_>) -> Option<Target> {
         let text = |written: Option<At<&str>>, name: &str| {
             written.map(|at| at.value.to_owned()).or_else(|| var.get(name))
@@ -213,13 +220,13 @@ impl<'a> Langfuse<'a> {
             return None;
         };
         var.context.problems.keep_secret(&secret);
-        let host = text(self.host, "LANGFUSE_HOST").unwrap_or_else(|| LANGFUSE.to_owned());
-        let host = host.trim_end_matches('/');
-        let scheme = if host.contains("://") { "" } else { "http://" };
-        let url = format!("{scheme}{host}/api/public/ingestion");
-        let basic = BASE64_STANDARD.encode(format!("{public}:{secret}"));
-        let authorisation = header(AUTHORIZATION.as_str(), &format!("Basic {basic}"))?;
-        let post = post("langfuse", url, vec![authorisation], spot, var)?;
+        let host = self.host(var);
+        let Some(post) = langfuse::post(&public, &secret, &host) else {
+            // It may hold a password.
+            let message = "`langfuse` is not called: its address is none".to_owned();
+            var.warn(spot, message, "write `https://host/path`");
+            return None;
+        };
         Some(Target::Langfuse { post, default_tags: self.default_tags.clone() })
     }
 }
