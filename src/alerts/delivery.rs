@@ -141,7 +141,10 @@ impl Post {
 
     /// Delivers what is given in, for ever.
     pub(super) async fn deliver(&self, mut parcels: mpsc::Receiver<Parcel>) {
-        let client = match reqwest::Client::builder().timeout(ATTEMPT_MAX).build() {
+        // Who is sent elsewhere ends at a page to log in, which answers 200 to anything.
+        let redirects = reqwest::redirect::Policy::none();
+        let client = reqwest::Client::builder().timeout(ATTEMPT_MAX).redirect(redirects).build();
+        let client = match client {
             Ok(client) => client,
             Err(error) => {
                 tracing::error!(%error, "no alert can be sent");
