@@ -45,7 +45,7 @@ impl Reading {
             self.text.push(c);
         } else if is_unseen(c) {
             self.ends(at);
-        } else if let Some(twin) = twin() {
+        } else if let Some(twin) = digit(c).or_else(twin) {
             self.text.push(twin);
             self.ends(at);
         } else if is_accent(c) {
@@ -107,6 +107,17 @@ const fn is_accent(c: char) -> bool {
     matches!(c,
         '\u{300}'..='\u{36f}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}'
         | '\u{20d0}'..='\u{20ff}')
+}
+
+/// The plain digit for one of another writing.
+fn digit(c: char) -> Option<char> {
+    /// The zeros of Arabic, Persian, Devanagari to Malayalam, Thai, Lao, Tibetan and Burmese; the others follow them.
+    const ZEROS: [u32; 15] = [
+        0x660, 0x6f0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xe50, 0xed0,
+        0xf20, 0x1040,
+    ];
+    let at = ZEROS.partition_point(|zero| *zero <= u32::from(c)).checked_sub(1)?;
+    char::from_digit(u32::from(c) - ZEROS.get(at)?, 10)
 }
 
 /// The Latin letter that a letter of another alphabet looks like.
@@ -171,6 +182,7 @@ mod tests {
             assert_eq!(read(written).unwrap().text, "atlas", "{written}");
         }
         assert_eq!(read("4111\u{a0}1111").unwrap().text, "4111 1111");
+        assert_eq!(read("٤١١١ ۴۱۱۱ ४१११").unwrap().text, "4111 4111 4111");
         assert_eq!(read("U\u{308}ber").unwrap().text, "Über");
     }
 

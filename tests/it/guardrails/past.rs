@@ -21,9 +21,9 @@ fn what_stands_beside_the_prompt_in_its_place_is_looked_at() {
     assert_eq!(image.error_code(), "guardrail_violation");
     assert_eq!(provider.requests().len(), 0);
     assert_eq!(with(&gateway, "extra_body", nested).status, 200);
-    assert_eq!(with(&gateway, "extra_body", json!({"top_k": 4})).status, 200);
+    assert_eq!(with(&gateway, "extra_body", json!({"seed": 4})).status, 200);
     let sent = provider.last_request().json();
-    assert_eq!((&sent["top_k"], sent.get("extra_body")), (&json!(4), None));
+    assert_eq!((&sent["seed"], sent.get("extra_body")), (&json!(4), None));
     let sent = provider.requests().iter().map(|it| it.json().to_string()).collect::<String>();
     assert!(!sent.contains("Atlas"), "{sent}");
 }
