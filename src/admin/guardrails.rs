@@ -52,7 +52,7 @@ pub(super) async fn apply(
     State(shared): State<Arc<Shared>>,
     form: Form,
 ) -> Result<Json<Value>, Fault> {
-    let absent = |name: &'static str| Fault::absent(name, format!("{name} must be given"));
+    let absent = |name: &'static str| Fault::shape(name, format!("{name} must be given"));
     let name = form.name("guardrail_name")?.value().ok_or_else(|| absent("guardrail_name"))?;
     let text = form.text("text")?.value().ok_or_else(|| absent("text"))?;
     if text.len() > TEXT_MAX {
@@ -61,9 +61,8 @@ pub(super) async fn apply(
     }
     let guardrails = shared.source.guardrails();
     let rail = guardrails.named(&name).cloned();
-    let rail = rail.ok_or_else(|| {
-        Fault::conflict(404, "guardrail_name", format!("there is no guardrail {name}"))
-    })?;
+    let rail = rail
+        .ok_or_else(|| Fault::absent("guardrail_name", format!("there is no guardrail {name}")))?;
     let picks = vec![Pick { rail, modes: Modes::default().with(Mode::PreCall), extra: None }];
     let chosen = Chosen { picks, asked: Arc::<Asked>::default() };
     let mut said = [Said::new(Role::User, Cow::Owned(text))];
@@ -76,7 +75,7 @@ pub(super) async fn apply(
             Ok(Json(json!({"response_text": said.text})))
         }
         Err(Refusal { why: Why::Found { message, .. }, .. }) => {
-            Err(Fault::conflict(400, "text", message.to_string()))
+            Err(Fault { code: "guardrail_violation", ..Fault::value("text", message.to_string()) })
         }
         Err(_) => Err(Fault::unavailable("the guardrail gave no answer".to_owned())),
     }

@@ -276,9 +276,9 @@ pub(super) async fn try_out(
     if addresses.is_empty() {
         return None;
     }
-    let client = match reqwest::Client::builder().timeout(ATTEMPT_MAX).build() {
+    let client = match outbound::client().build() {
         Ok(client) => client,
-        Err(error) => return Some(Err(error.to_string())),
+        Err(error) => return Some(Err(causes(&error))),
     };
     let body = body.to_string();
     let all = addresses.into_iter().map(|url| attempted(&client, url, &body));

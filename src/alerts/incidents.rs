@@ -265,7 +265,7 @@ impl Desk {
         let mut letters = Vec::new();
         for ((kind, ..), due) in self.groups.due(now) {
             if settings.tells(kind) {
-                let (gravity, text) = told(&due, settings.threshold, now);
+                let (gravity, text) = told(&due, settings.threshold);
                 letters.push(Letter { kind, gravity: Some(gravity), text, event: None });
             }
         }
@@ -274,7 +274,7 @@ impl Desk {
 }
 
 /// What the letter of a group says.
-fn told(due: &Due<Case>, threshold: Duration, now: Instant) -> (Gravity, String) {
+fn told(due: &Due<Case>, threshold: Duration) -> (Gravity, String) {
     let times = match due.count {
         1 => String::new(),
         count => {
@@ -301,11 +301,10 @@ fn told(due: &Due<Case>, threshold: Duration, now: Instant) -> (Gravity, String)
             (Gravity::Low, text)
         }
         Case::Hangs(it) => {
-            let waited = span(whole(now.saturating_duration_since(it.since)));
+            let waited = span(whole(it.waited));
             let bound = span(threshold);
             let mut text = format!(
-                "*Requests are hanging*: {} has had no answer for {waited}, more than \
-                 {bound}{times}",
+                "*Requests are hanging*: {} had no answer for {waited}, more than {bound}{times}",
                 code(&it.group)
             );
             finish(&mut text, None, &it.request_id);

@@ -119,8 +119,8 @@ fn slow_and_hanging_requests_say_how_long() {
         request_id: "a".into(),
     };
     room.hear(News::Slow(slow), 0);
-    let since = room.start;
-    let hanging = Hanging { group: "gpt".into(), request_id: "b".into(), since };
+    let waited = Duration::from_secs(300);
+    let hanging = Hanging { group: "gpt".into(), request_id: "b".into(), waited };
     let now = room.at(300);
     room.desk.hangs(hanging, &room.post, now);
     let texts: Vec<_> = room.due(302).into_iter().map(|(_, text)| text).collect();
@@ -128,7 +128,8 @@ fn slow_and_hanging_requests_say_how_long() {
         texts,
         [
             "*Responses are slow*: `gpt` took 302 s, more than 5 min\n*Last request:* `a`",
-            "*Requests are hanging*: `gpt` has had no answer for 302 s, more than 5 min\n\
+            // Told two seconds later, when it may have one.
+            "*Requests are hanging*: `gpt` had no answer for 5 min, more than 5 min\n\
              *Last request:* `b`",
         ]
     );

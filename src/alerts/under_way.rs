@@ -40,7 +40,8 @@ pub struct Watched {
 pub(super) struct Hanging {
     pub(super) group: Arc<str>,
     pub(super) request_id: Arc<str>,
-    pub(super) since: Instant,
+    /// Until it was found: it may be answered before that is told.
+    pub(super) waited: Duration,
 }
 
 impl UnderWay {
@@ -85,11 +86,11 @@ impl UnderWay {
                 Hanging {
                     group: Arc::clone(group),
                     request_id: Arc::clone(request_id),
-                    since: waiting.since,
+                    waited: now.saturating_duration_since(waiting.since),
                 }
             }));
         }
-        hanging.sort_by_key(|one| one.since);
+        hanging.sort_by_key(|one| std::cmp::Reverse(one.waited));
         hanging
     }
 }

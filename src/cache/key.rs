@@ -31,6 +31,9 @@ const BESIDE: [&str; 9] = [
     "user",
 ];
 
+/// Fields of LiteLLM's clients that providers are sent something of, though not under these names.
+const SENT: [&str; 2] = ["extra_body", "extra_headers"];
+
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
 pub struct Tenant<'a> {
@@ -82,7 +85,8 @@ impl Question<'_> {
         let mut fields: Vec<_> = self
             .body
             .iter()
-            .filter(|(name, raw)| *raw != "null" && !BESIDE.contains(name) && !is_own(name))
+            .filter(|(name, raw)| *raw != "null" && !BESIDE.contains(name))
+            .filter(|(name, _)| !is_own(name) || SENT.contains(name))
             .collect();
         fields.sort_unstable_by_key(|(name, _)| *name);
         for (name, raw) in fields {
@@ -289,6 +293,8 @@ mod tests {
             r#"{"messages":[{"role":"user","content":["ab"]}]}"#,
             r#"{"messages":[{"role":"user"},{"content":"a"}]}"#,
             r#"{"messages":[{"role":"user","content":"a"}],"tools":[]}"#,
+            r#"{"messages":[{"role":"user","content":"a"}],"extra_body":{"google":{"a":1}}}"#,
+            r#"{"messages":[{"role":"user","content":"a"}],"extra_headers":{"anthropic-beta":"x"}}"#,
             r#"{"messages":[{"role":"user","content":"a"}],"seed":9007199254740993}"#,
             r#"{"messages":[{"role":"user","content":"a"}],"seed":9007199254740992}"#,
         ];

@@ -259,7 +259,7 @@ pub(super) fn understand(
 }
 
 pub(super) fn json(body: Bytes) -> Result<Object, GatewayError> {
-    Object::parse(body).map_err(|malformed| GatewayError::BadBody {
+    Object::parse(body).and_then(wire::merged).map_err(|malformed| GatewayError::BadBody {
         message: format!("The request body is not a JSON object: {malformed}"),
         param: None,
         code: "invalid_json",

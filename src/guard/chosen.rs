@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Act, Answer, Check, Detector, Found, Guardrail, Guardrails, Mode, Modes, Outcome, Question,
-    Refusal, Role, Side, Vault, Watch, Why,
+    Refusal, Role, Side, Vault, Watch, Why, reading,
 };
 
 /// What guardrails elsewhere are told of a request, besides its texts.
@@ -281,11 +281,16 @@ pub(super) fn instead(found: &Found) -> String {
     }
 }
 
-/// What a detector finds, in order: what blocks comes before all, and of what overlaps the first stays,
+/// What a detector finds in a text as it is written and as it reads, in order: what blocks comes before all, and of what overlaps the first stays,
 /// the longest of those that begin together.
 pub(super) fn find(detector: &dyn Detector, text: &str, role: Role) -> Vec<Found> {
     let mut found = Vec::new();
     detector.find(text, role, &mut found);
+    if let Some(read) = reading::read(text) {
+        let mut disguised = Vec::new();
+        detector.find(&read.text, role, &mut disguised);
+        found.extend(disguised.into_iter().map(|it| Found { at: read.place(&it.at), ..it }));
+    }
     apart(found)
 }
 

@@ -1,5 +1,6 @@
 //! LiteLLM's content filter: expressions and lists of words.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::patterns::{Patterns, Prebuilt};
@@ -83,14 +84,35 @@ impl Filter {
 fn expression(words: &[Word]) -> String {
     let mut words: Vec<_> = words.iter().map(|word| &*word.keyword).collect();
     words.sort_by_key(|word| std::cmp::Reverse(word.len()));
-    let is_letter = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let is_letter = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
     let each = words.iter().map(|word| {
-        // Between a letter and a sign there is a boundary whatever follows.
-        let before = if is_letter(word.chars().next()) { r"\b" } else { "" };
-        let behind = if is_letter(word.chars().last()) { r"\b" } else { "" };
+        // Between a letter and a sign there is a boundary whatever follows. Boundaries of ASCII, because those of
+        // Unicode are slow and know no writing without spaces: `is_whole` knows the rest.
+        let before = if is_letter(word.chars().next()) { r"(?-u:\b)" } else { "" };
+        let behind = if is_letter(word.chars().last()) { r"(?-u:\b)" } else { "" };
         format!("{before}{}{behind}", regex::escape(word))
     });
     format!("(?i)(?:{})", each.collect::<Vec<_>>().join("|"))
+}
+
+/// Whether what was found is no part of a longer word. Writings without spaces have no such words.
+fn is_whole(text: &str, at: &Range<usize>) -> bool {
+    let thing = text.get(at.clone()).unwrap_or_default();
+    let before = text.get(..at.start).and_then(|text| text.chars().next_back());
+    let behind = text.get(at.end..).and_then(|text| text.chars().next());
+    let is_joined =
+        |c: Option<char>| c.is_some_and(|c| (c.is_alphanumeric() || c == '_') && !has_no_spaces(c));
+    let begins = !(is_joined(before) && is_joined(thing.chars().next()));
+    begins && !(is_joined(thing.chars().next_back()) && is_joined(behind))
+}
+
+/// Letters that stand beside those of the next word, or of its endings: Thai to Burmese, Khmer, Chinese, Japanese,
+/// Korean.
+const fn has_no_spaces(c: char) -> bool {
+    matches!(c,
+        '\u{e00}'..='\u{109f}' | '\u{1100}'..='\u{11ff}' | '\u{1780}'..='\u{17ff}'
+        | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}'
+        | '\u{ff66}'..='\u{ffdc}' | '\u{20000}'..='\u{3ffff}')
 }
 
 impl Detector for Filter {
@@ -102,7 +124,7 @@ impl Detector for Filter {
                 found.push(Found { at: place, label: Arc::clone(label), act: act.clone() });
             }
         });
-        self.words.find(text, |_, place| {
+        self.words.find_if(text, is_whole, |_, place| {
             let thing = text.get(place.clone()).unwrap_or_default().to_lowercase();
             if let Some((label, act)) = self.acts.get(&thing) {
                 found.push(Found { at: place, label: Arc::clone(label), act: act.clone() });
@@ -135,7 +157,32 @@ mod tests {
         assert_eq!(finds("the project über is C++17"), ["project über", "C++"]);
         assert_eq!(finds("a class of grass"), Vec::<String>::new());
         assert_eq!(finds("Ass!"), ["Ass"]);
+        assert_eq!(
+            finds("Spaßass und assé"),
+            Vec::<String>::new(),
+            "any letter goes on with a word"
+        );
+        assert_eq!(
+            finds("关于c++和ass的事"),
+            ["c++", "ass"],
+            "but those of a writing without spaces"
+        );
         assert!(filter.masks());
+    }
+
+    #[test]
+    fn words_of_a_writing_without_spaces_are_found_anywhere() {
+        let words = [word("秘密计划", true), word("ひみつ", true), word("über", true)];
+        let filter = Filter::new(&[], &words, "", "").unwrap();
+        let finds = |text: &str| {
+            let mut found = Vec::new();
+            filter.find(text, Role::User, &mut found);
+            found.len()
+        };
+        assert_eq!(finds("他在说秘密计划的事"), 1);
+        assert_eq!(finds("それはひみつです。ひみつ"), 2);
+        assert_eq!(finds("dar\u{fc}ber, gegen\u{fc}ber"), 0);
+        assert_eq!(finds("daru\u{308}ber \u{dc}ber"), 1);
     }
 
     #[test]

@@ -171,6 +171,12 @@ impl Lane {
         is_changed.then_some(out)
     }
 
+    /// Whether some of those who found something change a part of the whole.
+    pub(super) fn is_changed(&self, part: &Range<usize>, by: impl Fn(usize) -> bool) -> bool {
+        let is_in = |at: &Range<usize>| part.start < at.end && at.start < part.end;
+        self.edits.iter().any(|edit| by(edit.by) && is_in(&edit.at))
+    }
+
     /// Forgets what is out.
     pub(super) fn passed(&mut self, to: usize) {
         let keep = self.floor(to.saturating_sub(CONTEXT).max(self.base)) - self.base;

@@ -18,6 +18,7 @@ mod injection;
 mod lane;
 mod patterns;
 mod pii;
+mod reading;
 mod redaction;
 mod secrets;
 mod spelling;

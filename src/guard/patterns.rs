@@ -49,6 +49,33 @@ impl Patterns {
     }
 }
 
+impl Patterns {
+    /// Every occurrence that is one by what stands around it, of patterns without groups.
+    pub(super) fn find_if(
+        &self,
+        text: &str,
+        is_one: impl Fn(&str, &Range<usize>) -> bool,
+        mut found: impl FnMut(usize, Range<usize>),
+    ) {
+        for at in self.set.matches(text) {
+            let mut from = 0;
+            while let Some(thing) = self.each[at].find_at(text, from) {
+                let place = thing.range();
+                // Another may begin within one that is none.
+                let first = thing.as_str().chars().next();
+                from = place.start + first.map_or(1, char::len_utf8);
+                if is_one(text, &place) {
+                    from = from.max(place.end);
+                    found(at, place);
+                }
+                if from > text.len() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
 /// A pattern that is known by name.
 #[derive(Debug)]
 pub struct Prebuilt {
@@ -84,43 +111,47 @@ macro_rules! patterns {
     (@holds $holds:expr) => { $holds };
 }
 
-/// Personal data first, then credentials.
+/// Personal data first, then credentials. Boundaries are those of ASCII: what stands beside a letter of a writing
+/// without spaces is found too, and expressions with boundaries of Unicode are slow in texts that are not ASCII.
 pub static PREBUILT: &[Prebuilt] = patterns! {
     "email", "EMAIL_ADDRESS",
-        r"(?i)\b[a-z0-9][a-z0-9._%+-]{0,63}@(?:[a-z0-9](?:[a-z0-9-]{0,62})\.)+[a-z]{2,24}\b";
+        r"(?i)[a-z0-9_][a-z0-9._%+-]{0,63}@(?:[a-z0-9](?:[a-z0-9-]{0,62})\.)+[a-z]{2,24}";
     "phone", "PHONE_NUMBER",
-        r"(?:\+|\b00)[1-9][0-9]{0,2}[ .-]?(?:\(0?[0-9]{1,4}\)[ .-]?)?(?:[0-9]{2,4}[ ./-]?){2,4}[0-9]{2,4}\b|(?:\([2-9][0-9]{2}\) ?|\b[2-9][0-9]{2}[ .-])[2-9][0-9]{2}[ .-][0-9]{4}\b",
+        r"(?:\+|(?-u:\b)00)[1-9][0-9]{0,2}[ .-]?(?:\(0?[0-9]{1,4}\)[ .-]?)?(?:[0-9]{2,4}[ ./-]?){2,4}[0-9]{2,4}(?-u:\b)|(?:\([2-9][0-9]{2}\) ?|(?-u:\b)[2-9][0-9]{2}[ .-])[2-9][0-9]{2}[ .-][0-9]{4}(?-u:\b)",
         is_phone;
-    "credit_card", "CREDIT_CARD", r"\b(?:[0-9][ -]?){12,18}[0-9]\b", is_card;
-    "us_ssn", "US_SSN", r"\b[0-9]{3}-[0-9]{2}-[0-9]{4}\b", is_ssn;
-    "iban", "IBAN_CODE", r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b", is_iban;
+    "credit_card", "CREDIT_CARD", r"(?-u:\b)(?:[0-9][ -]?){12,18}[0-9](?-u:\b)", is_card;
+    "us_ssn", "US_SSN", r"(?-u:\b)[0-9]{3}-[0-9]{2}-[0-9]{4}(?-u:\b)", is_ssn;
+    "iban", "IBAN_CODE", r"(?-u:\b)[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?(?-u:\b)", is_iban;
     "ip_address", "IP_ADDRESS",
-        r"(?i)\b(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\b|\b(?:[0-9a-f]{1,4}:){2,7}(?:[0-9a-f]{1,4}|:)(?:[0-9a-f:]*[0-9a-f])?",
+        r"(?i)(?-u:\b)(?:(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])\.){3}(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])(?-u:\b)|(?-u:\b)(?:[0-9a-f]{1,4}:){2,7}(?:[0-9a-f]{1,4}|:)(?:[0-9a-f:]*[0-9a-f])?",
         is_ip;
-    "bitcoin_address", "CRYPTO", r"\b(?:bc1[a-z0-9]{25,59}|[13][a-km-zA-HJ-NP-Z1-9]{25,34})\b";
-    "aws_access_key", "", r"\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b";
+    "bitcoin_address", "CRYPTO", r"(?-u:\b)(?:bc1[a-z0-9]{25,59}|[13][a-km-zA-HJ-NP-Z1-9]{25,34})(?-u:\b)";
+    "aws_access_key", "", r"(?-u:\b)(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}(?-u:\b)";
     "aws_secret_key", "",
         r#"(?i)aws.{0,20}(?:secret|key).{0,20}?[=:'" ]([a-z0-9/+]{40})(?:[^a-z0-9/+=]|$)"#, is_random;
-    "github_token", "", r"\b(?:gh[pousr]_[A-Za-z0-9]{36,251}|github_pat_[A-Za-z0-9_]{22,255})\b";
-    "gitlab_token", "", r"\bgl(?:pat|dt|rt|ptt|soat)-[A-Za-z0-9_-]{20,}";
-    "slack_token", "", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}";
+    "github_token", "", r"(?-u:\b)(?:gh[pousr]_[A-Za-z0-9]{36,251}|github_pat_[A-Za-z0-9_]{22,255})(?-u:\b)";
+    "gitlab_token", "", r"(?-u:\b)gl(?:pat|dt|rt|ptt|soat)-[A-Za-z0-9_-]{20,}";
+    "slack_token", "", r"(?-u:\b)xox[abeoprs]-[A-Za-z0-9-]{10,}";
     "slack_webhook", "", r"https://hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9/+]{20,}";
-    "stripe_key", "", r"\b[rs]k_(?:live|test)_[A-Za-z0-9]{16,}";
-    "openai_key", "", r"\bsk-(?:proj-|svcacct-|admin-)?[A-Za-z0-9_-]{20,}", has_digit;
-    "google_api_key", "", r"\bAIza[0-9A-Za-z_-]{35}";
-    "huggingface_token", "", r"\bhf_[A-Za-z0-9]{30,}";
-    "npm_token", "", r"\bnpm_[A-Za-z0-9]{36}\b";
-    "pypi_token", "", r"\bpypi-[A-Za-z0-9_-]{50,}";
-    "sendgrid_key", "", r"\bSG\.[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{30,}";
-    "twilio_key", "", r"\bSK[0-9a-f]{32}\b";
-    "telegram_token", "", r"\b[0-9]{8,10}:AA[A-Za-z0-9_-]{33}\b";
-    "azure_storage_key", "", r"\bAccountKey=([A-Za-z0-9+/]{86}==)";
-    "json_web_token", "", r"\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}";
+    "stripe_key", "", r"(?-u:\b)[rs]k_(?:live|test)_[A-Za-z0-9]{16,}";
+    "openai_key", "", r"(?-u:\b)sk-(?:proj-|svcacct-|admin-)?[A-Za-z0-9_-]{20,}", has_digit;
+    "google_api_key", "", r"(?-u:\b)AIza[0-9A-Za-z_-]{35}";
+    "huggingface_token", "", r"(?-u:\b)hf_[A-Za-z0-9]{30,}";
+    "npm_token", "", r"(?-u:\b)npm_[A-Za-z0-9]{36}(?-u:\b)";
+    "pypi_token", "", r"(?-u:\b)pypi-[A-Za-z0-9_-]{50,}";
+    "sendgrid_key", "", r"(?-u:\b)SG\.[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{30,}";
+    "twilio_key", "", r"(?-u:\b)SK[0-9a-f]{32}(?-u:\b)";
+    "telegram_token", "", r"(?-u:\b)[0-9]{8,10}:AA[A-Za-z0-9_-]{33}(?-u:\b)";
+    "azure_storage_key", "", r"(?-u:\b)AccountKey=([A-Za-z0-9+/]{86}==)";
+    "json_web_token", "", r"(?-u:\b)eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}";
     "private_key", "",
         r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----(?:[^-]*-----END (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----|[^-]*)";
-    "url_password", "", r"\b[a-zA-Z][a-zA-Z0-9+.-]{1,20}://[^\s/:@<>]{1,100}:([^\s/@<>]{3,200})@";
+    "bearer_token", "",
+        r#"(?i)(?-u:\b)authorization["']?\s{0,3}[:=]\s{0,3}["']?(?:bearer|basic|token)\s{1,3}([a-z0-9._~+/=-]{16,})"#,
+        has_digit;
+    "url_password", "", r"(?-u:\b)[a-zA-Z][a-zA-Z0-9+.-]{1,20}://[^\s/:@<>]{1,100}:([^\s/@<>]{3,200})@";
     "generic_secret", "",
-        r#"(?i)\b[a-z0-9_.-]{0,30}(?:api[_-]?key|secret|token|passwd|password|credential)s?["']?\s{0,3}(?:=>|:=|=|:)\s{0,3}["']?([a-z0-9_+/=.~!@$%^&*-]{12,200})"#,
+        r#"(?i)(?-u:\b)[a-z0-9_.-]{0,30}(?:api[_-]?key|secret|token|passwd|password|credential)s?["']?\s{0,3}(?:=>|:=|=|:)\s{0,3}["']?([a-z0-9_+/=.~!@$%^&*-]{12,200})"#,
         is_random;
 };
 
@@ -222,6 +253,16 @@ mod tests {
         for (name, text, thing) in [
             ("email", "mail Ann.Lee+x@mail.example.com.", Some("Ann.Lee+x@mail.example.com")),
             ("email", "a@b, @handle and 5 @ 3", None),
+            ("email", "我的邮箱是ann@example.com谢谢", Some("ann@example.com")),
+            ("email", "in Markdown _ann@example.com_ is told", Some("_ann@example.com")),
+            ("aws_access_key", "密钥AKIAIOSFODNN7EXAMPLE请保密", Some("AKIAIOSFODNN7EXAMPLE")),
+            ("credit_card", "卡号4111111111111111请", Some("4111111111111111")),
+            (
+                "bearer_token",
+                "curl -H 'Authorization: Bearer q8Zr71LmPx02Vt3Kd' https://x",
+                Some("q8Zr71LmPx02Vt3Kd"),
+            ),
+            ("bearer_token", "curl -H 'Authorization: Bearer YOUR_API_KEY_GOES_HERE'", None),
             ("phone", "call +49 (0)30 1234 5678 now", Some("+49 (0)30 1234 5678")),
             ("phone", "call (415) 555-0132", Some("(415) 555-0132")),
             ("phone", "call 415-555-0132.", Some("415-555-0132")),

@@ -108,6 +108,12 @@ impl<'t> Readable<'t> {
         Self { text: meant.into(), base, longer }
     }
 
+    /// A text that reads otherwise than it is written. `longer`: ends of characters, as they read and as they are
+    /// written, wherever the two have gone on by different lengths.
+    pub(super) const fn read(text: String, longer: Vec<(usize, usize)>) -> Self {
+        Self { text: Cow::Owned(text), base: 0, longer }
+    }
+
     /// Where something stands in the whole.
     pub(super) fn place(&self, at: &Range<usize>) -> Range<usize> {
         self.written(at.start)..self.written(at.end)

@@ -46,7 +46,7 @@ pub mod texts;
 
 pub use payload::text_bytes;
 pub use reply::{Origin, Reply};
-pub use request::{RequestOptions, is_own};
+pub use request::{RequestOptions, is_own, merged};
 pub use stream::{Ending, Progress, StreamOptions, StreamRelay, Translate};
 
 #[cfg(test)]

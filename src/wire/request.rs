@@ -2,6 +2,7 @@
 
 use serde_json::value::RawValue;
 
+use super::json::{Edits, Malformed, Object};
 use crate::dialect::{Endpoint, Quirks};
 
 /// How a client's request becomes a provider's.
@@ -116,4 +117,39 @@ pub fn is_own(name: &str) -> bool {
     OWN_FIELDS.binary_search(&name).is_ok()
         || name.starts_with("litellm_")
         || name.starts_with("mock_")
+}
+
+/// A request with the fields of its `extra_body` among its own, where the official SDKs put them: whoever looks at a
+/// request looks at those as well. What only Google has stays there, as in Google's own API for OpenAI's clients.
+///
+/// # Errors
+/// A value in it is no JSON.
+pub fn merged(body: Object) -> Result<Object, Malformed> {
+    let Some(extra) = body.object("extra_body") else { return Ok(body) };
+    let mut edits = Edits::new();
+    edits.remove("extra_body");
+    for (name, raw) in extra.iter() {
+        match name {
+            "extra_body" => {}
+            "google" => edits.set_raw("extra_body", format!("{{\"google\":{raw}}}").into_bytes()),
+            name => edits.set_raw(name.to_owned(), raw.as_bytes().to_vec()),
+        }
+    }
+    Object::parse(body.edit(&edits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_in_an_extra_body_is_the_requests_own() {
+        let object = |text: &str| Object::parse(text.to_owned().into()).unwrap();
+        let body = r#"{"model":"m","n":1,"extra_body":{"n":2,"messages":[],"extra_body":{"n":3},"google":{"a":1}}}"#;
+        let merged = merged(object(body)).unwrap();
+        assert_eq!((merged.raw("n"), merged.raw("messages")), (Some("2"), Some("[]")));
+        assert_eq!(merged.raw("extra_body"), Some(r#"{"google":{"a":1}}"#));
+        let without = object(r#"{"model":"m","extra_body":"text"}"#);
+        assert_eq!(super::merged(without).unwrap().raw("extra_body"), Some("\"text\""));
+    }
 }

@@ -29,6 +29,11 @@ pub(super) fn check(chosen: &Chosen, call: &Call) -> Result<(), GatewayError> {
 
 /// What of a request nobody can look at.
 fn of_request(call: &Call) -> Option<&'static str> {
+    let lists = call.fallbacks.iter().chain(call.class_fallbacks.iter().map(|(_, list)| list));
+    let mut params = lists.flatten().flat_map(|fallback| &fallback.params);
+    if params.any(|(name, _)| texts::is_asked(name) || **name == *"extra_body") {
+        return Some("what a fallback says in the place of the request is not looked at");
+    }
     match call.endpoint {
         Endpoint::Files if call.form.is_some() => Some("what is in a file is not looked at"),
         Endpoint::Batches

@@ -171,14 +171,19 @@ impl Flow {
             Some((place, self.lanes.get(number)?.changed(at)?))
         });
         let new: Vec<_> = new.collect();
-        if new.is_empty() && !self.masks {
+        let is_masked = |(number, at): &(Name, Range<usize>)| {
+            self.lanes.get(number).is_some_and(|lane| lane.is_changed(at, |by| by != VAULT))
+        };
+        // Whether some that are elsewhere mask is known when they have done it.
+        let masks = self.masks || parts.iter().any(is_masked);
+        if new.is_empty() && !masks {
             return event;
         }
         let texts: Texts<'_> = of_event(event.data());
         if new.is_empty() && !texts.tells_again() {
             return event;
         }
-        let data = texts.rewritten(event.data(), &new, self.masks);
+        let data = texts.rewritten(event.data(), &new, masks);
         event.with(&data)
     }
 }

@@ -94,10 +94,16 @@ const ASKED: [&str; 16] = [
 /// What of a reply is said by a model.
 const SAID: [&str; 6] = ["choices", "content", "output", "candidates", "output_text", "text"];
 
+/// Whether a field of a request is looked at.
+#[must_use]
+pub fn is_asked(name: &str) -> bool {
+    ASKED.contains(&name)
+}
+
 /// The texts of a request.
 #[must_use]
 pub fn of_request(body: &[u8]) -> Texts<'_> {
-    Walk::over(body, Role::User, true).fields(|name| ASKED.contains(&name))
+    Walk::over(body, Role::User, true).fields(is_asked)
 }
 
 /// The texts of a whole reply.

@@ -66,13 +66,16 @@ fn a_slack_that_is_away_holds_up_nobody() {
 
 #[test]
 fn an_address_that_is_refused_is_not_tried_again() {
-    let (_provider, gateway) = broken();
-    let slack = mailbox_that_refuses(1, "404 Not Found");
-    let gateway = telling(gateway, "llm_exceptions", &slack).start();
-    gateway.client().chat("gpt", "hi");
-    let message = gateway.wait_for_message("an alert was not delivered");
-    assert!(message.contains("404"), "{message}");
-    assert!(slack.letters().is_empty());
+    // Nor is one that sends people elsewhere: who goes there finds a page that takes no letters.
+    for refusal in ["404 Not Found", "302 Found\r\nlocation: /login"] {
+        let (_provider, gateway) = broken();
+        let slack = mailbox_that_refuses(1, refusal);
+        let gateway = telling(gateway, "llm_exceptions", &slack).start();
+        gateway.client().chat("gpt", "hi");
+        let message = gateway.wait_for_message("an alert was not delivered");
+        assert!(message.contains(&refusal[..3]), "{message}");
+        assert!(slack.letters().is_empty());
+    }
 }
 
 #[test]

@@ -344,6 +344,24 @@ fn what_chooses_the_model_is_part_of_what_is_asked() {
 }
 
 #[test]
+fn what_stands_in_an_extra_body_is_part_of_what_is_asked() {
+    let provider = changing();
+    let gateway = caching(&provider, ", scope: global").start();
+    let client = gateway.client();
+    let other = json!({"messages": [{"role": "user", "content": "ho"}]});
+    assert_eq!(told(client.ask("gpt", "hi").set("extra_body", other)), pair("MISS", "one"));
+    assert_eq!(told(client.ask("gpt", "hi")), pair("MISS", "two"), "nobody answers for others");
+    assert_eq!(told(client.ask("gpt", "ho")), pair("HIT", "one"));
+    let warm = client.ask("gpt", "hi").set("extra_body", json!({"temperature": 0.5}));
+    assert_eq!(told(warm), pair("MISS", "three"));
+    let warm = client.ask("gpt", "hi").set("temperature", 0.5);
+    assert_eq!(told(warm), pair("HIT", "three"));
+    let fresh = json!({"cache": {"no-cache": true}});
+    let fresh = client.ask("gpt", "hi").set("extra_body", fresh);
+    assert_eq!(told(fresh), pair("BYPASS", "four"));
+}
+
+#[test]
 fn text_completions_are_kept_in_both_shapes() {
     for first_streams in [true, false] {
         let provider = upstream::openai().replies(chat("hello there").usage(5, 10)).start();

@@ -95,8 +95,11 @@ fn the_pages_say_which_there_are_and_what_they_do() {
     };
     let masked = apply("pii", "to ann@mail.example").json();
     assert_eq!(masked["response_text"], "to <EMAIL_ADDRESS_1>");
-    assert_eq!(apply("words", "of atlas").status, 400);
-    assert_eq!(apply("nobody", "x").status, 404);
+    let told = |reply: Reply| (reply.status, reply.error_code());
+    assert_eq!(told(apply("words", "of atlas")), (400, "guardrail_violation".to_owned()));
+    assert_eq!(told(apply("nobody", "x")), (404, "not_found".to_owned()));
+    let nothing = client.post("/guardrails/apply_guardrail").json(&json!({})).send();
+    assert_eq!(told(nothing), (422, "invalid_type".to_owned()));
     let nobody = client.own_connections().with_key(None);
     assert_eq!(nobody.get("/guardrails/list").status, 401);
 

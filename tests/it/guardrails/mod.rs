@@ -3,6 +3,7 @@
 mod choice;
 mod elsewhere;
 mod masking;
+mod past;
 mod streams;
 
 use serde_json::{Value, json};
