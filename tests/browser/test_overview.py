@@ -131,6 +131,8 @@ def test_what_happens_is_seen_as_it_happens(admin, api):
     line = now.get_by_role("link", name=re.compile("claude"))
     expect(line).to_be_visible()
     expect(line).to_contain_text("200")
+    # It is all that the reader may see, and says so where the rest is filtered.
+    expect(admin.open("/?group=gpt").get_by_role("region", name="Right now")).to_contain_text("without the filters")
     page.get_by_role("button", name="Live").click()
     expect(now).to_have_count(0)
     expect(page).to_have_url(re.compile("live=off"))

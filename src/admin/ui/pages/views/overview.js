@@ -106,7 +106,7 @@ export function Overview({ session, query, change }) {
       ${!session.sees_all && html`<${Notice}>This is what your own keys did. An administrator sees everything.<//>`}
       <${Loaded} of=${data} height=${420}>${(found) => html`
         <${Figures} data=${found} />
-        ${live && html`<${Now} live=${now} />`}
+        ${live && html`<${Now} live=${now} filtered=${count > 0} />`}
         ${!found.totals.requests && html`<section class="card"><${Empty} title="No requests in this time"
           action=${html`<a class="button" href="/ui/playground">Open the playground</a>`}>Choose a longer time, take filters away, or make the first request.<//></section>`}
         <${Charts} data=${found} zoom=${zoom} />
@@ -117,6 +117,6 @@ export function Overview({ session, query, change }) {
         <${Uptime} data=${found} />
         <${Deployments} data=${found} query=${query} change=${change} />
         <${Variants} data=${found} />`}<//>
-      ${live && sumless && html`<${Now} live=${now} />`}
+      ${live && sumless && html`<${Now} live=${now} filtered=${count > 0} />`}
     </div>`;
 }

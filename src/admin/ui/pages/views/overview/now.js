@@ -16,7 +16,8 @@ function recent(ticks) {
   return [...seen.values()].slice(0, SHOWN);
 }
 
-export function Now({ live }) {
+/** Filters do not hold here: the gateway tells all that the reader may see. */
+export function Now({ live, filtered }) {
   const { ticks, up } = live;
   const last = ticks.at(-1);
   const end = Math.floor((last?.at ?? Date.now()) / 1000) * 1000;
@@ -28,7 +29,7 @@ export function Now({ live }) {
   ];
   const newest = recent(ticks);
   return html`<section class="card now" aria-label="Right now">
-    <header><h2>Right now</h2><span class="note">${up ? 'a second at a time' : 'connecting…'}</span></header>
+    <header><h2>Right now</h2><span class="note">${up ? `a second at a time${filtered ? ', without the filters' : ''}` : 'connecting…'}</span></header>
     <div class="body">
       <dl class="nowfigures">
         <div><dt>Requests/s</dt><dd>${count(last?.requests)}</dd></div>
