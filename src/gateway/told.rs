@@ -115,11 +115,7 @@ fn of_record(id: Arc<str>, record: &RequestRecord, call: Option<&Call>) -> Told 
         status: record.status,
         model: record.model_asked.as_ref().map_or("", |model| model.as_str()).into(),
         group: record.group_asked.clone(),
-        served: record.served.as_ref().map(|served| Served {
-            deployment: Arc::clone(&served.deployment),
-            group: Arc::clone(&served.group),
-            model: Arc::clone(&served.model),
-        }),
+        served: served(record),
         usage: record.usage,
         cost: record.cost,
         cache: record.cache.as_ref().map(|used| match used {
@@ -148,6 +144,25 @@ fn of_record(id: Arc<str>, record: &RequestRecord, call: Option<&Call>) -> Told 
         without: Vec::new(),
         is_shadow: false,
     }
+}
+
+/// Who answered; of a request that failed, who was tried last.
+fn served(record: &RequestRecord) -> Option<Served> {
+    if let Some(served) = &record.served {
+        return Some(Served {
+            deployment: Arc::clone(&served.deployment),
+            group: Arc::clone(&served.group),
+            model: Arc::clone(&served.model),
+        });
+    }
+    let last = record.attempts.last().filter(|_| record.error.is_some())?;
+    let asked = record.model_asked.as_ref().map(|model| Arc::from(model.as_str()));
+    let model = asked.filter(|_| last.deployment.model.contains('*'));
+    Some(Served {
+        deployment: Arc::clone(&last.deployment),
+        group: Arc::clone(&last.group),
+        model: model.unwrap_or_else(|| Arc::clone(&last.deployment.model)),
+    })
 }
 
 /// The callbacks that a client does not want.

@@ -40,12 +40,12 @@ struct Reading {
 impl Reading {
     /// Takes the next character, which ends at `at` where it is written.
     fn take(&mut self, c: char, is_mixed: bool, at: usize) {
-        let twin = || if is_mixed { twin(c) } else { None };
-        if c.is_ascii() {
+        let twin = if is_mixed { twin(c) } else { None };
+        if c.is_ascii() || twin.is_none() && is_usual(c) {
             self.text.push(c);
         } else if is_unseen(c) {
             self.ends(at);
-        } else if let Some(twin) = digit(c).or_else(twin) {
+        } else if let Some(twin) = digit(c).or(twin) {
             self.text.push(twin);
             self.ends(at);
         } else if is_accent(c) {
@@ -90,8 +90,16 @@ impl Reading {
 
 /// Whether a word has Latin letters and some that only look like them.
 fn is_mixed(word: &str) -> bool {
-    let mut twins = word.chars().filter(|c| !c.is_ascii()).filter_map(twin);
-    twins.next().is_some() && word.bytes().any(|byte| byte.is_ascii_alphabetic())
+    !word.is_ascii()
+        && word.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && word.chars().any(|c| !c.is_ascii() && twin(c).is_some())
+}
+
+/// A letter that is what it looks like: of the languages that are written most, so that their texts are read fast.
+const fn is_usual(c: char) -> bool {
+    matches!(c,
+        '\u{c0}'..='\u{131}' | '\u{400}'..='\u{481}' | '\u{3400}'..='\u{9fff}'
+        | '\u{ac00}'..='\u{d7a3}')
 }
 
 /// Stands between letters and is not seen.

@@ -73,7 +73,7 @@ fn an_address_that_is_refused_is_not_tried_again() {
         let gateway = telling(gateway, "llm_exceptions", &slack).start();
         gateway.client().chat("gpt", "hi");
         let message = gateway.wait_for_message("an alert was not delivered");
-        assert!(message.contains(&refusal[..3]), "{message}");
+        assert!(refusal.get(..3).is_some_and(|status| message.contains(status)), "{message}");
         assert!(slack.letters().is_empty());
     }
 }

@@ -51,6 +51,9 @@ fn a_stream_is_told_as_one_reply_and_a_failure_with_its_words() {
     assert_eq!(client.chat("gpt", "the plan").status, 400);
     let failed = wait_for(&receiver, 2).remove(1);
     assert_eq!(failed["status"], "failure");
+    assert_eq!(failed["custom_llm_provider"], "openai", "who was tried");
+    assert_eq!(failed["error_information"]["llm_provider"], "openai");
+    assert_eq!(failed["api_base"].as_str().unwrap().trim_end_matches("/v1"), upstream.url());
     assert!(failed["error_str"].as_str().unwrap().contains("the plan is bad"), "{failed:#}");
 }
 
