@@ -54,10 +54,9 @@ fn a_copy_is_told_as_a_call_of_its_own_that_is_marked() {
     let seen = upstream::openai().replies(chat("the answer")).start();
     let silent = upstream::openai().replies(chat("another").usage(7, 3)).start();
     let receiver = receiver();
-    let group = group("gpt").deployment(openai(&seen).id("seen").with("silent_model: trial"));
-    let gateway = telling(group, &receiver)
-        .and(crate::harness::group("trial").deployment(openai(&silent).id("silent")))
-        .start();
+    let asked = group("gpt").deployment(openai(&seen).id("seen").with("silent_model: trial"));
+    let trial = group("trial").deployment(openai(&silent).id("silent"));
+    let gateway = telling(asked, &receiver).and(trial).start();
     let reply = gateway.client().ask("gpt", "the plan").set("user", "ann").send();
     let told = wait_for(&receiver, 2);
     let by_model = |id: &str| told.iter().find(|it| it["model_id"] == id).unwrap();

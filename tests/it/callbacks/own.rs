@@ -100,7 +100,7 @@ fn a_keys_callback_stands_before_its_teams_and_its_teams_before_the_gateways() {
     assert_eq!((ids(&teams).len(), ids(&keys).len(), ids(&proxys).len()), (1, 1, 2));
     // What it is not told of goes where it would have gone.
     let lost = gateway.client().with_key(Some(&of_team)).chat("nope", "hi");
-    assert_eq!(lost.status, 400);
+    assert_eq!(lost.status, 404);
     hears_of(&proxys, &lost);
     assert_eq!(ids(&teams).len(), 1);
 
