@@ -7,7 +7,7 @@ use http::HeaderMap;
 use super::Gateway;
 use super::ctx::{Call, RequestCtx};
 use super::payer;
-use crate::callbacks::{CacheUse, Failed, Served, Text, Told};
+use crate::callbacks::{CacheUse, Failed, Text, Told};
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::telemetry::{self, RequestRecord, Route, Transcript};
 use crate::wire::json::Object;
@@ -77,11 +77,7 @@ pub(super) fn tell(
         status: record.status,
         model: record.model_asked.as_ref().map_or("", |model| model.as_str()).into(),
         group: record.group_asked.clone(),
-        served: record.served.as_ref().map(|served| Served {
-            deployment: Arc::clone(&served.deployment),
-            group: Arc::clone(&served.group),
-            model: Arc::clone(&served.model),
-        }),
+        served: record.served.clone(),
         usage: record.usage,
         cost: record.cost,
         cache: record.cache.as_ref().map(|used| match used {
@@ -165,16 +161,9 @@ fn call_type(route: Route, call: Option<&Call>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use http::{HeaderName, HeaderValue};
 
     use super::*;
-
-    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
-        let line = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
-        };
-        lines.iter().map(line).collect()
-    }
+    use crate::provider::sample::headers;
 
     #[test]
     fn parameters_hold_nothing_of_the_prompt() {
