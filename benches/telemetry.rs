@@ -6,14 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::Method;
-use tollgate::catalog::{Deployment, sample};
+use tollgate::catalog::{Deployment, Served, sample};
 use tollgate::dialect::{ClientDialect, Endpoint};
 use tollgate::keys::Caller;
 use tollgate::money::Usd;
 use tollgate::telemetry::traces::{self, Asked, AttemptSpan, Traced, Tracer};
-use tollgate::telemetry::{
-    AccessLog, Attempt, Durations, Metrics, Outcome, RequestRecord, Route, Served,
-};
+use tollgate::telemetry::{AccessLog, Attempt, Durations, Metrics, Outcome, RequestRecord, Route};
 use tollgate::trace::{Context, SpanId, TraceId};
 use tollgate::usage::Usage;
 

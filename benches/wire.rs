@@ -77,21 +77,8 @@ fn serde_json_check_only(bencher: Bencher<'_, '_>, size: usize) {
 fn request_with_another_model(bencher: Bencher<'_, '_>, size: usize) {
     let body = request(size);
     let object = Object::parse(body.clone()).expect("the request is valid JSON");
-    let options = RequestOptions {
-        endpoint: Endpoint::Chat,
-        model: Some("gpt-4o-mini"),
-        stream: true,
-        quirks: Quirks::default(),
-        defaults: &[],
-        overrides: &[],
-        drop: &[],
-        allowed: &[],
-        drop_params: false,
-        hints: false,
-        modify_params: false,
-        max_output_tokens: None,
-        model_hint: "gpt-4o-mini",
-    };
+    let options =
+        RequestOptions { stream: true, ..RequestOptions::plain(Endpoint::Chat, "gpt-4o-mini") };
     bencher
         .counter(BytesCount::new(body.len()))
         .bench(|| openai::request(black_box(&object), &options));

@@ -42,7 +42,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use self::clerk::Clerk;
 pub use self::settings::{Bucket, Format, Labels, Post, Settings, SinkSettings, Target};
-pub use self::told::{CacheUse, Failed, Served, Text, Told};
+pub use self::told::{CacheUse, Failed, Text, Told};
 
 /// Requests that wait for the clerk, who is seldom busy.
 const QUEUE_MAX: usize = 10_000;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::told::{CacheUse, Served, Told};
+use super::told::{CacheUse, Told};
+use crate::catalog::Served;
 use crate::catalog::sample::deployment;
 use crate::keys::Caller;
 use crate::money::Usd;

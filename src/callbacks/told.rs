@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use super::settings::SinkSettings;
-use crate::catalog::Deployment;
+use crate::catalog::Served;
 use crate::keys::{Caller, OwnCallback};
 use crate::money::Usd;
 use crate::usage::Usage;
@@ -63,14 +63,6 @@ pub struct Told {
     pub without: Vec<Box<str>>,
     /// A copy for a `silent_model`: nobody has seen its reply.
     pub is_shadow: bool,
-}
-
-/// Who answered.
-#[derive(Clone, Debug)]
-pub struct Served {
-    pub deployment: Arc<Deployment>,
-    pub group: Arc<str>,
-    pub model: Arc<str>,
 }
 
 /// What the cache had to do with it.

@@ -73,6 +73,16 @@ pub struct Deployment {
     pub info: ModelInfo,
 }
 
+/// The deployment that answered.
+#[derive(Clone, Debug)]
+pub struct Served {
+    pub deployment: Arc<Deployment>,
+    /// The group it was chosen from: another one than asked for after a fallback.
+    pub group: Arc<str>,
+    /// The provider's model, with `*` replaced.
+    pub model: Arc<str>,
+}
+
 impl Deployment {
     /// The model to name to the provider. Where it is written with a `*`, that stands for what the
     /// group's `*` matched.

@@ -27,7 +27,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 pub use capability::{Capabilities, Capability};
-pub use deployment::{Caps, Deployment, DeploymentId, ModelInfo, Target, Timeouts};
+pub use deployment::{Caps, Deployment, DeploymentId, ModelInfo, Served, Target, Timeouts};
 pub use fleet::{Balance, CheckKind, Fleet, HealthCheck, Server};
 pub use identity::{
     Authorisation, Aws, AwsKeys, AwsRole, Entra, Google, Identity, Scheme, Source, WebIdentity,

@@ -4,6 +4,7 @@
 //! for. In debug builds it also checks that every name asked for is in the table, and that nothing
 //! the table calls supported was left unread.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::mask;
@@ -150,11 +151,22 @@ impl<'a> Section<'a> {
 
     /// A whole number up to a bound.
     pub(crate) fn count(&mut self, name: &'static str, max: u32) -> Option<At<u32>> {
+        self.between(name, 0..=max)
+    }
+
+    /// A whole number within bounds.
+    pub(crate) fn between(
+        &mut self,
+        name: &'static str,
+        bounds: RangeInclusive<u32>,
+    ) -> Option<At<u32>> {
         let At { value, spot } = self.integer(name)?;
         match u32::try_from(value) {
-            Ok(value) if value <= max => Some(At { value, spot }),
+            Ok(value) if bounds.contains(&value) => Some(At { value, spot }),
             _ => {
-                let message = format!("`{name}` must be between 0 and {max}, found `{value}`");
+                let (least, most) = bounds.into_inner();
+                let message =
+                    format!("`{name}` must be between {least} and {most}, found `{value}`");
                 self.problems.push(Finding::error(spot, message));
                 None
             }

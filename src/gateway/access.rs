@@ -222,6 +222,7 @@ fn end_user(access: &Access, headers: &HeaderMap, body: &Object) -> Option<Arc<s
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provider::sample;
 
     #[test]
     fn the_end_user_is_named_by_a_header_or_the_body() {
@@ -230,11 +231,8 @@ mod tests {
             ..Access::default()
         };
         let found = |headers: &[(&'static str, &'static str)], body: &'static str| {
-            let headers = headers.iter().map(|(name, value)| {
-                (HeaderName::from_static(name), http::HeaderValue::from_static(value))
-            });
             let body = Object::parse(bytes::Bytes::from_static(body.as_bytes())).unwrap();
-            end_user(&access, &headers.collect(), &body)
+            end_user(&access, &sample::headers(headers), &body)
         };
         let body = r#"{"user":"a","metadata":{"user_id":"b"}}"#;
         assert_eq!(found(&[], body).as_deref(), Some("a"));

@@ -13,14 +13,14 @@ use pingora_core::protocols::http::HttpTask;
 use pingora_core::{Error, ErrorType};
 use pingora_proxy::Session;
 
-use super::ctx::{Call, RequestCtx, Served};
+use super::ctx::{Call, RequestCtx};
 use super::intake::left;
 use super::lookup::{self, Lookup};
 use super::meaning::{self, Found, Marking, Sought};
 use super::recording::Recording;
 use super::{Gateway, guarded, head, relay, reply};
 use crate::cache::{Entry, Follow, Joined, Kept, Landing, Lead, Meaning, Place};
-use crate::catalog::Resolved;
+use crate::catalog::{Resolved, Served};
 use crate::guard::Refusal;
 use crate::money::Usd;
 use crate::patience::{nap, within};

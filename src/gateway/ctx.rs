@@ -21,7 +21,7 @@ use super::recording::Recording;
 use super::traced::Trace;
 use super::transcribed::Transcribing;
 use crate::alerts::Watched;
-use crate::catalog::{DeploymentId, Picture, PriceBook};
+use crate::catalog::{DeploymentId, Picture, PriceBook, Served};
 use crate::dialect::Endpoint;
 use crate::failure::FailureClass;
 use crate::keys::Caller;
@@ -296,13 +296,6 @@ impl Relayed {
         };
         price.map(|price| price.cost(usage))
     }
-}
-
-/// The deployment that gave the answer.
-pub struct Served {
-    pub deployment: Arc<crate::catalog::Deployment>,
-    pub group: Arc<str>,
-    pub model: Arc<str>,
 }
 
 /// One request among those in flight; counts itself out when dropped.

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant, SystemTime};
 use http::HeaderMap;
 use uuid::Uuid;
 
-use super::ctx::{Call, RequestCtx, Served};
+use super::ctx::{Call, RequestCtx};
 use super::{Gateway, payer, settle};
 use crate::admin::shortened;
 use crate::books::Books;
+use crate::catalog::Served;
 use crate::keys::Caller;
 use crate::spend::traffic::Tried;
 use crate::spend::{APPLIED_GUARDRAILS, SIMILARITY, SpendEvent};

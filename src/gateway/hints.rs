@@ -170,22 +170,16 @@ fn prefix(endpoint: Endpoint, body: &Object, affinity: Affinity) -> Option<u64> 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use http::HeaderValue;
 
     use super::*;
+    use crate::provider::sample;
 
     fn hints(body: &str, headers: &[(&'static str, &'static str)]) -> Result<Hints, GatewayError> {
         let body = Object::parse(Bytes::copy_from_slice(body.as_bytes())).unwrap();
-        let headers = headers
-            .iter()
-            .map(|(name, value)| {
-                (http::HeaderName::from_static(name), HeaderValue::from_static(value))
-            })
-            .collect();
         let affinity =
             Affinity { session: true, prompt: true, prefix_tokens: 8, ..Affinity::default() };
         let settings = Settings { affinity, ..Settings::default() };
-        read(Endpoint::Chat, &body, &headers, &settings)
+        read(Endpoint::Chat, &body, &sample::headers(headers), &settings)
     }
 
     fn session(body: &str, headers: &[(&'static str, &'static str)]) -> Option<u64> {

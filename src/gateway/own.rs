@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use super::Gateway;
 use super::alarmed;
-use super::ctx::{Call, Relayed, Served};
+use super::ctx::{Call, Relayed};
 use super::entry::{micros, span};
 use super::estimate;
 use super::exchange::{self, Bounds};
@@ -23,6 +23,7 @@ use super::opening::{self, Begun, Opening, Order, Whole};
 use super::relay::unix_seconds;
 use super::told;
 use crate::admin::shortened;
+use crate::catalog::Served;
 use crate::failure::{Failure, FailureClass};
 use crate::patience::within;
 use crate::provider;
@@ -196,11 +197,7 @@ impl Own {
         record.model_asked = Some(ClientText::new(&call.model));
         record.group_asked = Some(Arc::clone(&self.group));
         record.durations = Durations { total: took, upstream: Some(took), ..Durations::default() };
-        record.served = relayed.served_by.map(|by| telemetry::Served {
-            deployment: by.deployment,
-            group: by.group,
-            model: by.model,
-        });
+        record.served = relayed.served_by;
         record.usage = relayed.usage;
         record.cost = relayed.cost;
         match self.purpose {

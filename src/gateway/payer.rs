@@ -119,9 +119,9 @@ pub(super) fn marked(
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use http::{HeaderName, HeaderValue};
 
     use super::*;
+    use crate::provider::sample::headers;
 
     fn object(body: &str) -> Object {
         Object::parse(Bytes::copy_from_slice(body.as_bytes())).unwrap()
@@ -136,12 +136,6 @@ mod tests {
 
     #[test]
     fn sessions_and_traces_are_told_apart() {
-        let headers = |lines: &[(&'static str, &'static str)]| -> HeaderMap {
-            let line = |(name, value): &(&'static str, &'static str)| {
-                (HeaderName::from_static(name), HeaderValue::from_static(value))
-            };
-            lines.iter().map(line).collect()
-        };
         let (litellm, trace_of) = (("x-litellm-session-id", "s1"), ("x-litellm-trace-id", "t1"));
         let both = headers(&[trace_of, litellm]);
         assert_eq!((session(&both).as_deref(), trace(&both).as_deref()), (Some("s1"), Some("t1")));

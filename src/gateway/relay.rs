@@ -14,7 +14,7 @@ use pingora_core::protocols::http::HttpTask;
 use pingora_core::{Error, ErrorType};
 use pingora_proxy::Session;
 
-use super::ctx::{Call, RequestCtx, Served, noted};
+use super::ctx::{Call, RequestCtx, noted};
 use super::decide;
 use super::error::GatewayError;
 use super::exchange::Bounds;
@@ -24,7 +24,7 @@ use super::opening::{self, Opening, Order};
 use super::pump::{Interruption, Pump, Pumped};
 use super::reply::Told;
 use super::{Gateway, explain, reply, shadow, tokens};
-use crate::catalog::Deployment;
+use crate::catalog::{Deployment, Served};
 use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::provider;

@@ -18,7 +18,7 @@ use super::{told, traced, transcribed};
 use crate::admin::routes;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{
-    CacheUse, Client, ClientText, Durations, ErrorRecord, RequestRecord, Route, Served, Transcript,
+    CacheUse, Client, ClientText, Durations, ErrorRecord, RequestRecord, Route, Transcript,
     class_name,
 };
 
@@ -78,11 +78,7 @@ pub(super) fn settle(
     if let Some(passing) = &ctx.passing {
         record.model_asked = Some(ClientText::new(passing.asked()));
     }
-    record.served = relayed.served_by.map(|by| Served {
-        deployment: by.deployment,
-        group: by.group,
-        model: by.model,
-    });
+    record.served = relayed.served_by;
     record.usage = relayed.usage;
     record.cost = relayed.cost;
     record.cache = match &ctx.cached {

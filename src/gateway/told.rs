@@ -7,7 +7,8 @@ use http::HeaderMap;
 use super::Gateway;
 use super::ctx::{Call, RequestCtx};
 use super::payer;
-use crate::callbacks::{CacheUse, Failed, Served, Text, Told};
+use crate::callbacks::{CacheUse, Failed, Text, Told};
+use crate::catalog::Served;
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::keys::Caller;
 use crate::snapshot::Snapshot;
@@ -148,12 +149,8 @@ fn of_record(id: Arc<str>, record: &RequestRecord, call: Option<&Call>) -> Told 
 
 /// Who answered; of a request that failed, who was tried last.
 fn served(record: &RequestRecord) -> Option<Served> {
-    if let Some(served) = &record.served {
-        return Some(Served {
-            deployment: Arc::clone(&served.deployment),
-            group: Arc::clone(&served.group),
-            model: Arc::clone(&served.model),
-        });
+    if record.served.is_some() {
+        return record.served.clone();
     }
     let last = record.attempts.last().filter(|_| record.error.is_some())?;
     let asked = record.model_asked.as_ref().map(|model| Arc::from(model.as_str()));
@@ -217,16 +214,9 @@ fn call_type(route: Route, call: Option<&Call>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use http::{HeaderName, HeaderValue};
 
     use super::*;
-
-    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
-        let line = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
-        };
-        lines.iter().map(line).collect()
-    }
+    use crate::provider::sample::headers;
 
     #[test]
     fn parameters_hold_nothing_of_the_prompt() {

@@ -421,6 +421,6 @@ mod foreign_tests;
 #[cfg(test)]
 mod listing;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 #[cfg(test)]
 mod tests;

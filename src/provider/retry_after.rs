@@ -176,21 +176,14 @@ fn rfc3339(text: &str) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
     use serde_json::json;
 
     use super::*;
+    use crate::provider::sample::headers;
 
     /// 2026-11-21 12:00:00 UTC.
     fn now() -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400)
-    }
-
-    fn headers(list: &[(&'static str, &'static str)]) -> HeaderMap {
-        let pairs = list
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        pairs.collect()
     }
 
     #[test]

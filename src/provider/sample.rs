@@ -1,9 +1,19 @@
-//! Deployments for the tests of this module.
+//! Deployments for the tests of this module, and headers for those of others too.
 
 use http::{HeaderName, HeaderValue};
 
 use super::{Written, target, vendor};
 use crate::catalog::{Deployment, sample};
+
+/// Headers as they come: into a map, or a list.
+pub(crate) fn headers<H: FromIterator<(HeaderName, HeaderValue)>>(
+    lines: &[(&'static str, &'static str)],
+) -> H {
+    let line = |(name, value): &(&'static str, &'static str)| {
+        (HeaderName::from_static(name), HeaderValue::from_static(value))
+    };
+    lines.iter().map(line).collect()
+}
 
 /// A deployment of a provider on loopback, with the key `k`.
 pub(super) fn deployment(

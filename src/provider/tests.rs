@@ -1,5 +1,6 @@
 //! What the configuration says, and where the requests then go.
 
+use super::sample::headers;
 use super::*;
 
 fn call(name: &str, written: Written<'_>) -> Result<Target, TargetProblem> {
@@ -21,12 +22,6 @@ fn address(target: &Target, endpoint: Endpoint) -> String {
 fn header<'a>(target: &'a Target, name: &str) -> Option<&'a str> {
     let found = target.headers.iter().find(|(other, _)| other.as_str() == name);
     found.map(|(_, value)| value.to_str().unwrap())
-}
-
-fn extra(list: &[(&'static str, &'static str)]) -> Vec<(HeaderName, HeaderValue)> {
-    list.iter()
-        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-        .collect()
 }
 
 #[test]
@@ -280,7 +275,7 @@ fn an_address_is_completed_for_anthropic() {
 
 #[test]
 fn credentials_are_marked_and_extra_headers_come_last() {
-    let extra = extra(&[
+    let extra: Vec<_> = headers(&[
         ("x-team", "a"),
         ("authorization", "Bearer other"),
         ("x-my-token", "t"),
@@ -330,7 +325,7 @@ fn tls_options_are_carried_over() {
 #[test]
 fn problems_name_the_option_and_hold_no_secret() {
     let none = Written::default();
-    let length = extra(&[("content-length", "1")]);
+    let length: Vec<_> = headers(&[("content-length", "1")]);
     for (name, written, option, part) in [
         ("openai", none, "api_key", "OPENAI_API_KEY"),
         ("openai", Written { api_key: Some(""), ..none }, "api_key", "OPENAI_API_KEY"),
@@ -380,7 +375,7 @@ fn problems_name_the_option_and_hold_no_secret() {
 #[test]
 fn a_server_of_ones_own_needs_no_key() {
     let none = Written::default();
-    let bearer = extra(&[("authorization", "Bearer x")]);
+    let bearer: Vec<_> = headers(&[("authorization", "Bearer x")]);
     for (name, written) in [
         ("openai", Written { api_base: Some("http://127.0.0.1:9001"), ..none }),
         ("vllm", Written { api_base: Some("http://127.0.0.1:9001"), ..none }),

@@ -60,17 +60,13 @@ fn left(headers: &HeaderMap, [remaining, limit, reset]: &Names, now: SystemTime)
 mod tests {
     use std::time::Duration;
 
-    use http::{HeaderName, HeaderValue};
-
     use super::*;
+    use crate::provider::sample::headers;
 
     fn read(list: &[(&'static str, &'static str)]) -> Option<Told> {
-        let pairs = list
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
         // 2026-11-21 12:00:00 UTC.
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400);
-        told(&pairs.collect(), now)
+        told(&headers(list), now)
     }
 
     const fn left(remaining: u64, limit: Option<u64>, seconds: u64) -> Option<Left> {

@@ -24,7 +24,7 @@ pub use live::{Live, Seen, Watch};
 pub use metrics::{Counted, DeploymentState, Metrics, ReloadResult};
 pub use record::{
     Attempt, CacheUse, Client, ClientText, Durations, ErrorRecord, KeyKind, Outcome, RequestRecord,
-    Route, Served, class_name,
+    Route, class_name,
 };
 pub use transcript::Transcript;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http::Method;
 use serde::{Serialize, Serializer};
 
-use crate::catalog::Deployment;
+use crate::catalog::{Deployment, Served};
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::FailureClass;
 use crate::keys::{Caller, Principal};
@@ -150,16 +150,6 @@ pub struct Durations {
     pub ttft: Option<Duration>,
     /// Spent waiting for a place among those in flight; `None` where nothing bounds them.
     pub queued: Option<Duration>,
-}
-
-/// The deployment that answered.
-#[derive(Clone, Debug)]
-pub struct Served {
-    pub deployment: Arc<Deployment>,
-    /// The group it was chosen from: another one than asked for after a fallback.
-    pub group: Arc<str>,
-    /// The provider's model, with `*` replaced.
-    pub model: Arc<str>,
 }
 
 /// One try on one deployment.

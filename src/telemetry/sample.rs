@@ -5,10 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use http::Method;
 
-use super::record::{
-    Attempt, ClientText, Durations, ErrorRecord, Outcome, RequestRecord, Route, Served,
-};
-use crate::catalog::{Deployment, sample};
+use super::record::{Attempt, ClientText, Durations, ErrorRecord, Outcome, RequestRecord, Route};
+use crate::catalog::{Deployment, Served, sample};
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::failure::FailureClass;
 use crate::keys::Caller;

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::RequestOptions;
 use super::fields::{Fields, Text, invalid, read};
 use crate::failure::Failure;
 
@@ -23,6 +24,18 @@ pub(super) fn limit(fields: &Fields<'_>) -> Result<Option<u64>, Failure> {
         };
     }
     Ok(None)
+}
+
+/// The same, and no higher than what the model can generate, if what it refuses may be repaired.
+///
+/// # Errors
+/// It is no whole number.
+pub(super) fn fitting_limit(
+    fields: &Fields<'_>,
+    options: &RequestOptions<'_>,
+) -> Result<Option<u64>, Failure> {
+    let most = options.max_output_tokens.filter(|_| options.modify_params).unwrap_or(u64::MAX);
+    Ok(limit(fields)?.map(|limit| limit.min(most)))
 }
 
 /// `stop` and `stop_sequences`: one string or a list of them.

@@ -239,19 +239,10 @@ fn requests_become_what_the_provider_expects() {
             .split('/')
             .any(|part| matches!(part, "deployments" | "model"));
         let options = RequestOptions {
-            endpoint: Endpoint::Chat,
             model: (!in_path).then_some(model.as_str()),
             stream: body.bool("stream") == Some(true),
             quirks: provider.quirks,
-            defaults: &[],
-            overrides: &[],
-            drop: &[],
-            allowed: &[],
-            drop_params: false,
-            hints: false,
-            modify_params: false,
-            max_output_tokens: None,
-            model_hint: &model,
+            ..RequestOptions::plain(Endpoint::Chat, &model)
         };
         let sent = (provider.request)(&body, &options).expect("the request can be written");
         let expected = match case.file("upstream_request.json") {

@@ -43,6 +43,7 @@ pub mod stored;
 pub mod stray;
 pub mod stream;
 pub mod texts;
+mod turns;
 
 pub use payload::text_bytes;
 pub use reply::{Origin, Reply};

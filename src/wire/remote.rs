@@ -289,7 +289,8 @@ impl Walk<'_> {
     }
 }
 
-fn is_web_address(url: &str) -> bool {
+/// Whether a text begins like an address of the web.
+pub(in crate::wire) fn is_web_address(url: &str) -> bool {
     ["http://", "https://"].iter().any(|scheme| {
         url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     })

@@ -49,7 +49,27 @@ const HINTS: [&str; 7] = [
     "top_p",
 ];
 
-impl RequestOptions<'_> {
+impl<'a> RequestOptions<'a> {
+    /// The model is written, and nothing else is changed.
+    #[must_use]
+    pub const fn plain(endpoint: Endpoint, model: &'a str) -> Self {
+        Self {
+            endpoint,
+            model: Some(model),
+            stream: false,
+            quirks: Quirks::NONE,
+            defaults: &[],
+            overrides: &[],
+            drop: &[],
+            allowed: &[],
+            drop_params: false,
+            hints: false,
+            modify_params: false,
+            max_output_tokens: None,
+            model_hint: model,
+        }
+    }
+
     /// Whether a parameter that the model refuses is left out in silence.
     #[must_use]
     pub fn leaves_out(&self, name: &str) -> bool {

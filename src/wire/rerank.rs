@@ -160,21 +160,7 @@ mod tests {
     use super::*;
 
     fn options(model: &str) -> RequestOptions<'_> {
-        RequestOptions {
-            endpoint: Endpoint::Rerank,
-            model: Some(model),
-            stream: false,
-            quirks: Quirks::default(),
-            defaults: &[],
-            overrides: &[],
-            drop: &[],
-            allowed: &[],
-            drop_params: false,
-            hints: false,
-            modify_params: false,
-            max_output_tokens: None,
-            model_hint: model,
-        }
+        RequestOptions::plain(Endpoint::Rerank, model)
     }
 
     fn written(form: Form, body: Value) -> Value {

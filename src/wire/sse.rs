@@ -120,6 +120,14 @@ impl Splitter {
         self.chunk.slice(range)
     }
 
+    /// Sends on what was gathered of it.
+    pub(crate) fn flush(&self, run: &mut Range<usize>, out: &mut Vec<Bytes>) {
+        if run.start < run.end {
+            out.push(self.slice(run.clone()));
+        }
+        *run = run.end..run.end;
+    }
+
     /// The start of an event whose end has not been read, after [`Splitter::next_event`] has found no
     /// further one.
     #[must_use]

@@ -13,10 +13,6 @@ use crate::harness::*;
 
 const KEY: &str = "sk-of-the-tests-1234";
 
-fn metric(gateway: &Gateway, line: &str) -> bool {
-    gateway.get("/metrics").body_text().lines().any(|one| one == line)
-}
-
 fn post_reload(gateway: &Gateway) -> Reply {
     gateway.client().post("/config/reload").send()
 }
@@ -117,7 +113,7 @@ fn a_bad_file_changes_nothing_and_is_seen_everywhere() {
     let gateway = keyed(&upstream).start();
     let ready = || gateway.get("/health/readiness");
     assert_eq!(ready().json()["last_reload"], Value::Null);
-    assert!(metric(&gateway, "tollgate_config_last_reload_successful 1"));
+    assert!(gateway.shows("tollgate_config_last_reload_successful 1"));
 
     let good = fs::read_to_string(gateway.config_path()).unwrap();
     fs::write(gateway.config_path(), good.replace("model_name", "model_nmae")).unwrap();
@@ -135,15 +131,15 @@ fn a_bad_file_changes_nothing_and_is_seen_everywhere() {
     let at = still.json()["last_reload"]["at"].as_str().unwrap().to_owned();
     assert!(at.ends_with('Z') && at.starts_with("20"), "{at}");
     assert!(!still.body_text().contains("nmae"), "the page is open to everybody");
-    assert!(metric(&gateway, "tollgate_config_last_reload_successful 0"));
-    assert!(metric(&gateway, "tollgate_config_reloads_total{result=\"failure\"} 1"));
+    assert!(gateway.shows("tollgate_config_last_reload_successful 0"));
+    assert!(gateway.shows("tollgate_config_reloads_total{result=\"failure\"} 1"));
     gateway.wait_for_message("reload refused");
 
     fs::write(gateway.config_path(), good).unwrap();
     assert_eq!(post_reload(&gateway).status, 200);
     assert_eq!(ready().json()["last_reload"]["result"], "success");
-    assert!(metric(&gateway, "tollgate_config_last_reload_successful 1"));
-    assert!(metric(&gateway, "tollgate_config_reloads_total{result=\"unchanged\"} 1"));
+    assert!(gateway.shows("tollgate_config_last_reload_successful 1"));
+    assert!(gateway.shows("tollgate_config_reloads_total{result=\"unchanged\"} 1"));
 }
 
 #[test]
@@ -156,7 +152,7 @@ fn a_reload_by_request_needs_the_key_and_a_file() {
     }
     let wrong = gateway.get("/config/reload");
     assert_eq!((wrong.status, wrong.header("allow")), (405, "POST"));
-    assert!(metric(&gateway, "tollgate_config_reloads_total{result=\"unchanged\"} 0"));
+    assert!(gateway.shows("tollgate_config_reloads_total{result=\"unchanged\"} 0"));
 }
 
 // --- Changed files ---
@@ -289,7 +285,7 @@ fn ten_reloads_a_second_fail_no_request() {
     load.goes_on(10);
     let answered = load.stop();
     assert!(rate >= 10.0, "{rate:.1} reloads a second, beside {answered} requests");
-    assert!(metric(&gateway, "tollgate_config_reloads_total{result=\"success\"} 60"));
+    assert!(gateway.shows("tollgate_config_reloads_total{result=\"success\"} 60"));
 }
 
 /// Long enough to be open while several configurations come and go.

@@ -74,11 +74,6 @@ fn client(gateway: &Gateway, key: &str) -> Client {
     gateway.client().with_key(Some(key))
 }
 
-/// The model that each provider was asked for last.
-fn asked(provider: &Upstream) -> String {
-    provider.last_request().json()["model"].as_str().unwrap_or_default().to_owned()
-}
-
 /// A prompt of exactly so many tokens for `gpt-4o-mini`, as the gateway counts them.
 fn prompt_of(tokens: u64) -> String {
     let count = |words: usize| {
@@ -111,7 +106,7 @@ fn a1_routes_to_the_named_provider_and_falls_back_in_the_order_written() {
         ("claude-3-5-sonnet", "anthropic", &providers.anthropic, "claude-3-5-sonnet-20241022"),
     ] {
         assert_eq!(client.chat(model, "hi").text(), answer, "{model}");
-        assert_eq!(asked(upstream), name, "{model}");
+        assert_eq!(model_asked(upstream), name, "{model}");
     }
     assert_eq!(client.chat("gpt-4o-azure", "hi").text(), "azure");
     let path = &providers.azure.last_request().path;
@@ -194,7 +189,7 @@ fn a2_alone_is_served_with_the_keys_of_the_environment() {
     assert_eq!(client(&gateway, MASTER).chat("auto", "hi").text(), "openai");
     let long = "a long story ".repeat(2_000);
     assert_eq!(client(&gateway, MASTER).chat("gpt-4o-mini", &long).text(), "anthropic");
-    assert_eq!(asked(&providers.anthropic), "claude-3-5-sonnet");
+    assert_eq!(model_asked(&providers.anthropic), "claude-3-5-sonnet");
 }
 
 #[test]
@@ -212,7 +207,7 @@ fn a3_eighty_of_a_hundred_requests_go_to_one_and_twenty_to_the_other() {
         let expected = [("anthropic".to_owned(), 20), ("openai".to_owned(), 80)];
         assert_eq!(found, expected.into(), "{model}: in turns, so exactly");
     }
-    assert_eq!(asked(&providers.anthropic), "claude-3-5-haiku");
+    assert_eq!(model_asked(&providers.anthropic), "claude-3-5-haiku");
 
     // When one fails, the other serves all.
     providers.openai.now_replies(status(500));
@@ -327,7 +322,7 @@ fn b1_azure_west_then_azure_east_then_openai_then_anthropic() {
     assert_eq!(answer(), ("openai".into(), "openai-direct-gpt4o".into()));
     providers.openai.now_replies(status(502));
     assert_eq!(answer(), ("anthropic".into(), "anthropic-claude-sonnet".into()));
-    assert_eq!(asked(&providers.anthropic), "claude-3-5-sonnet-20241022");
+    assert_eq!(model_asked(&providers.anthropic), "claude-3-5-sonnet-20241022");
 
     // Also a client that streams notices nothing.
     let stream = client.stream("gpt-4o", "hi");
@@ -388,7 +383,7 @@ fn c1_serves_each_provider_under_its_name() {
         ("local-llama", "vllm", &vllm, "meta-llama/Llama-2-70b-hf"),
     ] {
         assert_eq!(client.chat(model, "What is AI?").text(), answer, "{model}");
-        assert_eq!(asked(upstream), name, "{model}");
+        assert_eq!(model_asked(upstream), name, "{model}");
     }
     let models = client.get("/v1/models").json();
     let names: Vec<&str> = models["data"]
@@ -407,7 +402,11 @@ fn c2_auto_takes_the_fast_and_cheap_model_and_long_prompts_the_large_window() {
     let client = gateway.client().with_key(Some(MASTER));
     for _ in 0..5 {
         assert_eq!(client.chat("auto", "hi").text(), "openai");
-        assert_eq!(asked(&providers.openai), "gpt-3.5-turbo", "fast, and below cost_threshold");
+        assert_eq!(
+            model_asked(&providers.openai),
+            "gpt-3.5-turbo",
+            "fast, and below cost_threshold"
+        );
     }
     let long = "a long document ".repeat(20_000);
     providers.forget();
@@ -419,7 +418,7 @@ fn c2_auto_takes_the_fast_and_cheap_model_and_long_prompts_the_large_window() {
     assert!(!providers.openai.requests().iter().any(small));
     // A model that is named is that model.
     assert_eq!(client.chat("gpt-4", "hi").text(), "openai");
-    assert_eq!(asked(&providers.openai), "gpt-4");
+    assert_eq!(model_asked(&providers.openai), "gpt-4");
 }
 
 #[test]
@@ -433,7 +432,7 @@ fn c3_retries_as_often_as_it_says_and_falls_back_in_order() {
     providers.openai.now_replies(status(503));
     let reply = client.chat("gpt-4", "hi");
     assert_eq!(reply.text(), "anthropic");
-    assert_eq!(asked(&providers.anthropic), "claude-3-opus-20240229");
+    assert_eq!(model_asked(&providers.anthropic), "claude-3-opus-20240229");
     assert_eq!(providers.openai.request_count(), 4, "the first attempt and three retries");
 
     // Both fall away: the third is OpenAI's again, under another name.

@@ -11,10 +11,6 @@ use crate::harness::*;
 const MASTER: &str = "sk-master-of-this-test";
 const PII: &str = "guardrail: pii, mode: pre_call";
 
-fn collector() -> Upstream {
-    upstream::openai().replies(body_of("application/x-protobuf", "")).start()
-}
-
 /// Traces with all that is said.
 fn told(builder: Builder, collector: &Upstream) -> Builder {
     builder
@@ -88,10 +84,6 @@ fn said(gateway: &Gateway, call_id: &str) -> Value {
     eventually_some("what was said is there", || {
         Some(row(gateway, call_id)).filter(|row| row["messages"] != json!({}))
     })
-}
-
-fn counted(gateway: &Gateway, line: &str) -> bool {
-    gateway.get("/metrics").body_text().lines().any(|it| it == line)
 }
 
 #[test]
@@ -244,7 +236,7 @@ fn what_is_said_is_kept_and_shown_with_its_row() {
         assert!(list.as_array().unwrap().len() >= 2, "{list}");
         assert!(!list.to_string().contains("the plan"), "{list}");
         let stored = "tollgate_stored_prompts_total{result=\"stored\"} 2";
-        eventually("both are counted", || counted(&gateway, stored));
+        eventually("both are counted", || gateway.shows(stored));
     }
 }
 
@@ -331,7 +323,7 @@ fn a_request_a_key_or_a_team_may_keep_it_to_itself() {
     let span = span_of(&collector, asked.request_id());
     assert!(!span.to_string().contains("quiet plan"), "{span}");
     assert_eq!(row(&gateway, asked.request_id())["messages"], json!({}));
-    assert!(counted(&gateway, "tollgate_stored_prompts_total{result=\"stored\"} 0"));
+    assert!(gateway.shows("tollgate_stored_prompts_total{result=\"stored\"} 0"));
 }
 
 #[test]

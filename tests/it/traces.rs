@@ -14,11 +14,6 @@ use crate::harness::*;
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
-/// Takes whatever comes.
-fn collector() -> Upstream {
-    upstream::openai().replies(body_of("application/x-protobuf", "")).start()
-}
-
 fn traced(group: Group, collector: &str) -> gateway::Builder {
     gateway::with(group)
         .litellm("callbacks: [otel]")
@@ -66,10 +61,6 @@ fn attributes(span: &Span) -> BTreeMap<&str, Value> {
         span.attributes.iter().map(|one| (&*one.key, of(one.value.as_ref().unwrap()))).collect();
     assert_eq!(all.len(), span.attributes.len(), "each has its own name: {span:?}");
     all
-}
-
-fn metric(gateway: &Gateway, line: &str) -> bool {
-    gateway.get("/metrics").body_text().lines().any(|it| it == line)
 }
 
 #[test]
@@ -145,9 +136,7 @@ fn a_request_and_its_attempts_are_spans_of_the_callers_trace() {
     let raw = String::from_utf8_lossy(&request.body);
     assert!(!raw.contains("secret plan"), "nobody has asked for prompts");
     assert!(!raw.contains("sk-"), "nobody asks for keys");
-    eventually("it is counted", || {
-        metric(&gateway, "tollgate_traces_total{result=\"exported\"} 1")
-    });
+    eventually("it is counted", || gateway.shows("tollgate_traces_total{result=\"exported\"} 1"));
 }
 
 #[test]
@@ -292,5 +281,5 @@ fn a_collector_that_cannot_be_reached_is_told_of_once() {
     assert_eq!(gateway.client().chat("gpt", "hi").status, 200);
     let told = gateway.wait_for_message("traces are not taken by the collector");
     assert!(told.contains("WARN"), "{told}");
-    eventually("it is counted", || metric(&gateway, "tollgate_traces_total{result=\"failed\"} 1"));
+    eventually("it is counted", || gateway.shows("tollgate_traces_total{result=\"failed\"} 1"));
 }

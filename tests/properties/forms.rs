@@ -1,7 +1,7 @@
 //! A multipart form is read or refused; what is written of it is a form that says the same.
 
 use bytes::Bytes;
-use tollgate::dialect::{Endpoint, Quirks};
+use tollgate::dialect::Endpoint;
 use tollgate::wire::RequestOptions;
 use tollgate::wire::form::{Form, boundary};
 
@@ -15,21 +15,7 @@ pub(crate) fn holds(input: &[u8]) {
         let Ok(form) = Form::parse(boundary, Bytes::copy_from_slice(input)) else { continue };
         let fields = form.fields();
         serde_json::from_slice::<serde_json::Value>(fields.bytes()).expect("fields are JSON");
-        let options = RequestOptions {
-            endpoint: Endpoint::Transcriptions,
-            model: Some("another"),
-            stream: false,
-            quirks: Quirks::default(),
-            defaults: &[],
-            overrides: &[],
-            drop: &[],
-            allowed: &[],
-            drop_params: false,
-            hints: false,
-            modify_params: false,
-            max_output_tokens: None,
-            model_hint: "another",
-        };
+        let options = RequestOptions::plain(Endpoint::Transcriptions, "another");
         let sent = Bytes::from(form.write(&options).concat());
         let again = Form::parse(boundary, sent.clone())
             .unwrap_or_else(|wrong| panic!("{wrong}: {}", String::from_utf8_lossy(&sent)));

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use serde_json::Value;
-use tollgate::dialect::{ClientDialect, Endpoint, Quirks};
+use tollgate::dialect::{ClientDialect, Endpoint};
 use tollgate::failure::{Failure, FailureClass};
 use tollgate::wire::client::{self, Asked};
 use tollgate::wire::json::Object;
@@ -150,21 +150,7 @@ pub(crate) fn holds(input: &[u8]) {
     let events = || history.turns.iter().flat_map(|(_, events)| events);
     let has_file = events().any(|event| matches!(event, Event::File { .. }));
     for provider in PROVIDERS {
-        let options = RequestOptions {
-            endpoint: Endpoint::Chat,
-            model: Some(provider.model),
-            stream: false,
-            quirks: Quirks::default(),
-            defaults: &[],
-            overrides: &[],
-            drop: &[],
-            allowed: &[],
-            drop_params: false,
-            hints: false,
-            modify_params: false,
-            max_output_tokens: None,
-            model_hint: provider.model,
-        };
+        let options = RequestOptions::plain(Endpoint::Chat, provider.model);
         let sent = match (provider.write)(&canonical.body, &options) {
             Ok(sent) => sent,
             Err(refusal) => {

@@ -101,12 +101,9 @@ fn arguments(general: &mut Section<'_>, env: &dyn Env, settings: &mut Settings) 
     // Reports are of whole seconds.
     settings.report_every = Duration::from_secs(settings.report_every.as_secs().max(1));
     let mut count = |name, into: &mut usize| {
-        let Some(At { value, spot }) = args.count(name, ERRORS_MAX) else { return };
-        if value == 0 {
-            let message = format!("`{name}` must be at least 1");
-            problems.push(Finding::error(spot, message));
+        if let Some(at) = args.between(name, 1..=ERRORS_MAX) {
+            *into = at.value as usize;
         }
-        *into = usize::try_from(value).unwrap_or(usize::MAX);
     };
     let Outages { minor, major, list_max, .. } = &mut settings.outages;
     count("minor_outage_alert_threshold", minor);

@@ -19,14 +19,8 @@ pub(super) fn read(router: &mut Section<'_>) -> Breaker {
         let message = "`slow_call_ratio` has no effect without `slow_call_duration`";
         section.problems.push(Finding::warning(spot, message));
     }
-    let mut count = |name, default| match section.count(name, PROBES_MAX) {
-        Some(at) if at.value == 0 => {
-            let message = format!("`{name}` must be at least 1, found `0`");
-            section.problems.push(Finding::error(at.spot, message));
-            default
-        }
-        at => at.map_or(default, |at| at.value),
-    };
+    let mut count =
+        |name, default| section.between(name, 1..=PROBES_MAX).map_or(default, |at| at.value);
     let breaker = Breaker {
         failure_ratio,
         slow_call,

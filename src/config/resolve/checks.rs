@@ -39,7 +39,7 @@ pub(super) fn settings(sections: &mut Sections<'_>) -> (Checks, Defaults, Option
     let on = general.flag("background_health_checks").is_some_and(|at| at.value);
     let interval = general.timeout("health_check_interval").map_or(INTERVAL, |at| at.value);
     let mode = mode(general).unwrap_or(Mode::Call);
-    let at_once = general.count("health_check_concurrency", CONCURRENCY_MAX);
+    let at_once = general.between("health_check_concurrency", 1..=CONCURRENCY_MAX);
     let routes = first([
         router.flag("enable_health_check_routing"),
         general.flag("enable_health_check_routing"),
@@ -48,7 +48,7 @@ pub(super) fn settings(sections: &mut Sections<'_>) -> (Checks, Defaults, Option
     let lenient = router.flag("health_check_ignore_transient_errors");
     let checks = Checks {
         interval,
-        at_once: at_once.map_or(CONCURRENCY, |at| at.value).max(1) as usize,
+        at_once: at_once.map_or(CONCURRENCY, |at| at.value) as usize,
         ignores_transient: lenient.is_some_and(|at| at.value),
     };
     let heeded = routes.is_some_and(|at| at.value);
@@ -60,15 +60,11 @@ pub(super) fn of(info: &mut Section<'_>, defaults: Defaults) -> Option<HealthChe
     let off = info.flag("disable_background_health_check").is_some_and(|at| at.value);
     let written = mode(info);
     let path = info.text("health_check_path");
-    let status = info.count("health_check_status", 599);
+    let status = info.between("health_check_status", 100..=599);
     let model = info.text("health_check_model");
     let timeout = info.timeout("health_check_timeout").map(|at| at.value);
     if let Some(at) = path.filter(|at| !at.value.starts_with('/')) {
         let message = format!("`health_check_path` must begin with `/`, found `{}`", at.value);
-        info.problems.push(Finding::error(at.spot, message));
-    }
-    if let Some(at) = status.filter(|at| at.value < 100) {
-        let message = format!("`health_check_status` must be a status, found `{}`", at.value);
         info.problems.push(Finding::error(at.spot, message));
     }
     let mode = written.or_else(|| path.map(|_| Mode::Http));

@@ -246,8 +246,7 @@ impl<'a> Written<'a> {
 
 /// The first of the variables that holds something.
 pub(super) fn env(context: &Context<'_>, names: &[&str]) -> Option<Box<str>> {
-    let mut found = names.iter().filter_map(|name| context.env.var(name));
-    found.find(|value| !value.trim().is_empty()).map(|value| value.trim().into())
+    names.iter().find_map(|name| context.var(name)).map(Into::into)
 }
 
 /// Keys in variables. AWS's library would find them too, but not those that the file itself sets.

@@ -20,8 +20,8 @@ pub(super) fn dashboard(
 ) -> (Dashboard, Option<Spot>) {
     let default = Dashboard::default();
     let mut section = sections.top.section("dashboard", &DASHBOARD);
-    let disabled = context.env.var(DISABLED_VAR);
-    let disabled = disabled.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
+    let disabled = context.var(DISABLED_VAR);
+    let disabled = disabled.is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let enabled = section.flag("enabled").map_or(!disabled, |at| at.value);
     let baseline = section.text("baseline_model");
     let session_duration = match section.seconds("session_duration") {

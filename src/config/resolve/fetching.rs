@@ -43,10 +43,9 @@ pub(super) fn fetching(sections: &mut Sections<'_>, context: &Context<'_>) -> Fe
             context.problems.push(Finding::error(spot, told(name, &value.to_string())));
             MAX_MB
         }
-        None => match context.env.var(MAX_MB_VAR) {
+        None => match context.var(MAX_MB_VAR) {
             None => MAX_MB,
-            Some(written) if written.trim().is_empty() => MAX_MB,
-            Some(written) => written.trim().parse().ok().filter(within).unwrap_or_else(|| {
+            Some(written) => written.parse().ok().filter(within).unwrap_or_else(|| {
                 context.problems.push(Finding::error(None, told(MAX_MB_VAR, &written)));
                 MAX_MB
             }),

@@ -62,11 +62,8 @@ pub(super) fn access(sections: &mut Sections<'_>, context: &Context<'_>, fragmen
     let weak_is_fine = general.flag("dangerously_permit_weak_or_unset_master_key");
     let weak_is_fine = weak_is_fine.is_some_and(|at| at.value);
     let written = general.text("master_key");
-    let from_env = || MASTER_KEY_VARS.iter().find_map(|name| context.env.var(name));
-    let key = match written {
-        Some(At { value, .. }) => Some(value.to_owned()),
-        None => from_env().map(|key| key.trim().to_owned()).filter(|key| !key.is_empty()),
-    };
+    let from_env = || MASTER_KEY_VARS.iter().find_map(|name| context.var(name));
+    let key = written.map(|at| at.value.to_owned()).or_else(from_env);
     let spot = written.map(|at| at.spot);
     match &key {
         Some(key) if !weak_is_fine && is_weak(key) => problems.push(

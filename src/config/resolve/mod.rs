@@ -68,6 +68,12 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// A variable, without the white space around it. A blank one counts as not set.
+    pub(crate) fn var(&self, name: &str) -> Option<String> {
+        let value = self.env.var(name)?;
+        Some(value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
     /// A file that an option names.
     pub(crate) fn file(&self, written: &str) -> Box<str> {
         self.folder.join(written).to_string_lossy().into()

@@ -38,16 +38,8 @@ pub(super) fn policy(sections: &mut Sections<'_>) -> Policy {
     });
     let max = dollars(litellm, "max_budget");
     let period = period(litellm, "budget_duration");
-    let status = litellm.count("budget_exceeded_status_code", 599);
-    let status = status.and_then(|At { value, spot }| {
-        let status = u16::try_from(value).ok().filter(|status| (400..600).contains(status));
-        if status.is_none() {
-            let message =
-                format!("`budget_exceeded_status_code` must be 400 to 599, found {value}");
-            problems.push(Finding::error(spot, message));
-        }
-        status
-    });
+    let status = litellm.between("budget_exceeded_status_code", 400..=599);
+    let status = status.and_then(|at| u16::try_from(at.value).ok());
     let counts = general.text("token_rate_limit_type").map(|at| match at.value {
         "total" => Counts::All,
         "input" => Counts::Input,
@@ -199,13 +191,8 @@ pub(super) fn redis(
         context.problems.push(Finding::warning(spot, message).help(help));
         return None;
     }
-    let var = |name: &str| {
-        let value = context.env.var(name)?;
-        let value = value.trim();
-        (!value.is_empty()).then(|| value.to_owned())
-    };
     let text = |written: Option<At<&str>>, name: &str| {
-        written.map(|at| at.value.to_owned()).or_else(|| var(name))
+        written.map(|at| at.value.to_owned()).or_else(|| context.var(name))
     };
     let url = match (url, host) {
         (None, Some(_)) => None,
@@ -218,14 +205,14 @@ pub(super) fn redis(
         return None;
     }
     // Kubernetes sets REDIS_PORT to an address of its own.
-    let from_env = || var("REDIS_PORT").and_then(|port| port.parse::<u16>().ok());
+    let from_env = || context.var("REDIS_PORT").and_then(|port| port.parse::<u16>().ok());
     let port = port.and_then(|at| u16::try_from(at.value).ok());
     let place = RedisPlace {
         url: url.map(Secret::new),
         host: host.unwrap_or_default().into(),
         port: port.or_else(from_env).unwrap_or(REDIS_PORT),
         tls: tls.map_or_else(
-            || var("REDIS_SSL").is_some_and(|it| it.eq_ignore_ascii_case("true")),
+            || context.var("REDIS_SSL").is_some_and(|it| it.eq_ignore_ascii_case("true")),
             |at| at.value,
         ),
         username: text(username, "REDIS_USERNAME").map(Into::into),

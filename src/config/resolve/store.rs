@@ -31,10 +31,10 @@ pub(super) fn store(sections: &mut Sections<'_>, context: &Context<'_>) -> Setti
     let path = database.text("path");
     let journal = database.text("journal");
     let connections = first([
-        database.count("max_connections", CONNECTIONS_MAX),
-        general.count("database_connection_pool_limit", CONNECTIONS_MAX),
+        database.between("max_connections", 1..=CONNECTIONS_MAX),
+        general.between("database_connection_pool_limit", 1..=CONNECTIONS_MAX),
     ]);
-    let connections = connections.map_or(CONNECTIONS, |at| at.value).max(1);
+    let connections = connections.map_or(CONNECTIONS, |at| at.value);
     let unprepared = general.flag("database_disable_prepared_statements");
     let written = first([database.text("connection_string"), general.text("database_url")]);
     let spot = database.spot;
@@ -49,7 +49,7 @@ pub(super) fn store(sections: &mut Sections<'_>, context: &Context<'_>) -> Setti
         Some(At { value, .. }) => PathBuf::from(&*context.file(value)),
         None => state.join(FILE),
     };
-    let from_env = || context.env.var(URL_VARIABLE).filter(|url| !url.trim().is_empty());
+    let from_env = || context.var(URL_VARIABLE);
     let url = match (kind, path, written) {
         (Some(Kind::Sqlite), _, Some(at)) => {
             let message = "a `sqlite` database has a `path`, and no URL";

@@ -226,10 +226,10 @@ pub(super) fn affinity(router: &mut Section<'_>) -> Affinity {
     let mut affinity = Affinity::default();
     let session_ttl = router.timeout("deployment_affinity_ttl_seconds");
     let prompt_ttl = router.timeout("prompt_affinity_ttl");
-    let tokens = router.count("prompt_affinity_tokens", 1_000_000);
+    let tokens = router.between("prompt_affinity_tokens", 1..=1_000_000);
     affinity.session_ttl = session_ttl.map_or(affinity.session_ttl, |at| at.value);
     affinity.prompt_ttl = prompt_ttl.map_or(affinity.prompt_ttl, |at| at.value);
-    affinity.prefix_tokens = tokens.map_or(affinity.prefix_tokens, |at| at.value.max(1));
+    affinity.prefix_tokens = tokens.map_or(affinity.prefix_tokens, |at| at.value);
     for At { value, spot } in router.texts("optional_pre_call_checks").unwrap_or_default() {
         match value {
             "session_affinity" => affinity.session = true,

@@ -189,9 +189,7 @@ pub(super) fn access(
         return None;
     }
     let from_env = |names: &[&str]| {
-        let found = names.iter().find_map(|name| Some((*name, context.env.var(name)?)));
-        let found = found.map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
-        found.filter(|(_, value)| !value.is_empty())
+        names.iter().find_map(|name| Some(((*name).to_owned(), context.var(name)?)))
     };
     let base = base.or_else(|| clouds.endpoint(vendor));
     let own_base = base.is_some();

@@ -36,24 +36,24 @@ pub(super) fn words(
 }
 
 fn text_max(general: &mut Section<'_>, context: &Context<'_>) -> usize {
-    let written = general.count("maximum_prompt_text_length", TEXT_MOST);
-    let spot = written.map_or(general.spot, |at| at.spot);
-    let number: u32 = match written {
-        Some(at) => at.value,
-        None => {
-            let Some(text) = context.env.var(VARIABLE) else { return TEXT_MAX };
-            match text.trim().parse() {
-                Ok(number) => number,
-                Err(_) => {
-                    let message = format!("`{VARIABLE}` is `{text}`, which is no number");
-                    let help = format!("{TEXT_MAX} is used");
-                    context.problems.push(Finding::warning(spot, message).help(help));
-                    return TEXT_MAX;
-                }
-            }
-        }
-    };
-    number.clamp(TEXT_LEAST, TEXT_MOST) as usize
+    if let Some(at) = general.between("maximum_prompt_text_length", TEXT_LEAST..=TEXT_MOST) {
+        return at.value as usize;
+    }
+    let Some(text) = context.var(VARIABLE) else { return TEXT_MAX };
+    let number = text.parse::<usize>();
+    let used = number
+        .as_ref()
+        .map_or(TEXT_MAX, |number| (*number).clamp(TEXT_LEAST as usize, TEXT_MOST as usize));
+    if number != Ok(used) {
+        let wrong = match number {
+            Ok(_) => format!("not between {TEXT_LEAST} and {TEXT_MOST}"),
+            Err(_) => "no number".to_owned(),
+        };
+        let message = format!("`{VARIABLE}` is `{text}`, which is {wrong}");
+        let help = format!("{used} is used");
+        context.problems.push(Finding::warning(general.spot, message).help(help));
+    }
+    used
 }
 
 /// A pattern that is known by its name, or `pattern` with what stands in its place.
@@ -114,6 +114,36 @@ fn redaction(sections: &mut Sections<'_>) -> Option<Redaction> {
             let message = format!("a pattern of `redact` is no expression: {why}");
             problems.push(Finding::error(spot, message));
             None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use super::VARIABLE;
+    use crate::config::load_text;
+
+    #[test]
+    fn a_variable_out_of_bounds_is_told() {
+        let file = "model_list:\n  - {model_name: a, litellm_params: {model: openai/a, api_key: sk}}\n\
+                    general_settings: {store_prompts_in_spend_logs: true}\n";
+        for (text, used, problem) in [
+            ("16", 16, None),
+            (" 100 ", 100, None),
+            ("15", 16, Some("not between 16 and 1048576")),
+            ("2000000", 1_048_576, Some("not between 16 and 1048576")),
+            ("many", 2_048, Some("no number")),
+        ] {
+            let env = BTreeMap::from([(VARIABLE.to_owned(), text.to_owned())]);
+            let loaded = load_text(Path::new("tollgate.yaml"), file, &env);
+            let told = loaded.problems.iter().filter(|found| found.message.contains(VARIABLE));
+            let told: Vec<_> = told.map(|found| found.message.clone()).collect();
+            let expected = problem.map(|is| format!("`{VARIABLE}` is `{text}`, which is {is}"));
+            assert_eq!(told, Vec::from_iter(expected));
+            assert_eq!(loaded.snapshot.unwrap().words.stored, Some(used), "{text}");
         }
     }
 }

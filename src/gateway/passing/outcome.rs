@@ -10,10 +10,10 @@ use pingora_http::ResponseHeader;
 
 use super::meter::{Meter, Metered};
 use super::{Passing, Way};
-use crate::catalog::{Deployment, Price};
+use crate::catalog::{Deployment, Price, Served};
 use crate::failure::{Failure, FailureClass};
 use crate::gateway::Gateway;
-use crate::gateway::ctx::{RequestCtx, Served, noted};
+use crate::gateway::ctx::{RequestCtx, noted};
 use crate::gateway::error::GatewayError;
 use crate::gateway::relay::unix_seconds;
 use crate::provider;

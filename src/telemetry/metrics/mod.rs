@@ -25,8 +25,9 @@ use self::families::Families;
 pub use self::scrape::{DeploymentState, Scrape};
 use self::series::{DeploymentSeries, KeyLabels, OTHER, RequestSeries, Table};
 use super::live::Live;
-use super::record::{Attempt, CacheUse, Outcome, RequestRecord, Route, Served};
+use super::record::{Attempt, CacheUse, Outcome, RequestRecord, Route};
 use super::traces;
+use crate::catalog::Served;
 use crate::keys::{KeyHash, Principal};
 use crate::snapshot::Shown;
 

@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::otlp::{AnyValue, KeyValue, Span, SpanKind, Status, StatusCode, Value};
 use super::{AttemptSpan, Traced};
+use crate::catalog::Served;
 use crate::dialect::{ClientDialect, Endpoint};
-use crate::telemetry::record::{Attempt, CacheUse, Outcome, Route, Served};
+use crate::telemetry::record::{Attempt, CacheUse, Outcome, Route};
 use crate::trace::SpanId;
 use crate::usage::Usage;
 

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::source::{Source, from_file, from_image};
 use crate::failure::Failure;
 use crate::wire::fields::{Text, impossible, mistyped, read};
+use crate::wire::turns::{NO_RESULT, PLACEHOLDER, Spoken, trim_end};
 
 /// JSON text that is written as it was read: cache markers, tool inputs, Anthropic's own blocks.
 pub(super) type Raw<'a> = &'a RawValue;
@@ -99,24 +100,6 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// The id of the client's tool that it calls.
-    pub(super) fn calling(&self) -> Option<&str> {
-        match self {
-            Self::Typed(Typed::ToolUse { id, .. }) => Some(id),
-            Self::Native(native) if native.kind == "tool_use" => native.call.as_deref(),
-            _ => None,
-        }
-    }
-
-    /// The id of the call that it answers.
-    pub(super) fn answered(&self) -> Option<&str> {
-        match self {
-            Self::Typed(Typed::ToolResult { tool_use_id, .. }) => Some(tool_use_id),
-            Self::Native(native) if native.kind == "tool_result" => native.call.as_deref(),
-            _ => None,
-        }
-    }
-
     pub(super) fn is_thinking(&self) -> bool {
         matches!(self.kind(), "thinking" | "redacted_thinking")
     }
@@ -133,6 +116,48 @@ impl<'a> Block<'a> {
             ) => Some(cache_control),
             Self::Native(_) => None,
         }
+    }
+}
+
+impl Spoken for Block<'_> {
+    fn calling(&self) -> Option<&str> {
+        match self {
+            Self::Typed(Typed::ToolUse { id, .. }) => Some(id),
+            Self::Native(native) if native.kind == "tool_use" => native.call.as_deref(),
+            _ => None,
+        }
+    }
+
+    fn answered(&self) -> Option<&str> {
+        match self {
+            Self::Typed(Typed::ToolResult { tool_use_id, .. }) => Some(tool_use_id),
+            Self::Native(native) if native.kind == "tool_result" => native.call.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Markers are fields of what they stand behind.
+    fn is_mark(&self) -> bool {
+        false
+    }
+
+    fn trim_end(&mut self) {
+        if let Self::Typed(Typed::Text { text, .. }) = self {
+            trim_end(text);
+        }
+    }
+
+    fn no_result(id: String) -> Self {
+        Self::Typed(Typed::ToolResult {
+            tool_use_id: Cow::Owned(id),
+            content: Some(ResultContent::Text(Cow::Borrowed(NO_RESULT))),
+            is_error: None,
+            cache_control: None,
+        })
+    }
+
+    fn placeholder() -> Self {
+        Self::Typed(Typed::Text { text: Cow::Borrowed(PLACEHOLDER), cache_control: None })
     }
 }
 

@@ -6,42 +6,21 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::content::{Block, Raw, ResultContent, Speaker, Typed, blocks, thinking};
 use super::models::Capabilities;
 use super::names::{tool_id, tool_name};
-use super::repair::{answer_every_call, check_results, settle_ends};
+use super::repair::{check_results, settle_ends};
 use crate::failure::Failure;
+use crate::wire::chat::{arguments, unknown_role};
 use crate::wire::fields::{Text, invalid, missing, read};
+pub(super) use crate::wire::turns::Role;
+use crate::wire::turns::{self, Gathering, Spoken as _, answer_every_call};
 
-/// Said for a side that has to speak and said nothing.
-const PLACEHOLDER: &str = ".";
-
-/// How much of a role that does not exist is repeated to the client.
-const SHOWN_CHARS: usize = 40;
-
-/// What the provider is sent of the conversation.
-#[derive(Debug, Default)]
-pub(super) struct Conversation<'a> {
-    pub(super) system: Vec<Block<'a>>,
-    pub(super) turns: Vec<Turn<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct Turn<'a> {
-    pub(super) role: Role,
-    pub(super) content: Vec<Block<'a>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Role {
-    User,
-    Assistant,
-    System,
-}
+pub(super) type Conversation<'a> = turns::Conversation<Block<'a>>;
+pub(super) type Turn<'a> = turns::Turn<Block<'a>>;
 
 #[derive(Debug, Deserialize)]
 struct Message<'a> {
@@ -106,11 +85,11 @@ pub(super) fn translate<'a>(
     if messages.is_empty() {
         return Err(invalid("messages", "`messages` is empty"));
     }
-    let mut builder = Builder { mid_system: model.mid_system, ..Builder::default() };
+    let mut builder = Builder { turns: Gathering::new(model.mid_system) };
     for (position, message) in messages.into_iter().enumerate() {
         builder.message(position, message)?;
     }
-    let mut conversation = builder.finish();
+    let mut conversation = builder.turns.finish();
     if modify {
         answer_every_call(&mut conversation.turns);
     } else {
@@ -120,17 +99,8 @@ pub(super) fn translate<'a>(
     Ok(conversation)
 }
 
-#[derive(Default)]
 struct Builder<'a> {
-    conversation: Conversation<'a>,
-    /// The model takes system messages between turns.
-    mid_system: bool,
-    /// System messages that wait for the end of a user turn.
-    waiting: Vec<Block<'a>>,
-    /// Ids made up for calls of the deprecated form, which have none.
-    function_calls: usize,
-    /// The last message was the user's and said nothing.
-    silent_user: bool,
+    turns: Gathering<Block<'a>>,
 }
 
 impl<'a> Builder<'a> {
@@ -139,87 +109,43 @@ impl<'a> Builder<'a> {
         let message: Message<'a> = read(&param, raw.get())?;
         let content = format!("{param}.content");
         let mut said = Vec::new();
-        self.silent_user = false;
+        self.turns.silent_user = false;
         match &*message.role.0 {
             "system" | "developer" => {
                 blocks(Speaker::System, &content, message.content, &mut said)?;
                 mark(&mut said, message.cache_control);
-                self.system(said);
+                if let Some(said) = self.turns.system(said) {
+                    self.user(said);
+                }
             }
             "user" => {
                 blocks(Speaker::User, &content, message.content, &mut said)?;
                 mark(&mut said, message.cache_control);
-                self.silent_user = said.is_empty();
+                self.turns.silent_user = said.is_empty();
                 self.user(said);
             }
             "assistant" => {
                 self.assistant(&param, message, &mut said)?;
-                self.say(Role::Assistant, said);
+                self.turns.say(Role::Assistant, said);
             }
             "tool" | "function" => {
                 let result = self.tool_result(&param, &message)?;
                 self.user(vec![result]);
             }
-            role => {
-                let role: String = role.chars().take(SHOWN_CHARS).collect();
-                let known = "'system', 'developer', 'user', 'assistant' and 'tool'";
-                return Err(invalid(
-                    &format!("{param}.role"),
-                    format!("Invalid value: '{role}'. Supported values are: {known}."),
-                ));
-            }
+            role => return Err(unknown_role(&param, role)),
         }
         Ok(())
-    }
-
-    fn system(&mut self, mut said: Vec<Block<'a>>) {
-        if self.conversation.turns.is_empty() {
-            self.conversation.system.append(&mut said);
-        } else if self.mid_system {
-            self.waiting.append(&mut said);
-        } else {
-            self.user(said);
-        }
     }
 
     fn user(&mut self, said: Vec<Block<'a>>) {
         let (results, rest): (Vec<_>, Vec<_>) =
             said.into_iter().partition(|block| block.kind() == "tool_result");
         if !results.is_empty() {
-            let turn = self.turn(Role::User);
+            let turn = self.turns.turn(Role::User);
             let at = turn.content.iter().take_while(|block| block.kind() == "tool_result").count();
             turn.content.splice(at..at, results);
         }
-        self.say(Role::User, rest);
-    }
-
-    fn say(&mut self, role: Role, mut said: Vec<Block<'a>>) {
-        if !said.is_empty() {
-            self.turn(role).content.append(&mut said);
-        }
-    }
-
-    /// The open turn of a side; begins one if the other side spoke last.
-    fn turn(&mut self, role: Role) -> &mut Turn<'a> {
-        if self.conversation.turns.last().is_none_or(|turn| turn.role != role) {
-            if role == Role::Assistant {
-                self.place_waiting();
-            }
-            self.conversation.turns.push(Turn { role, content: Vec::new() });
-        }
-        let last = self.conversation.turns.len() - 1;
-        &mut self.conversation.turns[last]
-    }
-
-    /// A system message must follow a user turn and end there: elsewhere it is said by the user.
-    fn place_waiting(&mut self) {
-        let waiting = std::mem::take(&mut self.waiting);
-        if waiting.is_empty() {
-            return;
-        }
-        let after_user = self.conversation.turns.last().is_some_and(|turn| turn.role == Role::User);
-        let role = if after_user { Role::System } else { Role::User };
-        self.conversation.turns.push(Turn { role, content: waiting });
+        self.turns.say(Role::User, rest);
     }
 
     fn assistant(
@@ -248,8 +174,7 @@ impl<'a> Builder<'a> {
             }
         }
         if let Some(function) = message.function_call {
-            self.function_calls += 1;
-            let id = Cow::Owned(format!("function_call_{}", self.function_calls));
+            let id = Cow::Owned(self.turns.new_call());
             said.push(call(&format!("{param}.function_call"), id, function, None)?);
         }
         mark(said, message.cache_control);
@@ -260,9 +185,7 @@ impl<'a> Builder<'a> {
         let tool_use_id = match &message.tool_call_id {
             Some(Text(Cow::Borrowed(id))) => tool_id(id),
             Some(Text(Cow::Owned(id))) => Cow::Owned(tool_id(id).into_owned()),
-            None if message.role.0 == "function" => {
-                Cow::Owned(format!("function_call_{}", self.function_calls))
-            }
+            None if message.role.0 == "function" => Cow::Owned(self.turns.last_call()),
             None => {
                 let field = format!("{param}.tool_call_id");
                 return Err(missing(&field));
@@ -295,20 +218,6 @@ impl<'a> Builder<'a> {
             cache_control,
         }))
     }
-
-    fn finish(mut self) -> Conversation<'a> {
-        self.place_waiting();
-        let asks = self.conversation.turns.last().is_some_and(|turn| turn.role != Role::Assistant);
-        if self.silent_user && !asks {
-            // Without this turn the assistant's last one would be taken for the start of its answer.
-            self.say(Role::User, placeholder());
-        }
-        self.conversation
-    }
-}
-
-pub(super) fn placeholder<'a>() -> Vec<Block<'a>> {
-    Block::text(Cow::Borrowed(PLACEHOLDER), None).into_iter().collect()
 }
 
 /// Puts a message's cache marker on its last block, as Anthropic has none on messages.
@@ -333,7 +242,7 @@ fn tool_use<'a>(param: &str, tool_call: ToolCall<'a>) -> Result<Block<'a>, Failu
     Ok(Block::Typed(Typed::ToolUse {
         id: encoded(id.0, tool_id),
         name: name(param, custom.name.0)?,
-        input: Cow::Owned(wrapped("input", &text)),
+        input: Cow::Owned(wrapped(&text)),
         cache_control,
     }))
 }
@@ -344,47 +253,14 @@ fn call<'a>(
     function: Function<'a>,
     cache_control: Option<Raw<'a>>,
 ) -> Result<Block<'a>, Failure> {
-    let input = match function.arguments {
-        None => Cow::Owned(nothing()),
-        Some(raw) if raw.get().starts_with('"') => {
-            let text: Text<'a> = read(&format!("{param}.arguments"), raw.get())?;
-            arguments(text.0)
-        }
-        Some(raw) => object(Cow::Borrowed(raw)),
-    };
+    let input = arguments(function.arguments);
     let name = name(param, function.name.0)?;
     Ok(Block::Typed(Typed::ToolUse { id, name, input, cache_control }))
 }
 
-/// The input that a string of arguments stands for. History may hold arguments that were cut off
-/// or that a model got wrong; the conversation has to go on with them.
-fn arguments(text: Cow<'_, str>) -> Cow<'_, RawValue> {
-    if text.trim().is_empty() {
-        return Cow::Owned(nothing());
-    }
-    let parsed = match &text {
-        Cow::Borrowed(text) => serde_json::from_str::<&RawValue>(text).map(Cow::Borrowed),
-        Cow::Owned(text) => serde_json::from_str::<Box<RawValue>>(text).map(Cow::Owned),
-    };
-    match parsed {
-        Ok(value) => object(value),
-        Err(_) => Cow::Owned(wrapped("INVALID_JSON", &text)),
-    }
-}
-
-fn object(value: Cow<'_, RawValue>) -> Cow<'_, RawValue> {
-    if value.get().starts_with('{') {
-        return value;
-    }
-    Cow::Owned(if value.get() == "null" { nothing() } else { wrapped("INVALID_JSON", value.get()) })
-}
-
-fn nothing() -> Box<RawValue> {
-    RawValue::from_string("{}".to_owned()).expect("an empty object is valid JSON")
-}
-
-fn wrapped(key: &str, text: &str) -> Box<RawValue> {
-    let object = serde_json::Map::from_iter([(key.to_owned(), text.into())]);
+/// The text of a tool that takes free text, which Anthropic does not have: it is a field.
+fn wrapped(text: &str) -> Box<RawValue> {
+    let object = serde_json::Map::from_iter([("input".to_owned(), text.into())]);
     serde_json::value::to_raw_value(&object).expect("a map of strings can be written as JSON")
 }
 

@@ -21,8 +21,10 @@ use super::thinking::{Around, Config, Thinking, is_one, number, resumes};
 use super::tools::{Choice, Format, Tool, Tooling};
 use crate::failure::Failure;
 use crate::wire::RequestOptions;
-use crate::wire::asked::asks_nothing;
-use crate::wire::fields::{Fields, Text, impossible, invalid, missing, read, unsupported, written};
+use crate::wire::asked::{self, asks_nothing, fitting_limit};
+use crate::wire::fields::{
+    Fields, Text, as_map, impossible, invalid, missing, read, unsupported, written,
+};
 use crate::wire::json::Object;
 use crate::wire::request::is_own;
 
@@ -111,7 +113,7 @@ impl<'a> Body<'a> {
         };
         let mut conversation = translate(messages, model, options.modify_params)?;
         let tooling = Tooling::of(fields, model, options.drop_params)?;
-        let written_limit = limit(fields, options)?;
+        let written_limit = fitting_limit(fields, options)?;
         let around = Around {
             model,
             max_tokens: written_limit,
@@ -191,8 +193,9 @@ impl Serialize for OutputConfig {
 }
 
 /// Parameters of which nothing is known here: Anthropic's own, or newer than this program.
-#[derive(Debug)]
-struct Passed<'a>(Vec<(&'a str, Raw<'a>)>);
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Passed<'a>(#[serde(serialize_with = "as_map")] Vec<(&'a str, Raw<'a>)>);
 
 impl<'a> Passed<'a> {
     /// Sorts out everything that is not passed on.
@@ -213,12 +216,6 @@ impl<'a> Passed<'a> {
             }
         }
         Ok(Self(passed))
-    }
-}
-
-impl Serialize for Passed<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 
@@ -280,33 +277,9 @@ fn fate(name: &str) -> Fate {
     }
 }
 
-/// The client's bound of the answer.
-pub(in crate::wire) fn limit(
-    fields: &Fields<'_>,
-    options: &RequestOptions<'_>,
-) -> Result<Option<u64>, Failure> {
-    for name in ["max_completion_tokens", "max_tokens"] {
-        let Some(raw) = fields.raw(name) else { continue };
-        let number: Option<u64> = raw.parse().ok().or_else(|| raw.strip_suffix(".0")?.parse().ok());
-        let Some(limit) = number else {
-            return Err(invalid(name, format!("`{name}`: {raw} is not a number of tokens")));
-        };
-        let most = options.max_output_tokens.filter(|_| options.modify_params).unwrap_or(u64::MAX);
-        return Ok(Some(limit.min(most)));
-    }
-    Ok(None)
-}
-
 /// `stop` and `stop_sequences`. The API refuses strings of white space alone.
 pub(in crate::wire) fn stop<'a>(fields: &Fields<'a>) -> Result<Vec<Text<'a>>, Failure> {
-    let mut sequences: Vec<Text<'a>> = Vec::new();
-    for name in ["stop", "stop_sequences"] {
-        match fields.raw(name) {
-            None => {}
-            Some(raw) if raw.starts_with('"') => sequences.push(read(name, raw)?),
-            Some(raw) => sequences.extend(read::<Vec<Text<'a>>>(name, raw)?),
-        }
-    }
+    let mut sequences = asked::stop(fields)?;
     sequences.retain(|sequence| !sequence.0.trim().is_empty());
     Ok(sequences)
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::content::Raw;
 use crate::failure::Failure;
 use crate::wire::fields::{Text, impossible, invalid, read};
+use crate::wire::remote::is_web_address;
 
 /// Anthropic's `source` of an image or document block.
 #[derive(Debug, Serialize)]
@@ -35,7 +36,7 @@ pub(super) fn from_image<'a>(param: &str, raw: Raw<'a>) -> Result<Source<'a>, Fa
     } else {
         read::<Image<'a>>(&place(), raw.get())?.url.0
     };
-    if is_address(&url) {
+    if is_web_address(&url) {
         return Ok(Source::Url { url });
     }
     let Some(head) = DataUrl::read(&url) else {
@@ -69,7 +70,7 @@ pub(super) fn from_file<'a>(param: &str, raw: Raw<'a>) -> Result<(Source<'a>, bo
 
     let file: File<'a> = read(&format!("{param}.file"), raw.get())?;
     let Some(data) = file.file_data.map(|data| data.0) else {
-        if let Some(url) = file.file_url.map(|url| url.0).filter(|url| is_address(url)) {
+        if let Some(url) = file.file_url.map(|url| url.0).filter(|url| is_web_address(url)) {
             return Ok((Source::Url { url }, false));
         }
         let Some(id) = file.file_id.map(|id| id.0).filter(|id| !id.is_empty()) else {
@@ -79,11 +80,14 @@ pub(super) fn from_file<'a>(param: &str, raw: Raw<'a>) -> Result<(Source<'a>, bo
             ));
         };
         // LiteLLM's clients write the address of a document here.
-        let source =
-            if is_address(&id) { Source::Url { url: id } } else { Source::File { file_id: id } };
+        let source = if is_web_address(&id) {
+            Source::Url { url: id }
+        } else {
+            Source::File { file_id: id }
+        };
         return Ok((source, false));
     };
-    if is_address(&data) {
+    if is_web_address(&data) {
         return Ok((Source::Url { url: data }, false));
     }
     let Some(head) = DataUrl::read(&data) else {
@@ -137,12 +141,6 @@ impl DataUrl {
         let media_type = if media_type.is_empty() { "text/plain".to_owned() } else { media_type };
         Some(Self { media_type, base64, length: head.len() + 1 })
     }
-}
-
-fn is_address(url: &str) -> bool {
-    ["http://", "https://"].iter().any(|scheme| {
-        url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    })
 }
 
 fn image_type(media_type: &str) -> Option<&'static str> {

@@ -9,6 +9,7 @@ use super::media::{self, Kind, Media, Source};
 use crate::failure::Failure;
 use crate::wire::chat::{Foreign, ImageUrl, Part, Raw, parts};
 use crate::wire::fields::{Text, impossible, read};
+use crate::wire::turns::{NO_RESULT, PLACEHOLDER, Spoken, trim_end};
 
 /// One block of a turn, of the system prompt or of a tool's result.
 #[derive(Debug, Serialize)]
@@ -128,6 +129,41 @@ impl<'a> Block<'a> {
 
     pub(super) const fn is_result(&self) -> bool {
         matches!(self, Self::ToolResult { .. })
+    }
+}
+
+impl Spoken for Block<'_> {
+    fn calling(&self) -> Option<&str> {
+        match self {
+            Self::ToolUse { tool_use_id, .. } => Some(tool_use_id),
+            _ => None,
+        }
+    }
+
+    fn answered(&self) -> Option<&str> {
+        match self {
+            Self::ToolResult { tool_use_id, .. } => Some(tool_use_id),
+            _ => None,
+        }
+    }
+
+    fn is_mark(&self) -> bool {
+        matches!(self, Self::CachePoint(_))
+    }
+
+    fn trim_end(&mut self) {
+        if let Self::Text(text) = self {
+            trim_end(text);
+        }
+    }
+
+    fn no_result(id: String) -> Self {
+        let content = vec![Self::Text(Cow::Borrowed(NO_RESULT))];
+        Self::ToolResult { tool_use_id: Cow::Owned(id), content, status: None }
+    }
+
+    fn placeholder() -> Self {
+        Self::Text(Cow::Borrowed(PLACEHOLDER))
     }
 }
 

@@ -15,35 +15,13 @@ use super::models::Model;
 use super::names::{id, name};
 use super::repair;
 use crate::failure::Failure;
-use crate::wire::chat::{Call, CallFunction, Message, Raw, arguments};
+use crate::wire::chat::{Call, CallFunction, Message, Raw, arguments, unknown_role};
 use crate::wire::fields::{Text, invalid, missing, read};
+pub(super) use crate::wire::turns::Role;
+use crate::wire::turns::{self, Gathering, Spoken as _, answer_every_call};
 
-/// Said for a side that has to speak and said nothing.
-pub(super) const PLACEHOLDER: &str = ".";
-
-/// How much of a role that does not exist is repeated to the client.
-const SHOWN_CHARS: usize = 40;
-
-/// What the provider is sent of the conversation.
-#[derive(Debug, Default)]
-pub(super) struct Conversation<'a> {
-    pub(super) system: Vec<Block<'a>>,
-    pub(super) turns: Vec<Turn<'a>>,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct Turn<'a> {
-    pub(super) role: Role,
-    pub(super) content: Vec<Block<'a>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Role {
-    User,
-    Assistant,
-    System,
-}
+pub(super) type Conversation<'a> = turns::Conversation<Block<'a>>;
+pub(super) type Turn<'a> = turns::Turn<Block<'a>>;
 
 impl Conversation<'_> {
     /// The names of the tools that are called in it, in the provider's alphabet; `None` if neither a
@@ -78,20 +56,14 @@ pub(super) fn translate<'a>(
     if messages.is_empty() {
         return Err(invalid("messages", "`messages` is empty"));
     }
-    let mut builder = Builder {
-        model,
-        modify,
-        conversation: Conversation::default(),
-        waiting: Vec::new(),
-        function_calls: 0,
-        silent_user: false,
-    };
+    let turns = Gathering::new(model.facts.mid_system);
+    let mut builder = Builder { model, modify, turns };
     for (at, message) in messages.into_iter().enumerate() {
         builder.message(at, message)?;
     }
-    let mut conversation = builder.finish();
+    let mut conversation = builder.turns.finish();
     if modify {
-        repair::answer_every_call(&mut conversation.turns);
+        answer_every_call(&mut conversation.turns);
     }
     repair::settle_ends(&mut conversation, model, modify)?;
     repair::introduce_documents(&mut conversation.turns);
@@ -101,13 +73,7 @@ pub(super) fn translate<'a>(
 struct Builder<'a, 'b> {
     model: &'b Model,
     modify: bool,
-    conversation: Conversation<'a>,
-    /// System messages that wait for the end of a user turn.
-    waiting: Vec<Block<'a>>,
-    /// Ids made up for calls of the deprecated form, which have none.
-    function_calls: usize,
-    /// The last message was the user's and said nothing.
-    silent_user: bool,
+    turns: Gathering<Block<'a>>,
 }
 
 impl<'a> Builder<'a, '_> {
@@ -119,35 +85,32 @@ impl<'a> Builder<'a, '_> {
             Some(Cow::Borrowed(raw)) => Some(raw),
             Some(Cow::Owned(_)) | None => None,
         };
-        self.silent_user = false;
+        self.turns.silent_user = false;
         match &*message.role {
             "system" | "developer" => {
                 let said = pieces(Speaker::System, &content, written)?;
                 let said = self.blocks(said, message.cache_control);
-                self.system(said);
+                if let Some(said) = self.turns.system(said) {
+                    self.user(said);
+                }
             }
             "user" => {
                 let said = pieces(Speaker::User, &content, written)?;
                 let said = self.blocks(said, message.cache_control);
-                self.silent_user = said.is_empty();
+                self.turns.silent_user = said.is_empty();
                 self.user(said);
             }
             "assistant" => {
                 let said = pieces(Speaker::Assistant, &content, written)?;
                 let said = self.assistant(&param, message, said)?;
-                self.say(Role::Assistant, said);
+                self.turns.say(Role::Assistant, said);
             }
             "tool" | "function" => {
                 let returned = pieces(Speaker::Tool, &content, written)?;
                 let result = self.tool_result(&param, message, returned)?;
                 self.results(result);
             }
-            role => {
-                let role: String = role.chars().take(SHOWN_CHARS).collect();
-                let known = "'system', 'developer', 'user', 'assistant' and 'tool'";
-                let message = format!("Invalid value: '{role}'. Supported values are: {known}.");
-                return Err(invalid(&format!("{param}.role"), message));
-            }
+            role => return Err(unknown_role(&param, role)),
         }
         Ok(())
     }
@@ -166,62 +129,23 @@ impl<'a> Builder<'a, '_> {
         blocks
     }
 
-    fn system(&mut self, mut said: Vec<Block<'a>>) {
-        if self.conversation.turns.is_empty() {
-            self.conversation.system.append(&mut said);
-        } else if self.model.facts.mid_system {
-            self.waiting.append(&mut said);
-        } else {
-            self.user(said);
-        }
-    }
-
     fn user(&mut self, said: Vec<Block<'a>>) {
-        let last = self.conversation.turns.last();
-        let answers = last.is_some_and(|turn| turn.content.iter().any(Block::is_result));
+        let answers =
+            self.turns.last().is_some_and(|turn| turn.content.iter().any(Block::is_result));
         // Some models refuse a turn of results and words; between two turns the other side speaks.
         if answers && !said.is_empty() && !self.model.mixed_turns && self.modify {
-            self.say(Role::Assistant, placeholder());
+            self.turns.say(Role::Assistant, vec![Block::placeholder()]);
         }
-        self.say(Role::User, said);
+        self.turns.say(Role::User, said);
     }
 
     /// Results go before everything else that the user says in the turn.
     fn results(&mut self, result: Vec<Block<'a>>) {
-        let turn = self.turn(Role::User);
+        let turn = self.turns.turn(Role::User);
         let at = turn.content.iter().rposition(Block::is_result).map_or(0, |at| at + 1);
         let point = matches!(turn.content.get(at), Some(Block::CachePoint(_))) && at > 0;
         let at = at + usize::from(point);
         turn.content.splice(at..at, result);
-    }
-
-    fn say(&mut self, role: Role, mut said: Vec<Block<'a>>) {
-        if !said.is_empty() {
-            self.turn(role).content.append(&mut said);
-        }
-    }
-
-    /// The open turn of a side; begins one if the other side spoke last.
-    fn turn(&mut self, role: Role) -> &mut Turn<'a> {
-        if self.conversation.turns.last().is_none_or(|turn| turn.role != role) {
-            if role == Role::Assistant {
-                self.place_waiting();
-            }
-            self.conversation.turns.push(Turn { role, content: Vec::new() });
-        }
-        let last = self.conversation.turns.len() - 1;
-        &mut self.conversation.turns[last]
-    }
-
-    /// A system message must follow a user turn and end there: elsewhere it is said by the user.
-    fn place_waiting(&mut self) {
-        let waiting = std::mem::take(&mut self.waiting);
-        if waiting.is_empty() {
-            return;
-        }
-        let after_user = self.conversation.turns.last().is_some_and(|turn| turn.role == Role::User);
-        let role = if after_user { Role::System } else { Role::User };
-        self.conversation.turns.push(Turn { role, content: waiting });
     }
 
     fn assistant(
@@ -244,8 +168,7 @@ impl<'a> Builder<'a, '_> {
             pieces.push(tool_use(&format!("{param}.tool_calls[{at}]"), call)?);
         }
         if let Some(function) = message.function_call {
-            self.function_calls += 1;
-            let made_up = Cow::Owned(format!("function_call_{}", self.function_calls));
+            let made_up = Cow::Owned(self.turns.new_call());
             pieces.push(Piece::new(called(&format!("{param}.function_call"), made_up, function)?));
         }
         Ok(self.blocks(pieces, message.cache_control))
@@ -259,9 +182,7 @@ impl<'a> Builder<'a, '_> {
     ) -> Result<Vec<Block<'a>>, Failure> {
         let tool_use_id = match message.tool_call_id {
             Some(Text(written)) => id(written),
-            None if message.role.0 == "function" => {
-                Cow::Owned(format!("function_call_{}", self.function_calls))
-            }
+            None if message.role.0 == "function" => Cow::Owned(self.turns.last_call()),
             None => return Err(missing(&format!("{param}.tool_call_id"))),
         };
         // A point inside a result is not possible; behind it, it does what the client meant.
@@ -269,27 +190,13 @@ impl<'a> Builder<'a, '_> {
         let cache = returned.iter().filter_map(|piece| piece.cache).next_back().or(cache);
         let mut content: Vec<_> = returned.into_iter().map(|piece| piece.block).collect();
         if content.is_empty() {
-            content.push(Block::Text(Cow::Borrowed(PLACEHOLDER)));
+            content.push(Block::placeholder());
         }
         let failed = message.is_error == Some(true);
         let status = (failed && self.model.status).then_some("error");
         let block = Block::ToolResult { tool_use_id, content, status };
         Ok(self.blocks(vec![Piece { block, cache }], None))
     }
-
-    fn finish(mut self) -> Conversation<'a> {
-        self.place_waiting();
-        let asks = self.conversation.turns.last().is_some_and(|turn| turn.role != Role::Assistant);
-        if self.silent_user && !asks {
-            // Without this turn the assistant's last one would be taken for the start of its answer.
-            self.say(Role::User, placeholder());
-        }
-        self.conversation
-    }
-}
-
-pub(super) fn placeholder<'a>() -> Vec<Block<'a>> {
-    vec![Block::Text(Cow::Borrowed(PLACEHOLDER))]
 }
 
 fn tool_use<'a>(param: &str, call: Call<'a>) -> Result<Piece<'a>, Failure> {

@@ -1,74 +1,14 @@
 //! What makes a conversation one that Converse takes: how it begins and ends, documents that nobody
 //! speaks of, and calls and results that lost each other.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::content::Block;
-use super::messages::{Conversation, PLACEHOLDER, Role, Turn, placeholder};
+use super::messages::{Conversation, Role, Turn};
 use super::models::Model;
 use crate::failure::Failure;
-use crate::wire::fields::{impossible, invalid};
-
-/// Said for a tool whose result the client did not send (`modify_params`).
-const NO_RESULT: &str = "The result of this tool call is not available.";
-
-/// Gives every tool call a result and drops results without a call.
-pub(super) fn answer_every_call(turns: &mut Vec<Turn<'_>>) {
-    let mut called: Vec<String> = Vec::new();
-    let mut at = 0;
-    while at < turns.len() {
-        match turns[at].role {
-            Role::System => {}
-            Role::User => {
-                let calls: HashSet<String> = called.drain(..).collect();
-                let content = &mut turns[at].content;
-                content.retain(|block| answered(block).is_none_or(|id| calls.contains(id)));
-                // A turn that now begins with a point has nothing before it to cache.
-                while matches!(content.first(), Some(Block::CachePoint(_))) {
-                    content.remove(0);
-                }
-                if content.is_empty() {
-                    *content = placeholder();
-                }
-            }
-            Role::Assistant => {
-                called = turns[at].content.iter().filter_map(calling).map(str::to_owned).collect();
-                let next = turns.get(at + 1).filter(|turn| turn.role == Role::User);
-                let results: HashSet<&str> =
-                    next.iter().flat_map(|turn| &turn.content).filter_map(answered).collect();
-                let missing: Vec<String> =
-                    called.iter().filter(|id| !results.contains(id.as_str())).cloned().collect();
-                if !missing.is_empty() {
-                    if next.is_none() {
-                        turns.insert(at + 1, Turn { role: Role::User, content: Vec::new() });
-                    }
-                    let made_up = missing.into_iter().map(|id| Block::ToolResult {
-                        tool_use_id: Cow::Owned(id),
-                        content: vec![Block::Text(Cow::Borrowed(NO_RESULT))],
-                        status: None,
-                    });
-                    turns[at + 1].content.splice(0..0, made_up);
-                }
-            }
-        }
-        at += 1;
-    }
-}
-
-fn calling<'b>(block: &'b Block<'_>) -> Option<&'b str> {
-    match block {
-        Block::ToolUse { tool_use_id, .. } => Some(tool_use_id),
-        _ => None,
-    }
-}
-
-fn answered<'b>(block: &'b Block<'_>) -> Option<&'b str> {
-    match block {
-        Block::ToolResult { tool_use_id, .. } => Some(tool_use_id),
-        _ => None,
-    }
-}
+use crate::wire::fields::invalid;
+use crate::wire::turns::{Spoken as _, settle_end};
 
 /// Makes the first turn the user's, and the last one something that the model can answer.
 pub(super) fn settle_ends(
@@ -79,7 +19,7 @@ pub(super) fn settle_ends(
     let Conversation { system, turns } = conversation;
     match turns.first().map(|turn| turn.role) {
         Some(Role::User) => {}
-        Some(_) => turns.insert(0, Turn { role: Role::User, content: placeholder() }),
+        Some(_) => turns.insert(0, Turn { role: Role::User, content: vec![Block::placeholder()] }),
         // OpenAI answers a lone system message as if the user had said it.
         None => {
             let said = std::mem::take(system);
@@ -89,32 +29,7 @@ pub(super) fn settle_ends(
             turns.push(Turn { role: Role::User, content: said });
         }
     }
-    let Some(last) = turns.last_mut().filter(|turn| turn.role == Role::Assistant) else {
-        return Ok(());
-    };
-    let calls = last.content.iter().rev().find(|block| !matches!(block, Block::CachePoint(_)));
-    if matches!(calls, Some(Block::ToolUse { .. })) {
-        return Ok(());
-    }
-    if model.facts.prefill {
-        if let Some(Block::Text(text)) = last.content.last_mut() {
-            let kept = text.trim_end().len();
-            match text {
-                Cow::Borrowed(text) => *text = text.get(..kept).unwrap_or_default(),
-                Cow::Owned(text) => text.truncate(kept),
-            }
-        }
-        return Ok(());
-    }
-    if modify {
-        turns.push(Turn { role: Role::User, content: placeholder() });
-        return Ok(());
-    }
-    Err(impossible(
-        "messages",
-        "this model does not continue an answer that was begun for it: the last message must not be \
-         the assistant's",
-    ))
+    settle_end(turns, model.facts.prefill, modify)
 }
 
 /// Gives a turn with a document a text, without which it is refused, and every document a name of
@@ -141,7 +56,7 @@ pub(super) fn introduce_documents(turns: &mut [Turn<'_>]) {
         }
         let has_text = turn.content.iter().any(|block| matches!(block, Block::Text(_)));
         if has_document && !has_text {
-            turn.content.push(Block::Text(Cow::Borrowed(PLACEHOLDER)));
+            turn.content.push(Block::placeholder());
         }
     }
 }

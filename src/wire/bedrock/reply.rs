@@ -17,6 +17,7 @@ use crate::wire::chat::{
     Answer, Call, CallFunction, Completion, Raw, ThinkingBlock, Turn, native_finish_reason,
 };
 use crate::wire::fields::Text;
+use crate::wire::json::compact;
 use crate::wire::{Origin, Reply};
 
 /// Before the provider's id in ours.
@@ -379,22 +380,4 @@ fn filled<T>(list: Vec<T>) -> Option<Vec<T>> {
 fn owned<'a>(value: &impl Serialize) -> Result<Cow<'a, RawValue>, Failure> {
     let unwritable = |_| garbage("a block of the provider's reply cannot be passed on");
     to_raw_value(value).map(Cow::Owned).map_err(unwritable)
-}
-
-/// JSON text without the white space between its tokens. Numbers and strings stay as written.
-fn compact(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    let (mut quoted, mut escaped) = (false, false);
-    for c in json.chars() {
-        if quoted {
-            quoted = escaped || c != '"';
-            escaped = !escaped && c == '\\';
-        } else if c.is_ascii_whitespace() {
-            continue;
-        } else {
-            quoted = c == '"';
-        }
-        text.push(c);
-    }
-    text
 }

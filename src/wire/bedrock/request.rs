@@ -18,9 +18,9 @@ use crate::dialect::Endpoint;
 use crate::failure::{Failure, FailureClass};
 use crate::wire::RequestOptions;
 use crate::wire::anthropic::betas;
-use crate::wire::anthropic::request::{Pair, Sampling, limit, stop};
+use crate::wire::anthropic::request::{Pair, Sampling, stop};
 use crate::wire::anthropic::thinking::{Around, Step, Thinking, resumes_at};
-use crate::wire::asked::asks_nothing;
+use crate::wire::asked::{asks_nothing, fitting_limit};
 use crate::wire::chat::Raw;
 use crate::wire::fields::{Fields, Text, invalid, missing, read, unsupported};
 use crate::wire::json::Object;
@@ -116,7 +116,7 @@ impl<'a> Body<'a> {
         };
         let mut conversation = translate(messages, model, options.modify_params)?;
         let tooling = Tooling::of(fields, &conversation, model, options.drop_params)?;
-        let max_tokens = limit(fields, options)?;
+        let max_tokens = fitting_limit(fields, options)?;
         if max_tokens == Some(0) {
             let message = "`max_tokens`: at least one token has to be asked for";
             return Err(invalid("max_tokens", message));

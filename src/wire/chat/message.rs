@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 
 use super::Raw;
 use super::chunk::ExtraContent;
-use crate::wire::fields::Text;
+use crate::failure::Failure;
+use crate::wire::fields::{Text, invalid};
 
 /// One message, as it is read and written. `content` is read by [`super::parts`].
 #[derive(Debug, Deserialize, Serialize)]
@@ -118,6 +119,18 @@ fn borrowed<'de: 'a, 'a, D: Deserializer<'de>>(
 ) -> Result<Option<Cow<'a, RawValue>>, D::Error> {
     let raw: Option<&'a RawValue> = Deserialize::deserialize(deserializer)?;
     Ok(raw.map(Cow::Borrowed))
+}
+
+/// How much of a role that does not exist is repeated to the client.
+const SHOWN_CHARS: usize = 40;
+
+/// The refusal of a message (`messages[0]`) whose role does not exist.
+#[must_use]
+pub fn unknown_role(message: &str, role: &str) -> Failure {
+    let role: String = role.chars().take(SHOWN_CHARS).collect();
+    let known = "'system', 'developer', 'user', 'assistant' and 'tool'";
+    let problem = format!("Invalid value: '{role}'. Supported values are: {known}.");
+    invalid(&format!("{message}.role"), problem)
 }
 
 /// The object that arguments stand for: `{}` if there are none. History may hold arguments that were

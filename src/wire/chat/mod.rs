@@ -51,7 +51,7 @@ pub use chunk::{
 };
 pub use completion::{Answer, Completion, Turn, native_finish_reason};
 pub use length::{Length, add_usage, text_bytes};
-pub use message::{Call, CallFunction, Message, arguments, failed};
+pub use message::{Call, CallFunction, Message, arguments, failed, unknown_role};
 pub use part::{AudioData, FileData, Foreign, ImageUrl, Part, parts};
 pub use piece::{
     CallPiece, CustomPiece, FunctionPiece, Piece, PieceChoice, PieceDelta, UNREADABLE,

@@ -1,14 +1,14 @@
 //! Embeddings: OpenAI's request and reply around `/v2/embed`.
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::PROVIDER;
 use super::reply::garbage;
 use super::usage::whole;
 use crate::failure::Failure;
 use crate::wire::chat::Raw;
-use crate::wire::fields::{Fields, Text, impossible, missing, read, written};
+use crate::wire::fields::{Fields, Text, as_map, impossible, missing, read, written};
 use crate::wire::json::Object;
 use crate::wire::request::is_own;
 use crate::wire::{Reply, RequestOptions, embeddings};
@@ -32,13 +32,9 @@ struct Body<'a> {
 }
 
 /// Cohere's own parameters, such as `truncate`, and `images` in place of `input`.
-struct Passed<'a>(Vec<(&'a str, Raw<'a>)>);
-
-impl Serialize for Passed<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
-}
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Passed<'a>(#[serde(serialize_with = "as_map")] Vec<(&'a str, Raw<'a>)>);
 
 /// Turns a request for embeddings into Cohere's.
 ///

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::PROVIDER;
@@ -16,7 +16,9 @@ use crate::failure::Failure;
 use crate::wire::RequestOptions;
 use crate::wire::asked::{any_object, asks_nothing, effort, limit, stop};
 use crate::wire::chat::{Choice, Format, FunctionTool, Raw, Tools};
-use crate::wire::fields::{Fields, Text, impossible, invalid, missing, read, unsupported, written};
+use crate::wire::fields::{
+    Fields, Text, as_map, impossible, invalid, missing, read, unsupported, written,
+};
 use crate::wire::json::Object;
 use crate::wire::request::is_own;
 
@@ -108,8 +110,9 @@ impl<'a> Body<'a> {
 }
 
 /// Parameters that have the same name at Cohere, or of which nothing is known here.
-#[derive(Debug)]
-struct Passed<'a>(Vec<(&'a str, Raw<'a>)>);
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Passed<'a>(#[serde(serialize_with = "as_map")] Vec<(&'a str, Raw<'a>)>);
 
 impl<'a> Passed<'a> {
     /// # Errors
@@ -129,12 +132,6 @@ impl<'a> Passed<'a> {
             }
         }
         Ok(Self(passed))
-    }
-}
-
-impl Serialize for Passed<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::*;
-use crate::dialect::{Endpoint, Quirks};
+use crate::dialect::Endpoint;
 use crate::mapping::{Expression, Framing, Response, Stream};
 use crate::wire::{Ending, StreamOptions, Translate};
 
@@ -56,21 +56,7 @@ fn a_request_is_what_the_template_says() {
         "model": "public", "max_tokens": 5, "num_retries": 3,
         "messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}],
     });
-    let options = RequestOptions {
-        endpoint: Endpoint::Chat,
-        model: Some("own"),
-        stream: true,
-        quirks: Quirks::default(),
-        defaults: &[],
-        overrides: &[],
-        drop: &[],
-        allowed: &[],
-        drop_params: false,
-        hints: false,
-        modify_params: false,
-        max_output_tokens: None,
-        model_hint: "own",
-    };
+    let options = RequestOptions { stream: true, ..RequestOptions::plain(Endpoint::Chat, "own") };
     let body = Object::parse(Bytes::from(body.to_string())).unwrap();
     let written = request(&body, &options, &template.unwrap()).unwrap();
     let written: Value = serde_json::from_slice(&written).unwrap();
@@ -85,21 +71,7 @@ fn a_request_is_what_the_template_says() {
 }
 
 fn plain() -> RequestOptions<'static> {
-    RequestOptions {
-        endpoint: Endpoint::Chat,
-        model: Some("own"),
-        stream: false,
-        quirks: Quirks::default(),
-        defaults: &[],
-        overrides: &[],
-        drop: &[],
-        allowed: &[],
-        drop_params: false,
-        hints: false,
-        modify_params: false,
-        max_output_tokens: None,
-        model_hint: "own",
-    }
+    RequestOptions::plain(Endpoint::Chat, "own")
 }
 
 fn sent(template: &Value, body: &Value, options: &RequestOptions<'_>) -> Result<Value, Failure> {

@@ -2,7 +2,7 @@ use serde_json::json;
 use serde_json::value::to_raw_value;
 
 use super::*;
-use crate::dialect::{Endpoint, Quirks};
+use crate::dialect::Endpoint;
 use crate::wire::RequestOptions;
 
 const BODY: &str = "ignored\r\n--xyz\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper\r\n\
@@ -19,21 +19,7 @@ fn form() -> Form {
 }
 
 fn options(model: &str) -> RequestOptions<'_> {
-    RequestOptions {
-        endpoint: Endpoint::Transcriptions,
-        model: Some(model),
-        stream: false,
-        quirks: Quirks::default(),
-        defaults: &[],
-        overrides: &[],
-        drop: &[],
-        allowed: &[],
-        drop_params: false,
-        hints: false,
-        modify_params: false,
-        max_output_tokens: None,
-        model_hint: model,
-    }
+    RequestOptions::plain(Endpoint::Transcriptions, model)
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::thinking;
 use super::tools::fitted;
 use crate::failure::Failure;
 use crate::wire::RequestOptions;
+use crate::wire::asked::fitting_limit;
 use crate::wire::chat::{Format, Raw};
 use crate::wire::fields::{Fields, Text, impossible, invalid, read};
 use crate::wire::json::Object;
@@ -118,7 +119,7 @@ impl<'a> GenerationConfig<'a> {
             }
             config.put(own, Cow::Borrowed(raw));
         }
-        if let Some(limit) = limit(fields, options)? {
+        if let Some(limit) = fitting_limit(fields, options)? {
             config.set("maxOutputTokens", &limit);
         }
         let stop = stop(fields)?;
@@ -263,20 +264,6 @@ pub(super) fn compat(fields: &Fields<'_>) -> Option<Object> {
 fn asks_nothing(name: &str, raw: &str) -> bool {
     matches!(name, "presence_penalty" | "frequency_penalty")
         && raw.parse::<f64>().is_ok_and(|number| number == 0.0)
-}
-
-/// The client's bound of the answer.
-fn limit(fields: &Fields<'_>, options: &RequestOptions<'_>) -> Result<Option<u64>, Failure> {
-    for name in ["max_completion_tokens", "max_tokens"] {
-        let Some(raw) = fields.raw(name) else { continue };
-        let number: Option<u64> = raw.parse().ok().or_else(|| raw.strip_suffix(".0")?.parse().ok());
-        let Some(limit) = number else {
-            return Err(invalid(name, format!("`{name}`: {raw} is not a number of tokens")));
-        };
-        let most = options.max_output_tokens.filter(|_| options.modify_params).unwrap_or(u64::MAX);
-        return Ok(Some(limit.min(most)));
-    }
-    Ok(None)
 }
 
 fn stop<'a>(fields: &Fields<'a>) -> Result<Vec<Text<'a>>, Failure> {

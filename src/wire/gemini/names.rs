@@ -5,6 +5,9 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
+use crate::failure::Failure;
+use crate::wire::fields::invalid;
+
 /// Starts an escaped name. Each byte outside `[a-zA-Z0-9_]` follows as `.XX`, in hexadecimal.
 const MARK: &str = "_x.";
 
@@ -18,9 +21,18 @@ const MAX_ID_BYTES: usize = 64;
 const MINTED_BYTES: usize = 12;
 
 /// A tool's name for the provider; `None` if it is empty or too long to be expressed.
-pub(super) fn tool_name<'a>(name: Cow<'a, str>) -> Option<Cow<'a, str>> {
+fn tool_name<'a>(name: Cow<'a, str>) -> Option<Cow<'a, str>> {
     let name = if is_plain(&name) { name } else { Cow::Owned(escape(&name)) };
     (name.len() <= MAX_NAME_BYTES && &*name != MARK).then_some(name)
+}
+
+/// The same, of one that a request writes at `param`.
+///
+/// # Errors
+/// It cannot be expressed.
+pub(super) fn known_name<'a>(param: &str, name: Cow<'a, str>) -> Result<Cow<'a, str>, Failure> {
+    let wrong = format!("`{param}`: {name:?} cannot be the name of a tool here");
+    tool_name(name).ok_or_else(|| invalid(param, wrong))
 }
 
 /// The client's name of a tool that the provider called.

@@ -7,8 +7,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -22,7 +21,7 @@ use crate::dialect::Endpoint;
 use crate::failure::Failure;
 use crate::wire::RequestOptions;
 use crate::wire::chat::Raw;
-use crate::wire::fields::{Fields, Text, impossible, missing, read, unsupported, written};
+use crate::wire::fields::{Fields, Text, as_map, impossible, missing, read, unsupported, written};
 use crate::wire::json::{Object, quoted};
 use crate::wire::remote::Remote;
 use crate::wire::request::is_own;
@@ -168,8 +167,9 @@ impl<'a> Body<'a> {
 }
 
 /// Parameters of which nothing is known here: Google's own, or newer than this program.
-#[derive(Debug)]
-struct Passed<'a>(Vec<(Cow<'a, str>, Cow<'a, RawValue>)>);
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Passed<'a>(#[serde(serialize_with = "as_map")] Vec<(Cow<'a, str>, Cow<'a, RawValue>)>);
 
 impl<'a> Passed<'a> {
     /// Sorts out everything that is not passed on.
@@ -216,16 +216,6 @@ impl<'a> Passed<'a> {
 
     fn contains(&self, name: &str) -> bool {
         self.0.iter().any(|(known, _)| known == name)
-    }
-}
-
-impl Serialize for Passed<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in &self.0 {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
     }
 }
 

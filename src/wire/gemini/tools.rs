@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::PROVIDER;
 use super::models::Capabilities;
-use super::names::tool_name;
+use super::names::known_name;
 use super::schema::{Unfit, fit, fit_parameters};
 use crate::failure::Failure;
 use crate::wire::chat::{Choice, FunctionTool, Raw, Tools};
@@ -135,7 +135,7 @@ fn declaration<'a>(
     model: &Capabilities,
 ) -> Result<Declaration<'a>, Failure> {
     let place = format!("{param}.name");
-    let name = name(&place, function.name.0)?;
+    let name = known_name(&place, function.name.0)?;
     let schema = function.parameters.filter(|schema| schema.get() != "null");
     let (mut parameters, mut parameters_json_schema) = (None, None);
     match schema {
@@ -159,11 +159,6 @@ pub(super) fn fitted(param: &str, schema: &RawValue) -> Result<Node, Failure> {
 
 fn refused(param: &str, unfit: &Unfit) -> Failure {
     invalid(param, format!("`{param}`: {unfit}"))
-}
-
-fn name<'a>(param: &str, name: Cow<'a, str>) -> Result<Cow<'a, str>, Failure> {
-    let wrong = format!("`{param}`: {name:?} cannot be the name of a tool here");
-    tool_name(name).ok_or_else(|| invalid(param, wrong))
 }
 
 /// A tool that is no function: by its type, or as Google writes it, by its only field.
@@ -212,7 +207,7 @@ fn calling<'a>(
     declarations: &mut Vec<Declaration<'a>>,
 ) -> Result<Option<Config<'a>>, Failure> {
     let names = |written: Vec<Cow<'a, str>>| -> Result<Vec<_>, Failure> {
-        written.into_iter().map(|written| name("tool_choice", written)).collect()
+        written.into_iter().map(|written| known_name("tool_choice", written)).collect()
     };
     let (mode, allowed_function_names) = match choice {
         Choice::Auto => ("AUTO", Vec::new()),

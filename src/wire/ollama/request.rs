@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::PROVIDER;
@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::wire::RequestOptions;
 use crate::wire::asked::{any_object, asks_nothing, effort, limit, stop};
 use crate::wire::chat::{Choice, Format, Raw, Tools};
-use crate::wire::fields::{Fields, Text, impossible, missing, read, unsupported, written};
+use crate::wire::fields::{Fields, Text, as_map, impossible, missing, read, unsupported, written};
 use crate::wire::json::Object;
 use crate::wire::request::is_own;
 
@@ -47,13 +47,6 @@ struct Body<'a> {
     stream: bool,
     #[serde(flatten, serialize_with = "as_map")]
     top: Vec<(&'a str, Cow<'a, RawValue>)>,
-}
-
-fn as_map<S: Serializer>(
-    pairs: &[(&str, Cow<'_, RawValue>)],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
 
 impl<'a> Body<'a> {

@@ -257,13 +257,13 @@ impl Translate for NativeStream {
             match (keep, event) {
                 (true, Event::Here(range)) if range.start == run.end => run.end = range.end,
                 (true, event) => {
-                    flush(splitter, &mut run, out);
+                    splitter.flush(&mut run, out);
                     match event {
                         Event::Here(range) => run = range,
                         Event::Joined => out.push(splitter.take(&event)),
                     }
                 }
-                (false, _) => flush(splitter, &mut run, out),
+                (false, _) => splitter.flush(&mut run, out),
             }
             match verdict {
                 Verdict::Keep => {}
@@ -277,7 +277,7 @@ impl Translate for NativeStream {
                 }
             }
         }
-        flush(splitter, &mut run, out);
+        splitter.flush(&mut run, out);
         progress.done = scan.done;
         progress
     }
@@ -402,12 +402,4 @@ fn event(fields: &Fields<'_>, data: &[u8]) -> Bytes {
 
 fn terminal(data: &[u8]) -> Option<&RawValue> {
     serde_json::from_slice::<Terminal<'_>>(data).ok()?.response
-}
-
-/// Sends the gathered events on.
-fn flush(splitter: &Splitter, run: &mut Range<usize>, out: &mut Vec<Bytes>) {
-    if run.start < run.end {
-        out.push(splitter.slice(run.clone()));
-    }
-    *run = run.end..run.end;
 }

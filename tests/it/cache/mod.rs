@@ -35,18 +35,6 @@ fn changing() -> Upstream {
     upstream::openai().replies_in_turn(replies).start()
 }
 
-/// Makes a key.
-#[track_caller]
-fn key(gateway: &Gateway, what: Value) -> String {
-    let reply = gateway.client().post("/key/generate").json(&what).send();
-    assert_eq!(reply.status, 200, "{reply:?}");
-    reply.json()["key"].as_str().unwrap().to_owned()
-}
-
-fn holder(gateway: &Gateway, key: &str) -> Client {
-    gateway.client().own_connections().with_key(Some(key))
-}
-
 /// What the gateway says of the cache, and what the model said.
 #[track_caller]
 fn told(ask: Ask) -> (String, String) {

@@ -34,13 +34,6 @@ fn on_request(name: &str, params: &str) -> String {
 /// Blocks a word.
 const WORD: &str = "guardrail: litellm_content_filter, blocked_words: [{keyword: atlas}]";
 
-#[track_caller]
-fn key(gateway: &Gateway, what: Value) -> String {
-    let reply = gateway.client().post("/key/generate").json(&what).send();
-    assert_eq!(reply.status, 200, "{reply:?}");
-    reply.json()["key"].as_str().unwrap().to_owned()
-}
-
 /// What a provider was sent, as text.
 fn last_sent(provider: &Upstream) -> String {
     provider.last_request().json().to_string()

@@ -215,6 +215,12 @@ impl Gateway {
         self.client().get(path)
     }
 
+    /// Whether `/metrics` has this line.
+    #[track_caller]
+    pub fn shows(&self, line: &str) -> bool {
+        self.get("/metrics").body_text().lines().any(|one| one == line)
+    }
+
     /// What `/health` says of a group.
     #[track_caller]
     pub fn health_of(&self, group: &str) -> Value {

@@ -18,6 +18,7 @@ pub mod client;
 pub mod gateway;
 mod group;
 pub mod http2;
+mod keys;
 pub mod load;
 mod mailbox;
 pub mod postgres;
@@ -33,8 +34,10 @@ pub use authority::{Authority, Certified};
 pub use client::{Client, Reply, Stream};
 pub use gateway::Gateway;
 pub use group::{Deployment, Group, anthropic, azure, gemini, group, openai};
+pub use keys::{holder, key, made};
 pub use mailbox::{Mailbox, mailbox, mailbox_that_refuses};
 pub use tollgate::mock::{self, *};
+pub use upstream::{calls, collector, model_asked};
 
 /// Between two looks at a condition.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);

@@ -1,6 +1,6 @@
 //! The scripted providers by the name under which tests speak of them.
 
-use tollgate::mock::{Upstream, UpstreamBuilder};
+use tollgate::mock::{Upstream, UpstreamBuilder, body_of};
 
 /// A provider that speaks as OpenAI does.
 pub fn openai() -> UpstreamBuilder {
@@ -40,4 +40,19 @@ pub fn ollama() -> UpstreamBuilder {
 /// A provider with an API of its own.
 pub fn house() -> UpstreamBuilder {
     Upstream::house()
+}
+
+/// A collector of traces that takes whatever comes.
+pub fn collector() -> Upstream {
+    openai().replies(body_of("application/x-protobuf", "")).start()
+}
+
+/// Inference requests that a provider got.
+pub fn calls(provider: &Upstream) -> usize {
+    provider.requests().iter().filter(|request| request.method == "POST").count()
+}
+
+/// The model that a provider was asked for last.
+pub fn model_asked(provider: &Upstream) -> String {
+    provider.last_request().json()["model"].as_str().unwrap_or_default().to_owned()
 }

@@ -10,8 +10,3 @@ use crate::harness::*;
 fn named(name: &str) -> Upstream {
     upstream::openai().replies(chat(name)).start()
 }
-
-/// Inference requests that a provider got.
-fn calls(provider: &Upstream) -> usize {
-    provider.requests().iter().filter(|request| request.method == "POST").count()
-}

@@ -26,29 +26,7 @@ fn priced(provider: &Upstream) -> Builder {
     gateway::with(group("gpt").deployment(openai(provider).with(PRICE))).master_key(MASTER)
 }
 
-/// Makes a key.
-#[track_caller]
-fn key(gateway: &Gateway, what: Value) -> String {
-    made(gateway, "/key/generate", what)["key"].as_str().unwrap().to_owned()
-}
-
-#[track_caller]
-fn made(gateway: &Gateway, path: &str, what: Value) -> Value {
-    let reply = gateway.client().post(path).json(&what).send();
-    assert_eq!(reply.status, 200, "{reply:?}");
-    reply.json()
-}
-
-fn holder(gateway: &Gateway, key: &str) -> Client {
-    gateway.client().own_connections().with_key(Some(key))
-}
-
 /// A request that may get a reply of ten tokens at most.
 fn ask(client: &Client) -> client::Ask {
     client.ask("gpt", "hi").set("max_tokens", 10)
-}
-
-/// Inference requests that a provider got.
-fn calls(provider: &Upstream) -> usize {
-    provider.requests().iter().filter(|request| request.method == "POST").count()
 }

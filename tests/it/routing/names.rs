@@ -4,11 +4,6 @@ use serde_json::Value;
 
 use super::*;
 
-/// The model that the provider was asked for last.
-fn model_asked(provider: &Upstream) -> String {
-    provider.last_request().json()["model"].as_str().unwrap_or_default().to_owned()
-}
-
 fn listed(gateway: &Gateway) -> Vec<String> {
     let models = gateway.get("/v1/models").json();
     let ids = models["data"].as_array().into_iter().flatten().map(|model| &model["id"]);

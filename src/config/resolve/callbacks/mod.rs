@@ -194,10 +194,8 @@ struct Variables<'a> {
 }
 
 impl Variables<'_> {
-    /// A variable that is empty counts as not set.
     fn get(&self, name: &str) -> Option<String> {
-        let value = self.context.env.var(name)?;
-        Some(value.trim().to_owned()).filter(|value| !value.is_empty())
+        self.context.var(name)
     }
 
     /// The same of one that nobody is to see.

@@ -29,16 +29,15 @@ pub(super) fn read(
     let bounds = Bounds {
         timeout: params.timeout("timeout").map_or(TIMEOUT, |at| at.value),
         at_once: params
-            .count("max_concurrency", CONCURRENCY_MAX)
-            .map_or(CONCURRENCY, |at| at.value)
-            .max(1) as usize,
+            .between("max_concurrency", 1..=CONCURRENCY_MAX)
+            .map_or(CONCURRENCY, |at| at.value) as usize,
     };
-    let var = |name: &str| context.env.var(name).filter(|value| !value.trim().is_empty());
     Some(Check::There(match table.name {
         "openai_moderation" => {
             let base = address(params, "api_base", problems)?;
             let key = params.text("api_key").map(|at| at.value.to_owned());
-            let key = key.or_else(|| base.is_none().then(|| var("OPENAI_API_KEY")).flatten());
+            let key =
+                key.or_else(|| base.is_none().then(|| context.var("OPENAI_API_KEY")).flatten());
             let is_named = params.has("api_key");
             if key.is_none() && base.is_none() {
                 if !is_named {
@@ -58,7 +57,7 @@ pub(super) fn read(
         }
         "generic_guardrail_api" => {
             let base = address(params, "api_base", problems)?;
-            let base = base.or_else(|| var("GENERIC_GUARDRAIL_API_BASE"));
+            let base = base.or_else(|| context.var("GENERIC_GUARDRAIL_API_BASE"));
             let key = params.text("api_key").map(|at| at.value.to_owned());
             let mut headers = params::headers_of(params, "headers");
             let extra = object(params, "additional_provider_specific_params");
@@ -93,11 +92,10 @@ fn presidio(
     bounds: Bounds,
 ) -> Option<Presidio> {
     let (problems, spot) = (params.problems, params.spot);
-    let var = |name: &str| context.env.var(name).filter(|value| !value.trim().is_empty());
     let analyzer = address(params, "presidio_analyzer_api_base", problems)?;
-    let analyzer = analyzer.or_else(|| var("PRESIDIO_ANALYZER_API_BASE"));
+    let analyzer = analyzer.or_else(|| context.var("PRESIDIO_ANALYZER_API_BASE"));
     let anonymizer = address(params, "presidio_anonymizer_api_base", problems)?;
-    let anonymizer = anonymizer.or_else(|| var("PRESIDIO_ANONYMIZER_API_BASE"));
+    let anonymizer = anonymizer.or_else(|| context.var("PRESIDIO_ANONYMIZER_API_BASE"));
     let entities = entities(params, false)?;
     let gives_back = params.flag("output_parse_pii").is_some_and(|at| at.value);
     let language = params.text("presidio_language").map_or("en", |at| at.value).to_owned();

@@ -5,13 +5,7 @@ mod classes;
 mod shapes;
 
 use super::*;
-
-fn headers(list: &[(&'static str, &'static str)]) -> HeaderMap {
-    let pairs = list
-        .iter()
-        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-    pairs.collect()
-}
+use crate::provider::sample::headers;
 
 fn read(status: u16, body: &str) -> Failure {
     classify_response(status, &HeaderMap::new(), body.as_bytes(), SystemTime::UNIX_EPOCH)

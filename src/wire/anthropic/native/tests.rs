@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{NativeStream, request};
-use crate::dialect::{Endpoint, Quirks};
+use crate::dialect::Endpoint;
 use crate::wire::json::Object;
 use crate::wire::{Ending, RequestOptions, Translate};
 
@@ -23,19 +23,10 @@ fn params(list: &Value) -> Params {
 fn sent(body: &Value, defaults: &Value, overrides: &Value) -> Value {
     let (defaults, overrides) = (params(defaults), params(overrides));
     let options = RequestOptions {
-        endpoint: Endpoint::Chat,
-        model: Some(OLD),
-        stream: false,
-        quirks: Quirks::default(),
         defaults: &defaults,
         overrides: &overrides,
-        drop: &[],
-        allowed: &[],
-        drop_params: false,
-        hints: false,
-        modify_params: false,
         max_output_tokens: Some(64_000),
-        model_hint: OLD,
+        ..RequestOptions::plain(Endpoint::Chat, OLD)
     };
     let body = Object::parse(body.to_string().into()).unwrap();
     serde_json::from_slice(&request(&body, &options, b"2023-06-01").body).unwrap()

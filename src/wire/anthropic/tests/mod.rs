@@ -20,21 +20,7 @@ const CREATED: u64 = 1_795_262_400;
 
 /// Options for a model, with everything else at rest.
 fn options(model: &str) -> RequestOptions<'_> {
-    RequestOptions {
-        endpoint: Endpoint::Chat,
-        model: Some(model),
-        stream: false,
-        quirks: Quirks::default(),
-        defaults: &[],
-        overrides: &[],
-        drop: &[],
-        allowed: &[],
-        drop_params: false,
-        hints: false,
-        modify_params: false,
-        max_output_tokens: None,
-        model_hint: model,
-    }
+    RequestOptions::plain(Endpoint::Chat, model)
 }
 
 fn try_send(body: &Value, options: &RequestOptions<'_>) -> Result<Outgoing, Failure> {

@@ -8,7 +8,7 @@ mod vectors;
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::dialect::{Endpoint, Quirks};
+use crate::dialect::Endpoint;
 use crate::failure::Failure;
 use crate::wire::RequestOptions;
 use crate::wire::json::Object;
@@ -36,19 +36,10 @@ impl Default for With<'_> {
 impl With<'_> {
     fn send(self, body: &Value) -> Result<Value, Failure> {
         let options = RequestOptions {
-            endpoint: self.endpoint,
             model: None,
-            stream: false,
-            quirks: Quirks::default(),
-            defaults: &[],
-            overrides: &[],
-            drop: &[],
-            allowed: &[],
             drop_params: self.drop_params,
-            hints: false,
             modify_params: self.modify_params,
-            max_output_tokens: None,
-            model_hint: self.model,
+            ..RequestOptions::plain(self.endpoint, self.model)
         };
         let object = Object::parse(Bytes::from(body.to_string())).unwrap();
         let sent = super::request(&object, &options)?;

@@ -15,19 +15,9 @@ const COHERE_4: &str = "us.cohere.embed-v4:0";
 
 fn options(model: &str, drop_params: bool) -> RequestOptions<'_> {
     RequestOptions {
-        endpoint: Endpoint::Embeddings,
         model: None,
-        stream: false,
-        quirks: Quirks::default(),
-        defaults: &[],
-        overrides: &[],
-        drop: &[],
-        allowed: &[],
         drop_params,
-        hints: false,
-        modify_params: false,
-        max_output_tokens: None,
-        model_hint: model,
+        ..RequestOptions::plain(Endpoint::Embeddings, model)
     }
 }
 

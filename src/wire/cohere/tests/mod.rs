@@ -7,27 +7,13 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::dialect::{Endpoint, Quirks};
+use crate::dialect::Endpoint;
 use crate::failure::Failure;
 use crate::wire::RequestOptions;
 use crate::wire::json::Object;
 
 fn options(model: &str) -> RequestOptions<'_> {
-    RequestOptions {
-        endpoint: Endpoint::Chat,
-        model: Some(model),
-        stream: false,
-        quirks: Quirks::default(),
-        defaults: &[],
-        overrides: &[],
-        drop: &[],
-        allowed: &[],
-        drop_params: false,
-        hints: false,
-        modify_params: false,
-        max_output_tokens: None,
-        model_hint: model,
-    }
+    RequestOptions::plain(Endpoint::Chat, model)
 }
 
 fn object(body: &Value) -> Object {

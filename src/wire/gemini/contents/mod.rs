@@ -16,16 +16,15 @@ use turn::{Response, Role, Said, returned};
 use super::PROVIDER;
 use super::media::{Media, Place};
 use super::models::Capabilities;
-use super::names::tool_name;
+use super::names::known_name;
 use crate::failure::Failure;
-use crate::wire::chat::{ExtraContent, ImageUrl, Part as ChatPart, Raw, arguments, parts};
+use crate::wire::chat::{
+    ExtraContent, ImageUrl, Part as ChatPart, Raw, arguments, parts, unknown_role,
+};
 use crate::wire::fields::{Text, impossible, invalid, missing, read};
 
 /// Said for a side that has to speak and said nothing.
 const PLACEHOLDER: &str = ".";
-
-/// How much of a role that does not exist is repeated to the client.
-const SHOWN_CHARS: usize = 40;
 
 /// One message, as far as Gemini has words for it.
 #[derive(Debug, Deserialize)]
@@ -144,14 +143,7 @@ impl<'a> Builder<'a, '_> {
             }
             "assistant" => self.assistant(&param, position, message)?,
             "tool" | "function" => self.result(&param, &message)?,
-            role => {
-                let role: String = role.chars().take(SHOWN_CHARS).collect();
-                let known = "'system', 'developer', 'user', 'assistant' and 'tool'";
-                return Err(invalid(
-                    &format!("{param}.role"),
-                    format!("Invalid value: '{role}'. Supported values are: {known}."),
-                ));
-            }
+            role => return Err(unknown_role(&param, role)),
         }
         Ok(())
     }
@@ -399,9 +391,4 @@ impl<'a> Builder<'a, '_> {
         }
         Ok(Conversation { system, contents })
     }
-}
-
-fn known_name<'a>(param: &str, name: Cow<'a, str>) -> Result<Cow<'a, str>, Failure> {
-    let wrong = format!("`{param}`: {name:?} cannot be the name of a tool here");
-    tool_name(name).ok_or_else(|| invalid(param, wrong))
 }

@@ -3,21 +3,7 @@ use serde_json::json;
 use super::*;
 use crate::dialect::Quirks;
 
-const PLAIN: RequestOptions<'static> = RequestOptions {
-    endpoint: Endpoint::Chat,
-    model: Some("gpt-4o"),
-    stream: false,
-    quirks: Quirks::NONE,
-    defaults: &[],
-    overrides: &[],
-    drop: &[],
-    allowed: &[],
-    drop_params: false,
-    hints: false,
-    modify_params: false,
-    max_output_tokens: None,
-    model_hint: "gpt-4o",
-};
+const PLAIN: RequestOptions<'static> = RequestOptions::plain(Endpoint::Chat, "gpt-4o");
 
 fn sent(body: &str, options: &RequestOptions<'_>) -> String {
     let object = Object::parse(Bytes::copy_from_slice(body.as_bytes())).unwrap();

@@ -143,20 +143,20 @@ impl<R: Rewrite> ChatStream<R> {
                     run.end = range.end;
                 }
                 (Verdict::Keep, event) => {
-                    flush(splitter, &mut run, out);
+                    splitter.flush(&mut run, out);
                     match event {
                         Event::Here(range) => run = range,
                         Event::Joined => out.push(splitter.take(&event)),
                     }
                 }
                 (Verdict::Replace(events), _) => {
-                    flush(splitter, &mut run, out);
+                    splitter.flush(&mut run, out);
                     out.push(events);
                 }
                 (Verdict::Drop, _) => {}
             }
         }
-        flush(splitter, &mut run, out);
+        splitter.flush(&mut run, out);
         progress.done = tally.done;
         progress
     }
@@ -268,14 +268,6 @@ impl<R: Rewrite> Tally<R> {
         }
         Bytes::from([&closing, DONE].concat())
     }
-}
-
-/// Sends the gathered events on.
-fn flush(splitter: &Splitter, run: &mut Range<usize>, out: &mut Vec<Bytes>) {
-    if run.start < run.end {
-        out.push(splitter.slice(run.clone()));
-    }
-    *run = run.end..run.end;
 }
 
 /// The failure that a chunk with an error in it means.

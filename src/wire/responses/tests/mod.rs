@@ -9,7 +9,7 @@ mod stream;
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::dialect::{Endpoint, Quirks};
+use crate::dialect::Endpoint;
 use crate::failure::Failure;
 use crate::wire::RequestOptions;
 use crate::wire::json::Object;
@@ -19,21 +19,7 @@ pub(super) fn object(json: &Value) -> Object {
 }
 
 pub(super) fn options(model: &'static str) -> RequestOptions<'static> {
-    RequestOptions {
-        endpoint: Endpoint::Chat,
-        model: Some(model),
-        stream: false,
-        quirks: Quirks::default(),
-        defaults: &[],
-        overrides: &[],
-        drop: &[],
-        allowed: &[],
-        drop_params: false,
-        hints: false,
-        modify_params: false,
-        max_output_tokens: None,
-        model_hint: model,
-    }
+    RequestOptions::plain(Endpoint::Chat, model)
 }
 
 /// What failed, as `param code`.

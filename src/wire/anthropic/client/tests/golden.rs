@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::{accumulated, events, telling};
-use crate::dialect::{ClientDialect, Endpoint, Quirks};
+use crate::dialect::{ClientDialect, Endpoint};
 use crate::wire::client;
 use crate::wire::json::Object;
 use crate::wire::{Ending, RequestOptions, StreamOptions, StreamRelay, openai};
@@ -18,21 +18,7 @@ fn file(case: &str, name: &str) -> Bytes {
 }
 
 fn options(model: &str) -> RequestOptions<'_> {
-    RequestOptions {
-        endpoint: Endpoint::Chat,
-        model: Some(model),
-        stream: true,
-        quirks: Quirks::default(),
-        defaults: &[],
-        overrides: &[],
-        drop: &[],
-        allowed: &[],
-        drop_params: false,
-        hints: false,
-        modify_params: false,
-        max_output_tokens: None,
-        model_hint: model,
-    }
+    RequestOptions { stream: true, ..RequestOptions::plain(Endpoint::Chat, model) }
 }
 
 /// A stream in the client's dialect, from the provider's bytes in these pieces.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 
 use super::*;
-use crate::dialect::{Endpoint, Quirks};
+use crate::dialect::Endpoint;
 use crate::failure::Failure;
 use crate::usage::Usage;
 use crate::wire::json::Object;
@@ -23,19 +23,10 @@ fn options<'a>(
     drop: &'a [Box<str>],
 ) -> RequestOptions<'a> {
     RequestOptions {
-        endpoint: Endpoint::Chat,
-        model: Some("gemini-3-flash"),
-        stream: false,
-        quirks: Quirks::default(),
         defaults,
         overrides,
         drop,
-        allowed: &[],
-        drop_params: false,
-        hints: false,
-        modify_params: false,
-        max_output_tokens: None,
-        model_hint: "gemini-3-flash",
+        ..RequestOptions::plain(Endpoint::Chat, "gemini-3-flash")
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::dialect::{Endpoint, Quirks};
+use crate::dialect::Endpoint;
 use crate::wire::RequestOptions;
 
 fn asked(body: &Value) -> Result<Canonical, Failure> {
@@ -100,19 +100,10 @@ fn google_itself_is_asked_in_the_clients_own_words() {
     let defaults = [("dimensions".into(), raw("8")), ("task_type".into(), raw("\"CLUSTERING\""))];
     let sent = |body: &Value| -> Value {
         let options = RequestOptions {
-            endpoint: Endpoint::Embeddings,
             model: Some("models/own"),
-            stream: false,
-            quirks: Quirks::default(),
             defaults: &defaults,
-            overrides: &[],
             drop: &["title".into()],
-            allowed: &[],
-            drop_params: false,
-            hints: false,
-            modify_params: false,
-            max_output_tokens: None,
-            model_hint: "own",
+            ..RequestOptions::plain(Endpoint::Embeddings, "own")
         };
         serde_json::from_slice(&native::request(&object(body), &options).unwrap()).unwrap()
     };
