@@ -67,7 +67,7 @@ fn a_slack_that_is_away_holds_up_nobody() {
 #[test]
 fn an_address_that_is_refused_is_not_tried_again() {
     // Nor is one that sends people elsewhere: who goes there finds a page that takes no letters.
-    for (status, refusal) in [("404", "404 Not Found"), ("302", "302 Found\r\nlocation: /login")] {
+    for refusal in ["404 Not Found", "302 Found\r\nlocation: /login"] {
         let (_provider, gateway) = broken();
         let slack = mailbox_that_refuses(1, refusal);
         let gateway = telling(gateway, "llm_exceptions", &slack).start();
