@@ -104,6 +104,8 @@ pub struct Audit {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     pub alias: Option<String>,
+    /// A part of the alias, in small letters or large ones.
+    pub alias_part: Option<String>,
     pub user: Option<String>,
     pub team: Option<String>,
     pub organisation: Option<String>,

@@ -1,5 +1,7 @@
 //! The directory of keys, users, teams and the rest.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -50,25 +52,29 @@ fn sql<'q>(text: String) -> Statement<'q> {
 /// The conditions of a filter, and the values that they compare with.
 struct Conditions<'f> {
     sql: String,
-    values: Vec<&'f str>,
+    values: Vec<Cow<'f, str>>,
 }
 
 impl<'f> Conditions<'f> {
     fn of(filter: &'f Filter, with_after: bool) -> Self {
         let after = filter.after.as_deref().filter(|_| with_after);
+        let whole = |text: &'f Option<String>| text.as_deref().map(Cow::Borrowed);
+        let part = filter.alias_part.as_deref().map(|part| Cow::Owned(pattern(part)));
         let fields = [
-            ("alias =", filter.alias.as_deref()),
-            ("user_id =", filter.user.as_deref()),
-            ("team_id =", filter.team.as_deref()),
-            ("organisation_id =", filter.organisation.as_deref()),
-            ("id >", after),
+            ("alias = ?", whole(&filter.alias)),
+            ("LOWER(alias) LIKE LOWER(?) ESCAPE '!'", part),
+            ("user_id = ?", whole(&filter.user)),
+            ("team_id = ?", whole(&filter.team)),
+            ("organisation_id = ?", whole(&filter.organisation)),
+            ("id > ?", after.map(Cow::Borrowed)),
         ];
         let mut conditions = Self { sql: String::new(), values: Vec::new() };
         for (condition, value) in fields {
             let Some(value) = value else { continue };
             conditions.values.push(value);
             let word = if conditions.sql.is_empty() { "WHERE" } else { "AND" };
-            conditions.sql += &format!(" {word} {condition} ${}", conditions.values.len());
+            let place = format!("${}", conditions.values.len());
+            conditions.sql += &format!(" {word} {}", condition.replace('?', &place));
         }
         conditions
     }
@@ -76,6 +82,19 @@ impl<'f> Conditions<'f> {
     fn bind<'q>(&self, statement: Statement<'q>) -> Statement<'q> {
         self.values.iter().fold(statement, |statement, value| statement.bind(values::text(value)))
     }
+}
+
+/// What `LIKE` finds a part of a text by.
+fn pattern(part: &str) -> String {
+    let mut pattern = String::from("%");
+    for letter in part.chars() {
+        if matches!(letter, '%' | '_' | '!') {
+            pattern.push('!');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('%');
+    pattern
 }
 
 fn text(row: &AnyRow, column: usize) -> Result<String, StoreError> {

@@ -105,11 +105,30 @@ def test_what_the_gateway_refuses_stands_at_its_field(admin, api):
 
 def test_keys_are_found_by_name_and_by_themselves(admin, api, people):
     page = admin.open("/keys")
-    page.get_by_role("searchbox").fill("lone")
-    expect(page.get_by_role("row")).to_have_count(2)
-    expect(page).to_have_url(re.compile("q=lone"))
-    page.get_by_role("searchbox").fill(people.keys["internal_user"])
+    # A part of the name will do, in whatever letters.
+    for part in ("lone", "LON"):
+        page.get_by_role("searchbox").fill(part)
+        expect(page).to_have_url(re.compile(f"q={part}"))
+        expect(page.get_by_role("row")).to_have_count(2)
+        expect(page.get_by_role("row", name=re.compile("lone"))).to_be_visible()
+    # A key finds itself, and stands in no address: not in the page's, nor in one that the gateway is asked for.
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    secret = people.keys["internal_user"]
+    page.get_by_role("searchbox").fill(secret)
+    expect(page).to_have_url(re.compile("q=[0-9a-f]{64}"))
     expect(page.get_by_role("row", name=re.compile("internal_user"))).to_be_visible()
+    expect(page.get_by_role("row")).to_have_count(2)
+    page.get_by_role("row").get_by_role("link").click()
+    expect(page.get_by_role("dialog")).to_contain_text(re.search("q=([0-9a-f]{64})", page.url)[1])
+    page.get_by_role("button", name="Close").click()
+    page.get_by_role("searchbox").fill("sk-of-nobody")
+    expect(page.get_by_text("No key fits")).to_be_visible()
+    admin.open("/requests").get_by_role("button", name="Filters").click()
+    page.get_by_label("Key", exact=True).fill(secret)
+    expect(page).to_have_url(re.compile("key=[0-9a-f]{64}"))
+    assert not [url for url in asked if secret in url or "sk-of-nobody" in url]
+    admin.open("/keys")
     page.get_by_role("searchbox").fill("nothing-like-it")
     expect(page.get_by_text("No key fits")).to_be_visible()
 

@@ -68,6 +68,10 @@ fn records_are_listed_by_who_they_belong_to_and_in_pages() {
         assert_eq!(database.list(Kind::Key, &after).await.unwrap(), all[3..]);
         let named = Filter { alias: Some("other".into()), ..Filter::default() };
         assert_eq!(database.list(Kind::Key, &named).await.unwrap().len(), 1);
+        for (part, found) in [("THE", 1), ("", 1), ("oth_r", 0), ("%", 0), ("!", 0)] {
+            let part = Filter { alias_part: Some(part.into()), ..Filter::default() };
+            assert_eq!(database.count(Kind::Key, &part).await.unwrap(), found, "{part:?}");
+        }
         let quoted = Filter { team: Some("' OR 1=1 --".into()), ..Filter::default() };
         assert!(database.list(Kind::Key, &quoted).await.unwrap().is_empty());
     });

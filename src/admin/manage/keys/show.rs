@@ -85,6 +85,7 @@ fn status(key: &Key) -> &'static str {
 async fn filters(desk: &Desk, operator: &Operator, form: &Form) -> Result<Vec<Filter>, Fault> {
     let filter = Filter {
         alias: form.name("key_alias")?.value(),
+        alias_part: form.name("search")?.value(),
         user: form.name("user_id")?.value(),
         team: form.name("team_id")?.value(),
         organisation: form.name("organization_id")?.value(),

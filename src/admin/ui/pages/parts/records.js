@@ -9,12 +9,15 @@ import { Empty, Loaded } from './states.js';
 import { Pager, Table } from './table.js';
 import { tell } from './toast.js';
 
-/** A text of the address that follows what is typed, after a pause. */
-export function useSearch(query, change, name = 'q') {
-  const [typed, setTyped] = useState(query[name] ?? '');
+/** A text of the address that follows what is typed, after a pause; or what `known` makes of it, where that may not stand there. */
+export function useSearch(query, change, known = (text) => text) {
+  const [typed, setTyped] = useState(query.q ?? '');
   const settled = useSettled(typed);
   useEffect(() => {
-    if (settled !== (query[name] ?? '')) change({ [name]: settled, page: '' });
+    if (settled === (query.q ?? '')) return undefined;
+    let gone = false;
+    Promise.resolve(known(settled)).then((q) => gone || change({ q, page: '' }));
+    return () => { gone = true; };
   }, [settled]);
   return [typed, setTyped];
 }
@@ -23,9 +26,9 @@ export function useSearch(query, change, name = 'q') {
  * `list({page, search, signal})` gives `{rows, total, pages}`; `idOf(row)`; `columns(open)`; `sheet({record, close, done})` makes
  * the sheet of a record, or of a new one where `record` is null. `find(id)` gets one that is not on the page.
  */
-export function Records({ kind, title, lead, noun, query, change, list, find, idOf, columns, sheet, mayMake, hint, none, extra, children }) {
+export function Records({ kind, title, lead, noun, query, change, list, find, idOf, columns, sheet, mayMake, hint, known, none, extra, children }) {
   const page = Math.max(1, Number(query.page) || 1);
-  const [typed, setTyped] = useSearch(query, change);
+  const [typed, setTyped] = useSearch(query, change, known);
   const state = useLoad((signal) => list({ page, search: query.q ?? '', signal }), [kind, page, query.q]);
   const rows = state.data?.rows ?? [];
   const wanted = query.open;

@@ -30,19 +30,29 @@ export const Badge = ({ of: [kind, text] }) => html`<span class="badge ${kind}">
 /** A key without a user is nobody's: it sees itself. */
 async function listSelf({ search, signal }) {
   const { key, info } = await get('/key/info', {}, signal);
-  const rows = [{ token: key, ...info }].filter((one) => nameOf(one).includes(search));
+  const rows = [{ token: key, ...info }].filter((one) => nameOf(one).toLowerCase().includes(search.toLowerCase()));
   return { rows, total: rows.length, pages: 1 };
 }
 
-/** Whole keys and hashes are one thing, names another. */
-export const WHOLE = /^(sk-.+|[0-9a-f]{64})$/;
+const HASH = /^[0-9a-f]{64}$/;
+/** A key itself, and not what its page shows of it. */
+export const SECRET = /^sk-(?!\.\.\.)/;
+
+/** The hash of a whole key. The key goes into no address: those are kept by browsers, and by proxies on the way. */
+export async function hashOf(key) {
+  const { info } = await post('/v2/key/info', { keys: [key] });
+  return info[0]?.token;
+}
+
+/** What may stand in the address. */
+const addressed = (text) => (SECRET.test(text) ? hashOf(text).catch(() => null).then((hash) => hash ?? `sk-...${text.slice(-4)}`) : text);
 
 export async function list({ page, search, signal }) {
-  const isKey = WHOLE.test(search);
+  const isKey = HASH.test(search);
   try {
     const answer = await get('/key/list', {
       page, size: SIZE, return_full_object: true, include_team_keys: true,
-      key_hash: isKey ? search : undefined, key_alias: isKey ? undefined : search,
+      key_hash: isKey ? search : undefined, search: isKey ? undefined : search,
     }, signal);
     return { rows: answer.keys, total: answer.total_count, pages: answer.total_pages };
   } catch (error) {
@@ -117,6 +127,7 @@ export function Keys({ session, query, change }) {
         <dt>Expires</dt><dd>${record.expires ? `${when(record.expires)} (${relative(record.expires)})` : 'Never'}</dd>
         ${record.user_id && html`<dt>User</dt><dd>${record.user_id}</dd>`}
         ${record.team_id && html`<dt>Team</dt><dd>${teamName(record.team_id)}</dd>`}
+        <dt>Hash</dt><dd><code title="By it metrics and logs know the key">${record.token}</code></dd>
         <dt>Made</dt><dd>${when(record.created_at)}${record.created_by ? ` by ${record.created_by}` : ''}</dd>
         <dt>Requests</dt><dd><a href=${href('/requests', { key: record.token })}>Its requests</a> · <a href=${href('/', { key: record.token })}>Its charts</a></dd>
       </dl>
@@ -125,6 +136,6 @@ export function Keys({ session, query, change }) {
 
   return html`<${Records} kind="keys" title="Keys" noun="key" lead=${session.sees_all ? 'All keys, newest first.' : session.role ? 'Your keys, newest first.' : 'The key you signed in with.'}
       query=${query} change=${change} list=${session.role ? list : listSelf} find=${find} idOf=${(key) => key.token} columns=${columns} sheet=${sheet}
-      mayMake=${session.changes_own} hint="Name, or a whole key" none="A key lets a program call the models it may use." />
+      mayMake=${session.changes_own} hint="Part of a name, whole key or hash" known=${addressed} none="A key lets a program call the models it may use." />
     ${secret && html`<${Secret} title=${secret.title} secret=${secret.key} text="Copy it now. It is shown this once and kept nowhere." onClose=${() => setSecret(null)} />`}`;
 }

@@ -9,7 +9,7 @@ import { Range, rangeName, spanOf } from '../parts/range.js';
 import { Head } from '../parts/shell.js';
 import { Empty, Loaded } from '../parts/states.js';
 import { Pager, Table } from '../parts/table.js';
-import { WHOLE, find as findKey, list as listKeys, nameOf } from './keys.js';
+import { SECRET, find as findKey, hashOf, list as listKeys, nameOf } from './keys.js';
 import { Request, keyName, outcome } from './requests/request.js';
 
 const SIZE = 50;
@@ -34,7 +34,8 @@ function KeyNamed({ session, label, query, change }) {
   const chosen = query.key ?? '';
   const [typed, setTyped] = useState(null);
   const search = useSettled(typed ?? '', 250);
-  const found = useLoad((signal) => listKeys({ page: 1, search, signal }).then((answer) => answer.rows), [search]);
+  const isSecret = SECRET.test(search);
+  const found = useLoad((signal) => listKeys({ page: 1, search: isSecret ? '' : search, signal }).then((answer) => answer.rows), [isSecret ? '' : search]);
   const one = useLoad((signal) => (chosen && chosen !== MASTER.token ? findKey(chosen, signal).catch(() => null) : null), [chosen]);
   const known = [...(session.sees_all ? [MASTER] : []), ...(found.data ?? [])];
   const name = chosen === MASTER.token ? nameOf(MASTER) : one.data ? nameOf(one.data) : chosen;
@@ -42,9 +43,10 @@ function KeyNamed({ session, label, query, change }) {
     change({ key, page: '' }, {});
     setTyped(null);
   };
-  // Typed to its end, before or after the answer with it came; or a whole key, which fits one record.
-  const meant = typed && (known.find((key) => nameOf(key) === typed) ?? (WHOLE.test(typed) && search === typed && !found.loading ? found.data?.[0] : undefined));
+  // Typed to its end, before or after the answer with it came; or the whole key.
+  const meant = typed && known.find((key) => nameOf(key) === typed);
   useEffect(() => { if (meant) take(meant.token); }, [meant?.token]);
+  useEffect(() => { if (isSecret) hashOf(search).then((hash) => hash && take(hash), () => {}); }, [search]);
   return html`<${Text} small label=${label} list=${list} placeholder="All" value=${typed ?? name}
       onChange=${(text) => (text ? setTyped(text) : take(''))} />
     <datalist id=${list}>${known.map((key) => html`<option key=${key.token} value=${nameOf(key)} />`)}</datalist>`;
