@@ -207,7 +207,7 @@ fn variables_are_sealed_and_never_shown() {
     let shown = client.get("/team/info?team_id=web").json()["team_info"]["metadata"].clone();
     made(&gateway, MASTER, "/team/update", &json!({"team_id": "web", "metadata": shown}));
     hears_of(&teams, &chat_by(&gateway, &of_team));
-    let mut moved = shown.clone();
+    let mut moved = shown;
     moved["logging"][0]["callback_vars"]["langfuse_host"] = json!("http://127.0.0.1:9");
     let body = json!({"team_id": "web", "metadata": moved});
     let refused = post(&gateway, MASTER, "/team/update", &body);
