@@ -69,7 +69,7 @@ fn what_is_refused_leaves_no_trace() {
         ("/key/delete", json!({"keys": [key, "sk-unknown-to-all"]})),
         ("/user/new", json!({"user_id": "ann", "teams": ["nowhere"]})),
     ] {
-        assert!(office.post(super::MASTER, path, &body).status >= 400, "{path}");
+        assert!(office.post(MASTER, path, &body).status >= 400, "{path}");
     }
     assert_eq!(audits(&office, Kind::Key).len(), 1);
     assert!(audits(&office, Kind::User).is_empty());
