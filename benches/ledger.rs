@@ -18,7 +18,7 @@ use tollgate::usage::Usage;
 
 const APPENDS: u32 = 100_000;
 const ROWS: usize = 20_000;
-/// Of a quiet gateway, and as many as the writer takes at once.
+/// Of a quiet gateway, as many as the writer takes at once, and more.
 const BATCHES: [usize; 3] = [50, 500, 1_500];
 
 /// A usual request: a streamed reply to a key of a team.

@@ -24,9 +24,8 @@ use crate::keys::StoreError;
 use crate::spend::{Aged, Ledger, SpendEvent};
 use crate::store::journal::{Batch, Next, Reader};
 
-/// The most requests of one transaction: about what one statement takes. Sums are written once for all
-/// of them, so many cost little more than few.
-const BATCH: usize = 1_500;
+/// The most requests of one transaction. Three times as many are a fifth faster, and take 30 MB more.
+const BATCH: usize = 500;
 /// How often the journal is brought to the disk itself.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// How often what other processes have left is looked for.
