@@ -16,26 +16,37 @@ pub const ESTIMATE_ERROR: f64 = 0.3;
 #[serde(default)]
 pub struct Usage {
     /// The whole prompt, cached parts included.
+    #[serde(skip_serializing_if = "is_zero")]
     pub input_tokens: u64,
     /// The whole completion, reasoning included.
+    #[serde(skip_serializing_if = "is_zero")]
     pub output_tokens: u64,
     /// Part of `input_tokens` that a prompt cache answered.
+    #[serde(skip_serializing_if = "is_zero")]
     pub cache_read_tokens: u64,
     /// Part of `input_tokens` that was written to a prompt cache, whatever its lifetime.
+    #[serde(skip_serializing_if = "is_zero")]
     pub cache_write_tokens: u64,
     /// Part of `cache_write_tokens` that was written with a lifetime of one hour.
+    #[serde(skip_serializing_if = "is_zero")]
     pub cache_write_1h_tokens: u64,
     /// Part of `output_tokens` that was spent on reasoning.
+    #[serde(skip_serializing_if = "is_zero")]
     pub reasoning_tokens: u64,
     /// Part of `input_tokens` that was audio.
+    #[serde(skip_serializing_if = "is_zero")]
     pub audio_input_tokens: u64,
     /// Part of `output_tokens` that was audio.
+    #[serde(skip_serializing_if = "is_zero")]
     pub audio_output_tokens: u64,
     /// Part of `input_tokens` that was images.
+    #[serde(skip_serializing_if = "is_zero")]
     pub image_input_tokens: u64,
     /// What is not counted in tokens.
+    #[serde(skip_serializing_if = "Units::is_none")]
     pub units: Units,
     /// The provider sent no usage and these numbers are our own estimate.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub estimated: bool,
 }
 
@@ -44,17 +55,29 @@ pub struct Usage {
 #[serde(default)]
 pub struct Units {
     /// Part of `output_tokens` that was images.
+    #[serde(skip_serializing_if = "is_zero")]
     pub image_output_tokens: u64,
     /// Images that were made.
+    #[serde(skip_serializing_if = "is_zero")]
     pub images: u64,
     /// Length of the sound that was listened to, in milliseconds.
+    #[serde(skip_serializing_if = "is_zero")]
     pub audio_ms: u64,
     /// Characters that were spoken.
+    #[serde(skip_serializing_if = "is_zero")]
     pub characters: u64,
     /// Searches of a rerank: one query with up to a hundred documents.
+    #[serde(skip_serializing_if = "is_zero")]
     pub searches: u64,
     /// Searches of the web that a model had its provider make.
+    #[serde(skip_serializing_if = "is_zero")]
     pub web_searches: u64,
+}
+
+/// What most replies have none of is left out where it is written.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+pub(crate) const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 #[cfg(test)]
@@ -83,6 +106,10 @@ impl Usage {
 }
 
 impl Units {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Both together.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {

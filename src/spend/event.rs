@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::scope::{Scope, ScopeKind};
 use super::traffic::{LOOKUP, SHADOW, Tried};
-use crate::usage::Usage;
+use crate::usage::{Usage, is_zero};
 
 /// Where the metadata of an event tell which guardrails applied.
 pub const APPLIED_GUARDRAILS: &str = "_applied_guardrails";
@@ -70,14 +70,17 @@ pub struct SpendEvent {
     /// The model as the provider names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_model: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stream: bool,
     pub status: u16,
     /// The class of the error, if it was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Arc<str>>,
     /// The client left before the end.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub client_gone: bool,
     /// The reply was kept from before: it used and cost nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub cache_hit: bool,
     /// The name of what was kept.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,8 +93,11 @@ pub struct SpendEvent {
     pub saved_tokens: u64,
     pub usage: Usage,
     /// Pico-dollars.
+    #[serde(skip_serializing_if = "is_zero")]
     pub cost_pico: u64,
+    #[serde(skip_serializing_if = "is_none")]
     pub retries: u32,
+    #[serde(skip_serializing_if = "is_none")]
     pub fallbacks: u32,
     /// The attempts, where there is more to say of them than that one succeeded.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -107,7 +113,7 @@ pub struct SpendEvent {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-const fn is_zero(count: &u64) -> bool {
+const fn is_none(count: &u32) -> bool {
     *count == 0
 }
 

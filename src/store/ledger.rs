@@ -9,9 +9,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use sqlx::any::AnyArguments;
 use sqlx::{Any, AssertSqlSafe, Row as _, Transaction};
 
-use super::values::{Marks, rows_max};
+use super::values::Marks;
 use super::{
     Database, contents, corrections, failed, patiently, quarter, reports, traffic, values,
 };
@@ -49,20 +50,22 @@ impl Ledger for Database {
             // wait for each other and do not stand in each other's way.
             let events_by_id: BTreeMap<&str, &SpendEvent> =
                 events.iter().map(|event| (&*event.request_id, event)).collect();
-            let once: Vec<&SpendEvent> = events_by_id.into_values().collect();
-            let (mut transaction, _turn) = self.write().await?;
-            let mut appended = Appended { new: 0, known: events.len() };
-            for batch in once.chunks(rows_max(ROW_COLUMNS)) {
-                let new = add_rows(&mut transaction, batch).await?;
-                appended.new += new.len();
-                appended.known -= new.len();
-                let fresh: Vec<&SpendEvent> =
-                    batch.iter().copied().filter(|it| new.contains(&*it.request_id)).collect();
-                add_sums(&mut transaction, &fresh).await?;
-                add_daily(&mut transaction, &fresh).await?;
-                add_daily_by(&mut transaction, &fresh).await?;
-                traffic::add(&mut transaction, &fresh).await?;
+            let mut once: Vec<&SpendEvent> = events_by_id.into_values().collect();
+            let (mut transaction, mut turn) = self.write().await?;
+            if add_rows(&mut transaction, &once).await? < once.len() as u64 {
+                // Which of them are new is asked only then: the answer costs as much as the rows.
+                transaction.rollback().await.map_err(|error| failed(&error))?;
+                drop(turn);
+                (transaction, turn) = self.write().await?;
+                let new = add_new_rows(&mut transaction, &once).await?;
+                once.retain(|event| new.contains(&*event.request_id));
             }
+            let _turn = turn;
+            let appended = Appended { new: once.len(), known: events.len() - once.len() };
+            add_sums(&mut transaction, &once).await?;
+            add_daily(&mut transaction, &once).await?;
+            add_daily_by(&mut transaction, &once).await?;
+            traffic::add(&mut transaction, &once).await?;
             if self.is_a_new_hour() {
                 traffic::forget(&mut transaction).await?;
             }
@@ -256,18 +259,49 @@ fn owned(text: Option<&Arc<str>>) -> Option<String> {
     text.map(|text| values::text(text))
 }
 
-/// Adds the rows that are new, and says which they are.
+/// Adds the rows that are new, and says how many they are.
 async fn add_rows(
     transaction: &mut Transaction<'static, Any>,
     events: &[&SpendEvent],
+) -> Result<u64, StoreError> {
+    let marks = Marks::of(transaction);
+    let mut new = 0;
+    for part in values::parts(events, ROW_COLUMNS) {
+        let done = insertion(marks, part, "")?.execute(&mut **transaction).await;
+        new += done.map_err(|error| failed(&error))?.rows_affected();
+    }
+    Ok(new)
+}
+
+/// Adds the rows that are new, and says which they are.
+async fn add_new_rows(
+    transaction: &mut Transaction<'static, Any>,
+    events: &[&SpendEvent],
 ) -> Result<HashSet<String>, StoreError> {
+    let marks = Marks::of(transaction);
+    let mut new = HashSet::with_capacity(events.len());
+    for part in values::parts(events, ROW_COLUMNS) {
+        let statement = insertion(marks, part, " RETURNING request_id")?;
+        for row in statement.fetch_all(&mut **transaction).await.map_err(|error| failed(&error))? {
+            new.insert(row.try_get(0).map_err(|error| failed(&error))?);
+        }
+    }
+    Ok(new)
+}
+
+/// What inserts the rows that are new.
+fn insertion(
+    marks: Marks,
+    events: &[&SpendEvent],
+    returning: &str,
+) -> Result<sqlx::query::Query<'static, Any, AnyArguments>, StoreError> {
     let statement = format!(
         "INSERT INTO tollgate_spend_log (request_id, call_id, started_us, duration_us, key_hash, user_id, \
          team_id, organisation_id, end_user, model_group, provider, deployment, status, \
          error, \
          input_tokens, output_tokens, cost_pico, tags, event) VALUES {} \
-         ON CONFLICT (request_id) DO NOTHING RETURNING request_id",
-        Marks::of(transaction).rows(events.len(), ROW_COLUMNS)
+         ON CONFLICT (request_id) DO NOTHING{returning}",
+        marks.rows(events.len(), ROW_COLUMNS)
     );
     let mut statement = sqlx::query(AssertSqlSafe(statement));
     for event in events {
@@ -295,8 +329,7 @@ async fn add_rows(
             .bind(tags)
             .bind(written);
     }
-    let rows = statement.fetch_all(&mut **transaction).await.map_err(|error| failed(&error))?;
-    rows.iter().map(|row| row.try_get(0).map_err(|error| failed(&error))).collect()
+    Ok(statement)
 }
 
 /// Adds to the sums of everybody who pays.
@@ -317,7 +350,7 @@ async fn add_sums(
         }
     }
     let sums: Vec<_> = sums.into_iter().collect();
-    for part in sums.chunks(rows_max(SUM_COLUMNS)) {
+    for part in values::parts(&sums, SUM_COLUMNS) {
         upsert_sums(transaction, part).await?;
     }
     Ok(())
@@ -416,7 +449,7 @@ async fn add_daily(
         count(days.entry(key).or_default(), event);
     }
     let days: Vec<_> = days.into_iter().collect();
-    for part in days.chunks(rows_max(DAILY_COLUMNS)) {
+    for part in values::parts(&days, DAILY_COLUMNS) {
         let statement = format!(
             "INSERT INTO tollgate_spend_daily (day, key_hash, user_id, team_id, organisation_id, \
              model_group, provider, {}) VALUES {} ON CONFLICT \
@@ -451,7 +484,7 @@ async fn add_daily_by(
         }
     }
     let days: Vec<_> = days.into_iter().collect();
-    for part in days.chunks(rows_max(DAILY_BY_COLUMNS)) {
+    for part in values::parts(&days, DAILY_BY_COLUMNS) {
         let statement = format!(
             "INSERT INTO tollgate_spend_daily_by (day, scope, id, {}) VALUES {} \
              ON CONFLICT (day, scope, id) DO UPDATE SET {}",

@@ -10,7 +10,7 @@ use sqlx::{Any, AnyPool, AssertSqlSafe, Row as _, Transaction};
 use super::failed;
 use super::ledger::{add_up, signed};
 use super::reports::{Conditions, Value};
-use super::values::{self, Marks, rows_max};
+use super::values::{self, Marks};
 use crate::keys::StoreError;
 use crate::spend::traffic::{
     Counts, Measure, PAYERS_KEPT_US, PayerGrouping, PayersQuery, Place, Step, Tally, Times,
@@ -68,7 +68,7 @@ async fn add_counts(
     }
     const COLUMNS: usize = 6 + Counts::NAMES.len();
     let sums: Vec<_> = sums.into_iter().collect();
-    for part in sums.chunks(rows_max(COLUMNS)) {
+    for part in values::parts(&sums, COLUMNS) {
         let statement = format!(
             "INSERT INTO tollgate_traffic (step, slot, {PLACE}, {}) VALUES {} \
              ON CONFLICT (step, slot, {PLACE}) DO UPDATE SET {}",
@@ -119,7 +119,7 @@ async fn add_times(
         }
     }
     let sums: Vec<_> = sums.into_iter().collect();
-    for part in sums.chunks(rows_max(TIMES_COLUMNS)) {
+    for part in values::parts(&sums, TIMES_COLUMNS) {
         let statement = format!(
             "INSERT INTO tollgate_traffic_times (step, slot, {PLACE}, measure, bucket, requests, \
              sum_us) VALUES {} ON CONFLICT (step, slot, {PLACE}, measure, bucket) DO UPDATE SET {}",
@@ -153,7 +153,7 @@ async fn add_errors(
         }
     }
     let sums: Vec<_> = sums.into_iter().collect();
-    for part in sums.chunks(rows_max(ERROR_COLUMNS)) {
+    for part in values::parts(&sums, ERROR_COLUMNS) {
         let statement = format!(
             "INSERT INTO tollgate_traffic_errors (step, slot, model_group, provider, deployment, \
              class, requests) VALUES {} \
@@ -194,7 +194,7 @@ async fn add_payers(
     }
     const COLUMNS: usize = PAYER_KEYS + PAYER_COUNTS.len();
     let sums: Vec<_> = sums.into_iter().collect();
-    for part in sums.chunks(rows_max(COLUMNS)) {
+    for part in values::parts(&sums, COLUMNS) {
         let keys = "slot, key_hash, user_id, team_id, model_group, provider";
         let statement = format!(
             "INSERT INTO tollgate_traffic_payers ({keys}, {}) VALUES {} \

@@ -49,6 +49,17 @@ pub(super) const fn rows_max(columns: usize) -> usize {
     PARAMETERS_MAX / columns
 }
 
+/// Rows of so many columns in parts of one statement each. A part has a power of two of rows, so that
+/// databases see few different statements, and know them.
+pub(super) fn parts<T>(mut rows: &[T], columns: usize) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let part = 1 << rows.len().min(rows_max(columns)).checked_ilog2()?;
+        let (first, rest) = rows.split_at_checked(part)?;
+        rows = rest;
+        Some(first)
+    })
+}
+
 /// A text as every database takes it: PostgreSQL has no place for the character U+0000, which clients
 /// may write into a name.
 pub(super) fn text(text: &str) -> String {
@@ -58,6 +69,18 @@ pub(super) fn text(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_come_in_few_sizes() {
+        let sizes = |rows: usize, columns| {
+            parts(&vec![(); rows], columns).map(<[()]>::len).collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(0, 1), [0; 0]);
+        assert_eq!(sizes(1, 1), [1]);
+        assert_eq!(sizes(500, 19), [256, 128, 64, 32, 16, 4]);
+        // No more than a statement takes.
+        assert_eq!(sizes(11, 8_000), [4, 4, 2, 1]);
+    }
 
     #[test]
     fn each_value_has_a_mark() {

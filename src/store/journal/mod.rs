@@ -101,6 +101,10 @@ impl Write for Frame {
         self.0.write(bytes)
     }
 
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }

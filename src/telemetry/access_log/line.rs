@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::keys::Principal;
 use crate::telemetry::record::{Attempt, CacheUse, ClientText, KeyKind, Outcome, RequestRecord};
 use crate::telemetry::timestamp::Timestamp;
+use crate::usage::is_zero;
 
 /// A record as it stands in the log. Fields that say nothing are left out.
 #[derive(Serialize)]
@@ -121,12 +122,6 @@ struct UsageLine {
     #[serde(skip_serializing_if = "is_zero")]
     web_searches: u64,
     estimated: bool,
-}
-
-/// What most replies have none of is left out.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-const fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 impl<'a> Line<'a> {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::dialect::Quirks;
-use crate::usage::Usage;
+use crate::usage::{Usage, is_zero};
 
 /// The counts that a client is shown.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -33,11 +33,6 @@ struct CompletionDetails {
     reasoning_tokens: u64,
     #[serde(skip_serializing_if = "is_zero")]
     audio_tokens: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
-const fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 impl Shown {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::usage::Usage;
+use crate::usage::{Usage, is_zero};
 use crate::wire::chat::{Raw, arguments};
 use crate::wire::fields::Text;
 
@@ -186,11 +186,6 @@ impl From<Usage> for UsageMetadata {
             total_token_count: usage.total_tokens(),
         }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
-const fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 /// Why a candidate ended. Whole calls of functions end like a text.
