@@ -1,10 +1,12 @@
 //! Work beside the requests: log writing, name refresh, reload, upgrade, and an orderly end.
 //!
-//! Started by Pingora after it has forked, on a runtime of its own.
+//! Started by Pingora after it has forked, on a runtime of its own. What is written after requests has
+//! another thread (`records.rs`).
 
 mod drain;
 mod files;
 mod models;
+mod records;
 mod scene;
 mod sums;
 mod systemd;
@@ -23,9 +25,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+pub(crate) use self::records::Records;
+pub(crate) use self::upgrade::Upgrader;
 use crate::alerts::{Alerts, Outbox};
 use crate::books;
-use crate::callbacks::Clerk;
 use crate::checks::HealthChecks;
 use crate::edge::handover::Predecessor;
 use crate::edge::{Address, Connections, Lifecycle};
@@ -41,10 +44,7 @@ use crate::spend::{Scope, ScopeKind};
 use crate::store::Store;
 use crate::store::redis::Redis;
 use crate::telemetry::AccessLog;
-use crate::telemetry::access_log::{Sink, Writer};
-use crate::telemetry::traces::Exporter;
 use crate::upstream::Upstreams;
-pub(crate) use upgrade::Upgrader;
 
 /// How often the budgets of providers are looked at.
 const BUDGETS_EVERY: Duration = Duration::from_secs(1);
@@ -90,7 +90,6 @@ pub(crate) struct Background {
     pub draining: Arc<AtomicBool>,
     pub lifecycle: Lifecycle,
     pub upgrader: Arc<Upgrader>,
-    /// Driven by this service: its operations run on this runtime.
     pub store: Arc<Store>,
     pub keys: Arc<KeyRing>,
     pub books: Arc<books::State>,
@@ -106,12 +105,7 @@ pub(crate) struct Background {
 
 /// What the service consumes.
 pub(crate) struct Once {
-    pub log_writer: Writer,
-    pub log_sink: Sink,
-    pub trace_exporter: Exporter,
-    pub callback_clerk: Clerk,
-    pub spend_writer: books::Writer,
-    pub contents_writer: books::ContentsWriter,
+    pub records: Records,
     pub demo: Option<Demo>,
     /// The process that this one takes over from.
     pub predecessor: Option<Predecessor>,
@@ -237,51 +231,18 @@ impl Background {
 impl BackgroundService for Background {
     async fn start(&self, mut shutdown: ShutdownWatch) {
         let _watch = PanicWatch;
-        self.store.drive();
         // Registered first of all: until then these signals would end the process.
         let hangup = signal(SignalKind::hangup());
         let user_signal = signal(SignalKind::user_defined2());
         let Some(once) = self.once.lock().take() else { return };
         let (drained, is_drained) = watch::channel(false);
-        let mut until_drained = is_drained.clone();
-        let logging = once.log_writer.run(once.log_sink, async move {
-            // An error means that the sender is gone: the same end.
-            drop(until_drained.wait_for(|drained| *drained).await);
-        });
-        let mut until_last = is_drained.clone();
-        let traces = || self.reload.snapshot.load().traces.clone();
-        let tracing_requests = once.trace_exporter.run(traces, async move {
-            drop(until_last.wait_for(|drained| *drained).await);
-        });
-        let mut until_told = is_drained.clone();
-        let callbacks = || Arc::clone(&self.reload.snapshot.load().callbacks);
-        let identities = Arc::clone(&self.identities);
-        let salt = || self.reload.snapshot.load().access.salt.clone();
-        let telling = once.callback_clerk.run(callbacks, salt, identities, async move {
-            drop(until_told.wait_for(|drained| *drained).await);
-        });
-        let mut until_the_end = is_drained.clone();
-        let pace = || {
-            let snapshot = self.reload.snapshot.load();
-            let spending = &snapshot.spending;
-            books::Pace {
-                batch_every: spending.batch_every,
-                keep: books::Keep {
-                    rows: spending.keep,
-                    sums: spending.keep_sums,
-                    spoken: snapshot.words.keep,
-                    audit: spending.keep_audit,
-                },
-                forget_every: spending.forget_every,
+        let all_is_written = match once.records.start(is_drained.clone()) {
+            Ok(done) => done,
+            Err(error) => {
+                tracing::error!(%error, "there is no thread for the ledger: the process ends");
+                end(1);
             }
         };
-        let keeping = once.spend_writer.run(pace, async move {
-            drop(until_the_end.wait_for(|drained| *drained).await);
-        });
-        let mut until_all_is_said = is_drained.clone();
-        let storing = once.contents_writer.run(async move {
-            drop(until_all_is_said.wait_for(|drained| *drained).await);
-        });
         let demonstrating = async {
             if let Some(demo) = once.demo
                 && let Err(error) = demo.serve(is_drained).await
@@ -325,18 +286,8 @@ impl BackgroundService for Background {
                 () = beside => {}
             }
         };
-        let logged = tokio::join!(
-            logging,
-            keeping,
-            storing,
-            demonstrating,
-            working,
-            tracing_requests,
-            telling
-        );
-        if let (Err(error), (), (), (), (), (), ()) = logged {
-            tracing::error!(%error, "the access log was not written");
-        }
+        // That it is gone without a word was told by its panic.
+        let (_, (), ()) = tokio::join!(all_is_written, demonstrating, working);
         if let Some(redis) = &self.redis {
             // The others need not wait until they believe that it is gone.
             drop(tokio::time::timeout(FAREWELL, redis.leave()).await);

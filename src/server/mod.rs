@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use crate::admin::{self, Admin, Stores};
 use crate::admission::Counters;
 use crate::alerts::{Alerts, Fate, Kind};
-use crate::background::{Background, Once, Upgrader};
+use crate::background::{Background, Once, Records, Upgrader};
 use crate::books::{self, Books, Count, Level, Link};
 use crate::cache::{self, Replies};
 use crate::callbacks::Callbacks;
@@ -350,6 +350,17 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         identities: Arc::clone(&identities),
         routing: Arc::clone(&reload.routing),
     };
+    let records = Records {
+        log_writer,
+        log_sink,
+        trace_exporter,
+        callback_clerk,
+        spend_writer: writer,
+        contents_writer,
+        reload: Arc::clone(&reload),
+        identities: Arc::clone(&identities),
+        store: Arc::clone(&store),
+    };
     let background = Background {
         health_checks,
         store,
@@ -373,16 +384,7 @@ pub fn run(snapshot: Snapshot, mut options: Options) -> Result<(), StartError> {
         redis,
         alerts,
         outbox,
-        once: Mutex::new(Some(Once {
-            log_writer,
-            log_sink,
-            trace_exporter,
-            callback_clerk,
-            spend_writer: writer,
-            contents_writer,
-            demo: options.demo,
-            predecessor,
-        })),
+        once: Mutex::new(Some(Once { records, demo: options.demo, predecessor })),
     };
     let mut background = background_service("background", background);
     background.threads = Some(1);

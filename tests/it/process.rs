@@ -134,6 +134,34 @@ fn without_a_key_only_this_machine_is_served() {
     assert_eq!(client.with_key(Some("sk-of-the-environment")).chat("gpt", "hi").status, 200);
 }
 
+/// The steps that the threads of a process stand behind others, by their names.
+#[cfg(target_os = "linux")]
+fn niceness(pid: u32) -> Vec<(String, i32)> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let of = |task: std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+        let (name, numbers) = stat.split_once('(')?.1.rsplit_once(')')?;
+        // The nineteenth of all, where the state is the third.
+        Some((name.to_owned(), numbers.split_whitespace().nth(16)?.parse().ok()?))
+    };
+    tasks.filter_map(|task| of(task.ok()?)).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_written_after_requests_comes_after_them() {
+    let upstream = upstream::openai().replies(chat("hello")).start();
+    let gateway = gateway::with(group("gpt").deployment(&upstream)).start();
+    assert_eq!(gateway.client().chat("gpt", "hi").status, 200);
+    let of = |name: &str| {
+        let threads = niceness(gateway.pid()).into_iter();
+        threads.filter(|(thread, _)| thread.starts_with(name)).map(|it| it.1).max()
+    };
+    let served = of("gateway").expect("threads of requests");
+    assert_eq!(of("records"), Some(served + 5));
+    eventually("the database has a thread of the same rank", || of("sqlx") == Some(served + 5));
+}
+
 #[test]
 fn flags_do_what_they_say() {
     for version in ["--version", "-v", "-V"] {
