@@ -249,21 +249,16 @@ impl Desk {
         };
         let made = tokio::task::spawn_blocking(making).await;
         for (payload, told) in made.unwrap_or_default() {
-            let own = Sinks::of(&told);
-            let own = own.as_ref().map_or(("", &[][..]), |(owner, own)| (&**owner, *own));
+            let (owner, own) = Sinks::of(&told).unwrap_or_default();
+            let own: Vec<_> = own.iter().filter(|callback| told.is_for_own(callback)).collect();
             for sink in self.sinks.iter().filter(|sink| told.is_for(&sink.settings)) {
                 // One of the same name that is the key's or the team's stands in its place.
-                let name = &*sink.settings.name;
-                let is_replaced = own
-                    .1
-                    .iter()
-                    .any(|callback| callback.replaces(name) && told.is_for_own(callback));
-                if !is_replaced {
+                if !own.iter().any(|callback| callback.replaces(&sink.settings.name)) {
                     sink.push(payload.clone()).await;
                 }
             }
-            for callback in own.1.iter().filter(|callback| told.is_for_own(callback)) {
-                if let Some(sink) = self.own_sink((own.0, callback), salt).await {
+            for callback in own {
+                if let Some(sink) = self.own_sink((&owner, callback), salt).await {
                     sink.push(payload.clone()).await;
                 }
             }
