@@ -6,6 +6,7 @@ mod broken;
 mod forms;
 mod own;
 mod pages;
+mod refused;
 mod words;
 
 use serde_json::Value;
