@@ -7,6 +7,7 @@ mod forms;
 mod own;
 mod pages;
 mod refused;
+mod teams;
 mod words;
 
 use serde_json::Value;
