@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::courier::Courier;
 use super::inbox::Inbox;
-use super::own::{Found, Places, Sinks, remove_old};
+use super::own::{Found, Own, Places, Sinks, remove_old};
 use super::post::Client;
 use super::settings::{Settings, SinkSettings};
 use super::sink::Sink;
@@ -24,7 +24,6 @@ use super::spill::Spill;
 use super::told::Told;
 use super::{Shared, Trial, payload};
 use crate::identity::Identities;
-use crate::keys::OwnCallback;
 use crate::secret::Secret;
 
 /// Requests whose payloads are made at once.
@@ -241,7 +240,8 @@ impl Desk {
         }
         let told = std::mem::take(told);
         let text: usize = told.iter().map(|told| told.text_bytes()).sum();
-        let hides_callers = self.settings.hides_callers;
+        let settings = Arc::clone(&self.settings);
+        let hides_callers = settings.hides_callers;
         // Prompts may be long, and others wait for this thread.
         let making = move || {
             let make = |told: Note| (payload::written(&told, hides_callers), told);
@@ -249,21 +249,15 @@ impl Desk {
         };
         let made = tokio::task::spawn_blocking(making).await;
         for (payload, told) in made.unwrap_or_default() {
-            let own = Sinks::of(&told);
-            let own = own.as_ref().map_or(("", &[][..]), |(owner, own)| (&**owner, *own));
+            let (owner, own) = settings.own.of(&told);
             for sink in self.sinks.iter().filter(|sink| told.is_for(&sink.settings)) {
                 // One of the same name that is the key's or the team's stands in its place.
-                let name = &*sink.settings.name;
-                let is_replaced = own
-                    .1
-                    .iter()
-                    .any(|callback| callback.replaces(name) && told.is_for_own(callback));
-                if !is_replaced {
+                if !own.iter().any(|callback| callback.replaces(&sink.settings.name)) {
                     sink.push(payload.clone()).await;
                 }
             }
-            for callback in own.1.iter().filter(|callback| told.is_for_own(callback)) {
-                if let Some(sink) = self.own_sink((own.0, callback), salt).await {
+            for callback in own {
+                if let Some(sink) = self.own_sink((&owner, callback), salt).await {
                     sink.push(payload.clone()).await;
                 }
             }
@@ -274,7 +268,7 @@ impl Desk {
     /// The sink of a callback of a key or a team.
     async fn own_sink(
         &mut self,
-        whose: (&str, &OwnCallback),
+        whose: (&str, Own<'_>),
         salt: &impl Fn() -> Option<Secret>,
     ) -> Option<Arc<Sink>> {
         let settings = Arc::clone(&self.settings);

@@ -6,29 +6,62 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Method;
 
-use super::post::{Client, Outcome};
+use super::payload::{self, Facts};
+use super::post::{Answer, Client, Outcome};
 use super::settings::{Format, Post, SinkSettings, Target};
 use super::{datadog, generic, langfuse, s3};
 use crate::identity::Identities;
+use crate::outbound;
+
+/// Requests that a receiver refuses one by one before the rest is kept for later. It may be that each of
+/// them is wrong; it is more likely that the receiver is, and nothing more is to be lost by it.
+const REFUSED_MAX: usize = 8;
+/// What is told of the receiver's own words, in characters.
+const WORDS_MAX: usize = 200;
+/// Shorter parts of a header are no secrets.
+const SECRET_MIN: usize = 8;
 
 /// What became of a batch.
 #[derive(Debug, Default)]
 pub(super) struct Delivery {
     pub(super) sent: usize,
-    /// The receiver will never take so many.
-    pub(super) refused: usize,
+    /// The receiver will never take them.
+    pub(super) refused: Vec<Refused>,
     /// To be sent another time.
     pub(super) left: Vec<Bytes>,
-    /// Why something was refused or left.
+    /// Why something was left.
     pub(super) why: Option<String>,
     /// How long the receiver wants to be left alone.
     pub(super) wait: Option<Duration>,
 }
 
+/// A request that is given up.
+#[derive(Debug)]
+pub(super) struct Refused {
+    /// The payload's.
+    pub(super) id: String,
+    pub(super) why: String,
+}
+
+impl Refused {
+    /// With what the receiver says of it. Of a request that is told with its prompt only the status
+    /// stays: the words may repeat the prompt.
+    pub(super) fn of(payload: &Bytes, status: &str, words: &str) -> Self {
+        let words = outbound::line(words, WORDS_MAX);
+        let Facts { id, has_text } = payload::facts(payload);
+        let why = match words.trim() {
+            "" => status.to_owned(),
+            _ if has_text => format!("{status} (the rest may repeat the prompt)"),
+            words => format!("{status}: {words}"),
+        };
+        Self { id, why }
+    }
+}
+
 impl Delivery {
     pub(super) fn add(&mut self, other: Self) {
         self.sent += other.sent;
-        self.refused += other.refused;
+        self.refused.extend(other.refused);
         self.left.extend(other.left);
         self.why = other.why.or_else(|| self.why.take());
         self.wait = other.wait.or(self.wait);
@@ -39,8 +72,8 @@ impl Delivery {
         Self { sent: count, ..Self::default() }
     }
 
-    pub(super) fn refused(count: usize, why: String) -> Self {
-        Self { refused: count, why: Some(why), ..Self::default() }
+    pub(super) fn refused(one: Refused) -> Self {
+        Self { refused: vec![one], ..Self::default() }
     }
 
     pub(super) fn left(payloads: Vec<Bytes>, why: String, wait: Option<Duration>) -> Self {
@@ -64,42 +97,67 @@ impl Courier {
         Self { settings, client, identities }
     }
 
-    /// Makes one attempt for each of the payloads. A batch that the receiver finds too large goes in
-    /// halves.
+    /// Makes one attempt for each of the payloads. A batch that the receiver refuses goes in halves, until
+    /// what it does not take stands alone.
     pub(super) async fn deliver(&self, payloads: Vec<Bytes>) -> Delivery {
-        if let Target::S3(bucket) = &self.settings.target {
-            return s3::deliver(bucket, &self.client, &self.identities, payloads).await;
-        }
-        let mut all = Delivery::default();
-        let mut parts: Vec<Vec<Bytes>> = match self.settings.target {
+        let mut parts: Vec<Vec<Bytes>> = match &self.settings.target {
+            Target::S3(bucket) => {
+                return s3::deliver(bucket, &self.client, &self.identities, payloads).await;
+            }
             Target::Generic { format: Format::Single, .. } => {
                 payloads.into_iter().rev().map(|payload| vec![payload]).collect()
             }
             _ => vec![payloads],
         };
-        while let Some(mut part) = parts.pop() {
-            if all.wait.is_some() || !all.left.is_empty() {
-                // It was not there a moment ago.
-                all.left.append(&mut part);
-                continue;
-            }
+        let mut all = Delivery::default();
+        let mut refused_in_a_row = 0;
+        while all.left.is_empty() && refused_in_a_row < REFUSED_MAX {
+            let Some(mut part) = parts.pop() else { return all };
             match self.post(&part).await {
-                (Outcome::Taken(answer), post) => all.add(match post {
-                    Kind::Langfuse => langfuse::judge(&answer, part),
-                    Kind::Other => Delivery::taken(part.len()),
-                }),
-                (Outcome::TooLarge, _) if part.len() > 1 => {
+                (Outcome::Taken(answer), kind) => {
+                    refused_in_a_row = 0;
+                    all.add(match kind {
+                        Kind::Langfuse => langfuse::judge(&answer, part),
+                        Kind::Other => Delivery::taken(part.len()),
+                    });
+                }
+                (Outcome::Refused(_), _) if part.len() > 1 => {
                     let second = part.split_off(part.len() / 2);
                     parts.extend([second, part]);
                 }
-                (Outcome::TooLarge, _) => {
-                    all.add(Delivery::refused(1, "one request is larger than it takes".to_owned()));
+                (Outcome::Refused(answer), _) => {
+                    refused_in_a_row += 1;
+                    let (status, words) = (answer.status.to_string(), self.words(&answer));
+                    all.refused.extend(part.iter().map(|it| Refused::of(it, &status, &words)));
                 }
-                (Outcome::Refused(why), _) => all.add(Delivery::refused(part.len(), why)),
                 (Outcome::NotNow(why, wait), _) => all.add(Delivery::left(part, why, wait)),
             }
         }
+        if all.left.is_empty() && !parts.is_empty() {
+            let why = format!("it refused {REFUSED_MAX} requests, one after the other");
+            all.why = all.refused.last().map(|last| format!("{why}; the last one: {}", last.why));
+        }
+        // The receiver was not there a moment ago, or did not want anything.
+        all.left.extend(parts.into_iter().rev().flatten());
         all
+    }
+
+    /// What a receiver says, without what it was given to know us by.
+    fn words(&self, answer: &Answer) -> String {
+        let mut words = String::from_utf8_lossy(&answer.body).into_owned();
+        let (Target::Generic { post, .. }
+        | Target::Langfuse { post, .. }
+        | Target::Datadog { post, .. }) = &self.settings.target
+        else {
+            return words;
+        };
+        for value in post.headers.iter().filter_map(|(_, value)| value.to_str().ok()) {
+            // `Bearer`, and what comes after it.
+            for part in value.split(' ').filter(|part| part.len() >= SECRET_MIN) {
+                words = words.replace(part, "***");
+            }
+        }
+        words
     }
 
     async fn post(&self, payloads: &[Bytes]) -> (Outcome, Kind) {
@@ -118,7 +176,7 @@ impl Courier {
                 (post, Kind::Other, tokio::task::spawn_blocking(making).await)
             }
             // Has a way of its own.
-            Target::S3(_) => return (Outcome::Refused(String::new()), Kind::Other),
+            Target::S3(_) => return (Outcome::NotNow(String::new(), None), Kind::Other),
         };
         match body {
             Ok(body) => (self.send(post, body).await, kind),

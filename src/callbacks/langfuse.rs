@@ -9,11 +9,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Uri};
+use http::{HeaderValue, StatusCode, Uri};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::courier::Delivery;
+use super::courier::{Delivery, Refused};
 use super::payload::SHADOW;
 use super::post::Answer;
 use super::settings::Post;
@@ -53,7 +53,7 @@ pub(super) fn body(payloads: &[Bytes], default_tags: &[Box<str>]) -> Bytes {
 /// What the answer says of the payloads of a batch: 207 tells of each event.
 pub(super) fn judge(answer: &Answer, payloads: Vec<Bytes>) -> Delivery {
     let said: Value = match answer.status {
-        207 => serde_json::from_slice(&answer.body).unwrap_or_default(),
+        StatusCode::MULTI_STATUS => serde_json::from_slice(&answer.body).unwrap_or_default(),
         _ => Value::Null,
     };
     let mut wrong: BTreeMap<&str, (u64, &str)> = BTreeMap::new();
@@ -80,10 +80,10 @@ pub(super) fn judge(answer: &Answer, payloads: Vec<Bytes>) -> Delivery {
         all.add(match wrong.get(id) {
             None => Delivery::taken(1),
             Some(&(status, message)) => {
-                let why = format!("{status} {message}");
+                let refused = Refused::of(&payload, &status.to_string(), message);
                 match is_for_now(status) {
-                    true => Delivery::left(vec![payload], why, None),
-                    false => Delivery::refused(1, why),
+                    true => Delivery::left(vec![payload], refused.why, None),
+                    false => Delivery::refused(refused),
                 }
             }
         });
@@ -317,16 +317,20 @@ mod tests {
     #[test]
     fn an_answer_tells_of_each_event() {
         let payloads: Vec<_> = ["1", "2", "3"].map(|id| bytes(&payload(id, json!({})))).into();
-        let answer = |status, body: Value| Answer { status, body: body.to_string().into() };
+        let answer = |status: u16, body: Value| Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            body: body.to_string().into(),
+        };
         let all = judge(&answer(207, json!({"errors": []})), payloads.clone());
-        assert_eq!((all.sent, all.refused, all.left.len()), (3, 0, 0));
+        assert_eq!((all.sent, all.refused.len(), all.left.len()), (3, 0, 0));
         let errors = json!({"successes": [], "errors": [
             {"id": "2-trace", "status": 400, "message": "bad"},
             {"id": "3-trace", "status": 400, "message": "bad"},
             {"id": "3-generation", "status": 500, "message": "busy"},
         ]});
         let some = judge(&answer(207, errors), payloads.clone());
-        assert_eq!((some.sent, some.refused), (1, 1));
+        let [refused] = some.refused.as_slice() else { panic!("{some:?}") };
+        assert_eq!((some.sent, &*refused.id, &*refused.why), (1, "2", "400: bad"));
         assert_eq!(some.left, payloads.get(2..).unwrap());
         assert_eq!(judge(&answer(200, Value::Null), payloads).sent, 3);
     }

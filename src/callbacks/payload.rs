@@ -106,6 +106,26 @@ pub(super) fn of(told: &Told, hides_callers: bool) -> Value {
     payload
 }
 
+/// What is to be known of a payload that was written.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Facts {
+    pub(super) id: String,
+    /// Prompt and reply are in it.
+    pub(super) has_text: bool,
+}
+
+/// Reads a payload.
+pub(super) fn facts(payload: &[u8]) -> Facts {
+    let payload: Value = serde_json::from_slice(payload).unwrap_or_default();
+    let id = payload["id"].as_str().unwrap_or_default().to_owned();
+    Facts { id, has_text: payload["messages"] != redacted() }
+}
+
+/// What stands for a prompt that is not told.
+fn redacted() -> Value {
+    json!([{ "role": "user", "content": REDACTED }])
+}
+
 fn seconds(time: SystemTime) -> f64 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
@@ -202,7 +222,7 @@ fn said(told: &Told) -> (Value, Value) {
             Some(_) => Value::Null,
             None => json!({ "text": REDACTED }),
         };
-        return (json!([{ "role": "user", "content": REDACTED }]), response);
+        return (redacted(), response);
     };
     let response = match &text.reply {
         None => Value::Null,

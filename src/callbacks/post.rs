@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::outbound::{self, Bounds, causes};
 
@@ -14,18 +14,17 @@ const BOUNDS: Bounds = Bounds { time: Duration::from_secs(10), answer: 4 * 1024 
 #[derive(Debug)]
 pub(super) enum Outcome {
     Taken(Answer),
-    /// It is larger than the receiver takes.
-    TooLarge,
-    /// It will be no better another time.
-    Refused(String),
+    /// The receiver does not take what is in it, or not so much at once. It will be no better another
+    /// time.
+    Refused(Answer),
     /// It may be better another time; perhaps with how long to wait.
     NotNow(String, Option<Duration>),
 }
 
-/// An answer of success.
+/// What a receiver says of what it was sent.
 #[derive(Debug)]
 pub(super) struct Answer {
-    pub(super) status: u16,
+    pub(super) status: StatusCode,
     /// Empty where it could not be read.
     pub(super) body: Bytes,
 }
@@ -56,17 +55,14 @@ impl Client {
             Ok(answer) => answer,
             Err(failed) => return Outcome::NotNow(failed.to_string(), None),
         };
-        let status = answer.status;
+        let (status, pause) = (answer.status, answer.pause());
+        let answer = Answer { status, body: answer.body.unwrap_or_default() };
         match status.as_u16() {
-            200..=299 => Outcome::Taken(Answer {
-                status: status.as_u16(),
-                body: answer.body.unwrap_or_default(),
-            }),
-            413 => Outcome::TooLarge,
-            // What is in it is wrong. Anything else may be put right: a key that is not accepted,
-            // an address where nothing is, a bucket that is not there yet.
-            400 | 422 => Outcome::Refused(status.to_string()),
-            _ => Outcome::NotNow(status.to_string(), answer.pause()),
+            200..=299 => Outcome::Taken(answer),
+            // What is in it is wrong, or too much. Anything else may be put right: a key that is not
+            // accepted, an address where nothing is, a bucket that is not there yet.
+            400 | 413 | 422 => Outcome::Refused(answer),
+            _ => Outcome::NotNow(status.to_string(), pause),
         }
     }
 }

@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 use serde_json::Value;
 
-use super::courier::Delivery;
+use super::courier::{Delivery, Refused};
 use super::post::{Client, Outcome};
 use super::settings::Bucket;
 use crate::identity::{Identities, Unsigned};
@@ -21,6 +21,17 @@ const AT_ONCE: usize = 8;
 const JSON: &str = "application/json";
 /// The longest part of a key that is somebody's alias, in characters.
 const ALIAS_MAX: usize = 128;
+
+/// Errors of status 400 that say nothing of the object: of who writes it, how it was signed or where to.
+const FOR_NOW: [&str; 7] = [
+    "AuthorizationHeaderMalformed",
+    "ExpiredToken",
+    "IllegalLocationConstraintException",
+    "InvalidBucketName",
+    "InvalidToken",
+    "RequestTimeout",
+    "TokenRefreshRequired",
+];
 
 /// What stands in a key as it is.
 const KEPT: AsciiSet =
@@ -37,17 +48,19 @@ pub(super) async fn deliver(
     let mut payloads = payloads.into_iter();
     loop {
         let some: Vec<_> = payloads.by_ref().take(AT_ONCE).collect();
-        let count = some.len();
-        if count == 0 {
+        if some.is_empty() {
             return all;
         }
         let writes = some.into_iter().map(|payload| put(bucket, client, identities, payload));
         let mut of_these = Delivery::default();
         join_all(writes).await.into_iter().for_each(|one| of_these.add(one));
-        let is_away = of_these.left.len() == count;
+        let took_none = of_these.sent == 0;
         all.add(of_these);
-        if is_away {
-            // Each further one would wait as long.
+        if took_none {
+            // Each further one would wait as long, or be refused as they were.
+            if all.why.is_none() {
+                all.why = all.refused.last().map(|last| last.why.clone());
+            }
             all.left.extend(payloads);
             return all;
         }
@@ -61,7 +74,7 @@ async fn put(
     payload: Bytes,
 ) -> Delivery {
     let Some(url) = object(bucket, &payload) else {
-        return Delivery::refused(1, "it is no payload".to_owned());
+        return Delivery::refused(Refused::of(&payload, "it is no payload", ""));
     };
     let authority = authority(&url);
     let unsigned = Unsigned {
@@ -85,8 +98,14 @@ async fn put(
     let headers = signed.into_iter().chain(fixed);
     match client.send(Method::PUT, url.as_str(), headers, payload.clone()).await {
         Outcome::Taken(_) => Delivery::taken(1),
-        Outcome::TooLarge => Delivery::refused(1, "one request is larger than it takes".to_owned()),
-        Outcome::Refused(why) => Delivery::refused(1, why),
+        Outcome::Refused(answer) => {
+            let (status, code) = (answer.status.to_string(), code(&answer.body));
+            if !FOR_NOW.contains(&&*code) {
+                return Delivery::refused(Refused::of(&payload, &status, &code));
+            }
+            identities.refused(&bucket.authorisation);
+            Delivery::left(vec![payload], format!("{status}: {code}"), None)
+        }
         Outcome::NotNow(why, wait) => {
             if why.starts_with("401") || why.starts_with("403") {
                 identities.refused(&bucket.authorisation);
@@ -94,6 +113,13 @@ async fn put(
             Delivery::left(vec![payload], why, wait)
         }
     }
+}
+
+/// What S3 calls an error.
+fn code(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
+    code.map(|(code, _)| code.to_owned()).unwrap_or_default()
 }
 
 /// What `Host` says.
@@ -172,6 +198,14 @@ mod tests {
         assert!(at("", "..").contains("/logs/_/"), "{}", at("", ".."));
         assert!(at("", "a/../b").contains("/logs/a_.._b/"), "{}", at("", "a/../b"));
         assert!(object(&bucket(""), &Bytes::from_static(b"{}")).is_none());
+    }
+
+    #[test]
+    fn an_error_is_known_by_its_code() {
+        let said =
+            b"<?xml version=\"1.0\"?><Error><Code>ExpiredToken</Code><Message>m</Message></Error>";
+        assert!(FOR_NOW.contains(&&*code(said)), "a new token is to be had");
+        assert_eq!(code(b"<Code>Entity"), "");
     }
 
     #[test]

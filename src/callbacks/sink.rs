@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use super::courier::{Courier, Delivery};
+use super::courier::{Courier, Delivery, Refused};
 use super::inbox::Inbox;
 use super::settings::SinkSettings;
 use super::spill::{Claim, Spill};
@@ -23,6 +23,8 @@ const ATTEMPTS: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause, also if a receiver wants a longer one.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Refused requests of one batch that the log names.
+const REFUSED_LOGGED: usize = 8;
 /// How often the folder is looked at for what another process has left there.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// What is under way may take so long when the sink ends; what still waits then goes to the disk.
@@ -99,8 +101,9 @@ impl Sink {
     pub(super) async fn try_out(&self, payload: Bytes) -> Result<(), String> {
         let delivery = self.courier.deliver(vec![payload]).await;
         add(&self.counts.sent, delivery.sent);
+        let refused = delivery.refused.into_iter().map(|refused| refused.why).next();
         match delivery.sent {
-            0 => Err(delivery.why.unwrap_or_else(|| "it was not taken".to_owned())),
+            0 => Err(refused.or(delivery.why).unwrap_or_else(|| "it was not taken".to_owned())),
             _ => Ok(()),
         }
     }
@@ -143,7 +146,7 @@ impl Sink {
                 () = tokio::time::sleep_until(health.look) => self.deliver_kept(&mut health).await,
             }
         }
-        self.flush(&health).await;
+        self.flush(&mut health).await;
     }
 
     /// Makes attempts with a batch; what is left of it after the last one goes to the disk.
@@ -265,10 +268,13 @@ impl Sink {
     fn settle(&self, delivery: &Delivery, health: &mut Health) {
         let callback = &*self.settings.name;
         add(&self.counts.sent, delivery.sent);
-        add(&self.counts.failed, delivery.refused);
-        if delivery.refused > 0 {
-            let (count, why) = (delivery.refused, delivery.why.as_deref());
-            tracing::warn!(callback, count, why, "requests are refused by the callback for good");
+        add(&self.counts.failed, delivery.refused.len());
+        for Refused { id, why } in delivery.refused.iter().take(REFUSED_LOGGED) {
+            tracing::warn!(callback, id, why, "a request is refused by the callback for good");
+        }
+        let more = delivery.refused.len().saturating_sub(REFUSED_LOGGED);
+        if more > 0 {
+            tracing::warn!(callback, more, "and others with it are refused by the callback");
         }
         if delivery.sent > 0 {
             self.is_full.store(false, Ordering::Relaxed);
@@ -288,7 +294,7 @@ impl Sink {
     }
 
     /// The end: one attempt for what waits in memory, and the rest goes to the disk.
-    async fn flush(&self, health: &Health) {
+    async fn flush(&self, health: &mut Health) {
         let deadline = Instant::now() + FLUSH_MAX;
         let mut is_away = health.pause.is_some();
         loop {
@@ -301,8 +307,7 @@ impl Sink {
                 continue;
             }
             let delivery = self.attempt(batch).await;
-            add(&self.counts.sent, delivery.sent);
-            add(&self.counts.failed, delivery.refused);
+            self.settle(&delivery, health);
             is_away = !delivery.left.is_empty();
             self.put_away(delivery.left).await;
         }

@@ -7,9 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
+use super::own::Own;
 use super::settings::SinkSettings;
 use crate::catalog::Served;
-use crate::keys::{Caller, OwnCallback};
+use crate::keys::Caller;
 use crate::money::Usd;
 use crate::usage::Usage;
 
@@ -143,9 +144,8 @@ impl Told {
     }
 
     /// Whether a callback of the request's key or team is to hear of it.
-    pub(super) fn is_for_own(&self, callback: &OwnCallback) -> bool {
-        callback.callback_type.has(self.failed.is_some())
-            && !self.is_without(&callback.callback_name)
+    pub(super) fn is_for_own(&self, callback: &Own<'_>) -> bool {
+        callback.events().has(self.failed.is_some()) && !self.is_without(callback.name())
     }
 
     fn is_without(&self, name: &str) -> bool {

@@ -201,10 +201,7 @@ pub(super) fn serve(
     }
     if json {
         // Who reads the log then takes nothing else.
-        for problem in &loaded.problems {
-            let problem = problem.one_line();
-            tracing::warn!(problem, "the configuration is good, with a warning");
-        }
+        loaded.problems.iter().for_each(config::Problem::log);
     }
     let written = arguments.host.as_deref().unwrap_or("0.0.0.0");
     let Some(host) = parse_host(written) else {

@@ -252,6 +252,11 @@ impl Problem {
         format!("{}: {message}", self.place())
     }
 
+    /// Says it in the log: the file that it is of is in force all the same.
+    pub fn log(&self) {
+        tracing::warn!(problem = self.one_line(), "the configuration is good, with a warning");
+    }
+
     fn place(&self) -> String {
         match self.line {
             0 => self.file.to_string(),

@@ -325,8 +325,14 @@ async fn hit(
         }
     };
     match call.stream {
-        true => ctx.transcribe(std::slice::from_ref(&body), true),
-        false => ctx.transcribe_whole(&body, true),
+        true => {
+            ctx.transcribe(std::slice::from_ref(&body), true);
+            ctx.trace_events(call, std::slice::from_ref(&body));
+        }
+        false => {
+            ctx.transcribe_whole(&body, true);
+            ctx.trace_reply(call, &body);
+        }
     }
     ctx.relayed.cost = Some(Usd::ZERO);
     ctx.relayed.streamed = call.stream;

@@ -176,6 +176,7 @@ impl Relay<'_> {
         self.ctx.relayed.bytes_sent = body.len() as u64;
         self.ctx.record_whole(self.gateway, &kept);
         self.ctx.transcribe_whole(&body, is_json);
+        self.ctx.trace_reply(call, &body);
         // Before the client has it: whoever has a reply has a row, and its next request may follow at
         // once.
         self.ctx.entry_over();

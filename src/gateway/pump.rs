@@ -329,6 +329,7 @@ impl<'a, 'r> Pump<'a, 'r> {
         let kept = kept.as_ref().unwrap_or(out);
         self.relay.ctx.record(self.relay.gateway, kept, !self.committed, end);
         self.relay.ctx.transcribe(out, end);
+        self.relay.ctx.trace_events(self.call, out);
         let mut tasks = Vec::with_capacity(out.len() + 2);
         if !self.committed {
             let gateway = self.relay.gateway;

@@ -60,7 +60,7 @@ pub(super) fn tell(
     let settings = &ctx.snapshot.callbacks;
     let holder = record.client.caller.as_ref().and_then(Caller::principal);
     let is_told =
-        || !settings.sinks.is_empty() || holder.is_some_and(|holder| !holder.logging().is_empty());
+        || !settings.sinks.is_empty() || holder.is_some_and(|holder| settings.own.has_own(holder));
     // Whose key opens nothing has no entry: strangers are not told of.
     let Some(id) = ctx.row.clone().filter(|_| is_told()) else { return };
     // None: nobody is to be told what is said, its maker perhaps does not want it. Errors may repeat it.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_proxy::Session;
 
@@ -11,10 +12,12 @@ use super::admin::visitor;
 use super::ctx::{Call, RequestCtx};
 use super::{Gateway, spoken};
 use crate::catalog::Deployment;
+use crate::dialect::Endpoint;
 use crate::snapshot::Snapshot;
-use crate::telemetry::traces::{Asked, AttemptSpan, Traced};
+use crate::telemetry::traces::{Answered, Asked, AttemptSpan, Traced};
 use crate::telemetry::{RequestRecord, Route, Transcript};
 use crate::trace::{Context, Settings, SpanId, TraceId};
+use crate::wire::ended::Ended;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -32,6 +35,8 @@ pub(super) struct Trace {
     under_way: Vec<(Arc<Deployment>, SpanId)>,
     /// In the order of the attempts that were noted.
     noted: Vec<AttemptSpan>,
+    /// What the reply says of itself.
+    ended: Ended,
 }
 
 impl Trace {
@@ -52,6 +57,7 @@ impl Trace {
             state: parent.and_then(|_| state(headers)),
             under_way: Vec::new(),
             noted: Vec::new(),
+            ended: Ended::default(),
         }))
     }
 
@@ -106,6 +112,29 @@ impl RequestCtx {
             trace.note(deployment, began);
         }
     }
+
+    /// Events of a reply go to the client.
+    pub(super) fn trace_events(&mut self, call: &Call, events: &[Bytes]) {
+        if let Some(ended) = self.ended(call) {
+            events.iter().for_each(|event| ended.events(call.dialect, event));
+        }
+    }
+
+    /// A whole reply goes to the client.
+    pub(super) fn trace_reply(&mut self, call: &Call, body: &[u8]) {
+        if let Some(ended) = self.ended(call) {
+            ended.reply(call.dialect, body);
+        }
+    }
+
+    /// Where it is taken down what the reply of a call says of itself; `None`: nobody is told, or it says
+    /// nothing.
+    fn ended(&mut self, call: &Call) -> Option<&mut Ended> {
+        let trace = self.trace.as_mut().filter(|trace| trace.context.sampled)?;
+        let says =
+            matches!(call.endpoint, Endpoint::Chat | Endpoint::Completions | Endpoint::Responses);
+        says.then_some(&mut trace.ended)
+    }
 }
 
 /// The trace that a request is told of in; `None`: it is not.
@@ -128,7 +157,7 @@ pub(super) fn tell(
     }
     let Some(trace) = ctx.trace.take() else { return };
     let secure = visitor(session, ctx).is_secure;
-    let Trace { settings, context, parent, state, noted, .. } = *trace;
+    let Trace { settings, context, parent, state, noted, ended, .. } = *trace;
     let transcript = transcript.filter(|_| settings.content);
     let asked = ctx.call.as_ref().map(|call| asked(call, transcript)).unwrap_or_default();
     let state = state.as_ref().and_then(|state| state.to_str().ok()).unwrap_or_default();
@@ -138,7 +167,10 @@ pub(super) fn tell(
         record.client.end_user = None;
     }
     let state = state.into();
-    let traced = Traced { record, context, parent, state, secure, attempts: noted, asked };
+    let (id, finish_reasons) = ended.into_parts();
+    let answered = Answered { id, finish_reasons };
+    let attempts = noted;
+    let traced = Traced { record, context, parent, state, secure, attempts, asked, answered };
     gateway.tracer.request(Box::new(traced), settings.batch);
 }
 

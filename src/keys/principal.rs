@@ -146,11 +146,12 @@ impl Principal {
         organisation_of(&self.key, self.user.as_deref(), self.team.as_deref())
     }
 
-    /// Callbacks of its own: the key's, else its team's. A key with an empty list has none at all.
+    /// Callbacks of its own: the key's, else its team's. A key with an empty list has none at all;
+    /// `None`: neither record says anything of them.
     #[must_use]
-    pub fn logging(&self) -> &[OwnCallback] {
+    pub fn logging(&self) -> Option<&[OwnCallback]> {
         let of_team = || self.team.as_ref().and_then(|team| team.logging.as_deref());
-        self.key.logging.as_deref().or_else(of_team).unwrap_or_default()
+        self.key.logging.as_deref().or_else(of_team)
     }
 
     /// The records that this one is made of, beside the key's, whether they are there or not.

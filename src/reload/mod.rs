@@ -285,9 +285,10 @@ impl Reload {
         self.upstreams.apply(&new.catalog, &new.traffic)?;
 
         let old = self.snapshot.load_full();
-        for problem in loaded.problems.iter().map(config::Problem::one_line) {
-            if !old.warnings.iter().any(|known| **known == *problem) {
-                tracing::warn!(problem, "the configuration is good, with a warning");
+        for problem in &loaded.problems {
+            let line = problem.one_line();
+            if !old.warnings.iter().any(|known| **known == *line) {
+                problem.log();
             }
         }
         let options_changed = known.outline.differences(&loaded.outline);

@@ -21,6 +21,7 @@ pub mod cohere;
 pub mod completions;
 pub mod custom;
 pub mod embeddings;
+pub mod ended;
 pub mod fields;
 pub mod form;
 pub mod freeform;

@@ -56,6 +56,14 @@ fn attributes(span: &Span) -> BTreeMap<&str, Value> {
         otlp::Value::Bool(flag) => json!(flag),
         otlp::Value::Int(number) => json!(number),
         otlp::Value::Double(number) => json!(number),
+        otlp::Value::List(list) => list
+            .values
+            .iter()
+            .map(|one| match one.value.as_ref().unwrap() {
+                otlp::Value::Text(text) => json!(text),
+                other => panic!("{other:?} in a list"),
+            })
+            .collect(),
     };
     let all: BTreeMap<_, _> =
         span.attributes.iter().map(|one| (&*one.key, of(one.value.as_ref().unwrap()))).collect();
@@ -176,6 +184,51 @@ fn a_stream_a_refusal_and_a_passed_request_are_traced_and_pages_are_not() {
     assert_eq!(attempt.parent_span_id, server.span_id);
     let expected = format!("00-{TRACE}-{}-01", hex(&attempt.span_id));
     assert_eq!(upstream.last_request().header("traceparent"), Some(&*expected), "not the client's");
+}
+
+#[test]
+fn the_id_of_a_reply_and_why_it_ended_are_told_as_its_client_reads_them() {
+    let upstream = upstream::openai()
+        .replies_in_circle([chat("hello"), chat("hel").finish_reason("length")])
+        .start();
+    let collector = collector();
+    let gateway = traced(group("gpt").deployment(&upstream), &collector.url()).start();
+    let client = gateway.client();
+    let whole = client.chat("gpt", "hi");
+    let stream = client.stream("gpt", "hi");
+    let ask = |path: &str, body: Value| client.post(path).json(&body).send();
+    let content = json!([{"role": "user", "content": "hi"}]);
+    let body = json!({"model": "gpt", "max_tokens": 9, "messages": content});
+    let message = ask("/v1/messages", body.clone());
+    let mut streamed = body;
+    streamed["stream"] = json!(true);
+    let messages = ask("/v1/messages", streamed);
+    let response = ask("/v1/responses", json!({"model": "gpt", "input": "hi"}));
+    let responses = ask("/v1/responses", json!({"model": "gpt", "input": "hi", "stream": true}));
+
+    let id_in = |reply: &Reply, place: &str| {
+        let text = reply.body_text();
+        let data = text.lines().find_map(|line| line.strip_prefix("data:")).unwrap();
+        let data: Value = serde_json::from_str(data).unwrap();
+        data.pointer(place).unwrap().clone()
+    };
+    let expected = [
+        (whole.json()["id"].clone(), "stop"),
+        (stream.events[0]["id"].clone(), "length"),
+        (message.json()["id"].clone(), "end_turn"),
+        (id_in(&messages, "/message/id"), "max_tokens"),
+        (response.json()["id"].clone(), "completed"),
+        (id_in(&responses, "/response/id"), "max_output_tokens"),
+    ];
+    let spans = wait_for(&collector, 2 * expected.len());
+    for (pair, (id, reason)) in spans.chunks(2).zip(expected) {
+        assert!(id.as_str().is_some_and(|id| !id.is_empty()), "{id}");
+        for span in pair {
+            let of = attributes(span);
+            assert_eq!(of.get("gen_ai.response.id"), Some(&id), "{of:#?}");
+            assert_eq!(of.get("gen_ai.response.finish_reasons"), Some(&json!([reason])), "{of:#?}");
+        }
+    }
 }
 
 #[test]

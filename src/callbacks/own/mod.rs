@@ -1,9 +1,10 @@
-//! Callbacks of single keys and teams: what their variables mean, who may be told by them, and the sinks
-//! that are made for them (sinks.rs).
+//! Callbacks of single keys and teams: what their variables mean, who may be told by them, those that the
+//! configuration gives to teams (of_file.rs), and the sinks that are made for all of them (sinks.rs).
 //!
 //! Their receivers are named by whoever runs a team, so where the gateway may post to is a question of
 //! who asks: [`Settings::allows`]. Their variables are never shown and kept sealed.
 
+mod of_file;
 mod sinks;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ use std::time::Duration;
 use http::Uri;
 use sha2::{Digest as _, Sha256};
 
+pub(super) use self::of_file::Own;
+pub use self::of_file::{OfTeam, Written};
 pub(super) use self::sinks::{Found, Places, Sinks, remove_old};
 use super::langfuse;
 use super::settings::{Post, SinkSettings, Target};
@@ -47,6 +50,8 @@ pub struct Settings {
     pub default_tags: Vec<Box<str>>,
     /// Hosts that admins of teams may name beside Langfuse's own: `host`, or `host:port`.
     pub hosts: Vec<Box<str>>,
+    /// What the configuration says of teams, by their ids.
+    pub teams: BTreeMap<Box<str>, OfTeam>,
     /// The most requests that are sent at once.
     pub batch: usize,
     /// How long the first of a batch waits for the others.
@@ -59,6 +64,7 @@ impl Default for Settings {
             langfuse_host: langfuse::CLOUD.into(),
             default_tags: Vec::new(),
             hosts: Vec::new(),
+            teams: BTreeMap::new(),
             batch: 512,
             every: Duration::from_secs(5),
         }
@@ -83,7 +89,7 @@ pub fn owner_of_team(team_id: &str) -> String {
     format!("callbacks of team {team_id}")
 }
 
-/// Whose the callbacks are that [`Principal::logging`] gives.
+/// Whose the callbacks of a request are, its key's or its team's.
 fn owner(holder: &Principal) -> String {
     match holder.key.logging {
         Some(_) => owner_of_key(holder.account()),

@@ -8,9 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{Settings, owner};
+use super::{Own, Settings};
 use crate::callbacks::sink::Sink;
-use crate::callbacks::told::Told;
 use crate::callbacks::{Counts, Shared, add, settings::SinkSettings, spill};
 use crate::keys::OwnCallback;
 use crate::seal::Seal;
@@ -85,29 +84,28 @@ impl Sinks {
         }
     }
 
-    /// The callbacks of the key or the team that a request is of, with whose they are.
-    pub(in crate::callbacks) fn of(told: &Told) -> Option<(String, &[OwnCallback])> {
-        let holder = told.caller.as_ref()?.principal()?;
-        let callbacks = holder.logging();
-        (!callbacks.is_empty()).then(|| (owner(holder), callbacks))
-    }
-
-    /// The sink of a callback. `None`: there is none to be had, which is counted.
+    /// The sink of a callback. `None`: there is none to be had, which is counted; or it names no receiver.
     pub(in crate::callbacks) fn find(
         &mut self,
-        (owner, callback): (&str, &OwnCallback),
+        (owner, callback): (&str, Own<'_>),
         settings: &Settings,
         salt: impl Fn() -> Option<Secret>,
         now: Instant,
     ) -> Option<Found> {
-        let sealed = callback.sealed.as_deref()?;
-        if !self.opened.contains_key(sealed) {
-            self.open((owner, callback), sealed, settings, (salt(), now));
-        }
-        let opened = self.opened.get_mut(sealed)?;
-        opened.used = now;
-        let counts = self.shared.counts_of(&format!("{FOLDER}:{}", callback.callback_name));
-        let Some(wanted) = opened.settings.clone() else {
+        let wanted = match callback {
+            Own::Written(written) => Some(Arc::clone(written.sink())),
+            Own::Kept(kept) => {
+                let sealed = kept.sealed.as_deref()?;
+                if !self.opened.contains_key(sealed) {
+                    self.open((owner, kept), sealed, settings, (salt(), now));
+                }
+                let opened = self.opened.get_mut(sealed)?;
+                opened.used = now;
+                opened.settings.clone()
+            }
+        };
+        let counts = self.shared.counts_of(&format!("{FOLDER}:{}", callback.name()));
+        let Some(wanted) = wanted else {
             add(&counts.dropped, 1);
             return None;
         };
@@ -288,7 +286,7 @@ mod tests {
         callback: &OwnCallback,
         now: Instant,
     ) -> Option<Arc<Sink>> {
-        let whose = (&*owner_of_team("t"), callback);
+        let whose = (&*owner_of_team("t"), Own::Kept(callback));
         let (wanted, counts) = match sinks.find(whose, &Settings::default(), salt, now)? {
             Found::Working(sink) => return Some(sink),
             Found::Wanted(wanted, counts) => (wanted, counts),
@@ -342,15 +340,15 @@ mod tests {
         let own = callback(1);
         let other = owner_of_team("other");
         assert!(
-            sinks.find((&other, &own), &settings, salt, now).is_none(),
+            sinks.find((&other, Own::Kept(&own)), &settings, salt, now).is_none(),
             "moved to another team"
         );
         let pepper = || Some(Secret::new("pepper"));
         let of_team = owner_of_team("t");
-        assert!(sinks.find((&of_team, &callback(1)), &settings, pepper, now).is_none());
-        assert!(sinks.find((&of_team, &callback(1)), &settings, || None, now).is_none());
+        assert!(sinks.find((&of_team, Own::Kept(&callback(1))), &settings, pepper, now).is_none());
+        assert!(sinks.find((&of_team, Own::Kept(&callback(1))), &settings, || None, now).is_none());
         let counts = sinks.shared.counts_of("own:langfuse");
         assert_eq!(counts.dropped.load(std::sync::atomic::Ordering::Relaxed), 3);
-        assert!(sinks.find((&of_team, &callback(1)), &settings, salt, now).is_some());
+        assert!(sinks.find((&of_team, Own::Kept(&callback(1))), &settings, salt, now).is_some());
     }
 }

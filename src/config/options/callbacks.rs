@@ -1,4 +1,4 @@
-//! What callbacks are given: `callback_settings` and `s3_callback_params`.
+//! What callbacks are given: `callback_settings`, `s3_callback_params` and `default_team_settings`.
 
 use super::{Kind, Table, ignored, later, on};
 
@@ -23,6 +23,53 @@ pub(crate) const CALLBACK: Table = Table {
         later("turn_off_message_logging", "it holds for all callbacks, in `litellm_settings`"),
     ],
 };
+
+/// An entry of `default_team_settings`.
+pub(crate) const TEAM_CALLBACKS: Table = Table {
+    name: "default_team_settings",
+    place: "An entry of `default_team_settings` of `litellm_settings`",
+    open: false,
+    options: &[
+        on("team_id", Kind::Text, "", "the team"),
+        on("success_callback", Kind::List, "[]", "who is told of its successes: `langfuse`"),
+        on("failure_callback", Kind::List, "[]", "who is told of its failures: `langfuse`"),
+        on("langfuse_public_key", Kind::Text, "", "the public key of its project"),
+        on("langfuse_secret_key", Kind::Secret, "", "the secret key of its project"),
+        on("langfuse_secret", Kind::Secret, "", "the same by another name"),
+        on("langfuse_host", Kind::Text, "the gateway's", "where its Langfuse is"),
+        on("turn_off_message_logging", Kind::Flag, "false", "nobody is told what it says"),
+        on("callback_vars", Kind::Map, "", "the keys, host and flag, in a mapping of their own"),
+        later("langfuse_prompt_version", NO_OTHER),
+        later("langsmith_api_key", NO_OTHER),
+        later("langsmith_project", NO_OTHER),
+        later("langsmith_base_url", NO_OTHER),
+        later("langsmith_sampling_rate", NO_OTHER),
+        later("gcs_bucket_name", NO_OTHER),
+        later("gcs_path_service_account", NO_OTHER),
+        later("humanloop_api_key", NO_OTHER),
+        later("arize_api_key", NO_OTHER),
+        later("arize_space_key", NO_OTHER),
+        later("arize_space_id", NO_OTHER),
+        later("posthog_api_key", NO_OTHER),
+        later("posthog_api_url", NO_OTHER),
+    ],
+};
+
+/// `callback_vars` of such an entry.
+pub(crate) const TEAM_CALLBACK_VARS: Table = Table {
+    name: "callback_vars",
+    place: "`callback_vars` of an entry of `default_team_settings`",
+    open: false,
+    options: &[
+        on("langfuse_public_key", Kind::Text, "", "the public key of its project"),
+        on("langfuse_secret_key", Kind::Secret, "", "the secret key of its project"),
+        on("langfuse_secret", Kind::Secret, "", "the same by another name"),
+        on("langfuse_host", Kind::Text, "the gateway's", "where its Langfuse is"),
+        on("turn_off_message_logging", Kind::Flag, "false", "nobody is told what it says"),
+    ],
+};
+
+const NO_OTHER: &str = "a team can have the callback `langfuse`";
 
 /// `s3_callback_params`.
 pub(crate) const S3_PARAMS: Table = Table {

@@ -171,9 +171,11 @@ pub(crate) const LITELLM_SETTINGS: Table = Table {
             "{}",
             "what a new team is like where its request says nothing",
         ),
-        later(
+        on(
             "default_team_settings",
-            "a team gets its callbacks by `POST /team/{team_id}/callback`",
+            Kind::List,
+            "[]",
+            "callbacks of teams whose records say nothing of them",
         ),
         later("key_generation_settings", NO_KEYS),
         later("key_alias_pattern", NO_KEYS),

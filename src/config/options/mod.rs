@@ -17,7 +17,7 @@ mod router;
 mod top;
 
 pub(crate) use alerting::ALERTING_ARGS;
-pub(crate) use callbacks::{CALLBACK, S3_PARAMS};
+pub(crate) use callbacks::{CALLBACK, S3_PARAMS, TEAM_CALLBACK_VARS, TEAM_CALLBACKS};
 pub(crate) use deployment::{BODY_PARAMETERS, ENTRY, LITELLM_PARAMS, MODEL_INFO, is_price};
 pub(crate) use general::{GENERAL_SETTINGS, REDACTED};
 pub(crate) use guardrails::{
@@ -132,7 +132,7 @@ impl Table {
 }
 
 /// All sections, in the order in which the reference shows them.
-pub const TABLES: [&Table; 49] = [
+pub const TABLES: [&Table; 51] = [
     &TOP,
     &ENTRY,
     &LITELLM_PARAMS,
@@ -147,6 +147,8 @@ pub const TABLES: [&Table; 49] = [
     &LITELLM_SETTINGS,
     &CACHE_PARAMS,
     &S3_PARAMS,
+    &TEAM_CALLBACKS,
+    &TEAM_CALLBACK_VARS,
     &METRICS_GROUP,
     &KEY_DEFAULTS,
     &KEY_BOUNDS,

@@ -114,7 +114,8 @@ enum Said {
 /// looked.
 pub(super) fn begin(gateway: &Gateway, ctx: &mut RequestCtx, headers: &HeaderMap) {
     let holder = ctx.caller.as_ref().and_then(Caller::principal);
-    let by_own = holder.is_some_and(|holder| !holder.logging().is_empty());
+    let callbacks = &ctx.snapshot.callbacks.own;
+    let by_own = holder.is_some_and(|holder| callbacks.has_own(holder));
     let transcribes = ctx.snapshot.transcribes(by_own);
     let Some(call) = ctx.call.as_deref().filter(|_| transcribes) else { return };
     if is_silent(ctx, call, headers) {
@@ -130,7 +131,10 @@ fn is_silent(ctx: &RequestCtx, call: &Call, headers: &HeaderMap) -> bool {
     let team = holder.and_then(|holder| holder.team.as_deref());
     let own = holder.and_then(|holder| holder.key.logging.as_deref()).unwrap_or_default();
     let of_team = team.and_then(|team| team.logging.as_deref()).unwrap_or_default();
-    if own.iter().chain(of_team).any(OwnCallback::is_silent) {
+    let of_file = holder.and_then(|holder| ctx.snapshot.callbacks.own.of_team(holder));
+    if own.iter().chain(of_team).any(OwnCallback::is_silent)
+        || of_file.is_some_and(|team| team.is_silent)
+    {
         return true;
     }
     let written = holder.map(|holder| &holder.key.metadata).into_iter();

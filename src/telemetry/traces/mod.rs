@@ -42,6 +42,7 @@ pub struct Traced {
     /// Of the record's attempts, in the same order.
     pub attempts: Vec<AttemptSpan>,
     pub asked: Asked,
+    pub answered: Answered,
 }
 
 /// What else is known of an attempt.
@@ -62,6 +63,14 @@ pub struct Asked {
     pub messages: Option<Box<str>>,
     /// What was answered, in the same form.
     pub answers: Option<Box<str>>,
+}
+
+/// What the reply says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Answered {
+    pub id: Option<Box<str>>,
+    /// Why it ended, of each of its choices.
+    pub finish_reasons: Vec<Box<str>>,
 }
 
 /// The end of the queue that requests hold. Cheap to clone.

@@ -124,8 +124,15 @@ pub struct KeyValue {
 
 #[derive(Clone, PartialEq, Message)]
 pub struct AnyValue {
-    #[prost(oneof = "Value", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "Value", tags = "1, 2, 3, 4, 5")]
     pub value: Option<Value>,
+}
+
+/// `ArrayValue`
+#[derive(Clone, PartialEq, Message)]
+pub struct List {
+    #[prost(message, repeated, tag = "1")]
+    pub values: Vec<AnyValue>,
 }
 
 /// The kinds of values that are sent.
@@ -139,4 +146,6 @@ pub enum Value {
     Int(i64),
     #[prost(double, tag = "4")]
     Double(f64),
+    #[prost(message, tag = "5")]
+    List(List),
 }

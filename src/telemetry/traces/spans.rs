@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::otlp::{AnyValue, KeyValue, Span, SpanKind, Status, StatusCode, Value};
-use super::{AttemptSpan, Traced};
+use super::otlp::{AnyValue, KeyValue, List, Span, SpanKind, Status, StatusCode, Value};
+use super::{Answered, AttemptSpan, Traced};
 use crate::catalog::Served;
 use crate::dialect::{ClientDialect, Endpoint};
 use crate::telemetry::record::{Attempt, CacheUse, Outcome, Route};
@@ -50,6 +50,16 @@ impl Attributes {
         self.put(key, Value::Double(number));
     }
 
+    fn answered(&mut self, answered: &Answered) {
+        self.text("gen_ai.response.id", answered.id.as_deref().unwrap_or_default());
+        if answered.finish_reasons.is_empty() {
+            return;
+        }
+        let reasons = answered.finish_reasons.iter().map(ToString::to_string);
+        let values = reasons.map(|it| AnyValue { value: Some(Value::Text(it)) }).collect();
+        self.put("gen_ai.response.finish_reasons", Value::List(List { values }));
+    }
+
     fn usage(&mut self, usage: &Usage) {
         self.int("gen_ai.usage.input_tokens", usage.input_tokens);
         self.int("gen_ai.usage.output_tokens", usage.output_tokens);
@@ -66,7 +76,7 @@ impl Attributes {
 }
 
 fn request(traced: &Traced) -> Span {
-    let Traced { record, context, parent, state, asked, .. } = traced;
+    let Traced { record, context, parent, state, asked, answered, .. } = traced;
     let mut attributes = Attributes::default();
     attributes.text("http.request.method", record.method.as_str());
     attributes.text("http.route", record.route.name());
@@ -88,6 +98,7 @@ fn request(traced: &Traced) -> Span {
         attributes.text("tollgate.deployment.id", &deployment.id);
         attributes.text("tollgate.model_group", group);
     }
+    attributes.answered(answered);
     if let Some(usage) = &record.usage {
         attributes.usage(usage);
     }
@@ -182,6 +193,7 @@ fn of_attempt(traced: &Traced, attempt: &Attempt, span: AttemptSpan, number: usi
     }
     if served.is_some() {
         attributes.text("gen_ai.response.model", model);
+        attributes.answered(&traced.answered);
         if let Some(usage) = &record.usage {
             attributes.usage(usage);
         }

@@ -51,6 +51,7 @@ fn traced(record: RequestRecord) -> Box<Traced> {
         secure: true,
         attempts,
         asked: Asked { temperature: Some(0.5), ..Asked::default() },
+        answered: Answered { id: Some("r1".into()), finish_reasons: vec!["stop".into()] },
     })
 }
 

@@ -6,6 +6,8 @@ mod broken;
 mod forms;
 mod own;
 mod pages;
+mod refused;
+mod teams;
 mod words;
 
 use serde_json::Value;

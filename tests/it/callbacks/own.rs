@@ -10,21 +10,21 @@ use serde_json::json;
 
 use super::*;
 
-const MASTER: &str = "sk-right-master-key";
-const SECRET: &str = "sk-lf-the-secret-of-the-team";
+pub(super) const MASTER: &str = "sk-right-master-key";
+pub(super) const SECRET: &str = "sk-lf-the-secret-of-the-team";
 
 /// Takes what Langfuse takes.
-fn langfuse() -> Upstream {
+pub(super) fn langfuse() -> Upstream {
     upstream::openai()
         .replies(body_of("application/json", r#"{"successes":[],"errors":[]}"#))
         .start()
 }
 
-fn gateway(upstream: &Upstream, settings: &str) -> gateway::Builder {
+pub(super) fn gateway(upstream: &Upstream, settings: &str) -> gateway::Builder {
     told(group("gpt").deployment(upstream), settings).master_key(MASTER)
 }
 
-fn entry(kind: &str, host: &str) -> Value {
+pub(super) fn entry(kind: &str, host: &str) -> Value {
     json!({"callback_name": "langfuse", "callback_type": kind, "callback_vars": vars(host)})
 }
 
@@ -38,24 +38,24 @@ fn post(gateway: &Gateway, key: &str, path: &str, body: &Value) -> Reply {
 }
 
 #[track_caller]
-fn made(gateway: &Gateway, key: &str, path: &str, body: &Value) -> Value {
+pub(super) fn made(gateway: &Gateway, key: &str, path: &str, body: &Value) -> Value {
     let reply = post(gateway, key, path, body);
     assert_eq!(reply.status, 200, "{path} {body}: {}", reply.body_text());
     reply.json()
 }
 
-fn key(gateway: &Gateway, body: &Value) -> String {
+pub(super) fn key(gateway: &Gateway, body: &Value) -> String {
     made(gateway, MASTER, "/key/generate", body)["key"].as_str().unwrap().to_owned()
 }
 
-fn chat_by(gateway: &Gateway, key: &str) -> Reply {
+pub(super) fn chat_by(gateway: &Gateway, key: &str) -> Reply {
     let reply = gateway.client().with_key(Some(key)).chat("gpt", "the plan");
     assert_eq!(reply.status, 200, "{}", reply.body_text());
     reply
 }
 
 /// Ids of the requests that a Langfuse was told of.
-fn ids(receiver: &Upstream) -> Vec<String> {
+pub(super) fn ids(receiver: &Upstream) -> Vec<String> {
     let mut ids = Vec::new();
     for request in receiver.requests() {
         for event in request.json()["batch"].as_array().cloned().unwrap_or_default() {
@@ -68,7 +68,7 @@ fn ids(receiver: &Upstream) -> Vec<String> {
 }
 
 #[track_caller]
-fn hears_of(receiver: &Upstream, reply: &Reply) {
+pub(super) fn hears_of(receiver: &Upstream, reply: &Reply) {
     eventually("it is told", || ids(receiver).iter().any(|id| id == reply.request_id()));
 }
 

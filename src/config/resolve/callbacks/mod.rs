@@ -1,13 +1,15 @@
-//! `callbacks`, `success_callback`, `failure_callback`: who is told, with the options and variables that
-//! each of them is given.
+//! `callbacks`, `success_callback`, `failure_callback`, `default_team_settings`: who is told, with the options
+//! and variables that each of them is given.
 //!
 //! A callback that lacks something is warned about and left out, as LiteLLM starts without it, too.
 
 mod post;
 mod s3;
+mod teams;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,13 +134,16 @@ fn of_keys_and_teams(
     let number = |name: &str| number(name).filter(|it| it.is_finite() && *it > 0.0);
     let batch = number("DEFAULT_BATCH_SIZE").unwrap_or(BATCH as f64).clamp(1.0, BATCH_MAX as f64);
     let every = number("DEFAULT_FLUSH_INTERVAL_SECONDS").unwrap_or(FLUSH_SECONDS).min(3_600.0);
-    own::Settings {
+    let mut settings = own::Settings {
         langfuse_host: langfuse.host(var).into(),
         default_tags: langfuse.default_tags(),
         hosts: written.iter().map(|at| at.value.into()).collect(),
+        teams: BTreeMap::new(),
         batch: batch as usize,
         every: Duration::from_secs_f64(every),
-    }
+    };
+    settings.teams = teams::read(sections, &settings, var.context);
+    settings
 }
 
 /// Each name once, with all that it is told.

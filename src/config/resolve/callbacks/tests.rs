@@ -209,3 +209,58 @@ fn an_address_with_a_password_is_not_shown() {
     assert_eq!(warned.severity, Severity::Warning);
     assert!(!format!("{warned:?}").contains("s3cret"));
 }
+
+#[test]
+fn teams_get_projects_by_the_configuration() {
+    let text = "litellm_settings:\n  default_team_settings:\n  - team_id: web\n    success_callback: \
+                [langfuse]\n    failure_callback: langfuse\n    langfuse_public_key: pk-web\n    \
+                langfuse_secret: os.environ/WEB_SECRET\n    langfuse_host: http://10.0.0.9:3000\n  \
+                - team_id: app\n    success_callback: [langfuse]\n    callback_vars: \
+                {langfuse_public_key: pk-app, langfuse_secret_key: s3cret-app}\n  - {team_id: quiet, \
+                turn_off_message_logging: true}\n";
+    let settings = good(text, &[("WEB_SECRET", "s3cret-web")]);
+    let teams = &settings.own.teams;
+    let silent: Vec<_> = teams.iter().map(|(id, team)| (&**id, team.is_silent)).collect();
+    assert_eq!(silent, [("app", false), ("quiet", true), ("web", false)]);
+    assert_eq!(teams["web"].callbacks.len(), 1, "one that hears of both");
+    assert_eq!(teams["app"].callbacks.len(), 1);
+    assert!(teams["quiet"].callbacks.is_empty());
+    let shown = format!("{settings:?}");
+    assert!(shown.contains("10.0.0.9") && !shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
+fn what_a_team_cannot_be_given_is_said() {
+    let said = |entry: &str| {
+        let text = format!("litellm_settings: {{default_team_settings: [{entry}]}}\n");
+        let (settings, said) = read(&text, &[]);
+        let count = settings.map(|it| it.own.teams.values().map(|team| team.callbacks.len()).sum());
+        (count, said)
+    };
+    let keys = "langfuse_public_key: pk, langfuse_secret: sk-of-web";
+    let cases: [(&str, Option<usize>, &str); 7] = [
+        ("{team_id: t, success_callback: [gcs_bucket]}", Some(0), "cannot have the callback"),
+        (&format!("{{team_id: t, {keys}}}"), Some(0), "none is named"),
+        ("{team_id: t, success_callback: [langfuse]}", Some(0), "langfuse needs"),
+        (
+            &format!(
+                "{{team_id: t, success_callback: [langfuse], langfuse_host: 'http://u:p@h', {keys}}}"
+            ),
+            Some(0),
+            "must be an address",
+        ),
+        (
+            &format!("{{team_id: t, gcs_bucket_name: b, success_callback: [langfuse], {keys}}}"),
+            Some(1),
+            "gcs_bucket_name",
+        ),
+        ("{team_id: t}, {team_id: t}", Some(0), "twice"),
+        ("{success_callback: [langfuse]}", None, "no `team_id`"),
+    ];
+    for (entry, count, part) in cases {
+        let (found, said) = said(entry);
+        assert_eq!(found, count, "{entry}: {said:?}");
+        assert!(said.iter().any(|message| message.contains(part)), "{entry}: {said:?}");
+        assert!(!said.concat().contains("sk-of-web"), "{said:?}");
+    }
+}
