@@ -88,7 +88,7 @@ export function Overview({ session, query, change }) {
   );
   const now = useLive(live);
   const zoom = (from, to) => change({ from, to, range: '' }, {});
-  const pick = (name) => (one) => change({ [name]: one.id, ...(name === 'tag' ? Object.fromEntries(FILTERS.map(([other]) => [other, ''])) : {}), [name]: one.id }, {});
+  const pick = (name) => (one) => change({ ...(name === 'tag' ? Object.fromEntries(FILTERS.map(([other]) => [other, ''])) : {}), [name]: one.id }, {});
   // Of a part it is not known what the tokens were: prompts from a provider's cache cost less.
   const inPart = !session.sees_all || ['team', 'key', 'user', 'tag'].some((name) => query[name]);
   const count = Object.values(filters).filter(Boolean).length;
@@ -111,8 +111,11 @@ export function Overview({ session, query, change }) {
           action=${html`<a class="button" href="/ui/playground">Open the playground</a>`}>Choose a longer time, take filters away, or make the first request.<//></section>`}
         <${Charts} data=${found} zoom=${zoom} />
         <div class="grid">
-          <div class=${inPart && !found.errors.length ? 'span-12' : 'span-7'}><${Breakdown} data=${found} query=${query} change=${change} pick=${pick} /></div>
-          ${(!inPart || found.errors.length > 0) && html`<div class="span-5 stack">${!inPart && html`<${Savings} data=${found} query=${query} change=${change} session=${session} />`}<${Errors} data=${found} query=${query} /></div>`}
+          <div class="stack span-${inPart && !found.errors.length ? 12 : 7}">
+            <${Breakdown} data=${found} query=${query} change=${change} pick=${pick} />${!inPart && html`<${Errors} data=${found} query=${query} />`}
+          </div>
+          ${inPart ? html`<div class="stack span-5"><${Errors} data=${found} query=${query} /></div>`
+            : html`<div class="stack span-5"><${Savings} data=${found} query=${query} change=${change} session=${session} /></div>`}
         </div>
         <${Uptime} data=${found} />
         <${Deployments} data=${found} query=${query} change=${change} />
