@@ -1,7 +1,7 @@
 // The first page: what passed in a span of time, what it cost, how well it went, and what happens now.
 import { html, useMemo, useState } from '../lib/html.js';
 import { get } from '../lib/api.js';
-import { duration, money, percent, short, zone } from '../lib/format.js';
+import { duration, money, percent, short, when, zone } from '../lib/format.js';
 import { useLive } from '../lib/live.js';
 import { useLoad } from '../lib/load.js';
 import { Chart } from '../parts/chart.js';
@@ -94,9 +94,11 @@ export function Overview({ session, query, change }) {
   const count = Object.values(filters).filter(Boolean).length;
   // What happens now needs no database, and whoever comes while that is away wants to see it.
   const sumless = !data.data && data.error;
+  const widened = data.data && spanOf(query).from - data.data.from > 3_600_000;
+  const lead = [`${rangeName(query)[0].toUpperCase()}${rangeName(query).slice(1)}`, widened && `whole days of UTC, from ${when(data.data.from)}`, `times in ${zone}`];
 
   return html`
-    <${Head} title="Overview" lead=${`${rangeName(query)[0].toUpperCase()}${rangeName(query).slice(1)} · times in ${zone}`} tools=${html`
+    <${Head} title="Overview" lead=${lead.filter(Boolean).join(' · ')} tools=${html`
       <button type="button" class="button" aria-pressed=${String(live)} onClick=${() => change({ live: live ? 'off' : '' })}><span class="dot ${live && now.up ? 'on' : ''}" aria-hidden="true"></span>Live</button>
       <button type="button" class="button" aria-expanded=${String(filtering)} aria-controls="filters" onClick=${() => setFiltering(!filtering)}>Filters${count ? ` (${count})` : ''}</button>
       <${Range} query=${query} change=${change} />`} />
