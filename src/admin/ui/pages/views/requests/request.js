@@ -2,7 +2,7 @@
 import { html } from '../../lib/html.js';
 import { get } from '../../lib/api.js';
 import { failureName, meaning } from '../../lib/failures.js';
-import { NONE, count, duration, money, when, zone } from '../../lib/format.js';
+import { NONE, count, duration, money, percent, when, zone } from '../../lib/format.js';
 import { useLoad } from '../../lib/load.js';
 import { href } from '../../lib/route.js';
 import { Head } from '../../parts/shell.js';
@@ -104,6 +104,8 @@ export function Request({ id, session }) {
           <dt>Route</dt><dd><code>${one.route ?? NONE}</code>${one.stream ? ', streamed' : ''}</dd>
           <dt>Took</dt><dd>${duration(one.duration)}</dd>
           <dt>First token</dt><dd>${duration(one.ttft)}</dd>
+          ${one.guardrails?.length > 0 && html`<dt>Guardrails</dt><dd>${one.guardrails.join(', ')}</dd>`}
+          ${typeof one.similarity === 'number' && html`<dt>Nearest question</dt><dd>${percent(one.similarity)} alike</dd>`}
           <dt>Client's request id</dt><dd><code>${one.call_id ?? NONE}</code></dd>
         </dl></div></section>
         <section class="card span-6"><header><h2>What it cost, and whom</h2></header><div class="body"><dl class="facts">
