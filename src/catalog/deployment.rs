@@ -142,7 +142,7 @@ pub struct Target {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// What is added to each request when it is sent; `None`: `headers` say all.
     pub authorisation: Option<Authorisation>,
-    /// Shown in `x-litellm-model-api-base` and in logs: no credentials, no query.
+    /// Shown in metrics and to operators: no credentials, no query.
     pub api_base: Box<str>,
     /// Verify the certificate (`ssl_verify`).
     pub verify_tls: bool,

@@ -1,7 +1,7 @@
 //! Every way in which a request can fail, and how each is told to the client.
 //!
 //! The one place where an error becomes a status, a body and headers, in the client's dialect. The
-//! codes are part of the interface (README, "Errors"); texts may change.
+//! codes are part of the interface (`docs/errors.md`); texts may change.
 
 use std::borrow::Cow;
 use std::time::Duration;

@@ -67,6 +67,14 @@ def test_every_page_fits_a_phone(look, path):
     judge(page, ROOM)
 
 
+@pytest.mark.parametrize("path", ["/requests", "/"])
+def test_tables_of_numbers_fit_a_phone(look, path):
+    page = look(phone=True).open(path)
+    cut = page.evaluate("""() => [...document.querySelectorAll('main .card .table-wrap')]
+        .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.getAttribute('aria-label'))""")
+    assert not cut, cut
+
+
 def test_every_module_is_named_at_the_top():
     """A module that is not would be fetched only when the one that imports it has come."""
     named = set(re.findall(r'"modulepreload" href="/ui/([^"]+)"', (FILES / "index.html").read_text()))

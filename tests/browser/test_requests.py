@@ -30,6 +30,8 @@ def test_requests_are_listed_and_filtered(admin, traffic):
 
 def test_what_is_counted_as_a_failure_leads_to_its_requests(admin):
     page = admin.open("/?range=6h")
+    # The word is that of logs and metrics; beside it stands what it means.
+    expect(page.get_by_role("list", name="Failed requests by reason")).to_contain_text("the provider broke")
     page.get_by_role("button", name="Show only server").click()
     expect(page).to_have_url(re.compile(r"/ui/requests\?(?=.*range=6h)(?=.*error=server)"))
     admin.settled()
@@ -59,7 +61,7 @@ def test_a_key_is_found_by_its_name_among_many(admin, api, traffic):
     api("/key/delete", {"key_aliases": crowd})
 
 
-@pytest.mark.parametrize("width", [1360, 1240, 1000])
+@pytest.mark.parametrize("width", [1360, 1240, 1000, 390])
 def test_what_a_request_cost_stays_in_sight(visit, api, width):
     name = "a-model-with-a-name-that-somebody-thought-was-a-good-idea-" * 3
     key = api("/key/generate", {"key_alias": f"{name}{width}"})
@@ -101,6 +103,16 @@ def test_a_request_is_found_by_the_id_that_its_client_knows(admin, api, traffic)
     row = api.row_of("broken")
     page = admin.open(f"/requests?id={row['call_id']}")
     expect(page.locator(".pager")).to_have_text(re.compile("^1 request"))
+
+
+def test_a_request_that_called_nobody_says_so(admin, api, traffic):
+    name = "nothing-is-called-that"
+    assert api.status("/v1/chat/completions", {"model": name, "messages": []}) == 404
+    found = f"/ui/api/requests?group={name}"
+    eventually(lambda: api(found)["total"] == 1, "the row")
+    page = admin.open(f"/requests/{api(found)['requests'][0]['id']}")
+    expect(page.get_by_role("heading", name="No attempt")).to_be_visible()
+    expect(page.get_by_text("It ended in the gateway: no deployment was called.")).to_be_visible()
 
 
 def test_a_request_that_nobody_made(admin):

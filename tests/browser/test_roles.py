@@ -90,6 +90,19 @@ def test_the_overview_of_a_user_has_their_own_numbers_only(visit, people, api, t
     expect(page.get_by_role("heading", name="Deployments")).to_have_count(0)
 
 
+def test_who_loses_a_role_loses_its_pages_while_one_is_open(visit, api, traffic):
+    key = api("/user/new", {"user_id": "demoted", "user_role": "proxy_admin_viewer"})["key"]
+    visitor = visit(key)
+    # On the way, what the page asks for may be refused already.
+    visitor.complaints.expect("403")
+    page = visitor.open("/")
+    links = page.get_by_role("navigation", name="Pages").get_by_role("link")
+    expect(links).to_have_text(SEES["proxy_admin_viewer"])
+    api("/user/update", {"user_id": "demoted", "user_role": "internal_user"})
+    expect(links).to_have_text(SEES["internal_user"])
+    expect(page.get_by_text("This is what your own keys did.")).to_be_visible()
+
+
 def test_a_change_without_the_sessions_token_is_refused(visit, people):
     visitor = visit(people.keys["proxy_admin"])
     answer = visitor.context.request.post("/key/generate", data={"key_alias": "forged"})

@@ -23,7 +23,7 @@ const ROWS: u64 = 100;
 /// Rows of a page, and the most of them.
 const PAGE: (u64, u64) = (50, 100);
 /// Rows that are counted: beyond it, nobody turns page by page.
-const COUNTED_MAX: u64 = 10_000;
+pub(in super::super) const COUNTED_MAX: u64 = 10_000;
 
 /// By the deployments' ids.
 type Addresses = HashMap<Arc<str>, String>;
@@ -96,6 +96,22 @@ impl Reports {
         if operator.sees_all() { self.source.addresses() } else { Addresses::new() }
     }
 
+    /// A page of rows, and how many there are in all, of which [`COUNTED_MAX`] are counted. A page that is not
+    /// full says so itself: what fits hardly any row is looked for in all of them, and once is enough.
+    pub(in super::super) async fn found(
+        &self,
+        query: &Query,
+    ) -> Result<(Vec<SpendEvent>, u64), Fault> {
+        let rows = self.ledger.search(query).await?;
+        let found = rows.len() as u64;
+        let is_last = found < query.limit && (found > 0 || query.skip == 0);
+        let total = match is_last {
+            true => (query.skip + found).min(COUNTED_MAX),
+            false => self.ledger.count_found(query, COUNTED_MAX).await?,
+        };
+        Ok((rows, total))
+    }
+
     /// The row of one request, if the caller may see it.
     pub(in super::super) async fn row(
         &self,
@@ -159,8 +175,7 @@ pub(super) async fn paged(
         limit: page.size,
         ..Query::default()
     };
-    let rows = reports.ledger.search(&query).await?;
-    let total = reports.ledger.count_found(&query, COUNTED_MAX).await?;
+    let (rows, total) = reports.found(&query).await?;
     let addresses = reports.addresses(&operator);
     Ok(Json(json!({
         "data": rows.iter().map(|row| shown(row, &addresses)).collect::<Vec<_>>(),

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::routing::{get, post};
 
+pub(super) use self::logs::COUNTED_MAX;
 pub(super) use self::sight::{Part, hash_of};
 use super::Source;
 use super::fault::Fault;

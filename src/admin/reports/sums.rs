@@ -228,7 +228,8 @@ pub(super) async fn teams(
     let by = [Grouping::Day, Grouping::Team];
     let lines = reports.report(span::recent(&form)?, &by, &Part::default()).await?;
     let mut names = Names::default();
-    let mut days = BTreeMap::<String, Map<String, Value>>::new();
+    // By names, of which several teams may have the same one.
+    let mut days = BTreeMap::<String, BTreeMap<String, u64>>::new();
     let mut totals = BTreeMap::<String, u64>::new();
     for line in &lines {
         let id = named(line, 1);
@@ -236,12 +237,14 @@ pub(super) async fn teams(
         let name =
             alias.unwrap_or_else(|| if id.is_empty() { "Unassigned".into() } else { id.into() });
         let day = days.entry(named(line, 0).to_owned()).or_default();
-        day.insert(name.clone(), json!(dollars(line.columns.cost_pico)));
+        *day.entry(name.clone()).or_default() += line.columns.cost_pico;
         *totals.entry(name).or_default() += line.columns.cost_pico;
     }
-    let daily = days.into_iter().map(|(day, mut teams)| {
-        teams.insert("date".into(), json!(day));
-        Value::Object(teams)
+    let daily = days.into_iter().map(|(day, teams)| {
+        let sums = teams.into_iter().map(|(name, pico)| (name, json!(dollars(pico))));
+        let mut shown: Map<String, Value> = sums.collect();
+        shown.insert("date".into(), json!(day));
+        Value::Object(shown)
     });
     let mut dearest: Vec<_> = totals.iter().collect();
     dearest.sort_by_key(|(_, pico)| std::cmp::Reverse(**pico));

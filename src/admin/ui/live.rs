@@ -84,8 +84,10 @@ impl Listener {
         if self.ui.shared.source.draining() {
             return Some(self.end("stopping"));
         }
-        if self.ticks.is_multiple_of(CHECK_EVERY) && !self.may_listen().await {
-            return Some(self.end("session_ended"));
+        if self.ticks.is_multiple_of(CHECK_EVERY)
+            && let Some(reason) = self.end_of_rights().await
+        {
+            return Some(self.end(reason));
         }
         let tick = self.tick();
         Some(event("tick", &tick))
@@ -96,13 +98,21 @@ impl Listener {
         event("end", &json!({"reason": reason}))
     }
 
-    async fn may_listen(&self) -> bool {
+    /// Why it may not go on as it began, if so. Whose rights are others now comes again, and is shown
+    /// what they allow.
+    async fn end_of_rights(&self) -> Option<&'static str> {
         let (uri, headers, visitor) = &self.shown;
         let carried = (&Method::GET, headers, *visitor);
         let found = gate::identify(&self.ui.shared, carried, uri, Right::SeeOwn).await;
-        let before = self.operator.0.owner();
-        matches!(found, Ok(Some(Operator(caller))) if caller.owner() == before)
-            && self.ui.shared.source.dashboard().enabled
+        let (Ok(Some(now)), true) = (found, self.ui.shared.source.dashboard().enabled) else {
+            return Some("session_ended");
+        };
+        let before = &self.operator;
+        if now.0.owner() != before.0.owner() {
+            return Some("session_ended");
+        }
+        let is_same = (now.role(), now.user_id()) == (before.role(), before.user_id());
+        (!is_same).then_some("rights_changed")
     }
 
     fn tick(&mut self) -> Value {

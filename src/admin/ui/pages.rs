@@ -1,6 +1,11 @@
 //! The files of the dashboard. They are part of the program; a debug build reads them from the source
 //! tree, so that a change is seen without building.
+//!
+//! The page names its modules and styles below a segment that stands for the content of all files
+//! (`/ui/v-0123.../main.js`). What is there never changes, so a browser that has it asks for nothing but the page:
+//! one line in the access log, and not one for each of some fifty modules.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::{Arc, LazyLock};
@@ -16,7 +21,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, StatusCode, Uri};
 use parking_lot::Mutex;
-use rust_embed::{EmbeddedFile, RustEmbed};
+use rust_embed::RustEmbed;
+use sha2::{Digest as _, Sha256};
 
 use super::super::Shared;
 use super::super::fault::Fault;
@@ -26,12 +32,29 @@ use super::super::fault::Fault;
 struct Files;
 
 const INDEX: &str = "index.html";
+/// How the segment of a version begins; no page is called so.
+const VERSION_MARK: &str = "v-";
+/// A debug build's files may change under its version.
+const ARE_FIXED: bool = !cfg!(debug_assertions);
 /// A smaller file is one packet anyway.
 const PACKED_MIN: usize = 1_000;
 
 /// Files as they go to browsers that take gzip, by the hash of their content: each is packed when it is
 /// first asked for.
 static PACKED: LazyLock<Mutex<HashMap<[u8; 32], Bytes>>> = LazyLock::new(Mutex::default);
+
+/// The segment of this program's files: another one as soon as any of them is another.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let mut names: Vec<_> = Files::iter().collect();
+    names.sort();
+    let mut all = Sha256::new();
+    for (name, file) in names.iter().filter_map(|name| Some((name, Files::get(name)?))) {
+        all.update(name.as_bytes());
+        all.update(file.metadata.sha256_hash());
+    }
+    let hash: String = all.finalize().iter().take(8).map(hex).collect();
+    format!("{VERSION_MARK}{hash}")
+});
 
 /// Nothing from elsewhere, nothing inline, not in a frame.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -53,14 +76,15 @@ pub(super) async fn page(
         return Fault::absent("path", "The dashboard's API has no such route".to_owned())
             .into_response();
     }
+    let (path, is_versioned) = without_version(path);
     // Addresses within the pages are the pages' own business.
     let last = path.rsplit('/').next().unwrap_or_default();
     let name = if last.contains('.') { path } else { INDEX };
-    let Some(file) = Files::get(name) else {
+    let Some(file) = File::find(name) else {
         return Fault::absent("path", "The dashboard has no such file".to_owned()).into_response();
     };
-    let packed = takes_gzip(&headers).then(|| packed(&file)).flatten();
-    let tag: String = file.metadata.sha256_hash().iter().take(16).map(hex).collect();
+    let packed = takes_gzip(&headers).then(|| file.packed()).flatten();
+    let tag: String = file.hash.iter().take(16).map(hex).collect();
     let tag = format!("\"{tag}{}\"", if packed.is_some() { "-gzip" } else { "" });
     let common = [
         (CONTENT_SECURITY_POLICY, POLICY),
@@ -69,8 +93,7 @@ pub(super) async fn page(
         (X_FRAME_OPTIONS, "DENY"),
         (OPENER, "same-origin"),
         (RESOURCE, "same-origin"),
-        // Asked for anew, and answered with 304: a new version is seen at once.
-        (CACHE_CONTROL, "no-cache"),
+        (CACHE_CONTROL, kept(is_versioned && ARE_FIXED)),
         (VARY, "accept-encoding"),
     ];
     let known = headers.get(IF_NONE_MATCH).and_then(|known| known.to_str().ok());
@@ -82,7 +105,7 @@ pub(super) async fn page(
     let kind = [(CONTENT_TYPE, media_type(name))];
     match packed {
         Some(packed) => (common, etag, kind, [(CONTENT_ENCODING, "gzip")], packed).into_response(),
-        None => (common, etag, kind, file.data.into_owned()).into_response(),
+        None => (common, etag, kind, file.data).into_response(),
     }
 }
 
@@ -96,20 +119,54 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The file in gzip, if that is worth it.
-fn packed(file: &EmbeddedFile) -> Option<Bytes> {
-    if file.data.len() < PACKED_MIN {
-        return None;
+/// How long a browser may believe that it has a file.
+const fn kept(is_fixed: bool) -> &'static str {
+    // Else it asks anew, and is answered with 304: a new version is seen at once.
+    if is_fixed { "public, max-age=31536000, immutable" } else { "no-cache" }
+}
+
+/// The path without the segment of a version, and whether that version is this one. Another gateway's page
+/// may ask here while an upgrade is under way: it gets what there is, and does not keep it.
+fn without_version(path: &str) -> (&str, bool) {
+    match path.split_once('/') {
+        Some((first, rest)) if first.starts_with(VERSION_MARK) => (rest, first == *VERSION),
+        _ => (path, false),
     }
-    let hash = file.metadata.sha256_hash();
-    if let Some(packed) = PACKED.lock().get(&hash) {
-        return Some(packed.clone());
+}
+
+/// What goes out under a name.
+struct File {
+    data: Cow<'static, [u8]>,
+    hash: [u8; 32],
+}
+
+impl File {
+    fn find(name: &str) -> Option<Self> {
+        let found = Files::get(name)?;
+        let (data, hash) = (found.data, found.metadata.sha256_hash());
+        if name != INDEX {
+            return Some(Self { data, hash });
+        }
+        let page = String::from_utf8_lossy(&data);
+        let page = page.replace("\"/ui/", &format!("\"/ui/{}/", *VERSION)).into_bytes();
+        let hash = Sha256::digest(&page).into();
+        Some(Self { data: page.into(), hash })
     }
-    let mut packing = GzEncoder::new(Vec::new(), Compression::best());
-    packing.write_all(&file.data).ok()?;
-    let packed = Bytes::from(packing.finish().ok()?);
-    PACKED.lock().insert(hash, packed.clone());
-    Some(packed)
+
+    /// The file in gzip, if that is worth it.
+    fn packed(&self) -> Option<Bytes> {
+        if self.data.len() < PACKED_MIN {
+            return None;
+        }
+        if let Some(packed) = PACKED.lock().get(&self.hash) {
+            return Some(packed.clone());
+        }
+        let mut packing = GzEncoder::new(Vec::new(), Compression::best());
+        packing.write_all(&self.data).ok()?;
+        let packed = Bytes::from(packing.finish().ok()?);
+        PACKED.lock().insert(self.hash, packed.clone());
+        Some(packed)
+    }
 }
 
 /// The answer where the operator wants no dashboard.
@@ -154,6 +211,19 @@ mod tests {
                 assert!(tag.contains("src=\"/ui/"), "{name}: <script{tag}>");
             }
         }
+    }
+
+    #[test]
+    fn only_what_this_version_names_is_kept() {
+        let own = format!("{}/lib/api.js", *VERSION);
+        assert_eq!(without_version(&own), ("lib/api.js", true));
+        let other = format!("{VERSION_MARK}0123456789abcdef/lib/api.js");
+        assert_eq!(without_version(&other), ("lib/api.js", false));
+        for path in ["lib/api.js", "requests/v-1", "requests", ""] {
+            assert_eq!(without_version(path), (path, false));
+        }
+        assert!(kept(true).contains("immutable"));
+        assert_eq!(kept(false), "no-cache");
     }
 
     #[test]

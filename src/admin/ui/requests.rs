@@ -10,16 +10,14 @@ use super::super::fault::Fault;
 use super::super::form::Parameters;
 use super::super::gate::Operator;
 use super::super::page::Page;
+use super::super::reports::COUNTED_MAX;
 use super::Ui;
 use super::overview::{part, span};
-use super::shapes::{dollars, duration, ms};
-use crate::spend::{Query, SpendEvent};
+use super::shapes::{PICO, dollars, duration, ms};
+use crate::spend::{APPLIED_GUARDRAILS, Query, SIMILARITY, SpendEvent};
 
 /// Rows of a page, and the most of them.
 const PAGE: (u64, u64) = (50, 100);
-/// Rows that are counted: beyond it, nobody turns page by page.
-const COUNTED_MAX: u64 = 10_000;
-const PICO: f64 = 1e12;
 
 /// `GET /ui/api/requests`.
 pub(super) async fn list(
@@ -61,9 +59,7 @@ pub(super) async fn list(
         skip: page.skip(),
         limit: page.size,
     };
-    let ledger = &ui.shared.stores.ledger;
-    let (rows, total) =
-        futures::try_join!(ledger.search(&query), ledger.count_found(&query, COUNTED_MAX))?;
+    let (rows, total) = ui.reports.found(&query).await?;
     Ok(Json(json!({
         "requests": rows.iter().map(shown).collect::<Vec<_>>(),
         "total": total,
@@ -92,11 +88,15 @@ pub(super) async fn one(
         })
     });
     let metadata = event.metadata.as_deref().and_then(|text| serde_json::from_str(text).ok());
-    let metadata: Value = metadata.unwrap_or_else(|| json!({}));
+    let mut metadata: Value = metadata.unwrap_or_else(|| json!({}));
+    let mut taken = |mark: &str| metadata.as_object_mut()?.remove(mark);
+    let (guardrails, similarity) = (taken(APPLIED_GUARDRAILS), taken(SIMILARITY));
     let more = json!({
         "organisation": event.organisation,
         "client_ip": event.client_ip,
         "session": event.session,
+        "guardrails": guardrails,
+        "similarity": similarity,
         "metadata": metadata,
         "usage": event.usage,
         "asked": event.asked,

@@ -7,7 +7,7 @@ use crate::spend::Histogram;
 use crate::spend::traffic::{Counts, Times};
 
 /// Pico-dollars in a dollar.
-const PICO: f64 = 1e12;
+pub(super) const PICO: f64 = 1e12;
 const US_PER_MS: i64 = 1_000;
 
 pub(super) fn dollars(pico: u64) -> f64 {

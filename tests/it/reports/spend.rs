@@ -305,6 +305,20 @@ fn sums_are_those_of_the_ledger() {
 }
 
 #[test]
+fn sums_of_teams_with_one_name_are_added_up() {
+    let folder = filled();
+    let gateway = gateway(&folder);
+    let client = gateway.client();
+    // As those without a team are called.
+    done(&client, "/team/update", &json!({"team_id": "red", "team_alias": "Unassigned"}));
+    let teams = told(&client, &format!("/global/spend/teams?{DAYS}"));
+    let days = by(&teams["daily_spend"], "date", "Unassigned");
+    assert_eq!(days, pairs(&[("2026-03-10", 3.0), ("2026-03-11", 12.0)]));
+    let totals = by(&teams["total_spend_per_team"], "team_id", "total_spend");
+    assert_eq!(totals, pairs(&[("Unassigned", 15.0)]));
+}
+
+#[test]
 fn each_sees_what_is_theirs_to_see() {
     let folder = filled();
     let gateway = gateway(&folder);

@@ -115,6 +115,28 @@ fn the_stream_ends_with_the_session() {
 }
 
 #[test]
+fn who_loses_a_role_sees_no_more_of_others() {
+    let (gateway, _provider) = office();
+    let vera = user(&gateway, "vera", "proxy_admin_viewer");
+    let browser = Browser::logged_in(&gateway, &vera);
+    let mut events = Events::open(&gateway, &browser.cookie);
+    assert_eq!(events.next().1["in_flight"], 0, "a viewer sees the whole gateway");
+    let master = gateway.client().with_key(Some(MASTER));
+    let body = json!({"user_id": "vera", "user_role": "internal_user"});
+    assert_eq!(master.post("/user/update").json(&body).send().status, 200);
+    let end = loop {
+        let (name, data) = events.next();
+        if name == "end" {
+            break data;
+        }
+    };
+    assert_eq!(end, json!({"reason": "rights_changed"}));
+    // The session itself goes on: the next events are those of the new role.
+    let (_, first) = Events::open(&gateway, &browser.cookie).next();
+    assert_eq!(first["in_flight"], json!(null), "{first}");
+}
+
+#[test]
 fn a_listener_does_not_hold_up_the_end_of_the_gateway() {
     let (mut gateway, _provider) = office();
     let browser = Browser::logged_in(&gateway, MASTER);

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Browser, MASTER, refused, user};
+use super::{Browser, MASTER, office, refused, user};
 use crate::harness::*;
 
 /// A group whose first deployment fails, with a fallback that serves, and a group that always does.
@@ -228,6 +228,49 @@ fn a_request_is_found_and_its_attempts_are_a_waterfall() {
     assert_eq!(plain["attempts"].as_array().unwrap().len(), 1);
     assert_eq!(browser.told("/ui/api/requests?status=failure")["total"], 0);
     assert_eq!(browser.get("/ui/api/requests/none").status, 404);
+}
+
+#[test]
+fn every_page_of_the_log_knows_how_many_requests_there_are() {
+    let (gateway, _provider) = office();
+    for _ in 0..3 {
+        assert_eq!(gateway.client().chat("gpt", "hi").status, 200);
+    }
+    let browser = Browser::logged_in(&gateway, MASTER);
+    eventually("all are in the log", || browser.told("/ui/api/requests")["total"] == 3);
+    // Full, the last, behind the last; and one that has room for all.
+    for (page, size, rows) in [(1, 2, 2), (2, 2, 1), (3, 2, 0), (1, 3, 3), (1, 50, 3)] {
+        let path = format!("/ui/api/requests?page={page}&page_size={size}");
+        let found = browser.told(&path);
+        assert_eq!(found["requests"].as_array().unwrap().len(), rows, "{path}");
+        assert_eq!(
+            (&found["total"], &found["total_is_least"]),
+            (&json!(3), &json!(false)),
+            "{path}"
+        );
+    }
+    assert_eq!(browser.told("/ui/api/requests?group=none")["total"], 0);
+}
+
+#[test]
+fn a_request_names_its_guardrails_and_keeps_its_own_metadata() {
+    let provider = upstream::openai().replies(chat("hello")).start();
+    let words = "guardrails: [{guardrail_name: words, litellm_params: {guardrail: litellm_content_filter, mode: \
+                 pre_call, default_on: true, blocked_words: [{keyword: secret, action: BLOCK}]}}]";
+    let gateway = gateway::with(group("gpt").deployment(openai(&provider)))
+        .master_key(MASTER)
+        .top(words)
+        .start();
+    let metadata = json!({"spend_logs_metadata": {"job": "nightly"}});
+    let ask = gateway.client().ask("gpt", "hi").set("metadata", metadata);
+    assert_eq!(ask.send().status, 200);
+    let browser = Browser::logged_in(&gateway, MASTER);
+    let found = eventually_some("the request is in the log", || {
+        browser.told("/ui/api/requests")["requests"].get(0).cloned()
+    });
+    let one = browser.told(&format!("/ui/api/requests/{}", found["id"].as_str().unwrap()));
+    assert_eq!(one["guardrails"], json!(["words"]));
+    assert_eq!(one["metadata"], json!({"job": "nightly"}));
 }
 
 #[test]

@@ -39,6 +39,26 @@ fn a_page_that_the_browser_has_is_not_sent_again() {
 }
 
 #[test]
+fn a_page_names_its_files_by_their_version() {
+    let (gateway, _provider) = office();
+    let client = gateway.client().with_key(None);
+    let page = client.get("/ui/keys").body_text();
+    let named: Vec<_> = page.split('"').filter(|text| text.starts_with("/ui/")).collect();
+    assert!(named.len() > 40, "{named:?}");
+    let version = named[0].split('/').nth(2).unwrap();
+    assert!(version.starts_with("v-") && version.len() == 18, "{version}");
+    for name in named {
+        assert_eq!(name.split('/').nth(2), Some(version), "{name}");
+        assert_eq!(client.get(name).status, 200, "{name}");
+    }
+    let script = |version: &str| client.get(&format!("/ui/{version}/main.js"));
+    // What another version's page asks for while an upgrade is under way.
+    let other = script("v-0123456789abcdef");
+    assert_eq!((other.status, other.header("cache-control")), (200, "no-cache"));
+    assert_eq!(other.body, script(version).body);
+}
+
+#[test]
 fn files_are_packed_for_browsers_that_take_it() {
     let (gateway, _provider) = office();
     let client = gateway.client().with_key(None);

@@ -19,24 +19,56 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use self::payers::{beginning, breakdown, by_tag, counts, payers};
 use self::places::{deployments, savings, variants};
-use self::series::{Strips, series};
+use self::series::{Point, Strips, series};
 use self::steps::Steps;
 use super::super::fault::Fault;
 use super::super::form::{Form, Parameters};
 use super::super::gate::Operator;
 use super::super::reports::{Part, hash_of};
 use super::Ui;
-use super::shapes::{Known, lines, ms, totals};
+use super::shapes::{Known, Line, lines, ms, totals};
 use crate::spend::traffic::{Counts, PayerGrouping, Place, Step, Times, Traffic, TrafficQuery};
 use crate::spend::{Grouping, Report, Span};
 
 const DAY_US: i64 = Step::Day.us();
 const SPAN_DEFAULT_US: i64 = DAY_US;
 const SPAN_MAX_US: i64 = 400 * DAY_US;
+
+/// What is told. Of a part of the traffic not all is known: lists are empty then, and numbers null.
+#[derive(Default, Serialize)]
+pub(super) struct Overview {
+    /// Milliseconds, as all times and steps.
+    from: i64,
+    to: i64,
+    step: i64,
+    own_only: bool,
+    totals: Value,
+    before: Value,
+    series: Vec<Point>,
+    by_provider: Vec<Line>,
+    by_group: Vec<Line>,
+    by_team: Vec<Line>,
+    by_key: Vec<Line>,
+    by_user: Vec<Line>,
+    by_tag: Vec<Line>,
+    errors: Vec<Value>,
+    deployments: Vec<Value>,
+    uptime: Vec<Value>,
+    savings: Option<Value>,
+    variants: Vec<Value>,
+}
+
+impl Overview {
+    fn over(steps: &Steps) -> Self {
+        let Span { from_us, to_us } = steps.span;
+        Self { from: ms(from_us), to: ms(to_us), step: ms(steps.step.us()), ..Self::default() }
+    }
+}
 
 /// What is asked for.
 struct Asked {
@@ -53,7 +85,7 @@ pub(super) async fn overview(
     State(ui): State<Arc<Ui>>,
     operator: Operator,
     Parameters(form): Parameters,
-) -> Result<Json<Value>, Fault> {
+) -> Result<Json<Overview>, Fault> {
     let text = |name| form.filled(name);
     let asked = Asked {
         span: span(&form)?,
@@ -122,7 +154,7 @@ pub(super) fn part(form: &Form) -> Result<Part, Fault> {
 }
 
 /// Everybody's traffic.
-async fn of_all(ui: &Ui, asked: &Asked, now_us: i64) -> Result<Value, Fault> {
+async fn of_all(ui: &Ui, asked: &Asked, now_us: i64) -> Result<Overview, Fault> {
     let steps = Steps::of(asked.span, now_us, false);
     let earlier = steps.before(now_us);
     let query = |steps: &Steps, brief| TrafficQuery {
@@ -161,26 +193,23 @@ async fn of_all(ui: &Ui, asked: &Asked, now_us: i64) -> Result<Value, Fault> {
         .map(|(class, count)| json!({"class": class, "count": count}))
         .collect();
     let strips = Strips::of(&traffic, &steps);
-    Ok(json!({
-        "from": ms(steps.span.from_us),
-        "to": ms(steps.span.to_us),
-        "step": ms(steps.step.us()),
-        "own_only": false,
-        "totals": totals(&sum, &times, Known::All),
-        "before": totals(&sum_before, &times_before, Known::All),
-        "series": series(&steps, &traffic.by_time, &traffic.times_by_time, Known::All),
-        "by_provider": by(|place| &place.provider),
-        "by_group": by(|place| &place.group),
-        "by_team": by_team,
-        "by_key": by_key,
-        "by_user": by_user,
-        "by_tag": by_tag,
-        "errors": errors,
-        "deployments": deployments(ui, asked, &traffic, &strips),
-        "uptime": strips.providers(),
-        "savings": savings(ui, asked, &sum, &sum_before),
-        "variants": variants(ui, &traffic),
-    }))
+    Ok(Overview {
+        totals: totals(&sum, &times, Known::All),
+        before: totals(&sum_before, &times_before, Known::All),
+        series: series(&steps, &traffic.by_time, &traffic.times_by_time, Known::All),
+        by_provider: by(|place| &place.provider),
+        by_group: by(|place| &place.group),
+        by_team,
+        by_key,
+        by_user,
+        by_tag,
+        errors,
+        deployments: deployments(ui, asked, &traffic, &strips),
+        uptime: strips.providers(),
+        savings: savings(ui, asked, &sum, &sum_before),
+        variants: variants(ui, &traffic),
+        ..Overview::over(&steps)
+    })
 }
 
 fn sum(traffic: &Traffic) -> (Counts, Times) {
@@ -191,7 +220,7 @@ fn sum(traffic: &Traffic) -> (Counts, Times) {
 }
 
 /// The traffic of somebody who pays.
-async fn of_payer(ui: &Ui, asked: &Asked, own_only: bool, now_us: i64) -> Result<Value, Fault> {
+async fn of_payer(ui: &Ui, asked: &Asked, own_only: bool, now_us: i64) -> Result<Overview, Fault> {
     let steps = Steps::of(asked.span, now_us, true);
     let earlier = steps.before(now_us);
     let series_daily = steps.step == Step::Day;
@@ -213,34 +242,23 @@ async fn of_payer(ui: &Ui, asked: &Asked, own_only: bool, now_us: i64) -> Result
     // Of payers' hours not all kinds of tokens are known, and of their days not what has no tokens.
     let before_known = if earlier.daily { Known::Days } else { Known::Hours };
     let of_series = if series_daily { Known::Days } else { Known::Hours };
-    Ok(json!({
-        "from": ms(steps.span.from_us),
-        "to": ms(steps.span.to_us),
-        "step": ms(steps.step.us()),
-        "own_only": own_only,
-        "totals": totals(&sum, &Times::default(), of_series),
-        "before": totals(&sum_before, &Times::default(), before_known),
-        "series": series(&steps, &by_time, &[], of_series),
-        "by_provider": by_provider,
-        "by_group": by_group,
-        "by_team": by_team,
-        "by_key": by_key,
-        "by_user": by_user,
-        "by_tag": [],
-        "errors": [],
-        "deployments": [],
-        "uptime": [],
-        "savings": null,
-        "variants": [],
-    }))
+    Ok(Overview {
+        own_only,
+        totals: totals(&sum, &Times::default(), of_series),
+        before: totals(&sum_before, &Times::default(), before_known),
+        series: series(&steps, &by_time, &[], of_series),
+        by_provider,
+        by_group,
+        by_team,
+        by_key,
+        by_user,
+        ..Overview::over(&steps)
+    })
 }
 
 /// The traffic with a tag.
-async fn of_tag(ui: &Ui, asked: &Asked, now_us: i64) -> Result<Value, Fault> {
-    let mut steps = Steps::of(asked.span, now_us, true);
-    steps.step = Step::Day;
-    steps.daily = true;
-    steps.span = Step::Day.widen(asked.span);
+async fn of_tag(ui: &Ui, asked: &Asked, now_us: i64) -> Result<Overview, Fault> {
+    let steps = Steps::of(asked.span, now_us, true).by_days(now_us);
     let earlier = steps.before(now_us);
     let report = |span| Report {
         by: vec![Grouping::Tag, Grouping::Day],
@@ -261,24 +279,10 @@ async fn of_tag(ui: &Ui, asked: &Asked, now_us: i64) -> Result<Value, Fault> {
         sum
     };
     let shown = |sum: &Counts| totals(sum, &Times::default(), Known::Days);
-    Ok(json!({
-        "from": ms(steps.span.from_us),
-        "to": ms(steps.span.to_us),
-        "step": ms(steps.step.us()),
-        "own_only": false,
-        "totals": shown(&sum(&now)),
-        "before": shown(&sum(&before)),
-        "series": series(&steps, &by_time, &[], Known::Days),
-        "by_provider": [],
-        "by_group": [],
-        "by_team": [],
-        "by_key": [],
-        "by_user": [],
-        "by_tag": [],
-        "errors": [],
-        "deployments": [],
-        "uptime": [],
-        "savings": null,
-        "variants": [],
-    }))
+    Ok(Overview {
+        totals: shown(&sum(&now)),
+        before: shown(&sum(&before)),
+        series: series(&steps, &by_time, &[], Known::Days),
+        ..Overview::over(&steps)
+    })
 }

@@ -42,7 +42,7 @@ impl Percentiles {
     }
 }
 
-/// A point for every step, also where nothing happened. Durations may be known in longer steps: a
+/// A point for every step until now, also where nothing happened. Durations may be known in longer steps: a
 /// point has those of the step that it lies in.
 pub(super) fn series(
     steps: &Steps,
@@ -58,7 +58,7 @@ pub(super) fn series(
     let nothing = Counts::default();
     let mut points = Vec::new();
     let mut at_us = steps.span.from_us;
-    while at_us < steps.span.to_us {
+    while at_us < steps.until_us {
         let counts = by_time.get(&at_us).copied().unwrap_or(&nothing);
         let of = steps.times.slot(at_us) * steps.times.us();
         let [latency, ttft] = times.get(&of).copied().unwrap_or_default();
@@ -143,7 +143,9 @@ mod tests {
     #[test]
     fn a_series_has_a_point_for_every_step() {
         let steps = Steps {
-            span: Span { from_us: 0, to_us: 2 * HOUR_US },
+            span: Span { from_us: 0, to_us: 4 * HOUR_US },
+            // Nobody knows what comes: that is no zero.
+            until_us: 2 * HOUR_US,
             step: Step::Quarter,
             times: Step::Hour,
             times_of_places: Step::Hour,
@@ -165,6 +167,7 @@ mod tests {
     fn strips_have_a_bounded_number_of_cells_and_lose_nothing() {
         let steps = Steps {
             span: Span { from_us: 0, to_us: 14 * DAY_US },
+            until_us: 14 * DAY_US,
             step: Step::Hour,
             times: Step::Day,
             times_of_places: Step::Day,

@@ -10,6 +10,8 @@ const DAY_US: i64 = Step::Day.us();
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Steps {
     pub(super) span: Span,
+    /// Where what is known ends: of a span that is not over, now.
+    pub(super) until_us: i64,
     pub(super) step: Step,
     /// Of durations over time.
     pub(super) times: Step,
@@ -41,21 +43,38 @@ impl Steps {
         // What is known by days only is to fit to the rest.
         let whole = if is_short && step != Step::Day { step } else { Step::Day };
         let times_of_places = if whole == Step::Day { Step::Day } else { times };
-        Self { span: whole.widen(asked), step, times, times_of_places, daily }
+        let span = whole.widen(asked);
+        let until_us = span.to_us.min(now_us);
+        Self { span, until_us, step, times, times_of_places, daily }
     }
 
-    /// The span of the same length just before, with steps that are still kept.
+    /// Whole days (UTC), whatever part of them is asked for.
+    pub(super) fn by_days(mut self, now_us: i64) -> Self {
+        self.step = Step::Day;
+        self.daily = true;
+        self.span = Step::Day.widen(self.span);
+        self.until_us = self.span.to_us.min(now_us);
+        self
+    }
+
+    /// The span of the same length just before, with steps that are still kept. Of a span that is not over, as
+    /// much of the one before as has passed of it: else there would always be less now than then.
     pub(super) fn before(&self, now_us: i64) -> Self {
         let length = self.span.to_us - self.span.from_us;
-        let span = Span { from_us: self.span.from_us - length, to_us: self.span.from_us };
-        let is_kept = |kept: i64| span.from_us > now_us - kept + HOUR_US;
+        let from_us = self.span.from_us - length;
+        let is_kept = |kept: i64| from_us > now_us - kept + HOUR_US;
         let coarser = |least: Step| {
             let fits = |step: &Step| *step >= least && step.kept_us().is_none_or(is_kept);
             Step::ALL.into_iter().find(fits).unwrap_or(Step::Day)
         };
         let daily = self.daily || !is_kept(PAYERS_KEPT_US);
         let (times, times_of_places) = (coarser(self.times), coarser(self.times_of_places));
-        Self { span, step: coarser(self.step), times, times_of_places, daily }
+        let step = coarser(self.step);
+        let passed = (self.until_us - self.span.from_us).max(1);
+        let steps = passed.div_euclid(step.us()) + i64::from(passed.rem_euclid(step.us()) > 0);
+        let to_us = from_us + (steps * step.us()).min(length);
+        let span = Span { from_us, to_us };
+        Self { span, until_us: to_us, step, times, times_of_places, daily }
     }
 }
 
@@ -105,5 +124,24 @@ mod tests {
         let before = steps(2 * DAY_US, 2 * DAY_US, false).before(NOW_US);
         assert_eq!(before.step, Step::Hour);
         assert_eq!(before.span.to_us - before.span.from_us, 2 * DAY_US);
+    }
+
+    #[test]
+    fn what_is_not_over_is_compared_with_as_much_of_the_time_before() {
+        // Days are whole: the span ends with a day that has just begun.
+        let week = steps(7 * DAY_US, 7 * DAY_US, false);
+        assert!(week.span.to_us > NOW_US && week.until_us == NOW_US);
+        let before = week.before(NOW_US);
+        let length = week.span.to_us - week.span.from_us;
+        assert_eq!(before.span.from_us, week.span.from_us - length);
+        let passed = NOW_US - week.span.from_us;
+        let more = before.span.to_us - before.span.from_us - passed;
+        assert!((0..HOUR_US).contains(&more), "{more}");
+        // What is over is compared with all of it.
+        let over = steps(20 * DAY_US, 7 * DAY_US, false);
+        assert_eq!(over.before(NOW_US).span.to_us, over.span.from_us);
+        // Sums of days are not divided.
+        let month = steps(30 * DAY_US, 30 * DAY_US, true).before(NOW_US).span;
+        assert_eq!(month.to_us % DAY_US, 0);
     }
 }

@@ -3,11 +3,15 @@
 
 let csrf = '';
 let ended = () => {};
+let denied = () => {};
 
 export const setCsrf = (token) => { csrf = token ?? ''; };
 
 /** What to do when a request is answered with 401: the session is over. */
 export const onEnd = (handler) => { ended = handler; };
+
+/** What to do when a request is answered with 403: the rights may be others than when the page came. */
+export const onDenial = (handler) => { denied = handler; };
 
 /** A request that was refused, in the gateway's words; `status` is 0 where there was no answer. */
 export class Refused extends Error {
@@ -48,6 +52,7 @@ export async function send(method, path, { params, body, signal, ends = true } =
   if (response.ok) return response;
   const answer = await response.json().catch(() => ({}));
   if (response.status === 401 && ends) ended();
+  if (response.status === 403) denied();
   throw new Refused(response.status, answer.error);
 }
 

@@ -28,8 +28,11 @@ export function money(value) {
   }).format(value);
 }
 
-/** US dollars of one request: four digits at least, so that columns of them stand in line. */
-export const fine = (value) => (value === 0 ? '$0' : missing(value) || (value !== 0 && Math.abs(value) < 0.0001) || Math.abs(value) >= 100 ? money(value) : `$${value.toFixed(4)}`);
+/** US dollars of one request: six digits, so that points stand in line and the cheapest still says something. */
+export function fine(value) {
+  if (value === 0) return '$0';
+  return missing(value) || Math.abs(value) < 0.000001 || Math.abs(value) >= 10 ? money(value) : `$${value.toFixed(6)}`;
+}
 
 export function percent(part, digits = 1) {
   if (missing(part)) return NONE;

@@ -1,6 +1,6 @@
 // What happens right now, as the gateway tells it: one event a second while somebody looks.
 import { useEffect, useState } from './html.js';
-import { findSession } from './session.js';
+import { renewSession } from './session.js';
 
 const KEPT = 90;
 
@@ -21,9 +21,8 @@ export function useLive(on) {
         set((old) => ({ ticks: [...old.ticks.slice(1 - KEPT), tick], up: true }));
       });
       source.addEventListener('end', (event) => {
-        if (JSON.parse(event.data).reason !== 'session_ended') return;
-        close();
-        findSession();
+        // The browser asks again by itself; by then it is known who is signed in, and as what.
+        if (JSON.parse(event.data).reason !== 'stopping') renewSession();
       });
       source.onerror = () => {
         set((old) => ({ ...old, up: false }));

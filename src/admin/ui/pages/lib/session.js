@@ -1,6 +1,6 @@
 // Who is signed in. The cookie is the browser's and never seen here; what is known is what the gateway
 // says of it.
-import { ask, onEnd, setCsrf } from './api.js';
+import { ask, onDenial, onEnd, setCsrf } from './api.js';
 import { store, useStore } from './store.js';
 
 /** `undefined` until it is known, `null` if nobody is signed in. */
@@ -15,10 +15,12 @@ function put(found) {
   session.set(found);
 }
 
-onEnd(() => {
+function end() {
   if (session.get()) parting.set('Your session is over. Sign in again to go on.');
   put(null);
-});
+}
+onEnd(end);
+onDenial(renewSession);
 
 export async function findSession() {
   try {
@@ -26,6 +28,15 @@ export async function findSession() {
   } catch (error) {
     if (error.status !== 401) parting.set(error.message);
     put(null);
+  }
+}
+
+/** Asks again who is signed in, and as what. A gateway that gives no answer has not said that it is over. */
+export async function renewSession() {
+  try {
+    put(await ask('GET', '/ui/api/session', { ends: false }));
+  } catch (error) {
+    if (error.status === 401) end();
   }
 }
 

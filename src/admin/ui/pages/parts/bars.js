@@ -4,13 +4,13 @@ import { count, money, percent, period, when } from '../lib/format.js';
 
 const width = (part) => ({ width: `${Math.max(0, Math.min(1, part || 0)) * 100}%` });
 
-/** The greatest first. `items`: `{id, name, value, colour}`; `onPick(item)` makes the names buttons. */
+/** The greatest first. `items`: `{id, name, note, value, colour}`; `onPick(item)` makes the names buttons. */
 export function Bars({ items, format, onPick, label, share = true }) {
   const total = items.reduce((sum, one) => sum + one.value, 0);
   const most = Math.max(...items.map((one) => one.value), 0);
   return html`<ul class="bars" aria-label=${label}>
     ${items.map((one) => html`<li key=${one.id ?? 'other'}>
-      <span class="label" title=${one.name}>${onPick && one.id ? html`<button type="button" onClick=${() => onPick(one)} aria-label=${`Show only ${one.name}`}>${one.name}</button>` : html`<span class=${one.id ? '' : 'faint'}>${one.name}</span>`}</span>
+      <span class="label" title=${one.note ? `${one.name}: ${one.note}` : one.name}>${onPick && one.id ? html`<button type="button" onClick=${() => onPick(one)} aria-label=${`Show only ${one.name}`}>${one.name}</button>` : html`<span class=${one.id ? '' : 'faint'}>${one.name}</span>`}${one.note && html` <small class="faint">${one.note}</small>`}</span>
       <span class="amount">${format(one.value)}${share && html` <small>${total ? percent(one.value / total, 0) : ""}</small>`}</span>
       <span class="track" aria-hidden="true"><span style=${{ ...width(most ? one.value / most : 0), background: one.colour ?? '' }}></span></span>
     </li>`)}
@@ -20,7 +20,7 @@ export function Bars({ items, format, onPick, label, share = true }) {
 /** What is left of a budget. Without one only what was spent. */
 export function Budget({ spend = 0, max, every, reset }) {
   if (max === null || max === undefined) {
-    return html`<div class="budget"><div class="text"><strong>${money(spend)}</strong><span>no limit</span></div></div>`;
+    return html`<div class="budget"><div class="text"><strong>${money(spend)} spent</strong><span>no limit</span></div></div>`;
   }
   const left = Math.max(0, max - spend);
   const part = max > 0 ? left / max : 0;

@@ -30,17 +30,19 @@ const wide = (plot, names) => Math.max(44, 16 + 7 * Math.max(0, ...(names ?? [])
 /** Steps of an axis on which nothing lies between 1 and 2. */
 const WHOLE = Array.from({ length: 15 }, (_, at) => 10 ** at).flatMap((size) => [size, 2 * size, 5 * size]);
 
-function optionsOf({ kind, whole, series, format, shown, width, height, ceiling, hooks }) {
+function optionsOf({ kind, whole, series, format, shown, width, height, ceiling, stepOf, hooks }) {
   const ink = colour('--ink-faint');
   const grid = { stroke: colour('--grid'), width: 1 };
   const font = `12px ${getComputedStyle(document.body).fontFamily}`;
-  const bars = uPlot.paths.bars({ size: [0.72, 40], align: 0, radius: 0.12 });
+  const bars = uPlot.paths.bars({ size: [0.72, 80], align: 1, radius: 0.12 });
+  // A value is that of the time from its moment on: a bar stands to the right of it, and under the pointer is the one before.
+  const under = (plot, index, near, x) => (near > 0 && plot.data[0][near] > x ? near - 1 : near);
   return {
     width, height, padding: [8, 20, 0, 0],
     legend: { show: false },
-    cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { show: kind === 'line', size: 6 }, sync: { key: 'overview' } },
+    cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { show: kind === 'line', size: 6 }, sync: { key: 'overview' }, ...(kind === 'bars' ? { dataIdx: under } : {}) },
     scales: {
-      x: { time: true },
+      x: { time: true, range: (plot, low, high) => [low, high + stepOf() / 1000] },
       y: { range: (plot, low, high) => [0, Math.max(high > 0 ? high * 1.08 : 1, 1e-9, high ? 0 : ceiling ?? 1)] },
     },
     axes: [
@@ -104,7 +106,7 @@ export function Chart({ label, kind = 'line', times, series, step, format = coun
         drawn.over.addEventListener('mouseleave', () => { inside.current = false; setTip(null); });
       }],
     };
-    const drawn = new uPlot(optionsOf({ kind, whole, series, format, shown, hooks, ...size() }), data, element);
+    const drawn = new uPlot(optionsOf({ kind, whole, series, format, shown, hooks, stepOf: () => latest.current.step ?? 0, ...size() }), data, element);
     plot.current = drawn;
     const resized = new ResizeObserver(() => {
       const now = size();

@@ -1,6 +1,9 @@
 // Drawn here: sixteen pixels, one stroke, the colour of the text.
 import { html } from '../lib/html.js';
 
+/** Beside the modules, wherever they came from. */
+export const LOGO = new URL('../icon.svg', import.meta.url).pathname;
+
 const shapes = {
   overview: 'M2.5 13.5h11M4 11V7.5M8 11V3M12 11V5.5',
   requests: 'M2.5 4h11M2.5 8h11M2.5 12h7',

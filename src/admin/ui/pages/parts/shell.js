@@ -5,7 +5,7 @@ import { roleName, signOut } from '../lib/session.js';
 import { chooseTheme, theme } from '../lib/theme.js';
 import { useStore } from '../lib/store.js';
 import { mayOpen, pageOf } from '../views/pages.js';
-import { Icon } from './icons.js';
+import { Icon, LOGO } from './icons.js';
 import { tell } from './toast.js';
 
 const NEXT = { system: 'light', light: 'dark', dark: 'system' };
@@ -18,7 +18,7 @@ export function ThemeSwitch({ small = true }) {
     onClick=${() => chooseTheme(NEXT[chosen])}><${Icon} name=${chosen} /></button>`;
 }
 
-const Brand = () => html`<a class="brand" href=${href('/')}><img src="/ui/icon.svg" alt="" width="26" height="26" />Tollgate</a>`;
+const Brand = () => html`<a class="brand" href=${href('/')}><img src=${LOGO} alt="" width="26" height="26" />Tollgate</a>`;
 
 export function Shell({ session, pages, children }) {
   const { path } = useRoute();

@@ -2,6 +2,7 @@
 import { html, useEffect, useRef, useState } from '../lib/html.js';
 import { parting, signIn } from '../lib/session.js';
 import { useStore } from '../lib/store.js';
+import { LOGO } from '../parts/icons.js';
 import { ThemeSwitch } from '../parts/shell.js';
 import { Notice, Problem } from '../parts/states.js';
 
@@ -30,7 +31,7 @@ export function Login() {
   }
   return html`<main class="login">
     <form onSubmit=${submit}>
-      <span class="brand"><img src="/ui/icon.svg" alt="" width="26" height="26" />Tollgate</span>
+      <span class="brand"><img src=${LOGO} alt="" width="26" height="26" />Tollgate</span>
       <div><h1 tabindex="-1">Sign in</h1>
         <p class="soft">With the master key, or with a key of your own to see what is yours.</p></div>
       ${error ? html`<${Problem} error=${error} />` : reason && html`<${Notice}>${reason}<//>`}

@@ -1,7 +1,7 @@
 // The first page: what passed in a span of time, what it cost, how well it went, and what happens now.
 import { html, useMemo, useState } from '../lib/html.js';
 import { get } from '../lib/api.js';
-import { duration, money, percent, short, zone } from '../lib/format.js';
+import { duration, money, percent, short, when, zone } from '../lib/format.js';
 import { useLive } from '../lib/live.js';
 import { useLoad } from '../lib/load.js';
 import { Chart } from '../parts/chart.js';
@@ -88,15 +88,17 @@ export function Overview({ session, query, change }) {
   );
   const now = useLive(live);
   const zoom = (from, to) => change({ from, to, range: '' }, {});
-  const pick = (name) => (one) => change({ [name]: one.id, ...(name === 'tag' ? Object.fromEntries(FILTERS.map(([other]) => [other, ''])) : {}), [name]: one.id }, {});
+  const pick = (name) => (one) => change({ ...(name === 'tag' ? Object.fromEntries(FILTERS.map(([other]) => [other, ''])) : {}), [name]: one.id }, {});
   // Of a part it is not known what the tokens were: prompts from a provider's cache cost less.
   const inPart = !session.sees_all || ['team', 'key', 'user', 'tag'].some((name) => query[name]);
   const count = Object.values(filters).filter(Boolean).length;
   // What happens now needs no database, and whoever comes while that is away wants to see it.
   const sumless = !data.data && data.error;
+  const widened = data.data && spanOf(query).from - data.data.from > 3_600_000;
+  const lead = [`${rangeName(query)[0].toUpperCase()}${rangeName(query).slice(1)}`, widened && `whole days of UTC, from ${when(data.data.from)}`, `times in ${zone}`];
 
   return html`
-    <${Head} title="Overview" lead=${`${rangeName(query)[0].toUpperCase()}${rangeName(query).slice(1)} · times in ${zone}`} tools=${html`
+    <${Head} title="Overview" lead=${lead.filter(Boolean).join(' · ')} tools=${html`
       <button type="button" class="button" aria-pressed=${String(live)} onClick=${() => change({ live: live ? 'off' : '' })}><span class="dot ${live && now.up ? 'on' : ''}" aria-hidden="true"></span>Live</button>
       <button type="button" class="button" aria-expanded=${String(filtering)} aria-controls="filters" onClick=${() => setFiltering(!filtering)}>Filters${count ? ` (${count})` : ''}</button>
       <${Range} query=${query} change=${change} />`} />
@@ -111,8 +113,11 @@ export function Overview({ session, query, change }) {
           action=${html`<a class="button" href="/ui/playground">Open the playground</a>`}>Choose a longer time, take filters away, or make the first request.<//></section>`}
         <${Charts} data=${found} zoom=${zoom} />
         <div class="grid">
-          <div class=${inPart && !found.errors.length ? 'span-12' : 'span-7'}><${Breakdown} data=${found} query=${query} change=${change} pick=${pick} /></div>
-          ${(!inPart || found.errors.length > 0) && html`<div class="span-5 stack">${!inPart && html`<${Savings} data=${found} query=${query} change=${change} session=${session} />`}<${Errors} data=${found} query=${query} /></div>`}
+          <div class="stack span-${inPart && !found.errors.length ? 12 : 7}">
+            <${Breakdown} data=${found} query=${query} change=${change} pick=${pick} />${!inPart && html`<${Errors} data=${found} query=${query} />`}
+          </div>
+          ${inPart ? html`<div class="stack span-5"><${Errors} data=${found} query=${query} /></div>`
+            : html`<div class="stack span-5"><${Savings} data=${found} query=${query} change=${change} session=${session} /></div>`}
         </div>
         <${Uptime} data=${found} />
         <${Deployments} data=${found} query=${query} change=${change} />

@@ -95,11 +95,11 @@ function Log({ session, query, change }) {
           <${Table} caption="Requests" rows=${found.requests} keyOf=${(one) => one.id} columns=${[
             { name: 'at', title: 'Time', head: true, cell: (one) => html`<a class="rowlink nowrap" href=${href(`/requests/${encodeURIComponent(one.id)}`)} title=${when(one.at, 'exact')}>${when(one.at, 'second')}<span class="under">${when(one.at, 'day')}</span></a>` },
             { name: 'model', title: 'Model', cell: (one) => html`<span class="clip" title=${one.model ?? one.group}>${one.model ?? one.group ?? NONE}</span><span class="under clip" title=${(one.tried ?? one).deployment}>${(one.tried ?? one).provider ?? NONE}</span>` },
-            { name: 'outcome', title: 'Outcome', cell: (one) => html`${outcome(one)}${(one.retries || one.fallbacks) ? html`<span class="under nowrap wide">${[one.retries && `${one.retries} ${one.retries === 1 ? 'retry' : 'retries'}`, one.fallbacks && `${one.fallbacks} ${one.fallbacks === 1 ? 'fallback' : 'fallbacks'}`].filter(Boolean).join(', ')}</span>` : ''}` },
+            { name: 'outcome', title: 'Outcome', cell: (one) => html`${outcome(one)}<span class="under narrow">${duration(one.duration)} · ${fine(one.cost)}</span>${(one.retries || one.fallbacks) ? html`<span class="under nowrap wide">${[one.retries && `${one.retries} ${one.retries === 1 ? 'retry' : 'retries'}`, one.fallbacks && `${one.fallbacks} ${one.fallbacks === 1 ? 'fallback' : 'fallbacks'}`].filter(Boolean).join(', ')}</span>` : ''}` },
             { name: 'key', title: 'Key', wide: true, cell: (one) => html`<span class="clip" title=${keyName(one)}>${keyName(one)}</span>${one.user && html`<span class="under clip">${one.user}</span>`}` },
             { name: 'tokens', title: 'Tokens', num: true, wide: true, class: 'roomy', cell: (one) => (one.input_tokens + one.output_tokens === 0 ? NONE : html`${count(one.input_tokens)} <span class="faint">in</span> ${count(one.output_tokens)} <span class="faint">out</span>`) },
             { name: 'ttft', title: 'First token', num: true, wider: true, cell: (one) => duration(one.ttft) },
-            { name: 'duration', title: 'Took', num: true, cell: (one) => duration(one.duration) },
+            { name: 'duration', title: 'Took', num: true, wide: true, cell: (one) => duration(one.duration) },
             { name: 'cost', title: 'Cost', num: true, wide: true, cell: (one) => fine(one.cost) },
           ]} />
           <${Pager} page=${page} pages=${Math.ceil(found.total / found.page_size)} total=${found.total} least=${found.total_is_least} noun="request" onPage=${(next) => change({ page: next === 1 ? '' : next }, {})} /></div>`

@@ -11,8 +11,7 @@ const BODY = '{\n  "messages": [{"role": "user", "content": "Hello"}]\n}';
 function standing(one) {
   if (one.place === 1) return html`<span class="badge good">First</span>`;
   if (one.out) return html`<span class="badge bad" title=${one.standing}>${one.out.replace(/_/g, ' ')}</span>`;
-  if (one.place) return html`<span class="badge">${one.standing}</span>`;
-  return html`<span class="badge">${one.standing}</span>`;
+  return html`<span class="badge">${one.standing[0].toUpperCase()}${one.standing.slice(1)}</span>`;
 }
 
 export function Explain({ groups, query, change }) {
@@ -53,7 +52,7 @@ export function Explain({ groups, query, change }) {
             <${Table} caption=${`Deployments of ${group.group}`} rows=${group.deployments} keyOf=${(one) => one.id} columns=${[
               { name: 'model', title: 'Deployment', head: true, cell: (one) => html`<span class="clip">${one.model}</span><span class="under">${one.provider}${one.order === null ? '' : ` · order ${one.order}`}</span><span class="under clip mono" title=${one.id}>${one.id}</span>` },
               { name: 'standing', title: 'Place', cell: (one) => html`${standing(one)}${one.notes.map((note) => html`<span class="under" key=${note}>${note}</span>`)}` },
-              { name: 'share', title: 'Share', num: true, cell: (one) => percent(one.share, 0) },
+              { name: 'share', title: 'Share by weight', num: true, cell: (one) => percent(one.share, 0) },
               { name: 'flight', title: 'In flight', num: true, wide: true, cell: (one) => count(one.in_flight) },
               { name: 'minute', title: 'Requests, last minute', num: true, wide: true, cell: (one) => count(one.requests_last_minute) },
               { name: 'cost', title: 'Cost', num: true, wide: true, cell: (one) => money(one.expected_cost_usd) },

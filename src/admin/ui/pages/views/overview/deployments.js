@@ -1,5 +1,6 @@
 // How well providers and deployments did: uptime, attempts, latency, and what went wrong.
 import { html } from '../../lib/html.js';
+import { failureName, meaning } from '../../lib/failures.js';
 import { NONE, count, duration, money, percent, short, span, when } from '../../lib/format.js';
 import { go, href } from '../../lib/route.js';
 import { Bars, Strip } from '../../parts/bars.js';
@@ -65,5 +66,5 @@ export function Errors({ data, query }) {
   const kept = Object.fromEntries(['range', 'from', 'to', 'group', 'key', 'user', 'team', 'tag'].map((name) => [name, query[name]]));
   const pick = (one) => go(href('/requests', { ...kept, status: 'failure', error: one.id }));
   return html`<section class="card"><header><h2>Why requests failed</h2></header><div class="body">
-    <${Bars} label="Failed requests by reason" items=${data.errors.map((one) => ({ id: one.class, name: one.class.replace(/_/g, ' '), value: one.count, colour: 'var(--bad)' }))} format=${count} onPick=${pick} /></div></section>`;
+    <${Bars} label="Failed requests by reason" items=${data.errors.map((one) => ({ id: one.class, name: failureName(one.class), note: meaning(one.class), value: one.count, colour: 'var(--bad)' }))} format=${count} onPick=${pick} /></div></section>`;
 }

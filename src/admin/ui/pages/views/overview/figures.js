@@ -26,7 +26,7 @@ export function Figures({ data }) {
     <${Figure} name="Cost" value=${money(now.cost)} sub=${change(now.cost, before?.cost)} />
     <${Figure} name="Tokens" value=${short(tokens)} sub=${`${short(now.input_tokens)} in, ${short(now.output_tokens)} out`} />
     <${Figure} name="Failed" value=${percent(now.failure_rate)} kind=${now.failure_rate > 0.05 ? 'bad' : ''} sub=${was(before?.failure_rate, percent) || requests(now.failures)} />
-    <${Figure} name="Timed out" value=${percent(now.timeout_rate)} sub=${was(before?.timeout_rate, percent)} />
+    <${Figure} name="Timed out" value=${percent(now.timeout_rate)} sub=${was(before?.timeout_rate, percent) || requests(now.timeouts)} />
     ${now.latency !== null && html`<${Figure} name="Latency, p95" value=${duration(now.latency?.p95)} sub=${now.latency ? `p50 ${duration(now.latency.p50)}` : ''} />`}
     ${now.ttft !== null && html`<${Figure} name="First token, p95" value=${duration(now.ttft?.p95)} sub=${now.ttft ? `p50 ${duration(now.ttft.p50)}` : ''} />`}
     <${Figure} name="Cache hits" value=${percent(now.cache_hit_rate)} sub=${now.cache_saved > 0 ? `${money(now.cache_saved)} not paid again` : requests(now.cache_hits)} />

@@ -1,6 +1,7 @@
 // The last minute and a half, second by second, and the newest requests.
 import { html } from '../../lib/html.js';
-import { count, duration, money, when } from '../../lib/format.js';
+import { failureName, meaning } from '../../lib/failures.js';
+import { NONE, count, duration, fine, when } from '../../lib/format.js';
 import { href } from '../../lib/route.js';
 import { Chart } from '../../parts/chart.js';
 
@@ -42,8 +43,8 @@ export function Now({ live, filtered }) {
       <div class="recent">
         <h3>Newest requests</h3>
         ${newest.length ? html`<ol>${newest.map((one) => html`<li key=${one.id}><a href=${href(`/requests/${encodeURIComponent(one.id)}`)}>
-          <span class="faint">${when(one.at, 'second')}</span><span class="clip">${one.group ?? '–'}</span>
-          <span class=${one.error ? 'bad' : 'good'}>${one.error ?? one.status}</span><span class="num">${duration(one.duration)}</span><span class="num wide">${money(one.cost)}</span></a></li>`)}</ol>`
+          <span class="faint">${when(one.at, 'second')}</span><span class="clip" title=${one.group}>${one.group ?? NONE}</span>
+          <span class=${one.error ? 'bad' : 'good'} title=${one.error && meaning(one.error)}>${one.error ? failureName(one.error) : one.status}</span><span class="num">${duration(one.duration)}</span><span class="num wide">${fine(one.cost)}</span></a></li>`)}</ol>`
           : html`<p class="faint">None since you came.</p>`}
       </div>
     </div>

@@ -47,7 +47,7 @@ export function Variants({ data }) {
       { name: 'group', title: 'Variant', head: true, cell: (row) => row.group },
       { name: 'weight', title: 'Weight', num: true, cell: (row) => percent(row.weight, 0) },
       { name: 'share', title: 'Got', num: true, cell: (row) => percent(row.share) },
-      { name: 'requests', title: 'Requests', num: true, cell: (row) => short(row.totals.requests) },
+      { name: 'requests', title: 'Requests', num: true, wide: true, cell: (row) => short(row.totals.requests) },
       { name: 'failed', title: 'Failed', num: true, wide: true, cell: (row) => html`<span title=${`${count(row.totals.failures)} requests`}>${percent(row.totals.failure_rate)}</span>` },
       { name: 'p50', title: 'p50', num: true, wide: true, cell: (row) => duration(row.latency?.p50) },
       { name: 'p95', title: 'p95', num: true, cell: (row) => duration(row.latency?.p95) },

@@ -1,7 +1,8 @@
 // One request from its arrival to its end: its attempts as a waterfall, and all that is known of it.
 import { html } from '../../lib/html.js';
 import { get } from '../../lib/api.js';
-import { NONE, count, duration, money, when, zone } from '../../lib/format.js';
+import { failureName, meaning } from '../../lib/failures.js';
+import { NONE, count, duration, money, percent, when, zone } from '../../lib/format.js';
 import { useLoad } from '../../lib/load.js';
 import { href } from '../../lib/route.js';
 import { Head } from '../../parts/shell.js';
@@ -14,7 +15,7 @@ export const keyName = (one) => one.key_alias ?? (isKey(one.key) ? one.key.slice
 
 export function outcome(one) {
   if (one.error === 'client_closed') return html`<span class="badge warn">Client left</span>`;
-  if (one.failed) return html`<span class="badge bad">${one.error ? words(one.error) : one.status || 'Failed'}</span>`;
+  if (one.failed) return html`<span class="badge bad" title=${one.error && meaning(one.error)}>${one.error ? failureName(one.error) : one.status || 'Failed'}</span>`;
   if (one.client_gone) return html`<span class="badge warn">Client left</span>`;
   if (one.cache_hit) return html`<span class="badge good">From cache</span>`;
   return html`<span class="badge good">${one.status ?? 'OK'}</span>`;
@@ -87,21 +88,24 @@ export function Request({ id, session }) {
   return html`
     <${Head} title="Request" lead=${html`<code>${id}</code>`} back=${{ href: href('/requests'), title: 'Requests' }} />
     <${Loaded} of=${data} height=${320}>${(one) => html`
-      <section class="card" aria-label="Attempts"><header><h2>${one.attempts.length === 1 ? 'One attempt' : `${count(one.attempts.length)} attempts`}</h2>
+      <section class="card" aria-label="Attempts"><header><h2>${one.attempts.length === 1 ? 'One attempt' : one.attempts.length ? `${count(one.attempts.length)} attempts` : 'No attempt'}</h2>
           <span class="note">${when(one.at, 'exact')}, ${zone}</span></header>
         <div class="body"><div class="stack">
           <${Waterfall} one=${one} />
+          ${!one.attempts.length && html`<${Notice}>${one.cache_hit ? 'The reply came from the cache' : 'It ended in the gateway'}: no deployment was called.<//>`}
           ${one.asked && html`<${Notice}>${one.asked} was asked for; ${one.group} answered.<//>`}
         </div></div></section>
       <div class="grid">
         <section class="card span-6"><header><h2>What it was</h2></header><div class="body"><dl class="facts">
-          <dt>Outcome</dt><dd>${outcome(one)}${one.failed && one.status ? ` status ${one.status}` : ''}</dd>
+          <dt>Outcome</dt><dd>${outcome(one)}${one.failed && one.status ? ` status ${one.status}` : ''}${one.error && meaning(one.error) ? html`<span class="under">${meaning(one.error)}</span>` : ''}</dd>
           <dt>Model</dt><dd>${one.model ?? NONE}</dd>
           <dt>Answered by</dt><dd>${one.provider ? `${one.provider} · ${one.upstream_model ?? NONE}` : NONE}</dd>
           ${one.deployment && html`<dt>Deployment</dt><dd>${session.sees_all ? html`<a href=${href('/models', { open: one.deployment })}><code>${one.deployment}</code></a>` : html`<code>${one.deployment}</code>`}</dd>`}
           <dt>Route</dt><dd><code>${one.route ?? NONE}</code>${one.stream ? ', streamed' : ''}</dd>
           <dt>Took</dt><dd>${duration(one.duration)}</dd>
           <dt>First token</dt><dd>${duration(one.ttft)}</dd>
+          ${one.guardrails?.length > 0 && html`<dt>Guardrails</dt><dd>${one.guardrails.join(', ')}</dd>`}
+          ${typeof one.similarity === 'number' && html`<dt>Nearest question</dt><dd>${percent(one.similarity)} alike</dd>`}
           <dt>Client's request id</dt><dd><code>${one.call_id ?? NONE}</code></dd>
         </dl></div></section>
         <section class="card span-6"><header><h2>What it cost, and whom</h2></header><div class="body"><dl class="facts">
