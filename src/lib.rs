@@ -30,6 +30,7 @@ mod pause;
 pub mod provider;
 pub mod quota;
 pub mod recall;
+mod recent;
 pub mod reload;
 pub mod routing;
 pub mod seal;

@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("dialect", &[]),
     ("patience", &[]),
     ("pause", &[]),
+    ("recent", &[]),
     ("wildcard", &[]),
     ("outbound", &["pause"]),
     ("trace", &["secret"]),
@@ -28,7 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("guard", &["wire", "dialect"]),
     ("inspect", &["outbound", "guard", "secret"]),
     ("recall", &["wire"]),
-    ("cache", &["wire", "usage", "money"]),
+    ("cache", &["recent", "wire", "usage", "money"]),
     ("tokens", &["wire", "dialect"]),
     (
         "provider",
@@ -40,7 +41,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("routing", &["limits", "catalog", "failure", "dialect", "usage", "money"]),
     ("keys", &["wildcard", "secret", "patience"]),
     ("spend", &["keys", "usage", "money"]),
-    ("admission", &["limits", "keys", "spend", "usage", "money"]),
+    ("admission", &["recent", "limits", "keys", "spend", "usage", "money"]),
     ("store", &["cache", "admission", "limits", "keys", "spend", "money", "secret", "patience"]),
     ("quota", &["admission", "spend", "money", "patience"]),
     (
@@ -103,6 +104,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "gateway",
         &[
+            "recent",
             "wildcard",
             "callbacks",
             "trace",

@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use moka::sync::Cache;
-
 use super::vectors::{Index, Nearest};
+use crate::recent::Recent;
 
 /// Failures in a row, after which the model is left alone.
 const FAILURES_MAX: u32 = 3;
 /// For how long it is, in milliseconds. Whoever asks then and fails begins this anew.
 const REST_MS: u64 = 5_000;
 /// Questions of which it is remembered which other one they are near to.
-const TWINS_MAX: u64 = 100_000;
+const TWINS_MAX: usize = 100_000;
 
 /// What the configuration says.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,13 +32,13 @@ pub struct Meaning {
 pub struct Meanings {
     pub index: Index,
     pub reach: Reach,
-    twins: Cache<Arc<str>, Nearest>,
+    twins: Recent<Arc<str>, Nearest>,
 }
 
 impl Meanings {
     #[must_use]
     pub fn new(bytes: u64) -> Self {
-        let twins = Cache::builder().max_capacity(TWINS_MAX).build();
+        let twins = Recent::new(TWINS_MAX, Duration::MAX);
         Self { index: Index::new(bytes), reach: Reach::default(), twins }
     }
 
@@ -57,13 +56,13 @@ impl Meanings {
 
     /// Its reply is gone.
     pub fn forget_twin(&self, model: &str, name: &str) {
-        self.twins.invalidate(&*of(model, name));
+        self.twins.remove(&*of(model, name));
     }
 
     /// Forgets everything.
     pub fn clear(&self) {
         self.index.clear();
-        self.twins.invalidate_all();
+        self.twins.clear();
     }
 }
 

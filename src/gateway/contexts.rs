@@ -3,18 +3,19 @@
 //!
 //! Bounded in number and age, and lost with the process: what is not known here is not in an estimate.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use moka::sync::Cache;
 
 use super::ctx::Call;
 use crate::dialect::ClientDialect;
+use crate::recent::Recent;
 use crate::usage::Usage;
 use crate::wire::json::Object;
 
 /// Responses that are known at one time.
-const RESPONSES_MAX: u64 = 50_000;
+const RESPONSES_MAX: usize = 50_000;
 /// Nobody goes on from what is older, but seldom.
 const AGE_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Longest id that is looked at.
@@ -22,11 +23,11 @@ const ID_BYTES_MAX: usize = 512;
 
 /// What is known of responses.
 #[derive(Clone, Debug)]
-pub struct Contexts(Cache<Box<str>, u64>);
+pub struct Contexts(Arc<Recent<Box<str>, u64>>);
 
 impl Default for Contexts {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(RESPONSES_MAX).time_to_live(AGE_MAX).build())
+        Self(Arc::new(Recent::new(RESPONSES_MAX, AGE_MAX)))
     }
 }
 

@@ -2,22 +2,21 @@
 
 use std::time::Duration;
 
-use moka::sync::Cache;
-
 use crate::admission::claim::Key;
+use crate::recent::Recent;
 use crate::spend::{Account, Scope};
 
 /// The most accounts that are remembered; the least used ones go first.
-const KEPT_MAX: u64 = 10_000;
+const KEPT_MAX: usize = 10_000;
 /// As long as the key ring knows who has called.
 const AGE_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 #[derive(Debug)]
-pub(super) struct Bygone(Cache<Key, Account>);
+pub(super) struct Bygone(Recent<Key, Account>);
 
 impl Bygone {
     pub(super) fn new() -> Self {
-        Self(Cache::builder().max_capacity(KEPT_MAX).time_to_live(AGE_MAX).build())
+        Self(Recent::new(KEPT_MAX, AGE_MAX))
     }
 
     pub(super) fn keep(&self, key: &Key, account: Account) {
@@ -30,8 +29,6 @@ impl Bygone {
 
     /// Somebody has changed what was spent. Looks at all: seldom called.
     pub(super) fn forget(&self, scope: &Scope) {
-        for (key, _) in self.0.iter().filter(|(key, _)| key.scope == *scope) {
-            self.0.invalidate(&*key);
-        }
+        self.0.remove_if(|key| key.scope == *scope);
     }
 }
