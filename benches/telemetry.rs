@@ -10,7 +10,7 @@ use tollgate::catalog::{Deployment, Served, sample};
 use tollgate::dialect::{ClientDialect, Endpoint};
 use tollgate::keys::Caller;
 use tollgate::money::Usd;
-use tollgate::telemetry::traces::{self, Asked, AttemptSpan, Traced, Tracer};
+use tollgate::telemetry::traces::{self, Answered, Asked, AttemptSpan, Traced, Tracer};
 use tollgate::telemetry::{AccessLog, Attempt, Durations, Metrics, Outcome, RequestRecord, Route};
 use tollgate::trace::{Context, SpanId, TraceId};
 use tollgate::usage::Usage;
@@ -109,6 +109,7 @@ fn trace_of_one_request(bencher: divan::Bencher<'_, '_>) {
             secure: false,
             attempts,
             asked: Asked::default(),
+            answered: Answered::default(),
         };
         tracer.request(Box::new(traced), traces::QUEUE);
     });

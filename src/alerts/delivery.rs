@@ -28,6 +28,8 @@ const LANE_MAX: usize = 100;
 const BOUNDS: Bounds = Bounds { time: Duration::from_secs(10), answer: 64 * 1024 };
 /// Attempts for each letter, with a pause before each further one that doubles.
 const ATTEMPTS: u32 = 4;
+/// The same for what nobody tells again: four minutes.
+const ATTEMPTS_ONCE: u32 = 10;
 const PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause that a receiver may ask for.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
@@ -205,6 +207,7 @@ fn dressed(gravity: Option<Gravity>, text: String, url: Option<&str>, now: Times
 }
 
 async fn post(client: &reqwest::Client, parcel: &Parcel) -> Fate {
+    let attempts = if parcel.kind.is_told_once() { ATTEMPTS_ONCE } else { ATTEMPTS };
     let mut pause = PAUSE;
     let mut attempt = 1;
     loop {
@@ -212,7 +215,7 @@ async fn post(client: &reqwest::Client, parcel: &Parcel) -> Fate {
             return Fate::Sent;
         };
         pause = refused.pause.unwrap_or(pause);
-        if attempt == ATTEMPTS || !refused.again {
+        if attempt == attempts || !refused.again {
             let why = refused.why;
             tracing::warn!(alert = parcel.kind.word(), why, "an alert was not delivered");
             return Fate::Failed;

@@ -52,6 +52,24 @@ impl Kind {
         }
     }
 
+    /// Whether one gateway tells it for all of them, and none of them again.
+    pub(super) const fn is_told_once(self) -> bool {
+        match self {
+            Self::Budgets
+            | Self::SpendReports
+            | Self::DailyReports
+            | Self::Outages
+            | Self::RegionOutages
+            | Self::FallbackReports => true,
+            Self::Exceptions
+            | Self::TooSlow
+            | Self::Hanging
+            | Self::FailedTracking
+            | Self::Stores
+            | Self::Cooldowns => false,
+        }
+    }
+
     /// What a word of `alert_types` stands for.
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {

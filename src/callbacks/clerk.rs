@@ -239,6 +239,7 @@ impl Desk {
             return;
         }
         let told = std::mem::take(told);
+        let count = told.len();
         let text: usize = told.iter().map(|told| told.text_bytes()).sum();
         let settings = Arc::clone(&self.settings);
         let hides_callers = settings.hides_callers;
@@ -247,8 +248,12 @@ impl Desk {
             let make = |told: Note| (payload::written(&told, hides_callers), told);
             told.into_iter().map(make).collect::<Vec<(Bytes, Note)>>()
         };
-        let made = tokio::task::spawn_blocking(making).await;
-        for (payload, told) in made.unwrap_or_default() {
+        let made = tokio::task::spawn_blocking(making).await.unwrap_or_else(|error| {
+            tracing::error!(%error, count, "requests cannot be told to callbacks");
+            self.shared.lose(count);
+            Vec::new()
+        });
+        for (payload, told) in made {
             let (owner, own) = settings.own.of(&told);
             for sink in self.sinks.iter().filter(|sink| told.is_for(&sink.settings)) {
                 // One of the same name that is the key's or the team's stands in its place.

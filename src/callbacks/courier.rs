@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::Method;
+use http::{HeaderValue, Method};
 
 use super::payload::{self, Facts};
 use super::post::{Answer, Client, Outcome};
@@ -100,15 +102,17 @@ impl Courier {
     /// Makes one attempt for each of the payloads. A batch that the receiver refuses goes in halves, until
     /// what it does not take stands alone.
     pub(super) async fn deliver(&self, payloads: Vec<Bytes>) -> Delivery {
-        let mut parts: Vec<Vec<Bytes>> = match &self.settings.target {
+        let SinkSettings { target, batch, .. } = &*self.settings;
+        let count_max = match target {
             Target::S3(bucket) => {
                 return s3::deliver(bucket, &self.client, &self.identities, payloads).await;
             }
-            Target::Generic { format: Format::Single, .. } => {
-                payloads.into_iter().rev().map(|payload| vec![payload]).collect()
-            }
-            _ => vec![payloads],
+            Target::Generic { format: Format::Single, .. } => 1,
+            Target::Generic { .. } | Target::Langfuse { .. } | Target::Datadog { .. } => *batch,
         };
+        // The first one at the end.
+        let mut parts = batches(payloads, count_max, target.batch_bytes());
+        parts.reverse();
         let mut all = Delivery::default();
         let mut refused_in_a_row = 0;
         while all.left.is_empty() && refused_in_a_row < REFUSED_MAX {
@@ -117,7 +121,7 @@ impl Courier {
                 (Outcome::Taken(answer), kind) => {
                     refused_in_a_row = 0;
                     all.add(match kind {
-                        Kind::Langfuse => langfuse::judge(&answer, part),
+                        Kind::Langfuse => langfuse::judge(&self.discreet(answer), part),
                         Kind::Other => Delivery::taken(part.len()),
                     });
                 }
@@ -127,7 +131,8 @@ impl Courier {
                 }
                 (Outcome::Refused(answer), _) => {
                     refused_in_a_row += 1;
-                    let (status, words) = (answer.status.to_string(), self.words(&answer));
+                    let Answer { status, body } = self.discreet(answer);
+                    let (status, words) = (status.to_string(), String::from_utf8_lossy(&body));
                     all.refused.extend(part.iter().map(|it| Refused::of(it, &status, &words)));
                 }
                 (Outcome::NotNow(why, wait), _) => all.add(Delivery::left(part, why, wait)),
@@ -143,21 +148,19 @@ impl Courier {
     }
 
     /// What a receiver says, without what it was given to know us by.
-    fn words(&self, answer: &Answer) -> String {
-        let mut words = String::from_utf8_lossy(&answer.body).into_owned();
+    fn discreet(&self, answer: Answer) -> Answer {
         let (Target::Generic { post, .. }
         | Target::Langfuse { post, .. }
         | Target::Datadog { post, .. }) = &self.settings.target
         else {
-            return words;
+            return answer;
         };
-        for value in post.headers.iter().filter_map(|(_, value)| value.to_str().ok()) {
-            // `Bearer`, and what comes after it.
-            for part in value.split(' ').filter(|part| part.len() >= SECRET_MIN) {
-                words = words.replace(part, "***");
-            }
+        let mut body = String::from_utf8_lossy(&answer.body).into_owned();
+        let values = post.headers.iter().map(|(_, value)| value);
+        for secret in values.filter(|value| value.is_sensitive()).flat_map(secrets) {
+            body = body.replace(&secret, "***");
         }
-        words
+        Answer { body: body.into(), ..answer }
     }
 
     async fn post(&self, payloads: &[Bytes]) -> (Outcome, Kind) {
@@ -190,9 +193,81 @@ impl Courier {
     }
 }
 
+/// What of a header may be a secret: each of its words, and what is packed in it (`Basic ...`).
+fn secrets(value: &HeaderValue) -> Vec<String> {
+    let mut found = Vec::new();
+    for word in value.to_str().unwrap_or_default().split(' ') {
+        let packed = BASE64_STANDARD.decode(word).ok().and_then(|it| String::from_utf8(it).ok());
+        let parts = packed.iter().flat_map(|packed| packed.split(':'));
+        found.extend(parts.chain([word]).map(str::to_owned));
+    }
+    found.retain(|secret| secret.len() >= SECRET_MIN);
+    found
+}
+
+/// Batches within bounds: what waited on the disk was put together by others.
+fn batches(payloads: Vec<Bytes>, count_max: usize, bytes_max: usize) -> Vec<Vec<Bytes>> {
+    let (mut batches, mut bytes) = (Vec::<Vec<Bytes>>::new(), 0);
+    for payload in payloads {
+        let has_room =
+            |batch: &&mut Vec<Bytes>| batch.len() < count_max && bytes + payload.len() <= bytes_max;
+        match batches.last_mut().filter(has_room) {
+            Some(batch) => {
+                bytes += payload.len();
+                batch.push(payload);
+            }
+            None => {
+                bytes = payload.len();
+                batches.push(vec![payload]);
+            }
+        }
+    }
+    batches
+}
+
 /// How an answer of success is read.
 #[derive(Clone, Copy)]
 enum Kind {
     Langfuse,
     Other,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_batch_has_as_many_as_its_receiver_takes_and_one_at_least() {
+        let payloads = ["aa", "b", "cccccc", "d", "e", "f"];
+        let payloads: Vec<_> = payloads.map(|text| Bytes::from_static(text.as_bytes())).into();
+        let parts = batches(payloads.clone(), 2, 4);
+        let parts: Vec<_> = parts.iter().map(|part| part.concat()).collect();
+        assert_eq!(parts, [&b"aab"[..], b"cccccc", b"de", b"f"]);
+        assert_eq!(batches(payloads, 1, 100).len(), 6);
+        assert!(batches(Vec::new(), 2, 4).is_empty());
+    }
+
+    #[test]
+    fn what_a_receiver_knows_us_by_is_hidden_however_it_is_written() {
+        let of = |text: &'static str| secrets(&HeaderValue::from_static(text));
+        assert_eq!(of("Bearer for-your-eyes"), ["for-your-eyes"]);
+        assert_eq!(of("Basic cGs6czNjcmV0LWtleQ=="), ["s3cret-key", "cGs6czNjcmV0LWtleQ=="]);
+    }
+
+    #[test]
+    fn what_a_receiver_says_is_told_where_it_cannot_be_a_prompt() {
+        let payload = |prompt: &str| {
+            let messages = json!([{"role": "user", "content": prompt}]);
+            Bytes::from(json!({"id": "1", "messages": messages}).to_string())
+        };
+        let hidden = Refused::of(&payload("redacted-by-litellm"), "400 Bad Request", "no\nid ");
+        assert_eq!((&*hidden.id, &*hidden.why), ("1", "400 Bad Request: no id"));
+        let open = Refused::of(&payload("the plan"), "400 Bad Request", "bad: the plan");
+        assert!(!open.why.contains("plan"), "{}", open.why);
+        let long = Refused::of(&payload("redacted-by-litellm"), "400", &"x".repeat(1_000));
+        assert_eq!(long.why.len(), "400: ".len() + WORDS_MAX);
+        assert_eq!(Refused::of(&payload("the plan"), "422", " ").why, "422");
+    }
 }

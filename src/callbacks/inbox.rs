@@ -43,15 +43,16 @@ impl Inbox {
     }
 
     /// Adds a payload. Where there is no room for it, the oldest make it: they are returned, a batch
-    /// of them.
+    /// of them or as many as it takes.
     pub(super) fn push(&self, payload: Bytes) -> Vec<Bytes> {
         let mut waiting = self.waiting.lock();
-        let is_full = waiting.payloads.len() >= self.count_max
-            || waiting.bytes + payload.len() > self.bytes_max;
-        let removed = match is_full {
-            true => waiting.take(self.batch, self.bytes_max),
-            false => Vec::new(),
-        };
+        let mut removed = Vec::new();
+        while !waiting.payloads.is_empty()
+            && (waiting.payloads.len() >= self.count_max
+                || waiting.bytes + payload.len() > self.bytes_max)
+        {
+            removed.append(&mut waiting.take(self.batch, self.bytes_max));
+        }
         waiting.bytes += payload.len();
         waiting.payloads.push_back(payload);
         waiting.since.get_or_insert_with(Instant::now);
@@ -133,6 +134,11 @@ mod tests {
         let inbox = Inbox::bounded(10, 10, 4);
         assert!(inbox.push(payload("aaa")).is_empty());
         assert_eq!(inbox.push(payload("bbb")), ["aaa"], "bytes are bounded, too");
+        let inbox = Inbox::bounded(1, 10, 4);
+        for text in ["a", "b", "c"] {
+            assert!(inbox.push(payload(text)).is_empty());
+        }
+        assert_eq!(inbox.push(payload("ddd")), ["a", "b"], "a large one needs the room of several");
     }
 
     #[test]

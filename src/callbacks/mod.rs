@@ -96,6 +96,11 @@ struct Shared {
 }
 
 impl Shared {
+    /// So many requests are told to nobody.
+    fn lose(&self, requests: usize) {
+        self.counts.lock().values().for_each(|counts| add(&counts.dropped, requests));
+    }
+
     fn counts_of(&self, name: &str) -> Arc<Counts> {
         let mut counts = self.counts.lock();
         Arc::clone(counts.entry(name.into()).or_default())
@@ -136,7 +141,7 @@ impl Callbacks {
         if let Err(refused) = self.queue.try_send(told) {
             let told = refused.into_inner();
             self.shared.text.fetch_sub(told.text_bytes(), Ordering::Relaxed);
-            self.shared.counts.lock().values().for_each(|counts| add(&counts.dropped, 1));
+            self.shared.lose(1);
         }
     }
 

@@ -27,7 +27,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 const REFUSED_LOGGED: usize = 8;
 /// How often the folder is looked at for what another process has left there.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
-/// What is under way may take so long when the sink ends; what still waits then goes to the disk.
+/// How long the sink may go on when it is to end; what still waits then goes to the disk.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
 /// A sink at work.
@@ -41,8 +41,8 @@ pub(super) struct Sink {
     overflowed: Notify,
     /// That the disk is full was said, and nothing was delivered since.
     is_full: AtomicBool,
-    /// True once it is to end.
-    ends: watch::Sender<bool>,
+    /// When it is to have ended, once it is to end.
+    ends: watch::Sender<Option<Instant>>,
     /// What this sink adds to [`Counts::queued`] and [`Counts::kept`].
     queued: AtomicU64,
     kept: AtomicU64,
@@ -72,7 +72,7 @@ impl Sink {
             courier,
             overflowed: Notify::new(),
             is_full: AtomicBool::new(false),
-            ends: watch::Sender::new(false),
+            ends: watch::Sender::new(None),
             queued: AtomicU64::new(0),
             kept: AtomicU64::new(0),
         }
@@ -110,19 +110,24 @@ impl Sink {
 
     /// It is to deliver what it has, and to end.
     pub(super) fn end(&self) {
-        self.ends.send_replace(true);
+        self.ends.send_if_modified(|ends| {
+            let is_first = ends.is_none();
+            ends.get_or_insert_with(|| Instant::now() + FLUSH_MAX);
+            is_first
+        });
     }
 
     #[cfg(test)]
     pub(super) fn ends(&self) -> bool {
-        *self.ends.borrow()
+        self.ends.borrow().is_some()
     }
 
-    /// Until it is to end.
-    async fn is_to_end(&self) {
+    /// Until it is to end; when it is to have ended.
+    async fn is_to_end(&self) -> Instant {
         let mut ends = self.ends.subscribe();
         // It does not fail: the other end is ours.
-        drop(ends.wait_for(|ends| *ends).await);
+        let told = ends.wait_for(Option::is_some).await.ok().and_then(|ends| *ends);
+        told.unwrap_or_else(Instant::now)
     }
 
     /// Delivers what comes until it is to end.
@@ -130,7 +135,7 @@ impl Sink {
         let mut health = Health { pause: None, look: Instant::now() };
         loop {
             tokio::select! {
-                () = self.is_to_end() => break,
+                _ = self.is_to_end() => break,
                 () = self.inbox.ready(self.settings.every) => {
                     let batch = self.inbox.take(self.settings.target.batch_bytes());
                     self.count_queued();
@@ -166,19 +171,16 @@ impl Sink {
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = self.is_to_end() => break,
+                _ = self.is_to_end() => break,
             }
             pause *= 2;
         }
         self.put_away(batch).await;
     }
 
-    /// One attempt. When the sink is to end, it may go on for a while only.
+    /// One attempt, which is given up when the sink is to have ended.
     async fn attempt(&self, batch: Vec<Bytes>) -> Delivery {
-        let too_long = async {
-            self.is_to_end().await;
-            tokio::time::sleep(FLUSH_MAX).await;
-        };
+        let too_long = async { tokio::time::sleep_until(self.is_to_end().await).await };
         tokio::select! {
             delivery = self.courier.deliver(batch.clone()) => delivery,
             () = too_long => Delivery::left(batch, "the process ends".to_owned(), None),
@@ -295,7 +297,7 @@ impl Sink {
 
     /// The end: one attempt for what waits in memory, and the rest goes to the disk.
     async fn flush(&self, health: &mut Health) {
-        let deadline = Instant::now() + FLUSH_MAX;
+        let deadline = self.is_to_end().await;
         let mut is_away = health.pause.is_some();
         loop {
             let batch = self.inbox.take(self.settings.target.batch_bytes());

@@ -1,8 +1,8 @@
 //! What one sink could not deliver, on the disk: a folder of files, each a batch of payloads, one on a
 //! line.
 //!
-//! A file is written beside its name and renamed, so that it is whole or not there. Its name tells
-//! when it was written and how many payloads it holds. Whoever delivers it holds a lock on it
+//! A file is written beside its name and renamed, so that it is whole or not there; what a killed process
+//! leaves of one is removed. Its name tells when it was written and how many payloads it holds. Whoever delivers it holds a lock on it
 //! meanwhile: a process and the one that takes over from it may share a folder. Everything here
 //! blocks.
 
@@ -10,15 +10,18 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use rustix::fs::{FlockOperation, flock};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 const SUFFIX: &str = "ndjson";
 /// A file that is being written.
 const UNFINISHED: &str = "part";
+/// Nobody writes for so long.
+const UNFINISHED_FOR: Duration = Duration::from_secs(60 * 60);
 
 /// The folder of one sink.
 #[derive(Debug)]
@@ -48,7 +51,12 @@ impl Spill {
     /// A folder in `folder`, named for the sink. It is made when something is written.
     pub(super) fn new(folder: &Path, sink: &str, bytes_max: u64) -> Self {
         let plain = |c: char| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' };
-        let name: String = sink.chars().map(plain).collect();
+        let mut name: String = sink.chars().map(plain).collect();
+        if name != sink {
+            // Two callbacks never share a folder: the one would be sent what waits for the other.
+            let hash = Sha256::digest(sink);
+            name.extend(hash.iter().take(4).map(|byte| format!("{byte:02x}")));
+        }
         Self { folder: folder.join(name), bytes_max }
     }
 
@@ -75,8 +83,15 @@ impl Spill {
         self.shrink()
     }
 
-    /// Removes the oldest files until what is left is within its bound.
+    /// Removes the oldest files until what is left is within its bound, and what nobody finished.
     fn shrink(&self) -> io::Result<u64> {
+        let before =
+            SystemTime::now().checked_sub(UNFINISHED_FOR).unwrap_or(SystemTime::UNIX_EPOCH);
+        for entry in entries(&self.folder)?.iter().filter(|entry| is_older(entry, before)) {
+            if entry.path().extension().is_some_and(|end| end == UNFINISHED) {
+                remove(&entry.path())?;
+            }
+        }
         let kept = self.kept()?;
         let mut bytes: u64 = kept.iter().map(|file| file.bytes).sum();
         let mut dropped = 0;
@@ -158,10 +173,7 @@ impl Spill {
 pub(super) fn remove_older(folder: &Path, before: SystemTime) -> io::Result<u64> {
     let mut dropped = 0;
     for inner in entries(folder)? {
-        let is_old = |entry: &fs::DirEntry| {
-            let changed = entry.metadata().and_then(|metadata| metadata.modified());
-            changed.is_ok_and(|changed| changed < before)
-        };
+        let is_old = |entry: &fs::DirEntry| is_older(entry, before);
         if !inner.file_type()?.is_dir() {
             continue;
         }
@@ -184,6 +196,11 @@ fn entries(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     }
+}
+
+fn is_older(entry: &fs::DirEntry, before: SystemTime) -> bool {
+    let changed = entry.metadata().and_then(|metadata| metadata.modified());
+    changed.is_ok_and(|changed| changed < before)
 }
 
 /// How many payloads a file holds, by its name; `None` for one that is none of ours.
@@ -245,6 +262,17 @@ mod tests {
     }
 
     #[test]
+    fn callbacks_of_different_names_have_different_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = ["a_b", "a.b", "a/b", "../a"];
+        for name in names {
+            Spill::new(folder.path(), name, 1_000).write(&payloads(&["{}"])).unwrap();
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), names.len());
+        assert!(folder.path().join("a_b").is_dir());
+    }
+
+    #[test]
     fn a_full_folder_loses_its_oldest_files_and_says_how_much_was_in_them() {
         let folder = tempfile::tempdir().unwrap();
         let spill = Spill::new(folder.path(), "s", 16);
@@ -267,6 +295,13 @@ mod tests {
         fs::write(inside.join(format!("x.1.{UNFINISHED}")), "{").unwrap();
         fs::write(inside.join("notes.txt"), "mine").unwrap();
         assert!(spill.oldest().unwrap().is_none());
+        let unfinished = inside.join(format!("x.1.{UNFINISHED}"));
+        spill.write(&payloads(&["{}"])).unwrap();
+        assert!(unfinished.exists(), "somebody may be writing it");
+        let long_ago = SystemTime::now() - UNFINISHED_FOR - Duration::from_secs(1);
+        File::open(&unfinished).unwrap().set_modified(long_ago).unwrap();
+        spill.write(&payloads(&["{}"])).unwrap();
+        assert!(!unfinished.exists() && inside.join("notes.txt").exists());
     }
 
     #[test]
@@ -276,11 +311,11 @@ mod tests {
             (Spill::new(folder.path(), "old", 1_000), Spill::new(folder.path(), "new", 1_000));
         old.write(&payloads(&["{}", "{}"])).unwrap();
         new.write(&payloads(&["{}"])).unwrap();
-        let long_ago = SystemTime::now() - std::time::Duration::from_secs(1_000);
+        let long_ago = SystemTime::now() - Duration::from_secs(1_000);
         for path in [old.oldest().unwrap().unwrap().path, folder.path().join("old")] {
             File::open(path).unwrap().set_modified(long_ago).unwrap();
         }
-        let before = SystemTime::now() - std::time::Duration::from_secs(500);
+        let before = SystemTime::now() - Duration::from_secs(500);
         assert_eq!(remove_older(folder.path(), before).unwrap(), 2);
         assert_eq!((old.count().unwrap(), new.count().unwrap()), (0, 1));
         File::open(folder.path().join("old")).unwrap().set_modified(long_ago).unwrap();

@@ -52,6 +52,19 @@ pub(crate) const TEAM_CALLBACKS: Table = Table {
         later("arize_space_id", NO_OTHER),
         later("posthog_api_key", NO_OTHER),
         later("posthog_api_url", NO_OTHER),
+        later("langsmith_tenant_id", NO_OTHER),
+        later("posthog_host", NO_OTHER),
+        later("wandb_api_key", NO_OTHER),
+        later("weave_project_id", NO_OTHER),
+        later("dd_api_key", NO_OTHER),
+        later("dd_site", NO_OTHER),
+        later("braintrust_api_key", NO_OTHER),
+        later("braintrust_project_id", NO_OTHER),
+        later("braintrust_api_base", NO_OTHER),
+        later("braintrust_host", NO_OTHER),
+        later("lunary_public_key", NO_OTHER),
+        later("logfire_token", NO_OTHER),
+        later("slack_webhook_url", NO_OTHER),
     ],
 };
 
@@ -66,6 +79,10 @@ pub(crate) const TEAM_CALLBACK_VARS: Table = Table {
         on("langfuse_secret", Kind::Secret, "", "the same by another name"),
         on("langfuse_host", Kind::Text, "the gateway's", "where its Langfuse is"),
         on("turn_off_message_logging", Kind::Flag, "false", "nobody is told what it says"),
+        later("langsmith_api_key", NO_OTHER),
+        later("langsmith_project", NO_OTHER),
+        later("gcs_bucket_name", NO_OTHER),
+        later("gcs_path_service_account", NO_OTHER),
     ],
 };
 

@@ -29,8 +29,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 /// How long what still waits may take to be sent when the process ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// A batch with so much of prompts and replies is full: collectors take some megabytes.
+const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The longest answer that is read.
 const ANSWER_MAX: usize = 64 * 1024;
+/// What the log repeats of a collector's words, in characters.
+const WORDS_MAX: usize = 200;
 /// The conventions that the attributes follow.
 const SCHEMA: &str = "https://opentelemetry.io/schemas/1.37.0";
 
@@ -79,17 +83,17 @@ impl Exporter {
                 batch.clear();
                 continue;
             };
-            let is_ending = tokio::select! {
-                () = tokio::time::sleep(settings.delay) => false,
-                () = self.full.notified() => false,
-                () = &mut shutdown => true,
-            };
-            if is_ending {
-                break;
-            }
-            while batch.len() < settings.batch {
-                let Ok(next) = self.queue.try_recv() else { break };
-                batch.push(*next);
+            // After a collector was slow there may be more than one batch.
+            if !fill(&mut batch, &mut self.queue, settings.batch) {
+                let is_ending = tokio::select! {
+                    () = tokio::time::sleep(settings.delay) => false,
+                    () = self.full.notified() => false,
+                    () = &mut shutdown => true,
+                };
+                if is_ending {
+                    break;
+                }
+                fill(&mut batch, &mut self.queue, settings.batch);
             }
             if sender.send(&settings, &mut batch, shutdown.as_mut()).await {
                 break;
@@ -99,10 +103,7 @@ impl Exporter {
         let Some(settings) = settings() else { return };
         let flushed = async {
             loop {
-                while batch.len() < settings.batch {
-                    let Ok(next) = self.queue.try_recv() else { break };
-                    batch.push(*next);
-                }
+                fill(&mut batch, &mut self.queue, settings.batch);
                 if batch.is_empty() {
                     return;
                 }
@@ -111,9 +112,26 @@ impl Exporter {
             }
         };
         if tokio::time::timeout(FLUSH_TIMEOUT, flushed).await.is_err() {
-            tracing::warn!("the last traces could not be sent in time");
+            let lost = batch.len() + self.queue.len();
+            self.counts.failed.inc_by(lost as u64);
+            tracing::warn!(lost, "the last traces could not be sent in time");
         }
     }
+}
+
+/// Adds to a batch what waits, as far as there is room in it. Whether it is full then.
+fn fill(
+    batch: &mut Vec<Traced>,
+    queue: &mut mpsc::Receiver<Box<Traced>>,
+    requests_max: usize,
+) -> bool {
+    let mut text: usize = batch.iter().map(Traced::text_bytes).sum();
+    while batch.len() < requests_max && text < TEXT_BYTES_MAX {
+        let Ok(next) = queue.try_recv() else { return false };
+        text += next.text_bytes();
+        batch.push(*next);
+    }
+    true
 }
 
 /// Sends batches, one after the other.
@@ -225,7 +243,8 @@ impl Sender {
 fn partly(said: &[u8]) {
     let Ok(Response { partial_success: Some(partly) }) = Response::decode(said) else { return };
     if partly.rejected_spans > 0 || !partly.error_message.is_empty() {
-        let (spans, why) = (partly.rejected_spans, partly.error_message);
+        let why = outbound::line(&partly.error_message, WORDS_MAX);
+        let spans = partly.rejected_spans;
         tracing::warn!(spans, why, "the collector has left out some spans");
     }
 }

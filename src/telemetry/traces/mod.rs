@@ -45,6 +45,14 @@ pub struct Traced {
     pub answered: Answered,
 }
 
+impl Traced {
+    /// What its prompt and its reply take.
+    fn text_bytes(&self) -> usize {
+        let Asked { messages, answers, .. } = &self.asked;
+        [messages, answers].into_iter().flatten().map(|text| text.len()).sum()
+    }
+}
+
 /// What else is known of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct AttemptSpan {

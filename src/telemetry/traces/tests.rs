@@ -213,3 +213,40 @@ async fn what_is_refused_for_good_is_counted_as_failed() {
     serving.join().unwrap();
     assert_eq!((counts.exported.get(), counts.failed.get()), (0, 1));
 }
+
+#[tokio::test]
+async fn what_has_gathered_while_a_collector_was_slow_is_sent_at_once() {
+    let (endpoint, serving) = collector(&["200 OK"; 3]);
+    let counts = counts();
+    let (tracer, exporter) = Tracer::new(10, counts.clone());
+    let never = Duration::from_secs(3_600);
+    let settings = Arc::new(Settings { batch: 2, delay: never, ..settings(&endpoint) });
+    // Nobody listens while they come, so nobody is woken when a batch is full but once.
+    for _ in 0..6 {
+        tracer.request(traced(sample::answered()), settings.batch);
+    }
+    tokio::spawn(exporter.run(move || Some(Arc::clone(&settings)), std::future::pending()));
+    while counts.exported.get() < 6 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(serving.join().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn long_texts_go_in_several_batches() {
+    let (endpoint, serving) = collector(&["200 OK"; 2]);
+    let counts = counts();
+    let (tracer, exporter) = Tracer::new(10, counts.clone());
+    let settings = Arc::new(settings(&endpoint));
+    for _ in 0..3 {
+        let mut long = traced(sample::answered());
+        long.asked.messages = Some("x".repeat(2 * 1024 * 1024).into());
+        tracer.request(long, settings.batch);
+    }
+    tokio::spawn(exporter.run(move || Some(Arc::clone(&settings)), std::future::pending()));
+    while counts.exported.get() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let sizes: Vec<_> = serving.join().unwrap().iter().map(|body| body.len() >> 20).collect();
+    assert_eq!(sizes, [4, 2]);
+}

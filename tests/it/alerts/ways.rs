@@ -79,6 +79,17 @@ fn an_address_that_is_refused_is_not_tried_again() {
 }
 
 #[test]
+fn what_one_gateway_tells_for_all_is_tried_for_longer() {
+    let (_provider, gateway) = broken();
+    let slack = mailbox_that_refuses(6, "503 Busy\r\nretry-after: 0");
+    let gateway = telling(gateway, "outage_alerts", &slack).start();
+    for _ in 0..5 {
+        gateway.client().chat("gpt", "hi");
+    }
+    eventually("it is told in the end", || slack.texts("Minor service outage").len() == 1);
+}
+
+#[test]
 fn slack_among_the_callbacks_is_alerting() {
     let (_provider, gateway) = broken();
     let slack = mailbox();

@@ -57,6 +57,7 @@ fn a_team_is_silent_if_the_configuration_says_so() {
                     default_team_settings:\n- {team_id: web, turn_off_message_logging: true}";
     let gateway =
         gateway(&upstream, settings).variable("GENERIC_LOGGER_ENDPOINT", &generic.url()).start();
+    made(&gateway, MASTER, "/team/new", &json!({"team_id": "web"}));
     let (silent, loud) = (key(&gateway, &json!({"team_id": "web"})), key(&gateway, &json!({})));
     let (silent, loud) = (chat_by(&gateway, &silent), chat_by(&gateway, &loud));
     let told = wait_for(&generic, 2);
