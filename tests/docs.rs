@@ -63,7 +63,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
     for line in text.lines() {
         is_code ^= line.trim_start().starts_with("```");
         let Some((marks, title)) = line.split_once(' ').filter(|_| !is_code) else { continue };
-        if marks.is_empty() || marks.trim_start_matches('#') != "" {
+        if marks.is_empty() || !marks.trim_start_matches('#').is_empty() {
             continue;
         }
         let title = link.replace_all(title, "$1").to_lowercase();

@@ -108,9 +108,9 @@ def test_a_request_is_found_by_the_id_that_its_client_knows(admin, api, traffic)
 def test_a_request_that_called_nobody_says_so(admin, api, traffic):
     name = "nothing-is-called-that"
     assert api.status("/v1/chat/completions", {"model": name, "messages": []}) == 404
-    found = f"/ui/api/requests?group={name}"
-    eventually(lambda: api(found)["total"] == 1, "the row")
-    page = admin.open(f"/requests/{api(found)['requests'][0]['id']}")
+    rows = lambda: [row for row in api("/ui/api/requests?error=model")["requests"] if row["model"] == name]
+    eventually(rows, "the row")
+    page = admin.open(f"/requests/{rows()[0]['id']}")
     expect(page.get_by_role("heading", name="No attempt")).to_be_visible()
     expect(page.get_by_text("It ended in the gateway: no deployment was called.")).to_be_visible()
 
