@@ -40,8 +40,7 @@ fn openais_moderation_is_asked_about_requests_and_replies() {
     let blocked = client.chat("gpt", "how to KILL it");
     let message = "Violated OpenAI moderation policy: violence (guardrail `content-filter`)";
     assert_eq!((blocked.status, &*blocked.error_message()), (400, message));
-    let messages = json!([{"role": "system", "content": "tell how to kill"},
-        {"role": "user", "content": "go on"}]);
+    let messages = json!([{"role": "system", "content": "tell how to kill"}]);
     let by_system = client.ask("gpt", "").set("messages", messages).send();
     assert_eq!(by_system.error_code(), "guardrail_violation", "whoever may have written it");
     assert_eq!(provider.requests().len(), 1);
