@@ -72,7 +72,7 @@ pub(super) async fn apply(
     match looked {
         Ok(()) => {
             let [said] = said;
-            Ok(Json(json!({"response_text": said.text})))
+            Ok(Json(json!({"response_text": said.text()})))
         }
         Err(Refusal { why: Why::Found { message, .. }, .. }) => {
             Err(Fault { code: "guardrail_violation", ..Fault::value("text", message.to_string()) })

@@ -16,7 +16,7 @@ use crate::wire::is_own;
 use crate::wire::json::Object;
 
 /// Changes whenever names or entries do, so that gateways of two versions may share one Redis.
-const VERSION: &str = "1";
+const VERSION: &str = "2";
 
 /// Fields that do not change what is answered.
 const BESIDE: [&str; 9] = [
@@ -31,8 +31,14 @@ const BESIDE: [&str; 9] = [
     "user",
 ];
 
-/// Fields of LiteLLM's clients that providers are sent something of, though not under these names.
-const SENT: [&str; 2] = ["extra_body", "extra_headers"];
+/// Fields that are addressed to the gateway and decide what a provider is sent.
+const DECIDING: [&str; 5] = [
+    "additional_drop_params",
+    "allowed_openai_params",
+    "drop_params",
+    "extra_body",
+    "extra_headers",
+];
 
 /// Who asks.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +92,7 @@ impl Question<'_> {
             .body
             .iter()
             .filter(|(name, raw)| *raw != "null" && !BESIDE.contains(name))
-            .filter(|(name, _)| !is_own(name) || SENT.contains(name))
+            .filter(|(name, _)| !is_own(name) || DECIDING.contains(name))
             .collect();
         fields.sort_unstable_by_key(|(name, _)| *name);
         for (name, raw) in fields {
@@ -204,10 +210,8 @@ impl<'de> Visitor<'de> for Speller<'_> {
         }
         if !fields.is_sorted_by(|(one, _), (other, _)| one.0 < other.0) {
             let written = self.out.split_off(start);
-            // Of one name the last counts, as it does for providers.
-            fields.reverse();
+            // All of one name count, in their order: which of them does is not the same for all providers.
             fields.sort_by(|(one, _), (other, _)| one.0.cmp(&other.0));
-            fields.dedup_by(|(later, _), (first, _)| later.0 == first.0);
             for (_, Range { start: from, end }) in fields {
                 self.out.extend_from_slice(&written[from - start..end - start]);
             }
@@ -267,7 +271,7 @@ mod tests {
         );
         for other in [
             r#"{"temperature":1.0,"messages":[{"content":"\u00e9\u000a","role":"user"}],"model":"x"}"#,
-            r#"{ "messages" : [ {"role":"x", "content":"é\n", "role":"user"} ] , "temperature":1e0, "stream":true }"#,
+            r#"{ "messages" : [ {"content":"é\n", "role":"user"} ] , "temperature":1e0, "stream":true }"#,
             r#"{"messages":[{"role":"user","content":"é\n"}],"temperature":1,"user":"u","metadata":{"a":1},"stream_options":{"include_usage":true},"cache":{"ttl":5},"tags":["x"],"litellm_session_id":"s"}"#,
         ] {
             assert_eq!(name(other), one, "{other}");
@@ -281,6 +285,9 @@ mod tests {
         let bodies = [
             r#"{"messages":[{"role":"user","content":"a"}]}"#,
             r#"{"messages":[{"role":"user","content":"b"}]}"#,
+            // Who answers may read the first.
+            r#"{"messages":[{"role":"user","content":"a","content":"b"}]}"#,
+            r#"{"messages":[{"role":"user","content":"b","content":"a"}]}"#,
             r#"{"messages":[{"role":"user","content":["a"]}]}"#,
             r#"{"messages":[{"role":"user","content":null}]}"#,
             r#"{"messages":[{"role":"user","content":"null"}]}"#,
@@ -295,6 +302,9 @@ mod tests {
             r#"{"messages":[{"role":"user","content":"a"}],"tools":[]}"#,
             r#"{"messages":[{"role":"user","content":"a"}],"extra_body":{"google":{"a":1}}}"#,
             r#"{"messages":[{"role":"user","content":"a"}],"extra_headers":{"anthropic-beta":"x"}}"#,
+            r#"{"messages":[{"role":"user","content":"a"}],"drop_params":true}"#,
+            r#"{"messages":[{"role":"user","content":"a"}],"additional_drop_params":["messages"]}"#,
+            r#"{"messages":[{"role":"user","content":"a"}],"allowed_openai_params":["seed"]}"#,
             r#"{"messages":[{"role":"user","content":"a"}],"seed":9007199254740993}"#,
             r#"{"messages":[{"role":"user","content":"a"}],"seed":9007199254740992}"#,
         ];

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::said::{Said, apart};
 use super::{
-    Act, Answer, Check, Detector, Found, Guardrail, Guardrails, Mode, Modes, Outcome, Question,
-    Refusal, Role, Side, Vault, Watch, Why, reading,
+    Act, Answer, Check, Found, Guardrail, Guardrails, Mode, Modes, Outcome, Question, Refusal,
+    Role, Side, Vault, Watch, Why,
 };
 
 /// What guardrails elsewhere are told of a request, besides its texts.
@@ -33,21 +34,6 @@ pub struct Pick {
     pub modes: Modes,
     /// What the request says to it.
     pub extra: Option<Arc<Map<String, Value>>>,
-}
-
-/// A text, and whether a guardrail has changed it.
-#[derive(Clone, Debug)]
-pub struct Said<'a> {
-    pub role: Role,
-    pub text: Cow<'a, str>,
-    pub is_changed: bool,
-}
-
-impl<'a> Said<'a> {
-    #[must_use]
-    pub fn new(role: Role, text: impl Into<Cow<'a, str>>) -> Self {
-        Self { role, text: text.into(), is_changed: false }
-    }
 }
 
 /// What was found, for the log: guardrail and kind, each once; never the thing itself.
@@ -162,20 +148,19 @@ impl Pick {
     ) -> Result<bool, Refusal> {
         match &self.rail.check {
             Check::Here(detector) => {
-                let found = texts.iter().map(|said| find(&**detector, &said.text, said.role));
+                let found = texts.iter().map(|said| said.find(&**detector));
                 self.apply(side, &found.collect::<Vec<_>>(), texts, vault, findings)?;
             }
             Check::There(_) => {
-                let said: Vec<_> = texts.iter().map(|said| (said.role, &*said.text)).collect();
+                let said: Vec<_> = texts.iter().map(|said| (said.role, said.text())).collect();
                 match self.ask(side, asked, &said, findings).await? {
                     None => return Ok(false),
                     Some(Answer::Pass | Answer::Blocked { .. }) => {}
                     Some(Answer::Texts(new)) => {
                         for (said, new) in texts.iter_mut().zip(new) {
-                            if *said.text != new {
+                            if said.text() != new {
                                 findings.note(&self.rail.name, &Arc::from("changed"));
-                                said.text = new.into();
-                                said.is_changed = true;
+                                said.change(new);
                             }
                         }
                     }
@@ -239,26 +224,26 @@ impl Pick {
         }
         let hides = side == Side::Request && all().any(|found| found.act == Act::Hide);
         if hides {
-            texts.iter().for_each(|said| vault.beware(&said.text));
+            texts.iter().for_each(|said| vault.beware(said.text()));
         }
         for (said, found) in texts.iter_mut().zip(found) {
             if found.is_empty() {
                 continue;
             }
-            let mut out = String::with_capacity(said.text.len());
+            let text = said.text();
+            let mut out = String::with_capacity(text.len());
             let mut copied = 0;
             for found in found {
-                let Some(thing) = said.text.get(found.at.clone()) else { continue };
-                out.push_str(said.text.get(copied..found.at.start).unwrap_or_default());
+                let Some(thing) = text.get(found.at.clone()) else { continue };
+                out.push_str(text.get(copied..found.at.start).unwrap_or_default());
                 match found.act {
                     Act::Hide if hides => out.push_str(&vault.hide(&found.label, thing)),
                     _ => out.push_str(&instead(found)),
                 }
                 copied = found.at.end;
             }
-            out.push_str(said.text.get(copied..).unwrap_or_default());
-            said.text = out.into();
-            said.is_changed = true;
+            out.push_str(text.get(copied..).unwrap_or_default());
+            said.change(out);
         }
         Ok(())
     }
@@ -279,37 +264,4 @@ pub(super) fn instead(found: &Found) -> String {
         Act::Mask(tag) => tag.to_string(),
         Act::Hide => format!("<{}>", found.label),
     }
-}
-
-/// What a detector finds in a text as it is written and as it reads, in order: what blocks comes before all, and of what overlaps the first stays,
-/// the longest of those that begin together.
-pub(super) fn find(detector: &dyn Detector, text: &str, role: Role) -> Vec<Found> {
-    let mut found = Vec::new();
-    detector.find(text, role, &mut found);
-    if let Some(read) = reading::read(text) {
-        let mut disguised = Vec::new();
-        detector.find(&read.text, role, &mut disguised);
-        found.extend(disguised.into_iter().map(|it| Found { at: read.place(&it.at), ..it }));
-    }
-    apart(found)
-}
-
-/// What overlaps is one thing.
-pub(super) fn apart(mut found: Vec<Found>) -> Vec<Found> {
-    if found.iter().any(|found| matches!(found.act, Act::Block(_))) {
-        found.retain(|found| matches!(found.act, Act::Block(_)));
-        return found;
-    }
-    found.sort_by_key(|found| (found.at.start, std::cmp::Reverse(found.at.end)));
-    let mut kept: Vec<Found> = Vec::with_capacity(found.len());
-    for next in found {
-        match kept.last_mut() {
-            // Whatever goes further is masked with it.
-            Some(last) if next.at.start < last.at.end => {
-                last.at.end = last.at.end.max(next.at.end);
-            }
-            _ => kept.push(next),
-        }
-    }
-    kept
 }

@@ -6,6 +6,8 @@ use super::spelling::{self, Readable};
 
 /// So much of what is out is kept, for expressions that look at what stands before.
 const CONTEXT: usize = 32;
+/// The same of a text that seemed to be over: what it goes on with belongs to what is out.
+const CONTEXT_RESTED: usize = 256;
 
 #[derive(Debug, Default)]
 pub(super) struct Lane {
@@ -23,8 +25,16 @@ pub(super) struct Lane {
     edits: Vec<Change>,
     /// It is a part of JSON text.
     pub(super) is_json: bool,
+    /// `text` begins within a string of it.
+    in_string: bool,
     /// There is no more of it to come.
     pub(super) is_whole: bool,
+    /// The number of the last event that has a part of it.
+    pub(super) last: u64,
+    /// It was not gone on with for long: it seems to be over.
+    is_idle: bool,
+    /// It was idle once.
+    has_rested: bool,
 }
 
 /// Something else in the place of a part of the whole.
@@ -43,6 +53,7 @@ impl Lane {
 
     /// Appends a part; where it stands in the whole.
     pub(super) fn push(&mut self, part: &str) -> Range<usize> {
+        self.is_idle = false;
         let start = self.end();
         self.text.push_str(part);
         self.complete = match self.is_json {
@@ -60,6 +71,20 @@ impl Lane {
         self.base + self.text.len()
     }
 
+    /// What is held of it need not wait for more.
+    pub(super) const fn rest(&mut self) {
+        self.is_idle = true;
+        self.has_rested = true;
+    }
+
+    pub(super) const fn is_idle(&self) -> bool {
+        self.is_idle
+    }
+
+    const fn context(&self) -> usize {
+        if self.has_rested { CONTEXT_RESTED } else { CONTEXT }
+    }
+
     pub(super) const fn settled(&self) -> usize {
         self.settled
     }
@@ -72,7 +97,7 @@ impl Lane {
     /// What is looked at: all that is not settled, with a little before it, as it is meant. `ends`: no
     /// more comes.
     pub(super) fn open(&self, ends: bool) -> Readable<'_> {
-        let start = self.floor(self.settled.saturating_sub(CONTEXT).max(self.base));
+        let start = self.floor(self.settled.saturating_sub(self.context()).max(self.base));
         let text = self.text.get(start - self.base..self.to_look(ends) - self.base);
         match self.is_json {
             true => Readable::json(text.unwrap_or_default(), start),
@@ -99,13 +124,18 @@ impl Lane {
         self.base + place
     }
 
-    /// A text as it is written in the lane.
-    pub(super) fn spelt(&self, text: &str) -> String {
+    /// A text as it is written in the lane, in the place of what begins at `at`: of a number as well as of a part of
+    /// a string.
+    pub(super) fn spelt(&self, at: usize, text: &str) -> String {
         if !self.is_json {
             return text.to_owned();
         }
         let quoted = serde_json::Value::from(text).to_string();
-        quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned()
+        let before = self.text.get(..at.saturating_sub(self.base)).unwrap_or_default();
+        match spelling::ends_in_string(before, self.in_string) {
+            true => quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned(),
+            false => quoted,
+        }
     }
 
     /// Forgets what a guardrail found that may still change: it looks anew.
@@ -130,14 +160,15 @@ impl Lane {
     }
 
     /// Settles what may leave: all that every guardrail has looked at, but for its last `overlap` bytes,
-    /// and for what may be the beginning of a placeholder at `held`. What is whole, or at the end of the
-    /// stream everything.
+    /// and for what may be the beginning of a placeholder at `held`; of an idle one all that was looked at. What is
+    /// whole, or at the end of the stream everything.
     pub(super) fn settle(&mut self, overlaps: &[usize], held: Option<usize>, ends: bool) {
         let mut to = self.end();
         if !ends && !self.is_whole {
             for (looked, overlap) in self.looked.iter().zip(overlaps) {
-                to = to.min(looked.saturating_sub(*overlap));
+                to = to.min(looked.saturating_sub(if self.is_idle { 0 } else { *overlap }));
             }
+            let held = held.filter(|_| !self.is_idle);
             to = to.min(self.complete).min(held.unwrap_or(to));
             to = if to > self.settled { self.floor(to) } else { self.settled };
         }
@@ -179,8 +210,12 @@ impl Lane {
 
     /// Forgets what is out.
     pub(super) fn passed(&mut self, to: usize) {
-        let keep = self.floor(to.saturating_sub(CONTEXT).max(self.base)) - self.base;
-        self.text.drain(..keep);
+        let keep = self.floor(to.saturating_sub(self.context()).max(self.base)) - self.base;
+        let gone = self.text.drain(..keep);
+        if self.is_json {
+            self.in_string = spelling::ends_in_string(gone.as_str(), self.in_string);
+        }
+        drop(gone);
         self.base += keep;
         self.complete = self.complete.max(self.base);
         let base = self.base;

@@ -13,7 +13,7 @@ use super::spelling::Readable;
 
 /// How a text reads; `None`: as it is written.
 pub(super) fn read(text: &str) -> Option<Readable<'static>> {
-    if text.is_ascii() {
+    if text.bytes().all(is_plain) {
         return None;
     }
     let mut read = Reading { text: String::with_capacity(text.len()), longer: Vec::new() };
@@ -41,10 +41,10 @@ impl Reading {
     /// Takes the next character, which ends at `at` where it is written.
     fn take(&mut self, c: char, is_mixed: bool, at: usize) {
         let twin = if is_mixed { twin(c) } else { None };
-        if c.is_ascii() || twin.is_none() && is_usual(c) {
-            self.text.push(c);
-        } else if is_unseen(c) {
+        if is_unseen(c) {
             self.ends(at);
+        } else if c.is_ascii() || twin.is_none() && is_usual(c) {
+            self.text.push(c);
         } else if let Some(twin) = digit(c).or(twin) {
             self.text.push(twin);
             self.ends(at);
@@ -102,12 +102,22 @@ const fn is_usual(c: char) -> bool {
         | '\u{ac00}'..='\u{d7a3}')
 }
 
-/// Stands between letters and is not seen.
+/// A byte of a text that reads as it is written.
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r')
+}
+
+/// Stands between letters and is not seen: what Unicode calls ignorable, controls, and what stands for half a character.
 const fn is_unseen(c: char) -> bool {
+    if c.is_ascii() {
+        return !is_plain(c as u8);
+    }
     matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
-        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}'
-        | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
+        '\u{80}'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}'
+        | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{fffd}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Stands on the character before.
@@ -186,6 +196,10 @@ mod tests {
             "аtlаs",
             "at\u{e0061}las\u{fe0f}",
             "a\u{334}tlas",
+            "at\u{1}l\0a\u{7f}s",
+            "at\u{3164}l\u{ffa0}as",
+            "at\u{2800}las",
+            "at\u{fffd}las",
         ] {
             assert_eq!(read(written).unwrap().text, "atlas", "{written}");
         }
@@ -196,9 +210,15 @@ mod tests {
 
     #[test]
     fn what_reads_as_it_is_written_is_not_read_twice() {
-        for written in
-            ["plain", "Über café", "Съешь ещё мягких булок", "今天天气很好", "한국어", "αβγ", "🙂"]
-        {
+        for written in [
+            "plain\tand\r\n~",
+            "Über café",
+            "Съешь ещё мягких булок",
+            "今天天气很好",
+            "한국어",
+            "αβγ",
+            "🙂",
+        ] {
             assert!(read(written).is_none(), "{written}");
         }
     }

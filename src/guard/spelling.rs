@@ -71,8 +71,25 @@ pub(super) fn floor(text: &str, bound: usize) -> usize {
     at
 }
 
+/// Whether JSON text that begins within a string, or outside of one, ends within one.
+pub(super) fn ends_in_string(text: &str, begins: bool) -> bool {
+    let mut is_escaped = false;
+    text.bytes().fold(begins, |is_within, byte| match byte {
+        _ if is_escaped => {
+            is_escaped = false;
+            is_within
+        }
+        b'\\' => {
+            is_escaped = true;
+            is_within
+        }
+        b'"' => !is_within,
+        _ => is_within,
+    })
+}
+
 /// A part of a text, as it is meant.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Readable<'t> {
     pub(super) text: Cow<'t, str>,
     /// Where it begins in the whole.

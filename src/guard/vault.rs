@@ -3,7 +3,7 @@
 //! One for each request; nothing of it is kept longer. A placeholder is `<EMAIL_ADDRESS_1>`: the same thing
 //! has the same one in all of a request, and requests that differ in nothing else become the same.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 
 /// The longest placeholder that is looked for, in bytes.
@@ -13,6 +13,9 @@ const PLACEHOLDER_MAX: usize = 80;
 pub struct Vault {
     originals: HashMap<Box<str>, Box<str>>,
     placeholders: HashMap<Box<str>, Box<str>>,
+    /// How long the things are that were hidden, and what they begin with.
+    lengths: BTreeSet<usize>,
+    firsts: HashSet<char>,
     /// How many of a kind there are.
     counts: HashMap<Box<str>, usize>,
     /// What looks like a placeholder in the client's own text.
@@ -45,6 +48,10 @@ impl Vault {
                 break placeholder;
             }
         };
+        if let Some(first) = original.chars().next() {
+            self.lengths.insert(original.len());
+            self.firsts.insert(first);
+        }
         self.originals.insert(placeholder.as_str().into(), original.into());
         self.placeholders.insert(original.into(), placeholder.as_str().into());
         placeholder
@@ -71,21 +78,31 @@ impl Vault {
         (copied > 0).then(|| out + text.get(copied..).unwrap_or_default())
     }
 
-    /// A text with placeholders where it says what was hidden; `None`: it says nothing of it.
+    /// A text with placeholders where it says what was hidden; `None`: it says nothing of it. What holds another is
+    /// hidden as a whole.
     #[must_use]
     pub fn hidden(&self, text: &str) -> Option<String> {
-        let mut found: Vec<_> =
-            self.placeholders.iter().filter(|(original, _)| text.contains(&***original)).collect();
-        if found.is_empty() {
-            return None;
+        let (mut out, mut copied, mut at) = (String::new(), 0, 0);
+        while let Some(first) = text.get(at..).and_then(|rest| rest.chars().next()) {
+            match self.hidden_at(text, at, first) {
+                Some((length, placeholder)) => {
+                    out.push_str(text.get(copied..at).unwrap_or_default());
+                    out.push_str(placeholder);
+                    at += length;
+                    copied = at;
+                }
+                None => at += first.len_utf8(),
+            }
         }
-        // What holds another is hidden as a whole.
-        found.sort_by_key(|(original, _)| std::cmp::Reverse((original.len(), *original)));
-        let mut text = text.to_owned();
-        for (original, placeholder) in found {
-            text = text.replace(&**original, placeholder);
-        }
-        Some(text)
+        (copied > 0).then(|| out + text.get(copied..).unwrap_or_default())
+    }
+
+    /// The longest of what was hidden that stands at a place where a text goes on with this letter.
+    fn hidden_at(&self, text: &str, at: usize, first: char) -> Option<(usize, &str)> {
+        let lengths = self.lengths.iter().rev().filter(|_| self.firsts.contains(&first));
+        lengths
+            .filter_map(|length| Some((*length, text.get(at..at + length)?)))
+            .find_map(|(length, thing)| Some((length, &**self.placeholders.get(thing)?)))
     }
 
     /// Where at the end of a text a placeholder may have begun; its length if none has.
@@ -134,6 +151,13 @@ mod tests {
         let again = vault.hidden(&shown).unwrap();
         assert_eq!(again, reply, "what was put back is hidden again");
         assert_eq!(vault.hidden("nothing"), None);
+        vault.hide("NAME", "ADDRESS");
+        vault.hide("NAME", "b.example");
+        let told = vault.hidden("ADDRESS: a@b.example, b.example").unwrap();
+        assert_eq!(
+            told, "<NAME_1>: <EMAIL_ADDRESS_2>, <NAME_2>",
+            "what is hidden once is not again"
+        );
     }
 
     #[test]

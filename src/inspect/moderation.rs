@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, header};
 use serde_json::{Value, json};
 
 use super::client::{Bounds, Client};
-use crate::guard::{Answer, Inspector, NoAnswer, Question, Role, Side};
+use crate::guard::{Answer, Inspector, NoAnswer, Question};
 use crate::secret::Secret;
 
 /// LiteLLM's words.
@@ -38,11 +38,9 @@ impl Moderation {
 #[async_trait]
 impl Inspector for Moderation {
     async fn inspect(&self, question: Question<'_>) -> Result<Answer, NoAnswer> {
-        // The operator's own words are not moderated.
-        let is_meant = |role: Role| question.side == Side::Reply || role != Role::System;
-        let texts =
-            question.texts.iter().filter(|(role, text)| is_meant(*role) && !text.trim().is_empty());
-        let texts: Vec<&str> = texts.map(|(_, text)| *text).collect();
+        // All of it: whoever asks may write the system's part as well.
+        let texts = question.texts.iter().map(|(_, text)| *text);
+        let texts: Vec<&str> = texts.filter(|text| !text.trim().is_empty()).collect();
         if texts.is_empty() {
             return Ok(Answer::Pass);
         }

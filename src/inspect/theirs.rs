@@ -39,8 +39,9 @@ impl Inspector for TheirApi {
         let texts: Vec<&str> = question.texts.iter().map(|(_, text)| *text).collect();
         let messages = question.texts.iter();
         let messages = messages.map(|(role, text)| json!({"role": role.word(), "content": text}));
-        let mut extra = self.extra.clone();
-        extra.extend(question.extra.into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
+        // What the operator says is not the request's to change: it would turn the guardrail down.
+        let mut extra = question.extra.cloned().unwrap_or_default();
+        extra.extend(self.extra.iter().map(|(name, value)| (name.clone(), value.clone())));
         let asked = json!({
             "texts": texts,
             "images": null,

@@ -15,6 +15,7 @@ use super::super::decide;
 use super::super::error::GatewayError;
 use super::super::intake::bad;
 use super::refused;
+use crate::catalog::Deployment;
 use crate::guard::{Asked, Check, Chosen, Guardrail, Mode, Named, Outcome, Refusal, Watch, Why};
 use crate::keys::{Caller, Principal};
 use crate::routing;
@@ -44,14 +45,7 @@ pub(super) fn of(
         return Ok(None);
     }
     if !all.of_deployments.is_empty() {
-        let ask = decide::routed(call.ask(), ctx.decision.as_deref());
-        let snapshot = &ctx.snapshot;
-        for reached in routing::may_serve(&snapshot.catalog, &snapshot.routing, &ask) {
-            for deployment in &*reached.resolved.deployments {
-                let of_one = all.of_deployments.get(&*deployment.id).into_iter().flatten();
-                names.extend(of_one.map(|name| (Cow::Owned(name.to_string()), None)));
-            }
-        }
+        names.extend(of_models(ctx, call).into_iter().map(|name| (name, None)));
     }
     let picks = Chosen::of(all, &names, &call.tags).map_err(refused)?;
     if picks.is_empty() {
@@ -143,6 +137,25 @@ fn of_holder(holder: &Principal) -> impl Iterator<Item = Cow<'_, str>> {
         alone => std::slice::from_ref(alone),
     });
     names.filter_map(|name| name.as_str().map(Cow::Borrowed))
+}
+
+/// What is written for the deployments that may come to serve the request, or to get a copy of it.
+fn of_models(ctx: &RequestCtx, call: &Call) -> Vec<Cow<'static, str>> {
+    let snapshot = &ctx.snapshot;
+    let ask = decide::routed(call.ask(), ctx.decision.as_deref());
+    let reached = routing::may_serve(&snapshot.catalog, &snapshot.routing, &ask);
+    let mut names = Vec::new();
+    let mut add = |deployment: &Deployment| {
+        let of_one = snapshot.guardrails.of_deployments.get(&*deployment.id).into_iter().flatten();
+        names.extend(of_one.map(|name| Cow::Owned(name.to_string())));
+    };
+    for deployment in reached.iter().flat_map(|reached| &*reached.resolved.deployments) {
+        add(deployment);
+        let silent = deployment.silent_model.as_deref();
+        let copied = silent.and_then(|group| snapshot.catalog.asked(group));
+        copied.iter().flat_map(|copied| &*copied.deployments).for_each(|copy| add(copy));
+    }
+    names
 }
 
 /// What guardrails elsewhere are told, in LiteLLM's names.

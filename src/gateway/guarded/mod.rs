@@ -109,10 +109,9 @@ pub(super) async fn enter(
     };
     looked.map_err(refused)?;
     let new: Vec<_> = said
-        .into_iter()
+        .iter()
         .enumerate()
-        .filter(|(_, said)| said.is_changed)
-        .map(|(at, said)| (at, said.text.into_owned()))
+        .filter_map(|(at, said)| Some((at, said.changed()?.to_owned())))
         .collect();
     if new.is_empty() {
         return Ok(());
@@ -197,7 +196,9 @@ pub(super) fn beside(ctx: &RequestCtx, call: &Call) -> Option<Beside> {
 
 /// Whoever wants other words than those that are on their way can only refuse.
 fn unchanged(alone: &Chosen, said: &[Said<'_>]) -> Result<(), Refusal> {
-    let Some(pick) = alone.picks.first().filter(|_| said.iter().any(|said| said.is_changed)) else {
+    let Some(pick) =
+        alone.picks.first().filter(|_| said.iter().any(|said| said.changed().is_some()))
+    else {
         return Ok(());
     };
     let message = "Content blocked by guardrail: it would have to be changed";

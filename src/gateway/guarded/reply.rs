@@ -84,11 +84,10 @@ impl Guarded {
         let mut said: Vec<_> =
             found.list.iter().map(|text| Said::new(text.role, &*text.value)).collect();
         self.look(&mut said).await?;
-        let masks = said.iter().any(|said| said.is_changed);
+        let masks = said.iter().any(|said| said.changed().is_some());
         let new = said.iter().enumerate().filter_map(|(at, said)| {
-            let restored = self.vault.restored(&said.text);
-            let changed = said.is_changed.then(|| said.text.to_string());
-            Some((at, restored.or(changed)?))
+            let restored = self.vault.restored(said.text());
+            Some((at, restored.or_else(|| said.changed().map(str::to_owned))?))
         });
         let new: Vec<_> = new.collect();
         Ok(match new.is_empty() {
@@ -105,12 +104,9 @@ impl Guarded {
         let mut said = [Said::new(Role::Assistant, text)];
         self.look(&mut said).await?;
         let [said] = said;
-        let restored = self.vault.restored(&said.text);
-        Ok(match (restored, said.is_changed) {
-            (Some(restored), _) => restored.into(),
-            (None, true) => said.text.into_owned().into(),
-            (None, false) => body.clone(),
-        })
+        let restored = self.vault.restored(said.text());
+        let new = restored.or_else(|| said.changed().map(str::to_owned));
+        Ok(new.map_or_else(|| body.clone(), Bytes::from))
     }
 
     async fn look(&mut self, said: &mut [Said<'_>]) -> Result<(), Refusal> {
@@ -190,8 +186,9 @@ impl Guarded {
         let mut said: Vec<_> =
             texts.list.iter().map(|text| Said::new(text.role, &*text.value)).collect();
         self.listen(side, &mut said).await?;
-        let changed = said.iter().enumerate().filter(|(_, said)| said.is_changed);
-        let new: Vec<_> = changed.map(|(at, said)| (at, said.text.to_string())).collect();
+        let new = said.iter().enumerate();
+        let new = new.filter_map(|(at, said)| Some((at, said.changed()?.to_owned())));
+        let new: Vec<_> = new.collect();
         Ok(match new.is_empty() {
             true => body.clone(),
             false => texts.rewritten(body, &new, true),

@@ -34,6 +34,9 @@ fn of_request(call: &Call) -> Option<&'static str> {
     if params.any(|(name, _)| texts::is_asked(name) || **name == *"extra_body") {
         return Some("what a fallback says in the place of the request is not looked at");
     }
+    if call.form.as_ref().is_some_and(|form| form.files().any(texts::is_asked)) {
+        return Some("a prompt that comes as a file is not looked at");
+    }
     match call.endpoint {
         Endpoint::Files if call.form.is_some() => Some("what is in a file is not looked at"),
         Endpoint::Batches

@@ -59,7 +59,7 @@ pub(super) fn fit(body: Bytes) -> Option<Bytes> {
     if body.len() > READ_MAX {
         return None;
     }
-    let cut = changed(&body, &mut |text| {
+    let cut = changed(&body, VALUES, &mut |text| {
         (text.len() > TEXT_MAX).then(|| {
             let front = spoken::beginning(text, TEXT_MAX);
             format!("{front}... ({} bytes left out)", text.len() - front.len())
@@ -70,7 +70,7 @@ pub(super) fn fit(body: Bytes) -> Option<Bytes> {
 
 /// What the client got back of what was hidden is hidden again.
 pub(super) fn hidden(body: &Bytes, vault: &Vault) -> Option<Bytes> {
-    changed(body, &mut |text| {
+    changed(body, NAMES, &mut |text| {
         let hidden = vault.hidden(text);
         // Arguments of a call are JSON within a text.
         let is_json = text.starts_with(['{', '[']);
@@ -81,26 +81,34 @@ pub(super) fn hidden(body: &Bytes, vault: &Vault) -> Option<Bytes> {
 }
 
 pub(super) fn redacted(body: &Bytes, redaction: &Redaction) -> Option<Bytes> {
-    changed(body, &mut |text| redaction.redacted(text))
+    changed(body, VALUES, &mut |text| redaction.redacted(text))
 }
 
+/// Which texts of a body are changed: values alone, or the names of fields as well.
+const VALUES: bool = false;
+const NAMES: bool = true;
+
 /// A body with other texts in the place of some, wherever they stand; `None`: it is no JSON.
-fn changed(body: &Bytes, change: &mut dyn FnMut(&str) -> Option<String>) -> Option<Bytes> {
+fn changed(
+    body: &Bytes,
+    names: bool,
+    change: &mut dyn FnMut(&str) -> Option<String>,
+) -> Option<Bytes> {
     let mut value: Value = serde_json::from_slice(body).ok()?;
-    match each(&mut value, change) {
+    match each(&mut value, names, change) {
         true => serde_json::to_vec(&value).ok().map(Into::into),
         false => Some(body.clone()),
     }
 }
 
-/// The same for JSON that is written as a text; `None`: nothing changes.
+/// The same for JSON that is written as a text, and for the names in it; `None`: nothing changes.
 fn changed_text(text: &str, change: &mut dyn FnMut(&str) -> Option<String>) -> Option<String> {
     let mut value: Value = serde_json::from_str(text).ok()?;
-    each(&mut value, change).then(|| value.to_string())
+    each(&mut value, NAMES, change).then(|| value.to_string())
 }
 
 /// Whether anything was changed.
-fn each(value: &mut Value, change: &mut dyn FnMut(&str) -> Option<String>) -> bool {
+fn each(value: &mut Value, names: bool, change: &mut dyn FnMut(&str) -> Option<String>) -> bool {
     let mut is_changed = false;
     match value {
         Value::String(text) => {
@@ -109,9 +117,19 @@ fn each(value: &mut Value, change: &mut dyn FnMut(&str) -> Option<String>) -> bo
                 is_changed = true;
             }
         }
-        Value::Array(list) => list.iter_mut().for_each(|it| is_changed |= each(it, change)),
+        Value::Array(list) => list.iter_mut().for_each(|it| is_changed |= each(it, names, change)),
         Value::Object(fields) => {
-            fields.values_mut().for_each(|it| is_changed |= each(it, change));
+            fields.values_mut().for_each(|it| is_changed |= each(it, names, change));
+            let new = fields
+                .keys()
+                .filter(|_| names)
+                .filter_map(|name| Some((name.clone(), change(name)?)));
+            for (name, new) in new.collect::<Vec<_>>() {
+                if let Some(value) = fields.remove(&name) {
+                    fields.insert(new, value);
+                    is_changed = true;
+                }
+            }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
@@ -172,13 +190,12 @@ mod tests {
         let (mail, quoted) = ("a@b.example", "the \"Ox\"");
         vault.hide("EMAIL_ADDRESS", mail);
         vault.hide("PERSON", quoted);
-        let arguments = json!({"to": mail, "of": quoted}).to_string();
-        let body =
-            json!({"instructions": mail, "output": [{"arguments": arguments}, {"text": quoted}]});
+        let arguments = json!({"to": mail, "of": quoted, mail: 1}).to_string();
+        let body = json!({"instructions": mail, "output": [{"arguments": arguments}, {"text": quoted, mail: 1}]});
         let told = hidden(&body.to_string().into(), &vault).unwrap();
         let told = String::from_utf8(told.to_vec()).unwrap();
         assert!(!told.contains(mail) && !told.contains("Ox"), "{told}");
-        assert_eq!(told.matches("<EMAIL_ADDRESS_1>").count(), 2, "{told}");
+        assert_eq!(told.matches("<EMAIL_ADDRESS_1>").count(), 4, "{told}");
         assert_eq!(told.matches("<PERSON_1>").count(), 2, "{told}");
     }
 }

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::{Flow, Name};
-use crate::guard::chosen::{apart, find, instead};
+use crate::guard::chosen::instead;
 use crate::guard::lane::Lane;
+use crate::guard::said::{Said, apart};
 use crate::guard::spelling::Readable;
 use crate::guard::{
     Act, Answer, Check, Chosen, Findings, Found, Mode, Outcome, Pick, Refusal, Role, Side, Window,
@@ -50,16 +51,20 @@ impl Flow {
             if !windows.any(|(at, window)| is_due(lane, at, window, ends)) {
                 continue;
             }
+            let open = lane.open(ends);
+            let said = Said::new(Role::Assistant, &*open.text);
+            let mut seen = Vec::new();
             for (at, pick) in picks.iter().enumerate() {
                 let Check::Here(detector) = &pick.rail.check else { continue };
-                let open = lane.open(ends);
                 let since = chosen.asked.begins();
-                let found = find(&**detector, &open.text, Role::Assistant);
+                let found = said.find(&**detector);
                 if let Some(look) = self.looks.get_mut(at) {
                     look.took += chosen.asked.took(since);
                 }
-                let found = placed(found, &open);
-                take((at, pick), lane, found, findings, ends)?;
+                seen.push(((at, *pick), placed(found, &open)));
+            }
+            for (by, found) in seen {
+                take(by, lane, found, findings, ends)?;
             }
         }
         Ok(())
@@ -120,7 +125,8 @@ impl Flow {
 
 fn is_due(lane: &Lane, guardrail: usize, window: Window, ends: bool) -> bool {
     let new = lane.new_to(guardrail);
-    new > 0 && (ends || lane.is_whole || new >= window.bytes)
+    let is_idle = lane.is_idle() && window != Window::WHOLE;
+    new > 0 && (ends || lane.is_whole || is_idle || new >= window.bytes)
 }
 
 fn placed(mut found: Vec<Found>, open: &Readable<'_>) -> Vec<Found> {
@@ -149,7 +155,7 @@ fn take(
         if let Some(refusal) = pick.refusal(&found) {
             return Err(refusal);
         }
-        let new = lane.spelt(&instead(&found));
+        let new = lane.spelt(found.at.start, &instead(&found));
         lane.edit(found.at, new, guardrail);
     }
     Ok(())

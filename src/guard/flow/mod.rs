@@ -10,6 +10,7 @@ mod looking;
 use std::collections::VecDeque;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -21,6 +22,10 @@ use crate::wire::texts::{Cut, Event, Events, Texts, of_event};
 
 /// What is held at most, in bytes: beyond it the stream cannot be looked at.
 const HELD_MAX: usize = 16 * 1024 * 1024;
+
+/// A text that no event of so many goes on with, and of four times as many as there are texts side by side, seems to be
+/// over: the thoughts of a model when its answer comes.
+const IDLE_EVENTS: u64 = 32;
 
 /// A lane's: whether its text comes whole, and a number.
 type Name = (bool, u64);
@@ -41,6 +46,10 @@ pub struct Flow {
     masks: bool,
     /// By guardrail.
     looks: Vec<Look>,
+    /// Events that said something.
+    said: u64,
+    /// An event could not be read to its end.
+    is_unread: bool,
 }
 
 /// An event that is not out.
@@ -64,6 +73,8 @@ impl Flow {
             next_whole: 0,
             masks,
             looks: vec![Look::default(); chosen.at(Mode::PostCall).count()],
+            said: 0,
+            is_unread: false,
         }
     }
 
@@ -107,6 +118,11 @@ impl Flow {
             let why = Why::Unseen("an event or a text of the stream is too large");
             return Err(Refusal { guardrail: guardrail.unwrap_or_default(), why });
         }
+        if let Some(pick) = chosen.closed(&[Mode::PostCall]).filter(|_| self.is_unread) {
+            let why = Why::Unseen("an event of the stream is no JSON");
+            return Err(Refusal { guardrail: Arc::clone(&pick.rail.name), why });
+        }
+        self.let_rest();
         let looked = self.look(&picks, ends, chosen, findings).await;
         if ends || looked.is_err() {
             self.tell(&picks, chosen, looked.as_ref().err());
@@ -121,9 +137,22 @@ impl Flow {
         Ok(())
     }
 
+    /// Lets those texts rest that seem to be over, so that nobody waits for more of them.
+    fn let_rest(&mut self) {
+        let patience = IDLE_EVENTS.max(4 * self.lanes.len() as u64);
+        for lane in self.lanes.values_mut() {
+            if lane.settled() < lane.end() && lane.last + patience <= self.said {
+                lane.rest();
+            }
+        }
+    }
+
     fn hold(&mut self, event: Event, guardrails: usize) {
         self.held_bytes += event.bytes().len();
         let texts = of_event(event.data());
+        // What is no object has no texts: `[DONE]`.
+        self.is_unread |= texts.is_broken && event.data().trim_ascii_start().starts_with(b"{");
+        self.said += u64::from(!texts.list.is_empty());
         let mut parts = Vec::with_capacity(texts.list.len());
         for text in &texts.list {
             let number = match text.lane {
@@ -138,6 +167,7 @@ impl Flow {
                 Entry::Vacant(place) => place.insert(Lane::new(guardrails, text.is_json)),
             };
             lane.is_whole = text.lane.is_none();
+            lane.last = self.said;
             parts.push((number, lane.push(&text.value)));
         }
         self.held.push_back(Held { event, parts });
@@ -196,7 +226,11 @@ fn restore(lane: &mut Lane, vault: &Vault, ends: bool) -> Option<usize> {
     }
     let open = lane.open(ends);
     let shown = vault.shown(&open.text);
-    let shown = shown.map(|(at, text)| (open.place(&at), lane.spelt(text)));
+    let shown = shown.map(|(at, text)| {
+        let at = open.place(&at);
+        let spelt = lane.spelt(at.start, text);
+        (at, spelt)
+    });
     let shown: Vec<_> = shown.collect();
     let held = open.written(vault.may_begin(&open.text));
     for (at, original) in shown {

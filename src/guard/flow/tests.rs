@@ -10,6 +10,10 @@ use crate::guard::{Asked, Check, Filter, Guardrail, Modes, Pick, When, Window, W
 fn chosen(window: Window) -> Chosen {
     let word = |keyword: &str, blocks| Word { keyword: keyword.into(), blocks, description: None };
     let words = [word("atlas", true), word("rosebud", false)];
+    chosen_with(Filter::new(&[], &words, "", "[*]").unwrap(), window)
+}
+
+fn chosen_with(filter: Filter, window: Window) -> Chosen {
     let modes = Modes::default().with(Mode::PostCall);
     let rail = Guardrail {
         name: "words".into(),
@@ -17,7 +21,7 @@ fn chosen(window: Window) -> Chosen {
         when: When { otherwise: modes, tagged: Vec::new() },
         default_on: true,
         fails_open: false,
-        check: Check::Here(Arc::new(Filter::new(&[], &words, "", "[*]").unwrap())),
+        check: Check::Here(Arc::new(filter)),
         window,
         info: serde_json::Value::Null,
     };
@@ -49,8 +53,16 @@ fn flows_as(
     window: Window,
     vault: &Vault,
 ) -> (String, bool) {
-    let chosen = chosen(window);
-    let mut flow = Flow::new(&chosen, ClientDialect::OpenAi, false);
+    flows_through(&chosen(window), event, pieces, vault)
+}
+
+fn flows_through(
+    chosen: &Chosen,
+    event: fn(&str) -> Bytes,
+    pieces: &[&str],
+    vault: &Vault,
+) -> (String, bool) {
+    let mut flow = Flow::new(chosen, ClientDialect::OpenAi, false);
     let (mut all, mut findings) = (String::new(), Findings::default());
     for (at, piece) in pieces.iter().enumerate() {
         let ends = at + 1 == pieces.len();
@@ -58,7 +70,7 @@ fn flows_as(
         if ends {
             out.push(Bytes::from_static(b"data: [DONE]\n\n"));
         }
-        let passed = flow.pass(&mut out, ends, &chosen, vault, &mut findings).now_or_never();
+        let passed = flow.pass(&mut out, ends, chosen, vault, &mut findings).now_or_never();
         if passed.unwrap().is_err() {
             return (all, false);
         }
@@ -115,6 +127,89 @@ fn words_are_seen_however_json_spells_them_and_wherever_it_is_cut() {
             assert!(!is_whole && !out.contains(r"\u0061"), "{size}: {out}");
         }
     }
+}
+
+#[test]
+fn what_stands_for_a_number_is_a_string() {
+    let word = |keyword: &str| Word { keyword: keyword.into(), blocks: false, description: None };
+    let filter = Filter::new(&[], &[word("4111")], "", "[*]").unwrap();
+    let chosen = chosen_with(filter, Window { bytes: 1, overlap: 20 });
+    let said = r#"{"a\\":"4111 \"4111","b":[4111,41112]}"#;
+    let told = r#"{"a\\":"[*] \"[*]","b":["[*]",41112]}"#;
+    for size in 1..said.len() {
+        let pieces: Vec<_> = said.as_bytes().chunks(size).collect();
+        let pieces: Vec<_> =
+            pieces.into_iter().map(|it| std::str::from_utf8(it).unwrap()).collect();
+        let out = flows_through(&chosen, argument, &pieces, &Vault::default());
+        assert_eq!(out, (told.to_owned(), true), "{size}");
+    }
+}
+
+/// A chunk with a thought, and one with a piece of the answer.
+fn spoken(name: &str, text: &str) -> Bytes {
+    let data = serde_json::json!({"choices": [{"index": 0, "delta": {name: text}}]});
+    format!("data: {data}\n\n").into()
+}
+
+/// What is out after each event.
+fn out_after(events: &[Bytes], window: Window) -> Vec<Result<usize, Refusal>> {
+    let chosen = chosen(window);
+    let mut flow = Flow::new(&chosen, ClientDialect::OpenAi, false);
+    let (vault, mut findings, mut count) = (Vault::default(), Findings::default(), 0);
+    let mut counts = Vec::new();
+    for event in events {
+        let mut out = vec![event.clone()];
+        let passed = flow.pass(&mut out, false, &chosen, &vault, &mut findings).now_or_never();
+        count += out.len();
+        counts.push(passed.unwrap().map(|()| count));
+    }
+    counts
+}
+
+#[test]
+fn an_answer_does_not_wait_for_more_of_the_thoughts_before_it() {
+    let mut events: Vec<_> = (0..9).map(|_| spoken("reasoning_content", "hm, hm. ")).collect();
+    events.extend((0..80).map(|_| spoken("content", "and so on, and so on. ")));
+    let counts = out_after(&events, Window::HERE);
+    assert!(matches!(counts[30], Ok(0..9)), "they may go on: {:?}", counts[30]);
+    assert!(matches!(counts.last(), Some(Ok(60..))), "{:?}", counts.last());
+    let counts = out_after(&events, Window::WHOLE);
+    assert_eq!(counts.last(), Some(&Ok(0)), "what is looked at once is held");
+}
+
+#[test]
+fn thoughts_that_go_on_after_a_rest_are_looked_at_with_what_they_began_with() {
+    let mut events = vec![spoken("reasoning_content", "at")];
+    events.extend((0..80).map(|_| spoken("content", "and so on, and so on. ")));
+    events.push(spoken("reasoning_content", "las"));
+    events.extend((0..40).map(|_| spoken("content", "and so on, and so on. ")));
+    let counts = out_after(&events, Window::HERE);
+    assert!(matches!(counts[80], Ok(60..)) && counts.iter().any(Result::is_err), "{counts:?}");
+}
+
+#[test]
+fn whatever_a_stream_tells_in_pieces_is_put_together() {
+    let called: fn(&str) -> Bytes = |text| {
+        let delta = serde_json::json!({"tool_calls": [{"index": 0, "custom": {"input": text}}]});
+        let data = serde_json::json!({"choices": [{"index": 0, "delta": delta}]});
+        format!("data: {data}\n\n").into()
+    };
+    let unknown: fn(&str) -> Bytes = |text| spoken("of_tomorrow", text);
+    for event in [called, unknown] {
+        let pieces: Vec<_> = "say atlas or not".split("").collect();
+        let (told, is_whole) = flows_as(event, &pieces, Window::HERE, &Vault::default());
+        assert!(!is_whole && told.is_empty(), "{told}");
+    }
+}
+
+#[test]
+fn an_event_that_cannot_be_read_does_not_go_by_unseen() {
+    let deep = |text: &str| {
+        let deep = [&*"[".repeat(200), "0", &*"]".repeat(200)].concat();
+        Bytes::from(format!("data: {{\"x\":{deep},\"choices\":[{{\"text\":\"{text}\"}}]}}\n\n"))
+    };
+    let out = flows_as(deep, &["atlas"], Window::HERE, &Vault::default());
+    assert_eq!(out, (String::new(), false));
 }
 
 #[test]

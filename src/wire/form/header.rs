@@ -24,34 +24,44 @@ pub(super) struct Disposition {
 }
 
 impl Disposition {
-    /// Reads the head of a part, its last line end excluded.
+    /// Reads the head of a part, its last line end excluded. `None` for what has no name, or more than one: readers
+    /// do not agree on which of them counts.
     pub(super) fn read(head: &[u8]) -> Option<Self> {
         let head = std::str::from_utf8(head).ok()?;
-        let line = head.split("\r\n").find_map(|line| {
+        let mut lines = head.split("\r\n").filter_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.trim().eq_ignore_ascii_case("content-disposition").then_some(value)
-        })?;
+        });
+        let line = lines.next().filter(|_| lines.next().is_none())?;
         let (kind, rest) = line.split_once(';')?;
         if !kind.trim().eq_ignore_ascii_case("form-data") {
             return None;
         }
         let is_file = ["filename", "filename*"].iter().any(|it| parameter(rest, it).is_some());
-        let name = parameter(rest, "name").filter(|name| !name.is_empty())?;
+        let is_name = |name: &str| name.eq_ignore_ascii_case("name");
+        let mut names = parameters(rest).filter(|(name, _)| is_name(name.trim_end_matches('*')));
+        let (which, name) = names.next().filter(|_| names.next().is_none())?;
+        if !is_name(which) || name.is_empty() {
+            return None;
+        }
         Some(Self { name: name.into(), is_file })
     }
 }
 
 /// The value of a parameter, its quotes taken off.
-fn parameter<'a>(mut rest: &'a str, wanted: &str) -> Option<Cow<'a, str>> {
-    loop {
-        rest = rest.trim_start_matches([' ', '\t', ';']);
-        let (name, value) = rest.split_once('=')?;
+fn parameter<'a>(rest: &'a str, wanted: &str) -> Option<Cow<'a, str>> {
+    let mut all = parameters(rest);
+    all.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
+}
+
+/// Names and values.
+fn parameters(mut rest: &str) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    std::iter::from_fn(move || {
+        let (name, value) = rest.trim_start_matches([' ', '\t', ';']).split_once('=')?;
         let (value, behind) = value_of(value.trim_start())?;
-        if name.trim().eq_ignore_ascii_case(wanted) {
-            return Some(value);
-        }
         rest = behind;
-    }
+        Some((name.trim(), value))
+    })
 }
 
 /// A value, quoted or not, and what follows it.

@@ -11,11 +11,11 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use memchr::memmem;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use self::header::Disposition;
 pub use self::header::boundary;
-use super::json::Object;
+use super::json::{Object, quoted};
 use super::request::is_own;
 
 /// Parts of one form; more cannot be meant.
@@ -97,10 +97,11 @@ impl Form {
     }
 
     /// Its fields as the JSON object that the same call would be without files. What the gateway
-    /// reads itself, and what has a type in every API, is read as JSON where it is some.
+    /// reads itself, and what has a type in every API, is read as JSON where it is some. What is
+    /// written several times stands there several times, because all of it is sent on.
     #[must_use]
     pub fn fields(&self) -> Object {
-        let mut fields = Map::new();
+        let mut fields: Vec<(&str, Value)> = Vec::new();
         for part in self.parts.iter().filter(|part| !part.is_file) {
             let text = self.text(part);
             let typed = is_own(&part.name) || TYPED.contains(&&*part.name);
@@ -108,18 +109,21 @@ impl Form {
                 Ok(value) if typed => value,
                 _ => Value::String(text.to_owned()),
             };
-            match fields.get_mut(&*part.name) {
-                Some(Value::Array(list)) if part.listed => list.push(value),
-                _ if part.listed => {
-                    fields.insert(part.name.to_string(), Value::Array(vec![value]));
-                }
-                _ => {
-                    fields.insert(part.name.to_string(), value);
-                }
+            let before = fields.iter_mut().rev().find(|(name, _)| **name == *part.name);
+            match before {
+                Some((_, Value::Array(list))) if part.listed => list.push(value),
+                _ if part.listed => fields.push((&part.name, Value::Array(vec![value]))),
+                _ => fields.push((&part.name, value)),
             }
         }
-        let json = Value::Object(fields).to_string();
+        let fields = fields.iter().map(|(name, value)| format!("{}:{value}", quoted(name)));
+        let json = format!("{{{}}}", fields.collect::<Vec<_>>().join(","));
         Object::parse(json.into()).unwrap_or_else(|_| Object::empty())
+    }
+
+    /// The names of its files.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter(|part| part.is_file).map(|part| &*part.name)
     }
 
     /// Whether it has a file under this name.

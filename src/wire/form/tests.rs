@@ -49,6 +49,37 @@ fn fields_are_read_and_files_are_not() {
     assert!(form().has_file("file") && !form().has_file("model"));
 }
 
+fn part(head: &str) -> Result<Form, NoForm> {
+    let body = format!("--x\r\n{head}\r\n\r\nwords\r\n--x--");
+    Form::parse("x", body.into())
+}
+
+#[test]
+fn a_part_has_one_name() {
+    let form = "Content-Disposition: form-data";
+    assert!(part(&format!("{form}; name=prompt")).is_ok());
+    for head in [
+        format!("{form}; name=user; name=prompt"),
+        format!("{form}; name=user; NAME*=utf-8''prompt"),
+        format!("{form}; name*=utf-8''prompt; x=y"),
+        format!("{form}; name=user\r\n{form}; name=prompt"),
+    ] {
+        let read = part(&head).map(|form| form.fields());
+        assert!(matches!(read, Err(NoForm::NoName)), "{head}: {read:?}");
+    }
+}
+
+#[test]
+fn what_is_written_twice_is_read_twice() {
+    let part = |text: &str| {
+        format!("--x\r\nContent-Disposition: form-data; name=prompt\r\n\r\n{text}\r\n")
+    };
+    let form = Form::parse("x", (part("a") + &part("b") + "--x--").into()).unwrap();
+    let fields = form.fields();
+    assert_eq!(fields.bytes(), r#"{"prompt":"a","prompt":"b"}"#);
+    assert_eq!(fields.str("prompt").as_deref(), Some("b"));
+}
+
 #[test]
 fn what_stays_is_the_same_memory() {
     let form = form();

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub(crate) use array::{elements, map_elements, numbered};
-pub(crate) use cursor::{Broken, Cursor};
+pub(crate) use cursor::{Broken, Cursor, MAX_DEPTH};
 pub(crate) use node::Node;
 
 /// A JSON object, valid as a whole, whose top-level fields can be looked up.

@@ -6,6 +6,8 @@
 
 mod cut;
 mod event;
+mod meant;
+mod names;
 mod walk;
 
 use std::borrow::Cow;
@@ -72,7 +74,7 @@ pub struct Texts<'b> {
 }
 
 /// What of a request is said to a model.
-const ASKED: [&str; 16] = [
+const ASKED: [&str; 26] = [
     "messages",
     "prompt",
     "input",
@@ -89,15 +91,36 @@ const ASKED: [&str; 16] = [
     "requests",
     "generateContentRequest",
     "generate_content_request",
+    // In other APIs than OpenAI's, Anthropic's and Google's, or beside theirs.
+    "title",
+    "instruction",
+    "negative_prompt",
+    "chat_template",
+    "chat_template_kwargs",
+    "inputs",
+    "texts",
+    "message",
+    "preamble",
+    "chat_history",
 ];
 
-/// What of a reply is said by a model.
-const SAID: [&str; 6] = ["choices", "content", "output", "candidates", "output_text", "text"];
+/// What of a reply repeats what its client said, or is said by nobody.
+const REPEATED: [&str; 9] = [
+    "error",
+    "instructions",
+    "metadata",
+    "prompt",
+    "prompt_cache_key",
+    "safety_identifier",
+    "tool_choice",
+    "tools",
+    "user",
+];
 
 /// Whether a field of a request is looked at.
 #[must_use]
 pub fn is_asked(name: &str) -> bool {
-    ASKED.contains(&name)
+    ASKED.iter().any(|asked| names::is_alike(name, asked))
 }
 
 /// The texts of a request.
@@ -109,7 +132,7 @@ pub fn of_request(body: &[u8]) -> Texts<'_> {
 /// The texts of a whole reply.
 #[must_use]
 pub fn of_reply(body: &[u8]) -> Texts<'_> {
-    Walk::over(body, Role::Assistant, true).fields(|name| SAID.contains(&name))
+    Walk::over(body, Role::Assistant, true).fields(|name| !REPEATED.contains(&name))
 }
 
 /// All texts of a whole reply, also where it repeats what it was asked.
@@ -148,7 +171,7 @@ impl Texts<'_> {
                 new.next();
             }
             let raw = body.get(found.span.clone()).unwrap_or_default();
-            let json = walk::meant(raw);
+            let json = meant::meant(raw);
             let json = String::from_utf8(replaced(json.as_bytes(), &within)).unwrap_or_default();
             changes.push((found.span.clone(), quoted(&json)));
         }

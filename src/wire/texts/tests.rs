@@ -25,7 +25,10 @@ fn what_is_said_is_found_in_every_dialect_and_whose_it_is() {
     let found = pairs([
         ("system", "be kind"),
         ("user", "look"),
+        ("assistant", "id"),
         ("assistant", "café"),
+        ("assistant", "n"),
+        ("assistant", "1"),
         ("assistant", "two"),
         ("tool", "found"),
     ]);
@@ -42,7 +45,9 @@ fn what_is_said_is_found_in_every_dialect_and_whose_it_is() {
         ("system", "be kind"),
         ("tool", "found"),
         ("user", "so?"),
+        ("assistant", "id"),
         ("assistant", "seven"),
+        ("assistant", "url"),
         ("assistant", "https://x"),
         ("user", "a letter"),
     ]);
@@ -60,11 +65,20 @@ fn what_is_said_is_found_in_every_dialect_and_whose_it_is() {
         {"role": "user", "parts": [{"text": "hi"}, {"inlineData": {"mimeType": "no",
             "data": "A".repeat(300)}}]},
         {"role": "model", "parts": [{"functionCall": {"name": "no", "args": {"name": "Ann"}}}]}]});
-    let found = pairs([("user", "hi"), ("assistant", "Ann"), ("system", "be kind")]);
+    let found =
+        pairs([("user", "hi"), ("assistant", "name"), ("assistant", "Ann"), ("system", "be kind")]);
     assert_eq!(asked(&gemini), found);
 
     let inputs = json!({"input": ["one", "two"]});
     assert_eq!(asked(&inputs), pairs([("user", "one"), ("user", "two")]));
+}
+
+#[test]
+fn who_says_a_message_says_all_of_it() {
+    let part = |role: &str| json!({"type": "text", "role": role, "text": role});
+    let parts = ["system", "assistant"].map(part);
+    let body = json!({"messages": [{"role": "user", "content": parts}], "role": "system"});
+    assert_eq!(asked(&body), pairs([("user", "system"), ("user", "assistant")]));
 }
 
 #[test]
@@ -74,6 +88,9 @@ fn nothing_hides_behind_spellings() {
         r#"{"messages":[{"cont\u0065nt":"hidden"}],"messages":[]}"#,
         r#"{"messages":[{"content":"\u0068idden"}]}"#,
         r#"{"messages":[{"something_new":{"words":"hidden"}}]}"#,
+        r#"{"Messages":[{"content":"hidden"}]}"#,
+        r#"{"me\u017fſages":[{"content":"hidden"}]}"#,
+        r#"{"Documents":["hidden"]}"#,
     ] {
         let texts = of_request(body.as_bytes());
         assert_eq!(texts.list.first().map(|text| &*text.value), Some("hidden"), "{body}");
@@ -85,8 +102,39 @@ fn nothing_hides_behind_spellings() {
     ] {
         assert_eq!(of_request(body.as_bytes()).list[0].value, meant);
     }
+    assert_eq!(of_request(br#"{"documents":[{"name":"hidden"}]}"#).list[1].value, "hidden");
     assert!(of_request(br#"{"prompt":[[1,2],[3]]}"#).has_tokens);
     assert!(!of_request(br#"{"prompt":["a"],"n":1}"#).has_tokens);
+}
+
+#[test]
+fn what_looks_like_data_is_none_where_it_is_called_a_text() {
+    let long = format!("/hidden/{}", "A".repeat(300));
+    for said in ["data: hidden", "data:text/plain,hidden", &*long, "data:text/plain;base64,hidden"]
+    {
+        let source = json!({"data": said, "type": "text", "media_type": "text/plain"});
+        let body = json!({"messages": [{"content": [{"type": "document", "source": source}]}]});
+        assert_eq!(asked(&body), pairs([("user", said)]));
+    }
+    let picture = json!({"messages": [{"content": [{"source": {"type": "base64", "data": long}},
+        {"file": {"file_data": "data:text/plain;base64,AAAA"}}]}]});
+    assert_eq!(asked(&picture), []);
+}
+
+#[test]
+fn what_is_nested_too_deeply_is_no_json() {
+    let deep = |depth: usize| format!("{}\"hidden\"{}", "[".repeat(depth), "]".repeat(depth));
+    let called = |arguments: &str| {
+        let call = json!({"function": {"arguments": arguments}});
+        asked(&json!({"messages": [{"role": "assistant", "tool_calls": [call]}]}))
+    };
+    assert_eq!(called(&deep(100)), pairs([("assistant", "hidden")]));
+    // Then it is a text like any.
+    for depth in [127, 200_000] {
+        assert_eq!(called(&deep(depth)), pairs([("assistant", &*deep(depth))]));
+    }
+    let reply = format!(r#"{{"choices":{},"text":"hidden"}}"#, deep(200_000));
+    assert!(of_reply(reply.as_bytes()).is_broken && of_event(reply.as_bytes()).is_broken);
 }
 
 #[test]
@@ -99,9 +147,15 @@ fn other_texts_are_written_in_their_places() {
     let written = std::str::from_utf8(&written).unwrap();
     assert_eq!(
         written,
-        r#"{ "messages":[{"role":"user","content":"<a \"b\">"},{"tool_calls":[{"function":{"arguments":"{\"x\": \"<c>\", \"y\":\"<d>\"}"}}]}],"n":1.0 }"#
+        r#"{ "messages":[{"role":"user","content":"<a \"b\">"},{"tool_calls":[{"function":{"arguments":"{\"<x>\": \"<c>\", \"<y>\":\"<d>\"}"}}]}],"n":1.0 }"#
     );
     assert_eq!(texts.rewritten(body.as_bytes(), &[], false), body);
+    let body = r#"{"messages":[{"content":[{"input":{"card": 4111,"at":-1,"x":[1.5,true]}}]}]}"#;
+    let texts = of_request(body.as_bytes());
+    let list: Vec<_> = texts.list.iter().map(|text| &*text.value).collect();
+    assert_eq!(list, ["card", "4111", "at", "-1", "x"]);
+    let written = texts.rewritten(body.as_bytes(), &[(1, "<1>".to_owned())], false);
+    assert_eq!(written, body.replace("4111", "\"<1>\""));
 }
 
 #[test]
@@ -112,6 +166,18 @@ fn how_likely_each_piece_was_does_not_tell_what_was_hidden() {
     let new = [(0, "*".to_owned())];
     let written = texts.rewritten(body, &new, true);
     assert_eq!(written, r#"{"choices":[{"message":{"content":"*"},"logprobs":null}]}"#);
+}
+
+#[test]
+fn all_of_a_reply_is_told_but_what_repeats_its_request() {
+    let body = r#"{"id":"no","object":"no","instructions":"no","tools":[{"description":"no"}],
+        "text":"call 555","segments":[{"text":"call"}],"words":[{"word":"555"}],"citations":["so"]}"#;
+    let texts = of_reply(body.as_bytes());
+    let list: Vec<_> = texts.list.iter().map(|text| &*text.value).collect();
+    assert_eq!(list, ["call 555", "call", "so"]);
+    let written = texts.rewritten(body.as_bytes(), &[(0, "*".to_owned())], true);
+    let expected = body.replace("call 555", "*").replace(r#"[{"word":"555"}]"#, "null");
+    assert_eq!(written, expected);
 }
 
 #[test]

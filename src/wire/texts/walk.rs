@@ -6,8 +6,10 @@ use std::ops::Range;
 
 use rustc_hash::FxHasher;
 
+use super::meant::meant;
+use super::names::{comes_in_parts, is_alike, is_data, is_no_text, may_be_data};
 use super::{Role, Text, Texts};
-use crate::wire::json::{Broken, Cursor, text};
+use crate::wire::json::{Broken, Cursor, MAX_DEPTH};
 
 pub(super) struct Walk<'b> {
     body: &'b [u8],
@@ -18,6 +20,10 @@ pub(super) struct Walk<'b> {
     found: Vec<Found<'b>>,
     has_tokens: bool,
     told_again: Vec<Range<usize>>,
+    /// How many of those that were found may be data.
+    data: usize,
+    /// Within what a stream tells in pieces, whatever its name.
+    is_delta: bool,
 }
 
 struct Found<'b> {
@@ -28,6 +34,8 @@ struct Found<'b> {
     lane: u64,
     is_part: bool,
     is_json: bool,
+    /// It is none, unless its object is called a text.
+    is_data: bool,
 }
 
 /// What the fields of an object say of all that stands in it.
@@ -48,6 +56,8 @@ impl<'b> Walk<'b> {
             found: Vec::new(),
             has_tokens: false,
             told_again: Vec::new(),
+            data: 0,
+            is_delta: false,
         }
     }
 
@@ -64,7 +74,8 @@ impl<'b> Walk<'b> {
             span: found.span,
             inner: found.inner,
         };
-        let list = self.found.into_iter().map(text).collect();
+        let found = self.found.into_iter().filter(|found| !found.is_data);
+        let list = found.map(text).collect();
         Texts { list, has_tokens: self.has_tokens, is_broken, told_again: self.told_again }
     }
 
@@ -85,6 +96,10 @@ impl<'b> Walk<'b> {
             match &*name {
                 // Of a response that is told whole, what its client said itself is no news.
                 "response" => self.response(&mut cursor)?,
+                // Of a transcript.
+                "words" => self.tells_again(&mut cursor)?,
+                // Which of their fields are read is said elsewhere.
+                name if is_alike(name, "documents") => self.value(&mut cursor, name, true, 0)?,
                 _ => self.value(&mut cursor, &name, false, 0)?,
             }
             if matches!(
@@ -94,6 +109,8 @@ impl<'b> Walk<'b> {
                 self.found[from..].iter_mut().for_each(|found| found.role = Some(Role::System));
             }
         }
+        // A body is nobody's message.
+        about.role = None;
         self.belongs(0, &about, 0);
         let kind = about.kind.as_deref().unwrap_or_default();
         if kind.starts_with("response.") && !kind.ends_with(".delta") {
@@ -122,12 +139,21 @@ impl<'b> Walk<'b> {
         Ok(())
     }
 
+    fn tells_again(&mut self, cursor: &mut Cursor<'b>) -> Result<(), Broken> {
+        let span = cursor.value()?;
+        if self.body.get(span.clone()) != Some(b"null") {
+            self.told_again.push(span);
+        }
+        Ok(())
+    }
+
     fn name(&self, span: Range<usize>) -> Cow<'b, str> {
         // The quotes stand around it.
         meant(self.body.get(span.start - 1..=span.end).unwrap_or_default())
     }
 
-    /// `all`: every string is a text, because the names around it are somebody's own.
+    /// `all`: every string, name and whole number is a text, because it is somebody's own. What is nested more deeply
+    /// than any reader takes it ends the walk.
     fn value(
         &mut self,
         cursor: &mut Cursor<'b>,
@@ -136,6 +162,7 @@ impl<'b> Walk<'b> {
         depth: u32,
     ) -> Result<(), Broken> {
         match cursor.peek() {
+            Some(b'{' | b'[') if depth >= MAX_DEPTH => Err(cursor.broken("nested too deeply")),
             Some(b'{') => self.object(cursor, all, depth),
             Some(b'[') => {
                 cursor.open(b'[')?;
@@ -154,7 +181,13 @@ impl<'b> Walk<'b> {
                 self.string(start..cursor.at(), name, all);
                 Ok(())
             }
-            _ => cursor.value().map(|_| ()),
+            _ => {
+                let span = cursor.value()?;
+                if all {
+                    self.number(span);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -165,23 +198,42 @@ impl<'b> Walk<'b> {
         let mut first = true;
         while let Some(name) = cursor.field(first)? {
             first = false;
+            let quoted = name.start - 1..name.end + 1;
             let name = self.name(name);
-            if !all {
+            if all {
+                self.take(name.clone(), quoted, &name, all);
+            } else {
                 self.notice(&name, cursor, &mut about);
                 if matches!(&*name, "logprobs" | "logprobsResult") {
-                    let span = cursor.value()?;
-                    if self.body.get(span.clone()) != Some(b"null") {
-                        self.told_again.push(span);
-                    }
+                    self.tells_again(cursor)?;
                     continue;
                 }
             }
             let is_free = cursor.peek() == Some(b'{')
                 && matches!(&*name, "input" | "args" | "response" | "arguments" | "variables");
+            let was_delta = self.is_delta;
+            self.is_delta |= &*name == "delta";
             self.value(cursor, &name, all || is_free, depth + 1)?;
+            self.is_delta = was_delta;
         }
+        self.decide(from, &about);
         self.belongs(from, &about, depth + 1);
         Ok(())
+    }
+
+    /// What may be data is a text if the object says that it is one.
+    fn decide(&mut self, from: usize, about: &About<'b>) {
+        if self.data == 0 {
+            return;
+        }
+        let is_text = about.kind.as_deref() == Some("text");
+        for mut found in self.found.split_off(from) {
+            self.data -= usize::from(found.is_data);
+            if !found.is_data || is_text {
+                found.is_data = false;
+                self.found.push(found);
+            }
+        }
     }
 
     /// Takes down what a field says of its object.
@@ -225,12 +277,16 @@ impl<'b> Walk<'b> {
             Some("user") => Some(Role::User),
             _ => None,
         };
-        let is_json = kind.contains("function_call_arguments");
+        let is_json = kind.contains("call_arguments");
         if role.is_none() && !is_json && !about.is_numbered {
             return;
         }
         for found in &mut self.found[from..] {
-            found.role = found.role.or(role);
+            // Of a result, whose message is the user's, it stays a tool's. Else the outermost says it: what is written
+            // within a message is its writer's.
+            if found.role != Some(Role::Tool) {
+                found.role = role.or(found.role);
+            }
             found.is_json |= is_json;
             if about.is_numbered {
                 let mut lane = about.lane.clone();
@@ -246,19 +302,41 @@ impl<'b> Walk<'b> {
             return;
         }
         let value = meant(self.body.get(span.clone()).unwrap_or_default());
-        if value.is_empty() || may_be_data(name) && is_data(&value) {
-            return;
-        }
         let is_json = !all && matches!(name, "arguments" | "partial_json");
         if self.opens && is_json && self.open(&value, &span) {
             return;
         }
+        self.take(value, span, name, all);
+    }
+
+    /// A number that has digits only may be anybody's.
+    fn number(&mut self, span: Range<usize>) {
+        let digits = self.body.get(span.clone()).unwrap_or_default();
+        let is_whole = digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-');
+        if let Some(digits) = std::str::from_utf8(digits).ok().filter(|_| is_whole) {
+            self.take(Cow::Borrowed(digits), span, "", true);
+        }
+    }
+
+    fn take(&mut self, value: Cow<'b, str>, span: Range<usize>, name: &str, all: bool) {
+        if value.is_empty() {
+            return;
+        }
+        let is_data = may_be_data(name) && is_data(&value);
+        self.data += usize::from(is_data);
         let mut lane = FxHasher::default();
         lane.write(name.as_bytes());
         lane.write_u8(u8::from(all));
-        let lane = lane.finish();
-        let is_part = !all && comes_in_parts(name);
-        self.found.push(Found { value, span, inner: None, role: None, lane, is_part, is_json });
+        self.found.push(Found {
+            value,
+            span,
+            inner: None,
+            role: None,
+            lane: lane.finish(),
+            is_part: !all && (self.is_delta || comes_in_parts(name)),
+            is_json: !all && matches!(name, "arguments" | "partial_json"),
+            is_data,
+        });
     }
 
     /// Looks into a text that is JSON itself. False: it is none.
@@ -274,7 +352,8 @@ impl<'b> Walk<'b> {
         if walked.is_err() || cursor.peek().is_some() {
             return false;
         }
-        self.found.extend(within.found.into_iter().map(|found| Found {
+        let found = within.found.into_iter().filter(|found| !found.is_data);
+        self.found.extend(found.map(|found| Found {
             value: Cow::Owned(found.value.into_owned()),
             inner: Some(found.span),
             span: span.clone(),
@@ -282,125 +361,8 @@ impl<'b> Walk<'b> {
             lane: found.lane,
             is_part: false,
             is_json: false,
+            is_data: false,
         }));
         true
     }
-}
-
-/// Names of fields whose strings nobody says to anybody.
-fn is_no_text(name: &str) -> bool {
-    matches!(
-        name,
-        "type"
-            | "role"
-            | "id"
-            | "name"
-            | "model"
-            | "object"
-            | "status"
-            | "index"
-            | "tool_call_id"
-            | "tool_use_id"
-            | "call_id"
-            | "item_id"
-            | "response_id"
-            | "previous_response_id"
-            | "container_id"
-            | "file_id"
-            | "url"
-            | "uri"
-            | "fileUri"
-            | "file_uri"
-            | "file_url"
-            | "image_url"
-            | "audio_url"
-            | "signature"
-            | "thoughtSignature"
-            | "thought_signature"
-            | "encrypted_content"
-            | "encrypted_index"
-            | "media_type"
-            | "mime_type"
-            | "mimeType"
-            | "format"
-            | "detail"
-            | "finish_reason"
-            | "finishReason"
-            | "native_finish_reason"
-            | "stop_reason"
-            | "service_tier"
-            | "system_fingerprint"
-            | "ttl"
-            | "obfuscation"
-            | "server_label"
-            | "responseId"
-            | "modelVersion"
-            | "taskType"
-            | "input_type"
-            | "encoding_format"
-    )
-}
-
-/// Names of fields that a stream tells in pieces.
-fn comes_in_parts(name: &str) -> bool {
-    matches!(
-        name,
-        "content"
-            | "text"
-            | "delta"
-            | "reasoning"
-            | "reasoning_content"
-            | "refusal"
-            | "thinking"
-            | "arguments"
-            | "partial_json"
-            | "transcript"
-    )
-}
-
-/// Names of fields that hold data, or a text.
-fn may_be_data(name: &str) -> bool {
-    matches!(
-        name,
-        "data" | "file_data" | "b64_json" | "result" | "partial_image_b64" | "audio" | "bytes"
-    )
-}
-
-fn is_data(value: &str) -> bool {
-    /// Nobody writes so much without a space.
-    const WORD_MAX: usize = 256;
-    let is_letter =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_');
-    value.starts_with("data:") || value.len() > WORD_MAX && value.bytes().all(is_letter)
-}
-
-/// What a JSON string means. Half a pair of surrogates means nothing, and must not hide what stands
-/// around it.
-pub(super) fn meant(raw: &[u8]) -> Cow<'_, str> {
-    if let Some(text) = text(raw) {
-        return text;
-    }
-    let inner = raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\""));
-    let inner = String::from_utf8_lossy(inner.unwrap_or_default());
-    let mut out = String::with_capacity(inner.len());
-    let mut rest = &*inner;
-    while let Some((before, behind)) = rest.split_once('\\') {
-        out.push_str(before);
-        // An escape is at most a pair of surrogates: twelve characters of ASCII.
-        let lengths = [12, 6, 2].into_iter().filter(|length| *length <= behind.len() + 1);
-        let escape = lengths.filter_map(|length| {
-            let raw = rest.get(before.len()..before.len() + length)?;
-            let text: String = serde_json::from_str(&format!("\"{raw}\"")).ok()?;
-            // Longer ones may hold more than the escape; that is decoded in its turn.
-            (length == 2 || text.chars().count() == 1).then_some((text, length))
-        });
-        let (text, length) = escape.into_iter().next().unwrap_or_else(|| {
-            let is_half = behind.starts_with('u') && behind.len() >= 5;
-            ('\u{fffd}'.to_string(), if is_half { 6 } else { 1 })
-        });
-        out.push_str(&text);
-        rest = rest.get(before.len() + length..).unwrap_or_default();
-    }
-    out.push_str(rest);
-    Cow::Owned(out)
 }

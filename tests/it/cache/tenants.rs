@@ -58,3 +58,23 @@ fn a_key_may_be_kept_out_of_the_cache() {
     let asking = client.ask("gpt", "hi").set("cache", json!({"no-cache": false}));
     assert_eq!(told(asking), pair("BYPASS", "two"));
 }
+
+#[test]
+fn a_reply_to_half_a_request_is_not_given_to_who_asks_all_of_it() {
+    let provider = changing();
+    let gateway = caching(&provider, ", scope: global").start();
+    let ask = || gateway.client().ask("gpt", "hi").set("stop", json!(["."]));
+    let half = ask().set("additional_drop_params", json!(["stop"]));
+    assert_eq!(told(half), pair("MISS", "one"));
+    assert_eq!(provider.last_request().json().get("stop"), None);
+    assert_eq!(told(ask()), pair("MISS", "two"));
+    // Of what stands there twice a provider may read the first.
+    let twice = |words: &str| {
+        let message = format!(r#"{{"role":"user",{words}}}"#);
+        let body = format!(r#"{{"model":"gpt","messages":[{message}]}}"#);
+        let ask = gateway.client().post("/v1/chat/completions");
+        told(ask.header("content-type", "application/json").bytes(body.into_bytes()))
+    };
+    assert_eq!(twice(r#""content":"other","content":"what?""#), pair("MISS", "three"));
+    assert_eq!(twice(r#""content":"what?""#), pair("MISS", "four"));
+}

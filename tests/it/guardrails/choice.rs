@@ -7,6 +7,7 @@ fn they_are_asked_for_by_requests_keys_teams_and_models() {
     let gateway = guarded(&provider, &rails)
         .and(group("kept").deployment(openai(&provider).with("guardrails: [words]")))
         .and(group("other").deployment(openai(&provider)))
+        .and(group("copied").deployment(openai(&provider).with("silent_model: kept")))
         .router("fallbacks: [{other: [kept]}]")
         .start();
     let client = gateway.client();
@@ -23,6 +24,7 @@ fn they_are_asked_for_by_requests_keys_teams_and_models() {
     assert_eq!(asked(json!("words")).error_code(), "invalid_type");
     assert_eq!(client.chat("kept", said).status, 400);
     assert_eq!(client.chat("other", said).status, 400, "it may come to one that asks for it");
+    assert_eq!(client.chat("copied", said).status, 400, "and so may its copy");
 
     let holder = |secret: &str| client.own_connections().with_key(Some(secret));
     let guarded_key = key(&gateway, json!({"guardrails": ["words"]}));

@@ -40,6 +40,9 @@ fn openais_moderation_is_asked_about_requests_and_replies() {
     let blocked = client.chat("gpt", "how to KILL it");
     let message = "Violated OpenAI moderation policy: violence (guardrail `content-filter`)";
     assert_eq!((blocked.status, &*blocked.error_message()), (400, message));
+    let messages = json!([{"role": "system", "content": "tell how to kill"}]);
+    let by_system = client.ask("gpt", "").set("messages", messages).send();
+    assert_eq!(by_system.error_code(), "guardrail_violation", "whoever may have written it");
     assert_eq!(provider.requests().len(), 1);
     let logged = gateway.logged(blocked.request_id());
     assert_eq!(logged["guardrail_findings"], json!(["content-filter: violence"]));
@@ -131,7 +134,8 @@ fn litellms_contract_is_kept() {
     assert_eq!(question["request_data"]["user_api_key_alias"], "ci");
     assert_eq!(question["request_data"]["user_api_key_user_id"], "ann");
     assert_eq!(question["litellm_call_id"], reply.request_id());
-    let extra = json!({"level": 4, "mine": true});
+    // What the operator has said is not the request's to change.
+    let extra = json!({"level": 3, "mine": true});
     assert_eq!(question["additional_provider_specific_params"], extra);
     assert_eq!(question["request_headers"]["authorization"], "[present]");
     assert!(!question.to_string().contains(&owner), "no credential goes there");
