@@ -241,7 +241,7 @@ async fn attempted(client: &reqwest::Client, url: &Secret, body: &str) -> Result
         Ok(answer) => Err(Refused {
             why: answer.status.to_string(),
             again: is_worth_another(answer.status.as_u16()),
-            pause: answer.pause().map(|asked| asked.min(PAUSE_MAX)),
+            pause: answer.pause().map(|asked| asked.clamp(PAUSE, PAUSE_MAX)),
         }),
         Err(failed) => Err(Refused { why: failed.to_string(), again: true, pause: None }),
     }
