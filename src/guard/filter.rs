@@ -71,12 +71,17 @@ impl Filter {
                 }
                 false => Act::Mask(word_tag.into()),
             };
-            acts.insert(word.keyword.to_lowercase(), (Arc::from("blocked_word"), act));
+            acts.insert(plain(&word.keyword), (Arc::from("blocked_word"), act));
         }
         let expressions: Vec<_> = words.chunks(WORDS_AT_ONCE).map(expression).collect();
         let words = Patterns::new(expressions.iter().map(|it| &**it))?;
         Ok(Self { patterns, rules: rules.collect(), words, acts, masks })
     }
+}
+
+/// A keyword as it is looked up: in any case, and with any space between its words.
+fn plain(keyword: &str) -> String {
+    keyword.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
 /// Any of some words, whole and in any case. The longest come first: of words that begin alike, the first
@@ -90,7 +95,8 @@ fn expression(words: &[Word]) -> String {
         // Unicode are slow and know no writing without spaces: `is_whole` knows the rest.
         let before = if is_letter(word.chars().next()) { r"(?-u:\b)" } else { "" };
         let behind = if is_letter(word.chars().last()) { r"(?-u:\b)" } else { "" };
-        format!("{before}{}{behind}", regex::escape(word))
+        let words: Vec<_> = word.split_whitespace().map(regex::escape).collect();
+        format!("{before}{}{behind}", words.join(r"\s+"))
     });
     format!("(?i)(?:{})", each.collect::<Vec<_>>().join("|"))
 }
@@ -119,14 +125,17 @@ impl Detector for Filter {
     fn find(&self, text: &str, _role: Role, found: &mut Vec<Found>) {
         self.patterns.find(text, |at, place| {
             let (known, label, act) = &self.rules[at];
-            let thing = text.get(place.clone()).unwrap_or_default();
-            if known.is_none_or(|known| (known.holds)(thing)) && !thing.is_empty() {
-                found.push(Found { at: place, label: Arc::clone(label), act: act.clone() });
+            let thing = match known {
+                Some(known) => known.thing(text, place),
+                None => Some(place),
+            };
+            if let Some(at) = thing.filter(|at| !at.is_empty()) {
+                found.push(Found { at, label: Arc::clone(label), act: act.clone() });
             }
         });
         self.words.find_if(text, is_whole, |_, place| {
-            let thing = text.get(place.clone()).unwrap_or_default().to_lowercase();
-            if let Some((label, act)) = self.acts.get(&thing) {
+            let thing = text.get(place.clone()).unwrap_or_default();
+            if let Some((label, act)) = self.acts.get(&plain(thing)) {
                 found.push(Found { at: place, label: Arc::clone(label), act: act.clone() });
             }
         });
@@ -155,6 +164,7 @@ mod tests {
             found.into_iter().map(|it| text.get(it.at).unwrap().to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(finds("the project über is C++17"), ["project über", "C++"]);
+        assert_eq!(finds("project\n  Über"), ["project\n  Über"]);
         assert_eq!(finds("a class of grass"), Vec::<String>::new());
         assert_eq!(finds("Ass!"), ["Ass"]);
         assert_eq!(

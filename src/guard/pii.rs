@@ -59,8 +59,8 @@ impl Detector for Pii {
     fn find(&self, text: &str, _role: Role, found: &mut Vec<Found>) {
         self.patterns.find(text, |at, place| {
             let (known, label, act) = &self.entities[at];
-            if text.get(place.clone()).is_some_and(known.holds) {
-                found.push(Found { at: place, label: Arc::clone(label), act: act.clone() });
+            if let Some(at) = known.thing(text, place) {
+                found.push(Found { at, label: Arc::clone(label), act: act.clone() });
             }
         });
     }

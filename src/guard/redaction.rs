@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::patterns::{Patterns, prebuilt};
+use super::patterns::{Patterns, Prebuilt, prebuilt};
 
 /// Patterns with their marks.
 #[derive(Debug)]
@@ -13,8 +13,8 @@ pub struct Redaction {
     rules: Vec<Rule>,
 }
 
-/// The mark, and what a pattern cannot say.
-type Rule = (Box<str>, fn(&str) -> bool);
+/// The mark, and the pattern if it is known: what it cannot say itself.
+type Rule = (Box<str>, Option<&'static Prebuilt>);
 
 /// One of them.
 #[derive(Clone, Debug)]
@@ -34,8 +34,7 @@ impl Redaction {
         let patterns =
             written.iter().map(|rule| known(rule).map_or(&*rule.pattern, |it| it.pattern));
         let patterns = Patterns::new(patterns)?;
-        let holds = |rule: &Redacted| known(rule).map_or(always as fn(&str) -> bool, |it| it.holds);
-        let rules = written.iter().map(|rule| (rule.mark.clone(), holds(rule))).collect();
+        let rules = written.iter().map(|rule| (rule.mark.clone(), known(rule))).collect();
         Ok(Self { patterns, rules })
     }
 
@@ -44,9 +43,12 @@ impl Redaction {
     pub fn redacted(&self, text: &str) -> Option<String> {
         let mut found: Vec<(Range<usize>, &str)> = Vec::new();
         self.patterns.find(text, |rule, at| {
-            let Some((mark, holds)) = self.rules.get(rule) else { return };
-            let thing = text.get(at.clone()).unwrap_or_default();
-            if !thing.is_empty() && holds(thing) {
+            let Some((mark, known)) = self.rules.get(rule) else { return };
+            let thing = match known {
+                Some(known) => known.thing(text, at),
+                None => Some(at),
+            };
+            if let Some(at) = thing.filter(|at| !at.is_empty()) {
                 found.push((at, mark));
             }
         });
@@ -67,10 +69,6 @@ impl Redaction {
         out.push_str(text.get(copied..).unwrap_or_default());
         Some(out)
     }
-}
-
-const fn always(_: &str) -> bool {
-    true
 }
 
 #[cfg(test)]
@@ -97,6 +95,7 @@ mod tests {
             ),
             ("CUST-12 secret end", Some("[CUSTOMER] end")),
             ("pay 4111 1111 1111 1111", Some("pay [CARD]")),
+            ("pay 4111 1111 1111 1111 12/27", Some("pay [CARD] 12/27")),
             ("pay 4111 1111 1111 1112", None),
             ("nothing", None),
         ] {

@@ -33,14 +33,14 @@ impl Detector for Secrets {
     fn find(&self, text: &str, _role: Role, found: &mut Vec<Found>) {
         self.patterns.find(text, |at, place| {
             let (known, label) = &self.kinds[at];
-            if text.get(place.clone()).is_some_and(known.holds) {
+            if let Some(at) = known.thing(text, place) {
                 let act = match self.blocks {
                     true => Act::Block(
                         format!("Content blocked: {} pattern detected", known.name).into(),
                     ),
                     false => Act::Mask(REDACTED.into()),
                 };
-                found.push(Found { at: place, label: Arc::clone(label), act });
+                found.push(Found { at, label: Arc::clone(label), act });
             }
         });
     }
