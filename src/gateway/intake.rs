@@ -180,6 +180,7 @@ pub(super) fn understand(
             _ => return Err(bad("model", "`model` must be a string that names a model.")),
         },
     };
+    [Some(&body), native.as_ref()].into_iter().flatten().try_for_each(one_model)?;
     // What is counted or compacted is a conversation, whose reply is whole.
     let endpoint = if part.is_some() { Endpoint::Responses } else { endpoint };
     check_shape(&body, endpoint)?;
@@ -275,6 +276,15 @@ fn forwarded(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
 
 pub(super) fn bad(param: &'static str, message: impl Into<String>) -> GatewayError {
     GatewayError::BadBody { message: message.into(), param: Some(param), code: "invalid_type" }
+}
+
+/// Some providers take `Model` for `model`: it could name another one than that which was judged.
+fn one_model(body: &Object) -> Result<(), GatewayError> {
+    const NAME: &str = "model";
+    match body.names().find(|name| *name != NAME && name.eq_ignore_ascii_case(NAME)) {
+        None => Ok(()),
+        Some(name) => Err(bad(NAME, format!("`{name}` is no field: write `{NAME}`."))),
+    }
 }
 
 /// The field that an endpoint cannot do without; everything else is the provider's to judge.

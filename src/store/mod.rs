@@ -71,6 +71,7 @@ const SCHEMA: &[(i64, &str, &str)] = &[
     (4, "sums of traffic", include_str!("0004_traffic.sql")),
     (5, "contents", include_str!("0005_contents.sql")),
     (6, "times of corrections", include_str!("0006_times_of_corrections.sql")),
+    (7, "failures", include_str!("0007_failures.sql")),
 ];
 
 /// The database. Opened, and brought to the present schema, when it is first used: a gateway starts

@@ -84,6 +84,7 @@ fn conditions(query: &Query) -> Conditions {
         );
     }
     match query.failed {
+        // The index of failures has this condition, word for word.
         Some(true) => conditions.plain("(status >= 400 OR error IS NOT NULL)"),
         Some(false) => conditions.plain("status < 400 AND error IS NULL"),
         None => {}

@@ -417,6 +417,12 @@ fn what_is_wrong_with_a_body_is_told() {
         (r#"{"messages": []}"#, "invalid_type", Some("model"), "`model`"),
         (r#"{"model": 4, "messages": []}"#, "invalid_type", Some("model"), "`model`"),
         (r#"{"model": "", "messages": []}"#, "invalid_type", Some("model"), "`model`"),
+        (
+            r#"{"model": "gpt", "Model": "dear", "messages": []}"#,
+            "invalid_type",
+            Some("model"),
+            "`Model`",
+        ),
         (r#"{"model": "gpt"}"#, "invalid_type", Some("messages"), "`messages`"),
         (r#"{"model": "gpt", "messages": "hi"}"#, "invalid_type", Some("messages"), "array"),
         (
