@@ -16,6 +16,7 @@ use super::sight::Part;
 use super::{Reports, dollars, named, span};
 use crate::keys::fetch;
 use crate::keys::record::{Key, Team};
+use crate::spend::traffic::LOOKUP;
 use crate::spend::{APPLIED_GUARDRAILS, Grouping, Query, SIMILARITY, SpendEvent, Spoken};
 
 /// Rows of an answer that has no pages.
@@ -273,17 +274,41 @@ fn call_type(route: &str) -> &'static str {
     match () {
         () if ends("/chat/completions") => "acompletion",
         () if ends("/completions") => "atext_completion",
-        () if ends("/embeddings") => "aembedding",
+        () if ends("/embeddings") || route == LOOKUP => "aembedding",
         () if ends("/messages") => "anthropic_messages",
         () if ends("/responses") => "aresponses",
         () if ends("/images/generations") => "aimage_generation",
         () if ends("/images/edits") => "aimage_edit",
-        () if ends("/audio/transcriptions") => "atranscription",
+        () if ends("/images/variations") => "aimage_variation",
+        () if ends("/audio/transcriptions") || ends("/audio/translations") => "atranscription",
         () if ends("/audio/speech") => "aspeech",
         () if ends("/moderations") => "amoderation",
         () if ends("/rerank") => "arerank",
+        () if ends("/realtime") => "_arealtime",
+        () if ends("/messages/count_tokens") => "acount_tokens",
         () if route.contains(":streamGenerateContent") => "agenerate_content_stream",
         () if route.contains(":generateContent") => "agenerate_content",
         () => "pass_through_endpoint",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_has_litellms_name() {
+        for (route, name) in [
+            ("/v1/chat/completions", "acompletion"),
+            ("/openai/deployments/gpt/completions/", "atext_completion"),
+            ("/v1/messages", "anthropic_messages"),
+            ("/v1/messages/count_tokens", "acount_tokens"),
+            ("/v1/audio/translations", "atranscription"),
+            ("/v1beta/models/gemini:streamGenerateContent", "agenerate_content_stream"),
+            (LOOKUP, "aembedding"),
+            ("/bedrock/model/x/invoke", "pass_through_endpoint"),
+        ] {
+            assert_eq!(call_type(route), name, "{route}");
+        }
     }
 }
